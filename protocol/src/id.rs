@@ -1,0 +1,128 @@
+//! Names of things, one type each, so that a job number never stands where a unit is meant.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Row number of a job inside one database: small, dense, used in keys and on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobNo(pub i64);
+
+/// Position of a step in its workflow, counted from 0. [`StepNo::SCAN`] is the discovery of the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StepNo(pub u16);
+
+impl StepNo {
+    /// The library scan that precedes every declared step. It has one unit, partition 0.
+    pub const SCAN: StepNo = StepNo(u16::MAX);
+}
+
+/// Number of a partition inside a job, counted from 1 in canonical order; children of a split come after.
+pub type PartNo = i64;
+
+/// A work unit: one step over one partition of one job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UnitId {
+    /// The job.
+    pub job: JobNo,
+    /// The step of that job.
+    pub step: StepNo,
+    /// The partition the step runs over.
+    pub part: PartNo,
+}
+
+impl fmt::Display for UnitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.step == StepNo::SCAN {
+            return write!(f, "{}/scan", self.job.0);
+        }
+        write!(f, "{}/{}/{}", self.job.0, self.step.0, self.part)
+    }
+}
+
+/// One incarnation of a worker process: a restarted worker has a new one, so that its old leases still lapse.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkerId(pub String);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Capacity class of work: a worker has slots for each, so that light work never waits behind heavy work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Discovery of a library's assets.
+    Scan,
+    /// Moving bytes.
+    Transfer,
+    /// Measuring and judging media.
+    Qc,
+    /// Metadata to and from other systems.
+    Sync,
+    /// Load tests and rehearsals.
+    Noop,
+}
+
+impl Kind {
+    /// Every kind, in a fixed order.
+    pub const ALL: [Kind; 5] = [Kind::Scan, Kind::Transfer, Kind::Qc, Kind::Sync, Kind::Noop];
+
+    /// The spelling in SQL, metrics, CLI and stream names.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Scan => "scan",
+            Kind::Transfer => "transfer",
+            Kind::Qc => "qc",
+            Kind::Sync => "sync",
+            Kind::Noop => "noop",
+        }
+    }
+
+    /// Reads the spelling of [`Kind::as_str`].
+    pub fn parse(text: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Public id of a job: the slug of its name and eight characters that make it unique (`autumn-ingest-3f9k2m7q`).
+///
+/// `entropy` supplies the randomness; the same arguments give the same id.
+pub fn job_id(name: &str, entropy: u64) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut slug: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(40).collect();
+    while slug.contains("--") {
+        slug = slug.replace("--", "-");
+    }
+    let slug = slug.trim_matches('-');
+    let slug = if slug.is_empty() { "job" } else { slug };
+    let tail: String = (0..8).map(|i| char::from(ALPHABET[((entropy >> (i * 5)) & 31) as usize])).collect();
+    format!("{slug}-{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_ids_are_safe_in_paths_and_shells() {
+        assert_eq!(job_id("Herbst / Ingest 2026!", 0), "herbst-ingest-2026-00000000");
+        assert_eq!(job_id("///", 31), "job-z0000000");
+        assert_ne!(job_id("a", 1), job_id("a", 2));
+    }
+
+    #[test]
+    fn kinds_read_back_their_spelling() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.as_str()), Some(kind));
+        }
+    }
+}

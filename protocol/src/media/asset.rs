@@ -1,0 +1,161 @@
+//! One media object of a title version, as a manifest row or a folder entry declares it.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What an asset is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The finished picture (and usually sound) others are made from.
+    Master,
+    /// A high-quality copy kept for making deliverables.
+    Mezzanine,
+    /// A small copy to look at.
+    Proxy,
+    /// Sound alone: a language, a mix, a stem.
+    Audio,
+    /// Translated text.
+    Subtitle,
+    /// Text for viewers who cannot hear.
+    Caption,
+    /// Stills: posters, thumbnails.
+    Artwork,
+    /// Paper: cue sheets, certificates, reports.
+    Document,
+}
+
+impl Role {
+    /// Every role, in the order of the product's word list.
+    pub const ALL: [Role; 8] = [
+        Role::Master,
+        Role::Mezzanine,
+        Role::Proxy,
+        Role::Audio,
+        Role::Subtitle,
+        Role::Caption,
+        Role::Artwork,
+        Role::Document,
+    ];
+
+    /// The spelling in manifests, SQL and specs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Master => "master",
+            Role::Mezzanine => "mezzanine",
+            Role::Proxy => "proxy",
+            Role::Audio => "audio",
+            Role::Subtitle => "subtitle",
+            Role::Caption => "caption",
+            Role::Artwork => "artwork",
+            Role::Document => "document",
+        }
+    }
+
+    /// Reads the spelling of [`Role::as_str`], in any case.
+    pub fn parse(text: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str().eq_ignore_ascii_case(text.trim()))
+    }
+
+    /// Whether media of this role is expected to carry a picture.
+    pub fn has_picture(self) -> bool {
+        matches!(self, Role::Master | Role::Mezzanine | Role::Proxy)
+    }
+
+    /// Whether the asset is text or a still, which the audio and video measurements do not apply to.
+    pub fn is_timed_media(self) -> bool {
+        matches!(self, Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One media object with everything its source declared about it. Declared is not measured: QC compares the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Id, unique within its library.
+    pub id: String,
+    /// Id of the title it belongs to.
+    pub title: String,
+    /// What it is for.
+    pub role: Role,
+    /// Where its bytes are: `file:`, `s3://`, `gs://`, `https://`; absolute once scanned.
+    pub location: String,
+    /// Path relative to its library, with `/`; the `{path}` placeholder.
+    pub path: String,
+    /// Size in bytes, as declared.
+    pub bytes: Option<u64>,
+    /// Content hash as declared, `algorithm:hex`.
+    pub hash: Option<String>,
+    /// Everything else the source declared; boxed, since a bulk listing of plain files has none of it.
+    pub declared: Option<Box<Declared>>,
+}
+
+/// The optional columns of a manifest row.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Declared {
+    /// Title for people.
+    pub title_name: Option<String>,
+    /// Series name or id.
+    pub series: Option<String>,
+    /// Season within the series.
+    pub season: Option<String>,
+    /// Episode within the season.
+    pub episode: Option<String>,
+    /// Edit of the title (theatrical, broadcast, clean).
+    pub version: Option<String>,
+    /// BCP 47 language tag.
+    pub language: Option<String>,
+    /// Running time in seconds.
+    pub duration: Option<f64>,
+    /// Frames per second as written: `25`, `29.97`, `30000/1001`.
+    pub frame_rate: Option<String>,
+    /// Picture width in pixels.
+    pub width: Option<u32>,
+    /// Picture height in pixels.
+    pub height: Option<u32>,
+    /// Columns we do not know, kept as metadata.
+    pub meta: BTreeMap<String, String>,
+}
+
+impl Asset {
+    /// The version this asset is an object of, when declared.
+    pub fn version(&self) -> Option<&str> {
+        self.declared.as_ref().and_then(|d| d.version.as_deref())
+    }
+
+    /// The language it is in, when declared.
+    pub fn language(&self) -> Option<&str> {
+        self.declared.as_ref().and_then(|d| d.language.as_deref())
+    }
+
+    /// Last component of the location: the `{file}` placeholder.
+    pub fn file(&self) -> &str {
+        let end = self.location.trim_end_matches('/');
+        end.rsplit('/').next().unwrap_or(end)
+    }
+}
+
+/// What a step learned about an asset; kept in the catalogue.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct AssetFact {
+    /// The asset's id.
+    pub asset: String,
+    /// Where a verified copy now is.
+    pub location: Option<String>,
+    /// Content hash of the bytes read, `algorithm:hex`.
+    pub hash: Option<String>,
+    /// Bytes read.
+    pub bytes: Option<u64>,
+    /// QC verdict (`pass`, `fail`, `tool_error`) of exactly these bytes.
+    pub verdict: Option<String>,
+    /// The QC report as JSON.
+    pub report: Option<String>,
+    /// Whether the destination already held identical bytes and nothing was written.
+    pub skipped: bool,
+}

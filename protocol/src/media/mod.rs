@@ -1,0 +1,4 @@
+//! The nouns of the trade: assets, their roles, what a delivery spec demands of them.
+pub mod asset;
+pub mod spec;
+pub mod template;

@@ -1,0 +1,4 @@
+//! What crosses from coordinator to worker and back. Structs here are frozen per wire version: see [`envelope`].
+pub mod envelope;
+pub mod report;
+pub mod unit;

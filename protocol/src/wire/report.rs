@@ -1,0 +1,95 @@
+//! What a worker tells the coordinator.
+use super::unit::ScanCursor;
+use crate::failure::Failure;
+use crate::id::{Kind, UnitId, WorkerId};
+use crate::media::asset::{Asset, AssetFact};
+use serde::{Deserialize, Serialize};
+
+/// One message from a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// A unit ended, one way or another.
+    Settled(Outcome),
+    /// A part of a library's listing.
+    Page(ScanPage),
+    /// The worker lives and holds these units.
+    Heartbeat(Heartbeat),
+}
+
+/// How one execution of a unit ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The unit.
+    pub unit: UnitId,
+    /// The epoch it was executed under (FEN-1).
+    pub epoch: u32,
+    /// Who executed it.
+    pub worker: WorkerId,
+    /// How it ended.
+    pub result: UnitResult,
+    /// Microseconds of execution.
+    pub duration_us: u64,
+}
+
+/// The ways an execution ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum UnitResult {
+    /// Every asset was looked at; those in `failures` did not pass.
+    Finished {
+        /// What was learned about assets that passed (may be empty) and, for QC, about those that did not.
+        facts: Vec<AssetFact>,
+        /// Assets that failed, by id.
+        failures: Vec<(String, Failure)>,
+    },
+    /// The unit as a whole failed (its tool is missing, it panicked, its destination is full).
+    Failed(Failure),
+    /// Handed back without using an attempt (drain).
+    Returned,
+    /// Stopped because it was revoked.
+    Cancelled,
+}
+
+/// A page of a library's listing, in the source's own order. Pages of one scan are numbered from 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanPage {
+    /// The scan unit.
+    pub unit: UnitId,
+    /// Its epoch.
+    pub epoch: u32,
+    /// Number of this page; the coordinator takes each number once.
+    pub page: u64,
+    /// Assets with the line (or ordinal) they stand on.
+    pub assets: Vec<(u64, Asset)>,
+    /// Rows that could not be used.
+    pub errors: Vec<RowError>,
+    /// Where the next page starts, when the source can be resumed there.
+    pub next: Option<ScanCursor>,
+}
+
+/// One unusable row or entry of a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowError {
+    /// Line, counted from 1; 0 for folders.
+    pub line: u64,
+    /// Column name or number, when one is to blame.
+    pub column: Option<String>,
+    /// The asset's id, when it could be read.
+    pub asset: Option<String>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Sign of life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Who lives.
+    pub worker: WorkerId,
+    /// Units in hand with their epochs, and how far they are (0 to 1) where that is known.
+    pub held: Vec<(UnitId, u32)>,
+    /// Slots by kind: total and free.
+    pub slots: Vec<(Kind, u32, u32)>,
+    /// Whether it takes no more work.
+    pub draining: bool,
+    /// Bytes moved since it started.
+    pub bytes: u64,
+}

@@ -1,0 +1,235 @@
+//! A work unit as a worker receives it.
+use crate::id::{Kind, UnitId};
+use crate::media::asset::Asset;
+use crate::time::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One step over one partition, ready to run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Which unit this is.
+    pub id: UnitId,
+    /// Fencing token: a report with another epoch changes nothing (FEN-1).
+    pub epoch: u32,
+    /// Attempts that already failed.
+    pub attempt: u32,
+    /// Capacity class whose slot it takes.
+    pub kind: Kind,
+    /// What to do; shared by all units of a step.
+    pub task: Arc<TaskSpec>,
+    /// What to do it to. Locations are those the step must open (the landed copy, once there is one).
+    pub assets: Vec<Asset>,
+    /// When the job must be finished, if it must.
+    pub deadline: Option<Timestamp>,
+}
+
+/// What a step does, compiled from the workflow: paths absolute, policies resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum TaskSpec {
+    /// List a library.
+    Scan(ScanTask),
+    /// Copy and verify.
+    Transfer(TransferTask),
+    /// Measure and judge.
+    Qc(QcTask),
+    /// Pretend.
+    Noop(NoopTask),
+    /// Write the ASC MHL generation of a destination tree, once everything for it has arrived.
+    Seal(SealTask),
+}
+
+/// Where a library's assets are listed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanTask {
+    /// Manifest or folder.
+    pub source: ScanSource,
+    /// Directory that relative locations start from and may not leave.
+    pub root: String,
+    /// Where a previous, interrupted scan had got to.
+    pub resume: Option<ScanCursor>,
+    /// Assets a page carries at most.
+    pub page_assets: u32,
+}
+
+/// The two local forms of a library.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ScanSource {
+    /// CSV with a header, or JSON lines, told apart by extension and first byte.
+    Manifest {
+        /// Absolute path.
+        path: String,
+    },
+    /// Every regular file below a directory.
+    Folder {
+        /// Absolute path.
+        path: String,
+        /// Regular expression over the relative path; named captures fill the columns of the same name.
+        pattern: Option<String>,
+    },
+}
+
+/// A place in a manifest between two rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanCursor {
+    /// Number of the next page.
+    pub page: u64,
+    /// Byte offset of the next row.
+    pub byte: u64,
+    /// Line number of the next row, counted from 1.
+    pub line: u64,
+}
+
+/// A verified copy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransferTask {
+    /// Target with placeholders; `file:` and absolute.
+    pub to: String,
+    /// How the copy is proven; `None` copies without reading back.
+    pub verify: Option<HashAlgorithm>,
+    /// Further hashes to compute in the same read.
+    pub hashes: Vec<HashAlgorithm>,
+    /// Id of the job, which names this run's MHL journal.
+    pub job: String,
+    /// Whether an ASC MHL generation is written at the end.
+    pub mhl: bool,
+}
+
+/// Closes a destination tree with an ASC MHL generation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SealTask {
+    /// Root of the tree; `file:` and absolute.
+    pub root: String,
+    /// Id of the job whose journal is read.
+    pub job: String,
+    /// Hash the generation records.
+    pub algorithm: HashAlgorithm,
+}
+
+/// Measuring and judging media.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QcTask {
+    /// The resolved policy as JSON ([`crate::media::spec::DeliverySpec`]).
+    pub policy: String,
+    /// Digest of the policy: half of a verdict's key (QC-1).
+    pub digest: String,
+}
+
+/// A unit that only takes time, for load tests and rehearsals.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoopTask {
+    /// Shortest duration in microseconds.
+    pub duration_min_us: u64,
+    /// Longest duration in microseconds.
+    pub duration_max_us: u64,
+    /// Share of attempts that fail, 0 to 1.
+    pub fail: f64,
+}
+
+/// Hash algorithms of file content. The spelling is the one ASC MHL and manifests use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HashAlgorithm {
+    /// XXH3, 128 bits: the default, as in ASC MHL.
+    Xxh128,
+    /// XXH3, 64 bits.
+    Xxh3,
+    /// XXH64.
+    Xxh64,
+    /// MD5.
+    Md5,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// C4 id (SHA-512 in base 58, SMPTE ST 2114).
+    C4,
+    /// CRC-64/NVME, as S3 verifies it.
+    Crc64nvme,
+}
+
+impl HashAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [HashAlgorithm; 8] = [
+        HashAlgorithm::Xxh128,
+        HashAlgorithm::Xxh3,
+        HashAlgorithm::Xxh64,
+        HashAlgorithm::Md5,
+        HashAlgorithm::Sha1,
+        HashAlgorithm::Sha256,
+        HashAlgorithm::C4,
+        HashAlgorithm::Crc64nvme,
+    ];
+
+    /// The spelling in manifests, MHL elements and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HashAlgorithm::Xxh128 => "xxh128",
+            HashAlgorithm::Xxh3 => "xxh3",
+            HashAlgorithm::Xxh64 => "xxh64",
+            HashAlgorithm::Md5 => "md5",
+            HashAlgorithm::Sha1 => "sha1",
+            HashAlgorithm::Sha256 => "sha256",
+            HashAlgorithm::C4 => "c4",
+            HashAlgorithm::Crc64nvme => "crc64nvme",
+        }
+    }
+
+    /// Reads the spelling of [`HashAlgorithm::as_str`], in any case.
+    pub fn parse(text: &str) -> Option<HashAlgorithm> {
+        HashAlgorithm::ALL.into_iter().find(|a| a.as_str().eq_ignore_ascii_case(text.trim()))
+    }
+
+    /// Length of a digest in hexadecimal digits; C4 ids are 90 characters of base 58 with their prefix.
+    pub fn text_len(self) -> usize {
+        match self {
+            HashAlgorithm::Xxh3 | HashAlgorithm::Xxh64 | HashAlgorithm::Crc64nvme => 16,
+            HashAlgorithm::Xxh128 | HashAlgorithm::Md5 => 32,
+            HashAlgorithm::Sha1 => 40,
+            HashAlgorithm::Sha256 => 64,
+            HashAlgorithm::C4 => 90,
+        }
+    }
+}
+
+/// Splits `algorithm:digest` as manifests write it. Says what is wrong otherwise.
+pub fn parse_hash(text: &str) -> Result<(HashAlgorithm, String), String> {
+    let text = text.trim();
+    let (name, digest) = match text.split_once(':') {
+        Some(pair) => pair,
+        None if text.starts_with("c4") && text.len() == 90 => ("c4", text),
+        None => {
+            return Err(format!("hash {text:?} does not say its algorithm: write it as xxh128:{text} or md5:{text}"));
+        }
+    };
+    let Some(algorithm) = HashAlgorithm::parse(name) else {
+        let known = HashAlgorithm::ALL.map(HashAlgorithm::as_str).join(", ");
+        return Err(format!("unknown hash algorithm {name:?}; known: {known}"));
+    };
+    let hex = algorithm != HashAlgorithm::C4;
+    if digest.len() != algorithm.text_len() || (hex && !digest.chars().all(|c| c.is_ascii_hexdigit())) {
+        return Err(format!(
+            "{name} digest {digest:?} is not {} characters long or not hexadecimal",
+            algorithm.text_len()
+        ));
+    }
+    let digest = if hex { digest.to_ascii_lowercase() } else { digest.to_owned() };
+    Ok((algorithm, digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_name_their_algorithm() {
+        assert_eq!(
+            parse_hash("MD5:D41D8CD98F00B204E9800998ECF8427E"),
+            Ok((HashAlgorithm::Md5, "d41d8cd98f00b204e9800998ecf8427e".into()))
+        );
+        assert!(parse_hash("d41d8cd98f00b204e9800998ecf8427e").expect_err("ambiguous").contains("md5:"));
+        assert!(parse_hash("md5:xyz").is_err());
+        assert!(parse_hash("crc1:00").expect_err("unknown").contains("crc64nvme"));
+    }
+}

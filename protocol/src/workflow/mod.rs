@@ -1,0 +1,1 @@
+//! Job files: what a person writes, checked and compiled to steps.

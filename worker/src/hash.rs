@@ -1,0 +1,1 @@
+//! Content hashes, computed while bytes stream by.

@@ -1,0 +1,11 @@
+//! Takes work units, carries them out and reports. Knows no database and decides nothing about the job.
+//!
+//! - [`task`]: what can be done, one file each
+//! - [`storage`]: bytes in and out
+//! - [`mhl`]: ASC MHL histories
+//! - [`qc`]: measuring and judging media
+pub mod hash;
+pub mod mhl;
+pub mod qc;
+pub mod storage;
+pub mod task;

@@ -1,0 +1,1 @@
+//! ASC MHL v2.0 histories: reading, writing, verifying.

@@ -1,0 +1,1 @@
+//! Measuring and judging media: one ffprobe call, one decode, pure checks.

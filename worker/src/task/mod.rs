@@ -1,0 +1,65 @@
+//! What a worker can do. A new task is one file here and one line in [`run`].
+pub mod noop;
+pub mod qc;
+pub mod scan;
+pub mod seal;
+pub mod transfer;
+
+use async_trait::async_trait;
+use protocol::failure::Failure;
+use protocol::id::WorkerId;
+use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::unit::{TaskSpec, Unit};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio_util::sync::CancellationToken;
+
+/// Where a scan sends its pages. Waits while the coordinator is behind, so that a listing never piles up in memory.
+#[async_trait]
+pub trait PageSink: Send + Sync {
+    /// Hands over one page; an error means the scan has lost its lease or its coordinator and should stop.
+    async fn send(&self, page: ScanPage) -> Result<(), Failure>;
+}
+
+/// What a running task may use besides its unit.
+#[derive(Clone)]
+pub struct TaskContext {
+    /// Set when the unit is revoked; a task stops as soon as it can and cleans up.
+    pub cancel: CancellationToken,
+    /// The worker this runs in.
+    pub worker: WorkerId,
+    /// Receiver of scan pages.
+    pub pages: Arc<dyn PageSink>,
+    /// Bytes moved, for progress.
+    pub bytes: Arc<AtomicU64>,
+    /// Outside programs.
+    pub tools: Arc<Tools>,
+}
+
+/// Outside programs and how they may use the machine.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// The ffmpeg program.
+    pub ffmpeg: String,
+    /// The ffprobe program.
+    pub ffprobe: String,
+    /// Decoder threads of one QC pass.
+    pub threads: u32,
+}
+
+impl Default for Tools {
+    fn default() -> Tools {
+        Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), threads: 1 }
+    }
+}
+
+/// Runs one unit to its end. Never panics on input; a panic inside a task is caught by the executor.
+pub async fn run(unit: &Unit, context: &TaskContext) -> UnitResult {
+    match unit.task.as_ref() {
+        TaskSpec::Scan(task) => scan::run(task, unit, context).await,
+        TaskSpec::Transfer(task) => transfer::run(task, unit, context).await,
+        TaskSpec::Qc(task) => qc::run(task, unit, context).await,
+        TaskSpec::Noop(task) => noop::run(task, unit, context).await,
+        TaskSpec::Seal(task) => seal::run(task, unit, context).await,
+    }
+}
