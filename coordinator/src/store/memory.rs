@@ -199,6 +199,13 @@ impl PartitionTx for Memory {
             .collect())
     }
 
+    fn shrink_partition(&mut self, job: JobNo, part: PartNo, assets: u32) -> StoreResult<()> {
+        let partition = self.partitions.get_mut(&(job, part)).ok_or_else(|| missing("partition"))?;
+        partition.assets = partition.assets.saturating_sub(assets);
+        partition.split = true;
+        Ok(())
+    }
+
     fn move_assets(&mut self, job: JobNo, to: PartNo, assets: &[String]) -> StoreResult<()> {
         for asset in assets {
             self.moved.insert((job, asset.clone()), to);
@@ -371,6 +378,13 @@ impl BarrierTx for Memory {
             counts.spreading += u64::from(row.state == BarrierState::Released && row.spread < row.last);
         }
         Ok(counts)
+    }
+
+    fn barriers_spreading(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<BarrierRow>> {
+        let of_step = self.barriers.iter().filter(|((j, s, _), row)| {
+            *j == job && *s == step && row.state == BarrierState::Released && row.spread < row.last
+        });
+        Ok(of_step.take(limit as usize).map(|(_, row)| row.clone()).collect())
     }
 
     fn put_barrier(&mut self, job: JobNo, row: &BarrierRow) -> StoreResult<()> {

@@ -116,6 +116,8 @@ pub trait PartitionTx {
     fn children(&mut self, job: JobNo, first: PartNo, last: PartNo) -> StoreResult<Vec<PartNo>>;
     /// The assets of each partition, in canonical order.
     fn members(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<Vec<Vec<Asset>>>;
+    /// Notes that `assets` members have been split off a partition.
+    fn shrink_partition(&mut self, job: JobNo, part: PartNo, assets: u32) -> StoreResult<()>;
     /// Moves assets out of the partition they were in.
     fn move_assets(&mut self, job: JobNo, to: PartNo, assets: &[String]) -> StoreResult<()>;
     /// Which of these assets have been moved to another partition than `part`.
@@ -181,6 +183,8 @@ pub trait BarrierTx {
     ) -> StoreResult<Vec<BarrierRow>>;
     /// How many instances of a barrier step are in each state.
     fn barrier_counts(&mut self, job: JobNo, step: StepNo) -> StoreResult<BarrierCounts>;
+    /// Open instances of a step whose partitions have not all been told.
+    fn barriers_spreading(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<BarrierRow>>;
     /// Writes a barrier instance.
     fn put_barrier(&mut self, job: JobNo, row: &BarrierRow) -> StoreResult<()>;
 }

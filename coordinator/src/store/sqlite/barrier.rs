@@ -84,6 +84,17 @@ impl BarrierTx for SqliteTx<'_> {
         Ok(counts.unwrap_or_default())
     }
 
+    fn barriers_spreading(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<BarrierRow>> {
+        self.all(
+            &format!(
+                "SELECT {COLUMNS} FROM barrier
+                 WHERE job = ?1 AND step = ?2 AND state = 'released' AND spread < last_part ORDER BY key LIMIT ?3"
+            ),
+            params![job.0, step.0, limit],
+            read_barrier,
+        )
+    }
+
     fn put_barrier(&mut self, job: JobNo, row: &BarrierRow) -> StoreResult<()> {
         self.run(
             "UPDATE barrier SET first_part = ?4, last_part = ?5, total = ?6, succeeded = ?7, failed = ?8, state = ?9,

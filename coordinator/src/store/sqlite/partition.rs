@@ -115,6 +115,14 @@ impl PartitionTx for SqliteTx<'_> {
             .collect()
     }
 
+    fn shrink_partition(&mut self, job: JobNo, part: PartNo, assets: u32) -> StoreResult<()> {
+        self.run(
+            "UPDATE partition SET assets = assets - ?3, split = 1 WHERE job = ?1 AND part = ?2",
+            params![job.0, part, assets],
+        )?;
+        Ok(())
+    }
+
     fn move_assets(&mut self, job: JobNo, to: PartNo, assets: &[String]) -> StoreResult<()> {
         for asset in assets {
             self.run(
