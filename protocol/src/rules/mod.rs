@@ -4,6 +4,7 @@ pub mod barrier;
 pub mod lease;
 pub mod lifecycle;
 pub mod partition;
+pub mod restart;
 pub mod retry;
 pub mod settle;
 pub mod wait;
