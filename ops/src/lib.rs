@@ -1,1 +1,2 @@
-//! placeholder
+//! The `showrunner` command: everything in one binary.
+pub mod demo;
