@@ -1,1 +1,2 @@
-//! ASC MHL v2.0 histories: reading, writing, verifying.
+//! ASC MHL v2.0 histories and the journal they are written from.
+pub mod journal;
