@@ -1,1 +1,23 @@
 //! Measuring and judging media: one ffprobe call, one decode, pure checks.
+//!
+//! [`inspect`] gathers a [`facts::FactSheet`] (probe, structure, hash, pass) and hands it to [`judge`], which knows no file
+//! and no clock. A new check is one file in [`checks`] and one line in its registry.
+pub mod checks;
+pub mod facts;
+mod graph;
+mod hash;
+pub mod inspect;
+pub mod judge;
+mod log;
+mod marks;
+mod pass;
+mod probe;
+pub mod report;
+mod structure;
+pub mod subject;
+mod text;
+mod tool;
+
+pub use inspect::inspect;
+pub use report::{Finding, Report, Verdict};
+pub use subject::Subject;

@@ -12,6 +12,7 @@ use protocol::wire::report::{ScanPage, UnitResult};
 use protocol::wire::unit::{TaskSpec, Unit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Where a scan sends its pages. Waits while the coordinator is behind, so that a listing never piles up in memory.
@@ -45,11 +46,22 @@ pub struct Tools {
     pub ffprobe: String,
     /// Decoder threads of one QC pass.
     pub threads: u32,
+    /// Time any QC pass gets, however short the media.
+    pub qc_timeout_min: Duration,
+    /// Seconds a QC pass gets on top for each second of media.
+    pub qc_timeout_factor: u32,
 }
 
 impl Default for Tools {
     fn default() -> Tools {
-        Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), threads: 1 }
+        Tools {
+            ffmpeg: "ffmpeg".into(),
+            ffprobe: "ffprobe".into(),
+            threads: 1,
+            // A busy core decodes 1080p at about its own speed and UHD at a fifth of it: thirty times is a hang.
+            qc_timeout_min: Duration::from_secs(300),
+            qc_timeout_factor: 30,
+        }
     }
 }
 

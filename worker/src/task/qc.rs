@@ -1,10 +1,89 @@
-//! Measures and judges media.
+//! Measures and judges the media of a unit, one asset after the other.
 use super::TaskContext;
-use protocol::failure::Failure;
+use crate::qc::{self, Report, Subject, Verdict};
+use protocol::failure::{ErrorClass, Failure};
+use protocol::media::asset::{Asset, AssetFact};
+use protocol::media::spec::DeliverySpec;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{QcTask, Unit};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
-/// Measures and judges media.
-pub async fn run(_task: &QcTask, _unit: &Unit, _context: &TaskContext) -> UnitResult {
-    UnitResult::Failed(Failure::permanent("not_built", "this build cannot do this yet"))
+/// Judges every asset. An asset that fails does not stop the others; a missing program stops the unit.
+pub async fn run(task: &QcTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+    let spec: DeliverySpec = match serde_json::from_str(&task.policy) {
+        Ok(spec) => spec,
+        Err(error) => {
+            let message = format!("the unit's policy cannot be read ({error}): its coordinator is of another version");
+            return UnitResult::Failed(Failure::permanent("policy_unreadable", message));
+        }
+    };
+    let (mut facts, mut failures) = (Vec::new(), Vec::new());
+    for asset in &unit.assets {
+        if context.cancel.is_cancelled() {
+            return UnitResult::Cancelled;
+        }
+        match judge(asset, &spec, context).await {
+            Ok(report) => {
+                context.bytes.fetch_add(report.bytes, Ordering::Relaxed);
+                if let Some(failure) = failure_of(&report) {
+                    failures.push((asset.id.clone(), failure));
+                }
+                facts.push(fact_of(asset, &report));
+            }
+            Err(_) if context.cancel.is_cancelled() => return UnitResult::Cancelled,
+            // Without its program no asset of this worker can be judged.
+            Err(failure) if failure.reason == "tool_missing" => return UnitResult::Failed(failure),
+            Err(failure) => failures.push((asset.id.clone(), failure)),
+        }
+    }
+    UnitResult::Finished { facts, failures }
+}
+
+async fn judge(asset: &Asset, spec: &DeliverySpec, context: &TaskContext) -> Result<Report, Failure> {
+    let path = local_path(&asset.location)?;
+    // The declared hash is a claim: the bytes are hashed beside the decode, which reads them anyway.
+    let subject = Subject::of(asset);
+    qc::inspect(&path, &subject, spec, &context.tools, &context.cancel).await
+}
+
+/// The file behind a location.
+fn local_path(location: &str) -> Result<PathBuf, Failure> {
+    let path = location.strip_prefix("file://").or_else(|| location.strip_prefix("file:")).unwrap_or(location);
+    if path.contains("://") {
+        let message = format!("{location} is not a local file: land it with a transfer step before its qc step");
+        return Err(Failure::permanent("source_unsupported", message));
+    }
+    Ok(Path::new(path).to_owned())
+}
+
+fn failure_of(report: &Report) -> Option<Failure> {
+    let reason = match report.verdict {
+        Verdict::Pass => return None,
+        Verdict::Fail => "qc_failed",
+        Verdict::ToolError => "qc_tool_error",
+    };
+    let checks = match report.verdict {
+        Verdict::ToolError => report.not_measured.clone(),
+        Verdict::Pass | Verdict::Fail => report.failed_checks(),
+    };
+    Some(Failure {
+        class: ErrorClass::Permanent,
+        reason: reason.to_owned(),
+        message: report.summary(),
+        checks,
+        findings: serde_json::to_string(&report.findings).ok(),
+    })
+}
+
+fn fact_of(asset: &Asset, report: &Report) -> AssetFact {
+    AssetFact {
+        asset: asset.id.clone(),
+        location: None,
+        hash: Some(report.hash.clone()).filter(|hash| !hash.is_empty()),
+        bytes: Some(report.bytes),
+        verdict: Some(report.verdict.as_str().to_owned()),
+        report: serde_json::to_string(report).ok(),
+        skipped: false,
+    }
 }

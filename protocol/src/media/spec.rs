@@ -1,1 +1,0 @@
-//! Delivery specs: what a platform demands, as data. Also the policy of a `qc` step.

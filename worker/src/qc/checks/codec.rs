@@ -1,0 +1,39 @@
+//! Codecs and profiles of picture and sound.
+use super::{Case, Ruling};
+
+pub(super) fn run(case: &Case<'_>) -> Ruling {
+    let check = case.policy.codec.as_ref();
+    let format = case.component.and_then(|c| c.video.as_ref());
+    let picture =
+        format.map(|f| &f.codec.0).filter(|n| !n.is_empty()).or(check.map(|c| &c.video.0)).filter(|n| !n.is_empty());
+    let profile = format.map(|f| &f.profile).filter(|names| !names.is_empty());
+    let sound = case.component.map(|c| c.audio_codecs()).filter(|n| !n.is_empty());
+    let sound = sound.or(check.map(|c| c.audio.0.as_slice())).filter(|n| !n.is_empty());
+    let picture = picture.filter(|_| case.role.has_picture());
+    if !case.role.is_timed_media() || (picture.is_none() && sound.is_none() && profile.is_none()) {
+        return Ruling::NotApplicable;
+    }
+    let mut findings = Vec::new();
+    let allowed = |names: &[String], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    match (&case.facts.video, picture) {
+        (Some(video), Some(names)) if !allowed(names, &video.codec) => {
+            findings.push(case.differs("codec", "the picture codec", &video.codec, &names.join(" or ")));
+        }
+        (None, Some(names)) => findings.push(case.differs("codec", "the picture codec", "none", &names.join(" or "))),
+        _ => {}
+    }
+    if let (Some(video), Some(names)) = (&case.facts.video, profile) {
+        let is = video.profile.as_deref().unwrap_or("unknown");
+        if !names.has(is) {
+            findings.push(case.differs("codec", "the picture profile", is, &names.0.join(" or ")));
+        }
+    }
+    for stream in &case.facts.audio {
+        if let Some(names) = sound.filter(|names| !allowed(names, &stream.codec)) {
+            let mut finding = case.differs("codec", "the sound codec", &stream.codec, &names.join(" or "));
+            finding.stream = Some(stream.index);
+            findings.push(finding);
+        }
+    }
+    Ruling::Judged(findings)
+}

@@ -1,0 +1,22 @@
+//! Integrated programme loudness (EBU R 128).
+use super::{Case, Ruling, rounded, ruled};
+
+pub(super) fn run(case: &Case<'_>) -> Ruling {
+    let Some(check) = &case.policy.loudness else { return Ruling::NotApplicable };
+    let (target, tolerance) = (check.target.0, check.tolerance.0);
+    ruled(case.heard().and_then(|heard| {
+        let mut findings = Vec::new();
+        for programme in heard {
+            let Some(is) = programme.loudness else {
+                return Err(Ruling::unknown("loudness could not be measured: too short, silent, or the meter failed"));
+            };
+            if (is - target).abs() > tolerance + 0.001 {
+                let message = format!("loudness is {is:.1} LUFS, {target} LUFS ± {tolerance} LU is demanded");
+                let mut finding = case.finding("loudness", rounded(is), rounded(target), "LUFS", message);
+                finding.stream = programme.streams.first().copied();
+                findings.push(finding);
+            }
+        }
+        Ok(findings)
+    }))
+}

@@ -1,0 +1,250 @@
+//! Everything measured about one file. Checks read this and nothing else, so a sheet can be judged again later.
+use protocol::media::spec::{FieldOrder, FrameRate, Ratio};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A stretch of time in seconds from the start of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// First moment.
+    pub start: f64,
+    /// First moment after it.
+    pub end: f64,
+}
+
+impl Stretch {
+    /// Seconds it lasts.
+    pub fn seconds(self) -> f64 {
+        self.end - self.start
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct FactSheet {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Hash of the bytes, `xxh128:hex`.
+    pub hash: Option<String>,
+    /// Versions of the programs that measured.
+    pub tools: BTreeMap<String, String>,
+    /// Why the file cannot be read at all; everything else is then empty.
+    pub unreadable: Option<String>,
+    /// The wrapper.
+    pub container: Option<Container>,
+    /// The first real picture stream.
+    pub video: Option<VideoStream>,
+    /// Sound streams.
+    pub audio: Vec<AudioStream>,
+    /// Subtitle streams in the file.
+    pub subtitle_streams: u32,
+    /// What the file's own structure says about its end.
+    pub structure: Structure,
+    /// What the decode found, when one was made.
+    pub pass: Option<Pass>,
+    /// A subtitle or caption file.
+    pub text: Option<TimedText>,
+}
+
+/// The wrapper.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Container {
+    /// Names a policy may use for it (`mov`, `mp4`, `mxf`, `matroska`, …), the most exact first.
+    pub names: Vec<String>,
+    /// Seconds it says it lasts.
+    pub duration: Option<f64>,
+    /// Seconds of its first time stamp.
+    pub start: f64,
+}
+
+/// A picture stream as flagged.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct VideoStream {
+    /// ffprobe's stream index.
+    pub index: u32,
+    /// Codec as ffprobe names it.
+    pub codec: String,
+    /// Profile as ffprobe names it.
+    pub profile: Option<String>,
+    /// Stored width.
+    pub width: u32,
+    /// Stored height.
+    pub height: u32,
+    /// Shape of a pixel.
+    pub sar: Option<Ratio>,
+    /// Pixel format.
+    pub pix_fmt: Option<String>,
+    /// Range flag.
+    pub range: Option<String>,
+    /// Matrix flag.
+    pub matrix: Option<String>,
+    /// Primaries flag.
+    pub primaries: Option<String>,
+    /// Transfer flag.
+    pub transfer: Option<String>,
+    /// Scan flag.
+    pub field_order: Option<FieldOrder>,
+    /// Smallest rate that fits all time stamps.
+    pub base_rate: Option<FrameRate>,
+    /// Frames over duration.
+    pub average_rate: Option<FrameRate>,
+    /// Seconds of one tick of its clock.
+    pub tick: f64,
+    /// Seconds it says it lasts.
+    pub duration: Option<f64>,
+    /// Seconds of its first picture after the start of the file.
+    pub start: f64,
+}
+
+impl VideoStream {
+    /// The rate to speak of: the base rate unless it counts fields or is far from what is really shown.
+    pub fn rate(&self) -> Option<FrameRate> {
+        match (self.base_rate, self.average_rate) {
+            (Some(base), Some(average)) => {
+                let near = (base.per_second() / average.per_second() - 1.0).abs() < 0.001;
+                Some(if near { base } else { average })
+            }
+            (base, average) => average.or(base),
+        }
+    }
+
+    /// Bits of one component, from the pixel format's name.
+    pub fn bit_depth(&self) -> Option<u32> {
+        let name = self.pix_fmt.as_deref()?.trim_end_matches("le").trim_end_matches("be");
+        let digits = name.rsplit('p').next().filter(|tail| !tail.is_empty() && tail.len() <= 2);
+        match digits.and_then(|tail| tail.parse().ok()) {
+            Some(depth @ 9..=16) => Some(depth),
+            _ => Some(8),
+        }
+    }
+}
+
+/// A sound stream as flagged.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct AudioStream {
+    /// ffprobe's stream index.
+    pub index: u32,
+    /// Codec as ffprobe names it.
+    pub codec: String,
+    /// Channels.
+    pub channels: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Language tag, when flagged.
+    pub language: Option<String>,
+    /// Seconds it says it lasts.
+    pub duration: Option<f64>,
+    /// Seconds of its first sample after the start of the file.
+    pub start: f64,
+}
+
+/// What a container's own structure says about its end.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Structure {
+    /// A format whose end is not checked here.
+    #[default]
+    Unknown,
+    /// It ends where it says.
+    Whole,
+    /// It ends too early: what is missing, for a person.
+    Cut(String),
+}
+
+/// What one decode of the whole file found. `None` means not measured, by choice or by accident.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pass {
+    /// Why nothing of it can be trusted: a filter failed, the program died, it took too long.
+    pub broken: Option<String>,
+    /// Errors the demuxer and decoders reported.
+    pub errors: u64,
+    /// The first of them.
+    pub messages: Vec<String>,
+    /// Whether the demuxer missed bytes its index promised.
+    pub missing_bytes: bool,
+    /// Whether a stream changed its format on the way, which restarts every measurement.
+    pub format_changes: bool,
+    /// The picture.
+    pub video: Option<VideoPass>,
+    /// The sound, one entry for each programme (a stream, or two mono streams that belong together).
+    pub audio: Vec<AudioPass>,
+}
+
+/// What decoding the picture found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct VideoPass {
+    /// Frames decoded.
+    pub frames: u64,
+    /// Frames that lasted longer or shorter than the first.
+    pub odd_frames: u64,
+    /// Seconds between the longest and the shortest frame.
+    pub jitter: f64,
+    /// Seconds from the start of the file to the end of the last frame.
+    pub end: f64,
+    /// Scan seen in the picture.
+    pub scan: Option<Scan>,
+    /// Black stretches of any length.
+    pub black: Option<Vec<Stretch>>,
+    /// Stretches without motion, black ones included.
+    pub freeze: Option<Vec<Stretch>>,
+    /// Luma outside EBU R 103.
+    pub levels: Option<Levels>,
+}
+
+/// Frames by the scan that idet saw in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Scan {
+    /// Upper field first.
+    pub tff: u64,
+    /// Lower field first.
+    pub bff: u64,
+    /// Whole frames.
+    pub progressive: u64,
+}
+
+/// Luma outside EBU R 103 over the sampled pictures.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Levels {
+    /// Share of all sampled pixels.
+    pub share: f64,
+    /// Share of each sampled picture with its time in seconds, where it is not 0.
+    pub pictures: Vec<(f64, f64)>,
+}
+
+/// What decoding a programme's sound found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct AudioPass {
+    /// ffprobe's index of its streams.
+    pub streams: Vec<u32>,
+    /// Number of its first channel, counted from 1 over the file.
+    pub first_channel: u32,
+    /// Channels.
+    pub channels: u32,
+    /// Seconds from the start of the file to its last sample.
+    pub end: f64,
+    /// Seconds of sound.
+    pub seconds: f64,
+    /// Silent stretches of each channel.
+    pub silence: Option<Vec<Vec<Stretch>>>,
+    /// RMS level of each channel in dB; `None` in a slot is digital silence.
+    pub rms: Option<Vec<Option<f64>>>,
+    /// Integrated loudness in LUFS.
+    pub loudness: Option<f64>,
+    /// True peak in dBTP.
+    pub true_peak: Option<f64>,
+    /// Stretches in which left and right cancel; `None` when not stereo.
+    pub out_of_phase: Option<Vec<Stretch>>,
+}
+
+/// A subtitle or caption file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TimedText {
+    /// `srt`, `webvtt` or `ttml`.
+    pub format: String,
+    /// Cues found.
+    pub cues: u64,
+    /// Seconds at which the last one ends.
+    pub end: f64,
+    /// What is wrong with it, with line numbers; the first ten.
+    pub problems: Vec<String>,
+}

@@ -1,0 +1,209 @@
+//! Builds the one filter graph that measures everything a policy needs in a single decode.
+//!
+//! Every detector writes its marks to a file of its own, named relative to the program's directory: two printers on one
+//! pipe tear each other's lines, and a relative name needs no escaping.
+use super::facts::{AudioStream, VideoStream};
+use std::fmt::Write;
+
+/// What the pass has to measure. Everything that decodes is decoded in any case.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Needs {
+    /// Share of the picture and luma level of black.
+    pub(super) black: Option<(f64, f64)>,
+    /// Noise in dB and shortest stretch in seconds.
+    pub(super) freeze: Option<(f64, f64)>,
+    /// Whether the scan is looked at.
+    pub(super) scan: bool,
+    /// Whether luma is held against EBU R 103.
+    pub(super) levels: bool,
+    /// Noise in dB and shortest stretch in seconds.
+    pub(super) silence: Option<(f64, f64)>,
+    /// Whether loudness and true peak are measured.
+    pub(super) loudness: bool,
+    /// Shortest stretch out of phase in seconds.
+    pub(super) phase: Option<f64>,
+}
+
+/// Sound streams that are one programme: usually one, two when a wrapper carries mono streams in pairs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Programme {
+    pub(super) streams: Vec<AudioStream>,
+    /// Number of its first channel, from 1 over the file.
+    pub(super) first_channel: u32,
+}
+
+impl Programme {
+    pub(super) fn channels(&self) -> u32 {
+        self.streams.iter().map(|stream| stream.channels).sum()
+    }
+}
+
+/// One picture in five is looked at for levels: every picture would double the cost of the pass (measured).
+const LEVELS_EVERY: u32 = 5;
+/// Pictures are point-sampled to about this width for levels; a tenth of a percent still shows.
+const LEVELS_WIDTH: u32 = 480;
+
+/// Streams by programme: mono streams in even number are pairs (broadcast MXF), anything else stands alone.
+pub(super) fn programmes(streams: &[AudioStream]) -> Vec<Programme> {
+    let pairs = streams.len() >= 2
+        && streams.len().is_multiple_of(2)
+        && streams.iter().all(|s| s.channels == 1 && s.sample_rate == streams[0].sample_rate);
+    let mut first_channel = 1;
+    streams
+        .chunks(if pairs { 2 } else { 1 })
+        .map(|streams| {
+            let programme = Programme { streams: streams.to_vec(), first_channel };
+            first_channel += programme.channels();
+            programme
+        })
+        .collect()
+}
+
+/// The graph and the labels of its ends, each of which becomes an output of its own: one output would queue whole
+/// pictures while it waits for sound.
+pub(super) fn build(needs: &Needs, video: Option<&VideoStream>, programmes: &[Programme]) -> (String, Vec<String>) {
+    let mut chains = Vec::new();
+    let mut ends = Vec::new();
+    if let Some(video) = video {
+        chains.push(picture(needs, video));
+        ends.push("[v]".to_owned());
+    }
+    for (n, programme) in programmes.iter().enumerate() {
+        chains.push(sound(needs, n, programme));
+        ends.push(format!("[a{n}]"));
+    }
+    (chains.join(";"), ends)
+}
+
+fn picture(needs: &Needs, video: &VideoStream) -> String {
+    let mut chain = format!("[0:{}]", video.index);
+    let mut tail = String::new();
+    if needs.levels {
+        chain.push_str("split=2[picture][sample];[picture]");
+        tail = levels(video);
+    }
+    chain.push_str("vfrdet@v");
+    if let Some((area, level)) = needs.black {
+        // The length is judged by us: the marks ignore blackdetect's own `d`.
+        write_filter(&mut chain, format_args!(",metadata=mode=delete,blackdetect=d=0:pic_th={area}:pix_th={level}"));
+        chain.push_str(",metadata=mode=print:file=black");
+    }
+    if let Some((noise, seconds)) = needs.freeze {
+        write_filter(&mut chain, format_args!(",metadata=mode=delete,freezedetect=n={noise}dB:d={seconds}"));
+        chain.push_str(",metadata=mode=print:file=freeze");
+    }
+    if needs.scan {
+        chain.push_str(",idet@v");
+    }
+    chain + "[v]" + &tail
+}
+
+/// Marks luma outside EBU R 103 (5 to 246 of 8 bits) as white and everything else as black: the mean is then the share.
+/// signalstats' own BRNG takes noise around black for an error.
+fn levels(video: &VideoStream) -> String {
+    let factor = (video.width / LEVELS_WIDTH).max(1);
+    let (width, height) = ((video.width / factor).max(1), (video.height / factor).max(1));
+    let mut chain = format!(";[sample]select='not(mod(n,{LEVELS_EVERY}))'");
+    if factor > 1 {
+        write_filter(&mut chain, format_args!(",scale=w={width}:h={height}:flags=neighbor"));
+    }
+    let scale = levels_scale(video);
+    if scale == 0 {
+        chain.push_str(",format=yuv420p");
+    }
+    let one = f64::from(scale.max(1));
+    let (low, high, white) = (5.0 * one, 247.0 * one - 1.0, 255.0 * one);
+    write_filter(&mut chain, format_args!(",lutyuv=y='if(between(val,{low},{high}),0,{white})':u=val:v=val"));
+    chain.push_str(",signalstats,metadata=mode=print:key=lavfi.signalstats.YAVG:file=levels,nullsink");
+    chain
+}
+
+/// What one 8-bit step is worth in this picture's own depth; 0 for formats without a luma plane, which are converted.
+pub(super) fn levels_scale(video: &VideoStream) -> u32 {
+    let planar = video.pix_fmt.as_deref().is_some_and(|format| {
+        ["yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"].iter().any(|known| {
+            // 16-bit luma is beyond what signalstats takes.
+            format.strip_prefix(known).is_some_and(|depth| matches!(depth, "" | "9le" | "10le" | "12le"))
+        })
+    });
+    if planar { 1 << (video.bit_depth().unwrap_or(8) - 8) } else { 0 }
+}
+
+fn sound(needs: &Needs, n: usize, programme: &Programme) -> String {
+    let mut chain: String = programme.streams.iter().map(|stream| format!("[0:{}]", stream.index)).collect();
+    if programme.streams.len() > 1 {
+        write_filter(&mut chain, format_args!("amerge=inputs={},", programme.streams.len()));
+    }
+    write_filter(
+        &mut chain,
+        format_args!("astats@a{n}=measure_perchannel=RMS_level:measure_overall=Number_of_samples"),
+    );
+    if let Some((noise, seconds)) = needs.silence {
+        write_filter(&mut chain, format_args!(",ametadata=mode=delete,silencedetect=n={noise}dB:d={seconds}:m=1"));
+        write_filter(&mut chain, format_args!(",ametadata=mode=print:file=silence{n}"));
+    }
+    if needs.loudness {
+        // `framelog=quiet` does not exist in 5.1; at `verbose` the frames stay out of our level of the log.
+        write_filter(&mut chain, format_args!(",ebur128@a{n}=peak=true:framelog=verbose"));
+    }
+    if let (Some(seconds), 2..) = (needs.phase, programme.channels()) {
+        if programme.channels() > 2 {
+            chain.push_str(",pan=stereo|c0=c0|c1=c1");
+        }
+        // The meter counts a sample of exact zero as in phase, so a pure tone that is wholly inverted reads about -0.92;
+        // 120 degrees asks for a correlation below -0.5.
+        let meter = format_args!("aphasemeter=video=0:phasing=1:angle=120:d={seconds}").to_string();
+        write_filter(&mut chain, format_args!(",ametadata=mode=delete,{meter}"));
+        for mark in ["start", "end"] {
+            let file = format_args!("key=lavfi.aphasemeter.out_phase_{mark}:file=phase{n}{mark}").to_string();
+            write_filter(&mut chain, format_args!(",ametadata=mode=print:{file}"));
+        }
+    }
+    write_filter(&mut chain, format_args!("[a{n}]"));
+    chain
+}
+
+fn write_filter(chain: &mut String, filter: std::fmt::Arguments<'_>) {
+    chain.write_fmt(filter).expect("writing to a String cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(index: u32, channels: u32) -> AudioStream {
+        AudioStream { index, channels, sample_rate: 48_000, ..AudioStream::default() }
+    }
+
+    #[test]
+    fn mono_streams_pair_and_others_stand_alone() {
+        let four: Vec<_> = (1..5).map(|i| stream(i, 1)).collect();
+        let paired = programmes(&four);
+        assert_eq!(paired.iter().map(|p| (p.first_channel, p.channels())).collect::<Vec<_>>(), [(1, 2), (3, 2)]);
+        let mixed = programmes(&[stream(1, 6), stream(2, 2)]);
+        assert_eq!(mixed.iter().map(|p| (p.first_channel, p.channels())).collect::<Vec<_>>(), [(1, 6), (7, 2)]);
+        assert_eq!(programmes(&[stream(1, 1)]).len(), 1);
+    }
+
+    #[test]
+    fn only_what_is_needed_is_measured() {
+        let video =
+            VideoStream { width: 1920, height: 1080, pix_fmt: Some("yuv422p10le".into()), ..VideoStream::default() };
+        let (graph, ends) = build(&Needs::default(), Some(&video), &programmes(&[stream(1, 2)]));
+        assert_eq!(ends, ["[v]", "[a0]"]);
+        for filter in ["blackdetect", "freezedetect", "idet", "signalstats", "ebur128", "silencedetect", "aphasemeter"]
+        {
+            assert!(!graph.contains(filter), "{graph}");
+        }
+        let (graph, _) = build(&Needs { levels: true, ..Needs::default() }, Some(&video), &[]);
+        assert!(graph.contains("scale=w=480:h=270:flags=neighbor"), "{graph}");
+        assert!(graph.contains("between(val,20,987),0,1020"), "{graph}");
+    }
+
+    #[test]
+    fn pictures_without_a_luma_plane_are_converted_first() {
+        let video = VideoStream { width: 64, height: 36, pix_fmt: Some("gbrp".into()), ..VideoStream::default() };
+        let (graph, _) = build(&Needs { levels: true, ..Needs::default() }, Some(&video), &[]);
+        assert!(graph.contains("format=yuv420p,lutyuv=y='if(between(val,5,246),0,255)'"), "{graph}");
+    }
+}

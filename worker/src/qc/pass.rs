@@ -1,0 +1,236 @@
+//! The one decode of a file: runs ffmpeg over the graph and gathers what the filters said.
+use super::facts::{AudioPass, Levels, Pass, VideoPass, VideoStream};
+use super::graph::{self, Needs, Programme};
+use super::log::Log;
+use super::marks;
+use super::probe::{self, Probe};
+use super::tool::Run;
+use crate::task::Tools;
+use protocol::failure::Failure;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Pixels of the largest picture that is decoded: beyond 16K it is a trap for memory, not a programme.
+const PIXELS_MAX: u32 = 16_384 * 8_640;
+
+/// Decodes the file once. What could not be measured is absent; a program that failed makes the whole pass `broken`.
+pub(super) async fn run(
+    path: &Path,
+    probe: &Probe,
+    needs: &Needs,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Pass, Failure> {
+    let scratch = Scratch::new().map_err(|error| {
+        Failure::transient(
+            "scratch_failed",
+            format!("no directory for measurements in {}: {error}", std::env::temp_dir().display()),
+        )
+    })?;
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Failure::permanent("source_missing", format!("{}: {error}", path.display())))?;
+    let programmes = graph::programmes(&probe.audio);
+    let arguments = arguments(&absolute, probe, needs, &programmes, tools.threads);
+    let run = Run {
+        program: &tools.ffmpeg,
+        arguments,
+        directory: Some(&scratch.0),
+        stdout_max: 1 << 16,
+        timeout: timeout(probe.container.duration, tools),
+    };
+    let mut log = Log::default();
+    let ended = run.finish(cancel, &mut |line| log.line(line)).await?;
+    let marks = |name: &str| std::fs::read_to_string(scratch.0.join(name)).unwrap_or_default();
+    let mut pass = gather(probe, needs, &programmes, &log, &marks);
+    pass.broken = ended.trouble.or(log.filter_trouble.map(|text| format!("a filter failed: {text}")));
+    Ok(pass)
+}
+
+/// A generous multiple of the running time, and never less than the floor: a hang must end, a slow machine must not.
+fn timeout(duration: Option<f64>, tools: &Tools) -> Duration {
+    let seconds = duration.filter(|s| *s > 0.0 && *s < 1e7).unwrap_or(0.0);
+    tools.qc_timeout_min + Duration::from_secs_f64(seconds * f64::from(tools.qc_timeout_factor))
+}
+
+fn arguments(path: &Path, probe: &Probe, needs: &Needs, programmes: &[Programme], threads: u32) -> Vec<String> {
+    let (graph, ends) = graph::build(needs, probe.video.as_ref(), programmes);
+    let threads = threads.max(1).to_string();
+    let mut arguments: Vec<String> =
+        ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"].map(Into::into).into();
+    let input = probe::input(path);
+    let pixels = PIXELS_MAX.to_string();
+    let decode =
+        ["-protocol_whitelist", "file", "-threads", &threads, "-max_pixels", &pixels, "-noautorotate", "-i", &input];
+    arguments.extend(decode.map(Into::into));
+    arguments.extend(["-filter_complex_threads", &threads, "-filter_complex", &graph].map(Into::into));
+    for end in ends {
+        arguments.extend(["-map", &end, "-fps_mode", "passthrough", "-f", "null", "-"].map(Into::into));
+    }
+    arguments
+}
+
+/// Turns the log and the marks into facts.
+fn gather(probe: &Probe, needs: &Needs, programmes: &[Programme], log: &Log, marks: &dyn Fn(&str) -> String) -> Pass {
+    let video = probe.video.as_ref().zip(log.frames).map(|(stream, frames)| {
+        let end = picture_end(stream, frames.decoded, frames.odd, probe.container.duration);
+        let stretches = |file: &str, prefix: &str| {
+            marks::stretches(&marks(file), &format!("{prefix}_start"), &format!("{prefix}_end"), end)
+        };
+        VideoPass {
+            frames: frames.decoded,
+            odd_frames: frames.odd,
+            jitter: frames.spread as f64 * stream.tick,
+            end,
+            scan: log.scan.filter(|_| needs.scan),
+            black: needs.black.map(|_| stretches("black", "lavfi.black")),
+            freeze: needs.freeze.map(|_| stretches("freeze", "lavfi.freezedetect.freeze")),
+            levels: picture_levels(stream, needs, marks),
+        }
+    });
+    let audio =
+        programmes.iter().enumerate().filter_map(|(n, programme)| sound(n, programme, needs, log, marks)).collect();
+    Pass {
+        broken: None,
+        errors: log.errors,
+        messages: log.messages.clone(),
+        missing_bytes: log.missing_bytes,
+        format_changes: log.format_changes,
+        video,
+        audio,
+    }
+}
+
+fn picture_levels(stream: &VideoStream, needs: &Needs, marks: &dyn Fn(&str) -> String) -> Option<Levels> {
+    needs.levels.then(|| marks::levels(&marks("levels"), 255.0 * f64::from(graph::levels_scale(stream).max(1))))?
+}
+
+/// When the last decoded frame ends: frames by rate when they are all equally long, else what the container says.
+fn picture_end(stream: &VideoStream, frames: u64, odd: u64, container: Option<f64>) -> f64 {
+    let counted = stream.rate().map(|rate| stream.start + frames as f64 * rate.frame_seconds());
+    let said = stream.duration.map(|seconds| stream.start + seconds).or(container);
+    // One odd frame in a hundred does not make the count wrong by more than the tolerances in use.
+    let (first, second) = if odd * 100 <= frames { (counted, said) } else { (said, counted) };
+    first.or(second).unwrap_or(0.0)
+}
+
+fn sound(
+    n: usize,
+    programme: &Programme,
+    needs: &Needs,
+    log: &Log,
+    marks: &dyn Fn(&str) -> String,
+) -> Option<AudioPass> {
+    let measured = log.sound.get(n)?;
+    let rate = programme.streams.first()?.sample_rate;
+    let seconds = measured.samples.filter(|_| rate > 0)? as f64 / f64::from(rate);
+    let end = programme.streams.first()?.start + seconds;
+    let phase = |mark: &str| marks(&format!("phase{n}{mark}"));
+    Some(AudioPass {
+        streams: programme.streams.iter().map(|stream| stream.index).collect(),
+        first_channel: programme.first_channel,
+        channels: programme.channels(),
+        end,
+        seconds,
+        silence: needs.silence.map(|_| marks::silence(&marks(&format!("silence{n}")), programme.channels(), end)),
+        rms: (measured.rms.len() == programme.channels() as usize).then(|| measured.rms.clone()),
+        loudness: measured.loudness.filter(|_| needs.loudness),
+        true_peak: measured.true_peak.filter(|_| needs.loudness),
+        out_of_phase: needs.phase.filter(|_| programme.channels() >= 2).map(|_| {
+            let both = interleaved(&phase("start"), &phase("end"));
+            marks::stretches(&both, "lavfi.aphasemeter.out_phase_start", "lavfi.aphasemeter.out_phase_end", end)
+        }),
+    })
+}
+
+/// Start and end marks in turns: they come from two files.
+fn interleaved(starts: &str, ends: &str) -> String {
+    let mut ends = ends.lines().filter(|line| line.starts_with("lavfi."));
+    let mut text = String::new();
+    for start in starts.lines().filter(|line| line.starts_with("lavfi.")) {
+        for line in [Some(start), ends.next()].into_iter().flatten() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// A directory of one pass, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> io::Result<Scratch> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("showrunner-qc-{}-{number}", std::process::id()));
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            match builder.create(&path) {
+                Ok(()) => return Ok(Scratch(path)),
+                // Left behind by a process of the same number that was killed, or somebody else's.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is a few kilobytes in the temporary directory.
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::media::spec::FrameRate;
+
+    #[test]
+    fn the_end_is_counted_unless_frames_differ() {
+        let rate = FrameRate::reduced(25, 1);
+        let stream = VideoStream {
+            base_rate: rate,
+            average_rate: rate,
+            duration: Some(10.0),
+            start: 0.08,
+            ..VideoStream::default()
+        };
+        assert!((picture_end(&stream, 150, 0, Some(10.0)) - 6.08).abs() < 1e-9);
+        assert!((picture_end(&stream, 200, 10, None) - 10.08).abs() < 1e-9);
+        assert_eq!(picture_end(&VideoStream::default(), 5, 0, None), 0.0);
+    }
+
+    #[test]
+    fn phase_marks_of_two_files_pair_up() {
+        let text = interleaved(
+            "frame:0 pts:0 pts_time:2\nlavfi.aphasemeter.out_phase_start=1\nlavfi.aphasemeter.out_phase_start=7\n",
+            "lavfi.aphasemeter.out_phase_end=4\n",
+        );
+        let found =
+            marks::stretches(&text, "lavfi.aphasemeter.out_phase_start", "lavfi.aphasemeter.out_phase_end", 9.0);
+        assert_eq!(found.iter().map(|s| (s.start, s.end)).collect::<Vec<_>>(), [(1.0, 4.0), (7.0, 9.0)]);
+    }
+
+    #[test]
+    fn the_time_a_pass_may_take_is_bounded_whatever_the_header_says() {
+        let tools = Tools::default();
+        assert!(timeout(Some(60.0), &tools) > tools.qc_timeout_min);
+        assert_eq!(timeout(Some(1e300), &tools), tools.qc_timeout_min);
+        assert_eq!(timeout(None, &tools), tools.qc_timeout_min);
+    }
+
+    #[test]
+    fn scratch_goes_with_the_pass() {
+        let scratch = Scratch::new().expect("created");
+        let path = scratch.0.clone();
+        assert!(path.is_dir());
+        drop(scratch);
+        assert!(!path.exists());
+    }
+}

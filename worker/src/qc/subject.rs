@@ -1,0 +1,100 @@
+//! What is known about a file before it is opened.
+use protocol::media::asset::{Asset, Role};
+use protocol::media::spec::{DeliverySpec, FrameRate};
+use std::path::Path;
+
+/// A file to be judged and what its source declared. Declared is not measured: QC compares the two.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Subject {
+    /// The name reports use.
+    pub file: String,
+    /// What it is for; inferred from its content when absent.
+    pub role: Option<Role>,
+    /// Declared running time in seconds.
+    pub duration: Option<f64>,
+    /// Declared frame rate as written.
+    pub frame_rate: Option<String>,
+    /// Declared width.
+    pub width: Option<u32>,
+    /// Declared height.
+    pub height: Option<u32>,
+    /// Declared number of channels.
+    pub channels: Option<u32>,
+    /// Declared content hash, `algorithm:hex`.
+    pub declared_hash: Option<String>,
+    /// Hash of exactly these bytes when they were just read and hashed; the file is then not read again for it.
+    pub known_hash: Option<String>,
+}
+
+impl Subject {
+    /// A bare file, as on the command line: nothing is declared.
+    pub fn bare(path: &Path) -> Subject {
+        Subject { file: path.to_string_lossy().into_owned(), role: role_of_name(path), ..Subject::default() }
+    }
+
+    /// An asset of a library.
+    pub fn of(asset: &Asset) -> Subject {
+        let declared = asset.declared.as_deref();
+        Subject {
+            file: asset.location.clone(),
+            role: Some(asset.role),
+            duration: declared.and_then(|d| d.duration),
+            frame_rate: declared.and_then(|d| d.frame_rate.clone()),
+            width: declared.and_then(|d| d.width),
+            height: declared.and_then(|d| d.height),
+            channels: declared.and_then(|d| d.meta.get("channels")).and_then(|n| n.trim().parse().ok()),
+            declared_hash: asset.hash.clone(),
+            known_hash: None,
+        }
+    }
+
+    /// The declared frame rate as a fraction; `Err` holds the text when it is none.
+    pub fn declared_rate(&self) -> Result<Option<FrameRate>, &str> {
+        match self.frame_rate.as_deref() {
+            None => Ok(None),
+            Some(text) => FrameRate::parse(text).map(Some).map_err(|_| text),
+        }
+    }
+
+    /// The last component of the file's name.
+    pub fn name(&self) -> &str {
+        self.file.rsplit('/').next().unwrap_or(&self.file)
+    }
+}
+
+/// The role a file name gives away: text, stills and paper. Picture and sound are told apart by their streams.
+fn role_of_name(path: &Path) -> Option<Role> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    match extension.as_str() {
+        "srt" | "vtt" | "ttml" | "dfxp" | "itt" => Some(Role::Subtitle),
+        "jpg" | "jpeg" | "png" | "tif" | "tiff" | "webp" => Some(Role::Artwork),
+        "pdf" | "txt" | "csv" | "doc" | "docx" | "xlsx" | "html" => Some(Role::Document),
+        _ => None,
+    }
+}
+
+/// The role of media whose source did not say: with a picture that of the first component with one.
+pub fn role_of_streams(has_picture: bool, spec: &DeliverySpec) -> Role {
+    let with_picture = spec.components.iter().find(|component| component.video.is_some());
+    match (has_picture, with_picture) {
+        (true, Some(component)) => component.role,
+        (true, None) => Role::Master,
+        (false, _) => Role::Audio,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_file_gets_the_role_its_name_or_streams_give_away() {
+        assert_eq!(Subject::bare(Path::new("a/b.SRT")).role, Some(Role::Subtitle));
+        assert_eq!(Subject::bare(Path::new("a/b.mov")).role, None);
+        let spec: DeliverySpec =
+            protocol::yaml::read("s", "spec: s\ncomponents: [ {role: subtitle}, {role: proxy, video: {}} ]\n")
+                .expect("valid");
+        assert_eq!(role_of_streams(true, &spec), Role::Proxy);
+        assert_eq!(role_of_streams(false, &spec), Role::Audio);
+    }
+}

@@ -1,0 +1,265 @@
+//! Runs ffprobe and ffmpeg so that none of them outlives its unit, floods memory or waits for input.
+use protocol::failure::Failure;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+/// Niceness of outside programs: decoding fills every core, and leases must still be renewed beside it.
+const NICE: i32 = 10;
+/// Longest line kept of a log; the rest of a longer one is dropped.
+const LINE_BYTES_MAX: usize = 4096;
+/// Largest file a program may write. Two hours of measurements are a few megabytes.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// How a program ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// What it printed, cut at the limit that was given.
+    pub(super) stdout: Vec<u8>,
+    /// Why it did not end well, if so.
+    pub(super) trouble: Option<String>,
+}
+
+/// One run of a program.
+pub(super) struct Run<'a> {
+    pub(super) program: &'a str,
+    pub(super) arguments: Vec<String>,
+    pub(super) directory: Option<&'a Path>,
+    /// Bytes of standard output kept; the program is killed when it prints more.
+    pub(super) stdout_max: usize,
+    pub(super) timeout: Duration,
+}
+
+/// Kills the whole process group unless it was reaped: also when the future that waits for it is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn kill(&self) {
+        if let Some(pid) = self.0 {
+            // It may have ended by itself a moment ago: that is what was wanted.
+            rustix::process::kill_process_group(pid, Signal::KILL).ok();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Run<'_> {
+    /// Runs to the end, handing every line of standard error to `line`. An error means the program could not be started
+    /// or the unit was cancelled; a program that failed, hung or was killed is `trouble`.
+    pub(super) async fn finish(
+        self,
+        cancel: &CancellationToken,
+        line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Ended, Failure> {
+        let mut child = self.spawn()?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let mut group = Group(pid);
+        calm(pid);
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(Failure::transient("tool_failed", format!("{}: no pipes", self.program)));
+        };
+        let work = async {
+            let output = async {
+                let bytes = read_bounded(stdout, self.stdout_max).await;
+                if bytes.len() > self.stdout_max {
+                    group.kill();
+                }
+                bytes
+            };
+            let (stdout, ()) = tokio::join!(output, each_line(stderr, line));
+            (stdout, child.wait().await)
+        };
+        let (mut stdout, status) = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(cancelled()),
+            ended = tokio::time::timeout(self.timeout, work) => match ended {
+                Ok(ended) => ended,
+                Err(_) => {
+                    let trouble = format!("{} did not end within {} s and was stopped", self.program, self.timeout.as_secs());
+                    return Ok(Ended { stdout: Vec::new(), trouble: Some(trouble) });
+                }
+            },
+        };
+        group.0 = None;
+        let flooded = stdout.len() > self.stdout_max;
+        stdout.truncate(self.stdout_max);
+        let trouble = match status {
+            _ if flooded => Some(format!("{} printed more than {} bytes", self.program, self.stdout_max)),
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("{} ended with {status}", self.program)),
+            Err(error) => Some(format!("{}: {error}", self.program)),
+        };
+        Ok(Ended { stdout, trouble })
+    }
+
+    fn spawn(&self) -> Result<Child, Failure> {
+        let mut command = Command::new(self.program);
+        command
+            .args(&self.arguments)
+            // The log is parsed: it must not depend on who started the worker.
+            .env("LC_ALL", "C")
+            .env("AV_LOG_FORCE_NOCOLOR", "1")
+            .env_remove("FFREPORT")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(directory) = self.directory {
+            command.current_dir(directory);
+        }
+        command.spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Failure::permanent(
+                "tool_missing",
+                format!(
+                    "{} cannot be run ({error}): install ffmpeg or set its path; `showrunner doctor` checks it",
+                    self.program
+                ),
+            ),
+            _ => Failure::transient("tool_failed", format!("{} could not be started: {error}", self.program)),
+        })
+    }
+}
+
+/// The failure of an inspection whose unit was revoked.
+pub(super) fn cancelled() -> Failure {
+    Failure::transient("cancelled", "stopped because the unit was revoked")
+}
+
+/// Lowers the program's priority and bounds what it writes. Threads it starts later inherit both.
+fn calm(pid: Option<Pid>) {
+    if pid.is_some() {
+        // A program that has already ended needs neither.
+        rustix::process::setpriority_process(pid, NICE).ok();
+        let limit = Rlimit { current: Some(FILE_BYTES_MAX), maximum: Some(FILE_BYTES_MAX) };
+        rustix::process::prlimit(pid, Resource::Fsize, limit).ok();
+    }
+}
+
+/// Reads up to one byte more than `max`, so that the caller sees that there was more.
+async fn read_bounded(reader: impl AsyncRead + Unpin, max: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A broken pipe ends the output like its end does; the exit status tells the two apart.
+    reader.take(max as u64 + 1).read_to_end(&mut bytes).await.ok();
+    bytes
+}
+
+/// Hands over each line, cut at [`LINE_BYTES_MAX`]; a carriage return ends a line, too.
+async fn each_line(reader: impl AsyncRead + Unpin, line: &mut (dyn FnMut(&str) + Send)) {
+    let mut reader = BufReader::new(reader);
+    let mut held: Vec<u8> = Vec::new();
+    loop {
+        let chunk = match reader.fill_buf().await {
+            Ok(chunk) if !chunk.is_empty() => chunk,
+            _ => break,
+        };
+        for &byte in chunk {
+            if byte == b'\n' || byte == b'\r' {
+                line(&String::from_utf8_lossy(&held));
+                held.clear();
+            } else if held.len() < LINE_BYTES_MAX {
+                held.push(byte);
+            }
+        }
+        let read = chunk.len();
+        reader.consume(read);
+    }
+    if !held.is_empty() {
+        line(&String::from_utf8_lossy(&held));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn shell(script: &str, timeout: Duration) -> Run<'static> {
+        let arguments = vec!["-c".to_owned(), script.to_owned()];
+        Run { program: "sh", arguments, directory: None, stdout_max: 1000, timeout }
+    }
+
+    fn alive(pid: &str) -> bool {
+        // A killed process whose parent has not reaped it is dead: state Z.
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    async fn gone(pid: &str) -> bool {
+        for _ in 0..200 {
+            if !alive(pid) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
+    /// A script whose grandchild would outlive a kill of the child alone; its pid comes as the first line.
+    const FAMILY: &str = "sleep 60 & echo $! >&2; wait";
+
+    #[tokio::test]
+    async fn a_hanging_program_and_its_children_are_stopped_in_time() {
+        let mut pid = String::new();
+        let started = Instant::now();
+        let run = shell(FAMILY, Duration::from_millis(300));
+        let ended = run.finish(&CancellationToken::new(), &mut |line| pid = line.to_owned()).await.expect("ran");
+        assert!(ended.trouble.expect("trouble").contains("did not end"));
+        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(gone(&pid).await, "{pid} lives");
+    }
+
+    #[tokio::test]
+    async fn cancelling_stops_the_whole_group() {
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let mut pid = String::new();
+        let mut line = |text: &str| {
+            pid = text.to_owned();
+            stop.cancel();
+        };
+        let failure = shell(FAMILY, Duration::from_secs(60)).finish(&cancel, &mut line).await.expect_err("cancelled");
+        assert_eq!(failure.reason, "cancelled");
+        assert!(gone(&pid).await, "{pid} lives");
+    }
+
+    #[tokio::test]
+    async fn dropping_the_future_stops_the_whole_group() {
+        let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+        let waiting = tokio::spawn(async move {
+            let mut line = |text: &str| send.send(text.to_owned()).expect("received");
+            shell(FAMILY, Duration::from_secs(60)).finish(&CancellationToken::new(), &mut line).await.map(drop)
+        });
+        let pid = receive.recv().await.expect("a pid");
+        waiting.abort();
+        assert!(gone(&pid).await, "{pid} lives");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_names_the_doctor() {
+        let run = Run { program: "no-such-ffmpeg", ..shell("", Duration::from_secs(1)) };
+        let failure = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect_err("missing");
+        assert_eq!(failure.reason, "tool_missing");
+        assert!(!failure.class.retryable() && failure.message.contains("showrunner doctor"), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn output_is_bounded() {
+        let run = shell("yes", Duration::from_secs(20));
+        let ended = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect("ran");
+        assert_eq!(ended.stdout.len(), 1000);
+        assert!(ended.trouble.is_some());
+        let mut longest = 0;
+        let run = shell("head -c 100000 /dev/zero >&2; echo >&2", Duration::from_secs(20));
+        run.finish(&CancellationToken::new(), &mut |line| longest = longest.max(line.len())).await.expect("ran");
+        assert_eq!(longest, LINE_BYTES_MAX);
+    }
+}

@@ -1,0 +1,2 @@
+//! The worker against real files and programs.
+mod qc;

@@ -1,0 +1,6 @@
+//! QC against media with faults that were planted, so that the truth is known by construction.
+mod corpus;
+mod media;
+mod planted;
+mod text;
+mod unit;
