@@ -4,6 +4,7 @@
 //! - [`queue`]: what is handed to workers and comes back
 //! - [`service`]: one duty a file, each safe to run any number of times
 pub mod engine;
+pub mod http;
 pub mod leases;
 pub mod metrics;
 pub mod queue;

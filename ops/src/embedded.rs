@@ -90,8 +90,7 @@ impl Embedded {
         });
         let token = stop.clone();
         let give_up = Arc::new(move || token.cancel());
-        let worker =
-            Worker::start(config, Arc::new(worker_queue), tokio::runtime::Handle::current(), give_up);
+        let worker = Worker::start(config, Arc::new(worker_queue), tokio::runtime::Handle::current(), give_up);
         Ok(Embedded { store, registry, coordinator, worker, stop, driving, thread, _data: data })
     }
 

@@ -111,8 +111,9 @@ fn read_profile(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> 
             return Ok(None);
         }
         let known: Vec<&str> = all.keys().map(String::as_str).collect();
-        return Err(CliError::usage(format!("{name}: no profile {wanted:?}"))
-            .hint(protocol::yaml::suggest(wanted, &known)));
+        return Err(
+            CliError::usage(format!("{name}: no profile {wanted:?}")).hint(protocol::yaml::suggest(wanted, &known))
+        );
     };
     let known: Vec<&str> = KNOWN.iter().map(|(name, _, _)| *name).collect();
     if let Some(wrong) = found.keys().find(|key| !known.contains(&key.as_str())) {

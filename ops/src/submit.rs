@@ -43,16 +43,14 @@ pub fn prepare(path: &Path) -> CliResult<NewJob> {
 /// Reads, resolves and digests a delivery spec.
 pub fn load_policy(path: &str) -> Result<QcTask, Problem> {
     let source = read_text(path)?;
-    let mut load = |path: &str| std::fs::read_to_string(path).map_err(|e| e.to_string());
-    let spec = spec::resolve(path, &source, &mut load)?;
+    let spec = spec::resolve(path, &source, &mut read_text)?;
     let policy = serde_json::to_string(&spec).map_err(|e| Problem::new(path, e.to_string()))?;
     Ok(QcTask { policy, digest: spec.digest() })
 }
 
 fn read_text(path: &str) -> Result<String, Problem> {
-    std::fs::read_to_string(path).map_err(|e| {
-        Problem::new(path, e.to_string()).hint("policy: names a file relative to the job file")
-    })
+    std::fs::read_to_string(path)
+        .map_err(|e| Problem::new(path, e.to_string()).hint("policy: names a file relative to the job file"))
 }
 
 /// The name is needed for the id before the whole file is compiled; a file without one fails in the compiler.

@@ -2,6 +2,7 @@
 //! number of times: what it finds done it leaves.
 pub mod collector;
 pub mod control;
+pub mod explain;
 pub mod graph;
 pub mod planner;
 pub mod publisher;

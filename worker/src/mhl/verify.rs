@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 const QUEUE_FILES: usize = 256;
 
 /// What a verification found. Paths are relative to the root.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct VerifyReport {
     /// Generations read, those of nested histories included.
     pub generations: u64,
@@ -36,7 +36,7 @@ pub struct VerifyReport {
 }
 
 /// A file whose content is not the recorded one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Mismatch {
     /// The file.
     pub path: String,

@@ -6,6 +6,9 @@ mod job;
 mod listing;
 mod partition;
 mod unit;
+mod view;
+
+pub use view::{UnitFilter, UnitView};
 
 use super::{StoreError, StoreResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
