@@ -86,7 +86,7 @@ fn detect(asset: &Asset, filters: &[&str]) -> String {
 }
 
 const PICTURE: [&str; 2] = ["-vf", "blackdetect=d=0.3:pix_th=0.10,freezedetect=n=-60dB:d=1"];
-const SOUND: [&str; 2] = ["-af", "silencedetect=n=-60dB:d=1:mono=1,ebur128=framelog=quiet"];
+const SOUND: [&str; 2] = ["-af", "silencedetect=n=-60dB:d=1:mono=1,ebur128=framelog=verbose"];
 
 fn loudness(asset: &Asset) -> f64 {
     let said = detect(asset, &SOUND);
@@ -156,15 +156,41 @@ fn the_library_holds_what_it_says() {
     assert!(broken.contains("rror") || broken.contains("partial file"), "{broken}");
 }
 
+/// Stands in for ffmpeg where only the files matter: writes twenty bytes to its last argument.
+fn quick_ffmpeg(dir: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join("quick-ffmpeg");
+    std::fs::write(&path, "#!/bin/sh\nfor last; do :; done\nprintf 12345678901234567890 > \"$last\"\n")
+        .expect("a file");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    path.to_str().expect("temporary paths are UTF-8").to_owned()
+}
+
 #[test]
 fn a_library_that_is_there_is_used_again_and_an_interrupted_one_completed() {
-    let (dir, _, assets) = made();
-    let broken = file(&assets[0]);
-    let before = std::fs::read(broken).expect("it exists");
+    let (tools, dir) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let program = quick_ffmpeg(tools.path());
+    assert!(!make(dir.path(), &program).expect("it is made").reused);
     assert!(make(dir.path(), "no-such-program").expect("nothing is to be made").reused);
-    std::fs::remove_file(broken).expect("it exists");
-    assert!(!make(dir.path(), "ffmpeg").expect("it is completed").reused);
-    assert!(std::fs::read(broken).expect("it exists again") == before, "the same file is made again");
+    let assets = scanned(dir.path());
+    std::fs::remove_file(file(&assets[0])).expect("it exists");
+    std::fs::write(file(&assets[1]), "kept").expect("it exists");
+    assert!(!make(dir.path(), &program).expect("it is completed").reused);
+    assert_eq!(std::fs::read(file(&assets[0])).expect("it is back").len(), 20);
+    assert_eq!(std::fs::read(file(&assets[1])).expect("it exists"), b"kept", "what was complete is not made again");
+    assert_eq!(scanned(dir.path())[1].bytes, Some(4), "the manifest says what is there");
+}
+
+#[test]
+fn a_failing_program_is_quoted_and_nothing_looks_complete() {
+    let (tools, dir) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let program = quick_ffmpeg(tools.path());
+    std::fs::write(&program, "#!/bin/sh\necho 'Unknown encoder libx264' >&2\nexit 1\n").expect("it is ours");
+    let error = make(dir.path(), &program).expect_err("it fails").to_string();
+    assert!(error.contains("could not make") && error.contains("Unknown encoder libx264"), "{error}");
+    assert!(!dir.path().join("job.yaml").exists());
+    let program = quick_ffmpeg(tools.path());
+    assert!(!make(dir.path(), &program).expect("the next run completes it").reused);
 }
 
 #[test]
