@@ -5,8 +5,10 @@ use async_trait::async_trait;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::Asset;
+use protocol::time::Timestamp;
 use protocol::wire::report::{ScanPage, UnitResult};
 use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
+use protocol::workflow::compile::compile;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -101,6 +103,21 @@ fn made() -> (TempDir, Planted, Vec<Asset>) {
     (dir, planted, assets)
 }
 
+/// The job file is one the product takes, and it finds the spec and the library where they are.
+fn compiles(dir: &Path) {
+    let base = dir.to_str().expect("temporary paths are UTF-8");
+    let source = std::fs::read_to_string(dir.join("job.yaml")).expect("it was written");
+    let mut policies = |path: &str| {
+        assert!(Path::new(path).is_file(), "{path}");
+        Ok(protocol::wire::unit::QcTask { policy: "{}".into(), digest: "d".into() })
+    };
+    let workflow = compile("job.yaml", &source, base, "demo-1", Timestamp(0), &mut policies).expect("it is valid");
+    let steps: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(steps[..3], ["land", "check", "title-complete"]);
+    let scan = workflow.scan_task().expect("it lists a library");
+    assert_eq!(scan.source, ScanSource::Manifest { path: format!("{base}/library/manifest.csv") });
+}
+
 #[test]
 fn the_library_holds_what_it_says() {
     let (dir, planted, assets) = made();
@@ -126,6 +143,7 @@ fn the_library_holds_what_it_says() {
         protocol::yaml::read::<serde_json::Value>(name, &text).expect("it is YAML");
     }
     assert_eq!(planted.job, dir.path().join("job.yaml"));
+    compiles(dir.path());
 
     let asset = |id: &str| assets.iter().find(|asset| asset.id == id).expect("it is in the manifest");
     let size = "stream=width,height";

@@ -190,7 +190,14 @@ impl Sealer<'_> {
         }
         let kind = EntryKind::File { bytes: Some(metadata.len()) };
         let modified = Some(modified(&metadata).to_string());
-        scope.body.push(&Entry { kind, path: relative, modified, hashes, structure: Vec::new(), previous_path: None })?;
+        scope.body.push(&Entry {
+            kind,
+            path: relative,
+            modified,
+            hashes,
+            structure: Vec::new(),
+            previous_path: None,
+        })?;
         scope.news += 1;
         self.report.files += 1;
         Ok(digest)
@@ -229,11 +236,7 @@ impl Sealer<'_> {
 
 impl Scope {
     /// Writes the generation and lists it in the chain, unless nothing is new. Returns its path and how to refer to it.
-    fn commit(
-        &mut self,
-        content: &Digest,
-        structure: &Digest,
-    ) -> Result<Option<(PathBuf, Reference)>, MhlError> {
+    fn commit(&mut self, content: &Digest, structure: &Digest) -> Result<Option<(PathBuf, Reference)>, MhlError> {
         if self.news == 0 && !self.history.links.is_empty() {
             return Ok(None);
         }
