@@ -1,7 +1,7 @@
 //! How fast a scan reads manifests, and in how much memory: `bench-scan [ROWS] [PAGE_ASSETS]`.
 //!
 //! Writes minimal four-column manifests (CSV and JSON lines), scans each into a receiver that counts and forgets, and
-//! prints one JSON object per format. `rss_kib_start` is taken before and `rss_kib_peak` after the scan.
+//! prints one JSON object per format; then a manifest with one row of 2 GiB, which has to cost no memory. `rss_kib_start` is taken before and `rss_kib_peak` after the scan.
 use async_trait::async_trait;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
@@ -9,7 +9,7 @@ use protocol::wire::report::{ScanPage, UnitResult};
 use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +42,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         write(&path, rows)?;
         println!("{}", measure(&path, rows, page_assets)?);
     }
+    let path = dir.path().join("long.csv");
+    write_long(&path)?;
+    println!("{}", measure(&path, 1, page_assets)?);
     Ok(())
+}
+
+/// One row of 2 GiB, which takes no room on the disk, and a good one after it.
+fn write_long(path: &Path) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    writeln!(file, "asset,title,role,location")?;
+    file.seek(SeekFrom::Start(2 << 30))?;
+    writeln!(file, "\na1,t1,master,a.mov")
 }
 
 fn write(path: &Path, rows: u64) -> std::io::Result<()> {

@@ -5,8 +5,10 @@ use async_trait::async_trait;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::Asset;
+use protocol::time::Timestamp;
 use protocol::wire::report::{ScanPage, UnitResult};
 use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
+use protocol::workflow::compile::compile;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -86,7 +88,7 @@ fn detect(asset: &Asset, filters: &[&str]) -> String {
 }
 
 const PICTURE: [&str; 2] = ["-vf", "blackdetect=d=0.3:pix_th=0.10,freezedetect=n=-60dB:d=1"];
-const SOUND: [&str; 2] = ["-af", "silencedetect=n=-60dB:d=1:mono=1,ebur128=framelog=quiet"];
+const SOUND: [&str; 2] = ["-af", "silencedetect=n=-60dB:d=1:mono=1,ebur128=framelog=verbose"];
 
 fn loudness(asset: &Asset) -> f64 {
     let said = detect(asset, &SOUND);
@@ -99,6 +101,21 @@ fn made() -> (TempDir, Planted, Vec<Asset>) {
     let planted = make(dir.path(), "ffmpeg").expect("the library is made");
     let assets = scanned(dir.path());
     (dir, planted, assets)
+}
+
+/// The job file is one the product takes, and it finds the spec and the library where they are.
+fn compiles(dir: &Path) {
+    let base = dir.to_str().expect("temporary paths are UTF-8");
+    let source = std::fs::read_to_string(dir.join("job.yaml")).expect("it was written");
+    let mut policies = |path: &str| {
+        assert!(Path::new(path).is_file(), "{path}");
+        Ok(protocol::wire::unit::QcTask { policy: "{}".into(), digest: "d".into() })
+    };
+    let workflow = compile("job.yaml", &source, base, "demo-1", Timestamp(0), &mut policies).expect("it is valid");
+    let steps: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(steps[..3], ["land", "check", "title-complete"]);
+    let scan = workflow.scan_task().expect("it lists a library");
+    assert_eq!(scan.source, ScanSource::Manifest { path: format!("{base}/library/manifest.csv") });
 }
 
 #[test]
@@ -126,6 +143,7 @@ fn the_library_holds_what_it_says() {
         protocol::yaml::read::<serde_json::Value>(name, &text).expect("it is YAML");
     }
     assert_eq!(planted.job, dir.path().join("job.yaml"));
+    compiles(dir.path());
 
     let asset = |id: &str| assets.iter().find(|asset| asset.id == id).expect("it is in the manifest");
     let size = "stream=width,height";
@@ -156,15 +174,41 @@ fn the_library_holds_what_it_says() {
     assert!(broken.contains("rror") || broken.contains("partial file"), "{broken}");
 }
 
+/// Stands in for ffmpeg where only the files matter: writes twenty bytes to its last argument.
+fn quick_ffmpeg(dir: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join("quick-ffmpeg");
+    std::fs::write(&path, "#!/bin/sh\nfor last; do :; done\nprintf 12345678901234567890 > \"$last\"\n")
+        .expect("a file");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    path.to_str().expect("temporary paths are UTF-8").to_owned()
+}
+
 #[test]
 fn a_library_that_is_there_is_used_again_and_an_interrupted_one_completed() {
-    let (dir, _, assets) = made();
-    let broken = file(&assets[0]);
-    let before = std::fs::read(broken).expect("it exists");
+    let (tools, dir) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let program = quick_ffmpeg(tools.path());
+    assert!(!make(dir.path(), &program).expect("it is made").reused);
     assert!(make(dir.path(), "no-such-program").expect("nothing is to be made").reused);
-    std::fs::remove_file(broken).expect("it exists");
-    assert!(!make(dir.path(), "ffmpeg").expect("it is completed").reused);
-    assert!(std::fs::read(broken).expect("it exists again") == before, "the same file is made again");
+    let assets = scanned(dir.path());
+    std::fs::remove_file(file(&assets[0])).expect("it exists");
+    std::fs::write(file(&assets[1]), "kept").expect("it exists");
+    assert!(!make(dir.path(), &program).expect("it is completed").reused);
+    assert_eq!(std::fs::read(file(&assets[0])).expect("it is back").len(), 20);
+    assert_eq!(std::fs::read(file(&assets[1])).expect("it exists"), b"kept", "what was complete is not made again");
+    assert_eq!(scanned(dir.path())[1].bytes, Some(4), "the manifest says what is there");
+}
+
+#[test]
+fn a_failing_program_is_quoted_and_nothing_looks_complete() {
+    let (tools, dir) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let program = quick_ffmpeg(tools.path());
+    std::fs::write(&program, "#!/bin/sh\necho 'Unknown encoder libx264' >&2\nexit 1\n").expect("it is ours");
+    let error = make(dir.path(), &program).expect_err("it fails").to_string();
+    assert!(error.contains("could not make") && error.contains("Unknown encoder libx264"), "{error}");
+    assert!(!dir.path().join("job.yaml").exists());
+    let program = quick_ffmpeg(tools.path());
+    assert!(!make(dir.path(), &program).expect("the next run completes it").reused);
 }
 
 #[test]

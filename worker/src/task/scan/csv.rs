@@ -101,8 +101,7 @@ impl Rows {
 
     /// Passes over line ends, so that a row's place is that of its first character.
     fn skip_line_ends(&mut self) -> Result<(), Stop> {
-        loop {
-            let Some(byte) = self.source.fill()?.first().copied() else { break };
+        while let Some(byte) = self.source.fill()?.first().copied() {
             if std::mem::take(&mut self.after_return) && byte != b'\n' {
                 self.parser.set_line(self.parser.line() + 1);
             }

@@ -25,7 +25,7 @@ const OWN_DIRECTORIES: [&str; 2] = ["ascmhl", ".showrunner"];
 
 /// Reads a folder to its end or until it is stopped.
 pub(super) fn scan(path: &str, pattern: Option<&str>, pager: Pager) -> Result<(), Stop> {
-    let pattern = pattern.map(|pattern| compile(pattern)).transpose()?;
+    let pattern = pattern.map(compile).transpose()?;
     let meta = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
     if !meta.is_dir() {
         let message = format!("{path} is not a directory: write `manifest:` for a file that lists assets");
@@ -239,5 +239,35 @@ fn special(meta: &Metadata) -> &'static str {
         () if kind.is_fifo() => "a pipe",
         () if kind.is_socket() => "a socket",
         () => "a device",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_names_are_sorted_and_leave_nothing_out() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let mut expected: Vec<String> = (0..25).map(|n| format!("{}.mov", n * 7 % 25)).collect();
+        for name in &expected {
+            fs::write(dir.path().join(name), "").expect("a file");
+        }
+        expected.sort();
+        for max in [1, 4, 24, 25, 26] {
+            let (mut seen, mut last) = (Vec::new(), None);
+            loop {
+                let mut batch = next_names(dir.path(), last.as_ref(), max, &mut || false).expect("readable");
+                assert!(batch.names.len() <= max);
+                while let Some(name) = batch.names.pop() {
+                    seen.push(name.to_str().expect("ASCII").to_owned());
+                    last = Some(name);
+                }
+                if !batch.more {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected, "in batches of {max}");
+        }
     }
 }
