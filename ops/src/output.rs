@@ -1,6 +1,6 @@
 //! Data goes to stdout, everything else to stderr.
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub fn list<T: Serialize>(
         }
         Format::Table | Format::Wide => {
             let mut table = Table::new();
-            table.load_preset(presets::NOTHING);
+            table.load_style(comfy_table::TableStyle::new());
             table.set_header(columns.iter().map(|c| c.to_uppercase()));
             for item in items {
                 table.add_row(row(item));
