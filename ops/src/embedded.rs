@@ -21,7 +21,7 @@ use worker::runtime::{Worker, WorkerConfig};
 use worker::task::Tools;
 
 /// Batches of reports on their way inside the process.
-const REPORT_BATCHES: usize = 16;
+const REPORT_BATCHES: usize = 8;
 
 /// A data directory that this process alone coordinates.
 pub struct DataDir {

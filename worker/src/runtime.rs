@@ -78,6 +78,7 @@ impl Worker {
             worker: config.worker,
             runtime,
             reports: sender,
+            queue: Arc::clone(&queue),
             running,
             bytes,
             tools: Arc::new(config.tools),

@@ -1,6 +1,7 @@
 //! Owns what runs. Receives `Execute` and `Revoke`; each unit becomes a task on the multi-thread runtime, so that a panic
 //! fails one unit and a busy unit delays nobody's heartbeat.
 use super::supervisor::ExitGuard;
+use crate::queue::WorkQueue;
 use crate::task::{self, PageSink, TaskContext, Tools};
 use actix::{Actor, Context, Handler, Message};
 use async_trait::async_trait;
@@ -69,6 +70,8 @@ pub struct Execution {
     pub runtime: Handle,
     /// Where reports go; bounded, so that a slow coordinator slows the work and not the memory.
     pub reports: mpsc::Sender<Report>,
+    /// The transport, for pages of listings: they are large and must wait for the coordinator one by one.
+    pub queue: Arc<dyn WorkQueue>,
     /// What is under way.
     pub running: Running,
     /// Bytes moved.
@@ -139,7 +142,7 @@ async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
     let context = TaskContext {
         cancel,
         worker: execution.worker.clone(),
-        pages: Arc::new(Pages(execution.reports.clone())),
+        pages: Arc::new(Pages(Arc::clone(&execution.queue))),
         bytes: Arc::clone(&execution.bytes),
         tools: Arc::clone(&execution.tools),
     };
@@ -168,12 +171,13 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }
 
-struct Pages(mpsc::Sender<Report>);
+/// Pages go straight to the transport: a page is in it before the end of its scan is reported, so their order holds.
+struct Pages(Arc<dyn WorkQueue>);
 
 #[async_trait]
 impl PageSink for Pages {
     async fn send(&self, page: ScanPage) -> Result<(), Failure> {
         let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes pages");
-        self.0.send(Report::Page(page)).await.map_err(gone)
+        self.0.report(vec![Report::Page(page)]).await.map_err(gone)
     }
 }
