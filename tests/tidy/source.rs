@@ -78,6 +78,11 @@ impl Source {
             let Some(name) = function_name(line) else { continue };
             let indent = line.len() - line.trim_start().len();
             let close = format!("{}}}", " ".repeat(indent));
+            // A declaration in a trait has no body.
+            let signature_end = lines[at..].iter().find(|(_, l)| l.trim_end().ends_with(['{', ';']));
+            if signature_end.is_none_or(|(_, l)| l.trim_end().ends_with(';')) {
+                continue;
+            }
             // Formatted code closes a function on a line of its own, as deep as it began.
             if let Some(end) = lines[at..].iter().position(|(_, l)| *l == close) {
                 found.push((name, *n, end + 1));
