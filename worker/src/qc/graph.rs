@@ -12,8 +12,8 @@ pub(super) struct Needs {
     pub(super) black: Option<(f64, f64)>,
     /// Noise in dB and shortest stretch in seconds.
     pub(super) freeze: Option<(f64, f64)>,
-    /// Whether the scan is looked at.
-    pub(super) scan: bool,
+    /// Whether the scan is looked at, and how much rougher than a whole frame a pair of fields must look.
+    pub(super) scan: Option<f64>,
     /// Whether luma is held against EBU R 103.
     pub(super) levels: bool,
     /// Noise in dB and shortest stretch in seconds.
@@ -92,8 +92,8 @@ fn picture(needs: &Needs, video: &VideoStream) -> String {
         write_filter(&mut chain, format_args!(",metadata=mode=delete,freezedetect=n={noise}dB:d={seconds}"));
         chain.push_str(",metadata=mode=print:file=freeze");
     }
-    if needs.scan {
-        chain.push_str(",idet@v");
+    if let Some(threshold) = needs.scan {
+        write_filter(&mut chain, format_args!(",idet@v=intl_thres={threshold}"));
     }
     chain + "[v]" + &tail
 }

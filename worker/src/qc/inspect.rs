@@ -124,6 +124,10 @@ async fn gather(
         }
     };
     let role = subject.role.unwrap_or_else(|| subject::role_of_streams(probe.video.is_some(), spec));
+    if role == Role::Artwork && probe.video.as_ref().is_none_or(|still| still.width == 0 || still.height == 0) {
+        // ffprobe goes by the name of a still; only a size shows that there is one.
+        facts.unreadable = Some("not readable as a picture".to_owned());
+    }
     if role.is_timed_media() {
         facts.structure = blocking(path, structure::inspect).await?;
         let needs = needs(spec, role, &probe);
@@ -157,7 +161,7 @@ fn needs(spec: &DeliverySpec, role: Role, probe: &Probe) -> Needs {
     Needs {
         black: black.filter(|_| picture),
         freeze: qc.freeze.as_ref().filter(|_| picture).map(|check| (check.noise.0, seconds(check.longest))),
-        scan: picture && checks::field_order::is_demanded(spec, role),
+        scan: checks::field_order::threshold(spec, role).filter(|_| picture),
         levels: picture && qc.levels.is_some(),
         silence: qc.silence.as_ref().map(|check| (check.noise.0, seconds(check.longest))),
         loudness: qc.loudness.is_some() || qc.true_peak.is_some(),

@@ -20,6 +20,8 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
     for check in &CHECKS {
         match (check.run)(&case) {
             Ruling::NotApplicable => {}
+            // What a check says about a file that could not be read is not about the media.
+            Ruling::Judged(_) if facts.unreadable.is_some() => not_measured.push(check.id.to_owned()),
             Ruling::Judged(found) => findings.extend(found),
             Ruling::NotMeasured(why) => {
                 not_measured.push(check.id.to_owned());
@@ -28,10 +30,6 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
                 }
             }
         }
-    }
-    // Nothing found out about an unreadable file is about the media.
-    if facts.unreadable.is_some() {
-        findings.clear();
     }
     // A number that is none got past a check: the measurement is worthless, and so would be a verdict.
     findings.retain(|finding| {

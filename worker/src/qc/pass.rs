@@ -84,7 +84,7 @@ fn gather(probe: &Probe, needs: &Needs, programmes: &[Programme], log: &Log, mar
             odd_frames: frames.odd,
             jitter: frames.spread as f64 * stream.tick,
             end,
-            scan: log.scan.filter(|_| needs.scan),
+            scan: log.scan.filter(|_| needs.scan.is_some()),
             black: needs.black.map(|_| stretches("black", "lavfi.black")),
             freeze: needs.freeze.map(|_| stretches("freeze", "lavfi.freezedetect.freeze")),
             levels: picture_levels(stream, needs, marks),

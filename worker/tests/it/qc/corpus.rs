@@ -31,7 +31,8 @@ async fn every_planted_fault_is_found_and_nothing_else() {
         tokio::spawn(async move {
             let _slot = slots.acquire_owned().await.expect("open");
             let subject = Subject::bare(&path);
-            let report = worker::qc::inspect(&path, &subject, &spec, &Tools::default(), &CancellationToken::new()).await;
+            let report =
+                worker::qc::inspect(&path, &subject, &spec, &Tools::default(), &CancellationToken::new()).await;
             let judged = compare(&clip, &report.expect("the tools work"));
             println!("{judged}");
             judged
@@ -47,7 +48,9 @@ async fn every_planted_fault_is_found_and_nothing_else() {
         false_alarms += judged.false_alarms.len();
         wrong += usize::from(!judged.verdict_right);
     }
-    println!("{clips} clips: {found} faults found, {missed} missed, {false_alarms} false alarms, {wrong} wrong verdicts");
+    println!(
+        "{clips} clips: {found} faults found, {missed} missed, {false_alarms} false alarms, {wrong} wrong verdicts"
+    );
     assert_eq!((missed, false_alarms, wrong), (0, 0, 0));
 }
 
