@@ -191,7 +191,7 @@ pub struct VideoPass {
     pub levels: Option<Levels>,
 }
 
-/// Frames by the scan that idet saw in them.
+/// Frames by the scan that idet saw in them, each in the light of its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Scan {
     /// Upper field first.
@@ -200,6 +200,8 @@ pub struct Scan {
     pub bff: u64,
     /// Whole frames.
     pub progressive: u64,
+    /// Frames that showed their scan by themselves: a still frame shows none and is counted with its neighbours above.
+    pub decided: u64,
 }
 
 /// Luma outside EBU R 103 over the sampled pictures.

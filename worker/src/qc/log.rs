@@ -118,18 +118,24 @@ impl Log {
         self.frames = Some(Frames { decoded: odd + even + 1, odd, spread });
     }
 
-    /// `Multi frame detection: TFF:     0 BFF:     0 Progressive:   250 Undetermined:     0`
+    /// `Multi frame detection: TFF:     0 BFF:     0 Progressive:   250 Undetermined:     0`, and before it the same for
+    /// `Single frame detection`. The copy of the graph that saw no frames says 0 throughout.
     fn idet(&mut self, text: &str) {
-        let Some(counts) = text.strip_prefix("Multi frame detection:") else { return };
+        let Some((which, counts)) = text.split_once(" frame detection:") else { return };
         let words: Vec<&str> = counts.split_whitespace().collect();
         let count = |name: &str| {
             let at = words.iter().position(|word| *word == name)?;
             words.get(at + 1)?.parse::<u64>().ok()
         };
-        if let (Some(tff), Some(bff), Some(progressive)) = (count("TFF:"), count("BFF:"), count("Progressive:")) {
-            if self.scan.is_none() || tff + bff + progressive > 0 {
-                self.scan = Some(Scan { tff, bff, progressive });
-            }
+        let (Some(tff), Some(bff), Some(progressive)) = (count("TFF:"), count("BFF:"), count("Progressive:")) else {
+            return;
+        };
+        let sum = tff.saturating_add(bff).saturating_add(progressive);
+        let scan = self.scan.get_or_insert_default();
+        match which {
+            "Single" if sum > 0 => scan.decided = sum,
+            "Multi" if sum > 0 => *scan = Scan { tff, bff, progressive, decided: scan.decided },
+            _ => {}
         }
     }
 
@@ -251,7 +257,7 @@ mod tests {
              [astats@a1 @ 0x2] [info] Channel: 2\n[astats@a1 @ 0x2] [info] RMS level dB: -inf\n\
              [astats@a1 @ 0x2] [info] Overall\n[astats@a1 @ 0x2] [info] Number of samples: 480256\n",
         );
-        assert_eq!(log.scan, Some(Scan { tff: 0, bff: 3, progressive: 247 }));
+        assert_eq!(log.scan, Some(Scan { tff: 0, bff: 3, progressive: 247, decided: 216 }));
         assert_eq!(log.sound[1], Sound { rms: vec![Some(-23.01), None], samples: Some(480_256), ..Sound::default() });
     }
 

@@ -10,7 +10,7 @@ use worker::task::Tools;
 /// Seconds of every clip unless its filters say otherwise.
 pub(super) const SECONDS: f64 = 4.0;
 /// A picture that moves in every frame, within legal levels. Blurred, since fine patterns this small look like fields.
-pub(super) const MOVING: &str = "testsrc2=s=320x180:r=25:d=4,gblur=sigma=1.5";
+pub(super) const MOVING: &str = "testsrc2=s=320x180:r=25:d=4,gblur=sigma=2.5";
 /// A tone of -23 LUFS in stereo (EBU Tech 3341, case 1).
 pub(super) const TONE: &str = "aevalsrc='0.0707946*sin(2*PI*1000*t)|0.0707946*sin(2*PI*1000*t)':s=48000:d=4:c=stereo";
 const COLOUR: &str = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";

@@ -58,11 +58,12 @@ async fn a_freeze_in_the_middle_and_one_at_the_end() {
     let frozen = with("split[a][b];[a][b]freezeframes=first=25:last=74:replace=25");
     // Every frame on its own: an encoder that keeps refining a still picture moves it.
     let studio = Studio::new();
-    let path = studio.clip("a.mov", &frozen, TONE, &[H264, PCM, &["-g", "1", "-qp", "20"]]);
+    let path = studio.clip("a.mov", &frozen, TONE, &[H264, PCM, &["-g", "1"]]);
     let report = inspect(&path, &spec(POLICY)).await;
     assert_eq!(ids(&report), ["freeze"], "{report:?}");
     assert!(is_at(the(&report, "freeze"), 1.0, 3.0), "{report:?}");
-    let report = judged("b.mov", "testsrc2=s=320x180:r=25:d=2,tpad=stop_mode=clone:stop_duration=2", TONE).await;
+    let report =
+        judged("b.mov", "testsrc2=s=320x180:r=25:d=2,gblur=sigma=2.5,tpad=stop_mode=clone:stop_duration=2", TONE).await;
     assert!(is_at(the(&report, "freeze"), 2.0, SECONDS), "{report:?}");
 }
 
@@ -148,7 +149,7 @@ async fn a_variable_rate_is_seen_in_the_frames() {
 #[tokio::test]
 async fn the_scan_in_the_picture_overrules_its_flag() {
     let studio = Studio::new();
-    let fields = "testsrc2=s=320x180:r=50:d=4,gblur=sigma=1.5,tinterlace=interleave_top,setfield=prog";
+    let fields = "testsrc2=s=320x180:r=50:d=4,gblur=sigma=2.5,tinterlace=interleave_top,setfield=prog";
     let path = studio.clip("a.mp4", fields, TONE, &[H264, AAC]);
     let report = inspect(&path, &spec(POLICY)).await;
     assert_eq!(the(&report, "field_order").measured, "interlaced tff", "{report:?}");
