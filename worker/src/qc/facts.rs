@@ -156,6 +156,8 @@ pub enum Structure {
 pub struct Pass {
     /// Why nothing of it can be trusted: a filter failed, the program died, it took too long.
     pub broken: Option<String>,
+    /// Version of the program that decoded.
+    pub ffmpeg: Option<String>,
     /// Errors the demuxer and decoders reported.
     pub errors: u64,
     /// The first of them.

@@ -135,7 +135,9 @@ async fn gather(
             facts.pass = Some(pass::run(path, &probe, &needs, tools, cancel).await?);
         }
     }
-    facts.tools = [("ffprobe".to_owned(), probe.version.clone())].into();
+    let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
+    let versions = [("ffprobe", Some(probe.version.clone())), ("ffmpeg", ffmpeg)];
+    facts.tools = versions.into_iter().filter_map(|(tool, version)| Some((tool.to_owned(), version?))).collect();
     facts.container = Some(probe.container);
     facts.video = probe.video;
     facts.audio = probe.audio;

@@ -16,6 +16,7 @@ pub(super) struct Log {
     pub(super) scan: Option<Scan>,
     pub(super) sound: Vec<Sound>,
     pub(super) format_changes: bool,
+    pub(super) version: Option<String>,
     section: Section,
 }
 
@@ -84,7 +85,12 @@ impl Log {
     }
 
     fn info(&mut self, component: &str, text: &str) {
-        let Some((filter, label)) = component.split_once('@') else { return };
+        let Some((filter, label)) = component.split_once('@') else {
+            if let (None, Some(rest)) = (&self.version, text.strip_prefix("ffmpeg version ")) {
+                self.version = rest.split_whitespace().next().map(str::to_owned);
+            }
+            return;
+        };
         let n = label.get(1..).and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < 256);
         match (filter, n) {
             ("vfrdet", _) => self.vfrdet(text),
@@ -259,6 +265,12 @@ mod tests {
         );
         assert_eq!(log.scan, Some(Scan { tff: 0, bff: 3, progressive: 247, decided: 216 }));
         assert_eq!(log.sound[1], Sound { rms: vec![Some(-23.01), None], samples: Some(480_256), ..Sound::default() });
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_banner() {
+        let log = read("[info] ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026 the FFmpeg developers\n");
+        assert_eq!(log.version.as_deref(), Some("5.1.9-0+deb12u1"));
     }
 
     #[test]
