@@ -1,1 +1,13 @@
-//! placeholder
+//! Plans, publishes, collects and sequences work units, and owns the truth in SQL. Opens no library, media file or bucket.
+//!
+//! - [`store`]: the truth, over SQLite or memory
+//! - [`queue`]: what is handed to workers and comes back
+//! - [`service`]: one duty a file, each safe to run any number of times
+pub mod engine;
+pub mod http;
+pub mod leases;
+pub mod metrics;
+pub mod queue;
+pub mod runtime;
+pub mod service;
+pub mod store;

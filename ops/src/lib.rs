@@ -1,1 +1,13 @@
-//! placeholder
+//! The `showrunner` command: everything in one binary.
+//!
+//! - [`cli`]: the command line, one file a noun
+//! - [`embedded`]: coordinator and worker in one process over one data directory
+//! - [`submit`]: from a job file to a job
+//! - [`demo`]: the sample library
+pub mod cli;
+pub mod demo;
+pub mod embedded;
+pub mod error;
+pub mod output;
+pub mod settings;
+pub mod submit;

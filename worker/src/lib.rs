@@ -4,8 +4,11 @@
 //! - [`storage`]: bytes in and out
 //! - [`mhl`]: ASC MHL histories
 //! - [`qc`]: measuring and judging media
+pub mod actor;
 pub mod hash;
 pub mod mhl;
 pub mod qc;
+pub mod queue;
+pub mod runtime;
 pub mod storage;
 pub mod task;

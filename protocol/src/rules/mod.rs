@@ -1,1 +1,10 @@
 //! Pure decisions, one file each. They know nothing of wire, SQL or actors.
+pub mod admission;
+pub mod barrier;
+pub mod lease;
+pub mod lifecycle;
+pub mod partition;
+pub mod restart;
+pub mod retry;
+pub mod settle;
+pub mod wait;

@@ -1,4 +1,5 @@
 //! What crosses from coordinator to worker and back. Structs here are frozen per wire version: see [`envelope`].
+pub mod control;
 pub mod envelope;
 pub mod report;
 pub mod unit;

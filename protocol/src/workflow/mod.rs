@@ -1,1 +1,145 @@
-//! Job files: what a person writes, checked and compiled to steps.
+//! Job files: what a person writes ([`file`]), checked and compiled to steps ([`compile`]).
+//!
+//! A job runs the revision it started with: the compiled [`Workflow`] is stored with it as JSON, paths absolute and
+//! policies resolved, so that later edits of the files change nothing under way.
+pub mod compile;
+pub mod file;
+
+#[cfg(test)]
+mod tests;
+
+use crate::id::{Kind, StepNo};
+use crate::rules::barrier::BarrierPolicy;
+use crate::rules::partition::PartitionLimits;
+use crate::rules::retry::RetryPolicy;
+use crate::time::Timestamp;
+use crate::wire::unit::{ScanTask, TaskSpec};
+use file::{OnFailure, Priority, Scope};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A job file, checked and compiled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// Name of the job.
+    pub name: String,
+    /// How the library is listed.
+    pub scan: Arc<TaskSpec>,
+    /// When the job must be finished.
+    pub deadline: Option<Timestamp>,
+    /// Class of the job.
+    pub priority: Priority,
+    /// Who the work is for.
+    pub tenant: String,
+    /// How assets are cut into units.
+    pub partition: PartitionLimits,
+    /// Declared steps in declared order, then the seals they imply.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub id: String,
+    /// Steps it needs.
+    pub needs: Vec<StepNo>,
+    /// How often and how soon to try again.
+    pub retry: RetryPolicy,
+    /// What an asset's failure means.
+    pub on_failure: OnFailure,
+    /// What it does.
+    pub action: Action,
+}
+
+/// The forms of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// One unit a partition.
+    Units {
+        /// Capacity class.
+        kind: Kind,
+        /// What each unit does.
+        task: Arc<TaskSpec>,
+        /// The transfer whose copies this step opens instead of the library's own files.
+        reads: Option<StepNo>,
+    },
+    /// Holds partitions together until its policy opens it.
+    Barrier {
+        /// What it holds together.
+        scope: Scope,
+        /// Units in a batch, for scope batch.
+        batch_units: u32,
+        /// When it opens.
+        policy: BarrierPolicy,
+        /// Microseconds after submission when it counts as overdue.
+        deadline_us: Option<i64>,
+    },
+    /// One unit for the whole job, once every unit of the step it closes has ended: writes the ASC MHL generation.
+    Seal {
+        /// The transfer step it closes.
+        of: StepNo,
+        /// What it does.
+        task: Arc<TaskSpec>,
+    },
+}
+
+impl Workflow {
+    /// The step with this number.
+    pub fn step(&self, no: StepNo) -> Option<&Step> {
+        self.steps.get(usize::from(no.0))
+    }
+
+    /// Every step with its number.
+    pub fn numbered(&self) -> impl Iterator<Item = (StepNo, &Step)> {
+        self.steps.iter().enumerate().map(|(i, step)| (StepNo(i as u16), step))
+    }
+
+    /// The number of the step with this name.
+    pub fn step_no(&self, id: &str) -> Option<StepNo> {
+        self.numbered().find(|(_, step)| step.id == id).map(|(no, _)| no)
+    }
+
+    /// Steps that name `no` among their needs.
+    pub fn dependents(&self, no: StepNo) -> impl Iterator<Item = (StepNo, &Step)> {
+        self.numbered().filter(move |(_, step)| step.needs.contains(&no))
+    }
+
+    /// Unit steps that can start as soon as their partition is planned.
+    pub fn roots(&self) -> impl Iterator<Item = (StepNo, &Step)> {
+        self.numbered().filter(|(_, step)| step.needs.is_empty() && matches!(step.action, Action::Units { .. }))
+    }
+
+    /// The scan that lists the library.
+    pub fn scan_task(&self) -> Option<&ScanTask> {
+        match self.scan.as_ref() {
+            TaskSpec::Scan(task) => Some(task),
+            TaskSpec::Transfer(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_) | TaskSpec::Seal(_) => None,
+        }
+    }
+}
+
+impl Step {
+    /// Capacity class of its units; `None` for barriers.
+    pub fn kind(&self) -> Option<Kind> {
+        match &self.action {
+            Action::Units { kind, .. } => Some(*kind),
+            Action::Seal { .. } => Some(Kind::Transfer),
+            Action::Barrier { .. } => None,
+        }
+    }
+
+    /// Whether it runs one unit a partition.
+    pub fn has_units(&self) -> bool {
+        matches!(self.action, Action::Units { .. })
+    }
+
+    /// The kind word of the product (`transfer`, `qc`, `barrier`, …).
+    pub fn kind_word(&self) -> &'static str {
+        match &self.action {
+            Action::Units { kind, .. } => kind.as_str(),
+            Action::Barrier { .. } => "barrier",
+            Action::Seal { .. } => "seal",
+        }
+    }
+}

@@ -1,1 +1,39 @@
-//! ASC MHL v2.0 histories: reading, writing, verifying.
+//! ASC MHL v2.0: the history of a tree of files, one generation for each time it was written or checked.
+//!
+//! The format is that of <https://github.com/ascmitc/mhl> (`xsd/ASCMHL.xsd`, `xsd/ASCMHLDirectory.xsd`) and of the
+//! reference tool `ascmhl` 1.2: each may continue what the other wrote.
+//!
+//! - [`journal`]: what a job landed, until its generation is written
+//! - [`seal`]: writes the generation
+//! - [`verify`]: hashes a tree against its history
+mod chain;
+mod history;
+mod ignore;
+pub mod journal;
+mod model;
+mod read;
+pub mod seal;
+mod tree;
+pub mod verify;
+mod write;
+
+pub use model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
+pub use read::read_generation;
+
+use protocol::wire::unit::HashAlgorithm;
+
+/// Directory of a history, below the root it describes.
+pub const FOLDER: &str = "ascmhl";
+/// The list of generations in it.
+pub const CHAIN_FILE: &str = "ascmhl_chain.xml";
+/// Namespace of a generation.
+const NAMESPACE: &str = "urn:ASC:MHL:v2.0";
+/// Namespace of the chain.
+const CHAIN_NAMESPACE: &str = "urn:ASC:MHL:DIRECTORY:v2.0";
+/// How we name ourselves in generations.
+const TOOL: &str = "showrunner";
+
+/// Whether the format has an element for this algorithm.
+pub fn is_recordable(algorithm: HashAlgorithm) -> bool {
+    !matches!(algorithm, HashAlgorithm::Sha256 | HashAlgorithm::Crc64nvme)
+}

@@ -1,0 +1,52 @@
+# The menu. Each target does its own set-up.
+.PHONY: help demo test sim bench check fmt release clean
+
+export SHOWRUNNER_ASCMHL ?= $(CURDIR)/target/tools/bin/ascmhl
+
+help:
+	@echo "make demo     a sample library with planted faults through the whole workflow"
+	@echo "make test     every test, with real tools"
+	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000)"
+	@echo "make bench    whole jobs and transfers, measured beside cp and rsync"
+	@echo "make check    formatting, lints, licences"
+	@echo "make release  the binary, in target/release/showrunner"
+
+demo: target/release/showrunner-built
+	target/release/showrunner demo --once --dir target/demo
+
+target/release/showrunner-built: $(shell git ls-files '*.rs' '*.sql' '*.toml' Cargo.lock 2>/dev/null)
+	ops/setup.sh run
+	cargo build --release --workspace --bins
+	@touch $@
+
+release: target/release/showrunner-built
+
+test:
+	ops/setup.sh test
+	cargo fmt --all --check
+	cargo build --workspace --bins
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --workspace --profile ci; \
+	else \
+	  echo "cargo-nextest is not installed: using cargo test"; \
+	  cargo test --workspace; \
+	fi
+
+sim:
+	SHOWRUNNER_SIM_SEEDS=$(or $(SEEDS),5000) cargo nextest run --workspace --cargo-profile release -E 'binary(sim) and test(many_seeds)' --no-capture
+
+bench: target/release/showrunner-built
+	ops/setup.sh test
+	target/release/bench-job
+	target/release/bench-transfer
+
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --offline check licenses bans sources; else echo "SKIPPED: cargo-deny is not installed"; fi
+
+fmt:
+	cargo fmt --all
+
+clean:
+	rm -rf target/demo showrunner-demo showrunner-data

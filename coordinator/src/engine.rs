@@ -1,0 +1,112 @@
+//! One turn of the coordinator, in one transaction: list, cut, hand out, sequence. The real process and the simulator
+//! turn the same engine.
+use crate::service::sequencer::Sweep;
+use crate::service::{Workflows, planner, publisher, retrier, sequencer};
+use crate::store::{JobRow, Phase, StoreResult, Tx};
+use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::time::Timestamp;
+use protocol::wire::unit::Unit;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Open jobs looked at in one turn.
+const JOBS_MAX: u32 = 1_000;
+
+/// What the engine remembers between turns. All of it can be lost: it is rebuilt from the store.
+#[derive(Debug, Default)]
+pub struct Engine {
+    /// Workflows of open jobs.
+    pub workflows: Workflows,
+    sweeps: BTreeMap<JobNo, Sweep>,
+    scan_due: BTreeMap<JobNo, Timestamp>,
+}
+
+/// What one turn did.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Units to publish, now that the transaction has committed.
+    pub units: Vec<Unit>,
+    /// Whether another turn would find work at once.
+    pub more: bool,
+    /// Jobs that are being cancelled: executions still out are to be called back.
+    pub cancelling: Vec<JobNo>,
+    /// When something is due by time alone.
+    pub next_due: Option<Timestamp>,
+    /// Open jobs.
+    pub open: usize,
+}
+
+impl Engine {
+    /// Notes when a failed scan may be tried again.
+    pub fn scan_due(&mut self, job: JobNo, at: Timestamp) {
+        self.scan_due.insert(job, at);
+    }
+
+    /// Takes one turn. `scans_out` are jobs whose scan is with a worker.
+    pub fn turn(
+        &mut self,
+        tx: &mut dyn Tx,
+        rooms: &mut BTreeMap<Kind, u32>,
+        scans_out: &BTreeSet<JobNo>,
+        now: Timestamp,
+    ) -> StoreResult<Turn> {
+        let mut turn = Turn { more: retrier::bring_back(tx, now)? > 0, ..Turn::default() };
+        let mut jobs = tx.jobs(true, JOBS_MAX)?;
+        let mut ordered = Vec::with_capacity(jobs.len());
+        for job in jobs.drain(..) {
+            let workflow = self.workflows.of(tx, job.no)?;
+            let deadline = workflow.deadline.unwrap_or(Timestamp(i64::MAX));
+            ordered.push(((workflow.priority, deadline, job.no), job));
+        }
+        ordered.sort_by_key(|(key, _)| *key);
+        turn.open = ordered.len();
+        for (_, job) in ordered {
+            self.job(tx, &job, rooms, scans_out, now, &mut turn)?;
+        }
+        let pauses = tx.next_due()?;
+        let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer);
+        turn.next_due = timers.chain(self.scan_due.values().copied()).chain(pauses).min();
+        Ok(turn)
+    }
+
+    fn job(
+        &mut self,
+        tx: &mut dyn Tx,
+        job: &JobRow,
+        rooms: &mut BTreeMap<Kind, u32>,
+        scans_out: &BTreeSet<JobNo>,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> StoreResult<()> {
+        if job.state == crate::store::JobState::Cancelling {
+            turn.cancelling.push(job.no);
+        }
+        let room = rooms.get(&Kind::Scan).copied().unwrap_or(0);
+        let due = self.scan_due.get(&job.no).is_none_or(|at| *at <= now);
+        if job.phase == Phase::Scanning && !scans_out.contains(&job.no) && due && room > 0 {
+            self.scan_due.remove(&job.no);
+            if let Some(unit) = publisher::claim_scan(tx, &self.workflows, job.no)? {
+                rooms.insert(Kind::Scan, room - 1);
+                turn.units.push(unit);
+            }
+        }
+        turn.more |= planner::plan(tx, &self.workflows, job.no)?;
+        turn.units.extend(publisher::claim(tx, &self.workflows, job.no, rooms)?);
+        let sweep = self.sweeps.entry(job.no).or_default();
+        turn.more |= sequencer::advance(tx, &self.workflows, job.no, sweep, now)?;
+        if tx.job(job.no)?.is_none_or(|row| row.state.has_ended()) {
+            self.forget(job.no);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, job: JobNo) {
+        self.sweeps.remove(&job);
+        self.scan_due.remove(&job);
+        self.workflows.forget(job);
+    }
+}
+
+/// The unit that lists a job's library.
+pub fn scan_unit(job: JobNo) -> UnitId {
+    UnitId { job, step: StepNo::SCAN, part: 0 }
+}

@@ -1,0 +1,131 @@
+//! What is out and who lives, in memory: rebuilt from the cursor, the rows and the next heartbeats after a restart.
+use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::rules::admission::{Window, room};
+use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, judge};
+use protocol::time::Timestamp;
+use protocol::wire::report::Heartbeat;
+use protocol::wire::unit::Unit;
+use std::collections::{BTreeMap, HashMap};
+
+/// Least window of kinds whose units end faster than a round of publishing.
+const LIGHT_FLOOR: u32 = 4_096;
+
+/// A worker as its last heartbeat showed it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSeen {
+    /// Slots by kind: total and free.
+    pub slots: Vec<(Kind, u32, u32)>,
+    /// When it was heard of last.
+    pub heard_at: Timestamp,
+    /// Whether it takes no more work.
+    pub draining: bool,
+    /// Units it holds.
+    pub held: usize,
+    /// Bytes it has moved.
+    pub bytes: u64,
+}
+
+/// Units that are out, and workers.
+#[derive(Debug, Default)]
+pub struct Leases {
+    out: HashMap<UnitId, (Lease, Kind)>,
+    out_by_kind: BTreeMap<Kind, u32>,
+    workers: BTreeMap<WorkerId, WorkerSeen>,
+    readable_since: Timestamp,
+}
+
+impl Leases {
+    /// Reports are readable from this moment on (LEASE-1).
+    pub fn readable_from(&mut self, now: Timestamp) {
+        self.readable_since = now;
+    }
+
+    /// Notes units as handed out.
+    pub fn published(&mut self, units: &[Unit], now: Timestamp) {
+        for unit in units {
+            let lease = Lease { epoch: unit.epoch, published_at: now, held: None };
+            if self.out.insert(unit.id, (lease, unit.kind)).is_none() {
+                *self.out_by_kind.entry(unit.kind).or_default() += 1;
+            }
+        }
+    }
+
+    /// Notes that an execution is over, whatever became of it.
+    pub fn ended(&mut self, unit: UnitId, epoch: u32) {
+        let current = self.out.get(&unit).is_some_and(|(lease, _)| lease.epoch == epoch);
+        if current && let Some((_, kind)) = self.out.remove(&unit) {
+            let count = self.out_by_kind.entry(kind).or_default();
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Whether a unit is out.
+    pub fn is_out(&self, unit: UnitId) -> bool {
+        self.out.contains_key(&unit)
+    }
+
+    /// Units that are out, by kind.
+    pub fn out(&self, kind: Kind) -> u32 {
+        self.out_by_kind.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// Takes a sign of life.
+    pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
+        let seen = WorkerSeen {
+            slots: beat.slots.clone(),
+            heard_at: now,
+            draining: beat.draining,
+            held: beat.held.len(),
+            bytes: beat.bytes,
+        };
+        self.workers.insert(beat.worker.clone(), seen);
+        for (unit, epoch) in &beat.held {
+            if let Some((lease, _)) = self.out.get_mut(unit)
+                && lease.epoch == *epoch
+            {
+                lease.held = Some((beat.worker.clone(), now));
+            }
+        }
+    }
+
+    /// Executions whose worker has fallen silent; workers silent for long are forgotten.
+    pub fn lapsed(&mut self, limits: &LeaseLimits, now: Timestamp) -> Vec<(UnitId, u32)> {
+        let since = self.readable_since;
+        self.workers.retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
+        let mut lapsed: Vec<(UnitId, u32)> = self
+            .out
+            .iter()
+            .filter(|(_, (lease, _))| judge(lease, limits, since, now) == LeaseDecision::TakeBack)
+            .map(|(unit, (lease, _))| (*unit, lease.epoch))
+            .collect();
+        lapsed.sort_unstable();
+        lapsed
+    }
+
+    /// Executions of a job that are out.
+    pub fn of_job(&self, job: protocol::id::JobNo) -> Vec<(UnitId, u32)> {
+        self.out.iter().filter(|(unit, _)| unit.job == job).map(|(unit, (lease, _))| (*unit, lease.epoch)).collect()
+    }
+
+    /// Slots of all workers that take work.
+    pub fn slots(&self, kind: Kind) -> u32 {
+        let live = self.workers.values().filter(|seen| !seen.draining);
+        live.flat_map(|seen| &seen.slots).filter(|(k, _, _)| *k == kind).map(|(_, total, _)| total).sum()
+    }
+
+    /// Units that may be handed out now, by kind.
+    pub fn rooms(&self) -> BTreeMap<Kind, u32> {
+        Kind::ALL
+            .into_iter()
+            .map(|kind| {
+                let floor = if matches!(kind, Kind::Noop | Kind::Sync) { LIGHT_FLOOR } else { 0 };
+                (kind, room(Window { slots: self.slots(kind), out: self.out(kind), floor }))
+            })
+            .collect()
+    }
+
+    /// Every worker heard of lately.
+    pub fn workers(&self) -> &BTreeMap<WorkerId, WorkerSeen> {
+        &self.workers
+    }
+}

@@ -1,0 +1,287 @@
+//! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
+use super::graph::{Change, Graph};
+use super::{Workflows, job_row, splitter};
+use crate::store::{JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
+use protocol::failure::Failure;
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::media::asset::AssetFact;
+use protocol::rules::lifecycle::UnitState;
+use protocol::rules::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
+use protocol::rules::settle::{Reported, Settlement, UnitFacts, decide};
+use protocol::time::Timestamp;
+use protocol::wire::report::{Outcome, ScanPage, UnitResult};
+use protocol::workflow::Workflow;
+use protocol::workflow::file::OnFailure;
+use std::collections::{BTreeMap, HashMap};
+
+/// What a batch of reports did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Reports that changed their unit.
+    pub accepted: u64,
+    /// Late, foreign or repeated reports, which changed nothing (FEN-1).
+    pub rejected: u64,
+    /// Units that ended well.
+    pub succeeded: u64,
+    /// Units that will be tried again.
+    pub retried: u64,
+    /// Units that died.
+    pub dead: u64,
+    /// When the scan of a job may be tried again.
+    pub scan_retry: Option<(JobNo, Timestamp)>,
+}
+
+/// Takes a page of a listing. A page that is not the next one of the current scan is ignored: it was taken already, or
+/// comes from a scan that has been taken back.
+pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage) -> StoreResult<bool> {
+    let mut row = job_row(tx, page.unit.job)?;
+    let expected = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && row.scan.page == page.page;
+    if !expected || row.state.has_ended() {
+        return Ok(false);
+    }
+    let workflow = workflows.of(tx, row.no)?;
+    let appended = tx.append_listing(row.no, workflow.partition.by_title, &page.assets)?;
+    row.assets += appended.assets;
+    row.bytes_declared = row.bytes_declared.saturating_add(appended.bytes);
+    row.row_errors += tx.append_row_errors(row.no, &page.errors)?;
+    row.row_errors += tx.append_row_errors(row.no, &appended.errors)?;
+    row.scan.page += 1;
+    if let Some(next) = page.next {
+        (row.scan.byte, row.scan.line) = (next.byte, next.line);
+    }
+    tx.update_job(&row)?;
+    Ok(true)
+}
+
+/// Takes a batch of ends. `jitter` gives a fresh random number in 0..1 at each call.
+pub fn settle(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    outcomes: Vec<Outcome>,
+    now: Timestamp,
+    jitter: &mut dyn FnMut() -> f64,
+) -> StoreResult<Settled> {
+    let mut done = Settled::default();
+    let mut groups: BTreeMap<(JobNo, StepNo), Vec<Outcome>> = BTreeMap::new();
+    for outcome in outcomes {
+        groups.entry((outcome.unit.job, outcome.unit.step)).or_default().push(outcome);
+    }
+    for ((job, step), group) in groups {
+        let Some(row) = tx.job(job)? else {
+            done.rejected += group.len() as u64;
+            continue;
+        };
+        if step == StepNo::SCAN {
+            for outcome in group {
+                settle_scan(tx, row.clone(), outcome, now, jitter(), &mut done)?;
+            }
+            continue;
+        }
+        let workflow = workflows.of(tx, job)?;
+        let mut group_settling = Group { tx, job: row, workflow: &workflow, step, now, done: &mut done };
+        group_settling.settle(group, jitter)?;
+    }
+    Ok(done)
+}
+
+fn settle_scan(
+    tx: &mut dyn Tx,
+    mut row: JobRow,
+    outcome: Outcome,
+    now: Timestamp,
+    jitter: f64,
+    done: &mut Settled,
+) -> StoreResult<()> {
+    if row.phase != Phase::Scanning || row.scan_epoch != outcome.epoch || row.state.has_ended() {
+        done.rejected += 1;
+        return Ok(());
+    }
+    done.accepted += 1;
+    match outcome.result {
+        UnitResult::Finished { .. } => row.phase = Phase::Planning,
+        UnitResult::Returned | UnitResult::Cancelled => done.scan_retry = Some((row.no, now)),
+        UnitResult::Failed(failure) => {
+            row.scan_attempt += 1;
+            match decide_retry(&RetryPolicy::default(), row.scan_attempt, failure.class, now, jitter) {
+                RetryDecision::At(at) => done.scan_retry = Some((row.no, at)),
+                RetryDecision::GiveUp => {
+                    row.state = JobState::Failed;
+                    row.ended_at = Some(now);
+                    row.message = Some(failure.message);
+                }
+            }
+        }
+    }
+    tx.update_job(&row)
+}
+
+struct Group<'a, 'b> {
+    tx: &'a mut dyn Tx,
+    job: JobRow,
+    workflow: &'a Workflow,
+    step: StepNo,
+    now: Timestamp,
+    done: &'b mut Settled,
+}
+
+impl Group<'_, '_> {
+    fn settle(&mut self, outcomes: Vec<Outcome>, jitter: &mut dyn FnMut() -> f64) -> StoreResult<()> {
+        let parts: Vec<PartNo> = outcomes.iter().map(|o| o.unit.part).collect();
+        let rows = self.tx.units(self.job.no, self.step, &parts)?;
+        let mut known: HashMap<PartNo, Option<UnitRow>> = parts.iter().copied().zip(rows).collect();
+        let cursor = self.tx.steps(self.job.no)?.iter().find(|s| s.step == self.step).map_or(0, |s| s.cursor);
+        let Some(policy) = self.workflow.step(self.step).map(|s| s.retry) else { return Ok(()) };
+        let mut changes = Vec::new();
+        let mut facts = Vec::new();
+        for outcome in outcomes {
+            let part = outcome.unit.part;
+            let row = known.get(&part).copied().flatten();
+            let unit = self.unit_facts(row, part, cursor);
+            let (reported, learned) = self.reported(outcome.result, part)?;
+            let needs_size = matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
+            let assets = if needs_size { self.partition_size(part)? } else { 1 };
+            let settlement = decide(UnitFacts { assets, ..unit }, outcome.epoch, reported, &policy, self.now, jitter());
+            if let Settlement::Reject(_) = settlement {
+                self.done.rejected += 1;
+                continue;
+            }
+            self.done.accepted += 1;
+            facts.extend(learned);
+            let change = self.carry_out(part, row.map(|r| r.state), unit, settlement, outcome.duration_us)?;
+            known.insert(part, Some(change.to));
+            changes.push(change);
+        }
+        self.learn(&facts)?;
+        let step = self.step;
+        self.graph().apply(step, &changes)
+    }
+
+    fn graph(&mut self) -> Graph<'_> {
+        Graph {
+            tx: self.tx,
+            job: self.job.no,
+            workflow: self.workflow,
+            sealed: self.job.phase == Phase::Sealed,
+            now: self.now,
+        }
+    }
+
+    /// A unit without a row is out under epoch 1 exactly when the cursor has passed it.
+    fn unit_facts(&self, row: Option<UnitRow>, part: PartNo, cursor: PartNo) -> UnitFacts {
+        match row {
+            Some(row) => UnitFacts { state: row.state, epoch: row.epoch, attempt: row.attempt, assets: 1 },
+            None => {
+                let state = if part <= cursor { UnitState::Leased } else { UnitState::Planned };
+                UnitFacts { state, epoch: 1, attempt: 0, assets: 1 }
+            }
+        }
+    }
+
+    fn partition_size(&mut self, part: PartNo) -> StoreResult<u32> {
+        if part == 0 {
+            return Ok(1);
+        }
+        Ok(self.tx.partitions(self.job.no, &[part])?.first().map_or(1, |p| p.assets))
+    }
+
+    /// Failures of assets that a split has moved elsewhere meanwhile are somebody else's.
+    fn reported(&mut self, result: UnitResult, part: PartNo) -> StoreResult<(Reported, Vec<AssetFact>)> {
+        Ok(match result {
+            UnitResult::Finished { facts, mut failures } => {
+                if !failures.is_empty() && part > 0 {
+                    let ids: Vec<String> = failures.iter().map(|(asset, _)| asset.clone()).collect();
+                    let gone = self.tx.moved_away(self.job.no, part, &ids)?;
+                    failures.retain(|(asset, _)| !gone.contains(asset));
+                }
+                (Reported::Finished(failures), facts)
+            }
+            UnitResult::Failed(failure) => (Reported::Failed(failure), Vec::new()),
+            UnitResult::Returned | UnitResult::Cancelled => (Reported::Returned, Vec::new()),
+        })
+    }
+
+    fn carry_out(
+        &mut self,
+        part: PartNo,
+        from: Option<UnitState>,
+        unit: UnitFacts,
+        settlement: Settlement,
+        duration_us: u64,
+    ) -> StoreResult<Change> {
+        let id = UnitId { job: self.job.no, step: self.step, part };
+        let row = |state, attempt, due_at| UnitRow { state, epoch: unit.epoch, attempt, due_at, duration_us };
+        let to = match settlement {
+            Settlement::Succeed => {
+                if unit.attempt > 0 {
+                    self.tx.put_failures(id, &[])?;
+                }
+                self.done.succeeded += 1;
+                row(UnitState::Succeeded, unit.attempt, None)
+            }
+            Settlement::Retry(at, failure) => {
+                self.tx.put_failures(id, &[(String::new(), failure)])?;
+                self.done.retried += 1;
+                row(UnitState::Retrying, unit.attempt + 1, Some(at))
+            }
+            Settlement::Die(failures) => {
+                self.die(id, &failures)?;
+                row(UnitState::Dead, unit.attempt + 1, None)
+            }
+            Settlement::Split { dead, retry } => {
+                self.split(part, &dead)?;
+                match retry {
+                    None => {
+                        self.tx.put_failures(id, &[])?;
+                        self.done.succeeded += 1;
+                        row(UnitState::Succeeded, unit.attempt, None)
+                    }
+                    Some((at, failure)) => {
+                        self.tx.put_failures(id, &[(String::new(), failure)])?;
+                        self.done.retried += 1;
+                        row(UnitState::Retrying, unit.attempt + 1, Some(at))
+                    }
+                }
+            }
+            Settlement::Release | Settlement::Reject(_) => row(UnitState::Ready, unit.attempt, None),
+        };
+        let executed_us = (to.state != UnitState::Ready).then_some(duration_us);
+        Ok(Change { part, from, to, executed_us })
+    }
+
+    fn die(&mut self, id: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
+        self.tx.put_failures(id, failures)?;
+        self.done.dead += 1;
+        let aborts = self.workflow.step(self.step).is_some_and(|s| s.on_failure == OnFailure::Abort);
+        if aborts && self.job.state == JobState::Running {
+            self.job.state = JobState::Cancelling;
+            let reason = failures.first().map_or("", |(_, f)| f.message.as_str());
+            self.job.message = Some(format!("a unit failed and its step says abort: {reason}"));
+            self.tx.update_job(&self.job)?;
+        }
+        Ok(())
+    }
+
+    fn split(&mut self, part: PartNo, dead: &[(String, Failure)]) -> StoreResult<()> {
+        let ids: Vec<String> = dead.iter().map(|(asset, _)| asset.clone()).collect();
+        let step = self.step;
+        let child = splitter::split(&mut self.graph(), part, step, &ids)?;
+        self.job = job_row(self.tx, self.job.no)?;
+        self.die(UnitId { job: self.job.no, step: self.step, part: child }, dead)
+    }
+
+    fn learn(&mut self, facts: &[AssetFact]) -> StoreResult<()> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        self.tx.put_facts(self.job.no, facts, self.now)?;
+        let first_step = self.workflow.step(self.step).is_some_and(|s| s.needs.is_empty());
+        if first_step {
+            // Later steps look at the same bytes again; they are counted once.
+            let mut row = job_row(self.tx, self.job.no)?;
+            row.bytes += facts.iter().filter_map(|f| f.bytes).sum::<u64>();
+            self.tx.update_job(&row)?;
+            self.job = row;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Why something does not run (WAIT-1).
+use super::Workflows;
+use super::graph::Graph;
+use crate::store::{BarrierState, JobRow, JobState, Phase, StoreResult, Tx};
+use protocol::id::{PartNo, StepNo};
+use protocol::rules::lifecycle::UnitState;
+use protocol::rules::wait::{WaitFacts, WaitReason, reason};
+use protocol::time::Timestamp;
+use protocol::workflow::{Action, Workflow};
+use serde::Serialize;
+
+/// Members named at most.
+const NAMED_MAX: u32 = 20;
+
+/// Why a unit is where it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnitExplanation {
+    /// Its state.
+    pub state: String,
+    /// The one reason.
+    pub reason: WaitReason,
+    /// The reason in words, with what will change it.
+    pub message: String,
+    /// When that is, where it is known.
+    pub changes_at: Option<String>,
+}
+
+/// A barrier that is not open.
+#[derive(Debug, Clone, Serialize)]
+pub struct BarrierExplanation {
+    /// The barrier step.
+    pub barrier: String,
+    /// Title, batch or empty for the job.
+    pub key: String,
+    /// `waiting` or `held`.
+    pub state: String,
+    /// What it waits for, in words.
+    pub message: String,
+    /// Members that are missing: step and partition's first asset, with their state.
+    pub missing: Vec<String>,
+}
+
+/// Explains one unit.
+pub fn unit(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: &JobRow,
+    step: StepNo,
+    part: PartNo,
+    now: Timestamp,
+) -> StoreResult<UnitExplanation> {
+    let workflow = workflows.of(tx, job.no)?;
+    let row = tx.units(job.no, step, &[part])?.pop().flatten();
+    let counter = tx.steps(job.no)?.into_iter().find(|c| c.step == step);
+    let Some(declared) = workflow.step(step) else {
+        return Ok(UnitExplanation {
+            state: "unknown".into(),
+            reason: WaitReason::Planning,
+            message: "there is no such step".into(),
+            changes_at: None,
+        });
+    };
+    let computed = declared.needs.is_empty() && declared.has_units();
+    let state = row.map(|r| r.state).unwrap_or_else(|| match counter {
+        Some(c) if computed && part <= c.cursor => UnitState::Leased,
+        _ if job.state.has_ended() => UnitState::Cancelled,
+        _ if computed => UnitState::Ready,
+        _ => UnitState::Planned,
+    });
+    let mut facts = WaitFacts {
+        state: Some(state),
+        paused: job.state == JobState::Paused,
+        cancelled: matches!(job.state, JobState::Cancelling | JobState::Cancelled),
+        scanned: job.phase != Phase::Scanning,
+        planned: part <= job.parts,
+        due_at: row.and_then(|r| r.due_at),
+        ..WaitFacts::default()
+    };
+    let mut named = String::new();
+    for need in &declared.needs {
+        look_at_need(tx, &workflow, job, *need, part, now, &mut facts, &mut named)?;
+    }
+    let why = reason(&facts);
+    Ok(UnitExplanation {
+        state: state.as_str().to_owned(),
+        reason: why,
+        message: words(why, &named),
+        changes_at: facts.due_at.map(|t| t.to_string()),
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "facts and the name of the need are filled in together")]
+fn look_at_need(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: &JobRow,
+    need: StepNo,
+    part: PartNo,
+    now: Timestamp,
+    facts: &mut WaitFacts,
+    named: &mut String,
+) -> StoreResult<()> {
+    let Some(step) = workflow.step(need) else { return Ok(()) };
+    if let Action::Barrier { .. } = step.action {
+        let partition = tx.partitions(job.no, &[part])?.remove(0);
+        let key = Graph { tx, job: job.no, workflow, sealed: true, now }.key(need, &partition);
+        let state = tx.barrier(job.no, need, &key)?.map_or(BarrierState::Waiting, |b| b.state);
+        facts.barrier_open |= state == BarrierState::Waiting;
+        facts.barrier_held |= state == BarrierState::Held;
+        if state != BarrierState::Released {
+            *named = format!("{} {key}", step.id);
+        }
+        return Ok(());
+    }
+    let row = tx.units(job.no, need, &[part])?.pop().flatten().map(|r| r.state);
+    match row {
+        Some(UnitState::Succeeded) => {}
+        Some(UnitState::Dead | UnitState::Cancelled) => {
+            facts.step_failed = true;
+            named.clone_from(&step.id);
+        }
+        _ => {
+            facts.step_open = true;
+            named.clone_from(&step.id);
+        }
+    }
+    Ok(())
+}
+
+fn words(reason: WaitReason, named: &str) -> String {
+    match reason {
+        WaitReason::JobPaused => "the job is paused: resume it".into(),
+        WaitReason::JobCancelled => "the job has been cancelled".into(),
+        WaitReason::Scanning => "the library is still being listed".into(),
+        WaitReason::Planning => "its partition is not cut yet".into(),
+        WaitReason::NeedsStep => format!("waits for step {named} of the same assets"),
+        WaitReason::BarrierWaiting => format!("waits for barrier {named}"),
+        WaitReason::BarrierHeld => format!("barrier {named} is held by failures: retry them"),
+        WaitReason::NeedsFailed => format!("step {named} failed for these assets: retry it"),
+        WaitReason::Backoff => "failed, pauses before the next attempt".into(),
+        WaitReason::NoWorker => "no live worker has slots of this kind".into(),
+        WaitReason::NoSlot => "ready; waits for a free slot".into(),
+        WaitReason::Running => "is with a worker".into(),
+        WaitReason::Ended => "has ended".into(),
+    }
+}
+
+/// Explains the barriers of a job that are not open.
+pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreResult<Vec<BarrierExplanation>> {
+    let workflow = workflows.of(tx, job.no)?;
+    let mut list = Vec::new();
+    for (no, step) in workflow.numbered() {
+        let Action::Barrier { .. } = step.action else { continue };
+        for state in [BarrierState::Held, BarrierState::Waiting] {
+            for row in tx.barriers(job.no, no, Some(state), None, NAMED_MAX)? {
+                let outstanding = row.total.saturating_sub(row.succeeded + row.failed);
+                let message = match state {
+                    BarrierState::Held => {
+                        format!("{} of {} members failed: retry or waive them", row.failed, row.total)
+                    }
+                    _ => format!("{outstanding} of {} members have not ended", row.total),
+                };
+                let missing = missing(tx, &workflow, job, &step.needs, row.first, row.last)?;
+                list.push(BarrierExplanation {
+                    barrier: step.id.clone(),
+                    key: row.key.clone(),
+                    state: state.as_str().to_owned(),
+                    message,
+                    missing,
+                });
+            }
+        }
+    }
+    Ok(list)
+}
+
+fn missing(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: &JobRow,
+    needs: &[StepNo],
+    first: PartNo,
+    last: PartNo,
+) -> StoreResult<Vec<String>> {
+    let last = last.min(first + i64::from(NAMED_MAX) * 4);
+    let mut parts: Vec<PartNo> = (first..=last).filter(|p| *p > 0).collect();
+    parts.extend(tx.children(job.no, first, last)?);
+    let partitions = tx.partitions(job.no, &parts)?;
+    let mut named = Vec::new();
+    for need in needs {
+        let Some(step) = workflow.step(*need).filter(|s| s.has_units()) else { continue };
+        let rows = tx.units(job.no, *need, &parts)?;
+        for (partition, row) in partitions.iter().zip(rows) {
+            let state = row.map_or(UnitState::Planned, |r| r.state);
+            if state != UnitState::Succeeded && named.len() < NAMED_MAX as usize {
+                named.push(format!("{} {}: {state}", step.id, partition.first));
+            }
+        }
+    }
+    Ok(named)
+}

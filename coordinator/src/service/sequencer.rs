@@ -1,0 +1,205 @@
+//! What no single report triggers: barriers to be looked at again, runs of partitions to be told, seals, and the end of a
+//! job. Run after every batch and on a timer, so that a lost wake-up costs a moment, never a hang.
+use super::graph::Graph;
+use super::{Workflows, job_row};
+use crate::store::{BarrierRow, BarrierState, JobRow, JobState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
+use protocol::id::{JobNo, StepNo};
+use protocol::rules::lifecycle::UnitState;
+use protocol::time::Timestamp;
+use protocol::workflow::{Action, Workflow};
+
+/// Barrier instances looked at in one transaction.
+const PAGE_BARRIERS: u32 = 1_000;
+
+/// Where a sweep over a job's barriers has got to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sweep {
+    /// The barrier step and instance looked at last.
+    after: Option<(StepNo, String)>,
+    /// The sealed job has been swept to the end.
+    done: bool,
+    /// When a barrier opens by time alone.
+    pub next_timer: Option<Timestamp>,
+}
+
+/// Advances one job by one step. Returns whether there may be more to do at once.
+pub fn advance(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: JobNo,
+    sweep: &mut Sweep,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let row = job_row(tx, job)?;
+    if row.state.has_ended() {
+        return Ok(false);
+    }
+    if row.state == JobState::Cancelling {
+        return cancel_rows(tx, workflows, job, now);
+    }
+    if row.phase != Phase::Sealed {
+        return Ok(false);
+    }
+    let workflow = workflows.of(tx, job)?;
+    if sweep.next_timer.is_some_and(|due| due <= now) {
+        *sweep = Sweep::default();
+    }
+    if !sweep.done {
+        let mut graph = Graph { tx, job, workflow: &workflow, sealed: true, now };
+        sweep_page(&mut graph, sweep)?;
+        return Ok(true);
+    }
+    if spread_page(tx, &workflow, job, now)? {
+        return Ok(true);
+    }
+    let counters = tx.steps(job)?;
+    make_seals(tx, &workflow, &row, &counters)?;
+    finish(tx, &workflow, job, sweep, now)?;
+    Ok(false)
+}
+
+fn sweep_page(graph: &mut Graph<'_>, sweep: &mut Sweep) -> StoreResult<()> {
+    let workflow = graph.workflow;
+    let barriers: Vec<StepNo> =
+        workflow.numbered().filter(|(_, s)| matches!(s.action, Action::Barrier { .. })).map(|(no, _)| no).collect();
+    let (step, after) = match &sweep.after {
+        Some((step, key)) => (Some(*step), Some(key.clone())),
+        None => (barriers.first().copied(), None),
+    };
+    let Some(step) = step else {
+        sweep.done = true;
+        return Ok(());
+    };
+    // A held instance is looked at too: time alone can open it.
+    let page = graph.tx.barriers(graph.job, step, None, after.as_deref(), PAGE_BARRIERS)?;
+    let last = page.last().map(|row| row.key.clone());
+    let full = page.len() == PAGE_BARRIERS as usize;
+    for row in page {
+        note_timer(graph, &row, sweep);
+        graph.judge(row)?;
+    }
+    sweep.after = match last.filter(|_| full) {
+        Some(key) => Some((step, key)),
+        None => match barriers.iter().find(|no| **no > step) {
+            Some(next) => Some((*next, String::new())),
+            None => {
+                sweep.done = true;
+                None
+            }
+        },
+    };
+    // The empty key is a job's own instance, which `after` would pass over.
+    if let Some((next, key)) = &sweep.after
+        && key.is_empty()
+        && let Some(row) = graph.tx.barrier(graph.job, *next, "")?
+    {
+        note_timer(graph, &row, sweep);
+        graph.judge(row)?;
+    }
+    Ok(())
+}
+
+fn note_timer(graph: &Graph<'_>, row: &BarrierRow, sweep: &mut Sweep) {
+    let until = graph.policy(row.step).and_then(|p| p.until).filter(|until| *until > graph.now);
+    if let Some(until) = until.filter(|_| row.state != BarrierState::Released) {
+        sweep.next_timer = Some(sweep.next_timer.map_or(until, |t| t.min(until)));
+    }
+}
+
+fn spread_page(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, now: Timestamp) -> StoreResult<bool> {
+    for (no, step) in workflow.numbered() {
+        let Action::Barrier { .. } = step.action else { continue };
+        if tx.barrier_counts(job, no)?.spreading == 0 {
+            continue;
+        }
+        let open = tx.barriers_spreading(job, no, 1)?;
+        for row in open {
+            Graph { tx, job, workflow, sealed: true, now }.spread(row)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A seal runs once everything it closes has ended, well or badly.
+fn make_seals(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow, counters: &[StepRow]) -> StoreResult<()> {
+    for (no, step) in workflow.numbered() {
+        let Action::Seal { of, .. } = &step.action else { continue };
+        let counter = |no: StepNo| counters.iter().find(|c| c.step == no);
+        let (Some(own), Some(closed)) = (counter(no), counter(*of)) else { continue };
+        let all_ended = closed.succeeded + closed.dead + closed.cancelled == closed.total;
+        if own.total > 0 || !all_ended || closed.succeeded == 0 {
+            continue;
+        }
+        let row = UnitRow { state: UnitState::Ready, epoch: 0, attempt: 0, due_at: None, duration_us: 0 };
+        tx.put_units(job.no, no, &[(0, row)])?;
+        tx.add_to_step(job.no, no, StepDelta { total: 1, live: 1, ..StepDelta::default() })?;
+    }
+    Ok(())
+}
+
+/// Ends a job when nothing is out, nothing can become ready by itself, and no timer is pending.
+fn finish(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, sweep: &Sweep, now: Timestamp) -> StoreResult<()> {
+    let counters = tx.steps(job)?;
+    if sweep.next_timer.is_some() {
+        return Ok(());
+    }
+    for (no, step) in workflow.numbered() {
+        let Some(counter) = counters.iter().find(|c| c.step == no) else { continue };
+        let ended = counter.succeeded + counter.dead + counter.cancelled;
+        let computed = step.needs.is_empty() && step.has_units();
+        if counter.live > 0 || (computed && ended < counter.total) {
+            return Ok(());
+        }
+    }
+    let mut row = job_row(tx, job)?;
+    if row.state != JobState::Running {
+        return Ok(());
+    }
+    let clean =
+        row.row_errors == 0 && counters.iter().all(|c| c.succeeded == c.total) && no_barrier_left(tx, workflow, job)?;
+    row.state = if clean { JobState::Succeeded } else { JobState::FinishedWithFailures };
+    row.ended_at = Some(now);
+    tx.update_job(&row)
+}
+
+fn no_barrier_left(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo) -> StoreResult<bool> {
+    for (no, step) in workflow.numbered() {
+        if matches!(step.action, Action::Barrier { .. }) {
+            let counts = tx.barrier_counts(job, no)?;
+            if counts.released < counts.total {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Cancels what is not out, a page at a time; the job ends when nothing is out any more.
+fn cancel_rows(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestamp) -> StoreResult<bool> {
+    for state in [UnitState::Ready, UnitState::Retrying] {
+        let page = tx.units_in(job, state, None, PAGE_BARRIERS)?;
+        for (id, row) in &page {
+            let to = UnitRow { state: UnitState::Cancelled, due_at: None, ..*row };
+            tx.put_units(job, id.step, &[(id.part, to)])?;
+            tx.add_to_step(job, id.step, StepDelta::transition(Some(state), UnitState::Cancelled))?;
+        }
+        if !page.is_empty() {
+            return Ok(true);
+        }
+    }
+    let workflow = workflows.of(tx, job)?;
+    let counters = tx.steps(job)?;
+    for (no, step) in workflow.numbered() {
+        let live = counters.iter().find(|c| c.step == no).map_or(0, |c| c.live);
+        let computed = step.needs.is_empty() && step.has_units();
+        if live > 0 || (computed && !tx.computed_out(job, no, 1)?.is_empty()) {
+            return Ok(false);
+        }
+    }
+    let mut row = job_row(tx, job)?;
+    row.state = JobState::Cancelled;
+    row.ended_at = Some(now);
+    tx.update_job(&row)?;
+    Ok(false)
+}

@@ -1,0 +1,76 @@
+//! Takes failed assets out of their partition, so that one bad asset never holds back the others of its unit. They get a
+//! partition of their own, which is dead in the failing step and has the parent's history in the others.
+use super::graph::{Change, Graph};
+use super::job_row;
+use crate::store::{BarrierGrowth, Partition, StepDelta, StoreResult, UnitRow};
+use protocol::id::{PartNo, StepNo};
+use protocol::rules::lifecycle::UnitState;
+use protocol::workflow::Action;
+
+/// Splits `assets` off `part` because `failing` killed them; returns the number of their new partition, whose unit in the
+/// failing step is dead and whose later units are cancelled.
+pub fn split(graph: &mut Graph<'_>, part: PartNo, failing: StepNo, assets: &[String]) -> StoreResult<PartNo> {
+    let mut job = job_row(graph.tx, graph.job)?;
+    let parent = graph.tx.partitions(graph.job, &[part])?.remove(0);
+    job.parts += 1;
+    let child = Partition {
+        part: job.parts,
+        first: assets.first().cloned().unwrap_or_default(),
+        last: assets.last().cloned().unwrap_or_default(),
+        assets: assets.len() as u32,
+        bytes: 0,
+        parent: parent.origin(),
+        split: false,
+        title: parent.title.clone(),
+    };
+    graph.tx.update_job(&job)?;
+    graph.tx.insert_partitions(graph.job, std::slice::from_ref(&child))?;
+    graph.tx.move_assets(graph.job, child.part, assets)?;
+    graph.tx.shrink_partition(graph.job, part, child.assets)?;
+    grow_barriers(graph, &child)?;
+    inherit(graph, part, child.part, failing)?;
+    Ok(child.part)
+}
+
+fn grow_barriers(graph: &mut Graph<'_>, child: &Partition) -> StoreResult<()> {
+    let workflow = graph.workflow;
+    for (barrier, step) in workflow.numbered() {
+        let Action::Barrier { .. } = step.action else { continue };
+        let with_units = |no: &&StepNo| workflow.step(**no).is_some_and(|s| s.has_units());
+        let members = step.needs.iter().filter(with_units).count() as u64;
+        let key = graph.key(barrier, child);
+        let origin = child.origin();
+        graph.tx.add_to_barrier(graph.job, barrier, &BarrierGrowth { key, members, first: origin, last: origin })?;
+    }
+    Ok(())
+}
+
+/// Steps that already passed for the parent have passed for the child too; the failing one is dead; those behind it are
+/// cancelled by the graph; a branch beside it goes on for the child by itself.
+fn inherit(graph: &mut Graph<'_>, parent: PartNo, child: PartNo, failing: StepNo) -> StoreResult<()> {
+    let workflow = graph.workflow;
+    // The failing step goes first: its row keeps the steps before it from making it ready again.
+    put(graph, failing, child, UnitState::Dead)?;
+    for (no, step) in workflow.numbered().filter(|(_, s)| s.has_units()) {
+        graph.tx.add_to_step(graph.job, no, StepDelta { total: 1, ..StepDelta::default() })?;
+        let row = graph.tx.units(graph.job, no, &[parent])?.pop().flatten();
+        let state = match row.map(|r| r.state) {
+            _ if no == failing => continue,
+            Some(UnitState::Succeeded) => UnitState::Succeeded,
+            Some(UnitState::Ready | UnitState::Leased | UnitState::Retrying) => UnitState::Ready,
+            // A first step without a row is out or still to come: the child runs it by itself.
+            None if step.needs.is_empty() => UnitState::Ready,
+            _ => continue,
+        };
+        let untouched = graph.tx.units(graph.job, no, &[child])?.pop().flatten().is_none();
+        if untouched {
+            put(graph, no, child, state)?;
+        }
+    }
+    Ok(())
+}
+
+fn put(graph: &mut Graph<'_>, step: StepNo, part: PartNo, state: UnitState) -> StoreResult<()> {
+    let to = UnitRow { state, epoch: 0, attempt: 0, due_at: None, duration_us: 0 };
+    graph.apply(step, &[Change { part, from: None, to, executed_us: None }])
+}

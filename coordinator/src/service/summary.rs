@@ -1,0 +1,192 @@
+//! The account of a job: what `job get` and `run` print, field for field as documented.
+use super::Workflows;
+use crate::store::{JobRow, StepRow, StoreResult, Tx};
+use protocol::id::JobNo;
+use protocol::rules::lifecycle::UnitState;
+use protocol::time::Timestamp;
+use protocol::workflow::{Action, Workflow};
+use serde::Serialize;
+
+/// Failures a summary lists at most; the rest is counted.
+const FAILURES_MAX: u32 = 10_000;
+
+/// The account of a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Public id.
+    pub job: String,
+    /// Name from the job file.
+    pub name: String,
+    /// State.
+    pub state: String,
+    /// Assets listed.
+    pub assets: u64,
+    /// Bytes of media read.
+    pub bytes: u64,
+    /// Seconds since submission, or until the end.
+    pub seconds: f64,
+    /// All units.
+    pub units: Units,
+    /// Units by step.
+    pub steps: Vec<StepSummary>,
+    /// Barrier instances by step.
+    pub barriers: Vec<BarrierSummary>,
+    /// Assets that failed.
+    pub failures: Vec<FailureSummary>,
+    /// Why the job failed as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Counts of units. In an ended job `total` is the sum of the other four; what never ran counts as cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Units {
+    /// As far as planned.
+    pub total: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Failed and waiting for another attempt.
+    pub failed: u64,
+    /// Ended badly.
+    pub dead: u64,
+    /// Will not run.
+    pub cancelled: u64,
+}
+
+/// Units of one step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepSummary {
+    /// Its name.
+    pub id: String,
+    /// What it does.
+    pub kind: String,
+    /// Its units.
+    pub units: Units,
+}
+
+/// Instances of one barrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BarrierSummary {
+    /// Its name.
+    pub id: String,
+    /// What it holds together.
+    pub scope: String,
+    /// Instances.
+    pub total: u64,
+    /// Open ones.
+    pub released: u64,
+    /// Those that are not open.
+    pub held: u64,
+}
+
+/// One asset that failed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FailureSummary {
+    /// Its id; empty when a unit failed as a whole before its assets were looked at.
+    pub asset: String,
+    /// Its title.
+    pub title: String,
+    /// The step it failed in; `scan` for rows that could not be used.
+    pub step: String,
+    /// Stable code.
+    pub reason: String,
+    /// QC checks that failed.
+    pub checks: Vec<String>,
+    /// What, where, what to do.
+    pub message: String,
+    /// Findings of QC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<serde_json::Value>,
+}
+
+/// The account of a job at `now`.
+pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestamp) -> StoreResult<Summary> {
+    let row = super::job_row(tx, job)?;
+    let workflow = workflows.of(tx, job)?;
+    let counters = tx.steps(job)?;
+    let ended = row.state.has_ended();
+    let mut all = Units::default();
+    let mut steps = Vec::new();
+    let mut barriers = Vec::new();
+    for (no, step) in workflow.numbered() {
+        match &step.action {
+            Action::Units { .. } => {
+                let counter = counters.iter().find(|c| c.step == no);
+                let units = counter.map_or_else(Units::default, |c| units(c, ended));
+                all.total += units.total;
+                all.succeeded += units.succeeded;
+                all.failed += units.failed;
+                all.dead += units.dead;
+                all.cancelled += units.cancelled;
+                steps.push(StepSummary { id: step.id.clone(), kind: step.kind_word().to_owned(), units });
+            }
+            Action::Barrier { scope, .. } => {
+                let counts = tx.barrier_counts(job, no)?;
+                barriers.push(BarrierSummary {
+                    id: step.id.clone(),
+                    scope: scope.as_str().to_owned(),
+                    total: counts.total,
+                    released: counts.released,
+                    held: if ended { counts.total - counts.released } else { counts.held },
+                });
+            }
+            Action::Seal { .. } => {}
+        }
+    }
+    Ok(Summary {
+        job: row.id.clone(),
+        name: row.name.clone(),
+        state: row.state.as_str().to_owned(),
+        assets: row.assets,
+        bytes: row.bytes,
+        seconds: row.ended_at.unwrap_or(now).since(row.submitted_at).as_secs_f64(),
+        units: all,
+        steps,
+        barriers,
+        failures: failures(tx, &workflow, &row)?,
+        message: row.message,
+    })
+}
+
+fn units(counter: &StepRow, ended: bool) -> Units {
+    let cancelled = if ended { counter.total - counter.succeeded - counter.dead } else { counter.cancelled };
+    Units {
+        total: counter.total,
+        succeeded: counter.succeeded,
+        failed: counter.retrying,
+        dead: counter.dead,
+        cancelled,
+    }
+}
+
+fn failures(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<FailureSummary>> {
+    let mut list = Vec::new();
+    for error in tx.row_errors(job.no, FAILURES_MAX)? {
+        let column = error.column.map(|c| format!(", column {c}")).unwrap_or_default();
+        let place = if error.line > 0 { format!("line {}{column}: ", error.line) } else { String::new() };
+        list.push(FailureSummary {
+            asset: error.asset.unwrap_or_default(),
+            title: String::new(),
+            step: "scan".into(),
+            reason: "row_invalid".into(),
+            checks: Vec::new(),
+            message: format!("{place}{}", error.message),
+            findings: None,
+        });
+    }
+    for row in tx.failures(job.no, FAILURES_MAX)? {
+        if row.state != UnitState::Dead {
+            continue;
+        }
+        list.push(FailureSummary {
+            asset: row.asset,
+            title: row.title,
+            step: workflow.step(row.unit.step).map(|s| s.id.clone()).unwrap_or_default(),
+            reason: row.failure.reason,
+            checks: row.failure.checks,
+            message: row.failure.message,
+            findings: row.failure.findings.and_then(|text| serde_json::from_str(&text).ok()),
+        });
+    }
+    Ok(list)
+}

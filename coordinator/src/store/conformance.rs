@@ -1,0 +1,330 @@
+//! The suite every store passes: each check gets a fresh store and asks it the same questions.
+//!
+//! A new backend calls [`checks`] from its tests; nothing else has to be written for it.
+use super::handle::Backend;
+use super::*;
+use protocol::failure::Failure;
+use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::media::asset::{Asset, AssetFact, Role};
+use protocol::rules::lifecycle::UnitState;
+use protocol::rules::partition::PartitionLimits;
+use protocol::rules::retry::RetryPolicy;
+use protocol::time::Timestamp;
+use protocol::wire::unit::{NoopTask, ScanSource, ScanTask, TaskSpec};
+use protocol::workflow::file::{OnFailure, Priority};
+use protocol::workflow::{Action, Step, Workflow};
+use std::sync::Arc;
+
+/// One check: its name and what it does.
+pub type Check = (&'static str, fn(&mut dyn Tx));
+
+/// Every check.
+pub fn checks() -> Vec<Check> {
+    vec![
+        ("jobs read back as written, newest first", jobs),
+        ("a listing ignores replays and reports duplicates", listing_replays),
+        ("a listing pages in canonical order", listing_order),
+        ("a partition's members are its run of the order", members),
+        ("split assets leave their partition", split_members),
+        ("units are found by state and by need", units),
+        ("computed units that are out are those without a row", computed_out),
+        ("failures replace those of the same unit", failures),
+        ("barriers grow, count and spread", barriers),
+        ("a new hash makes an old verdict void", facts),
+        ("counters add up", counters),
+        ("an asset's partition is found", find_asset),
+    ]
+}
+
+/// A transaction that fails leaves nothing behind.
+pub fn atomicity(backend: &mut Backend) {
+    let failed: StoreResult<()> = backend.write(|tx| {
+        tx.insert_job(&job("gone"))?;
+        Err(StoreError::Busy("on purpose".into()))
+    });
+    assert!(failed.is_err());
+    let found = backend.write(|tx| tx.job_by_id("gone")).expect("reads");
+    assert_eq!(found, None);
+}
+
+const STEP: StepNo = StepNo(0);
+
+fn job(id: &str) -> NewJob {
+    let units = |task| Action::Units { kind: Kind::Noop, task: Arc::new(task), reads: None };
+    let noop = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
+    let step = Step {
+        id: "work".into(),
+        needs: vec![],
+        retry: RetryPolicy::default(),
+        on_failure: OnFailure::Task,
+        action: units(noop),
+    };
+    let scan = ScanTask {
+        source: ScanSource::Manifest { path: "/m.csv".into() },
+        root: "/".into(),
+        resume: None,
+        page_assets: 10,
+    };
+    NewJob {
+        id: id.into(),
+        workflow: Workflow {
+            name: "name".into(),
+            scan: Arc::new(TaskSpec::Scan(scan)),
+            deadline: None,
+            priority: Priority::Normal,
+            tenant: "default".into(),
+            partition: PartitionLimits { by_title: true, assets_max: 2, bytes_max: u64::MAX },
+            steps: vec![Step { id: "after".into(), needs: vec![STEP], ..step.clone() }, step]
+                .into_iter()
+                .rev()
+                .collect(),
+        },
+        digest: "digest".into(),
+        submitted_at: Timestamp(5),
+    }
+}
+
+fn asset(title: &str, id: &str) -> Asset {
+    Asset {
+        id: id.into(),
+        title: title.into(),
+        role: Role::Master,
+        location: format!("file:/m/{id}"),
+        path: id.into(),
+        bytes: Some(10),
+        hash: None,
+        declared: None,
+    }
+}
+
+fn page(rows: &[(u64, &str, &str)]) -> Vec<(u64, Asset)> {
+    rows.iter().map(|(line, title, id)| (*line, asset(title, id))).collect()
+}
+
+fn add_job(tx: &mut dyn Tx) -> JobNo {
+    tx.insert_job(&job("j")).expect("inserts")
+}
+
+fn row(state: UnitState) -> UnitRow {
+    UnitRow { state, epoch: 1, attempt: 0, due_at: None, duration_us: 7 }
+}
+
+fn partition(part: i64, title: &str, first: &str, last: &str, assets: u32) -> Partition {
+    Partition {
+        part,
+        title: title.into(),
+        first: first.into(),
+        last: last.into(),
+        assets,
+        bytes: 0,
+        parent: 0,
+        split: false,
+    }
+}
+
+fn jobs(tx: &mut dyn Tx) {
+    let first = tx.insert_job(&job("first")).expect("inserts");
+    let second = tx.insert_job(&job("second")).expect("inserts");
+    assert!(tx.insert_job(&job("first")).is_err(), "an id is unique");
+    assert_eq!(tx.workflow(first).expect("reads"), job("first").workflow);
+    let mut row = tx.job(first).expect("reads").expect("exists");
+    row.state = JobState::Succeeded;
+    row.ended_at = Some(Timestamp(9));
+    row.plan_after = Some(("t".into(), "a".into()));
+    row.scan.byte = 77;
+    row.parts = 3;
+    row.message = Some("m".into());
+    tx.update_job(&row).expect("updates");
+    assert_eq!(tx.job_by_id("first").expect("reads"), Some(row));
+    let open: Vec<JobNo> = tx.jobs(true, 10).expect("lists").iter().map(|j| j.no).collect();
+    assert_eq!(open, [second]);
+    let all: Vec<JobNo> = tx.jobs(false, 10).expect("lists").iter().map(|j| j.no).collect();
+    assert_eq!(all, [second, first]);
+}
+
+fn listing_replays(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let rows = page(&[(2, "t", "a"), (3, "t", "b")]);
+    let done = tx.append_listing(job, true, &rows).expect("appends");
+    assert_eq!((done.assets, done.bytes, done.errors.len()), (2, 20, 0));
+    let again = tx.append_listing(job, true, &rows).expect("appends");
+    assert_eq!((again.assets, again.errors.len()), (0, 0));
+    let other_title = tx.append_listing(job, true, &page(&[(9, "other", "a")])).expect("appends");
+    assert_eq!(other_title.assets, 0);
+    assert_eq!(other_title.errors[0].line, 9);
+    assert!(other_title.errors[0].message.contains("line 2"), "{:?}", other_title.errors);
+    assert_eq!(tx.append_row_errors(job, &other_title.errors).expect("appends"), 1);
+    assert_eq!(tx.append_row_errors(job, &other_title.errors).expect("appends"), 0, "a replay adds nothing");
+    assert_eq!(tx.row_errors(job, 10).expect("lists"), other_title.errors);
+}
+
+fn listing_order(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    tx.append_listing(job, true, &page(&[(1, "z", "a"), (2, "b", "c"), (3, "b", "b")])).expect("appends");
+    let by_title = tx.listing_after(job, true, None, 2).expect("pages");
+    let names = |page: &[Member]| page.iter().map(|m| (m.title.clone(), m.id.clone())).collect::<Vec<_>>();
+    assert_eq!(names(&by_title), [("b".into(), "b".into()), ("b".into(), "c".into())]);
+    let rest = tx.listing_after(job, true, Some(("b", "c")), 9).expect("pages");
+    assert_eq!(names(&rest), [("z".to_owned(), "a".to_owned())]);
+    let by_id = tx.listing_after(job, false, Some(("", "a")), 9).expect("pages");
+    assert_eq!(names(&by_id), [(String::new(), "b".to_owned()), (String::new(), "c".to_owned())]);
+}
+
+fn ids(members: &[Vec<Asset>]) -> Vec<Vec<String>> {
+    members.iter().map(|assets| assets.iter().map(|a| a.id.clone()).collect()).collect()
+}
+
+fn members(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    tx.append_listing(job, true, &page(&[(1, "t", "a"), (2, "u", "b"), (3, "t", "c"), (4, "t", "d")]))
+        .expect("appends");
+    let cut = [partition(1, "t", "a", "c", 2), partition(2, "t", "d", "d", 1), partition(3, "u", "b", "b", 1)];
+    tx.insert_partitions(job, &cut).expect("inserts");
+    assert_eq!(tx.partitions_after(job, 1, 10).expect("lists"), cut[1..]);
+    assert_eq!(tx.partitions(job, &[3, 1]).expect("finds"), [cut[2].clone(), cut[0].clone()]);
+    assert!(tx.partitions(job, &[4]).is_err());
+    assert_eq!(ids(&tx.members(job, &cut).expect("finds")), [vec!["a", "c"], vec!["d"], vec!["b"]]);
+    let whole = partition(9, "", "a", "c", 3);
+    assert_eq!(ids(&tx.members(job, &[whole]).expect("finds")), [["a", "b", "c"]]);
+}
+
+fn split_members(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    tx.append_listing(job, true, &page(&[(1, "t", "a"), (2, "t", "b"), (3, "t", "c")])).expect("appends");
+    let child = Partition { parent: 1, ..partition(2, "t", "b", "b", 1) };
+    tx.insert_partitions(job, &[partition(1, "t", "a", "c", 3), child]).expect("inserts");
+    tx.move_assets(job, 2, &["b".into()]).expect("moves");
+    tx.shrink_partition(job, 1, 1).expect("shrinks");
+    let both = tx.partitions(job, &[1, 2]).expect("finds");
+    assert_eq!((both[0].assets, both[0].split), (2, true));
+    assert_eq!(ids(&tx.members(job, &both).expect("finds")), [vec!["a", "c"], vec!["b"]]);
+    assert_eq!(tx.moved_away(job, 1, &["a".into(), "b".into()]).expect("asks"), ["b"]);
+    assert_eq!(tx.moved_away(job, 2, &["b".into()]).expect("asks"), [""; 0]);
+    assert_eq!(tx.children(job, 1, 1).expect("lists"), [2]);
+    assert_eq!(tx.partitions_after(job, 0, 10).expect("lists").len(), 1, "children are not planned partitions");
+}
+
+fn units(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let due = |at| UnitRow { due_at: Some(Timestamp(at)), ..row(UnitState::Retrying) };
+    let rows = [
+        (1, row(UnitState::Ready)),
+        (2, due(20)),
+        (3, due(10)),
+        (4, row(UnitState::Leased)),
+        (5, row(UnitState::Ready)),
+    ];
+    tx.put_units(job, STEP, &rows).expect("writes");
+    assert_eq!(tx.units(job, STEP, &[2, 9]).expect("reads"), [Some(due(20)), None]);
+    assert_eq!(tx.ready_units(job, STEP, 1).expect("lists"), [(1, row(UnitState::Ready))]);
+    let found: Vec<i64> = tx.due_units(Timestamp(20), 9).expect("lists").iter().map(|(id, _)| id.part).collect();
+    assert_eq!(found, [3, 2], "the longest due first");
+    assert_eq!(tx.due_units(Timestamp(9), 9).expect("lists"), []);
+    assert_eq!(tx.next_due().expect("asks"), Some(Timestamp(10)));
+    let ready = tx.units_in(job, UnitState::Ready, Some((STEP, 1)), 9).expect("lists");
+    assert_eq!(ready, [(UnitId { job, step: STEP, part: 5 }, row(UnitState::Ready))]);
+    tx.put_units(job, STEP, &[(2, row(UnitState::Dead)), (3, row(UnitState::Dead))]).expect("writes");
+    assert_eq!(tx.next_due().expect("asks"), None);
+}
+
+fn computed_out(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let cut: Vec<Partition> = (1..=4).map(|n| partition(n, "t", "a", "a", 1)).collect();
+    tx.insert_partitions(job, &cut).expect("inserts");
+    tx.set_cursor(job, STEP, 3).expect("moves");
+    tx.put_units(job, STEP, &[(2, row(UnitState::Succeeded))]).expect("writes");
+    assert_eq!(tx.computed_out(job, STEP, 9).expect("lists"), [1, 3]);
+}
+
+fn failures(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    tx.append_listing(job, true, &page(&[(1, "t", "a")])).expect("appends");
+    tx.put_units(job, STEP, &[(1, row(UnitState::Dead))]).expect("writes");
+    let unit = UnitId { job, step: STEP, part: 1 };
+    let failure = |message: &str| Failure {
+        checks: vec!["black".into(), "loudness".into()],
+        ..Failure::permanent("qc_failed", message)
+    };
+    tx.put_failures(unit, &[("a".into(), failure("old")), ("b".into(), failure("old"))]).expect("writes");
+    tx.put_failures(unit, &[("a".into(), failure("new"))]).expect("writes");
+    let found = tx.failures(job, 9).expect("lists");
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].asset.as_str(), found[0].title.as_str(), found[0].state), ("a", "t", UnitState::Dead));
+    assert_eq!(found[0].failure, failure("new"));
+    tx.put_failures(unit, &[]).expect("clears");
+    assert_eq!(tx.failures(job, 9).expect("lists"), []);
+}
+
+fn barriers(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let step = StepNo(1);
+    let grow = |key: &str, members, first, last| BarrierGrowth { key: key.into(), members, first, last };
+    tx.add_to_barrier(job, step, &grow("t", 2, 3, 4)).expect("grows");
+    tx.add_to_barrier(job, step, &grow("t", 1, 5, 5)).expect("grows");
+    tx.add_to_barrier(job, step, &grow("u", 1, 6, 6)).expect("grows");
+    let mut found = tx.barrier(job, step, "t").expect("reads").expect("exists");
+    assert_eq!((found.total, found.first, found.last, found.state), (3, 3, 5, BarrierState::Waiting));
+    found.state = BarrierState::Released;
+    found.released_at = Some(Timestamp(8));
+    (found.succeeded, found.spread) = (3, 4);
+    tx.put_barrier(job, &found).expect("writes");
+    let counts = tx.barrier_counts(job, step).expect("counts");
+    assert_eq!(counts, BarrierCounts { total: 2, released: 1, held: 0, spreading: 1 });
+    assert_eq!(tx.barriers_spreading(job, step, 9).expect("lists"), [found.clone()]);
+    assert_eq!(tx.barriers(job, step, Some(BarrierState::Released), None, 9).expect("lists"), [found]);
+    let after: Vec<String> =
+        tx.barriers(job, step, None, Some("t"), 9).expect("lists").into_iter().map(|b| b.key).collect();
+    assert_eq!(after, ["u"]);
+}
+
+fn facts(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    tx.append_listing(job, true, &page(&[(1, "t", "a")])).expect("appends");
+    let fact = |hash: Option<&str>, verdict: Option<&str>| AssetFact {
+        asset: "a".into(),
+        hash: hash.map(str::to_owned),
+        verdict: verdict.map(str::to_owned),
+        report: verdict.map(|_| "{}".to_owned()),
+        ..AssetFact::default()
+    };
+    let copied = AssetFact { location: Some("file:/copy".into()), bytes: Some(12), ..fact(Some("md5:1"), None) };
+    tx.put_facts(job, &[copied], Timestamp(1)).expect("learns");
+    tx.put_facts(job, &[fact(Some("md5:1"), Some("pass"))], Timestamp(2)).expect("learns");
+    let judged = tx.catalogue_entry("a").expect("reads").expect("exists");
+    assert_eq!(judged.fact.verdict.as_deref(), Some("pass"));
+    assert_eq!((judged.fact.location.as_deref(), judged.asset.bytes), (Some("file:/copy"), Some(12)));
+    tx.put_facts(job, &[fact(Some("md5:2"), None)], Timestamp(3)).expect("learns");
+    let renewed = tx.catalogue_entry("a").expect("reads").expect("exists");
+    assert_eq!((renewed.fact.verdict, renewed.fact.report), (None, None), "QC-1");
+    assert_eq!((renewed.asset.hash.as_deref(), renewed.updated_at), (Some("md5:2"), Timestamp(3)));
+    tx.import_assets(&[asset("v", "b")], Timestamp(4)).expect("imports");
+    let titles = tx.catalogue(Some("v"), None, 9).expect("lists");
+    assert_eq!(titles.len(), 1);
+    assert_eq!(tx.catalogue(None, Some("a"), 9).expect("lists"), titles);
+}
+
+fn counters(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let mut delta = StepDelta { total: 5, ..StepDelta::default() };
+    delta.add(StepDelta::transition(None, UnitState::Retrying));
+    tx.add_to_step(job, STEP, delta).expect("adds");
+    tx.add_to_step(job, STEP, StepDelta::transition(Some(UnitState::Retrying), UnitState::Succeeded)).expect("adds");
+    tx.set_cursor(job, STEP, 4).expect("moves");
+    let found = tx.steps(job).expect("reads");
+    assert_eq!(found.len(), 2);
+    assert_eq!(
+        (found[0].total, found[0].succeeded, found[0].live, found[0].retrying, found[0].cursor),
+        (5, 1, 0, 0, 4)
+    );
+}
+
+fn find_asset(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    tx.append_listing(job, true, &page(&[(1, "t", "a"), (2, "u", "b"), (3, "t", "c")])).expect("appends");
+    tx.insert_partitions(job, &[partition(1, "t", "a", "c", 2), partition(2, "u", "b", "b", 1)]).expect("inserts");
+    assert_eq!(tx.find_asset(job, "c").expect("finds"), Some(1));
+    assert_eq!(tx.find_asset(job, "b").expect("finds"), Some(2), "a title's run says nothing of other titles");
+    assert_eq!(tx.find_asset(job, "z").expect("finds"), None);
+    tx.move_assets(job, 7, &["c".into()]).expect("moves");
+    assert_eq!(tx.find_asset(job, "c").expect("finds"), Some(7));
+}

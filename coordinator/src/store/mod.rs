@@ -1,0 +1,214 @@
+//! The truth, behind one trait. Every service is a plain function over [`Tx`], run in one transaction on the store's own
+//! thread; memory and SQLite implement the same few batch-wise primitives, and one conformance suite runs against both.
+//!
+//! A unit is *computed* from its partition until it has a history: the first step's units exist as rows only once they
+//! ended, failed or were taken back. Until then a cursor per step says how far units have been handed out. So the usual
+//! unit costs one row for its asset, one for its partition and one for its outcome, each written once.
+pub mod conformance;
+pub mod handle;
+pub mod memory;
+mod rows;
+pub mod sqlite;
+
+pub use rows::*;
+
+use protocol::failure::{ErrorClass, Failure};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::media::asset::{Asset, AssetFact};
+use protocol::rules::partition::Member;
+use protocol::time::Timestamp;
+use protocol::wire::report::RowError;
+use protocol::workflow::Workflow;
+use thiserror::Error;
+
+/// Why the store could not answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process holds the database.
+    #[error("the database is busy: {0}")]
+    Busy(String),
+    /// No room on its disk: nothing is lost, work goes on when there is room again.
+    #[error("no room for the database: {0}; free space on its disk")]
+    Full(String),
+    /// Written by a newer build.
+    #[error("the database has schema {found}, this build knows {known}: use the newer showrunner")]
+    NewerSchema {
+        /// Version found.
+        found: i64,
+        /// Newest version known.
+        known: i64,
+    },
+    /// A stored value cannot be read.
+    #[error("unreadable value in the database: {0}")]
+    Corrupt(String),
+    /// The store's thread has ended.
+    #[error("the store is closed")]
+    Closed,
+    /// Anything else the database said.
+    #[error("database: {0}")]
+    Database(String),
+}
+
+impl StoreError {
+    /// What may be done about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            StoreError::Busy(_) | StoreError::Full(_) => ErrorClass::Transient,
+            StoreError::Database(_) | StoreError::Closed => ErrorClass::Ambiguous,
+            StoreError::NewerSchema { .. } | StoreError::Corrupt(_) => ErrorClass::Permanent,
+        }
+    }
+}
+
+/// Short for results of the store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Everything a service may ask inside one transaction. Nothing here decides: rules do, services carry out.
+pub trait Tx: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx {}
+
+impl<T: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx> Tx for T {}
+
+/// Jobs and their workflows.
+pub trait JobTx {
+    /// Adds a job with its steps at zero; returns its number.
+    fn insert_job(&mut self, job: &NewJob) -> StoreResult<JobNo>;
+    /// One job.
+    fn job(&mut self, no: JobNo) -> StoreResult<Option<JobRow>>;
+    /// One job by its public id.
+    fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>>;
+    /// Jobs, newest first; only those that have not ended when `open`.
+    fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>>;
+    /// Writes everything of a job but its workflow.
+    fn update_job(&mut self, job: &JobRow) -> StoreResult<()>;
+    /// The workflow a job runs.
+    fn workflow(&mut self, no: JobNo) -> StoreResult<Workflow>;
+}
+
+/// The listing of a job's library.
+pub trait ListingTx {
+    /// Appends a page of a listing. The same asset on the same line is a replay and ignored; on another line it is a
+    /// duplicate and returned as an error. Returns the number of new assets, their declared bytes, and the errors.
+    fn append_listing(&mut self, job: JobNo, by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended>;
+    /// Records rows that could not be used; a line already recorded is ignored.
+    fn append_row_errors(&mut self, job: JobNo, errors: &[RowError]) -> StoreResult<u64>;
+    /// Rows that could not be used, by line.
+    fn row_errors(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>>;
+    /// The listing in canonical order after `after` (title, id).
+    fn listing_after(
+        &mut self,
+        job: JobNo,
+        by_title: bool,
+        after: Option<(&str, &str)>,
+        limit: u32,
+    ) -> StoreResult<Vec<Member>>;
+}
+
+/// Partitions of a listing.
+pub trait PartitionTx {
+    /// Adds partitions.
+    fn insert_partitions(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<()>;
+    /// Partitions cut by the planner (not children of splits) with numbers above `after`, ascending.
+    fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>>;
+    /// These partitions, in the order asked; an unknown number is an error.
+    fn partitions(&mut self, job: JobNo, parts: &[PartNo]) -> StoreResult<Vec<Partition>>;
+    /// Children split off partitions `first..=last`.
+    fn children(&mut self, job: JobNo, first: PartNo, last: PartNo) -> StoreResult<Vec<PartNo>>;
+    /// The assets of each partition, in canonical order.
+    fn members(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<Vec<Vec<Asset>>>;
+    /// Notes that `assets` members have been split off a partition.
+    fn shrink_partition(&mut self, job: JobNo, part: PartNo, assets: u32) -> StoreResult<()>;
+    /// Moves assets out of the partition they were in.
+    fn move_assets(&mut self, job: JobNo, to: PartNo, assets: &[String]) -> StoreResult<()>;
+    /// Which of these assets have been moved to another partition than `part`.
+    fn moved_away(&mut self, job: JobNo, part: PartNo, assets: &[String]) -> StoreResult<Vec<String>>;
+}
+
+/// Counters of steps.
+pub trait StepTx {
+    /// Counters of every step.
+    fn steps(&mut self, job: JobNo) -> StoreResult<Vec<StepRow>>;
+    /// Adds to a step's counters.
+    fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()>;
+    /// Moves the cursor of a step whose units are computed.
+    fn set_cursor(&mut self, job: JobNo, step: StepNo, part: PartNo) -> StoreResult<()>;
+}
+
+/// Units with a history.
+pub trait UnitTx {
+    /// Rows of these units; `None` for a unit without a history.
+    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>>;
+    /// Writes rows of units, new or not.
+    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()>;
+    /// Ready units of a step in partition order.
+    fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>>;
+    /// Units whose pause is over at `now`.
+    fn due_units(&mut self, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>>;
+    /// When the next pause is over.
+    fn next_due(&mut self) -> StoreResult<Option<Timestamp>>;
+    /// Units of a job in one state, by step and partition, after the given one.
+    fn units_in(
+        &mut self,
+        job: JobNo,
+        state: protocol::rules::lifecycle::UnitState,
+        after: Option<(StepNo, PartNo)>,
+        limit: u32,
+    ) -> StoreResult<Vec<(UnitId, UnitRow)>>;
+    /// Partitions up to the cursor of `step` that have no row yet: handed out, not heard of again.
+    fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>>;
+}
+
+/// Why assets failed.
+pub trait FailureTx {
+    /// Records why assets failed; replaces what was recorded for the same unit.
+    fn put_failures(&mut self, unit: UnitId, failures: &[(String, Failure)]) -> StoreResult<()>;
+    /// Recorded failures by step, partition and asset, after the given unit and asset.
+    fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>>;
+}
+
+/// Barrier instances.
+pub trait BarrierTx {
+    /// Adds members to a barrier instance, which is created when it does not exist; widens its partition range.
+    fn add_to_barrier(&mut self, job: JobNo, step: StepNo, grow: &BarrierGrowth) -> StoreResult<()>;
+    /// One barrier instance.
+    fn barrier(&mut self, job: JobNo, step: StepNo, key: &str) -> StoreResult<Option<BarrierRow>>;
+    /// Barrier instances of a step in key order after `after`; only those in `state` when given.
+    fn barriers(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        state: Option<BarrierState>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Vec<BarrierRow>>;
+    /// How many instances of a barrier step are in each state.
+    fn barrier_counts(&mut self, job: JobNo, step: StepNo) -> StoreResult<BarrierCounts>;
+    /// Open instances of a step whose partitions have not all been told.
+    fn barriers_spreading(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<BarrierRow>>;
+    /// Writes a barrier instance.
+    fn put_barrier(&mut self, job: JobNo, row: &BarrierRow) -> StoreResult<()>;
+}
+
+/// The catalogue: what is known of assets across jobs.
+pub trait CatalogueTx {
+    /// Keeps what was learned about assets of a job in the catalogue.
+    fn put_facts(&mut self, job: JobNo, facts: &[AssetFact], now: Timestamp) -> StoreResult<()>;
+    /// Catalogue entries in id order after `after`; those of one title when given.
+    fn catalogue(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> StoreResult<Vec<CatalogueRow>>;
+    /// One catalogue entry.
+    fn catalogue_entry(&mut self, asset: &str) -> StoreResult<Option<CatalogueRow>>;
+    /// Adds declared assets to the catalogue.
+    fn import_assets(&mut self, assets: &[Asset], now: Timestamp) -> StoreResult<()>;
+    /// The partition of an asset in a job, and the asset.
+    fn find_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<PartNo>>;
+}
+
+/// The error of a second row for the same asset.
+fn duplicate(asset: &Asset, line: u64, first: u64) -> RowError {
+    RowError {
+        line,
+        column: Some("asset".into()),
+        asset: Some(asset.id.clone()),
+        message: format!("asset {:?} is already on line {first}: the first row counts, remove one of them", asset.id),
+    }
+}

@@ -1,0 +1,174 @@
+//! Jobs and counters of steps.
+use super::{SqliteTx, corrupt};
+use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StepDelta, StepRow, StepTx, StoreResult};
+use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::time::Timestamp;
+use protocol::wire::unit::ScanCursor;
+use protocol::workflow::Workflow;
+use rusqlite::{Row, params};
+
+const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
+     scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message";
+
+fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+    let state: String = row.get(4)?;
+    let phase: String = row.get(5)?;
+    let unknown = |value: &str| rusqlite::Error::InvalidColumnName(format!("unknown state {value}"));
+    let after: (Option<String>, Option<String>) = (row.get(13)?, row.get(14)?);
+    Ok(JobRow {
+        no: JobNo(row.get(0)?),
+        id: row.get(1)?,
+        name: row.get(2)?,
+        digest: row.get(3)?,
+        state: JobState::parse(&state).ok_or_else(|| unknown(&state))?,
+        phase: Phase::parse(&phase).ok_or_else(|| unknown(&phase))?,
+        submitted_at: Timestamp(row.get(6)?),
+        ended_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+        scan: ScanCursor { page: unsigned(row, 8)?, byte: unsigned(row, 9)?, line: unsigned(row, 10)? },
+        scan_epoch: row.get(11)?,
+        scan_attempt: row.get(12)?,
+        plan_after: after.0.zip(after.1),
+        assets: unsigned(row, 15)?,
+        bytes_declared: unsigned(row, 16)?,
+        bytes: unsigned(row, 17)?,
+        row_errors: unsigned(row, 18)?,
+        parts: row.get(19)?,
+        parts_planned: row.get(20)?,
+        message: row.get(21)?,
+    })
+}
+
+/// Counts are never negative; a negative one in the database is reported, not wrapped.
+pub(super) fn unsigned(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(index)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
+}
+
+/// SQL integers are signed.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl JobTx for SqliteTx<'_> {
+    fn insert_job(&mut self, job: &NewJob) -> StoreResult<JobNo> {
+        let workflow = serde_json::to_string(&job.workflow).map_err(|e| corrupt("workflow", e))?;
+        self.run(
+            "INSERT INTO job (id, name, digest, workflow, state, phase, submitted_at, scan_page, scan_byte, scan_line,
+               scan_epoch, scan_attempt, assets, bytes_declared, bytes, row_errors, parts, parts_planned)
+             VALUES (?1, ?2, ?3, ?4, 'running', 'scanning', ?5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+            params![job.id, job.workflow.name, job.digest, workflow, job.submitted_at.0],
+        )?;
+        let no = JobNo(self.db.last_insert_rowid());
+        for (step_no, step) in job.workflow.numbered() {
+            let computed = step.needs.is_empty() && step.has_units();
+            self.run(
+                "INSERT INTO step (job, step, id, kind, computed, total, succeeded, dead, cancelled, live, retrying,
+                   cursor, busy_us, executions) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+                params![no.0, step_no.0, step.id, step.kind_word(), i64::from(computed)],
+            )?;
+        }
+        Ok(no)
+    }
+
+    fn job(&mut self, no: JobNo) -> StoreResult<Option<JobRow>> {
+        self.one(&format!("SELECT {COLUMNS} FROM job WHERE no = ?1"), params![no.0], read_job)
+    }
+
+    fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>> {
+        self.one(&format!("SELECT {COLUMNS} FROM job WHERE id = ?1"), params![id], read_job)
+    }
+
+    fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
+        let filter = if open { "WHERE ended_at IS NULL" } else { "" };
+        self.all(&format!("SELECT {COLUMNS} FROM job {filter} ORDER BY no DESC LIMIT ?1"), params![limit], read_job)
+    }
+
+    fn update_job(&mut self, job: &JobRow) -> StoreResult<()> {
+        let after = job.plan_after.as_ref();
+        self.run(
+            "UPDATE job SET state = ?2, phase = ?3, ended_at = ?4, scan_page = ?5, scan_byte = ?6, scan_line = ?7,
+               scan_epoch = ?8, scan_attempt = ?9, plan_title = ?10, plan_asset = ?11, assets = ?12,
+               bytes_declared = ?13, bytes = ?14, row_errors = ?15, parts = ?16, parts_planned = ?17, message = ?18
+             WHERE no = ?1",
+            params![
+                job.no.0,
+                job.state.as_str(),
+                job.phase.as_str(),
+                job.ended_at.map(|t| t.0),
+                signed(job.scan.page),
+                signed(job.scan.byte),
+                signed(job.scan.line),
+                job.scan_epoch,
+                job.scan_attempt,
+                after.map(|a| &a.0),
+                after.map(|a| &a.1),
+                signed(job.assets),
+                signed(job.bytes_declared),
+                signed(job.bytes),
+                signed(job.row_errors),
+                job.parts,
+                job.parts_planned,
+                job.message,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn workflow(&mut self, no: JobNo) -> StoreResult<Workflow> {
+        let text: Option<String> =
+            self.one("SELECT workflow FROM job WHERE no = ?1", params![no.0], |row| row.get(0))?;
+        let text = text.ok_or_else(|| corrupt("job", no.0))?;
+        serde_json::from_str(&text).map_err(|e| corrupt("workflow", e))
+    }
+}
+
+impl StepTx for SqliteTx<'_> {
+    fn steps(&mut self, job: JobNo) -> StoreResult<Vec<StepRow>> {
+        self.all(
+            "SELECT step, total, succeeded, dead, cancelled, live, retrying, cursor, busy_us, executions
+             FROM step WHERE job = ?1 ORDER BY step",
+            params![job.0],
+            |row| {
+                Ok(StepRow {
+                    step: StepNo(row.get(0)?),
+                    total: unsigned(row, 1)?,
+                    succeeded: unsigned(row, 2)?,
+                    dead: unsigned(row, 3)?,
+                    cancelled: unsigned(row, 4)?,
+                    live: unsigned(row, 5)?,
+                    retrying: unsigned(row, 6)?,
+                    cursor: row.get(7)?,
+                    busy_us: unsigned(row, 8)?,
+                    executions: unsigned(row, 9)?,
+                })
+            },
+        )
+    }
+
+    fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
+        self.run(
+            "UPDATE step SET total = total + ?3, succeeded = succeeded + ?4, dead = dead + ?5,
+               cancelled = cancelled + ?6, live = live + ?7, retrying = retrying + ?8, busy_us = busy_us + ?9,
+               executions = executions + ?10
+             WHERE job = ?1 AND step = ?2",
+            params![
+                job.0,
+                step.0,
+                delta.total,
+                delta.succeeded,
+                delta.dead,
+                delta.cancelled,
+                delta.live,
+                delta.retrying,
+                delta.busy_us,
+                delta.executions
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn set_cursor(&mut self, job: JobNo, step: StepNo, part: PartNo) -> StoreResult<()> {
+        self.run("UPDATE step SET cursor = ?3 WHERE job = ?1 AND step = ?2", params![job.0, step.0, part])?;
+        Ok(())
+    }
+}

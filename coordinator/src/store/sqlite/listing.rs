@@ -1,0 +1,134 @@
+//! The listing of a job's library.
+use super::job::{signed, unsigned};
+use super::{SqliteTx, failed};
+use crate::store::{Appended, ListingTx, StoreResult};
+use protocol::id::JobNo;
+use protocol::media::asset::{Asset, Declared, Role};
+use protocol::rules::partition::Member;
+use protocol::wire::report::RowError;
+use rusqlite::{Row, params};
+
+/// Columns of an asset, in the order [`read_asset`] takes them.
+pub(super) const ASSET: &str = "asset, title, role, location, path, bytes, hash, declared";
+
+/// Reads an asset from columns starting at `at`.
+pub(super) fn read_asset(row: &Row<'_>, at: usize) -> rusqlite::Result<Asset> {
+    let role: String = row.get(at + 2)?;
+    let declared: Option<String> = row.get(at + 7)?;
+    let wrong = |what: &str| rusqlite::Error::InvalidColumnName(what.to_owned());
+    let declared = match declared {
+        Some(text) => {
+            let read: Declared = serde_json::from_str(&text).map_err(|e| wrong(&format!("declared: {e}")))?;
+            Some(Box::new(read))
+        }
+        None => None,
+    };
+    Ok(Asset {
+        id: row.get(at)?,
+        title: row.get(at + 1)?,
+        role: Role::parse(&role).ok_or_else(|| wrong(&format!("role {role}")))?,
+        location: row.get(at + 3)?,
+        path: row.get(at + 4)?,
+        bytes: row.get::<_, Option<i64>>(at + 5)?.and_then(|n| u64::try_from(n).ok()),
+        hash: row.get(at + 6)?,
+        declared,
+    })
+}
+
+/// The declared columns as JSON, `None` when there are none.
+pub(super) fn declared_json(asset: &Asset) -> Option<String> {
+    asset.declared.as_ref().map(|d| serde_json::to_string(d).expect("plain columns always serialise"))
+}
+
+impl ListingTx for SqliteTx<'_> {
+    fn append_listing(&mut self, job: JobNo, by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended> {
+        let mut done = Appended::default();
+        let mut insert = self
+            .db
+            .prepare_cached(
+                "INSERT INTO listing (job, asset, title, role, location, path, bytes, hash, declared, line, by_title)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+            )
+            .map_err(failed)?;
+        for (line, asset) in page {
+            let added = insert
+                .execute(params![
+                    job.0,
+                    asset.id,
+                    asset.title,
+                    asset.role.as_str(),
+                    asset.location,
+                    asset.path,
+                    asset.bytes.map(signed),
+                    asset.hash,
+                    declared_json(asset),
+                    signed(*line),
+                    i64::from(by_title)
+                ])
+                .map_err(failed)?;
+            if added == 1 {
+                done.assets += 1;
+                done.bytes += asset.bytes.unwrap_or(0);
+                continue;
+            }
+            let first: Option<u64> =
+                self.one("SELECT line FROM listing WHERE job = ?1 AND asset = ?2", params![job.0, asset.id], |row| {
+                    unsigned(row, 0)
+                })?;
+            if let Some(first) = first.filter(|first| first != line) {
+                done.errors.push(crate::store::duplicate(asset, *line, first));
+            }
+        }
+        Ok(done)
+    }
+
+    fn append_row_errors(&mut self, job: JobNo, errors: &[RowError]) -> StoreResult<u64> {
+        let mut added = 0;
+        for error in errors {
+            added += self.run(
+                "INSERT INTO row_error (job, line, message, column_name, asset) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO NOTHING",
+                params![job.0, signed(error.line), error.message, error.column, error.asset],
+            )? as u64;
+        }
+        Ok(added)
+    }
+
+    fn row_errors(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>> {
+        self.all(
+            "SELECT line, column_name, asset, message FROM row_error WHERE job = ?1 ORDER BY line LIMIT ?2",
+            params![job.0, limit],
+            |row| {
+                Ok(RowError { line: unsigned(row, 0)?, column: row.get(1)?, asset: row.get(2)?, message: row.get(3)? })
+            },
+        )
+    }
+
+    fn listing_after(
+        &mut self,
+        job: JobNo,
+        by_title: bool,
+        after: Option<(&str, &str)>,
+        limit: u32,
+    ) -> StoreResult<Vec<Member>> {
+        let read = |row: &Row<'_>| {
+            let bytes: Option<i64> = row.get(2)?;
+            let bytes = bytes.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+            Ok(Member { title: row.get(0)?, id: row.get(1)?, bytes })
+        };
+        let (title, id) = after.unwrap_or(("", ""));
+        if by_title {
+            return self.all(
+                "SELECT title, asset, bytes FROM listing WHERE by_title = 1 AND job = ?1 AND (title, asset) > (?2, ?3)
+                 ORDER BY title, asset LIMIT ?4",
+                params![job.0, title, id, limit],
+                read,
+            );
+        }
+        self.all(
+            "SELECT '', asset, bytes FROM listing WHERE job = ?1 AND asset > ?2 ORDER BY asset LIMIT ?3",
+            params![job.0, id, limit],
+            read,
+        )
+    }
+}

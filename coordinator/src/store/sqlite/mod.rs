@@ -1,0 +1,141 @@
+//! The store on SQLite: one writer connection on its own thread, WAL, `synchronous=FULL` because a commit allows units
+//! to be handed out.
+mod barrier;
+mod catalogue;
+mod job;
+mod listing;
+mod partition;
+mod unit;
+mod view;
+
+pub use view::{UnitFilter, UnitView};
+
+use super::{StoreError, StoreResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use std::path::Path;
+use std::time::Duration;
+
+/// Newest schema this build knows. Kept in `PRAGMA user_version`.
+const SCHEMA: i64 = 1;
+const CACHE_KIB: i64 = 48 * 1024;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One SQLite database, opened for writing.
+pub struct Sqlite {
+    connection: Connection,
+}
+
+/// One transaction.
+pub struct SqliteTx<'a> {
+    pub(super) db: &'a Connection,
+}
+
+impl Sqlite {
+    /// Opens or creates the database and brings its schema up to date. Refuses a newer schema.
+    pub fn open(path: &Path) -> StoreResult<Sqlite> {
+        let connection = Connection::open(path).map_err(failed)?;
+        Sqlite::prepare(connection)
+    }
+
+    /// Opens an existing database for reading only, beside a running coordinator.
+    pub fn open_read_only(path: &Path) -> StoreResult<Sqlite> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        check_version(&connection)?;
+        Ok(Sqlite { connection })
+    }
+
+    fn prepare(mut connection: Connection) -> StoreResult<Sqlite> {
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        let settings = format!(
+            "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-{CACHE_KIB};
+             PRAGMA temp_store=FILE; PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864;"
+        );
+        connection.execute_batch(&settings).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        if check_version(&connection)? == 0 {
+            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+            // Another process may have created it while this one waited for the lock.
+            if check_version(&tx)? == 0 {
+                tx.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+                tx.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
+            }
+            tx.commit().map_err(failed)?;
+        }
+        Ok(Sqlite { connection })
+    }
+
+    /// Runs `work` in one transaction: all of it or nothing.
+    pub fn write<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let result = work(&mut SqliteTx { db: &tx })?;
+        tx.commit().map_err(failed)?;
+        Ok(result)
+    }
+
+    /// Runs `work` on one consistent snapshot; what it writes is discarded.
+    pub fn read<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+        work(&mut SqliteTx { db: &tx })
+    }
+
+    /// The connection, for plain SQL over the views.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+fn check_version(connection: &Connection) -> StoreResult<i64> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if found > SCHEMA {
+        return Err(StoreError::NewerSchema { found, known: SCHEMA });
+    }
+    Ok(found)
+}
+
+/// Names a database error by what can be done about it.
+pub(super) fn failed(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(error.to_string()),
+        Some(ErrorCode::DiskFull) => StoreError::Full(error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Database(error.to_string()),
+    }
+}
+
+pub(super) fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("{what}: {value}"))
+}
+
+impl SqliteTx<'_> {
+    pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
+        self.db.prepare_cached(sql).map_err(failed)?.execute(params).map_err(failed)
+    }
+
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<Vec<T>> {
+        let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        let rows = statement.query_map(params, read).map_err(failed)?;
+        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed)
+    }
+
+    pub(super) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<Option<T>> {
+        let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        match statement.query_row(params, read) {
+            Ok(row) => Ok(Some(row)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Units with a history, and why assets failed.
+use super::job::{signed, unsigned};
+use super::{SqliteTx, failed};
+use crate::store::{FailureRow, FailureTx, StoreResult, UnitRow, UnitTx};
+use protocol::failure::{ErrorClass, Failure};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::rules::lifecycle::UnitState;
+use protocol::time::Timestamp;
+use rusqlite::{Row, params};
+
+fn read_unit(row: &Row<'_>, at: usize) -> rusqlite::Result<UnitRow> {
+    let state: String = row.get(at)?;
+    Ok(UnitRow {
+        state: UnitState::parse(&state)
+            .ok_or_else(|| rusqlite::Error::InvalidColumnName(format!("unit state {state}")))?,
+        epoch: row.get(at + 1)?,
+        attempt: row.get(at + 2)?,
+        due_at: row.get::<_, Option<i64>>(at + 3)?.map(Timestamp),
+        duration_us: unsigned(row, at + 4)?,
+    })
+}
+
+fn read_id(row: &Row<'_>) -> rusqlite::Result<UnitId> {
+    Ok(UnitId { job: JobNo(row.get(0)?), step: StepNo(row.get(1)?), part: row.get(2)? })
+}
+
+impl UnitTx for SqliteTx<'_> {
+    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
+        let mut select = self
+            .db
+            .prepare_cached(
+                "SELECT state, epoch, attempt, due_at, duration_us FROM unit WHERE job = ?1 AND step = ?2 AND part = ?3",
+            )
+            .map_err(failed)?;
+        parts
+            .iter()
+            .map(|part| match select.query_row(params![job.0, step.0, part], |row| read_unit(row, 0)) {
+                Ok(row) => Ok(Some(row)),
+                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+                Err(error) => Err(failed(error)),
+            })
+            .collect()
+    }
+
+    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+        let mut upsert = self
+            .db
+            .prepare_cached(
+                "INSERT INTO unit (job, step, part, state, epoch, attempt, due_at, duration_us)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (job, step, part) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
+                   attempt = excluded.attempt, due_at = excluded.due_at, duration_us = excluded.duration_us",
+            )
+            .map_err(failed)?;
+        for (part, row) in units {
+            upsert
+                .execute(params![
+                    job.0,
+                    step.0,
+                    part,
+                    row.state.as_str(),
+                    row.epoch,
+                    row.attempt,
+                    row.due_at.map(|t| t.0),
+                    signed(row.duration_us)
+                ])
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>> {
+        self.all(
+            "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
+             WHERE state = 'ready' AND job = ?1 AND step = ?2 ORDER BY part LIMIT ?3",
+            params![job.0, step.0, limit],
+            |row| Ok((row.get(0)?, read_unit(row, 1)?)),
+        )
+    }
+
+    fn due_units(&mut self, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>> {
+        self.all(
+            "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit
+             WHERE state = 'retrying' AND due_at <= ?1 ORDER BY due_at LIMIT ?2",
+            params![now.0, limit],
+            |row| Ok((read_id(row)?, read_unit(row, 3)?)),
+        )
+    }
+
+    fn next_due(&mut self) -> StoreResult<Option<Timestamp>> {
+        let due: Option<Option<i64>> =
+            self.one("SELECT MIN(due_at) FROM unit WHERE state = 'retrying'", [], |row| row.get(0))?;
+        Ok(due.flatten().map(Timestamp))
+    }
+
+    fn units_in(
+        &mut self,
+        job: JobNo,
+        state: UnitState,
+        after: Option<(StepNo, PartNo)>,
+        limit: u32,
+    ) -> StoreResult<Vec<(UnitId, UnitRow)>> {
+        let (step, part) = after.map_or((-1, -1), |(step, part)| (i64::from(step.0), part));
+        // The state is part of the text so that the partial indexes apply.
+        let sql = format!(
+            "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit
+             WHERE state = '{}' AND job = ?1 AND (step, part) > (?2, ?3) ORDER BY step, part LIMIT ?4",
+            state.as_str()
+        );
+        self.all(&sql, params![job.0, step, part, limit], |row| Ok((read_id(row)?, read_unit(row, 3)?)))
+    }
+
+    fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+        self.all(
+            "SELECT p.part FROM partition p
+             WHERE p.job = ?1 AND p.parent = 0
+               AND p.part <= (SELECT s.cursor FROM step s WHERE s.job = ?1 AND s.step = ?2)
+               AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.job = ?1 AND u.step = ?2 AND u.part = p.part)
+             ORDER BY p.part LIMIT ?3",
+            params![job.0, step.0, limit],
+            |row| row.get(0),
+        )
+    }
+}
+
+fn class_text(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Transient => "transient",
+        ErrorClass::Throttled { .. } => "throttled",
+        ErrorClass::Permanent => "permanent",
+        ErrorClass::Ambiguous => "ambiguous",
+    }
+}
+
+fn class_of(text: &str) -> ErrorClass {
+    match text {
+        "transient" => ErrorClass::Transient,
+        "throttled" => ErrorClass::Throttled { retry_after_ms: None },
+        "ambiguous" => ErrorClass::Ambiguous,
+        _ => ErrorClass::Permanent,
+    }
+}
+
+impl FailureTx for SqliteTx<'_> {
+    fn put_failures(&mut self, unit: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
+        self.run(
+            "DELETE FROM failure WHERE job = ?1 AND step = ?2 AND part = ?3",
+            params![unit.job.0, unit.step.0, unit.part],
+        )?;
+        for (asset, failure) in failures {
+            self.run(
+                "INSERT INTO failure (job, step, part, asset, class, reason, message, checks, findings)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 ON CONFLICT (job, step, part, asset) DO UPDATE SET message = excluded.message",
+                params![
+                    unit.job.0,
+                    unit.step.0,
+                    unit.part,
+                    asset,
+                    class_text(failure.class),
+                    failure.reason,
+                    failure.message,
+                    failure.checks.join(","),
+                    failure.findings
+                ],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
+        let rows = self.all(
+            "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, f.reason, f.message,
+                    f.checks, f.findings, COALESCE(u.state, 'leased')
+             FROM failure f
+             LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
+             LEFT JOIN partition p ON p.job = f.job AND p.part = f.part
+             LEFT JOIN unit u ON u.job = f.job AND u.step = f.step AND u.part = f.part
+             WHERE f.job = ?1 ORDER BY f.step, f.part, f.asset LIMIT ?2",
+            params![job.0, limit],
+            |row| {
+                let checks: String = row.get(8)?;
+                let (class, state): (String, String) = (row.get(5)?, row.get(10)?);
+                Ok(FailureRow {
+                    unit: read_id(row)?,
+                    state: UnitState::parse(&state).unwrap_or(UnitState::Dead),
+                    asset: row.get(3)?,
+                    title: row.get(4)?,
+                    failure: Failure {
+                        class: class_of(&class),
+                        reason: row.get(6)?,
+                        message: row.get(7)?,
+                        checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+                        findings: row.get(9)?,
+                    },
+                })
+            },
+        )?;
+        Ok(rows)
+    }
+}

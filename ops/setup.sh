@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Installs what Showrunner's demo and tests need and is missing. Safe to run any number of times.
+#   ops/setup.sh run     what jobs need: ffmpeg, a C compiler for the bundled SQLite
+#   ops/setup.sh test    the tools that tests compare with: the ASC MHL reference, rsync, mediainfo
+set -euo pipefail
+want=${1:-run}
+top=$(cd "$(dirname "$0")/.." && pwd)
+tools="$top/target/tools"
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+packages=()
+have ffmpeg && have ffprobe || packages+=(ffmpeg)
+have cc || packages+=(build-essential)
+if [ "$want" = test ]; then
+  have rsync || packages+=(rsync)
+  have mediainfo || packages+=(mediainfo)
+  have python3 || packages+=(python3 python3-venv)
+fi
+
+install_packages() {
+  if ! have apt-get; then
+    echo "setup: please install with your package manager, then run again: $*" >&2
+    exit 1
+  fi
+  local root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    have sudo || { echo "setup: not root and no sudo; install: $*" >&2; exit 1; }
+    root=(sudo)
+  fi
+  echo "setup: installing $*" >&2
+  "${root[@]}" apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+if [ ${#packages[@]} -gt 0 ]; then install_packages "${packages[@]}"; fi
+
+major=$(ffmpeg -hide_banner -version | sed -n '1s/^ffmpeg version n\{0,1\}\([0-9]*\).*/\1/p')
+if [ -n "$major" ] && [ "$major" -lt 5 ]; then
+  echo "setup: ffmpeg $major is too old; 5.1 or later is needed" >&2
+  exit 1
+fi
+
+if ! have cargo; then
+  echo "setup: Rust is missing; install 1.94 or later (rustup.rs), then run again" >&2
+  exit 1
+fi
+
+if [ "$want" = test ] && [ ! -x "$tools/bin/ascmhl" ]; then
+  mkdir -p "$top/target"
+  if ! python3 -m venv "$tools" 2>/dev/null; then
+    rm -rf "$tools"
+    install_packages python3-venv
+    python3 -m venv "$tools"
+  fi
+  echo "setup: installing the ASC MHL reference tool" >&2
+  "$tools/bin/pip" install --quiet --disable-pip-version-check ascmhl==1.2 >&2
+fi

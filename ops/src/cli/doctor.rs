@@ -1,0 +1,122 @@
+//! `showrunner doctor`: what a job will need, checked before it needs it.
+use super::Context;
+use crate::embedded::database_path;
+use crate::error::{CliResult, Exit};
+use crate::output;
+use serde::Serialize;
+use std::process::Command;
+
+/// Oldest ffmpeg whose filters we rely on.
+const FFMPEG_MAJOR: u32 = 5;
+/// Less free room than this is worth a word.
+const FREE_LOW: u64 = 1 << 30;
+
+#[derive(Serialize)]
+struct Finding {
+    check: &'static str,
+    state: &'static str,
+    message: String,
+}
+
+fn ok(check: &'static str, message: impl Into<String>) -> Finding {
+    Finding { check, state: "ok", message: message.into() }
+}
+
+fn bad(check: &'static str, message: impl Into<String>) -> Finding {
+    Finding { check, state: "failed", message: message.into() }
+}
+
+/// Runs the command: exit 1 when something that jobs need is missing.
+pub(crate) fn run(context: &Context) -> CliResult<Exit> {
+    let mut findings = vec![
+        tool("ffmpeg", &context.settings["ffmpeg"].value),
+        tool("ffprobe", &context.settings["ffprobe"].value),
+        permissions(context),
+        room(context),
+        database(context),
+        clock(),
+    ];
+    for remote in ["redis", "server"] {
+        let value = &context.settings[remote].value;
+        if !value.is_empty() {
+            findings.push(bad(
+                "cluster",
+                format!("{remote} is set, but this version works on a local data directory only"),
+            ));
+        }
+    }
+    let row = |f: &Finding| vec![f.check.to_owned(), f.state.to_owned(), f.message.clone()];
+    output::list(context.output, &findings, &["check", "state", "message"], row, |f| f.check.to_owned())?;
+    Ok(if findings.iter().any(|f| f.state == "failed") { Exit::Failed } else { Exit::Ok })
+}
+
+fn tool(name: &'static str, program: &str) -> Finding {
+    let output = match Command::new(program).arg("-version").output() {
+        Ok(output) => output,
+        Err(error) => {
+            return bad(
+                name,
+                format!("{program}: {error}; install ffmpeg 5.1 or later, or set SHOWRUNNER_{}", name.to_uppercase()),
+            );
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.lines().next().unwrap_or("").split_whitespace().nth(2).unwrap_or("unknown").to_owned();
+    let major: Option<u32> = version.trim_start_matches('n').split('.').next().and_then(|n| n.parse().ok());
+    match major {
+        Some(major) if major < FFMPEG_MAJOR => bad(name, format!("version {version}; 5.1 or later is needed")),
+        _ => ok(name, format!("version {version}")),
+    }
+}
+
+fn permissions(context: &Context) -> Finding {
+    let data = context.data();
+    let existed = data.exists();
+    let probe = data.join(".doctor");
+    let tried = std::fs::create_dir_all(&data).and_then(|()| std::fs::write(&probe, b"x"));
+    drop(std::fs::remove_file(&probe));
+    if !existed {
+        drop(std::fs::remove_dir(&data));
+    }
+    match tried {
+        Ok(()) => ok("permissions", format!("{} can be written", data.display())),
+        Err(error) => bad("permissions", format!("{}: {error}", data.display())),
+    }
+}
+
+fn room(context: &Context) -> Finding {
+    let data = context.data();
+    let there = data.ancestors().find(|p| p.exists()).map_or_else(|| ".".into(), std::path::Path::to_path_buf);
+    match rustix::fs::statvfs(&there) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let words = format!("{} free on the disk of {}", output::bytes(free), data.display());
+            if free < FREE_LOW { bad("storage", words) } else { ok("storage", words) }
+        }
+        Err(error) => bad("storage", format!("{}: {error}", there.display())),
+    }
+}
+
+fn database(context: &Context) -> Finding {
+    let path = database_path(&context.data());
+    if !path.exists() {
+        return ok("database", format!("{} will be made by the first job", path.display()));
+    }
+    match super::open_database(context)
+        .and_then(|mut db| Ok(db.read(|tx| coordinator::store::JobTx::jobs(tx, true, 1000))?))
+    {
+        Ok(jobs) => ok("database", format!("{}: {} open jobs", path.display(), jobs.len())),
+        Err(error) => bad("database", error.message),
+    }
+}
+
+/// A clock before the build cannot be right, and deadlines would be judged by it.
+fn clock() -> Finding {
+    const BUILT_AFTER: i64 = 1_790_000_000_000_000;
+    let now = crate::submit::now();
+    if now.0 < BUILT_AFTER {
+        bad("clock", format!("{now} is in the past: set the clock"))
+    } else {
+        ok("clock", now.to_string())
+    }
+}

@@ -1,0 +1,146 @@
+//! Following a job to its end, with a progress bar where a person looks.
+use crate::embedded::Embedded;
+use crate::error::{CliError, CliResult};
+use crate::output;
+use crate::submit::now;
+use coordinator::service::Workflows;
+use coordinator::service::summary::{Summary, summary};
+use coordinator::store::{JobRow, StepRow};
+use indicatif::{ProgressBar, ProgressStyle};
+use protocol::id::JobNo;
+use std::io::Write;
+use std::time::Duration;
+
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+
+/// How a job that was followed ended.
+pub(crate) enum Followed {
+    /// It is over.
+    Ended(Box<Summary>),
+    /// Somebody asked to stop first.
+    Interrupted,
+}
+
+/// Follows a job inside this process.
+pub(crate) async fn follow(embedded: &Embedded, job: JobNo, quiet: bool) -> CliResult<Followed> {
+    let bar = bar(quiet);
+    let signal = super::stop_signal();
+    tokio::pin!(signal);
+    loop {
+        let (row, steps) = look(embedded, job).await?;
+        draw(&bar, &row, &steps, embedded.bytes());
+        if row.state.has_ended() {
+            bar.finish_and_clear();
+            let account = embedded.store.write(move |tx| summary(tx, &Workflows::default(), job, now())).await?;
+            return Ok(Followed::Ended(Box::new(account)));
+        }
+        tokio::select! {
+            () = &mut signal => {
+                bar.finish_and_clear();
+                return Ok(Followed::Interrupted);
+            }
+            () = embedded.failed() => {
+                bar.finish_and_clear();
+                return Err(CliError::failed("this process can no longer work; the log says why").hint("run the same command again: it carries on"));
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+async fn look(embedded: &Embedded, job: JobNo) -> CliResult<(JobRow, Vec<StepRow>)> {
+    let looked = embedded.store.write(move |tx| Ok((tx.job(job)?, tx.steps(job)?))).await?;
+    let row = looked.0.ok_or_else(|| CliError::failed("the job is gone from the database"))?;
+    Ok((row, looked.1))
+}
+
+fn bar(quiet: bool) -> ProgressBar {
+    if quiet || !output::interactive() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{spinner} {msg}\n  [{bar:40}] {pos}/{len} units  {per_sec}  {elapsed}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn draw(bar: &ProgressBar, row: &JobRow, steps: &[StepRow], bytes: u64) {
+    let total: u64 = steps.iter().map(|s| s.total).sum();
+    let ended: u64 = steps.iter().map(|s| s.succeeded + s.dead + s.cancelled).sum();
+    let dead: u64 = steps.iter().map(|s| s.dead).sum();
+    bar.set_length(total.max(1));
+    bar.set_position(ended);
+    let failed = if dead > 0 { format!(", {dead} dead") } else { String::new() };
+    bar.set_message(format!(
+        "{}: {} ({} assets, {}{failed})",
+        row.name,
+        row.phase.as_str(),
+        output::count(row.assets),
+        output::bytes(bytes)
+    ));
+}
+
+/// The account of a job for people.
+pub(crate) fn account(summary: &Summary) -> String {
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    drop(write_account(&mut text, summary));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{}  {}  {} assets, {} in {}",
+        s.job,
+        s.state,
+        output::count(s.assets),
+        output::bytes(s.bytes),
+        output::span(Duration::from_secs_f64(s.seconds))
+    )?;
+    if let Some(message) = &s.message {
+        writeln!(out, "  {message}")?;
+    }
+    for step in &s.steps {
+        let u = step.units;
+        writeln!(
+            out,
+            "  {:<20} {:<9} {} of {} succeeded{}{}",
+            step.id,
+            step.kind,
+            output::count(u.succeeded),
+            output::count(u.total),
+            part(", ", u.dead, " dead"),
+            part(", ", u.cancelled, " not run")
+        )?;
+    }
+    for barrier in &s.barriers {
+        writeln!(
+            out,
+            "  {:<20} barrier   {} of {} released{}",
+            barrier.id,
+            output::count(barrier.released),
+            output::count(barrier.total),
+            part(", ", barrier.held, " held")
+        )?;
+    }
+    if !s.failures.is_empty() {
+        writeln!(out, "\n{} failures", output::count(s.failures.len() as u64))?;
+    }
+    for failure in s.failures.iter().take(50) {
+        let asset = if failure.asset.is_empty() { "(unit)" } else { &failure.asset };
+        writeln!(out, "  {asset}  [{}: {}]  {}", failure.step, reason(failure), failure.message)?;
+    }
+    if s.failures.len() > 50 {
+        writeln!(out, "  … {} more: -o json lists all", s.failures.len() - 50)?;
+    }
+    Ok(())
+}
+
+fn reason(failure: &coordinator::service::summary::FailureSummary) -> String {
+    if failure.checks.is_empty() { failure.reason.clone() } else { failure.checks.join(", ") }
+}
+
+fn part(before: &str, n: u64, after: &str) -> String {
+    if n == 0 { String::new() } else { format!("{before}{}{after}", output::count(n)) }
+}

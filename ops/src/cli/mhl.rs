@@ -1,0 +1,52 @@
+//! `showrunner mhl`.
+use super::Context;
+use crate::error::{CliError, CliResult, Exit};
+use crate::output;
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+use worker::mhl::verify::{VerifyReport, verify};
+
+/// Commands of `mhl`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Hash every file of a tree and compare with its ASC MHL history
+    Verify {
+        /// Root of the tree: the folder that holds `ascmhl`
+        dir: PathBuf,
+    },
+}
+
+/// Runs the command.
+pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
+    let Command::Verify { dir } = command;
+    if !dir.is_dir() {
+        return Err(CliError::new(Exit::NotFound, format!("{} is not a directory", dir.display())));
+    }
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let root = dir.clone();
+    let verified = tokio::task::spawn_blocking(move || verify(&root, threads, &CancellationToken::new()))
+        .await
+        .map_err(|e| CliError::failed(e.to_string()))?;
+    let report = verified.map_err(|e| CliError::failed(e.to_string()))?;
+    output::one(context.output, &report, words, &dir.display().to_string())?;
+    Ok(if report.is_intact() { Exit::Ok } else { Exit::Failed })
+}
+
+fn words(report: &VerifyReport) -> String {
+    let verdict = if report.is_intact() { "intact" } else { "NOT INTACT" };
+    let (files, bytes) = (output::count(report.files), output::bytes(report.bytes));
+    let mut text = format!("{verdict}: {files} files, {bytes}, {} generations\n", report.generations);
+    for mismatch in &report.mismatched {
+        text += &format!("  changed  {}: recorded {}, found {}\n", mismatch.path, mismatch.recorded, mismatch.found);
+    }
+    let lists = [("missing", &report.missing), ("new", &report.new), ("broken", &report.broken)];
+    for (word, paths) in lists {
+        for path in paths {
+            text += &format!("  {word}  {path}\n");
+        }
+    }
+    for (path, why) in &report.unreadable {
+        text += &format!("  unreadable  {path}: {why}\n");
+    }
+    text
+}

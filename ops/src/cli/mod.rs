@@ -1,0 +1,217 @@
+//! The command line: a stable surface. One file a noun; this one holds the tree and the way out.
+mod asset;
+mod config;
+mod demo;
+mod doctor;
+mod explain;
+mod follow;
+mod job;
+mod mhl;
+mod qc;
+mod run;
+mod schema;
+mod unit;
+mod up;
+mod validate;
+
+use crate::error::{CliError, CliResult, Exit};
+use crate::output::Format;
+use crate::settings::{self, Settings};
+use clap::{Parser, Subcommand};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs bulk work over media libraries, and says what is ready to deliver.
+#[derive(Debug, Parser)]
+#[command(name = "showrunner", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  showrunner demo --once                   make a sample library, run it, read the account
+  showrunner run job.yaml                  run a job to its end in this process
+  showrunner run job.yaml -o json | jq .units
+  showrunner validate job.yaml specs/*.yaml
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 the job ended with failed or dead units, 4 forbidden,
+5 not found, 6 conflict, 7 wait timed out, 130 interrupted";
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Data directory of the local coordinator [env: SHOWRUNNER_DATA] [default: showrunner-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// How data is written to stdout
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    output: Format,
+    /// No progress on stderr
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// More log lines on stderr; twice for all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Form of log lines
+    #[arg(long, global = true, value_parser = ["text", "json"], default_value = "text")]
+    log_format: String,
+    /// Profile of the configuration file
+    #[arg(long, global = true, env = "SHOWRUNNER_PROFILE")]
+    profile: Option<String>,
+    /// Slots of the embedded worker, e.g. transfer=8,qc=2 [env: SHOWRUNNER_SLOTS]
+    #[arg(long, global = true)]
+    slots: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a sample library with planted faults, run the whole workflow over it, print what was found
+    Demo(demo::Args),
+    /// Run a job in this process to its end and print the summary
+    Run(run::Args),
+    /// Serve in this process: run submitted jobs until stopped
+    Up(up::Args),
+    /// Check job files and delivery specs
+    Validate(validate::Args),
+    /// Print the JSON Schema of a file kind
+    Schema(schema::Args),
+    /// Submit, watch and steer jobs
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Look at work units
+    #[command(subcommand)]
+    Unit(unit::Command),
+    /// The catalogue of assets
+    #[command(subcommand)]
+    Asset(asset::Command),
+    /// Judge media files by a delivery spec, without a job
+    Qc(qc::Args),
+    /// ASC MHL histories
+    #[command(subcommand)]
+    Mhl(mhl::Command),
+    /// Settings and where they come from
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Check tools, storage, clock and permissions
+    Doctor,
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a command has at hand.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) output: Format,
+    pub(crate) quiet: bool,
+}
+
+impl Context {
+    pub(crate) fn data(&self) -> PathBuf {
+        PathBuf::from(&self.settings["data"].value)
+    }
+}
+
+/// Parses the command line, runs the command, and turns its result into an exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not errors; clap's own codes for the rest are 2.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 });
+        }
+    };
+    start_logging(&cli.global);
+    match dispatch(cli) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> CliResult<Exit> {
+    let flags = [("data", cli.global.data), ("slots", cli.global.slots)];
+    let mut flags: BTreeMap<&str, String> = flags.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+    if let Command::Up(up::Args { listen: Some(listen), .. }) = &cli.command {
+        flags.insert("listen", listen.clone());
+    }
+    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let settings = settings::resolve(&flags, cli.global.profile.as_deref(), &env)?;
+    let context = Context { settings, output: cli.global.output, quiet: cli.global.quiet };
+    match cli.command {
+        Command::Demo(args) => block_on(demo::run(context, args)),
+        Command::Run(args) => block_on(run::run(context, args)),
+        Command::Up(args) => block_on(up::run(context, args)),
+        Command::Validate(args) => validate::run(&context, &args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Job(command) => job::run(&context, command),
+        Command::Unit(command) => unit::run(&context, &command),
+        Command::Asset(command) => block_on(asset::run(context, command)),
+        Command::Qc(args) => block_on(qc::run(context, args)),
+        Command::Mhl(command) => block_on(mhl::run(context, command)),
+        Command::Config(command) => config::run(&context, &command),
+        Command::Doctor => doctor::run(&context),
+        Command::Completion { shell } => {
+            let mut tree = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut tree, "showrunner", &mut std::io::stdout());
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// Actors live on this thread, everything else on the multi-thread runtime behind it.
+fn block_on(work: impl Future<Output = CliResult<Exit>>) -> CliResult<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::failed(format!("cannot start: {e}")))?;
+    actix::System::with_tokio_rt(|| runtime).block_on(work)
+}
+
+fn start_logging(global: &Global) {
+    let level = match global.verbose {
+        0 => std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "warn".into()),
+        1 => "info".into(),
+        _ => "debug".into(),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "warn".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if global.log_format == "json" {
+        builder.json().init();
+    } else {
+        builder.with_ansi(std::env::var_os("NO_COLOR").is_none() && crate::output::interactive()).init();
+    }
+}
+
+/// Opens the database of a data directory that must exist, beside a coordinator or without one.
+pub(crate) fn open_database(context: &Context) -> CliResult<coordinator::store::sqlite::Sqlite> {
+    let path = crate::embedded::database_path(&context.data());
+    if !path.exists() {
+        return Err(CliError::new(Exit::NotFound, format!("no data in {}", context.data().display()))
+            .hint("name the directory with --data, or start with: showrunner run job.yaml"));
+    }
+    Ok(coordinator::store::sqlite::Sqlite::open(&path)?)
+}
+
+/// Resolves on the first signal to stop.
+pub(crate) async fn stop_signal() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let Ok(mut terminate) = terminate else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,31 @@
+//! `showrunner schema`: JSON Schemas, so that editors complete and check our files.
+use crate::error::{CliResult, Exit};
+use clap::ValueEnum;
+use protocol::media::spec::DeliverySpec;
+use protocol::workflow::file::JobFile;
+
+/// File kinds with a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FileKind {
+    /// A job file.
+    Job,
+    /// A delivery spec, also the policy of a qc step.
+    Spec,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Kind of file
+    kind: FileKind,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> CliResult<Exit> {
+    let schema = match args.kind {
+        FileKind::Job => schemars::schema_for!(JobFile),
+        FileKind::Spec => schemars::schema_for!(DeliverySpec),
+    };
+    println!("{}", serde_json::to_string_pretty(&schema).map_err(std::io::Error::other)?);
+    Ok(Exit::Ok)
+}

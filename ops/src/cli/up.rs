@@ -1,0 +1,38 @@
+//! `showrunner up`: one process that keeps serving.
+use super::{Context, stop_signal};
+use crate::embedded::{DataDir, Embedded};
+use crate::error::{CliError, CliResult, Exit};
+use std::time::Duration;
+
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Arguments of `up`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Address of health, metrics and jobs [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
+    #[arg(long)]
+    pub(crate) listen: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
+    let embedded = Embedded::start(DataDir::open(&context.data())?, &context.settings)?;
+    serve(&context, embedded).await
+}
+
+/// Serves until a signal or a failure.
+pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Exit> {
+    let listen = &context.settings["listen"].value;
+    let served = coordinator::http::serve(listen, embedded.store.clone(), embedded.registry.clone()).map_err(|e| {
+        CliError::failed(format!("cannot listen on {listen}: {e}")).hint("--listen 127.0.0.1:0 takes any free port")
+    })?;
+    eprintln!("showrunner serves {} on http://{}", context.data().display(), served.address);
+    eprintln!("submit with: showrunner job submit job.yaml --data {}", context.data().display());
+    let exit = tokio::select! {
+        () = stop_signal() => Exit::Ok,
+        () = embedded.failed() => Exit::Failed,
+    };
+    served.handle.stop(true).await;
+    embedded.shutdown(GRACE).await;
+    Ok(exit)
+}

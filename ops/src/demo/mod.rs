@@ -1,0 +1,9 @@
+//! The demonstration: a small library with faults whose truth is known, so that what Showrunner finds can be compared.
+//!
+//! - [`library`]: makes the files and says what is wrong with which
+mod encode;
+pub mod library;
+#[cfg(test)]
+mod tests;
+mod text;
+mod titles;

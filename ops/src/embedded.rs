@@ -1,0 +1,160 @@
+//! Coordinator and worker in one process over one data directory.
+use crate::error::{CliError, CliResult, Exit};
+use crate::settings::Settings;
+use crate::submit::now;
+use coordinator::metrics::Metrics;
+use coordinator::queue::local::LocalQueue as CoordinatorQueue;
+use coordinator::runtime::Coordinator;
+use coordinator::store::handle::{Store, StoreThread};
+use prometheus::Registry;
+use protocol::id::{Kind, WorkerId};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use worker::queue::local::LocalQueue as WorkerQueue;
+use worker::runtime::{Worker, WorkerConfig};
+use worker::task::Tools;
+
+/// Batches of reports on their way inside the process.
+const REPORT_BATCHES: usize = 16;
+
+/// A data directory that this process alone coordinates.
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens or creates a data directory and locks it against a second coordinator.
+    pub fn open(path: &Path) -> CliResult<DataDir> {
+        std::fs::create_dir_all(path)
+            .map_err(|e| CliError::failed(format!("data directory {}: {e}", path.display())))?;
+        let lock = File::create(path.join("lock"))?;
+        let flock = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        rustix::fs::flock(&lock, flock).map_err(|_| {
+            CliError::new(Exit::Conflict, format!("{} is in use by another showrunner", path.display()))
+                .hint("wait for it, or name another directory with --data")
+        })?;
+        Ok(DataDir { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        database_path(&self.path)
+    }
+}
+
+/// The database file of a data directory.
+pub fn database_path(data: &Path) -> PathBuf {
+    data.join("showrunner.db")
+}
+
+/// A coordinator and a worker at work.
+pub struct Embedded {
+    /// The truth.
+    pub store: Store,
+    /// What is exported.
+    pub registry: Registry,
+    /// The coordinator.
+    pub coordinator: Coordinator,
+    worker: Worker,
+    stop: CancellationToken,
+    driving: JoinHandle<()>,
+    // Dropped in this order: the last commit before the lock.
+    thread: StoreThread,
+    _data: DataDir,
+}
+
+impl Embedded {
+    /// Starts both over a data directory. Must be called inside an actix system on a multi-thread runtime.
+    pub fn start(data: DataDir, settings: &Settings) -> CliResult<Embedded> {
+        let config = worker_config(settings)?;
+        let (store, thread) = Store::sqlite(&data.database())?;
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).map_err(|e| CliError::failed(e.to_string()))?;
+        let (coordinator_queue, worker_queue) = transport();
+        let clock: coordinator::runtime::Clock = Arc::new(now);
+        let coordinator = Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, Arc::new(metrics));
+        let stop = CancellationToken::new();
+        let (running, token) = (coordinator.clone(), stop.clone());
+        let driving = tokio::spawn(async move {
+            if let Err(error) = running.run(token.clone()).await {
+                tracing::error!(%error, "the coordinator stopped");
+                token.cancel();
+            }
+        });
+        let token = stop.clone();
+        let give_up = Arc::new(move || token.cancel());
+        let worker = Worker::start(config, Arc::new(worker_queue), tokio::runtime::Handle::current(), give_up);
+        Ok(Embedded { store, registry, coordinator, worker, stop, driving, thread, _data: data })
+    }
+
+    /// Resolves when either half can no longer go on.
+    pub async fn failed(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Bytes moved so far.
+    pub fn bytes(&self) -> u64 {
+        self.worker.vitals().beat().bytes
+    }
+
+    /// Lets what runs go on for `grace`, hands the rest back, and closes the store.
+    pub async fn shutdown(self, grace: Duration) {
+        self.worker.shutdown(grace).await;
+        // The last reports are on their way to the store.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.stop.cancel();
+        drop(self.driving.await);
+        drop(self.coordinator);
+        drop(self.store);
+        drop(self.thread);
+    }
+}
+
+fn transport() -> (CoordinatorQueue, WorkerQueue) {
+    let mut senders = BTreeMap::new();
+    let mut receivers = BTreeMap::new();
+    for kind in Kind::ALL {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        senders.insert(kind, sender);
+        receivers.insert(kind, receiver);
+    }
+    let (report_sender, report_receiver) = mpsc::channel(REPORT_BATCHES);
+    let (control_sender, control_receiver) = mpsc::unbounded_channel();
+    let coordinator = CoordinatorQueue::new(senders, report_receiver, control_sender);
+    (coordinator, WorkerQueue::new(receivers, report_sender, control_receiver))
+}
+
+fn worker_config(settings: &Settings) -> CliResult<WorkerConfig> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+    let mut slots = WorkerConfig::default_slots(cores);
+    slots.extend(parse_slots(&settings["slots"].value)?);
+    let tools = Tools {
+        ffmpeg: settings["ffmpeg"].value.clone(),
+        ffprobe: settings["ffprobe"].value.clone(),
+        ..Tools::default()
+    };
+    let worker = WorkerId(format!("local-{:08x}", fastrand::u32(..)));
+    Ok(WorkerConfig { worker, slots, tools })
+}
+
+/// Reads `transfer=8,qc=2`.
+pub fn parse_slots(text: &str) -> CliResult<BTreeMap<Kind, u32>> {
+    let mut slots = BTreeMap::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let wrong = || CliError::usage(format!("slots: {pair:?} is not kind=number")).hint("transfer=8,qc=2,sync=16");
+        let (name, number) = pair.split_once('=').ok_or_else(wrong)?;
+        let known = Kind::ALL.map(Kind::as_str);
+        let kind = Kind::parse(name.trim()).ok_or_else(|| {
+            CliError::usage(format!("slots: unknown kind {name:?}")).hint(protocol::yaml::suggest(name, &known))
+        })?;
+        slots.insert(kind, number.trim().parse().map_err(|_| wrong())?);
+    }
+    Ok(slots)
+}

@@ -1,0 +1,147 @@
+//! Settings: flag > `SHOWRUNNER_*` > profile file > default, each with where it came from.
+use crate::error::{CliError, CliResult};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A flag of this command.
+    Flag,
+    /// An environment variable.
+    Env(String),
+    /// The profile file.
+    File(String),
+    /// Built in.
+    Default,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// Its value; secrets are shown as `***`.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Every setting by name.
+pub type Settings = BTreeMap<&'static str, Setting>;
+
+/// Names, built-in values, and whether the value is a secret.
+const KNOWN: [(&str, &str, bool); 9] = [
+    ("data", "showrunner-data", false),
+    ("server", "", false),
+    ("database", "", true),
+    ("redis", "", true),
+    ("listen", "127.0.0.1:8470", false),
+    ("slots", "", false),
+    ("ffmpeg", "ffmpeg", false),
+    ("ffprobe", "ffprobe", false),
+    ("log", "warn", false),
+];
+
+/// Where profiles are kept: `$XDG_CONFIG_HOME/showrunner/config.toml`.
+pub fn profile_path(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let base = env("XDG_CONFIG_HOME").map(PathBuf::from);
+    let base = base.or_else(|| env("HOME").map(|home| PathBuf::from(home).join(".config")))?;
+    Some(base.join("showrunner").join("config.toml"))
+}
+
+/// Resolves every setting. `flags` are those given on the command line; `env` reads the environment.
+pub fn resolve(
+    flags: &BTreeMap<&str, String>,
+    profile: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> CliResult<Settings> {
+    let file = read_profile(profile, env)?;
+    let settings = KNOWN.into_iter().map(|(name, default, _)| {
+        let variable = format!("SHOWRUNNER_{}", name.to_uppercase());
+        let setting = if let Some(value) = flags.get(name) {
+            Setting { value: value.clone(), origin: Origin::Flag }
+        } else if let Some(value) = env(&variable) {
+            Setting { value, origin: Origin::Env(variable) }
+        } else if let Some((path, value)) = file.as_ref().and_then(|(path, map)| Some((path, map.get(name)?))) {
+            Setting { value: value.clone(), origin: Origin::File(path.clone()) }
+        } else {
+            Setting { value: default.to_owned(), origin: Origin::Default }
+        };
+        (name, setting)
+    });
+    Ok(settings.collect())
+}
+
+/// The settings as they may be shown: credentials in URLs are masked.
+pub fn masked(settings: &Settings) -> Settings {
+    let secret = |name: &str| KNOWN.iter().any(|(known, _, secret)| *known == name && *secret);
+    settings
+        .iter()
+        .map(|(name, setting)| {
+            let value = if secret(name) { mask_url(&setting.value) } else { setting.value.clone() };
+            (*name, Setting { value, origin: setting.origin.clone() })
+        })
+        .collect()
+}
+
+fn mask_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+type ProfileFile = Option<(String, BTreeMap<String, String>)>;
+
+fn read_profile(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> CliResult<ProfileFile> {
+    let Some(path) = profile_path(env) else { return Ok(None) };
+    let name = path.display().to_string();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && profile.is_none() => return Ok(None),
+        Err(error) => return Err(CliError::usage(format!("{name}: {error}"))),
+    };
+    let all: BTreeMap<String, BTreeMap<String, String>> =
+        toml::from_str(&text).map_err(|e| CliError::usage(format!("{name}: {e}")))?;
+    let wanted = profile.unwrap_or("default");
+    let Some(found) = all.get(wanted) else {
+        if profile.is_none() {
+            return Ok(None);
+        }
+        let known: Vec<&str> = all.keys().map(String::as_str).collect();
+        return Err(
+            CliError::usage(format!("{name}: no profile {wanted:?}")).hint(protocol::yaml::suggest(wanted, &known))
+        );
+    };
+    let known: Vec<&str> = KNOWN.iter().map(|(name, _, _)| *name).collect();
+    if let Some(wrong) = found.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(CliError::usage(format!("{name}: unknown setting {wrong:?} in profile {wanted:?}"))
+            .hint(protocol::yaml::suggest(wrong, &known)));
+    }
+    Ok(Some((name, found.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_beats_the_environment_which_beats_the_default() {
+        let env = |name: &str| (name == "SHOWRUNNER_DATA").then(|| "from-env".to_owned());
+        let none = BTreeMap::new();
+        let settings = resolve(&none, None, &env).expect("resolves");
+        assert_eq!(settings["data"].value, "from-env");
+        assert_eq!(settings["ffmpeg"].origin, Origin::Default);
+        let flags = BTreeMap::from([("data", "from-flag".to_owned())]);
+        assert_eq!(resolve(&flags, None, &env).expect("resolves")["data"].origin, Origin::Flag);
+    }
+
+    #[test]
+    fn credentials_are_never_shown() {
+        let env = |name: &str| (name == "SHOWRUNNER_DATABASE").then(|| "postgres://me:canary@db/x".to_owned());
+        let shown = masked(&resolve(&BTreeMap::new(), None, &env).expect("resolves"));
+        assert_eq!(shown["database"].value, "postgres://***@db/x");
+    }
+}

@@ -1,0 +1,159 @@
+//! Cuts a library's listing into partitions.
+//!
+//! The listing is a *set*: it is put into canonical order (title affinity: title then asset id; otherwise asset id)
+//! before it is cut, so the order in which a source lists its assets changes nothing, and the same set always gives the
+//! same partitions with the same numbers (PART-1). The cutter itself streams and holds one open partition.
+use serde::{Deserialize, Serialize};
+
+/// How much one partition may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionLimits {
+    /// Whether a partition stays within one title.
+    pub by_title: bool,
+    /// Assets at most; at least 1.
+    pub assets_max: u32,
+    /// Declared bytes at most; a larger single asset still gets a partition of its own.
+    pub bytes_max: u64,
+}
+
+/// What the cutter needs to know of an asset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// Title; empty when partitions do not follow titles.
+    pub title: String,
+    /// Asset id, unique within the library.
+    pub id: String,
+    /// Declared size; 0 when unknown.
+    pub bytes: u64,
+}
+
+/// A partition: a run of the canonical order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Title of every member; empty when partitions do not follow titles.
+    pub title: String,
+    /// Id of the first member.
+    pub first: String,
+    /// Id of the last member.
+    pub last: String,
+    /// Number of members.
+    pub assets: u32,
+    /// Their declared bytes.
+    pub bytes: u64,
+}
+
+/// Cuts a stream of members in canonical order.
+#[derive(Debug, Clone)]
+pub struct Cutter {
+    limits: PartitionLimits,
+    open: Option<Cut>,
+}
+
+impl Cutter {
+    /// A cutter with nothing open.
+    pub fn new(limits: PartitionLimits) -> Cutter {
+        Cutter { limits, open: None }
+    }
+
+    /// Takes the next member; returns the partition it closed, if any.
+    pub fn push(&mut self, member: Member) -> Option<Cut> {
+        let title = if self.limits.by_title { member.title } else { String::new() };
+        if let Some(open) = &mut self.open {
+            let fits = open.title == title
+                && open.assets < self.limits.assets_max.max(1)
+                && open.bytes.saturating_add(member.bytes) <= self.limits.bytes_max;
+            if fits {
+                open.last = member.id;
+                open.assets += 1;
+                open.bytes = open.bytes.saturating_add(member.bytes);
+                return None;
+            }
+        }
+        let first = member.id.clone();
+        self.open.replace(Cut { title, first, last: member.id, assets: 1, bytes: member.bytes })
+    }
+
+    /// Closes the last partition.
+    pub fn finish(&mut self) -> Option<Cut> {
+        self.open.take()
+    }
+}
+
+/// Partitions a whole set at once: the definition the streaming form is tested against.
+pub fn partition(mut members: Vec<Member>, limits: PartitionLimits) -> Vec<Cut> {
+    if limits.by_title {
+        members.sort();
+    } else {
+        members.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+    let mut cutter = Cutter::new(limits);
+    let mut cuts: Vec<Cut> = members.into_iter().filter_map(|member| cutter.push(member)).collect();
+    cuts.extend(cutter.finish());
+    cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn members() -> impl Strategy<Value = Vec<Member>> {
+        prop::collection::btree_map("[a-f]{1,3}", ("[x-z]", 0u64..100), 0..40).prop_map(|map: BTreeMap<_, _>| {
+            map.into_iter().map(|(id, (title, bytes))| Member { title, id, bytes }).collect()
+        })
+    }
+
+    fn limits() -> impl Strategy<Value = PartitionLimits> {
+        (any::<bool>(), 0u32..6, 0u64..250).prop_map(|(by_title, assets_max, bytes_max)| PartitionLimits {
+            by_title,
+            assets_max,
+            bytes_max,
+        })
+    }
+
+    #[test]
+    fn one_large_asset_is_a_partition_of_its_own() {
+        let limits = PartitionLimits { by_title: false, assets_max: 10, bytes_max: 10 };
+        let one = |id: &str, bytes| Member { title: "t".into(), id: id.into(), bytes };
+        let cuts = partition(vec![one("a", 3), one("b", 99), one("c", 3)], limits);
+        assert_eq!(cuts.iter().map(|c| c.assets).collect::<Vec<_>>(), [1, 1, 1]);
+    }
+
+    proptest! {
+        /// PART-1: every asset in exactly one partition.
+        #[test]
+        fn covers_every_asset_once(members in members(), limits in limits()) {
+            let cuts = partition(members.clone(), limits);
+            prop_assert_eq!(cuts.iter().map(|c| c.assets as usize).sum::<usize>(), members.len());
+            for member in &members {
+                let homes = cuts.iter().filter(|c| {
+                    let same_title = !limits.by_title || c.title == member.title;
+                    same_title && c.first <= member.id && member.id <= c.last
+                }).count();
+                prop_assert_eq!(homes, 1, "{:?}", member);
+            }
+        }
+
+        /// PART-1: limits hold, except for a single asset that is too large by itself.
+        #[test]
+        fn keeps_its_limits(members in members(), limits in limits()) {
+            for cut in partition(members, limits) {
+                prop_assert!(cut.assets <= limits.assets_max.max(1));
+                prop_assert!(cut.bytes <= limits.bytes_max || cut.assets == 1);
+            }
+        }
+
+        /// PART-1: the order of listing changes nothing.
+        #[test]
+        fn order_of_listing_is_irrelevant(members in members(), limits in limits(), seed in any::<u64>()) {
+            let mut shuffled = members.clone();
+            let mut state = seed | 1;
+            for i in (1..shuffled.len()).rev() {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                shuffled.swap(i, (state >> 33) as usize % (i + 1));
+            }
+            prop_assert_eq!(partition(members, limits), partition(shuffled, limits));
+        }
+    }
+}

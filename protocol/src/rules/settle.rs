@@ -1,0 +1,194 @@
+//! What a worker's report means for its unit. The graph around the unit is not looked at here.
+use super::lease::speaks_for;
+use super::lifecycle::UnitState;
+use super::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
+use crate::failure::{ErrorClass, Failure};
+use crate::time::Timestamp;
+
+/// Durable facts of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnitFacts {
+    /// Where it is.
+    pub state: UnitState,
+    /// Its current fencing token.
+    pub epoch: u32,
+    /// Attempts that failed so far.
+    pub attempt: u32,
+    /// Members of its partition.
+    pub assets: u32,
+}
+
+/// What was reported, without its wire form.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reported {
+    /// Ran to its end; these assets (by id) failed.
+    Finished(Vec<(String, Failure)>),
+    /// Failed as a whole.
+    Failed(Failure),
+    /// Came back unexecuted.
+    Returned,
+}
+
+/// Why a report changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rejection {
+    /// It speaks for another epoch (FEN-1).
+    StaleEpoch,
+    /// The unit has already ended or is not out.
+    NotLeased,
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// Nothing changes; it is counted.
+    Reject(Rejection),
+    /// All assets passed.
+    Succeed,
+    /// Try the whole unit again at this moment; `Failure` is the reason shown meanwhile.
+    Retry(Timestamp, Failure),
+    /// All assets failed for good.
+    Die(Vec<(String, Failure)>),
+    /// These assets failed for good and leave the partition; the rest succeeded (`None`) or is tried again.
+    Split {
+        /// Assets that die.
+        dead: Vec<(String, Failure)>,
+        /// Retry of the remaining assets, if they are not done.
+        retry: Option<(Timestamp, Failure)>,
+    },
+    /// Straight back to ready; no attempt was used.
+    Release,
+}
+
+/// Decides what a report at `epoch` means. `jitter` in 0..1.
+pub fn decide(
+    facts: UnitFacts,
+    epoch: u32,
+    reported: Reported,
+    policy: &RetryPolicy,
+    now: Timestamp,
+    jitter: f64,
+) -> Settlement {
+    if facts.state != UnitState::Leased {
+        return Settlement::Reject(Rejection::NotLeased);
+    }
+    if !speaks_for(facts.epoch, epoch) {
+        return Settlement::Reject(Rejection::StaleEpoch);
+    }
+    let retry = |class: ErrorClass| decide_retry(policy, facts.attempt + 1, class, now, jitter);
+    match reported {
+        Reported::Returned => Settlement::Release,
+        Reported::Failed(failure) => match retry(failure.class) {
+            RetryDecision::At(at) => Settlement::Retry(at, failure),
+            RetryDecision::GiveUp => Settlement::Die(vec![(String::new(), failure)]),
+        },
+        Reported::Finished(failures) => finished(facts, failures, retry),
+    }
+}
+
+fn finished(
+    facts: UnitFacts,
+    failures: Vec<(String, Failure)>,
+    retry: impl Fn(ErrorClass) -> RetryDecision,
+) -> Settlement {
+    let mut dead = Vec::new();
+    let mut again: Option<(Timestamp, Failure)> = None;
+    for (asset, failure) in failures {
+        match retry(failure.class) {
+            RetryDecision::GiveUp => dead.push((asset, failure)),
+            // The unit runs again once, when the most patient of its assets is due.
+            RetryDecision::At(at) => match &mut again {
+                Some((latest, _)) if *latest >= at => {}
+                _ => again = Some((at, failure)),
+            },
+        }
+    }
+    if dead.is_empty() {
+        return match again {
+            None => Settlement::Succeed,
+            Some((at, failure)) => Settlement::Retry(at, failure),
+        };
+    }
+    if dead.len() as u64 >= u64::from(facts.assets) {
+        return Settlement::Die(dead);
+    }
+    Settlement::Split { dead, retry: again }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn facts(state: UnitState, epoch: u32, attempt: u32, assets: u32) -> UnitFacts {
+        UnitFacts { state, epoch, attempt, assets }
+    }
+
+    fn failed(asset: &str, class: ErrorClass) -> (String, Failure) {
+        (asset.to_owned(), Failure::new(class, "r", "m"))
+    }
+
+    #[test]
+    fn a_late_report_changes_nothing() {
+        let leased = facts(UnitState::Leased, 4, 0, 1);
+        let got = decide(leased, 3, Reported::Finished(vec![]), &RetryPolicy::default(), Timestamp(0), 0.0);
+        assert_eq!(got, Settlement::Reject(Rejection::StaleEpoch));
+        for state in UnitState::ALL.into_iter().filter(|s| *s != UnitState::Leased) {
+            let got = decide(
+                facts(state, 4, 0, 1),
+                4,
+                Reported::Finished(vec![]),
+                &RetryPolicy::default(),
+                Timestamp(0),
+                0.0,
+            );
+            assert_eq!(got, Settlement::Reject(Rejection::NotLeased));
+        }
+    }
+
+    #[test]
+    fn one_bad_asset_leaves_its_unit_and_the_rest_succeeds() {
+        let got = decide(
+            facts(UnitState::Leased, 1, 0, 3),
+            1,
+            Reported::Finished(vec![failed("b", ErrorClass::Permanent)]),
+            &RetryPolicy::default(),
+            Timestamp(0),
+            0.0,
+        );
+        assert!(matches!(got, Settlement::Split { ref dead, retry: None } if dead.len() == 1), "{got:?}");
+    }
+
+    #[test]
+    fn the_last_attempt_kills() {
+        let last = facts(UnitState::Leased, 3, 2, 1);
+        let got =
+            decide(last, 3, Reported::Failed(Failure::transient("r", "m")), &RetryPolicy::default(), Timestamp(0), 0.0);
+        assert!(matches!(got, Settlement::Die(_)), "{got:?}");
+    }
+
+    proptest! {
+        /// Every asset of a finished unit has exactly one fate, and no failed asset is ever taken for a success.
+        #[test]
+        fn no_failure_is_lost(classes in prop::collection::vec(0..3usize, 0..6), passed in 0u32..4, attempt in 0u32..4) {
+            let pick = [ErrorClass::Permanent, ErrorClass::Transient, ErrorClass::Ambiguous];
+            let failures: Vec<_> = classes.iter().enumerate().map(|(i, c)| failed(&i.to_string(), pick[*c])).collect();
+            let count = failures.len() as u32;
+            if count + passed == 0 { return Ok(()); }
+            let policy = RetryPolicy::default();
+            let got = decide(facts(UnitState::Leased, 1, attempt, count + passed), 1, Reported::Finished(failures), &policy, Timestamp(0), 0.5);
+            let final_attempt = attempt + 1 >= policy.attempts_max;
+            let dies = classes.iter().filter(|c| final_attempt || **c == 0).count();
+            match got {
+                Settlement::Succeed => prop_assert_eq!(count, 0),
+                Settlement::Retry(..) => prop_assert!(dies == 0 && count > 0),
+                Settlement::Die(dead) => prop_assert!(dead.len() == dies && passed == 0 && dies == count as usize),
+                Settlement::Split { dead, retry } => {
+                    prop_assert_eq!(dead.len(), dies);
+                    prop_assert_eq!(retry.is_some(), dies < count as usize);
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+}

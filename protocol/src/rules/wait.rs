@@ -1,0 +1,101 @@
+//! Why something does not run: exactly one reason from a closed list, with what will change it (WAIT-1).
+use super::lifecycle::UnitState;
+use crate::time::Timestamp;
+use serde::Serialize;
+
+/// The closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// The job is paused.
+    JobPaused,
+    /// The job has been cancelled.
+    JobCancelled,
+    /// The library is still being listed.
+    Scanning,
+    /// Its partition is not cut yet.
+    Planning,
+    /// A step it needs has not ended for its partition.
+    NeedsStep,
+    /// A barrier it needs is not open yet.
+    BarrierWaiting,
+    /// A barrier it needs can no longer open by itself.
+    BarrierHeld,
+    /// A step it needs failed for its partition.
+    NeedsFailed,
+    /// It failed and pauses before its next attempt.
+    Backoff,
+    /// No live worker has slots of its kind.
+    NoWorker,
+    /// Every slot of its kind is taken, or others go first.
+    NoSlot,
+    /// It is with a worker.
+    Running,
+    /// It has ended.
+    Ended,
+}
+
+/// Facts about one unit and its surroundings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WaitFacts {
+    /// Where it is.
+    pub state: Option<UnitState>,
+    /// The job is paused.
+    pub paused: bool,
+    /// The job has been cancelled.
+    pub cancelled: bool,
+    /// The library has been listed to its end.
+    pub scanned: bool,
+    /// Its partition exists.
+    pub planned: bool,
+    /// A step it needs has not ended.
+    pub step_open: bool,
+    /// A step it needs failed.
+    pub step_failed: bool,
+    /// A barrier it needs waits.
+    pub barrier_open: bool,
+    /// A barrier it needs holds.
+    pub barrier_held: bool,
+    /// Slots of its kind over all live workers, when known.
+    pub slots: Option<u32>,
+    /// When its pause ends.
+    pub due_at: Option<Timestamp>,
+}
+
+/// The one reason. Ends and executions come first, then what a person did, then what is missing, then capacity.
+pub fn reason(facts: &WaitFacts) -> WaitReason {
+    match facts.state {
+        Some(UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled) => return WaitReason::Ended,
+        Some(UnitState::Leased) => return WaitReason::Running,
+        _ => {}
+    }
+    let ordered = [
+        (facts.cancelled, WaitReason::JobCancelled),
+        (facts.paused, WaitReason::JobPaused),
+        (facts.state == Some(UnitState::Retrying), WaitReason::Backoff),
+        (!facts.scanned, WaitReason::Scanning),
+        (!facts.planned, WaitReason::Planning),
+        (facts.step_failed, WaitReason::NeedsFailed),
+        (facts.barrier_held, WaitReason::BarrierHeld),
+        (facts.step_open, WaitReason::NeedsStep),
+        (facts.barrier_open, WaitReason::BarrierWaiting),
+        (facts.slots == Some(0), WaitReason::NoWorker),
+    ];
+    ordered.into_iter().find(|(holds, _)| *holds).map_or(WaitReason::NoSlot, |(_, reason)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_cause_is_named() {
+        let ready = WaitFacts { state: Some(UnitState::Ready), scanned: true, planned: true, ..WaitFacts::default() };
+        assert_eq!(reason(&ready), WaitReason::NoSlot);
+        assert_eq!(reason(&WaitFacts { slots: Some(0), ..ready }), WaitReason::NoWorker);
+        assert_eq!(reason(&WaitFacts { paused: true, ..ready }), WaitReason::JobPaused);
+        assert_eq!(reason(&WaitFacts { barrier_held: true, barrier_open: true, ..ready }), WaitReason::BarrierHeld);
+        assert_eq!(reason(&WaitFacts { state: Some(UnitState::Dead), paused: true, ..ready }), WaitReason::Ended);
+        assert_eq!(reason(&WaitFacts::default()), WaitReason::Scanning);
+    }
+}

@@ -1,0 +1,12 @@
+//! What the coordinator tells workers outside of units.
+use crate::id::{UnitId, WorkerId};
+use serde::{Deserialize, Serialize};
+
+/// One message to workers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Control {
+    /// Stop these executions; their results would not count.
+    Revoke(Vec<(UnitId, u32)>),
+    /// Take no more work, finish what runs, leave.
+    Drain(WorkerId),
+}

@@ -1,0 +1,320 @@
+//! A job file exactly as a person writes it. Keys that do not exist are errors with the nearest right one.
+use crate::quantity::{Bytes, Share, Span, SpanRange};
+use crate::wire::unit::HashAlgorithm;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A job: one workflow over one library.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobFile {
+    /// Name of the job; its id is made from it.
+    pub job: String,
+    /// Where the assets come from.
+    pub library: LibraryFile,
+    /// When the job must be finished (RFC 3339).
+    pub deadline: Option<String>,
+    /// Class of the whole job.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Who the work is for; shares are fair between tenants.
+    pub tenant: Option<String>,
+    /// How assets are cut into units.
+    #[serde(default)]
+    pub partition: PartitionFile,
+    /// What to do, in any order; `needs` gives the order.
+    pub steps: Vec<StepFile>,
+}
+
+/// Exactly one source of assets.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LibraryFile {
+    /// CSV or JSON lines file.
+    pub manifest: Option<String>,
+    /// Directory; every regular file below it is an asset.
+    pub folder: Option<String>,
+    /// Folder only: regular expression over the relative path; named captures fill columns.
+    pub pattern: Option<String>,
+    /// Manifest only: directory that relative locations start from and may not leave (default: the manifest's own).
+    pub root: Option<String>,
+    /// Bucket prefix on S3.
+    pub s3: Option<String>,
+    /// Bucket prefix on GCS.
+    pub gcs: Option<String>,
+    /// Search in Mimir.
+    pub mimir: Option<String>,
+    /// Query over the catalogue.
+    pub catalogue: Option<String>,
+}
+
+/// How assets are cut into units.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PartitionFile {
+    /// `title` keeps each unit within one title; `count` packs assets in id order.
+    pub by: Option<PartitionBy>,
+    /// Assets a unit carries at most (default 1).
+    pub max_assets: Option<u32>,
+    /// Declared bytes a unit carries at most; one larger asset still makes a unit.
+    pub max_bytes: Option<Bytes>,
+}
+
+/// Affinity of partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PartitionBy {
+    /// A unit never mixes titles.
+    Title,
+    /// Only count and bytes matter.
+    Count,
+}
+
+/// Class of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Before everything else.
+    Urgent,
+    /// The usual.
+    #[default]
+    Normal,
+    /// When nothing else waits.
+    Bulk,
+}
+
+impl Priority {
+    /// The spelling in SQL, stream names and the CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Priority::Urgent => "urgent",
+            Priority::Normal => "normal",
+            Priority::Bulk => "bulk",
+        }
+    }
+
+    /// Reads the spelling of [`Priority::as_str`].
+    pub fn parse(text: &str) -> Option<Priority> {
+        [Priority::Urgent, Priority::Normal, Priority::Bulk].into_iter().find(|p| p.as_str() == text)
+    }
+}
+
+/// One step. Exactly one of the kind keys is set.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepFile {
+    /// Name of the step, unique in the job.
+    pub id: String,
+    /// Steps that must have succeeded for an asset (or barriers that must have been released) before this one starts.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// What an asset's failure means for the rest.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// How often and how soon to try again.
+    pub retry: Option<RetryFile>,
+    /// Copy and verify.
+    pub transfer: Option<TransferFile>,
+    /// Measure and judge.
+    pub qc: Option<QcFile>,
+    /// Take time only.
+    pub noop: Option<NoopFile>,
+    /// Wait for others.
+    pub barrier: Option<BarrierFile>,
+    /// A person's decision.
+    pub approval: Option<serde_json::Value>,
+    /// Metadata to another system.
+    pub sync: Option<serde_json::Value>,
+    /// A message.
+    pub notify: Option<serde_json::Value>,
+    /// Move to cheaper storage.
+    pub archive: Option<serde_json::Value>,
+    /// Delete.
+    pub purge: Option<serde_json::Value>,
+    /// Hand over to a partner.
+    pub deliver: Option<serde_json::Value>,
+}
+
+/// What an asset's failure means for the rest of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// A person must decide; the asset goes no further until then.
+    #[default]
+    Task,
+    /// Later steps run for the asset all the same; the failure stays on record.
+    Continue,
+    /// The asset goes no further; no task is opened.
+    Hold,
+    /// The whole job is cancelled.
+    Abort,
+}
+
+/// Retries of a step.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryFile {
+    /// Executions in all (default 3).
+    pub attempts: Option<u32>,
+    /// First and longest pause between them; doubles in between (default 2s..5m).
+    pub backoff: Option<SpanRange>,
+}
+
+/// Parameters of a transfer step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferFile {
+    /// Target with placeholders, e.g. `file:./landing/{title}/{file}`.
+    pub to: String,
+    /// How the copy is proven (default xxh128); `none` copies without reading back.
+    pub verify: Option<Verify>,
+    /// Further hashes to compute in the same read.
+    #[serde(default)]
+    pub hashes: Vec<HashAlgorithm>,
+    /// Whether an ASC MHL generation is written at the destination.
+    #[serde(default)]
+    pub mhl: bool,
+}
+
+/// A hash algorithm, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verify(pub Option<HashAlgorithm>);
+
+impl<'de> Deserialize<'de> for Verify {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Verify(None));
+        }
+        let known = HashAlgorithm::ALL.map(HashAlgorithm::as_str);
+        HashAlgorithm::parse(&text).map(|a| Verify(Some(a))).ok_or_else(|| {
+            de::Error::custom(format!("unknown hash {text:?}: {} or none", crate::yaml::suggest(&text, &known)))
+        })
+    }
+}
+
+impl JsonSchema for Verify {
+    fn schema_name() -> Cow<'static, str> {
+        "Verify".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ["xxh128", "xxh3", "xxh64", "md5", "sha1", "sha256", "c4", "crc64nvme", "none"] })
+    }
+}
+
+/// Parameters of a qc step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QcFile {
+    /// Path of the delivery spec to judge by.
+    pub policy: String,
+}
+
+/// Parameters of a noop step, for load tests and rehearsals.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NoopFile {
+    /// How long a unit takes, chosen evenly from the range.
+    pub duration: Option<SpanRange>,
+    /// Share of attempts that fail.
+    pub fail: Option<Share>,
+}
+
+/// Parameters of a barrier step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BarrierFile {
+    /// What it holds together.
+    pub scope: Scope,
+    /// How much must have succeeded.
+    #[serde(default)]
+    pub require: Require,
+    /// Failures it tolerates: a number, or a share such as `5%`. With it, it opens once everything ended within the budget.
+    pub failure_budget: Option<Budget>,
+    /// It opens at this time whatever has happened: RFC 3339, or a duration after the job was submitted.
+    pub until: Option<String>,
+    /// It is reported as overdue after this long.
+    pub deadline: Option<Span>,
+    /// Scope batch only: units in a batch (default 1000).
+    pub batch_units: Option<u32>,
+}
+
+/// What a barrier holds together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Each title has its own.
+    Title,
+    /// Each run of consecutive units has its own.
+    Batch,
+    /// One for the whole job.
+    Job,
+}
+
+impl Scope {
+    /// The spelling in JSON and SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Title => "title",
+            Scope::Batch => "batch",
+            Scope::Job => "job",
+        }
+    }
+}
+
+/// How much must have succeeded for a barrier to open.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Require {
+    /// Everything.
+    #[default]
+    All,
+    /// At least so many.
+    Count(u64),
+    /// At least this share of the whole.
+    Fraction(f64),
+}
+
+/// Failures a barrier tolerates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Budget {
+    /// So many.
+    Count(u64),
+    /// This share of the whole.
+    Share(f64),
+}
+
+impl<'de> Deserialize<'de> for Budget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Budget;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of failures or a share such as 5%")
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Budget, E> {
+                Ok(Budget::Count(n))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Budget, E> {
+                if let Ok(n) = text.parse() {
+                    return Ok(Budget::Count(n));
+                }
+                Share::parse(text).map(|s| Budget::Share(s.0)).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl JsonSchema for Budget {
+    fn schema_name() -> Cow<'static, str> {
+        "FailureBudget".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"], "pattern": "^[0-9.]+%?$", "examples": [3, "5%"] })
+    }
+}

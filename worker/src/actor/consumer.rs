@@ -1,0 +1,93 @@
+//! Pulls units of one kind. Holds slots *before* it asks and asks for exactly as many units, so nothing is fetched that
+//! cannot start at once. Receives `Pull` (from itself) and `Drain`; sends `Execute`.
+use super::executor::{Execute, Executor};
+use super::supervisor::ExitGuard;
+use crate::queue::{QueueError, WorkQueue};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use protocol::id::Kind;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The consumer of one kind.
+pub struct Consumer {
+    kind: Kind,
+    slots: Arc<Semaphore>,
+    queue: Arc<dyn WorkQueue>,
+    executor: Addr<Executor>,
+    draining: bool,
+    _exit: ExitGuard,
+}
+
+impl Consumer {
+    /// A consumer that fills `slots`.
+    pub fn new(
+        kind: Kind,
+        slots: Arc<Semaphore>,
+        queue: Arc<dyn WorkQueue>,
+        executor: Addr<Executor>,
+        exit: ExitGuard,
+    ) -> Consumer {
+        Consumer { kind, slots, queue, executor, draining: false, _exit: exit }
+    }
+}
+
+impl Actor for Consumer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.notify(Pull);
+    }
+}
+
+/// Fill the free slots.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Pull;
+
+impl Handler<Pull> for Consumer {
+    type Result = ();
+
+    fn handle(&mut self, _: Pull, ctx: &mut Context<Self>) {
+        if self.draining {
+            return;
+        }
+        let (slots, queue, executor, kind) =
+            (Arc::clone(&self.slots), Arc::clone(&self.queue), self.executor.clone(), self.kind);
+        let pulled = async move { pull(kind, slots, queue.as_ref(), &executor).await };
+        ctx.spawn(pulled.into_actor(self).map(|result, actor, ctx| match result {
+            Ok(()) if !actor.draining => ctx.notify(Pull),
+            Ok(()) => {}
+            // The transport or the executor is gone: the supervisor decides what that means.
+            Err(_) => ctx.stop(),
+        }));
+    }
+}
+
+async fn pull(
+    kind: Kind,
+    slots: Arc<Semaphore>,
+    queue: &dyn WorkQueue,
+    executor: &Addr<Executor>,
+) -> Result<(), QueueError> {
+    let closed = |_| QueueError::Closed;
+    let mut free = vec![Arc::clone(&slots).acquire_owned().await.map_err(closed)?];
+    while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+        free.push(slot);
+    }
+    let units = queue.take(kind, free.len()).await?;
+    let filled = units.into_iter().zip(free).collect();
+    executor.send(Execute(filled)).await.map_err(|_| QueueError::Closed)
+}
+
+/// Take no more units.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+impl Handler<Drain> for Consumer {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
+        self.draining = true;
+    }
+}

@@ -1,0 +1,179 @@
+//! Owns what runs. Receives `Execute` and `Revoke`; each unit becomes a task on the multi-thread runtime, so that a panic
+//! fails one unit and a busy unit delays nobody's heartbeat.
+use super::supervisor::ExitGuard;
+use crate::task::{self, PageSink, TaskContext, Tools};
+use actix::{Actor, Context, Handler, Message};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use protocol::failure::Failure;
+use protocol::id::{UnitId, WorkerId};
+use protocol::wire::report::{Outcome, Report, ScanPage, UnitResult};
+use protocol::wire::unit::Unit;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Executions under way, shared with the heartbeat.
+#[derive(Clone, Default)]
+pub struct Running(Arc<Mutex<HashMap<UnitId, (u32, CancellationToken)>>>);
+
+impl Running {
+    /// Units in hand with their epochs.
+    pub fn held(&self) -> Vec<(UnitId, u32)> {
+        let mut held: Vec<_> = self.0.lock().iter().map(|(unit, (epoch, _))| (*unit, *epoch)).collect();
+        held.sort_unstable();
+        held
+    }
+
+    /// Whether nothing runs.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Stops an execution, if it is this one.
+    pub fn revoke(&self, unit: UnitId, epoch: u32) {
+        if let Some((held, token)) = self.0.lock().get(&unit)
+            && *held == epoch
+        {
+            token.cancel();
+        }
+    }
+
+    /// Stops everything.
+    pub fn revoke_all(&self) {
+        for (_, token) in self.0.lock().values() {
+            token.cancel();
+        }
+    }
+
+    fn end(&self, unit: UnitId, epoch: u32) {
+        let mut running = self.0.lock();
+        if running.get(&unit).is_some_and(|(held, _)| *held == epoch) {
+            running.remove(&unit);
+        }
+    }
+}
+
+/// What every execution shares.
+#[derive(Clone)]
+pub struct Execution {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The runtime units run on.
+    pub runtime: Handle,
+    /// Where reports go; bounded, so that a slow coordinator slows the work and not the memory.
+    pub reports: mpsc::Sender<Report>,
+    /// What is under way.
+    pub running: Running,
+    /// Bytes moved.
+    pub bytes: Arc<AtomicU64>,
+    /// Outside programs.
+    pub tools: Arc<Tools>,
+}
+
+/// The executor.
+pub struct Executor {
+    execution: Execution,
+    _exit: ExitGuard,
+}
+
+impl Executor {
+    /// An executor; `exit` tells the supervisor when it is gone.
+    pub fn new(execution: Execution, exit: ExitGuard) -> Executor {
+        Executor { execution, _exit: exit }
+    }
+}
+
+impl Actor for Executor {
+    type Context = Context<Self>;
+}
+
+/// Run these units, each in the slot that comes with it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Execute(pub Vec<(Unit, OwnedSemaphorePermit)>);
+
+impl Handler<Execute> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, Execute(units): Execute, _: &mut Context<Self>) {
+        for (unit, slot) in units {
+            let token = CancellationToken::new();
+            let before = self.execution.running.0.lock().insert(unit.id, (unit.epoch, token.clone()));
+            if let Some((_, older)) = before {
+                // The coordinator took the unit back and it came to us again: the older execution no longer counts.
+                older.cancel();
+            }
+            let execution = self.execution.clone();
+            drop(self.execution.runtime.spawn(async move {
+                execute(unit, token, &execution).await;
+                drop(slot);
+            }));
+        }
+    }
+}
+
+/// Stop these executions.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Revoke(pub Vec<(UnitId, u32)>);
+
+impl Handler<Revoke> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, Revoke(units): Revoke, _: &mut Context<Self>) {
+        for (unit, epoch) in units {
+            self.execution.running.revoke(unit, epoch);
+        }
+    }
+}
+
+async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
+    let started = Instant::now();
+    let context = TaskContext {
+        cancel,
+        worker: execution.worker.clone(),
+        pages: Arc::new(Pages(execution.reports.clone())),
+        bytes: Arc::clone(&execution.bytes),
+        tools: Arc::clone(&execution.tools),
+    };
+    let result = match AssertUnwindSafe(task::run(&unit, &context)).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => {
+            let what = panic_text(panic.as_ref());
+            tracing::error!(unit.id = %unit.id, panic = %what, "a unit panicked");
+            UnitResult::Failed(Failure::transient("panic", format!("the task panicked: {what}")))
+        }
+    };
+    let outcome = Outcome {
+        unit: unit.id,
+        epoch: unit.epoch,
+        worker: execution.worker.clone(),
+        result,
+        duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+    };
+    // A closed channel means the process is going down; the lease then lapses.
+    drop(execution.reports.send(Report::Settled(outcome)).await);
+    execution.running.end(unit.id, unit.epoch);
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+struct Pages(mpsc::Sender<Report>);
+
+#[async_trait]
+impl PageSink for Pages {
+    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
+        let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes pages");
+        self.0.send(Report::Page(page)).await.map_err(gone)
+    }
+}

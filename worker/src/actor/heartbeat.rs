@@ -1,0 +1,78 @@
+//! Says that the worker lives and what it holds. On its own arbiter, so that nothing a unit does can silence it.
+use super::executor::Running;
+use super::supervisor::ExitGuard;
+use crate::queue::WorkQueue;
+use actix::{Actor, AsyncContext, Context};
+use protocol::id::{Kind, WorkerId};
+use protocol::wire::report::{Heartbeat as Beat, Report};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+/// Between two signs of life: five fit into the silence after which a lease lapses.
+pub const EVERY: Duration = Duration::from_secs(3);
+
+/// What a heartbeat shows.
+#[derive(Clone)]
+pub struct Vitals {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Executions under way.
+    pub running: Running,
+    /// Slots by kind, with how many there are.
+    pub slots: BTreeMap<Kind, (Arc<Semaphore>, u32)>,
+    /// Whether it takes no more work.
+    pub draining: Arc<AtomicBool>,
+    /// Bytes moved.
+    pub bytes: Arc<AtomicU64>,
+}
+
+impl Vitals {
+    /// The state of this moment.
+    pub fn beat(&self) -> Beat {
+        let free = |slots: &Semaphore| u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
+        Beat {
+            worker: self.worker.clone(),
+            held: self.running.held(),
+            slots: self.slots.iter().map(|(kind, (slots, total))| (*kind, *total, free(slots))).collect(),
+            draining: self.draining.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The heartbeat.
+pub struct Heartbeat {
+    vitals: Vitals,
+    queue: Arc<dyn WorkQueue>,
+    runtime: Handle,
+    _exit: ExitGuard,
+}
+
+impl Heartbeat {
+    /// A heartbeat that sends through `queue` on `runtime`, where the transport's connections live.
+    pub fn new(vitals: Vitals, queue: Arc<dyn WorkQueue>, runtime: Handle, exit: ExitGuard) -> Heartbeat {
+        Heartbeat { vitals, queue, runtime, _exit: exit }
+    }
+
+    fn send(&self) {
+        let (queue, beat) = (Arc::clone(&self.queue), self.vitals.beat());
+        drop(self.runtime.spawn(async move {
+            if let Err(error) = queue.report(vec![Report::Heartbeat(beat)]).await {
+                tracing::debug!(%error, "heartbeat not sent");
+            }
+        }));
+    }
+}
+
+impl Actor for Heartbeat {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.send();
+        ctx.run_interval(EVERY, |actor, _| actor.send());
+    }
+}

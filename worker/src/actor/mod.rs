@@ -1,0 +1,12 @@
+//! Actors coordinate and never execute: units run as tasks on the multi-thread runtime, each by itself.
+//!
+//! | actor | owns | receives | arbiter |
+//! |---|---|---|---|
+//! | [`supervisor::WorkerSupervisor`] | factories of its children, their crashes | `ChildExited`, `Shutdown` | main |
+//! | [`consumer::Consumer`], one a kind | the pull loop | `Pull`, `Drain` | main |
+//! | [`executor::Executor`] | what runs | `Execute`, `Revoke` | main |
+//! | [`heartbeat::Heartbeat`] | its interval | – | its own |
+pub mod consumer;
+pub mod executor;
+pub mod heartbeat;
+pub mod supervisor;

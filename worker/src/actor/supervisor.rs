@@ -1,0 +1,245 @@
+//! Owns the factories of its children and starts a fallen one again with fresh state, within a budget. actix's own
+//! supervisor does not survive a panic, so this one listens to guards that the children drop.
+use super::consumer::{Consumer, Drain};
+use super::executor::{Execution, Executor, Revoke};
+use super::heartbeat::{Heartbeat, Vitals};
+use crate::queue::WorkQueue;
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture};
+use protocol::id::Kind;
+use protocol::rules::restart::{RestartBudget, RestartDecision, decide};
+use protocol::time::Timestamp;
+use protocol::wire::control::Control;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Which child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Child {
+    /// The executor.
+    Executor,
+    /// The consumer of a kind.
+    Consumer(Kind),
+    /// The heartbeat.
+    Heartbeat,
+}
+
+/// Tells the supervisor when its holder is gone, whether it stopped or panicked.
+pub struct ExitGuard {
+    child: Child,
+    supervisor: Addr<WorkerSupervisor>,
+}
+
+impl Drop for ExitGuard {
+    #[expect(clippy::disallowed_methods, reason = "a destructor cannot wait; one message a crash cannot flood anybody")]
+    fn drop(&mut self) {
+        self.supervisor.do_send(ChildExited(self.child));
+    }
+}
+
+/// What a worker is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The transport.
+    pub queue: Arc<dyn WorkQueue>,
+    /// What executions share.
+    pub execution: Execution,
+    /// What heartbeats show.
+    pub vitals: Vitals,
+    /// Called when the worker can no longer go on.
+    pub give_up: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The supervisor.
+pub struct WorkerSupervisor {
+    parts: Parts,
+    executor: Option<Addr<Executor>>,
+    consumers: BTreeMap<Kind, Addr<Consumer>>,
+    heartbeat: Option<Arbiter>,
+    crashes: Vec<Timestamp>,
+    started: Instant,
+    stopping: bool,
+}
+
+impl WorkerSupervisor {
+    /// A supervisor with no children yet.
+    pub fn new(parts: Parts) -> WorkerSupervisor {
+        WorkerSupervisor {
+            parts,
+            executor: None,
+            consumers: BTreeMap::new(),
+            heartbeat: None,
+            crashes: Vec::new(),
+            started: Instant::now(),
+            stopping: false,
+        }
+    }
+
+    fn start(&mut self, child: Child, me: &Addr<WorkerSupervisor>) {
+        let exit = ExitGuard { child, supervisor: me.clone() };
+        match child {
+            Child::Executor => {
+                let execution = self.parts.execution.clone();
+                self.executor = Some(Executor::create(|ctx| {
+                    ctx.set_mailbox_capacity(64);
+                    Executor::new(execution, exit)
+                }));
+            }
+            Child::Consumer(kind) => {
+                let Some(executor) = self.executor.clone() else { return };
+                let Some((slots, _)) = self.parts.vitals.slots.get(&kind) else { return };
+                let consumer = Consumer::new(kind, Arc::clone(slots), Arc::clone(&self.parts.queue), executor, exit);
+                self.consumers.insert(kind, consumer.start());
+            }
+            Child::Heartbeat => {
+                let (vitals, queue) = (self.parts.vitals.clone(), Arc::clone(&self.parts.queue));
+                let runtime = self.parts.execution.runtime.clone();
+                let arbiter = Arbiter::new();
+                drop(Heartbeat::start_in_arbiter(&arbiter.handle(), move |_| {
+                    Heartbeat::new(vitals, queue, runtime, exit)
+                }));
+                self.heartbeat = Some(arbiter);
+            }
+        }
+    }
+
+    fn start_all(&mut self, me: &Addr<WorkerSupervisor>) {
+        self.start(Child::Executor, me);
+        let kinds: Vec<Kind> = self.parts.vitals.slots.keys().copied().collect();
+        for kind in kinds {
+            self.start(Child::Consumer(kind), me);
+        }
+        self.start(Child::Heartbeat, me);
+    }
+}
+
+impl Actor for WorkerSupervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(64);
+        self.start_all(&ctx.address());
+        let queue = Arc::clone(&self.parts.queue);
+        let (me, running) = (ctx.address(), self.parts.execution.running.clone());
+        drop(self.parts.execution.runtime.spawn(async move {
+            while let Ok(message) = queue.control().await {
+                match message {
+                    Control::Revoke(units) => {
+                        // A full mailbox must not hold a cancellation back.
+                        for (unit, epoch) in &units {
+                            running.revoke(*unit, *epoch);
+                        }
+                        if me.send(Revoke(units)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Control::Drain(_) => {
+                        if me.send(StopTaking).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }));
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        if let Some(arbiter) = self.heartbeat.take() {
+            arbiter.stop();
+        }
+    }
+}
+
+/// A child is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ChildExited(Child);
+
+impl Handler<ChildExited> for WorkerSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, ChildExited(child): ChildExited, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        let now = Timestamp(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
+        let decision = decide(RestartBudget::default(), &self.crashes, now);
+        self.crashes.push(now);
+        tracing::error!(?child, ?decision, "a part of the worker fell over");
+        if decision == RestartDecision::GiveUp {
+            self.stopping = true;
+            (self.parts.give_up)();
+            return;
+        }
+        self.start(child, &ctx.address());
+        if child == Child::Executor {
+            // Consumers hold the address of the executor that is gone.
+            let kinds: Vec<Kind> = self.consumers.keys().copied().collect();
+            for kind in kinds {
+                self.start(Child::Consumer(kind), &ctx.address());
+            }
+        }
+    }
+}
+
+impl Handler<Revoke> for WorkerSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: Revoke, _: &mut Context<Self>) {
+        if let Some(executor) = &self.executor {
+            // The token is set already; the executor only learns of it.
+            drop(executor.try_send(message));
+        }
+    }
+}
+
+/// Take no more units; what runs goes on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopTaking;
+
+impl Handler<StopTaking> for WorkerSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: StopTaking, _: &mut Context<Self>) {
+        self.parts.vitals.draining.store(true, Ordering::Relaxed);
+        for consumer in self.consumers.values() {
+            drop(consumer.try_send(Drain));
+        }
+    }
+}
+
+/// Drain, wait for what runs as long as `grace`, then stop it: stopped units go back without using an attempt.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Shutdown {
+    /// How long running units may go on.
+    pub grace: Duration,
+}
+
+impl Handler<Shutdown> for WorkerSupervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Shutdown { grace }: Shutdown, _: &mut Context<Self>) -> ResponseFuture<()> {
+        self.stopping = true;
+        self.parts.vitals.draining.store(true, Ordering::Relaxed);
+        for consumer in self.consumers.values() {
+            drop(consumer.try_send(Drain));
+        }
+        let running = self.parts.execution.running.clone();
+        Box::pin(async move {
+            let poll = Duration::from_millis(20);
+            let deadline = Instant::now() + grace;
+            while !running.is_empty() && Instant::now() < deadline {
+                tokio::time::sleep(poll).await;
+            }
+            running.revoke_all();
+            // A cancelled task gets a moment to clean up behind itself.
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while !running.is_empty() && Instant::now() < deadline {
+                tokio::time::sleep(poll).await;
+            }
+        })
+    }
+}

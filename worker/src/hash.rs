@@ -1,1 +1,0 @@
-//! Content hashes, computed while bytes stream by.

@@ -1,0 +1,83 @@
+//! The chain file: which generations a history has, each with the C4 id of its file.
+use super::model::MhlError;
+use super::read::{append_text, attribute, parse};
+use quick_xml::events::Event;
+use quick_xml::reader::Reader;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+/// One line of the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Number of the generation, from 1.
+    pub(super) number: u64,
+    /// Name of its file, beside the chain.
+    pub(super) file: String,
+    /// C4 id of that file.
+    pub(super) c4: String,
+}
+
+/// Reads a chain file.
+pub(super) fn read(path: &Path) -> Result<Vec<Link>, MhlError> {
+    let file = File::open(path).map_err(MhlError::io(path))?;
+    let mut reader = Reader::from_reader(BufReader::new(file));
+    let (mut links, mut text, mut depth, mut complete) = (Vec::new(), String::new(), 0usize, false);
+    let mut link = Link { number: 0, file: String::new(), c4: String::new() };
+    parse(&mut reader, path, |event| {
+        match event {
+            Event::Start(start) => {
+                text.clear();
+                depth += 1;
+                if start.local_name().as_ref() == "hashlist" {
+                    let number = attribute(start, "sequencenr")?.unwrap_or_default();
+                    let number = number.trim().parse().map_err(|_| format!("sequencenr {number:?} is no number"))?;
+                    link = Link { number, file: String::new(), c4: String::new() };
+                }
+            }
+            Event::End(end) => {
+                depth = depth.saturating_sub(1);
+                match end.local_name().as_ref() {
+                    "path" => link.file = file_name(&text)?,
+                    "c4" => link.c4 = text.trim().to_owned(),
+                    "hashlist" => links.push(link.clone()),
+                    "ascmhldirectory" => complete = depth == 0,
+                    _ => {}
+                }
+            }
+            other => append_text(other, &mut text)?,
+        }
+        Ok(())
+    })?;
+    if complete {
+        return Ok(links);
+    }
+    let problem = "this is no complete ASC MHL chain".to_owned();
+    Err(MhlError::Malformed { path: path.to_owned(), position: reader.buffer_position(), problem })
+}
+
+/// A generation stands beside its chain and nowhere else.
+fn file_name(text: &str) -> Result<String, String> {
+    let bad = text.is_empty() || text.contains(['/', '\0']) || text == "..";
+    if bad { Err(format!("{text:?} is no file name")) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::write::chain_xml;
+    use super::*;
+
+    #[test]
+    fn reads_what_is_written_and_nothing_less() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("chain.xml");
+        let xml = chain_xml([(1, "0001_a&b.mhl", "c4x"), (2, "0002_a.mhl", "c4y")].into_iter());
+        std::fs::write(&path, &xml).expect("written");
+        let links = read(&path).expect("well formed");
+        assert_eq!((links.len(), links[0].file.as_str(), links[1].number), (2, "0001_a&b.mhl", 2));
+        for bad in [&xml[..xml.len() - 5], "", &xml.replace("0002_a", "../x")] {
+            std::fs::write(&path, bad).expect("written");
+            assert!(matches!(read(&path), Err(MhlError::Malformed { .. })), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Writes the next generation of a tree from the journal of a job.
+//!
+//! A file with a matching journal record is not read again. A file that is unchanged since an earlier generation is not
+//! listed again, since nothing was verified; its recorded hash goes into the hashes of its directories. Everything else
+//! is hashed. Nested histories get their own generation, referenced by the one above.
+//!
+//! Killed at any point, the next seal finds either no trace, or a generation that no chain lists and that it removes, or
+//! a finished generation whose records it recognises by hash and date and does not write again.
+use super::history::{History, Known, c4_of};
+use super::ignore::Ignore;
+use super::journal::{self, Record};
+use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
+use super::tree::{Child, DirectoryHash, children, join};
+use super::write::{Body, chain_xml};
+use super::{CHAIN_FILE, FOLDER, TOOL, is_recordable};
+use crate::hash::{Digest, HashError, hash_file};
+use crate::storage::PARTIAL_SUFFIX;
+use protocol::wire::unit::HashAlgorithm;
+use rustix::fs::{FlockOperation, flock};
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// A file that changes while it is hashed is hashed again this often.
+const HASH_TRIES: usize = 3;
+
+/// What a seal did.
+#[derive(Debug, Default)]
+pub struct SealReport {
+    /// The generation of the tree itself, when one was written.
+    pub generation: Option<PathBuf>,
+    /// Files recorded in new generations.
+    pub files: u64,
+    /// Bytes that had to be hashed because no journal vouched for them.
+    pub hashed_bytes: u64,
+    /// Files that do not agree with an earlier generation, as `path: recorded …, found …`.
+    pub failed: Vec<String>,
+}
+
+/// Writes the generation of the tree below `root` for `job`, and removes the job's journal.
+pub fn seal(
+    root: &Path,
+    job: &str,
+    algorithm: HashAlgorithm,
+    cancel: &CancellationToken,
+) -> Result<SealReport, MhlError> {
+    let root = root.canonicalize().map_err(MhlError::io(root))?;
+    // Held until the end; the kernel lets go of it when we die.
+    let lock = File::open(&root).map_err(MhlError::io(&root))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| MhlError::Busy(root.clone()))?;
+    let scratch = journal::directory(&root, job);
+    std::fs::create_dir_all(&scratch).map_err(MhlError::io(&scratch))?;
+    let mut records = HashMap::new();
+    let read = journal::read(&root, job, |record| {
+        records.insert(record.path.clone(), record);
+    });
+    read.map_err(MhlError::io(&scratch))?;
+    let report = SealReport::default();
+    let mut sealer = Sealer { algorithm, cancel, scratch, records, ignores: Vec::new(), scopes: 0, report };
+    sealer.seal_history(&root, "")?;
+    journal::remove(&root, job).map_err(MhlError::io(&root))?;
+    Ok(sealer.report)
+}
+
+struct Sealer<'a> {
+    algorithm: HashAlgorithm,
+    cancel: &'a CancellationToken,
+    /// Directory for bodies, removed with the journal.
+    scratch: PathBuf,
+    /// Journal records by path relative to the root.
+    records: HashMap<String, Record>,
+    /// Patterns of the histories around the current directory, with their roots relative to the root.
+    ignores: Vec<(String, Ignore)>,
+    scopes: usize,
+    report: SealReport,
+}
+
+/// One history being continued.
+struct Scope {
+    root: PathBuf,
+    /// Its root, relative to the root of the seal.
+    prefix: String,
+    history: History,
+    body: Body,
+    /// Files in the new generation, and references to new generations below.
+    news: u64,
+    references: Vec<Reference>,
+}
+
+/// What a parent needs of a finished history.
+struct Sealed {
+    content: Digest,
+    structure: Digest,
+    reference: Option<Reference>,
+    new: bool,
+}
+
+impl Sealer<'_> {
+    fn seal_history(&mut self, root: &Path, prefix: &str) -> Result<Sealed, MhlError> {
+        let history = History::load(root, self.cancel)?;
+        clear_leftovers(root, &history)?;
+        let broken = |problem: &String| MhlError::Broken { folder: root.join(FOLDER), problem: problem.clone() };
+        history.problems.first().map_or(Ok(()), |problem| Err(broken(problem)))?;
+        self.scopes += 1;
+        let body = Body::create(&self.scratch.join(format!("{}.body", self.scopes)))?;
+        self.ignores.push((prefix.to_owned(), Ignore::new(&history.ignore)));
+        let (root, prefix) = (root.to_owned(), prefix.to_owned());
+        let mut scope = Scope { root, prefix, history, body, news: 0, references: Vec::new() };
+        let directory = scope.root.clone();
+        let hashed = self.walk(&mut scope, &directory, "");
+        self.ignores.pop();
+        let (content, structure) = hashed?;
+        let top = scope.prefix.is_empty();
+        let written = scope.commit(&content, &structure)?;
+        let new = written.is_some();
+        if let (true, Some((path, _))) = (top, &written) {
+            self.report.generation = Some(path.clone());
+        }
+        let reference = written.map(|(_, reference)| reference).or(scope.last_reference());
+        Ok(Sealed { content, structure, reference, new })
+    }
+
+    /// Records a directory's files and subdirectories; returns its content and structure hash.
+    fn walk(&mut self, scope: &mut Scope, path: &Path, relative: &str) -> Result<(Digest, Digest), MhlError> {
+        let from_root = join_paths(&scope.prefix, relative);
+        let found = children(path, |name, directory| self.is_ignored(&join(&from_root, name), directory))?;
+        let mut hash = DirectoryHash::new(self.algorithm);
+        // Subdirectories first and the directory itself last: the order of the reference tool.
+        for child in found.iter().filter(|child| child.metadata.is_dir()) {
+            let (below, at) = (path.join(&child.name), join(relative, &child.name));
+            let (content, structure) = if below.join(FOLDER).is_dir() {
+                let sealed = self.seal_history(&below, &join(&from_root, &child.name))?;
+                scope.news += u64::from(sealed.new);
+                scope.references.extend(sealed.reference.map(|r| Reference { path: join(&at, &r.path), ..r }));
+                (sealed.content, sealed.structure)
+            } else {
+                self.walk(scope, &below, &at)?
+            };
+            scope.body.push(&directory_entry(at, &child.metadata, &content, &structure))?;
+            hash.push(&child.name, &content, &structure);
+        }
+        for child in found.iter().filter(|child| child.metadata.is_file()) {
+            if self.cancel.is_cancelled() {
+                return Err(MhlError::Cancelled);
+            }
+            let digest = self.file(scope, &path.join(&child.name), relative, child)?;
+            hash.push(&child.name, &digest, &digest);
+        }
+        Ok(hash.finish())
+    }
+
+    /// Records a file when there is something new to say about it; returns its hash.
+    fn file(&mut self, scope: &mut Scope, path: &Path, parent: &str, child: &Child) -> Result<Digest, MhlError> {
+        let relative = join(parent, &child.name);
+        let from_root = join_paths(&scope.prefix, &relative);
+        let nothing = Known::default();
+        let known = scope.history.files.get(&relative).unwrap_or(&nothing);
+        let mut metadata = child.metadata.clone();
+        let record = self.records.remove(&from_root);
+        let record = record.filter(|r| r.bytes == metadata.len() && r.modified_ns == modified_ns(&metadata));
+        let date = record.as_ref().and_then(|r| jiff::Timestamp::from_microsecond(r.hashed_at_us).ok());
+        let mut digests: Vec<Digest> = record.iter().flat_map(Record::digests).collect();
+        digests.retain(|digest| is_recordable(digest.algorithm));
+        let date = date.unwrap_or_else(jiff::Timestamp::now).to_string();
+        let said = digests.iter().any(|digest| known.has_stamp(digest, &date));
+        if said || digests.is_empty() && known.is_unchanged(metadata.len(), modified(&metadata)) {
+            if let Some(digest) = known.latest(self.algorithm) {
+                return Ok(digest.clone());
+            }
+        }
+        let mut wanted: Vec<HashAlgorithm> = Vec::new();
+        if !digests.iter().any(|digest| digest.algorithm == self.algorithm) {
+            wanted.push(self.algorithm);
+        }
+        let would_have: Vec<Digest> = digests.iter().cloned().chain(wanted.iter().map(|a| placeholder(*a))).collect();
+        wanted.extend(known.needed(&would_have));
+        if !wanted.is_empty() {
+            let hashed = self.hash(path, &wanted, &mut metadata)?;
+            digests.extend(hashed);
+        }
+        let digest = digests.iter().find(|digest| digest.algorithm == self.algorithm).cloned();
+        let digest = digest.unwrap_or_else(|| placeholder(self.algorithm));
+        let hashes = judge(known, &digests, &date);
+        for failed in hashes.iter().filter(|recorded| recorded.action == Some(Action::Failed)) {
+            let recorded = known.first(failed.digest.algorithm).map_or_else(String::new, Digest::to_string);
+            self.report.failed.push(format!("{from_root}: recorded {recorded}, found {}", failed.digest));
+        }
+        let kind = EntryKind::File { bytes: Some(metadata.len()) };
+        let modified = Some(modified(&metadata).to_string());
+        scope.body.push(&Entry {
+            kind,
+            path: relative,
+            modified,
+            hashes,
+            structure: Vec::new(),
+            previous_path: None,
+        })?;
+        scope.news += 1;
+        self.report.files += 1;
+        Ok(digest)
+    }
+
+    /// Hashes a file that rests while it is read; updates its metadata to the state that was hashed.
+    fn hash(
+        &mut self,
+        path: &Path,
+        algorithms: &[HashAlgorithm],
+        metadata: &mut Metadata,
+    ) -> Result<Vec<Digest>, MhlError> {
+        for _ in 0..HASH_TRIES {
+            let (digests, bytes) = hash_file(path, algorithms, self.cancel).map_err(|error| match error {
+                HashError::Read(source) => MhlError::Io { path: path.to_owned(), source },
+                HashError::Cancelled => MhlError::Cancelled,
+            })?;
+            self.report.hashed_bytes += bytes;
+            let now = std::fs::metadata(path).map_err(MhlError::io(path))?;
+            let rested = now.len() == metadata.len() && modified_ns(&now) == modified_ns(metadata);
+            *metadata = now;
+            if rested {
+                return Ok(digests);
+            }
+        }
+        Err(MhlError::io(path)(io::Error::other("the file keeps changing while it is hashed")))
+    }
+
+    fn is_ignored(&self, from_root: &str, directory: bool) -> bool {
+        self.ignores.iter().any(|(prefix, ignore)| {
+            let relative = from_root.strip_prefix(prefix.as_str()).map(|rest| rest.trim_start_matches('/'));
+            relative.is_some_and(|relative| ignore.matches(relative, directory))
+        })
+    }
+}
+
+impl Scope {
+    /// Writes the generation and lists it in the chain, unless nothing is new. Returns its path and how to refer to it.
+    fn commit(&mut self, content: &Digest, structure: &Digest) -> Result<Option<(PathBuf, Reference)>, MhlError> {
+        if self.news == 0 && !self.history.links.is_empty() {
+            return Ok(None);
+        }
+        let folder = self.root.join(FOLDER);
+        // The first generation appears together with its chain: a folder without a chain is an error to every reader.
+        let first = !folder.exists();
+        let work = if first { self.root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}")) } else { folder.clone() };
+        if first {
+            std::fs::create_dir(&work).map_err(MhlError::io(&work))?;
+        }
+        let now = jiff::Timestamp::now();
+        let number = self.history.next_number();
+        let name = self.root.file_name().map_or_else(|| "root".to_owned(), |n| n.to_string_lossy().into_owned());
+        let file = format!("{number:04}_{name}_{}.mhl", now.strftime("%Y-%m-%d_%H%M%SZ"));
+        let header = header(&self.history.ignore, now, content, structure);
+        let temporary = work.join(format!(".{number:04}{PARTIAL_SUFFIX}"));
+        let body = std::mem::replace(&mut self.body, Body::create(&temporary)?);
+        body.finish(&header, &self.references, &temporary)?;
+        let c4 = c4_of(&temporary)?;
+        rename(&temporary, &work.join(&file))?;
+        let links = self.history.links.iter().map(|link| (link.number, link.file.as_str(), link.c4.as_str()));
+        let chain = chain_xml(links.chain([(number, file.as_str(), c4.as_str())]));
+        replace(&work.join(CHAIN_FILE), &chain)?;
+        if first {
+            rename(&work, &folder)?;
+        }
+        let reference = Reference { path: format!("{FOLDER}/{file}"), c4 };
+        Ok(Some((folder.join(file), reference)))
+    }
+
+    fn last_reference(&self) -> Option<Reference> {
+        let last = self.history.links.last()?;
+        Some(Reference { path: format!("{FOLDER}/{}", last.file), c4: last.c4.clone() })
+    }
+}
+
+/// Decides the action of each hash, as the reference tool does: a hash agrees or disagrees with the first one of its
+/// algorithm; a new algorithm is verified when another one vouches for the file, and left out when that one failed.
+fn judge(known: &Known, digests: &[Digest], date: &str) -> Vec<Recorded> {
+    let held = |digest: &Digest| known.first(digest.algorithm).map(|first| first == digest);
+    let failed = digests.iter().any(|digest| held(digest) == Some(false));
+    let action = |digest: &Digest| match (held(digest), known.original.is_some()) {
+        (_, false) => Some(Action::Original),
+        (Some(true), true) => Some(Action::Verified),
+        (Some(false), true) => Some(Action::Failed),
+        (None, true) if failed => None,
+        (None, true) => Some(Action::Verified),
+    };
+    let recorded = |digest: &Digest| {
+        let action = Some(action(digest)?);
+        Some(Recorded { digest: digest.clone(), action, date: Some(date.to_owned()) })
+    };
+    digests.iter().filter_map(recorded).collect()
+}
+
+fn directory_entry(path: String, metadata: &Metadata, content: &Digest, structure: &Digest) -> Entry {
+    Entry {
+        kind: EntryKind::Directory,
+        path,
+        modified: Some(modified(metadata).to_string()),
+        hashes: vec![Recorded { digest: content.clone(), action: None, date: None }],
+        structure: vec![Recorded { digest: structure.clone(), action: None, date: None }],
+        previous_path: None,
+    }
+}
+
+fn header(ignore: &[String], now: jiff::Timestamp, content: &Digest, structure: &Digest) -> Header {
+    let root = |digest: &Digest| vec![Recorded { digest: digest.clone(), action: None, date: Some(now.to_string()) }];
+    Header {
+        creation_date: now.to_string(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        tool: TOOL.to_owned(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        comment: None,
+        process: "transfer".to_owned(),
+        root_content: root(content),
+        root_structure: root(structure),
+        ignore: ignore.to_vec(),
+    }
+}
+
+/// Removes what an interrupted seal left. A generation that somebody else wrote and did not list is not ours to remove.
+fn clear_leftovers(root: &Path, history: &History) -> Result<(), MhlError> {
+    let folder = root.join(FOLDER);
+    let unborn = root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}"));
+    ignore_missing(std::fs::remove_dir_all(&unborn)).map_err(MhlError::io(&unborn))?;
+    for (path, tool) in &history.unlisted {
+        if tool.as_deref() != Some(TOOL) {
+            let problem = format!("{} is not listed in {CHAIN_FILE}", path.display());
+            return Err(MhlError::Broken { folder, problem });
+        }
+        ignore_missing(std::fs::remove_file(path)).map_err(MhlError::io(path))?;
+    }
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().ends_with(PARTIAL_SUFFIX) {
+            ignore_missing(std::fs::remove_file(entry.path())).map_err(MhlError::io(&entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Replaces a file by `content`, on disk before it is visible.
+fn replace(path: &Path, content: &str) -> Result<(), MhlError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let temporary = path.with_file_name(format!(".{name}{PARTIAL_SUFFIX}"));
+    let written = std::fs::write(&temporary, content).and_then(|()| File::open(&temporary)?.sync_all());
+    written.map_err(MhlError::io(&temporary))?;
+    rename(&temporary, path)
+}
+
+/// Renames, and puts the new name on disk.
+fn rename(from: &Path, to: &Path) -> Result<(), MhlError> {
+    std::fs::rename(from, to).map_err(MhlError::io(to))?;
+    let parent = to.parent().unwrap_or(Path::new("/"));
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(MhlError::io(parent))
+}
+
+fn join_paths(prefix: &str, relative: &str) -> String {
+    if relative.is_empty() { prefix.to_owned() } else { join(prefix, relative) }
+}
+
+fn modified(metadata: &Metadata) -> jiff::Timestamp {
+    jiff::Timestamp::from_nanosecond(modified_ns(metadata)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn modified_ns(metadata: &Metadata) -> i128 {
+    i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())
+}
+
+/// A digest of which only the algorithm counts.
+fn placeholder(algorithm: HashAlgorithm) -> Digest {
+    crate::hash::hash_bytes(algorithm, b"")
+}

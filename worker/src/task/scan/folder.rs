@@ -1,0 +1,273 @@
+//! Lists every regular file below a directory, always in the same order.
+//!
+//! A directory's names are sorted in batches of the next smallest ones, so that a flat directory of millions costs
+//! passes over it and not memory. Directories are opened one at a time: deep trees exhaust no descriptors.
+use super::guess;
+use super::location::Root;
+use super::page::{Pager, Stop};
+use super::row::{self, Cells, Column};
+use super::source::cannot_open;
+use protocol::failure::Failure;
+use protocol::media::asset::Asset;
+use protocol::wire::report::RowError;
+use regex::Regex;
+use std::collections::BinaryHeap;
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+/// Names of one directory held at a time.
+const NAMES_MAX: usize = 250_000;
+
+/// Directories that belong to us or to ASC MHL, not to the library.
+const OWN_DIRECTORIES: [&str; 2] = ["ascmhl", ".showrunner"];
+
+/// Reads a folder to its end or until it is stopped.
+pub(super) fn scan(path: &str, pattern: Option<&str>, pager: Pager) -> Result<(), Stop> {
+    let pattern = pattern.map(compile).transpose()?;
+    let meta = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
+    if !meta.is_dir() {
+        let message = format!("{path} is not a directory: write `manifest:` for a file that lists assets");
+        return Err(Stop::Failed(Failure::permanent("library_unreadable", message)));
+    }
+    let real = fs::canonicalize(path).map_err(|error| cannot_open(path, &error))?;
+    let names = next_names(Path::new(path), None, NAMES_MAX, &mut || pager.stop().is_cancelled());
+    let names = names.map_err(|error| cannot_open(path, &error))?;
+    let start = Directory { path: path.into(), names, last: None };
+    Walk { base: path.into(), real, root: Root::new(path), pattern, pager, files: 0, open: vec![start] }.run()
+}
+
+fn compile(pattern: &str) -> Result<Regex, Stop> {
+    Regex::new(pattern).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or("not a regular expression").trim();
+        Stop::Failed(Failure::permanent("folder_pattern", format!("folder pattern {pattern:?}: {reason}")))
+    })
+}
+
+/// A directory being listed: a batch of its names, smallest last so that the next one is popped.
+struct Directory {
+    path: PathBuf,
+    names: Batch,
+    last: Option<OsString>,
+}
+
+struct Batch {
+    names: Vec<OsString>,
+    more: bool,
+}
+
+/// The `max` smallest names after `after`.
+fn next_names(
+    path: &Path,
+    after: Option<&OsString>,
+    max: usize,
+    stopped: &mut dyn FnMut() -> bool,
+) -> std::io::Result<Batch> {
+    let mut smallest = BinaryHeap::new();
+    let mut more = false;
+    for (count, entry) in fs::read_dir(path)?.enumerate() {
+        if count % 1024 == 0 && stopped() {
+            break;
+        }
+        let name = entry?.file_name();
+        if after.is_some_and(|after| name <= *after) {
+            continue;
+        }
+        smallest.push(name);
+        if smallest.len() > max {
+            smallest.pop();
+            more = true;
+        }
+    }
+    let mut names = smallest.into_sorted_vec();
+    names.reverse();
+    Ok(Batch { names, more })
+}
+
+struct Walk {
+    base: PathBuf,
+    /// The base without links, which the targets of links have to stay below.
+    real: PathBuf,
+    root: Root,
+    pattern: Option<Regex>,
+    pager: Pager,
+    files: u64,
+    open: Vec<Directory>,
+}
+
+impl Walk {
+    fn run(mut self) -> Result<(), Stop> {
+        while let Some(directory) = self.open.last_mut() {
+            if self.pager.stop().is_cancelled() {
+                return Err(Stop::Revoked);
+            }
+            match directory.names.names.pop() {
+                Some(name) => {
+                    let path = directory.path.join(&name);
+                    directory.last = Some(name);
+                    self.entry(path)?;
+                }
+                None if directory.names.more => {
+                    let path = directory.path.clone();
+                    let after = directory.last.clone();
+                    let names = self.list(&path, after.as_ref())?;
+                    if let (Some(directory), Some(names)) = (self.open.last_mut(), names) {
+                        directory.names = names;
+                    } else {
+                        self.open.pop();
+                    }
+                }
+                None => {
+                    self.open.pop();
+                }
+            }
+        }
+        self.pager.finish(None)
+    }
+
+    /// Lists a directory; one that cannot be listed is reported and passed over.
+    fn list(&mut self, path: &Path, after: Option<&OsString>) -> Result<Option<Batch>, Stop> {
+        let pager = &self.pager;
+        match next_names(path, after, NAMES_MAX, &mut || pager.stop().is_cancelled()) {
+            Ok(names) => Ok(Some(names)),
+            Err(error) => {
+                self.complain(path, format!("the directory cannot be listed: {error}; nothing below it was read"))?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn entry(&mut self, path: PathBuf) -> Result<(), Stop> {
+        let mut meta = match fs::symlink_metadata(&path) {
+            Ok(meta) => meta,
+            Err(error) => return self.complain(&path, format!("the entry cannot be looked at: {error}")),
+        };
+        if meta.is_symlink() {
+            meta = match self.follow(&path) {
+                Ok(meta) => meta,
+                Err(message) => return self.complain(&path, message),
+            };
+        }
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if meta.is_dir() {
+            if OWN_DIRECTORIES.contains(&name) {
+                return Ok(());
+            }
+            if let Some(names) = self.list(&path, None)? {
+                self.open.push(Directory { path, names, last: None });
+            }
+            return Ok(());
+        }
+        if name == ".DS_Store" {
+            return Ok(());
+        }
+        if !meta.is_file() {
+            return self.complain(&path, format!("{} is not a file with content: it was skipped", special(&meta)));
+        }
+        self.file(&path, meta.len())
+    }
+
+    /// What a link leads to, when it is a file of this library.
+    fn follow(&self, path: &Path) -> Result<Metadata, String> {
+        let target =
+            fs::canonicalize(path).map_err(|error| format!("the link leads nowhere: {error}; mend or remove it"))?;
+        let meta =
+            fs::metadata(&target).map_err(|error| format!("the target of the link cannot be looked at: {error}"))?;
+        if meta.is_dir() {
+            return Err(
+                "the link leads to a directory, and those are not followed: list that directory itself".to_owned()
+            );
+        }
+        match target.starts_with(&self.real) {
+            true => Ok(meta),
+            false => Err("the link leads out of the folder and was not followed: copy the file into it".to_owned()),
+        }
+    }
+
+    fn file(&mut self, path: &Path, bytes: u64) -> Result<(), Stop> {
+        let relative = path.strip_prefix(&self.base).unwrap_or(path);
+        let Some(relative) = relative.to_str() else {
+            return self.complain(path, "the name is not UTF-8: rename the file".to_owned());
+        };
+        self.files += 1;
+        let row = self.describe(relative, bytes);
+        self.pager.row(None, self.files, row)
+    }
+
+    fn describe(&self, relative: &str, bytes: u64) -> Result<Asset, RowError> {
+        let bytes = bytes.to_string();
+        let mut cells = Cells::default();
+        cells.set(Column::Asset, relative);
+        cells.set(Column::Title, guess::title(relative));
+        cells.set(Column::Role, guess::role(relative).as_str());
+        cells.set(Column::Bytes, &bytes);
+        cells.set(Column::Location, relative);
+        if let Some(pattern) = &self.pattern {
+            let Some(captures) = pattern.captures(relative) else {
+                let message =
+                    format!("{relative:?} does not match the folder's pattern: rename it or widen the pattern");
+                return Err(RowError { line: 0, column: None, asset: Some(relative.to_owned()), message });
+            };
+            for name in pattern.capture_names().flatten() {
+                let Some(value) = captures.name(name).map(|found| found.as_str()).filter(|v| !v.is_empty()) else {
+                    continue;
+                };
+                match Column::parse(name) {
+                    // Where the file is was seen, not guessed.
+                    Some(Column::Location | Column::Bytes) => {}
+                    Some(column) => cells.set(column, value),
+                    None => cells.meta.push((name, value)),
+                }
+            }
+        }
+        // A name is taken as it stands: unlike in a manifest, a colon in it starts no scheme.
+        row::asset(&cells, 0, |_| Ok(self.root.inside(relative.to_owned())))
+    }
+
+    fn complain(&mut self, path: &Path, message: String) -> Result<(), Stop> {
+        let relative = path.strip_prefix(&self.base).unwrap_or(path).to_string_lossy().into_owned();
+        let message = format!("{relative:?}: {message}");
+        self.pager.row(None, 0, Err(RowError { line: 0, column: None, asset: Some(relative), message }))
+    }
+}
+
+fn special(meta: &Metadata) -> &'static str {
+    let kind = meta.file_type();
+    match () {
+        () if kind.is_fifo() => "a pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_names_are_sorted_and_leave_nothing_out() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let mut expected: Vec<String> = (0..25).map(|n| format!("{}.mov", n * 7 % 25)).collect();
+        for name in &expected {
+            fs::write(dir.path().join(name), "").expect("a file");
+        }
+        expected.sort();
+        for max in [1, 4, 24, 25, 26] {
+            let (mut seen, mut last) = (Vec::new(), None);
+            loop {
+                let mut batch = next_names(dir.path(), last.as_ref(), max, &mut || false).expect("readable");
+                assert!(batch.names.len() <= max);
+                while let Some(name) = batch.names.pop() {
+                    seen.push(name.to_str().expect("ASCII").to_owned());
+                    last = Some(name);
+                }
+                if !batch.more {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected, "in batches of {max}");
+        }
+    }
+}

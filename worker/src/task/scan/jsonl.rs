@@ -1,0 +1,155 @@
+//! JSON lines: one object per line with the columns of a manifest as keys.
+use super::location::Root;
+use super::manifest::ROW_MAX;
+use super::page::{Pager, Place, Stop};
+use super::row::{self, Cells, Column, quote};
+use super::source::Source;
+use protocol::media::asset::Asset;
+use protocol::wire::report::RowError;
+use protocol::wire::unit::ScanCursor;
+use protocol::yaml::nearest;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use std::fmt;
+
+/// Reads a manifest of JSON lines from the start or from `resume`.
+pub(super) fn scan(mut source: Source, root: &Root, resume: Option<ScanCursor>, mut pager: Pager) -> Result<(), Stop> {
+    let mut place = Place { byte: source.byte(), line: 1 };
+    if let Some(cursor) = resume.filter(|cursor| cursor.byte > place.byte) {
+        source.seek(cursor.byte)?;
+        place = Place { byte: cursor.byte, line: cursor.line };
+    }
+    let mut line = Vec::new();
+    while let Some(whole) = next_line(&mut source, &mut line)? {
+        if !whole {
+            let message = format!("the line is longer than {ROW_MAX} bytes and was passed over: shorten it");
+            let error = RowError { line: place.line, column: None, asset: None, message };
+            pager.row(Some(place), place.line, Err(error))?;
+        } else if !line.trim_ascii().is_empty() {
+            pager.row(Some(place), place.line, make(&line, place.line, root))?;
+        }
+        place = Place { byte: source.byte(), line: place.line + 1 };
+    }
+    pager.finish(Some(place))
+}
+
+/// Reads one line into `line`, without its end. `Some(false)` when it was too long to keep, `None` at the end.
+fn next_line(source: &mut Source, line: &mut Vec<u8>) -> Result<Option<bool>, Stop> {
+    line.clear();
+    let mut whole = true;
+    let mut any = false;
+    loop {
+        let input = source.fill()?;
+        if input.is_empty() {
+            return Ok(any.then_some(whole));
+        }
+        any = true;
+        let end = input.iter().position(|byte| *byte == b'\n');
+        let part = &input[..end.unwrap_or(input.len())];
+        if whole && line.len() + part.len() > ROW_MAX {
+            whole = false;
+            line.clear();
+        }
+        if whole {
+            line.extend_from_slice(part);
+        }
+        let taken = part.len() + usize::from(end.is_some());
+        source.consume(taken);
+        if end.is_some() {
+            return Ok(Some(whole));
+        }
+    }
+}
+
+/// The pairs of one object in order. A map would silently keep the last of two equal keys.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pairs;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one object per line, such as {\"asset\": \"a1\", …}")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::with_capacity(8);
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
+    let fail = |column: Option<String>, asset, message| Err(RowError { line, column, asset, message });
+    let text = match std::str::from_utf8(text) {
+        Ok(text) => text,
+        Err(e) => {
+            let message = format!("byte {} of the line is not UTF-8: save the file as UTF-8", e.valid_up_to() + 1);
+            return fail(None, None, message);
+        }
+    };
+    let Pairs(pairs) = match serde_json::from_str(text) {
+        Ok(pairs) => pairs,
+        Err(e) => {
+            let message = e.to_string();
+            // Its own " at line 1 column 9" counts lines inside this line.
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            return fail(Some(e.column().to_string()), None, format!("not a JSON object: {}", cut(message)));
+        }
+    };
+    let mut values: Vec<(Option<Column>, &str, String)> = Vec::with_capacity(pairs.len());
+    let mut wrong = None;
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        let column = Column::parse(name.trim());
+        let twice = pairs[..index].iter().any(|(earlier, _)| earlier.trim().eq_ignore_ascii_case(name.trim()));
+        if twice {
+            wrong = wrong.or(Some((name, format!("key {} stands there twice: remove one", quote(name)))));
+        }
+        if name.chars().any(char::is_control) {
+            wrong = wrong.or(Some((name, format!("key {} holds a control character", quote(name)))));
+        }
+        let value = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.trim().to_owned(),
+            Value::Number(number) => number.to_string(),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) if column.is_some() => {
+                wrong = wrong
+                    .or(Some((name, format!("{name} must be text or a number, not {}", quote(&value.to_string())))));
+                String::new()
+            }
+            other => other.to_string(),
+        };
+        values.push((column, name.trim(), value));
+    }
+    let mut cells = Cells::default();
+    for (column, name, value) in &values {
+        match column {
+            Some(column) => cells.set(*column, value),
+            None => cells.meta.push((name, value)),
+        }
+    }
+    if let Some((name, message)) = wrong {
+        return fail(Some(cut(name)), cells.id(), message);
+    }
+    if let Some(missing) = Column::REQUIRED.into_iter().find(|column| !values.iter().any(|(c, ..)| *c == Some(*column)))
+    {
+        let name = missing.as_str();
+        let unknown: Vec<&str> = cells.meta.iter().map(|(name, _)| *name).filter(|n| n.len() <= 80).take(50).collect();
+        let hint = match nearest(name, &unknown) {
+            Some(similar) => format!("is {similar:?} meant?"),
+            None => "every row needs one".to_owned(),
+        };
+        return fail(Some(name.to_owned()), cells.id(), format!("the key {name:?} is missing; {hint}"));
+    }
+    row::asset(&cells, line, |written| root.resolve(written))
+}
+
+/// Keeps a message short whatever the line holds.
+fn cut(text: &str) -> String {
+    text.chars().take(200).collect()
+}

@@ -1,0 +1,134 @@
+//! Gathers rows into pages of bounded size and hands them to the runtime.
+use protocol::failure::Failure;
+use protocol::id::UnitId;
+use protocol::media::asset::Asset;
+use protocol::wire::report::{RowError, ScanPage};
+use protocol::wire::unit::{ScanCursor, ScanTask};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of text a page holds before it is sent; only a single longer row exceeds it.
+pub(super) const PAGE_BYTES: usize = 1 << 20;
+
+/// What one asset weighs besides its text.
+const ROW_BYTES: usize = 64;
+
+/// Why reading ends before the library does.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Nobody wants the pages any more.
+    Revoked,
+    /// The library cannot be read on.
+    Failed(Failure),
+}
+
+/// A place between two rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Byte offset of the next row.
+    pub(super) byte: u64,
+    /// Its line, counted from 1.
+    pub(super) line: u64,
+}
+
+/// The page being filled and the way out. A page ends where the next row would not fit, so where pages end depends
+/// on nothing but where the first one started: a resumed scan cuts the same pages.
+pub(super) struct Pager {
+    page: ScanPage,
+    size: usize,
+    rows_max: usize,
+    sender: mpsc::Sender<ScanPage>,
+    stop: CancellationToken,
+}
+
+impl Pager {
+    /// Starts with the page that `task.resume` asks for.
+    pub(super) fn new(
+        unit: UnitId,
+        epoch: u32,
+        task: &ScanTask,
+        sender: mpsc::Sender<ScanPage>,
+        stop: CancellationToken,
+    ) -> Pager {
+        let number = match (&task.source, task.resume) {
+            // A folder has no place to go back to: its listing starts again, with page 0.
+            (protocol::wire::unit::ScanSource::Manifest { .. }, Some(cursor)) => cursor.page,
+            _ => 0,
+        };
+        let page = ScanPage { unit, epoch, page: number, assets: Vec::new(), errors: Vec::new(), next: None };
+        Pager { page, size: 0, rows_max: task.page_assets.max(1) as usize, sender, stop }
+    }
+
+    /// The token that ends reading early.
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Adds what was made of the row at `place` on `line`; waits while the receiver is behind.
+    pub(super) fn row(&mut self, place: Option<Place>, line: u64, row: Result<Asset, RowError>) -> Result<(), Stop> {
+        let size = match &row {
+            Ok(asset) => asset_bytes(asset),
+            Err(error) => error_bytes(error),
+        };
+        let rows = self.page.assets.len() + self.page.errors.len();
+        if rows > 0 && (rows >= self.rows_max || self.size + size > PAGE_BYTES) {
+            self.send(place)?;
+        }
+        self.size += size;
+        match row {
+            Ok(asset) => self.page.assets.push((line, asset)),
+            Err(error) => self.page.errors.push(error),
+        }
+        Ok(())
+    }
+
+    /// Sends what is left. An empty library still has one page, so that its receiver sees that it was read.
+    pub(super) fn finish(mut self, place: Option<Place>) -> Result<(), Stop> {
+        let rows = self.page.assets.len() + self.page.errors.len();
+        if rows > 0 || self.page.page == 0 { self.send(place) } else { Ok(()) }
+    }
+
+    fn send(&mut self, place: Option<Place>) -> Result<(), Stop> {
+        if self.stop.is_cancelled() {
+            return Err(Stop::Revoked);
+        }
+        let number = self.page.page + 1;
+        let empty = ScanPage {
+            unit: self.page.unit,
+            epoch: self.page.epoch,
+            page: number,
+            assets: Vec::with_capacity(self.page.assets.len()),
+            errors: Vec::new(),
+            next: None,
+        };
+        let mut page = std::mem::replace(&mut self.page, empty);
+        page.next = place.map(|place| ScanCursor { page: number, byte: place.byte, line: place.line });
+        self.size = 0;
+        self.sender.blocking_send(page).map_err(|_| Stop::Revoked)
+    }
+}
+
+fn asset_bytes(asset: &Asset) -> usize {
+    let hash = asset.hash.as_ref().map_or(0, String::len);
+    let declared = asset.declared.as_ref().map_or(0, |declared| {
+        let texts = [
+            &declared.title_name,
+            &declared.series,
+            &declared.season,
+            &declared.episode,
+            &declared.version,
+            &declared.language,
+            &declared.frame_rate,
+        ];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let meta: usize = declared.meta.iter().map(|(name, value)| name.len() + value.len() + ROW_BYTES).sum();
+        texts + meta + ROW_BYTES
+    });
+    asset.id.len() + asset.title.len() + asset.location.len() + asset.path.len() + hash + declared + ROW_BYTES
+}
+
+fn error_bytes(error: &RowError) -> usize {
+    let column = error.column.as_ref().map_or(0, String::len);
+    let asset = error.asset.as_ref().map_or(0, String::len);
+    column + asset + error.message.len() + ROW_BYTES
+}

@@ -1,0 +1,105 @@
+//! What the system's errors mean to a transfer: one place, so that a code means the same everywhere.
+use crate::storage::DirectoryError;
+use protocol::failure::Failure;
+use rustix::io::Errno;
+use std::io;
+use std::path::Path;
+
+/// Why work on one asset ended without a result.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The unit was revoked.
+    Cancelled,
+    /// The asset failed. What was written so far is removed, or kept for the next attempt to resume.
+    Failed { failure: Failure, keep_partial: bool },
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed { failure, keep_partial: false }
+    }
+}
+
+/// The errno behind an I/O error; `EIO` when there is none.
+pub(super) fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+/// A source that cannot be opened or read.
+pub(super) fn source(path: &Path, errno: Errno) -> Failure {
+    let path = path.display();
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => Failure::permanent(
+            "source_missing",
+            format!("source {path} does not exist: deliver it or correct its location, then retry"),
+        ),
+        Errno::ACCESS | Errno::PERM => Failure::permanent(
+            "source_unreadable",
+            format!("source {path} cannot be read by this worker ({errno}): change its permissions, then retry"),
+        ),
+        Errno::LOOP => Failure::permanent(
+            "source_symlink_loop",
+            format!("source {path} is a symbolic link that leads back to itself: replace it by the file"),
+        ),
+        Errno::NAMETOOLONG | Errno::INVAL => Failure::permanent(
+            "source_invalid",
+            format!("source {path} is not a usable path ({errno}): correct its location"),
+        ),
+        errno => Failure::transient("source_read_failed", format!("reading source {path} failed: {errno}")),
+    }
+}
+
+/// A source that is no regular file.
+pub(super) fn source_kind(path: &Path, kind: &str) -> Failure {
+    let path = path.display();
+    Failure::permanent("source_not_a_file", format!("source {path} is {kind}, not a file: correct its location"))
+}
+
+/// A source that did not stay what it was when the copy began.
+pub(super) fn source_changed(path: &Path, what: &str) -> Failure {
+    let path = path.display();
+    let message = format!("source {path} changed while it was read ({what}): it is copied again once it rests");
+    Failure::transient("source_changed", message)
+}
+
+/// A destination that cannot be written; `doing` says what was tried ("write", "create", "publish").
+pub(super) fn destination(path: &Path, doing: &str, errno: Errno) -> Failure {
+    let path = path.display();
+    match errno {
+        Errno::NOSPC | Errno::DQUOT => Failure::transient(
+            "destination_full",
+            format!("no space to {doing} {path} ({errno}): free or add space, the transfer is tried again"),
+        ),
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => Failure::permanent(
+            "destination_unwritable",
+            format!("this worker may not {doing} {path} ({errno}): change its permissions or the target, then retry"),
+        ),
+        Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ => Failure::permanent(
+            "destination_name_invalid",
+            format!("the filesystem refuses the name of {path} ({errno}): change the target"),
+        ),
+        Errno::FBIG => Failure::permanent(
+            "destination_file_too_large",
+            format!("{path} is larger than its filesystem allows ({errno}): choose another target"),
+        ),
+        errno => Failure::transient("destination_write_failed", format!("cannot {doing} {path}: {errno}")),
+    }
+}
+
+/// A destination directory that cannot be used.
+pub(super) fn directory(error: &DirectoryError) -> Failure {
+    match error {
+        DirectoryError::Escapes { .. } => Failure::permanent("destination_escapes", error.to_string()),
+        DirectoryError::NotADirectory(_) => {
+            Failure::permanent("destination_blocked", format!("{error}: move it away or change the target"))
+        }
+        DirectoryError::Io { path, source } => destination(path, "create directory", *source),
+    }
+}
+
+/// An error while writing; whatever may go away by itself keeps the bytes already written, but a full disk does not.
+pub(super) fn while_writing(path: &Path, doing: &str, errno: Errno) -> Stop {
+    let failure = destination(path, doing, errno);
+    let keep_partial = failure.class.retryable() && failure.reason != "destination_full";
+    Stop::Failed { failure, keep_partial }
+}
