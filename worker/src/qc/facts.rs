@@ -26,6 +26,8 @@ pub struct FactSheet {
     pub bytes: u64,
     /// Hash of the bytes, `xxh128:hex`.
     pub hash: Option<String>,
+    /// Hash of the bytes by the algorithm the source declared one in, when the policy compares them.
+    pub declared_hash: Option<String>,
     /// Versions of the programs that measured.
     pub tools: BTreeMap<String, String>,
     /// Why the file cannot be read at all; everything else is then empty.

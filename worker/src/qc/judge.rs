@@ -143,6 +143,7 @@ qc:
         FactSheet {
             bytes: 1,
             hash: Some(format!("xxh128:{}", "0".repeat(32))),
+            declared_hash: Some(format!("xxh128:{}", "0".repeat(32))),
             container: Some(Container { names: vec!["mp4".into()], duration: Some(10.0), start: 0.0 }),
             video: Some(video),
             audio: vec![AudioStream {
@@ -203,7 +204,7 @@ qc:
         ("loudness", |f| heard(f).loudness = Some(-24.1)),
         ("true_peak", |f| heard(f).true_peak = Some(-0.9)),
         ("phase", |f| heard(f).out_of_phase = stretch(0.0, 2.1)),
-        ("checksum", |f| f.hash = Some(format!("xxh128:{}", "1".repeat(32)))),
+        ("checksum", |f| f.declared_hash = Some(format!("xxh128:{}", "1".repeat(32)))),
     ];
 
     #[test]
@@ -236,7 +237,7 @@ qc:
         ("loudness", |f| heard(f).loudness = None),
         ("true_peak", |f| heard(f).true_peak = None),
         ("phase", |f| heard(f).out_of_phase = None),
-        ("checksum", |f| f.hash = None),
+        ("checksum", |f| f.declared_hash = None),
         ("decode", |f| f.pass = None),
     ];
 

@@ -324,6 +324,11 @@ async fn an_empty_policy_demands_nothing_and_the_hash_still_binds() {
     let subject = Subject { declared_hash: Some(hash.clone()), ..Subject::bare(&other) };
     let report = inspect_as(&other, &subject, &spec("spec: s\nqc: { checksum: {} }\n")).await;
     assert_eq!(ids(&report), ["checksum"]);
+    // A source may have declared another algorithm than the one verdicts are bound by.
+    let bytes = std::fs::read(&other).expect("read");
+    let md5 = worker::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Md5, &bytes).to_string();
+    let subject = Subject { declared_hash: Some(md5), ..Subject::bare(&other) };
+    assert_eq!(inspect_as(&other, &subject, &spec("spec: s\nqc: { checksum: {} }\n")).await.verdict, Verdict::Pass);
 }
 
 #[tokio::test]
