@@ -26,6 +26,8 @@ pub struct FactSheet {
     pub bytes: u64,
     /// Hash of the bytes, `xxh128:hex`.
     pub hash: Option<String>,
+    /// Hash of the bytes by the algorithm the source declared one in, when the policy compares them.
+    pub declared_hash: Option<String>,
     /// Versions of the programs that measured.
     pub tools: BTreeMap<String, String>,
     /// Why the file cannot be read at all; everything else is then empty.
@@ -156,6 +158,8 @@ pub enum Structure {
 pub struct Pass {
     /// Why nothing of it can be trusted: a filter failed, the program died, it took too long.
     pub broken: Option<String>,
+    /// Version of the program that decoded.
+    pub ffmpeg: Option<String>,
     /// Errors the demuxer and decoders reported.
     pub errors: u64,
     /// The first of them.
@@ -191,7 +195,7 @@ pub struct VideoPass {
     pub levels: Option<Levels>,
 }
 
-/// Frames by the scan that idet saw in them.
+/// Frames by the scan that idet saw in them, each in the light of its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Scan {
     /// Upper field first.
@@ -200,6 +204,8 @@ pub struct Scan {
     pub bff: u64,
     /// Whole frames.
     pub progressive: u64,
+    /// Frames that showed their scan by themselves: a still frame shows none and is counted with its neighbours above.
+    pub decided: u64,
 }
 
 /// Luma outside EBU R 103 over the sampled pictures.

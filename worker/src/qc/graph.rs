@@ -12,8 +12,8 @@ pub(super) struct Needs {
     pub(super) black: Option<(f64, f64)>,
     /// Noise in dB and shortest stretch in seconds.
     pub(super) freeze: Option<(f64, f64)>,
-    /// Whether the scan is looked at.
-    pub(super) scan: bool,
+    /// Whether the scan is looked at, and how much rougher than a whole frame a pair of fields must look.
+    pub(super) scan: Option<f64>,
     /// Whether luma is held against EBU R 103.
     pub(super) levels: bool,
     /// Noise in dB and shortest stretch in seconds.
@@ -42,6 +42,9 @@ impl Programme {
 const LEVELS_EVERY: u32 = 5;
 /// Pictures are point-sampled to about this width for levels; a tenth of a percent still shows.
 const LEVELS_WIDTH: u32 = 480;
+
+/// Pictures narrower than this are cheap enough to be looked at whole.
+const SCAN_WIDTH_MIN: u32 = 720;
 
 /// Streams by programme: mono streams in even number are pairs (broadcast MXF), anything else stands alone.
 pub(super) fn programmes(streams: &[AudioStream]) -> Vec<Programme> {
@@ -92,8 +95,12 @@ fn picture(needs: &Needs, video: &VideoStream) -> String {
         write_filter(&mut chain, format_args!(",metadata=mode=delete,freezedetect=n={noise}dB:d={seconds}"));
         chain.push_str(",metadata=mode=print:file=freeze");
     }
-    if needs.scan {
-        chain.push_str(",idet@v");
+    if let Some(threshold) = needs.scan {
+        if video.width >= SCAN_WIDTH_MIN {
+            // Fields comb wherever something moves: the middle half shows it for half the cost.
+            chain.push_str(",crop=w=iw/2:x=iw/4");
+        }
+        write_filter(&mut chain, format_args!(",idet@v=intl_thres={threshold}"));
     }
     chain + "[v]" + &tail
 }

@@ -4,15 +4,15 @@ use super::graph::Needs;
 use super::probe::{Probe, Unprobed};
 use super::report::Report;
 use super::subject::{self, Subject};
-use super::{checks, hash, judge, pass, probe, structure, text};
+use super::{checks, judge, pass, probe, structure, text};
+use crate::hash::{HashError, hash_file};
 use crate::task::Tools;
 use protocol::failure::Failure;
 use protocol::media::asset::Role;
 use protocol::media::spec::DeliverySpec;
+use protocol::wire::unit::{HashAlgorithm, parse_hash};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// Measures a file and judges it by a spec.
@@ -27,53 +27,53 @@ pub async fn inspect(
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
     let bytes = size(path, subject)?;
-    let stop = Stop(Arc::new(AtomicBool::new(false)));
-    let hashing = hash_beside(path, subject, spec, &stop);
+    // Called off with the unit, and also when nobody waits for it any more.
+    let stop = cancel.child_token();
+    let _called_off = stop.clone().drop_guard();
+    let hashing = hash_beside(path, subject, spec, stop);
     let gathering = gather(path, subject, spec, tools, cancel);
-    let (hash, gathered) = tokio::join!(async { or_cancelled(cancel, hashing).await }, gathering);
+    let (hashes, gathered) = tokio::join!(hashing, gathering);
     let (mut facts, role) = gathered?;
     facts.bytes = bytes;
-    match hash? {
-        Ok(hash) => facts.hash = Some(hash),
+    match hashes {
+        Ok(hashes) => (facts.hash, facts.declared_hash) = (Some(hashes.content), hashes.declared),
+        Err(HashError::Cancelled) => return Err(super::tool::cancelled()),
         Err(error) => facts.unreadable = Some(format!("reading failed: {error}")),
     }
     Ok(judge::judge(&facts, spec, subject, role))
 }
 
-/// Waits for `work` unless the unit is revoked.
-async fn or_cancelled<T>(cancel: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Failure> {
-    tokio::select! {
-        () = cancel.cancelled() => Err(super::tool::cancelled()),
-        done = work => Ok(done),
-    }
+/// Hashes of one reading.
+struct Hashes {
+    /// What the verdict is bound to.
+    content: String,
+    /// By the declared algorithm, when the policy asks for `checksum`.
+    declared: Option<String>,
 }
 
-/// Tells the hashing thread to give up once nobody waits for it.
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Starts hashing on a thread of its own, so that it shares the reading with the decode.
-fn hash_beside(
+/// Hashes on a thread of its own, so that it shares the reading with the decode.
+async fn hash_beside(
     path: &Path,
     subject: &Subject,
     spec: &DeliverySpec,
-    stop: &Stop,
-) -> impl Future<Output = io::Result<String>> {
+    stop: CancellationToken,
+) -> Result<Hashes, HashError> {
+    let declared = spec.qc.checksum.as_ref().and(subject.declared_hash.as_ref());
+    // What is no hash is the check's to tell.
+    let declared = declared.and_then(|text| parse_hash(text).ok()).map(|(algorithm, _)| algorithm);
     // A checksum that was asked for is computed, not believed.
     let known = subject.known_hash.clone().filter(|hash| hash.starts_with("xxh128:") && spec.qc.checksum.is_none());
-    let (path, stop) = (path.to_owned(), Arc::clone(&stop.0));
-    let thread = known.is_none().then(|| tokio::task::spawn_blocking(move || hash::content_hash(&path, &stop)));
-    async move {
-        match (thread, known) {
-            (Some(thread), _) => thread.await.map_err(io::Error::other)?,
-            (None, known) => Ok(known.unwrap_or_default()),
-        }
+    if let Some(content) = known {
+        return Ok(Hashes { content, declared: None });
     }
+    let mut algorithms = vec![HashAlgorithm::Xxh128];
+    algorithms.extend(declared.filter(|algorithm| *algorithm != HashAlgorithm::Xxh128));
+    let path = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || hash_file(&path, &algorithms, &stop));
+    let (digests, _) = reading.await.map_err(|error| HashError::Read(io::Error::other(error)))??;
+    let of = |wanted: HashAlgorithm| digests.iter().find(|d| d.algorithm == wanted).map(ToString::to_string);
+    let content = of(HashAlgorithm::Xxh128).ok_or_else(|| HashError::Read(io::Error::other("no hash was computed")))?;
+    Ok(Hashes { content, declared: declared.and_then(of) })
 }
 
 fn size(path: &Path, subject: &Subject) -> Result<u64, Failure> {
@@ -124,6 +124,10 @@ async fn gather(
         }
     };
     let role = subject.role.unwrap_or_else(|| subject::role_of_streams(probe.video.is_some(), spec));
+    if role == Role::Artwork && probe.video.as_ref().is_none_or(|still| still.width == 0 || still.height == 0) {
+        // ffprobe goes by the name of a still; only a size shows that there is one.
+        facts.unreadable = Some("not readable as a picture".to_owned());
+    }
     if role.is_timed_media() {
         facts.structure = blocking(path, structure::inspect).await?;
         let needs = needs(spec, role, &probe);
@@ -131,7 +135,9 @@ async fn gather(
             facts.pass = Some(pass::run(path, &probe, &needs, tools, cancel).await?);
         }
     }
-    facts.tools = [("ffprobe".to_owned(), probe.version.clone())].into();
+    let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
+    let versions = [("ffprobe", Some(probe.version.clone())), ("ffmpeg", ffmpeg)];
+    facts.tools = versions.into_iter().filter_map(|(tool, version)| Some((tool.to_owned(), version?))).collect();
     facts.container = Some(probe.container);
     facts.video = probe.video;
     facts.audio = probe.audio;
@@ -157,7 +163,7 @@ fn needs(spec: &DeliverySpec, role: Role, probe: &Probe) -> Needs {
     Needs {
         black: black.filter(|_| picture),
         freeze: qc.freeze.as_ref().filter(|_| picture).map(|check| (check.noise.0, seconds(check.longest))),
-        scan: picture && checks::field_order::is_demanded(spec, role),
+        scan: checks::field_order::threshold(spec, role).filter(|_| picture),
         levels: picture && qc.levels.is_some(),
         silence: qc.silence.as_ref().map(|check| (check.noise.0, seconds(check.longest))),
         loudness: qc.loudness.is_some() || qc.true_peak.is_some(),

@@ -20,6 +20,8 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
     for check in &CHECKS {
         match (check.run)(&case) {
             Ruling::NotApplicable => {}
+            // What a check says about a file that could not be read is not about the media.
+            Ruling::Judged(_) if facts.unreadable.is_some() => not_measured.push(check.id.to_owned()),
             Ruling::Judged(found) => findings.extend(found),
             Ruling::NotMeasured(why) => {
                 not_measured.push(check.id.to_owned());
@@ -28,10 +30,6 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
                 }
             }
         }
-    }
-    // Nothing found out about an unreadable file is about the media.
-    if facts.unreadable.is_some() {
-        findings.clear();
     }
     // A number that is none got past a check: the measurement is worthless, and so would be a verdict.
     findings.retain(|finding| {
@@ -60,5 +58,242 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
         reasons,
         bytes: facts.bytes,
         tools: facts.tools.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qc::facts::{
+        AudioPass, AudioStream, Container, Levels, Pass, Scan, Stretch, Structure, VideoPass, VideoStream,
+    };
+    use protocol::media::spec::{FieldOrder, FrameRate, Ratio};
+
+    const SPEC: &str = "
+spec: s
+components:
+  - role: master
+    video: { codec: h264, profile: High, width: 1920, height: 1080, frame_rate: 25, field_order: progressive, range: tv,
+             matrix: bt709, aspect: 16:9, sar: 1:1, pix_fmt: yuv420p, bit_depth: 8 }
+    audio: { codec: aac, channels: 2, sample_rate: 48000 }
+qc:
+  container: { any: mp4 }
+  decode: {}
+  duration: {}
+  av_length: {}
+  black: { longest: 0.5s }
+  freeze: { longest: 1s }
+  silence: { longest: 1s, per_channel: true }
+  loudness: { target: -23LUFS }
+  true_peak: { max: -1dBTP }
+  phase: {}
+  levels: { illegal_pixels_max: 1% }
+  naming: { pattern: '[a-z]+\\.mp4' }
+  checksum: {}
+";
+
+    fn spec() -> DeliverySpec {
+        protocol::yaml::read("s.yaml", SPEC).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    fn subject() -> Subject {
+        let declared_hash = Some(format!("xxh128:{}", "0".repeat(32)));
+        Subject { file: "dir/clip.mp4".into(), duration: Some(10.0), declared_hash, ..Subject::default() }
+    }
+
+    /// A sheet that satisfies the spec.
+    fn clean() -> FactSheet {
+        let rate = FrameRate::reduced(25, 1);
+        let one = |text: &str| Some(text.to_owned());
+        let video = VideoStream {
+            codec: "h264".into(),
+            profile: one("High"),
+            width: 1920,
+            height: 1080,
+            sar: Some(Ratio { num: 1, den: 1 }),
+            pix_fmt: one("yuv420p"),
+            range: one("tv"),
+            matrix: one("bt709"),
+            field_order: Some(FieldOrder::Progressive),
+            base_rate: rate,
+            average_rate: rate,
+            ..VideoStream::default()
+        };
+        let seen = VideoPass {
+            frames: 250,
+            end: 10.0,
+            scan: Some(Scan { progressive: 250, decided: 250, ..Scan::default() }),
+            black: Some(vec![]),
+            freeze: Some(vec![]),
+            levels: Some(Levels::default()),
+            ..VideoPass::default()
+        };
+        let heard = AudioPass {
+            streams: vec![1],
+            first_channel: 1,
+            channels: 2,
+            end: 10.0,
+            seconds: 10.0,
+            silence: Some(vec![vec![], vec![]]),
+            rms: Some(vec![Some(-26.0), Some(-26.0)]),
+            loudness: Some(-23.0),
+            true_peak: Some(-20.0),
+            out_of_phase: Some(vec![]),
+        };
+        FactSheet {
+            bytes: 1,
+            hash: Some(format!("xxh128:{}", "0".repeat(32))),
+            declared_hash: Some(format!("xxh128:{}", "0".repeat(32))),
+            container: Some(Container { names: vec!["mp4".into()], duration: Some(10.0), start: 0.0 }),
+            video: Some(video),
+            audio: vec![AudioStream {
+                index: 1,
+                codec: "aac".into(),
+                channels: 2,
+                sample_rate: 48_000,
+                ..Default::default()
+            }],
+            structure: Structure::Whole,
+            pass: Some(Pass { video: Some(seen), audio: vec![heard], ..Pass::default() }),
+            ..FactSheet::default()
+        }
+    }
+
+    fn video(facts: &mut FactSheet) -> &mut VideoStream {
+        facts.video.as_mut().expect("there")
+    }
+
+    fn seen(facts: &mut FactSheet) -> &mut VideoPass {
+        facts.pass.as_mut().and_then(|pass| pass.video.as_mut()).expect("there")
+    }
+
+    fn heard(facts: &mut FactSheet) -> &mut AudioPass {
+        facts.pass.as_mut().and_then(|pass| pass.audio.first_mut()).expect("there")
+    }
+
+    fn stretch(start: f64, end: f64) -> Option<Vec<Stretch>> {
+        Some(vec![Stretch { start, end }])
+    }
+
+    /// A change to a clean sheet that one check must find.
+    type Fault = (&'static str, fn(&mut FactSheet));
+
+    const FAULTS: [Fault; 26] = [
+        ("container", |f| f.container.as_mut().expect("there").names = vec!["mxf".into()]),
+        ("codec", |f| video(f).codec = "mpeg4".into()),
+        ("codec", |f| video(f).profile = Some("Main".into())),
+        ("codec", |f| f.audio[0].codec = "mp3".into()),
+        ("resolution", |f| (video(f).width, video(f).height) = (1280, 720)),
+        ("aspect", |f| video(f).sar = Some(Ratio { num: 4, den: 3 })),
+        ("frame_rate", |f| (video(f).base_rate, video(f).average_rate) = (FrameRate::reduced(24, 1), None)),
+        ("frame_rate", |f| (seen(f).odd_frames, seen(f).jitter) = (9, 0.4)),
+        ("field_order", |f| video(f).field_order = Some(FieldOrder::Tff)),
+        ("field_order", |f| seen(f).scan = Some(Scan { tff: 250, decided: 250, ..Scan::default() })),
+        ("color", |f| video(f).range = Some("pc".into())),
+        ("color", |f| video(f).matrix = Some("smpte170m".into())),
+        ("color", |f| video(f).pix_fmt = Some("yuv422p10le".into())),
+        ("levels", |f| seen(f).levels = Some(Levels { share: 0.02, pictures: vec![(1.0, 0.02)] })),
+        ("duration", |f| (seen(f).end, heard(f).end) = (9.9, 9.9)),
+        ("av_length", |f| heard(f).end = 8.0),
+        ("decode", |f| f.pass.as_mut().expect("there").errors = 1),
+        ("truncated", |f| f.structure = Structure::Cut("no footer".into())),
+        ("black", |f| seen(f).black = stretch(1.0, 1.6)),
+        ("freeze", |f| seen(f).freeze = stretch(1.0, 2.2)),
+        ("silence", |f| heard(f).silence = Some(vec![vec![Stretch { start: 1.0, end: 2.5 }]; 2])),
+        ("dead_channel", |f| heard(f).rms = Some(vec![Some(-26.0), None])),
+        ("loudness", |f| heard(f).loudness = Some(-24.1)),
+        ("true_peak", |f| heard(f).true_peak = Some(-0.9)),
+        ("phase", |f| heard(f).out_of_phase = stretch(0.0, 2.1)),
+        ("checksum", |f| f.declared_hash = Some(format!("xxh128:{}", "1".repeat(32)))),
+    ];
+
+    #[test]
+    fn each_fault_is_found_by_its_check_and_by_no_other() {
+        let spec = spec();
+        let clean_report = judge(&clean(), &spec, &subject(), Role::Master);
+        assert_eq!((clean_report.verdict, clean_report.findings.len()), (Verdict::Pass, 0), "{clean_report:?}");
+        for (check, spoil) in FAULTS {
+            let mut facts = clean();
+            spoil(&mut facts);
+            let report = judge(&facts, &spec, &subject(), Role::Master);
+            assert_eq!(report.verdict, Verdict::Fail, "{check}: {report:?}");
+            assert!(report.findings.iter().all(|f| f.check == check), "{check}: {report:?}");
+        }
+        let named = Subject { file: "dir/Clip 1.mp4".into(), ..subject() };
+        assert_eq!(judge(&clean(), &spec, &named, Role::Master).failed_checks(), ["naming"]);
+    }
+
+    /// Measurements taken away one by one: QC-1 says that none of them may leave a pass behind.
+    const GAPS: [Fault; 14] = [
+        ("container", |f| f.container = None),
+        ("frame_rate", |f| (video(f).base_rate, video(f).average_rate) = (None, None)),
+        ("field_order", |f| (video(f).field_order, seen(f).scan) = (None, None)),
+        ("color", |f| video(f).matrix = None),
+        ("levels", |f| seen(f).levels = None),
+        ("black", |f| seen(f).black = None),
+        ("freeze", |f| seen(f).freeze = None),
+        ("silence", |f| heard(f).silence = None),
+        ("dead_channel", |f| heard(f).rms = None),
+        ("loudness", |f| heard(f).loudness = None),
+        ("true_peak", |f| heard(f).true_peak = None),
+        ("phase", |f| heard(f).out_of_phase = None),
+        ("checksum", |f| f.declared_hash = None),
+        ("decode", |f| f.pass = None),
+    ];
+
+    #[test]
+    fn what_was_not_measured_is_never_a_pass() {
+        for (check, lose) in GAPS {
+            let mut facts = clean();
+            lose(&mut facts);
+            let report = judge(&facts, &spec(), &subject(), Role::Master);
+            assert_eq!(report.verdict, Verdict::ToolError, "{check}: {report:?}");
+            assert!(
+                report.not_measured.iter().any(|id| id == check) && report.reasons.contains_key(check),
+                "{report:?}"
+            );
+        }
+        let mut facts = clean();
+        facts.pass.as_mut().expect("there").broken = Some("a filter failed".into());
+        let report = judge(&facts, &spec(), &subject(), Role::Master);
+        assert_eq!(report.verdict, Verdict::ToolError, "{report:?}");
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_a_tool_error() {
+        for value in [f64::NAN, f64::INFINITY] {
+            let mut facts = clean();
+            heard(&mut facts).true_peak = Some(value);
+            heard(&mut facts).loudness = Some(-value);
+            let report = judge(&facts, &spec(), &subject(), Role::Master);
+            assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_freeze_is_judged_without_its_black_part() {
+        let mut facts = clean();
+        seen(&mut facts).freeze = stretch(1.0, 5.0);
+        seen(&mut facts).black = stretch(1.04, 2.96);
+        let report = judge(&facts, &spec(), &subject(), Role::Master);
+        let freeze = report.findings.iter().find(|f| f.check == "freeze").expect("the rest is still too long");
+        assert!(freeze.ranges[0][0] > 2.9 && report.findings.iter().any(|f| f.check == "black"));
+    }
+
+    #[test]
+    fn the_json_has_the_published_shape() {
+        let mut facts = clean();
+        seen(&mut facts).black = stretch(3.0, 4.99);
+        let json = serde_json::to_value(judge(&facts, &spec(), &subject(), Role::Master)).expect("writes");
+        for key in ["file", "hash", "policy", "verdict", "findings", "not_measured"] {
+            assert!(json.get(key).is_some(), "{key}");
+        }
+        let finding = &json["findings"][0];
+        assert_eq!(
+            (&finding["check"], &finding["severity"], &finding["unit"]),
+            (&"black".into(), &"mandatory".into(), &"s".into())
+        );
+        assert_eq!((&finding["measured"], &finding["limit"]), (&1.99.into(), &0.5.into()));
+        assert_eq!(finding["ranges"], serde_json::json!([[3.0, 4.99]]));
     }
 }

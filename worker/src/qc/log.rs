@@ -16,6 +16,7 @@ pub(super) struct Log {
     pub(super) scan: Option<Scan>,
     pub(super) sound: Vec<Sound>,
     pub(super) format_changes: bool,
+    pub(super) version: Option<String>,
     section: Section,
 }
 
@@ -84,7 +85,12 @@ impl Log {
     }
 
     fn info(&mut self, component: &str, text: &str) {
-        let Some((filter, label)) = component.split_once('@') else { return };
+        let Some((filter, label)) = component.split_once('@') else {
+            if let (None, Some(rest)) = (&self.version, text.strip_prefix("ffmpeg version ")) {
+                self.version = rest.split_whitespace().next().map(str::to_owned);
+            }
+            return;
+        };
         let n = label.get(1..).and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < 256);
         match (filter, n) {
             ("vfrdet", _) => self.vfrdet(text),
@@ -118,18 +124,24 @@ impl Log {
         self.frames = Some(Frames { decoded: odd + even + 1, odd, spread });
     }
 
-    /// `Multi frame detection: TFF:     0 BFF:     0 Progressive:   250 Undetermined:     0`
+    /// `Multi frame detection: TFF:     0 BFF:     0 Progressive:   250 Undetermined:     0`, and before it the same for
+    /// `Single frame detection`. The copy of the graph that saw no frames says 0 throughout.
     fn idet(&mut self, text: &str) {
-        let Some(counts) = text.strip_prefix("Multi frame detection:") else { return };
+        let Some((which, counts)) = text.split_once(" frame detection:") else { return };
         let words: Vec<&str> = counts.split_whitespace().collect();
         let count = |name: &str| {
             let at = words.iter().position(|word| *word == name)?;
             words.get(at + 1)?.parse::<u64>().ok()
         };
-        if let (Some(tff), Some(bff), Some(progressive)) = (count("TFF:"), count("BFF:"), count("Progressive:")) {
-            if self.scan.is_none() || tff + bff + progressive > 0 {
-                self.scan = Some(Scan { tff, bff, progressive });
-            }
+        let (Some(tff), Some(bff), Some(progressive)) = (count("TFF:"), count("BFF:"), count("Progressive:")) else {
+            return;
+        };
+        let sum = tff.saturating_add(bff).saturating_add(progressive);
+        let scan = self.scan.get_or_insert_default();
+        match which {
+            "Single" if sum > 0 => scan.decided = sum,
+            "Multi" if sum > 0 => *scan = Scan { tff, bff, progressive, decided: scan.decided },
+            _ => {}
         }
     }
 
@@ -251,8 +263,14 @@ mod tests {
              [astats@a1 @ 0x2] [info] Channel: 2\n[astats@a1 @ 0x2] [info] RMS level dB: -inf\n\
              [astats@a1 @ 0x2] [info] Overall\n[astats@a1 @ 0x2] [info] Number of samples: 480256\n",
         );
-        assert_eq!(log.scan, Some(Scan { tff: 0, bff: 3, progressive: 247 }));
+        assert_eq!(log.scan, Some(Scan { tff: 0, bff: 3, progressive: 247, decided: 216 }));
         assert_eq!(log.sound[1], Sound { rms: vec![Some(-23.01), None], samples: Some(480_256), ..Sound::default() });
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_banner() {
+        let log = read("[info] ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026 the FFmpeg developers\n");
+        assert_eq!(log.version.as_deref(), Some("5.1.9-0+deb12u1"));
     }
 
     #[test]

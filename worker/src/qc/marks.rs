@@ -9,10 +9,10 @@ pub(super) fn stretches(text: &str, start_key: &str, end_key: &str, end: f64) ->
     for (key, value) in marks(text) {
         if key == start_key {
             open = Some(value);
-        } else if key == end_key {
-            if let Some(start) = open.take() {
-                found.push(Stretch { start, end: value });
-            }
+        } else if key == end_key
+            && let Some(start) = open.take()
+        {
+            found.push(Stretch { start, end: value });
         }
     }
     if let Some(start) = open {

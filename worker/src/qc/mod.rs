@@ -5,7 +5,6 @@
 pub mod checks;
 pub mod facts;
 mod graph;
-mod hash;
 pub mod inspect;
 pub mod judge;
 mod log;

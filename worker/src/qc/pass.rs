@@ -58,8 +58,7 @@ fn timeout(duration: Option<f64>, tools: &Tools) -> Duration {
 fn arguments(path: &Path, probe: &Probe, needs: &Needs, programmes: &[Programme], threads: u32) -> Vec<String> {
     let (graph, ends) = graph::build(needs, probe.video.as_ref(), programmes);
     let threads = threads.max(1).to_string();
-    let mut arguments: Vec<String> =
-        ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"].map(Into::into).into();
+    let mut arguments: Vec<String> = ["-nostdin", "-nostats", "-loglevel", "level+info"].map(Into::into).into();
     let input = probe::input(path);
     let pixels = PIXELS_MAX.to_string();
     let decode =
@@ -84,7 +83,7 @@ fn gather(probe: &Probe, needs: &Needs, programmes: &[Programme], log: &Log, mar
             odd_frames: frames.odd,
             jitter: frames.spread as f64 * stream.tick,
             end,
-            scan: log.scan.filter(|_| needs.scan),
+            scan: log.scan.filter(|_| needs.scan.is_some()),
             black: needs.black.map(|_| stretches("black", "lavfi.black")),
             freeze: needs.freeze.map(|_| stretches("freeze", "lavfi.freezedetect.freeze")),
             levels: picture_levels(stream, needs, marks),
@@ -94,6 +93,7 @@ fn gather(probe: &Probe, needs: &Needs, programmes: &[Programme], log: &Log, mar
         programmes.iter().enumerate().filter_map(|(n, programme)| sound(n, programme, needs, log, marks)).collect();
     Pass {
         broken: None,
+        ffmpeg: log.version.clone(),
         errors: log.errors,
         messages: log.messages.clone(),
         missing_bytes: log.missing_bytes,

@@ -1,7 +1,6 @@
 //! Subtitle and caption files: well formed, in order, within the programme.
 use super::{Case, Ruling, rounded};
 use protocol::media::asset::Role;
-use protocol::media::spec::CaptionsCheck;
 
 pub(super) fn run(case: &Case<'_>) -> Ruling {
     // Made for every text asset, asked for or not: it is the only check that looks into them.
@@ -14,7 +13,7 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
         let message = format!("the {} file is not in order: {}", text.format, text.problems.join("; "));
         findings.push(case.finding("captions", text.problems.len().into(), 0.into(), "problems", message));
     }
-    let tolerance = case.policy.captions.clone().unwrap_or_else(CaptionsCheck::default).tolerance.0.as_secs_f64();
+    let tolerance = case.policy.captions.clone().unwrap_or_default().tolerance.0.as_secs_f64();
     if let Some(declared) = case.subject.duration.filter(|declared| text.end > declared + tolerance) {
         let message = format!("the last cue ends at {:.2} s and the programme at {declared:.2} s", text.end);
         let mut finding = case.finding("captions", rounded(text.end), rounded(declared), "s", message);

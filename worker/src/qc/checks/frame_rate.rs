@@ -56,10 +56,8 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
 fn varies(case: &Case<'_>) -> Result<bool, Ruling> {
     let video = case.picture()?;
     let pass = case.trusted()?;
-    if pass.errors == 0 {
-        if let Some(seen) = &pass.video {
-            return Ok(seen.odd_frames > 0 && seen.jitter > JITTER_MAX);
-        }
+    if let Some(seen) = pass.video.as_ref().filter(|_| pass.errors == 0) {
+        return Ok(seen.odd_frames > 0 && seen.jitter > JITTER_MAX);
     }
     let (Some(base), Some(average)) = (video.base_rate, video.average_rate) else {
         return Err(Ruling::unknown("whether the rate is constant is not known"));
