@@ -166,10 +166,10 @@ impl Sealer<'_> {
         digests.retain(|digest| is_recordable(digest.algorithm));
         let date = date.unwrap_or_else(jiff::Timestamp::now).to_string();
         let said = digests.iter().any(|digest| known.has_stamp(digest, &date));
-        if said || digests.is_empty() && known.is_unchanged(metadata.len(), modified(&metadata)) {
-            if let Some(digest) = known.latest(self.algorithm) {
-                return Ok(digest.clone());
-            }
+        if (said || digests.is_empty() && known.is_unchanged(metadata.len(), modified(&metadata)))
+            && let Some(digest) = known.latest(self.algorithm)
+        {
+            return Ok(digest.clone());
         }
         let mut wanted: Vec<HashAlgorithm> = Vec::new();
         if !digests.iter().any(|digest| digest.algorithm == self.algorithm) {
