@@ -184,6 +184,8 @@ fn members(tx: &mut dyn Tx) {
     assert_eq!(tx.partitions(job, &[3, 1]).expect("finds"), [cut[2].clone(), cut[0].clone()]);
     assert!(tx.partitions(job, &[4]).is_err());
     assert_eq!(ids(&tx.members(job, &cut).expect("finds")), [vec!["a", "c"], vec!["d"], vec!["b"]]);
+    let backwards: Vec<Partition> = cut.iter().rev().cloned().collect();
+    assert_eq!(ids(&tx.members(job, &backwards).expect("finds")), [vec!["b"], vec!["d"], vec!["a", "c"]]);
     let whole = partition(9, "", "a", "c", 3);
     assert_eq!(ids(&tx.members(job, &[whole]).expect("finds")), [["a", "b", "c"]]);
 }

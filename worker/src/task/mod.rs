@@ -67,11 +67,12 @@ impl Default for Tools {
 
 /// Runs one unit to its end. Never panics on input; a panic inside a task is caught by the executor.
 pub async fn run(unit: &Unit, context: &TaskContext) -> UnitResult {
+    // Heavy tasks are boxed, so that the light ones do not carry the size of the largest through every move.
     match unit.task.as_ref() {
-        TaskSpec::Scan(task) => scan::run(task, unit, context).await,
-        TaskSpec::Transfer(task) => transfer::run(task, unit, context).await,
-        TaskSpec::Qc(task) => qc::run(task, unit, context).await,
+        TaskSpec::Scan(task) => Box::pin(scan::run(task, unit, context)).await,
+        TaskSpec::Transfer(task) => Box::pin(transfer::run(task, unit, context)).await,
+        TaskSpec::Qc(task) => Box::pin(qc::run(task, unit, context)).await,
         TaskSpec::Noop(task) => noop::run(task, unit, context).await,
-        TaskSpec::Seal(task) => seal::run(task, unit, context).await,
+        TaskSpec::Seal(task) => Box::pin(seal::run(task, unit, context)).await,
     }
 }

@@ -20,6 +20,73 @@ fn read_partition(row: &Row<'_>) -> rusqlite::Result<Partition> {
     })
 }
 
+/// How many partitions from the first on are neighbours in canonical order with all their members in place.
+fn run_length(partitions: &[Partition]) -> usize {
+    let whole = |p: &Partition| p.parent == 0 && !p.split;
+    let follows = |pair: &[Partition]| {
+        whole(&pair[1]) && pair[1].part == pair[0].part + 1 && pair[0].title.is_empty() == pair[1].title.is_empty()
+    };
+    if !partitions.first().is_some_and(whole) {
+        return 1;
+    }
+    1 + partitions.windows(2).take_while(|pair| follows(pair)).count()
+}
+
+impl SqliteTx<'_> {
+    /// Neighbours are read in one walk over the listing and dealt out by their sizes.
+    fn members_of_run(&self, job: JobNo, run: &[Partition], members: &mut Vec<Vec<Asset>>) -> StoreResult<()> {
+        let (first, last) = (&run[0], &run[run.len() - 1]);
+        let read = |row: &Row<'_>| read_asset(row, 0);
+        let assets = if first.title.is_empty() {
+            let by_id =
+                format!("SELECT {ASSET} FROM listing WHERE job = ?1 AND asset BETWEEN ?2 AND ?3 ORDER BY asset");
+            self.all(&by_id, params![job.0, first.first, last.last], read)?
+        } else {
+            let by_title = format!(
+                "SELECT {ASSET} FROM listing WHERE by_title = 1 AND job = ?1
+                 AND (title, asset) >= (?2, ?3) AND (title, asset) <= (?4, ?5) ORDER BY title, asset"
+            );
+            self.all(&by_title, params![job.0, first.title, first.first, last.title, last.last], read)?
+        };
+        let mut assets = assets.into_iter();
+        for p in run {
+            let own: Vec<Asset> = assets.by_ref().take(p.assets as usize).collect();
+            if own.last().is_none_or(|a| a.id != p.last) {
+                return Err(corrupt("partition does not match the listing", p.part));
+            }
+            members.push(own);
+        }
+        Ok(())
+    }
+
+    fn members_of(&mut self, job: JobNo, p: &Partition) -> StoreResult<Vec<Asset>> {
+        let read = |row: &Row<'_>| read_asset(row, 0);
+        if p.parent > 0 {
+            let child = "SELECT l.asset, l.title, l.role, l.location, l.path, l.bytes, l.hash, l.declared
+                 FROM moved m JOIN listing l ON l.job = m.job AND l.asset = m.asset
+                 WHERE m.job = ?1 AND m.part = ?2 ORDER BY l.asset";
+            return self.all(child, params![job.0, p.part], read);
+        }
+        let mut assets = if p.title.is_empty() {
+            let by_id =
+                format!("SELECT {ASSET} FROM listing WHERE job = ?1 AND asset BETWEEN ?2 AND ?3 ORDER BY asset");
+            self.all(&by_id, params![job.0, p.first, p.last], read)?
+        } else {
+            let by_title = format!(
+                "SELECT {ASSET} FROM listing
+                 WHERE by_title = 1 AND job = ?1 AND title = ?2 AND asset BETWEEN ?3 AND ?4 ORDER BY asset"
+            );
+            self.all(&by_title, params![job.0, p.title, p.first, p.last], read)?
+        };
+        if p.split {
+            let ids: Vec<String> = assets.iter().map(|a| a.id.clone()).collect();
+            let gone = self.moved_away(job, p.part, &ids)?;
+            assets.retain(|a| !gone.contains(&a.id));
+        }
+        Ok(assets)
+    }
+}
+
 impl PartitionTx for SqliteTx<'_> {
     fn insert_partitions(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<()> {
         let mut insert = self
@@ -82,37 +149,18 @@ impl PartitionTx for SqliteTx<'_> {
     }
 
     fn members(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<Vec<Vec<Asset>>> {
-        let by_title = format!(
-            "SELECT {ASSET} FROM listing WHERE by_title = 1 AND job = ?1 AND title = ?2 AND asset BETWEEN ?3 AND ?4 ORDER BY asset"
-        );
-        let by_id = format!("SELECT {ASSET} FROM listing WHERE job = ?1 AND asset BETWEEN ?2 AND ?3 ORDER BY asset");
-        let by_one = format!("SELECT {ASSET} FROM listing WHERE job = ?1 AND asset = ?2");
-        let child = "SELECT l.asset, l.title, l.role, l.location, l.path, l.bytes, l.hash, l.declared
-             FROM moved m JOIN listing l ON l.job = m.job AND l.asset = m.asset
-             WHERE m.job = ?1 AND m.part = ?2 ORDER BY l.asset";
-        let read = |row: &Row<'_>| read_asset(row, 0);
-        partitions
-            .iter()
-            .map(|p| {
-                if p.parent > 0 {
-                    return self.all(child, params![job.0, p.part], read);
-                }
-                if p.first == p.last && !p.split {
-                    return self.all(&by_one, params![job.0, p.first], read);
-                }
-                let mut assets = if p.title.is_empty() {
-                    self.all(&by_id, params![job.0, p.first, p.last], read)?
-                } else {
-                    self.all(&by_title, params![job.0, p.title, p.first, p.last], read)?
-                };
-                if p.split {
-                    let ids: Vec<String> = assets.iter().map(|a| a.id.clone()).collect();
-                    let gone = self.moved_away(job, p.part, &ids)?;
-                    assets.retain(|a| !gone.contains(&a.id));
-                }
-                Ok(assets)
-            })
-            .collect()
+        let mut members = Vec::with_capacity(partitions.len());
+        let mut rest = partitions;
+        while let Some(one) = rest.first() {
+            let run = run_length(rest);
+            if run > 1 {
+                self.members_of_run(job, &rest[..run], &mut members)?;
+            } else {
+                members.push(self.members_of(job, one)?);
+            }
+            rest = &rest[run..];
+        }
+        Ok(members)
     }
 
     fn shrink_partition(&mut self, job: JobNo, part: PartNo, assets: u32) -> StoreResult<()> {
