@@ -24,6 +24,8 @@ const BATCH_REPORTS: usize = 8_192;
 /// A turn is taken at least this often: a lost wake-up costs this much.
 const TURN_EVERY: Duration = Duration::from_millis(200);
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
+/// A gap between two turns after which no lease is judged by older signs of life (LEASE-1).
+const STANDSTILL: Duration = Duration::from_secs(5);
 const RETRY_STORE: Duration = Duration::from_millis(250);
 
 /// Where the coordinator's time comes from.
@@ -44,12 +46,18 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// A coordinator that has not started.
-    pub fn new(store: Store, queue: Arc<dyn UnitQueue>, clock: Clock, metrics: Arc<Metrics>) -> Coordinator {
+    pub fn new(
+        store: Store,
+        queue: Arc<dyn UnitQueue>,
+        clock: Clock,
+        limits: LeaseLimits,
+        metrics: Arc<Metrics>,
+    ) -> Coordinator {
         Coordinator {
             store,
             queue,
             clock,
-            limits: LeaseLimits::default(),
+            limits,
             leases: Arc::default(),
             engine: Arc::default(),
             wake: Arc::default(),
@@ -103,8 +111,15 @@ impl Coordinator {
 
     async fn drive(&self, stop: CancellationToken) -> StoreResult<()> {
         let mut rescued_at = (self.clock)();
+        let mut turned_at = rescued_at;
         while !stop.is_cancelled() {
             let now = (self.clock)();
+            if now.since(turned_at) > STANDSTILL {
+                // This process stood still (stopped, suspended, starved): it heard nobody, so silence proves nothing.
+                tracing::warn!(seconds = now.since(turned_at).as_secs(), "the coordinator stood still");
+                self.leases.lock().readable_from(now);
+            }
+            turned_at = now;
             if now.since(rescued_at) >= RESCUE_EVERY {
                 rescued_at = now;
                 self.rescue(now).await?;

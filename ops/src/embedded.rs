@@ -8,6 +8,7 @@ use coordinator::runtime::Coordinator;
 use coordinator::store::handle::{Store, StoreThread};
 use prometheus::Registry;
 use protocol::id::{Kind, WorkerId};
+use protocol::rules::lease::LeaseLimits;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,10 @@ impl Embedded {
         let metrics = Metrics::new(&registry).map_err(|e| CliError::failed(e.to_string()))?;
         let (coordinator_queue, worker_queue) = transport();
         let clock: coordinator::runtime::Clock = Arc::new(now);
-        let coordinator = Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, Arc::new(metrics));
+        // Channels of this process lose nothing: a unit waits for its slot as long as it takes.
+        let limits = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
+        let coordinator =
+            Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, limits, Arc::new(metrics));
         let stop = CancellationToken::new();
         let (running, token) = (coordinator.clone(), stop.clone());
         let driving = tokio::spawn(async move {

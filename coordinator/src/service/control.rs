@@ -1,8 +1,8 @@
 //! What operators ask for: pause, resume, cancel, retry. Each is one transaction and says what it did.
 use super::Workflows;
 use super::graph::{Change, Graph};
-use crate::store::{BarrierState, JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
-use protocol::id::{PartNo, StepNo, UnitId};
+use crate::store::{BarrierState, JobRow, JobState, Phase, StepDelta, StoreResult, Tx, UnitRow};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
@@ -115,7 +115,24 @@ pub fn retry(
         let sealed = job.phase == Phase::Sealed;
         redrive(&mut Graph { tx, job: job.no, workflow: &workflow, sealed, now }, *unit)?;
     }
+    reopen_seals(tx, job.no, &workflow)?;
     Ok(Ok(chosen))
+}
+
+/// What is retried may bring new files: seals that have run will run again at the end.
+fn reopen_seals(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow) -> StoreResult<()> {
+    for (no, step) in workflow.numbered() {
+        if !matches!(step.action, Action::Seal { .. }) {
+            continue;
+        }
+        let row = tx.units(job, no, &[0])?.pop().flatten();
+        let Some(row) = row.filter(|r| matches!(r.state, UnitState::Succeeded | UnitState::Dead)) else { continue };
+        tx.put_units(job, no, &[(0, UnitRow { state: UnitState::Planned, attempt: 0, ..row })])?;
+        let mut delta = StepDelta::transition(Some(row.state), UnitState::Planned);
+        delta.total = -1;
+        tx.add_to_step(job, no, delta)?;
+    }
+    Ok(())
 }
 
 /// Dead → ready, and everything behind it that was cancelled for want of it → planned.

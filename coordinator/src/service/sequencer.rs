@@ -130,7 +130,9 @@ fn make_seals(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow, counters: &[St
         if own.total > 0 || !all_ended || closed.succeeded == 0 {
             continue;
         }
-        let row = UnitRow { state: UnitState::Ready, epoch: 0, attempt: 0, due_at: None, duration_us: 0 };
+        // A seal that is made again after a retry keeps its history of epochs.
+        let epoch = tx.units(job.no, no, &[0])?.pop().flatten().map_or(0, |row| row.epoch);
+        let row = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
         tx.put_units(job.no, no, &[(0, row)])?;
         tx.add_to_step(job.no, no, StepDelta { total: 1, live: 1, ..StepDelta::default() })?;
     }

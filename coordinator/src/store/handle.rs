@@ -25,7 +25,10 @@ impl Backend {
     }
 }
 
-type Job = Box<dyn FnOnce(&mut Backend) + Send>;
+enum Job {
+    Run(Box<dyn FnOnce(&mut Backend) + Send>),
+    Stop,
+}
 
 /// Handle to a store. Cloning shares the same thread, so transactions never wait for each other's locks.
 #[derive(Clone)]
@@ -33,12 +36,17 @@ pub struct Store {
     jobs: mpsc::Sender<Job>,
 }
 
-/// Ends the store's thread when every [`Store`] is gone and waits for its last commit.
-pub struct StoreThread(Option<JoinHandle<()>>);
+/// Ends the store's thread when dropped, after what was asked of it before, and waits for its last commit.
+pub struct StoreThread {
+    thread: Option<JoinHandle<()>>,
+    jobs: mpsc::Sender<Job>,
+}
 
 impl Drop for StoreThread {
     fn drop(&mut self) {
-        if let Some(thread) = self.0.take() {
+        // An error means that the thread has ended already.
+        drop(self.jobs.send(Job::Stop));
+        if let Some(thread) = self.thread.take() {
             // A panicked store thread has already reported through its closed channel.
             drop(thread.join());
         }
@@ -61,12 +69,12 @@ impl Store {
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || {
-                while let Ok(job) = receiver.recv() {
-                    job(&mut backend);
+                while let Ok(Job::Run(work)) = receiver.recv() {
+                    work(&mut backend);
                 }
             })
             .expect("a process that cannot start a thread cannot do anything");
-        (Store { jobs: sender }, StoreThread(Some(thread)))
+        (Store { jobs: sender.clone() }, StoreThread { thread: Some(thread), jobs: sender })
     }
 
     /// Runs `work` in one transaction on the store's thread: all of it or nothing.
@@ -76,10 +84,10 @@ impl Store {
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |backend| {
+        let job = Job::Run(Box::new(move |backend| {
             // The asker may be gone; the commit stands all the same.
             drop(reply.send(backend.write(work)));
-        });
+        }));
         self.jobs.send(job).map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
