@@ -81,12 +81,20 @@ pub fn unit(
         look_at_need(tx, &workflow, job, *need, part, now, &mut facts, &mut named)?;
     }
     let why = reason(&facts);
+    let message = if state == UnitState::Dead { why_dead(tx, job, step, part)? } else { words(why, &named) };
     Ok(UnitExplanation {
         state: state.as_str().to_owned(),
         reason: why,
-        message: words(why, &named),
+        message,
         changes_at: facts.due_at.map(|t| t.to_string()),
     })
+}
+
+fn why_dead(tx: &mut dyn Tx, job: &JobRow, step: StepNo, part: PartNo) -> StoreResult<String> {
+    let failures = tx.failures(job.no, u32::MAX)?;
+    let own = failures.into_iter().filter(|f| f.unit.step == step && f.unit.part == part);
+    let told: Vec<String> = own.map(|f| f.failure.message).collect();
+    Ok(format!("{}; mend the cause, then: showrunner job retry {}", told.join("; "), job.id))
 }
 
 #[expect(clippy::too_many_arguments, reason = "facts and the name of the need are filled in together")]
