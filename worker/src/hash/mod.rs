@@ -216,10 +216,7 @@ mod tests {
         let one = hash_of_list(HashAlgorithm::Xxh128, digests([b"a\n", b"b\n"]));
         let other = hash_of_list(HashAlgorithm::Xxh128, digests([b"b\n", b"a\n"]));
         assert_eq!(one, other);
-        assert_eq!(
-            hash_of_list(HashAlgorithm::Xxh128, Vec::new()),
-            Ok(hash_bytes(HashAlgorithm::Xxh128, b"")),
-        );
+        assert_eq!(hash_of_list(HashAlgorithm::Xxh128, Vec::new()), Ok(hash_bytes(HashAlgorithm::Xxh128, b"")),);
         let bad = Digest { algorithm: HashAlgorithm::Md5, text: "xyz".into() };
         assert!(hash_of_list(HashAlgorithm::Md5, vec![bad]).expect_err("not hexadecimal").contains("md5:xyz"));
     }

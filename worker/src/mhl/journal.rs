@@ -49,13 +49,7 @@ impl Record {
 }
 
 /// Appends a unit's records in one write; with [`Durability::PowerLoss`] they are on disk when this returns.
-pub fn append(
-    root: &Root,
-    job: &str,
-    worker: &WorkerId,
-    records: &[Record],
-    durability: Durability,
-) -> io::Result<()> {
+pub fn append(root: &Root, job: &str, worker: &WorkerId, records: &[Record], durability: Durability) -> io::Result<()> {
     let mut text = Vec::with_capacity(records.len() * 200);
     // A line torn by an earlier failed write must not swallow the first of ours.
     text.push(b'\n');

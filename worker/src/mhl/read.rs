@@ -212,19 +212,13 @@ impl<F: FnMut(Entry)> Parser<F> {
 }
 
 fn empty_entry(kind: EntryKind) -> Entry {
-    Entry {
-        kind,
-        path: String::new(),
-        modified: None,
-        hashes: Vec::new(),
-        structure: Vec::new(),
-        previous_path: None,
-    }
+    Entry { kind, path: String::new(), modified: None, hashes: Vec::new(), structure: Vec::new(), previous_path: None }
 }
 
 /// A path must stay below the root of its history, whoever wrote it.
 fn relative(path: String) -> Result<String, String> {
-    let bad = path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part.is_empty() || part == "..");
+    let bad =
+        path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part.is_empty() || part == "..");
     if bad { Err(format!("path {path:?} is not relative to the root")) } else { Ok(path) }
 }
 

@@ -42,10 +42,7 @@ pub fn sync_directories(directories: &[Arc<Directory>]) -> Result<(), Errno> {
     sync(&distinct, |directory| fsync(directory))
 }
 
-fn sync(
-    items: &[(BorrowedFd<'_>, u64)],
-    single: impl Fn(BorrowedFd<'_>) -> Result<(), Errno>,
-) -> Result<(), Errno> {
+fn sync(items: &[(BorrowedFd<'_>, u64)], single: impl Fn(BorrowedFd<'_>) -> Result<(), Errno>) -> Result<(), Errno> {
     let mut by_device: BTreeMap<u64, Vec<BorrowedFd<'_>>> = BTreeMap::new();
     for (fd, device) in items {
         by_device.entry(*device).or_default().push(*fd);

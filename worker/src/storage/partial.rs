@@ -1,7 +1,9 @@
 //! Files on their way: written under no name or a hidden one, visible under their own in one step, never replacing
 //! anything (EFF-1).
 use super::Directory;
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, renameat_with};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, renameat_with,
+};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -246,11 +248,7 @@ mod tests {
         let busy = Partial::resumable(&here, "a", 3).expect("created");
         let again = directory(dir.path());
         Partial::remove_stale(&again, "a", 1).expect("removed");
-        let expected = [
-            ".a.0000000000000001.sr-part",
-            ".a.0000000000000003.sr-part",
-            ".a.b.0000000000000002.sr-part",
-        ];
+        let expected = [".a.0000000000000001.sr-part", ".a.0000000000000003.sr-part", ".a.b.0000000000000002.sr-part"];
         assert_eq!(names(dir.path()), expected);
         drop(busy);
     }

@@ -48,6 +48,8 @@ pub async fn run_with(task: &TransferTask, unit: &Unit, context: &TaskContext, s
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(error) => UnitResult::Failed(Failure::transient("worker_stopping", format!("the copy did not run: {error}"))),
+        Err(error) => {
+            UnitResult::Failed(Failure::transient("worker_stopping", format!("the copy did not run: {error}")))
+        }
     }
 }

@@ -56,7 +56,10 @@ pub(super) fn compare(
     }
 }
 
-fn stop(hashed: Result<(Vec<Digest>, u64), HashError>, failed: impl Fn(&std::io::Error) -> Failure) -> Result<Vec<Digest>, Stop> {
+fn stop(
+    hashed: Result<(Vec<Digest>, u64), HashError>,
+    failed: impl Fn(&std::io::Error) -> Failure,
+) -> Result<Vec<Digest>, Stop> {
     match hashed {
         Ok((digests, _)) => Ok(digests),
         Err(HashError::Cancelled) => Err(Stop::Cancelled),

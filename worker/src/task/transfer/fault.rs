@@ -11,10 +11,7 @@ pub(super) enum Stop {
     /// The unit was revoked.
     Cancelled,
     /// The asset failed. What was written so far is removed, or kept for the next attempt to resume.
-    Failed {
-        failure: Failure,
-        keep_partial: bool,
-    },
+    Failed { failure: Failure, keep_partial: bool },
 }
 
 impl From<Failure> for Stop {

@@ -45,7 +45,8 @@ impl Plan {
         let invalid = |message: String| Failure::permanent("target_invalid", message);
         let expanded = template::expand(&task.to, asset).map_err(|error| invalid(error.to_string()))?;
         let target = local_path(&expanded).map_err(|error| invalid(error.to_string()))?;
-        let relative = target.strip_prefix(root).map_err(|_| invalid(format!("target {expanded:?} leaves its root")))?;
+        let relative =
+            target.strip_prefix(root).map_err(|_| invalid(format!("target {expanded:?} leaves its root")))?;
         if expanded.ends_with('/') || relative.starts_with(journal::DIRECTORY) {
             let message = format!("target {expanded:?} names a directory that is not for assets: change the target");
             return Err(invalid(message));

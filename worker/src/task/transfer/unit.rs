@@ -57,12 +57,7 @@ enum Content {
 }
 
 /// Transfers all assets of a unit; blocking.
-pub(super) fn transfer(
-    task: &TransferTask,
-    assets: &[Asset],
-    context: &TaskContext,
-    settings: Settings,
-) -> UnitResult {
+pub(super) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskContext, settings: Settings) -> UnitResult {
     let root = match plan::root(task).and_then(|path| Root::create(&path).map_err(|error| fault::directory(&error))) {
         Ok(root) => root,
         Err(failure) => return UnitResult::Failed(failure),
@@ -134,8 +129,7 @@ impl Work<'_> {
         let target = directory.path().join(&plan.name);
         let failed = |doing, errno| Stop::from(fault::destination(&target, doing, errno));
         if let Some(found) = directory.entry(plan.name.as_ref()).map_err(|errno| failed("look at", errno))? {
-            let (file, digests) =
-                existing::compare(&plan, &source, &directory, &found, None, &self.context.cancel)?;
+            let (file, digests) = existing::compare(&plan, &source, &directory, &found, None, &self.context.cancel)?;
             return Landed::found(index, plan, directory, file, digests).map_err(|errno| failed("look at", errno));
         }
         let identity = source.identity();

@@ -1,0 +1,4 @@
+//! Tasks against real files, processes and the reference tools.
+mod fixture;
+mod mhl;
+mod transfer;
