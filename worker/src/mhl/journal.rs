@@ -91,7 +91,7 @@ pub fn read(root: &Path, job: &str, mut each: impl FnMut(Record)) -> io::Result<
     };
     names.sort();
     for name in names {
-        if !Path::new(&name).extension().is_some_and(|extension| extension == "jsonl") {
+        if Path::new(&name).extension().is_none_or(|extension| extension != "jsonl") {
             continue;
         }
         let mut lines = BufReader::new(File::open(directory.join(&name))?);

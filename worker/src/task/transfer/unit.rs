@@ -143,14 +143,12 @@ impl Work<'_> {
         };
         let modified_ns = keep_modified(partial.file(), &source).map_err(|errno| failed("set the time of", errno))?;
         let bytes = source.state.bytes;
-        // A large file is on disk already and becomes visible at once; small ones wait for their batch.
+        // A large file is on disk already and becomes visible at once. Small ones wait for their batch: they share its
+        // sync, and lanes that publish at the same time only wait for each other's lock on the directory.
         let large = bytes > small::BYTES_MAX;
         let content = Content::Staged(partial, source);
         let landed = Landed { index, plan, directory, digests, bytes, modified_ns, content };
-        match large || self.settings.durability == Durability::PageCache {
-            true => self.publish(landed),
-            false => Ok(landed),
-        }
+        if large { self.publish(landed) } else { Ok(landed) }
     }
 
     fn copy_large(
