@@ -26,13 +26,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Assets that share their syncs. Each holds a descriptor meanwhile, and a worker runs several units.
 const BATCH_ASSETS: usize = 64;
 
+/// Destination directories a unit keeps open.
+const DIRECTORIES_MAX: usize = 32;
+
 /// What a unit's lanes share.
 struct Work<'a> {
     task: &'a TransferTask,
     root: &'a Root,
     context: &'a TaskContext,
     settings: Settings,
-    /// Directories of the current batch: opened once, however many files go there.
+    /// Directories in use: opened, and searched for leftovers, once however many files go there.
     directories: Mutex<HashMap<PathBuf, Arc<Directory>>>,
 }
 
@@ -92,7 +95,6 @@ pub(super) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskCont
 impl Work<'_> {
     /// Copies a batch over all lanes; results in the order of the batch.
     fn copy_batch(&self, batch: &[Asset], lanes: &mut [Buffers]) -> (Vec<Landed>, Vec<(usize, Failure)>) {
-        self.directories.lock().clear();
         let next = AtomicUsize::new(0);
         let results = Mutex::new((Vec::new(), Vec::new()));
         let lane = |buffers: &mut Buffers| {
@@ -234,7 +236,12 @@ impl Work<'_> {
             return Ok(Arc::clone(known));
         }
         let opened = self.root.directory(relative).map_err(|error| fault::directory(&error))?;
-        self.directories.lock().insert(relative.to_owned(), Arc::clone(&opened));
+        let mut directories = self.directories.lock();
+        // Each holds a descriptor; files mostly come directory by directory, so forgetting all costs little.
+        if directories.len() >= DIRECTORIES_MAX {
+            directories.clear();
+        }
+        directories.insert(relative.to_owned(), Arc::clone(&opened));
         Ok(opened)
     }
 }
