@@ -1,9 +1,10 @@
 //! Our transfer beside `cp -r` and `rsync -a --checksum`, on the same files in the same run.
 //!
-//! `bench-transfer [DIR] [ROUNDS]`: makes 1 x 2 GiB and 10,000 x 16 KiB of random bytes below DIR (default: the temp
-//! directory), copies them in alternating rounds and prints medians, ratios and one JSON line. `cp` and `rsync` never
-//! wait for the disk, so ours runs twice: without waiting, which compares engines, and durable, which compares with
-//! `cp` followed by a `sync` of the filesystem.
+//! `bench-transfer [DIR] [ROUNDS] [big|small]`: makes 1 x 2 GiB and 10,000 x 16 KiB of random bytes below DIR (default:
+//! the temp directory), copies them in alternating rounds, each beginning with another tool, and prints medians, ratios
+//! and one JSON line. `cp` and `rsync` never wait for the disk, so ours runs twice: without waiting, which compares
+//! engines, and durable, which compares with `cp` followed by a `sync` of the filesystem. Processor seconds (user and
+//! system, of ours or of the program) are printed beside the time, since other load changes the one and not the other.
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::wire::report::{ScanPage, UnitResult};
@@ -65,19 +66,29 @@ fn main() -> Result<(), Fault> {
     let base = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let rounds: usize = arguments.next().map_or(Ok(3), |text| text.parse())?;
     let dir = tempfile::Builder::new().prefix("bench-transfer-").tempdir_in(base)?;
-    let (big, small) = (dir.path().join("big"), dir.path().join("small"));
-    make(&big, 1, BIG_BYTES)?;
-    make(&small, SMALL_FILES, SMALL_BYTES)?;
+    let only = arguments.next();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut lines = Vec::new();
-    for (name, source, bytes) in [("big", &big, BIG_BYTES), ("small", &small, SMALL_FILES * SMALL_BYTES)] {
-        let mut seconds = vec![Vec::new(); Tool::ALL.len()];
-        for _ in 0..rounds {
-            for (tool, times) in Tool::ALL.into_iter().zip(&mut seconds) {
-                times.push(measure(tool, source, &dir.path().join("out"), &runtime)?);
+    for (name, files, bytes) in [("big", 1, BIG_BYTES), ("small", SMALL_FILES, SMALL_BYTES)] {
+        if only.as_deref().is_some_and(|only| only != name) {
+            continue;
+        }
+        let source = dir.path().join(name);
+        make(&source, files, bytes)?;
+        let mut measures = vec![Vec::new(); Tool::ALL.len()];
+        for round in 0..rounds {
+            for turn in 0..Tool::ALL.len() {
+                let index = (round + turn) % Tool::ALL.len();
+                let out = dir.path().join(format!("{name}-{round}-{turn}"));
+                measures[index].push(measure(Tool::ALL[index], &source, &out, &runtime)?);
+                // Large copies would fill the disk. Small ones stay: ext4 does not use the inodes of files deleted in
+                // the last minutes, and looks at each of them again for every file it creates.
+                if files == 1 {
+                    std::fs::remove_dir_all(&out)?;
+                }
             }
         }
-        lines.push(report(name, bytes, &seconds));
+        lines.push(report(name, files * bytes, &measures));
     }
     println!("{}", serde_json::json!({ "rounds": rounds, "workloads": lines }));
     Ok(())
@@ -97,16 +108,21 @@ fn make(directory: &Path, files: usize, bytes: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Seconds of one copy. What earlier copies left to be written is written before the clock starts.
-fn measure(tool: Tool, source: &Path, out: &Path, runtime: &tokio::runtime::Runtime) -> Result<f64, Fault> {
-    if out.exists() {
-        std::fs::remove_dir_all(out)?;
-    }
+/// Seconds that passed, and seconds of processor time.
+#[derive(Clone, Copy)]
+struct Measure {
+    wall: f64,
+    processor: f64,
+}
+
+/// One copy. What earlier copies left to be written is written before the clock starts.
+fn measure(tool: Tool, source: &Path, out: &Path, runtime: &tokio::runtime::Runtime) -> Result<Measure, Fault> {
     sync_filesystem(source)?;
     for entry in std::fs::read_dir(source)? {
         std::io::copy(&mut File::open(entry?.path())?, &mut std::io::sink())?;
     }
-    let begun = Instant::now();
+    prepare_memory(source)?;
+    let (begun, spent) = (Instant::now(), processor_seconds()?);
     match tool {
         Tool::Ours => ours(source, out, Durability::PageCache, runtime)?,
         Tool::OursDurable => ours(source, out, Durability::PowerLoss, runtime)?,
@@ -120,7 +136,27 @@ fn measure(tool: Tool, source: &Path, out: &Path, runtime: &tokio::runtime::Runt
             program(Command::new("rsync").args(["-a", "--checksum"]).arg(from).arg(out))?;
         }
     }
-    Ok(begun.elapsed().as_secs_f64())
+    Ok(Measure { wall: begun.elapsed().as_secs_f64(), processor: processor_seconds()? - spent })
+}
+
+/// User and system time of this process and its ended children: fields 14 to 17 of `/proc/self/stat`, in 1/100 s.
+fn processor_seconds() -> Result<f64, Fault> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit(')').next().unwrap_or("");
+    let ticks: u64 = after_name.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / 100.0)
+}
+
+/// Makes the machine own as many free pages as a copy needs. A virtual machine gets memory when it is first touched and
+/// may give freed memory back within seconds: without this, whoever copies first pays several times the copy for it.
+fn prepare_memory(source: &Path) -> Result<(), Fault> {
+    let scratch = source.with_extension("scratch");
+    let mut file = File::create(&scratch)?;
+    let block = vec![1u8; 1 << 20];
+    for _ in 0..BIG_BYTES / block.len() {
+        file.write_all(&block)?;
+    }
+    Ok(std::fs::remove_file(&scratch)?)
 }
 
 fn sync_filesystem(path: &Path) -> Result<(), Fault> {
@@ -197,29 +233,34 @@ fn unit(task: &TransferTask, source: &Path, names: &[String]) -> Unit {
     }
 }
 
-fn report(workload: &str, bytes: usize, seconds: &[Vec<f64>]) -> serde_json::Value {
-    let median = |wanted: Tool| {
+fn report(workload: &str, bytes: usize, measures: &[Vec<Measure>]) -> serde_json::Value {
+    let median = |wanted: Tool, value: fn(&Measure) -> f64| {
         let index = Tool::ALL.iter().position(|tool| *tool == wanted).unwrap_or(0);
-        let mut times = seconds[index].clone();
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+        let mut values: Vec<f64> = measures[index].iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
     };
-    let ratio = |tool: Tool, other: Tool| (median(tool) / median(other) * 100.0).round() / 100.0;
+    let wall = |tool: Tool| median(tool, |measure| measure.wall);
+    let ratio = |tool: Tool, other: Tool| (wall(tool) / wall(other) * 100.0).round() / 100.0;
     println!("{workload}: {:.2} GB", bytes as f64 / 1e9);
-    for (tool, times) in Tool::ALL.into_iter().zip(seconds) {
-        let each: Vec<String> = times.iter().map(|s| format!("{s:.2}")).collect();
-        let rate = bytes as f64 / 1e6 / median(tool);
-        println!("  {:<15} {:>7.2} s  {rate:>7.0} MB/s  [{}]", tool.name(), median(tool), each.join(" "));
+    let (mut medians, mut processor) = (serde_json::Map::new(), serde_json::Map::new());
+    for (tool, measures) in Tool::ALL.into_iter().zip(measures) {
+        let each: Vec<String> = measures.iter().map(|m| format!("{:.2}", m.wall)).collect();
+        let (seconds, spent) = (wall(tool), median(tool, |measure| measure.processor));
+        let rate = bytes as f64 / 1e6 / seconds;
+        let name = tool.name();
+        println!("  {name:<15} {seconds:>6.2} s  {spent:>5.2} cpu-s  {rate:>5.0} MB/s  [{}]", each.join(" "));
+        medians.insert(name.to_owned(), seconds.into());
+        processor.insert(name.to_owned(), spent.into());
     }
-    let medians: serde_json::Map<String, serde_json::Value> =
-        Tool::ALL.into_iter().map(|tool| (tool.name().to_owned(), median(tool).into())).collect();
     serde_json::json!({
         "workload": workload,
         "bytes": bytes,
         "median_seconds": medians,
+        "processor_seconds": processor,
         "ours_over_cp": ratio(Tool::Ours, Tool::Cp),
         "ours_over_rsync": ratio(Tool::Ours, Tool::Rsync),
         "durable_over_cp_then_sync": ratio(Tool::OursDurable, Tool::CpThenSync),
-        "fsync_seconds": median(Tool::OursDurable) - median(Tool::Ours),
+        "fsync_seconds": wall(Tool::OursDurable) - wall(Tool::Ours),
     })
 }

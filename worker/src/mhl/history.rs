@@ -1,7 +1,7 @@
 //! The generations of one tree, folded into what is known about each of its files.
 use super::chain::{self, Link};
 use super::ignore::{add_own, default_patterns};
-use super::model::{Action, Entry, EntryKind, MhlError};
+use super::model::{Action, Entry, EntryKind, MhlError, Recorded};
 use super::read::read_generation;
 use super::{CHAIN_FILE, FOLDER};
 use crate::hash::{Digest, hash_file};
@@ -17,8 +17,8 @@ pub(super) struct Known {
     pub(super) original: Option<Digest>,
     /// The first hash of each algorithm.
     first: Vec<Digest>,
-    /// Hashes of the last generation that has the file, with the dates they were computed.
-    latest: Vec<(Digest, Option<String>)>,
+    /// Hashes of the last generation that has the file.
+    latest: Vec<Recorded>,
     bytes: Option<u64>,
     modified: Option<String>,
 }
@@ -53,12 +53,17 @@ impl Known {
 
     /// The last recorded hash of an algorithm.
     pub(super) fn latest(&self, algorithm: HashAlgorithm) -> Option<&Digest> {
-        self.latest.iter().map(|(digest, _)| digest).find(|digest| digest.algorithm == algorithm)
+        self.latest.iter().map(|recorded| &recorded.digest).find(|digest| digest.algorithm == algorithm)
     }
 
     /// Whether exactly this hash, computed at exactly this moment, is recorded already.
     pub(super) fn has_stamp(&self, digest: &Digest, date: &str) -> bool {
-        self.latest.iter().any(|(known, at)| known == digest && at.as_deref() == Some(date))
+        self.latest.iter().any(|recorded| recorded.digest == *digest && recorded.date.as_deref() == Some(date))
+    }
+
+    /// Whether the last generation that has the file found it altered.
+    pub(super) fn has_failed(&self) -> bool {
+        self.latest.iter().any(|recorded| recorded.action == Some(Action::Failed))
     }
 
     /// Whether size and time are those recorded. Others write whole seconds; ours are exact.
@@ -85,7 +90,7 @@ impl Known {
             if self.first(recorded.digest.algorithm).is_none() {
                 self.first.push(recorded.digest.clone());
             }
-            self.latest.push((recorded.digest, recorded.date));
+            self.latest.push(recorded);
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct SealReport {
     pub files: u64,
     /// Bytes that had to be hashed because no journal vouched for them.
     pub hashed_bytes: u64,
-    /// Files that do not agree with an earlier generation, as `path: recorded …, found …`.
+    /// Files that do not agree with an earlier generation, or have gone since they landed, as `path: what is wrong`.
     pub failed: Vec<String>,
 }
 
@@ -61,6 +61,10 @@ pub fn seal(
     let report = SealReport::default();
     let mut sealer = Sealer { algorithm, cancel, scratch, records, ignores: Vec::new(), scopes: 0, report };
     sealer.seal_history(&root, "")?;
+    let gone = sealer.records.keys().filter(|path| !root.join(path).exists());
+    let mut gone: Vec<String> = gone.map(|path| format!("{path}: landed by this job and no longer there")).collect();
+    gone.sort();
+    sealer.report.failed.extend(gone);
     journal::remove(&root, job).map_err(MhlError::io(&root))?;
     Ok(sealer.report)
 }
@@ -113,14 +117,13 @@ impl Sealer<'_> {
         let hashed = self.walk(&mut scope, &directory, "");
         self.ignores.pop();
         let (content, structure) = hashed?;
-        let top = scope.prefix.is_empty();
+        let (top, last) = (scope.prefix.is_empty(), scope.last_reference());
         let written = scope.commit(&content, &structure)?;
-        let new = written.is_some();
-        if let (true, Some((path, _))) = (top, &written) {
-            self.report.generation = Some(path.clone());
+        if let (true, Some(written)) = (top, &written) {
+            self.report.generation = Some(directory.join(&written.path));
         }
-        let reference = written.map(|(_, reference)| reference).or(scope.last_reference());
-        Ok(Sealed { content, structure, reference, new })
+        let new = written.is_some();
+        Ok(Sealed { content, structure, reference: written.or(last), new })
     }
 
     /// Records a directory's files and subdirectories; returns its content and structure hash.
@@ -166,9 +169,11 @@ impl Sealer<'_> {
         digests.retain(|digest| is_recordable(digest.algorithm));
         let date = date.unwrap_or_else(jiff::Timestamp::now).to_string();
         let said = digests.iter().any(|digest| known.has_stamp(digest, &date));
-        if (said || digests.is_empty() && known.is_unchanged(metadata.len(), modified(&metadata)))
-            && let Some(digest) = known.latest(self.algorithm)
-        {
+        let unchanged = said || digests.is_empty() && known.is_unchanged(metadata.len(), modified(&metadata));
+        if let Some(digest) = known.latest(self.algorithm).filter(|_| unchanged) {
+            if known.has_failed() {
+                self.report.failed.push(format!("{from_root}: failed in an earlier generation and was not restored"));
+            }
             return Ok(digest.clone());
         }
         let mut wanted: Vec<HashAlgorithm> = Vec::new();
@@ -235,8 +240,8 @@ impl Sealer<'_> {
 }
 
 impl Scope {
-    /// Writes the generation and lists it in the chain, unless nothing is new. Returns its path and how to refer to it.
-    fn commit(&mut self, content: &Digest, structure: &Digest) -> Result<Option<(PathBuf, Reference)>, MhlError> {
+    /// Writes the generation and lists it in the chain, unless nothing is new. Returns how to refer to it.
+    fn commit(self, content: &Digest, structure: &Digest) -> Result<Option<Reference>, MhlError> {
         if self.news == 0 && !self.history.links.is_empty() {
             return Ok(None);
         }
@@ -253,8 +258,7 @@ impl Scope {
         let file = format!("{number:04}_{name}_{}.mhl", now.strftime("%Y-%m-%d_%H%M%SZ"));
         let header = header(&self.history.ignore, now, content, structure);
         let temporary = work.join(format!(".{number:04}{PARTIAL_SUFFIX}"));
-        let body = std::mem::replace(&mut self.body, Body::create(&temporary)?);
-        body.finish(&header, &self.references, &temporary)?;
+        self.body.finish(&header, &self.references, &temporary)?;
         let c4 = c4_of(&temporary)?;
         rename(&temporary, &work.join(&file))?;
         let links = self.history.links.iter().map(|link| (link.number, link.file.as_str(), link.c4.as_str()));
@@ -263,8 +267,7 @@ impl Scope {
         if first {
             rename(&work, &folder)?;
         }
-        let reference = Reference { path: format!("{FOLDER}/{file}"), c4 };
-        Ok(Some((folder.join(file), reference)))
+        Ok(Some(Reference { path: format!("{FOLDER}/{file}"), c4 }))
     }
 
     fn last_reference(&self) -> Option<Reference> {

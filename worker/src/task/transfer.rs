@@ -1,7 +1,7 @@
 //! Copies and verifies: every asset of a unit from its location to the place its target names, visible there only when
 //! complete and proven (EFF-1), reported only when it would survive a power loss.
 //!
-//! - [`plan`](self): what is wanted of one asset, decided before anything is opened
+//! - what is wanted of an asset is decided before anything is opened
 //! - small files are copied whole, a batch at a time, and share the syncs; large ones stream through a pipeline of
 //!   reader, hashes, writer and verifier, and resume where an interrupted copy stopped
 //! - one bad asset never stops the others

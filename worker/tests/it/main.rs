@@ -1,2 +1,5 @@
-//! The worker against real files and programs.
+//! Tasks against real files, processes, programs and the reference tools.
+mod fixture;
+mod mhl;
 mod qc;
+mod transfer;

@@ -103,3 +103,41 @@ pub(super) fn while_writing(path: &Path, doing: &str, errno: Errno) -> Stop {
     let keep_partial = failure.class.retryable() && failure.reason != "destination_full";
     Stop::Failed { failure, keep_partial }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes and classes are what retry rules and reports rely on; tests that run as root cannot provoke them all.
+    #[test]
+    fn every_errno_has_its_stable_code_and_class() {
+        let path = Path::new("/x");
+        for (errno, reason, retryable) in [
+            (Errno::NOENT, "source_missing", false),
+            (Errno::ACCESS, "source_unreadable", false),
+            (Errno::PERM, "source_unreadable", false),
+            (Errno::LOOP, "source_symlink_loop", false),
+            (Errno::IO, "source_read_failed", true),
+            (Errno::MFILE, "source_read_failed", true),
+        ] {
+            let failure = source(path, errno);
+            assert_eq!((failure.reason.as_str(), failure.class.retryable()), (reason, retryable), "{errno}");
+            assert!(failure.message.contains("/x"), "{}", failure.message);
+        }
+        for (errno, reason, retryable, keep) in [
+            (Errno::NOSPC, "destination_full", true, false),
+            (Errno::DQUOT, "destination_full", true, false),
+            (Errno::ACCESS, "destination_unwritable", false, false),
+            (Errno::ROFS, "destination_unwritable", false, false),
+            (Errno::NAMETOOLONG, "destination_name_invalid", false, false),
+            (Errno::FBIG, "destination_file_too_large", false, false),
+            (Errno::IO, "destination_write_failed", true, true),
+        ] {
+            let Stop::Failed { failure, keep_partial } = while_writing(path, "write", errno) else {
+                panic!("{errno} is a failure")
+            };
+            let found = (failure.reason.as_str(), failure.class.retryable(), keep_partial);
+            assert_eq!(found, (reason, retryable, keep), "{errno}");
+        }
+    }
+}

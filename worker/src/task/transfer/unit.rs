@@ -26,13 +26,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Assets that share their syncs. Each holds a descriptor meanwhile, and a worker runs several units.
 const BATCH_ASSETS: usize = 64;
 
+/// Destination directories a unit keeps open.
+const DIRECTORIES_MAX: usize = 32;
+
 /// What a unit's lanes share.
 struct Work<'a> {
     task: &'a TransferTask,
     root: &'a Root,
     context: &'a TaskContext,
     settings: Settings,
-    /// Directories of the current batch: opened once, however many files go there.
+    /// Directories in use: opened, and searched for leftovers, once however many files go there.
     directories: Mutex<HashMap<PathBuf, Arc<Directory>>>,
 }
 
@@ -92,7 +95,6 @@ pub(super) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskCont
 impl Work<'_> {
     /// Copies a batch over all lanes; results in the order of the batch.
     fn copy_batch(&self, batch: &[Asset], lanes: &mut [Buffers]) -> (Vec<Landed>, Vec<(usize, Failure)>) {
-        self.directories.lock().clear();
         let next = AtomicUsize::new(0);
         let results = Mutex::new((Vec::new(), Vec::new()));
         let lane = |buffers: &mut Buffers| {
@@ -143,14 +145,12 @@ impl Work<'_> {
         };
         let modified_ns = keep_modified(partial.file(), &source).map_err(|errno| failed("set the time of", errno))?;
         let bytes = source.state.bytes;
-        // A large file is on disk already and becomes visible at once; small ones wait for their batch.
+        // A large file is on disk already and becomes visible at once. Small ones wait for their batch: they share its
+        // sync, and lanes that publish at the same time only wait for each other's lock on the directory.
         let large = bytes > small::BYTES_MAX;
         let content = Content::Staged(partial, source);
         let landed = Landed { index, plan, directory, digests, bytes, modified_ns, content };
-        match large || self.settings.durability == Durability::PageCache {
-            true => self.publish(landed),
-            false => Ok(landed),
-        }
+        if large { self.publish(landed) } else { Ok(landed) }
     }
 
     fn copy_large(
@@ -236,7 +236,12 @@ impl Work<'_> {
             return Ok(Arc::clone(known));
         }
         let opened = self.root.directory(relative).map_err(|error| fault::directory(&error))?;
-        self.directories.lock().insert(relative.to_owned(), Arc::clone(&opened));
+        let mut directories = self.directories.lock();
+        // Each holds a descriptor; files mostly come directory by directory, so forgetting all costs little.
+        if directories.len() >= DIRECTORIES_MAX {
+            directories.clear();
+        }
+        directories.insert(relative.to_owned(), Arc::clone(&opened));
         Ok(opened)
     }
 }
