@@ -6,6 +6,7 @@ use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::time::Timestamp;
 use protocol::wire::unit::Unit;
+use protocol::workflow::file::Priority;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Open jobs looked at in one turn.
@@ -25,6 +26,8 @@ pub struct Engine {
 pub struct Turn {
     /// Units to publish, now that the transaction has committed.
     pub units: Vec<Unit>,
+    /// The class of each of them.
+    pub classes: Vec<Priority>,
     /// Whether another turn would find work at once.
     pub more: bool,
     /// Jobs that are being cancelled: executions still out are to be called back.
@@ -59,8 +62,9 @@ impl Engine {
         }
         ordered.sort_by_key(|(key, _)| *key);
         turn.open = ordered.len();
-        for (_, job) in ordered {
+        for ((class, ..), job) in ordered {
             self.job(tx, &job, rooms, scans_out, now, &mut turn)?;
+            turn.classes.resize(turn.units.len(), class);
         }
         let pauses = tx.next_due()?;
         let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer);

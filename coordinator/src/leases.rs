@@ -102,6 +102,12 @@ impl Leases {
         lapsed
     }
 
+    /// Executions published before `before` that no worker has shown in a heartbeat, at most `limit`.
+    pub fn unclaimed(&self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
+        let waiting = self.out.iter().filter(|(_, (lease, _))| lease.held.is_none() && lease.published_at < before);
+        waiting.take(limit).map(|(unit, (lease, _))| (*unit, lease.epoch)).collect()
+    }
+
     /// Executions of a job that are out.
     pub fn of_job(&self, job: protocol::id::JobNo) -> Vec<(UnitId, u32)> {
         self.out.iter().filter(|(unit, _)| unit.job == job).map(|(unit, (lease, _))| (*unit, lease.epoch)).collect()

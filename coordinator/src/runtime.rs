@@ -8,11 +8,13 @@ use crate::store::handle::Store;
 use crate::store::{StoreError, StoreResult};
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
-use protocol::id::{JobNo, WorkerId};
+use protocol::id::{JobNo, UnitId, WorkerId};
 use protocol::rules::lease::LeaseLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Outcome, Report, ScanPage};
+use protocol::wire::unit::Unit;
+use protocol::workflow::file::Priority;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,10 @@ const TURN_EVERY: Duration = Duration::from_millis(200);
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
 /// A gap between two turns after which no lease is judged by older signs of life (LEASE-1).
 const STANDSTILL: Duration = Duration::from_secs(5);
+/// A unit that no heartbeat has shown for this long after it was published is looked for: two heartbeats and a half.
+const UNSEEN: Duration = Duration::from_secs(8);
+/// Units looked for in one round.
+const MISSING_PAGE: usize = 500;
 const RETRY_STORE: Duration = Duration::from_millis(250);
 
 /// Where the coordinator's time comes from.
@@ -134,8 +140,14 @@ impl Coordinator {
                 Err(error) => return Err(error),
             };
             let (more, next_due) = (turn.more, turn.next_due);
-            if self.carry_out(turn).await.is_err() {
-                return Ok(());
+            if let Err(error) = self.carry_out(turn).await {
+                if error.class() == ErrorClass::Permanent {
+                    return Ok(());
+                }
+                // What was claimed and not published is found missing and taken back.
+                tracing::warn!(%error, "units could not be published");
+                tokio::time::sleep(RETRY_STORE).await;
+                continue;
             }
             if more {
                 continue;
@@ -178,20 +190,50 @@ impl Coordinator {
         }
         self.leases.lock().published(&turn.units, (self.clock)());
         self.metrics.published.inc_by(turn.units.len() as u64);
-        self.queue.publish(turn.units).await
+        let mut by_class: BTreeMap<Priority, Vec<Unit>> = BTreeMap::new();
+        for (class, unit) in turn.classes.into_iter().zip(turn.units) {
+            by_class.entry(class).or_default().push(unit);
+        }
+        for (class, units) in by_class {
+            self.queue.publish(class, units).await?;
+        }
+        Ok(())
     }
 
+    /// Takes back what has lapsed, and what the transport says it no longer holds.
     async fn rescue(&self, now: Timestamp) -> StoreResult<()> {
-        let lapsed = self.leases.lock().lapsed(&self.limits, now);
-        for (unit, epoch) in lapsed {
+        let mut gone = self.leases.lock().lapsed(&self.limits, now);
+        match self.missing(now).await {
+            Ok(missing) => gone.extend(missing),
+            // A transport that is away proves nothing about the units in it (LEASE-1).
+            Err(error) => {
+                tracing::debug!(%error, "the transport could not be asked what it holds");
+                self.leases.lock().readable_from(now);
+                return Ok(());
+            }
+        }
+        for (unit, epoch) in gone {
             let taken = self.store.write(move |tx| rescuer::take_back(tx, unit, epoch)).await?;
             self.leases.lock().ended(unit, epoch);
             if taken {
                 self.metrics.reclaimed.inc();
-                tracing::warn!(unit.id = %unit, unit.epoch = epoch, "lease lapsed; taken back");
+                tracing::warn!(unit.id = %unit, unit.epoch = epoch, "taken back");
             }
         }
         Ok(())
+    }
+
+    async fn missing(&self, now: Timestamp) -> Result<Vec<(UnitId, u32)>, QueueError> {
+        if self.queue.wiped().await? {
+            tracing::warn!("the transport was empty: handing out again what no worker holds");
+            return Ok(self.leases.lock().unclaimed(now, usize::MAX));
+        }
+        let (waiting, alive) = {
+            let leases = self.leases.lock();
+            let before = Timestamp(now.0.saturating_sub(i64::try_from(UNSEEN.as_micros()).unwrap_or(i64::MAX)));
+            (leases.unclaimed(before, MISSING_PAGE), leases.workers().keys().cloned().collect())
+        };
+        if waiting.is_empty() { Ok(Vec::new()) } else { self.queue.lost(waiting, alive).await }
     }
 
     async fn collect(&self, stop: CancellationToken) {
@@ -200,9 +242,27 @@ impl Coordinator {
                 () = stop.cancelled() => return,
                 batch = self.queue.collect(BATCH_REPORTS) => batch,
             };
-            let Ok(batch) = batch else { return };
-            self.take(batch).await;
-            self.wake.notify_one();
+            match batch {
+                Ok(batch) if batch.reports.is_empty() => self.forget(batch.entries).await,
+                Ok(batch) => {
+                    self.take(batch.reports).await;
+                    self.forget(batch.entries).await;
+                    self.wake.notify_one();
+                }
+                Err(error) if error.class() == ErrorClass::Permanent => return,
+                Err(error) => {
+                    tracing::warn!(%error, "reports could not be read; leases stand still meanwhile");
+                    tokio::time::sleep(RETRY_STORE).await;
+                    self.leases.lock().readable_from((self.clock)());
+                }
+            }
+        }
+    }
+
+    /// What could not be forgotten comes again and changes nothing.
+    async fn forget(&self, entries: Vec<String>) {
+        if let Err(error) = self.queue.settled(entries).await {
+            tracing::debug!(%error, "settled reports stay in the transport");
         }
     }
 

@@ -1,10 +1,11 @@
 //! The transport inside one process: channels, no bytes.
-use super::{QueueError, UnitQueue};
+use super::{Collected, QueueError, UnitQueue};
 use async_trait::async_trait;
-use protocol::id::Kind;
+use protocol::id::{Kind, UnitId, WorkerId};
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
+use protocol::workflow::file::Priority;
 use std::collections::BTreeMap;
 use tokio::sync::{Mutex, mpsc};
 
@@ -28,7 +29,7 @@ impl LocalQueue {
 
 #[async_trait]
 impl UnitQueue for LocalQueue {
-    async fn publish(&self, units: Vec<Unit>) -> Result<(), QueueError> {
+    async fn publish(&self, _: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
         for unit in units {
             let channel = self.units.get(&unit.kind).ok_or(QueueError::Closed)?;
             channel.send(unit).map_err(|_| QueueError::Closed)?;
@@ -36,17 +37,30 @@ impl UnitQueue for LocalQueue {
         Ok(())
     }
 
-    async fn collect(&self, max: usize) -> Result<Vec<Report>, QueueError> {
+    async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
         let mut reports = self.reports.lock().await;
         let mut batch = reports.recv().await.ok_or(QueueError::Closed)?;
         while batch.len() < max {
             let Ok(more) = reports.try_recv() else { break };
             batch.extend(more);
         }
-        Ok(batch)
+        Ok(Collected { reports: batch, entries: Vec::new() })
+    }
+
+    async fn settled(&self, _: Vec<String>) -> Result<(), QueueError> {
+        Ok(())
     }
 
     async fn control(&self, message: Control) -> Result<(), QueueError> {
         self.control.send(message).map_err(|_| QueueError::Closed)
+    }
+
+    /// Channels of one process lose nothing.
+    async fn lost(&self, _: Vec<(UnitId, u32)>, _: Vec<WorkerId>) -> Result<Vec<(UnitId, u32)>, QueueError> {
+        Ok(Vec::new())
+    }
+
+    async fn wiped(&self) -> Result<bool, QueueError> {
+        Ok(false)
     }
 }

@@ -1,28 +1,67 @@
 //! The coordinator's side of the transport. It may lose, repeat and reorder: nothing here is the truth (TRUTH-2).
 pub mod local;
+pub mod redis;
 
 use async_trait::async_trait;
+use protocol::failure::ErrorClass;
+use protocol::id::{UnitId, WorkerId};
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
+use protocol::workflow::file::Priority;
 use thiserror::Error;
 
 /// Why the transport could not be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// The other side is gone.
+    /// The other side is gone for good.
     #[error("the transport is closed")]
     Closed,
+    /// The server cannot be reached or refuses for now.
+    #[error("the transport is away: {0}")]
+    Away(String),
+    /// The server has no room.
+    #[error("the transport is full: {0}; raise maxmemory or wait for workers")]
+    Full(String),
+    /// The server refuses this user or command.
+    #[error("the transport refuses: {0}; check the user's ACL and password")]
+    Refused(String),
+}
+
+impl QueueError {
+    /// What may be done about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            QueueError::Closed => ErrorClass::Permanent,
+            QueueError::Away(_) | QueueError::Refused(_) => ErrorClass::Transient,
+            QueueError::Full(_) => ErrorClass::Throttled { retry_after_ms: None },
+        }
+    }
+}
+
+/// Reports in the order each worker sent them, and how to say that they are durable.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// The reports.
+    pub reports: Vec<Report>,
+    /// Entries they stood in; empty where nothing has to be said.
+    pub entries: Vec<String>,
 }
 
 /// Publishes units and collects reports.
 #[async_trait]
 pub trait UnitQueue: Send + Sync {
-    /// Hands units to workers. An error may still have published some of them.
-    async fn publish(&self, units: Vec<Unit>) -> Result<(), QueueError>;
-    /// Waits for reports and returns at most about `max` of them, in the order each worker sent them.
-    async fn collect(&self, max: usize) -> Result<Vec<Report>, QueueError>;
+    /// Hands units of one class to workers. An error may still have published some of them.
+    async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError>;
+    /// Waits for reports and returns at most about `max` of them; may return none after a while.
+    async fn collect(&self, max: usize) -> Result<Collected, QueueError>;
+    /// The reports in these entries are in the store: they need not come again.
+    async fn settled(&self, entries: Vec<String>) -> Result<(), QueueError>;
     /// Tells workers something; best effort.
     async fn control(&self, message: Control) -> Result<(), QueueError>;
+    /// Which of these published units the transport no longer holds for anybody who lives.
+    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<(UnitId, u32)>, QueueError>;
+    /// Whether the transport has lost everything since the last call: a wiped or replaced server.
+    async fn wiped(&self) -> Result<bool, QueueError>;
 }

@@ -1,5 +1,6 @@
 //! The worker's side of the transport.
 pub mod local;
+pub mod redis;
 
 use async_trait::async_trait;
 use protocol::id::Kind;

@@ -1,0 +1,254 @@
+//! The transport over Redis Streams, coordinator's side. Only commands of Redis 7.0; everything here can be deleted at any
+//! moment, at the cost of delay.
+//!
+//! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
+//! store, so a new leader finds exactly what the old one had not taken.
+use super::{Collected, QueueError, UnitQueue};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::wire::batch::UnitBatch;
+use protocol::wire::control::Control;
+use protocol::wire::report::Report;
+use protocol::wire::unit::Unit;
+use protocol::wire::{envelope, keys};
+use protocol::workflow::file::Priority;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisError, Value, cmd, pipe};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Longest wait for reports in one read.
+const BLOCK: Duration = Duration::from_millis(500);
+/// A reply later than this means that the connection is dead.
+const RESPONSE: Duration = Duration::from_secs(5);
+/// Units of light kinds packed into one entry.
+const PACK_LIGHT: usize = 64;
+/// Messages kept for workers.
+const CONTROL_MAX: u64 = 1_000;
+
+/// Where a published unit stands.
+#[derive(Debug, Clone)]
+struct Place {
+    epoch: u32,
+    stream: String,
+    entry: String,
+}
+
+/// The coordinator's connections.
+pub struct RedisQueue {
+    client: Client,
+    short: ConnectionManager,
+    reader: AsyncMutex<Option<MultiplexedConnection>>,
+    last_report: Mutex<String>,
+    places: Mutex<HashMap<UnitId, Place>>,
+}
+
+/// Sorts an error of the client by what can be done about it.
+fn failed(error: RedisError) -> QueueError {
+    let text = error.to_string();
+    match error.code() {
+        Some("OOM") => QueueError::Full(text),
+        Some("NOPERM" | "NOAUTH" | "WRONGPASS") => QueueError::Refused(text),
+        _ => QueueError::Away(text),
+    }
+}
+
+impl RedisQueue {
+    /// Connects to a server.
+    pub async fn connect(url: &str) -> Result<RedisQueue, QueueError> {
+        let client = Client::open(url).map_err(|e| QueueError::Refused(e.to_string()))?;
+        let config =
+            ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE)).set_connection_timeout(Some(RESPONSE));
+        let short = ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
+        Ok(RedisQueue {
+            client,
+            short,
+            reader: AsyncMutex::new(None),
+            last_report: Mutex::new("0".into()),
+            places: Mutex::default(),
+        })
+    }
+
+    /// What `maxmemory-policy` says, when this user may ask: anything but `noeviction` may silently drop streams.
+    pub async fn eviction_policy(&self) -> Option<String> {
+        let mut short = self.short.clone();
+        let answer: Result<Vec<String>, _> =
+            cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(&mut short).await;
+        answer.ok().and_then(|pair| pair.get(1).cloned())
+    }
+
+    async fn read_reports(&self, max: usize) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+        let mut guard = self.reader.lock().await;
+        let mut reader = match guard.take() {
+            Some(reader) => reader,
+            None => {
+                // A blocking read has a connection of its own, whose patience is longer than the read.
+                let config = AsyncConnectionConfig::new()
+                    .set_response_timeout(Some(BLOCK + RESPONSE))
+                    .set_connection_timeout(Some(RESPONSE));
+                self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?
+            }
+        };
+        let last = self.last_report.lock().clone();
+        let reply: Value = cmd("XREAD")
+            .arg("COUNT")
+            .arg(max)
+            .arg("BLOCK")
+            .arg(u64::try_from(BLOCK.as_millis()).unwrap_or(500))
+            .arg("STREAMS")
+            .arg(keys::REPORTS)
+            .arg(last)
+            .query_async(&mut reader)
+            .await
+            .map_err(failed)?;
+        *guard = Some(reader);
+        Ok(entries(reply))
+    }
+}
+
+/// Entry ids and bodies of an XREAD or XREADGROUP reply over one stream; anything else is no entry.
+pub fn entries(reply: Value) -> Vec<(String, Vec<u8>)> {
+    let parsed: Result<Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>, _> = redis::from_redis_value(reply);
+    let streams = parsed.unwrap_or_default();
+    streams
+        .into_iter()
+        .flat_map(|(_, entries)| entries)
+        .map(|(id, fields)| (id, fields.and_then(|f| f.into_iter().nth(1)).unwrap_or_default()))
+        .collect()
+}
+
+#[async_trait]
+impl UnitQueue for RedisQueue {
+    async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
+        let mut by_kind: HashMap<Kind, Vec<Unit>> = HashMap::new();
+        for unit in units {
+            by_kind.entry(unit.kind).or_default().push(unit);
+        }
+        for (kind, units) in by_kind {
+            let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
+            let batches = UnitBatch::pack(units, pack);
+            let stream = keys::units(kind, class);
+            let mut pipeline = pipe();
+            for batch in &batches {
+                let body = envelope::encode(batch).map_err(|e| QueueError::Refused(e.to_string()))?;
+                pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body);
+            }
+            let mut short = self.short.clone();
+            let ids: Vec<String> = pipeline.query_async(&mut short).await.map_err(failed)?;
+            let mut places = self.places.lock();
+            for (batch, entry) in batches.iter().zip(ids) {
+                for unit in &batch.units {
+                    let place = Place { epoch: unit.epoch, stream: stream.clone(), entry: entry.clone() };
+                    places.insert(unit.id, place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
+        let read = self.read_reports(max.div_ceil(64)).await?;
+        let mut collected = Collected::default();
+        for (id, body) in read {
+            match envelope::decode::<Vec<Report>>(&body) {
+                Ok(reports) => collected.reports.extend(reports),
+                // It is deleted with the rest: the units in it lapse and run again.
+                Err(error) => tracing::error!(entry = %id, %error, "an unreadable report was dropped"),
+            }
+            *self.last_report.lock() = id.clone();
+            collected.entries.push(id);
+        }
+        let mut places = self.places.lock();
+        for report in &collected.reports {
+            if let Report::Settled(outcome) = report {
+                let current = places.get(&outcome.unit).is_some_and(|place| place.epoch == outcome.epoch);
+                if current {
+                    places.remove(&outcome.unit);
+                }
+            }
+        }
+        Ok(collected)
+    }
+
+    async fn settled(&self, entries: Vec<String>) -> Result<(), QueueError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut short = self.short.clone();
+        let _deleted: i64 =
+            cmd("XDEL").arg(keys::REPORTS).arg(entries).query_async(&mut short).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn control(&self, message: Control) -> Result<(), QueueError> {
+        let body = envelope::encode(&message).map_err(|e| QueueError::Refused(e.to_string()))?;
+        let mut short = self.short.clone();
+        let _id: String = cmd("XADD")
+            .arg(keys::CONTROL)
+            .arg("MAXLEN")
+            .arg("~")
+            .arg(CONTROL_MAX)
+            .arg("*")
+            .arg(keys::BODY)
+            .arg(body)
+            .query_async(&mut short)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<(UnitId, u32)>, QueueError> {
+        let mut lost = Vec::new();
+        let mut asked: Vec<((UnitId, u32), Place)> = Vec::new();
+        {
+            let places = self.places.lock();
+            for (unit, epoch) in units {
+                match places.get(&unit).filter(|place| place.epoch == epoch) {
+                    Some(place) => asked.push(((unit, epoch), place.clone())),
+                    // Published by an earlier leader, or not at all.
+                    None => lost.push((unit, epoch)),
+                }
+            }
+        }
+        if asked.is_empty() {
+            return Ok(lost);
+        }
+        let mut pipeline = pipe();
+        for (_, place) in &asked {
+            pipeline.cmd("XRANGE").arg(&place.stream).arg(&place.entry).arg(&place.entry);
+            pipeline.cmd("XPENDING").arg(&place.stream).arg(keys::GROUP).arg(&place.entry).arg(&place.entry).arg(1);
+        }
+        let mut short = self.short.clone();
+        let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut short).await.map_err(failed)?;
+        for ((unit, _), pair) in asked.into_iter().zip(replies.chunks(2)) {
+            let [entry, pending] = pair else { continue };
+            let there = matches!(entry, Value::Array(found) if !found.is_empty());
+            let holder = holder_of(pending);
+            let held_by_the_dead = holder.is_some_and(|name| !alive.iter().any(|w| w.0 == name));
+            if !there || held_by_the_dead {
+                lost.push(unit);
+            }
+        }
+        Ok(lost)
+    }
+
+    async fn wiped(&self) -> Result<bool, QueueError> {
+        let mut short = self.short.clone();
+        // SET … NX GET needs Redis 7.0: it answers what stood there and writes only where nothing stood.
+        let before: Option<String> =
+            cmd("SET").arg(keys::MARK).arg("1").arg("NX").arg("GET").query_async(&mut short).await.map_err(failed)?;
+        let wiped = before.is_none();
+        if wiped {
+            *self.last_report.lock() = "0".into();
+        }
+        Ok(wiped)
+    }
+}
+
+/// The consumer in an XPENDING reply of one entry.
+fn holder_of(pending: &Value) -> Option<String> {
+    let parsed: Vec<(String, String, i64, i64)> = redis::from_redis_value(pending.clone()).ok()?;
+    parsed.into_iter().next().map(|(_, consumer, _, _)| consumer)
+}

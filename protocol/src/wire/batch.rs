@@ -1,0 +1,96 @@
+//! Units as they stand in one stream entry: those of one step share their task.
+use super::unit::{TaskSpec, Unit};
+use crate::id::{Kind, UnitId};
+use crate::media::asset::Asset;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One entry of a unit stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitBatch {
+    /// Capacity class.
+    pub kind: Kind,
+    /// What to do.
+    pub task: Arc<TaskSpec>,
+    /// When the job must be finished.
+    pub deadline: Option<Timestamp>,
+    /// What to do it to.
+    pub units: Vec<UnitBody>,
+}
+
+/// What differs between the units of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitBody {
+    /// Which unit.
+    pub id: UnitId,
+    /// Its fencing token.
+    pub epoch: u32,
+    /// Attempts that failed.
+    pub attempt: u32,
+    /// Its assets.
+    pub assets: Vec<Asset>,
+}
+
+impl UnitBatch {
+    /// Packs units into entries: units of the same step side by side, at most `units_max` an entry.
+    pub fn pack(units: Vec<Unit>, units_max: usize) -> Vec<UnitBatch> {
+        let mut batches: Vec<UnitBatch> = Vec::new();
+        for unit in units {
+            let body = UnitBody { id: unit.id, epoch: unit.epoch, attempt: unit.attempt, assets: unit.assets };
+            let fits = |last: &UnitBatch| last.units.len() < units_max && Arc::ptr_eq(&last.task, &unit.task);
+            match batches.last_mut().filter(|last| fits(last)) {
+                Some(last) => last.units.push(body),
+                None => batches.push(UnitBatch {
+                    kind: unit.kind,
+                    task: unit.task,
+                    deadline: unit.deadline,
+                    units: vec![body],
+                }),
+            }
+        }
+        batches
+    }
+
+    /// The units of an entry.
+    pub fn unpack(self) -> impl Iterator<Item = Unit> {
+        let UnitBatch { kind, task, deadline, units } = self;
+        units.into_iter().map(move |body| Unit {
+            id: body.id,
+            epoch: body.epoch,
+            attempt: body.attempt,
+            kind,
+            task: Arc::clone(&task),
+            assets: body.assets,
+            deadline,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{JobNo, StepNo};
+    use crate::wire::unit::NoopTask;
+
+    #[test]
+    fn packing_keeps_every_unit_and_its_task() {
+        let task = |max| Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: max, fail: 0.0 }));
+        let (a, b) = (task(1), task(2));
+        let units: Vec<Unit> = (0..7)
+            .map(|part| Unit {
+                id: UnitId { job: JobNo(1), step: StepNo(0), part },
+                epoch: 1,
+                attempt: 0,
+                kind: Kind::Noop,
+                task: Arc::clone(if part < 5 { &a } else { &b }),
+                assets: vec![],
+                deadline: None,
+            })
+            .collect();
+        let batches = UnitBatch::pack(units.clone(), 3);
+        assert_eq!(batches.iter().map(|b| b.units.len()).collect::<Vec<_>>(), [3, 2, 2]);
+        let back: Vec<Unit> = batches.into_iter().flat_map(UnitBatch::unpack).collect();
+        assert_eq!(back, units);
+    }
+}

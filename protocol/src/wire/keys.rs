@@ -1,0 +1,32 @@
+//! Names of streams, group and fields on Redis. One hash slot per kind, so that the classes of a kind can be read together.
+use crate::id::Kind;
+use crate::workflow::file::Priority;
+
+/// The one consumer group of every unit stream.
+pub const GROUP: &str = "workers";
+/// Where workers report.
+pub const REPORTS: &str = "sr:reports";
+/// Where the coordinator speaks to all workers.
+pub const CONTROL: &str = "sr:control";
+/// Holds the generation of the coordinator that filled the streams; its absence means the server was wiped.
+pub const MARK: &str = "sr:mark";
+/// The one field of an entry.
+pub const BODY: &str = "b";
+
+/// Classes, most urgent first.
+pub const CLASSES: [Priority; 3] = [Priority::Urgent, Priority::Normal, Priority::Bulk];
+
+/// The stream of a kind and class.
+pub fn units(kind: Kind, class: Priority) -> String {
+    format!("sr:{{{}}}:units:{}", kind.as_str(), class.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classes_of_a_kind_share_a_slot() {
+        assert_eq!(units(Kind::Qc, Priority::Urgent), "sr:{qc}:units:urgent");
+    }
+}

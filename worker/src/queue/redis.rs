@@ -1,0 +1,287 @@
+//! The transport over Redis Streams, worker's side.
+//!
+//! Each kind has a blocking connection of its own; nothing races a read, so no entry is assigned to a reader that has
+//! gone. An entry is acknowledged and deleted in the same round trip that reports its last unit: if that is lost, the lease
+//! lapses and the coordinator acts.
+use super::{QueueError, WorkQueue};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::wire::batch::UnitBatch;
+use protocol::wire::control::Control;
+use protocol::wire::report::Report;
+use protocol::wire::unit::Unit;
+use protocol::wire::{envelope, keys};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisError, Value, cmd, pipe};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Longest wait for units in one read.
+const BLOCK: Duration = Duration::from_secs(2);
+/// A reply later than this (beyond the wait) means that the connection is dead.
+const RESPONSE: Duration = Duration::from_secs(5);
+/// Pause after a failed read, doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Reports in one entry.
+const REPORTS_MAX: usize = 1_024;
+
+/// One entry in hand.
+struct Held {
+    stream: String,
+    entry: String,
+    left: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    reader: Option<MultiplexedConnection>,
+    /// Units read beyond the free slots, for the next call.
+    stash: VecDeque<Unit>,
+}
+
+/// The worker's connections.
+pub struct RedisQueue {
+    client: Client,
+    worker: WorkerId,
+    short: ConnectionManager,
+    lanes: BTreeMap<Kind, AsyncMutex<Lane>>,
+    held: Mutex<HashMap<u64, Held>>,
+    holders: Mutex<HashMap<(UnitId, u32), u64>>,
+    next: Mutex<u64>,
+    control: AsyncMutex<(Option<MultiplexedConnection>, String)>,
+}
+
+impl RedisQueue {
+    /// Connects to a server as this worker incarnation.
+    pub async fn connect(url: &str, worker: WorkerId) -> Result<RedisQueue, String> {
+        let client = Client::open(url).map_err(|e| e.to_string())?;
+        let config =
+            ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE)).set_connection_timeout(Some(RESPONSE));
+        let short = ConnectionManager::new_with_config(client.clone(), config).await.map_err(|e| e.to_string())?;
+        Ok(RedisQueue {
+            client,
+            worker,
+            short,
+            lanes: Kind::ALL.into_iter().map(|kind| (kind, AsyncMutex::default())).collect(),
+            held: Mutex::default(),
+            holders: Mutex::default(),
+            next: Mutex::new(0),
+            control: AsyncMutex::new((None, "$".into())),
+        })
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(BLOCK + RESPONSE))
+            .set_connection_timeout(Some(RESPONSE));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// Reads at most `max` entries of a kind, urgent ones first; waits when there are none.
+    async fn read(&self, lane: &mut Lane, kind: Kind, max: usize) -> Result<(), RedisError> {
+        let mut reader = match lane.reader.take() {
+            Some(reader) => reader,
+            None => self.connection().await?,
+        };
+        for class in keys::CLASSES {
+            let room = max.saturating_sub(lane.stash.len());
+            if room == 0 {
+                break;
+            }
+            let reply: Value =
+                self.read_command(room, None, &[keys::units(kind, class)]).query_async(&mut reader).await?;
+            self.stash(reply, lane);
+        }
+        if lane.stash.is_empty() {
+            let streams = keys::CLASSES.map(|class| keys::units(kind, class));
+            let reply: Value = self.read_command(1, Some(BLOCK), &streams).query_async(&mut reader).await?;
+            self.stash(reply, lane);
+        }
+        lane.reader = Some(reader);
+        Ok(())
+    }
+
+    fn read_command(&self, count: usize, block: Option<Duration>, streams: &[String]) -> redis::Cmd {
+        let mut read = cmd("XREADGROUP");
+        read.arg("GROUP").arg(keys::GROUP).arg(&self.worker.0).arg("COUNT").arg(count);
+        if let Some(block) = block {
+            read.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(2_000));
+        }
+        read.arg("STREAMS").arg(streams);
+        for _ in streams {
+            read.arg(">");
+        }
+        read
+    }
+
+    fn stash(&self, reply: Value, lane: &mut Lane) {
+        let parsed: Result<Streams, _> = redis::from_redis_value(reply);
+        for (stream, entries) in parsed.unwrap_or_default() {
+            for (entry, fields) in entries {
+                let body = fields.and_then(|f| f.into_iter().nth(1)).unwrap_or_default();
+                let units = match envelope::decode::<UnitBatch>(&body) {
+                    Ok(batch) => batch.unpack().collect::<Vec<_>>(),
+                    Err(error) => {
+                        // Left unacknowledged: the coordinator sees that nobody who lives works on it.
+                        tracing::error!(%entry, %error, "an unreadable entry was left alone");
+                        continue;
+                    }
+                };
+                let mut next = self.next.lock();
+                *next += 1;
+                self.held.lock().insert(*next, Held { stream: stream.clone(), entry, left: units.len() });
+                self.holders.lock().extend(units.iter().map(|unit| ((unit.id, unit.epoch), *next)));
+                lane.stash.extend(units);
+            }
+        }
+    }
+
+    async fn make_groups(&self, kind: Kind) -> Result<(), RedisError> {
+        let mut short = self.short.clone();
+        for class in keys::CLASSES {
+            let made: Result<String, RedisError> = cmd("XGROUP")
+                .arg("CREATE")
+                .arg(keys::units(kind, class))
+                .arg(keys::GROUP)
+                // From the start, always: what was added before the group existed must be seen.
+                .arg("0")
+                .arg("MKSTREAM")
+                .query_async(&mut short)
+                .await;
+            match made {
+                Err(error) if error.code() != Some("BUSYGROUP") => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries whose last unit is among these reports.
+    fn finished(&self, reports: &[Report]) -> Vec<(String, String)> {
+        let (mut held, mut holders) = (self.held.lock(), self.holders.lock());
+        let mut finished = Vec::new();
+        for report in reports {
+            let Report::Settled(outcome) = report else { continue };
+            let Some(key) = holders.remove(&(outcome.unit, outcome.epoch)) else { continue };
+            let Some(entry) = held.get_mut(&key) else { continue };
+            entry.left = entry.left.saturating_sub(1);
+            if entry.left == 0
+                && let Some(done) = held.remove(&key)
+            {
+                finished.push((done.stream, done.entry));
+            }
+        }
+        finished
+    }
+}
+
+type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
+
+#[async_trait]
+impl WorkQueue for RedisQueue {
+    async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError> {
+        let mut lane = self.lanes.get(&kind).ok_or(QueueError::Closed)?.lock().await;
+        let mut pause = PAUSE_MIN;
+        while lane.stash.is_empty() {
+            match self.read(&mut lane, kind, max).await {
+                Ok(()) => pause = PAUSE_MIN,
+                Err(error) => {
+                    // A wiped server, a deleted stream, a server that is away: all normal, none a reason to spin.
+                    tracing::debug!(%kind, %error, "no units could be read");
+                    if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED" | "WRONGTYPE"))
+                        && let Err(error) = self.make_groups(kind).await
+                    {
+                        tracing::warn!(%kind, %error, "the group could not be made");
+                    }
+                    let jitter = 0.5 + fastrand::f64();
+                    tokio::time::sleep(pause.mul_f64(jitter)).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+        let count = lane.stash.len().min(max.max(1));
+        Ok(lane.stash.drain(..count).collect())
+    }
+
+    async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError> {
+        for chunk in reports.chunks(REPORTS_MAX) {
+            let finished = self.finished(chunk);
+            let body = envelope::encode(&chunk.to_vec()).map_err(|_| QueueError::Closed)?;
+            let mut pipeline = pipe();
+            pipeline.cmd("XADD").arg(keys::REPORTS).arg("*").arg(keys::BODY).arg(body).ignore();
+            let mut by_stream: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for (stream, entry) in &finished {
+                by_stream.entry(stream).or_default().push(entry);
+            }
+            for (stream, entries) in by_stream {
+                pipeline.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&entries).ignore();
+                pipeline.cmd("XDEL").arg(stream).arg(&entries).ignore();
+            }
+            let mut pause = PAUSE_MIN;
+            loop {
+                let mut short = self.short.clone();
+                let sent: Result<(), RedisError> = pipeline.query_async(&mut short).await;
+                match sent {
+                    Ok(()) => break,
+                    // A report that came twice changes nothing; one that never came costs a lease.
+                    Err(error) => {
+                        tracing::warn!(%error, "reports wait until the transport is back");
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(PAUSE_MAX);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn control(&self) -> Result<Control, QueueError> {
+        let mut guard = self.control.lock().await;
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.read_control(&mut guard).await {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => pause = PAUSE_MIN,
+                Err(error) => {
+                    tracing::debug!(%error, "no control messages could be read");
+                    guard.0 = None;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+}
+
+impl RedisQueue {
+    async fn read_control(
+        &self,
+        state: &mut (Option<MultiplexedConnection>, String),
+    ) -> Result<Option<Control>, RedisError> {
+        let mut reader = match state.0.take() {
+            Some(reader) => reader,
+            None => self.connection().await?,
+        };
+        let reply: Value = cmd("XREAD")
+            .arg("COUNT")
+            .arg(1)
+            .arg("BLOCK")
+            .arg(2_000)
+            .arg("STREAMS")
+            .arg(keys::CONTROL)
+            .arg(&state.1)
+            .query_async(&mut reader)
+            .await?;
+        state.0 = Some(reader);
+        let parsed: Result<Streams, _> = redis::from_redis_value(reply);
+        let Some((id, fields)) = parsed.unwrap_or_default().into_iter().flat_map(|(_, e)| e).next() else {
+            return Ok(None);
+        };
+        state.1 = id;
+        let body = fields.and_then(|f| f.into_iter().nth(1)).unwrap_or_default();
+        Ok(envelope::decode(&body).ok())
+    }
+}
