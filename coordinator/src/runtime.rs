@@ -48,6 +48,8 @@ pub struct Coordinator {
     engine: Arc<Mutex<Engine>>,
     wake: Arc<Notify>,
     metrics: Arc<Metrics>,
+    /// Workers live on when this process dies: what is out at its start may still be running somewhere.
+    shared: bool,
 }
 
 impl Coordinator {
@@ -68,7 +70,15 @@ impl Coordinator {
             engine: Arc::default(),
             wake: Arc::default(),
             metrics,
+            shared: false,
         }
+    }
+
+    /// A coordinator whose workers are processes of their own.
+    #[must_use]
+    pub fn shared(mut self) -> Coordinator {
+        self.shared = true;
+        self
     }
 
     /// Takes back what an earlier process had out, then runs until `stop`.

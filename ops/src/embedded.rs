@@ -74,7 +74,7 @@ pub struct Embedded {
 impl Embedded {
     /// Starts both over a data directory. Must be called inside an actix system on a multi-thread runtime.
     pub fn start(data: DataDir, settings: &Settings) -> CliResult<Embedded> {
-        let config = worker_config(settings)?;
+        let config = worker_config(settings, "local")?;
         let (store, thread) = Store::sqlite(&data.database())?;
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).map_err(|e| CliError::failed(e.to_string()))?;
@@ -135,7 +135,8 @@ fn transport() -> (CoordinatorQueue, WorkerQueue) {
     (coordinator, WorkerQueue::new(receivers, report_sender, control_receiver))
 }
 
-fn worker_config(settings: &Settings) -> CliResult<WorkerConfig> {
+/// The worker as the settings describe it; `name` starts its incarnation's id.
+pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig> {
     let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
     let mut slots = WorkerConfig::default_slots(cores);
     slots.extend(parse_slots(&settings["slots"].value)?);
@@ -144,7 +145,7 @@ fn worker_config(settings: &Settings) -> CliResult<WorkerConfig> {
         ffprobe: settings["ffprobe"].value.clone(),
         ..Tools::default()
     };
-    let worker = WorkerId(format!("local-{:08x}", fastrand::u32(..)));
+    let worker = WorkerId(format!("{name}-{:08x}", fastrand::u32(..)));
     Ok(WorkerConfig { worker, slots, tools })
 }
 

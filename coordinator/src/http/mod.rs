@@ -9,6 +9,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use protocol::time::Timestamp;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Jobs listed at most.
@@ -50,6 +51,47 @@ pub fn serve(listen: &str, store: Store, registry: Registry) -> io::Result<Serve
     Ok(Served { handle, address })
 }
 
+/// Starts a server of health and metrics alone, as a worker has it. `ready` answers `/readyz`.
+pub fn serve_health(
+    listen: &str,
+    registry: Registry,
+    ready: Arc<dyn Fn() -> bool + Send + Sync>,
+) -> io::Result<Served> {
+    let server = HttpServer::new(move || {
+        let (registry, ready) = (registry.clone(), Arc::clone(&ready));
+        App::new()
+            .route("/healthz", web::get().to(healthz))
+            .route(
+                "/readyz",
+                web::get().to(move || {
+                    let ready = ready();
+                    async move {
+                        if ready {
+                            HttpResponse::Ok().body("ready\n")
+                        } else {
+                            HttpResponse::ServiceUnavailable().body("draining\n")
+                        }
+                    }
+                }),
+            )
+            .route(
+                "/metrics",
+                web::get().to(move || {
+                    let text = exposition(&registry);
+                    async move { text }
+                }),
+            )
+    })
+    .workers(1)
+    .disable_signals()
+    .bind(listen)?;
+    let address = server.addrs().first().copied().ok_or_else(|| io::Error::other("no address"))?;
+    let running = server.run();
+    let handle = running.handle();
+    tokio::spawn(running);
+    Ok(Served { handle, address })
+}
+
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().body("ok\n")
 }
@@ -62,8 +104,12 @@ async fn readyz(state: web::Data<State>) -> HttpResponse {
 }
 
 async fn metrics(state: web::Data<State>) -> HttpResponse {
+    exposition(&state.registry)
+}
+
+fn exposition(registry: &Registry) -> HttpResponse {
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&state.registry.gather(), &mut text) {
+    match TextEncoder::new().encode(&registry.gather(), &mut text) {
         Ok(()) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
         Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
     }

@@ -1,6 +1,7 @@
 //! The command line: a stable surface. One file a noun; this one holds the tree and the way out.
 mod asset;
 mod config;
+mod coordinator;
 mod demo;
 mod doctor;
 mod explain;
@@ -13,6 +14,7 @@ mod schema;
 mod unit;
 mod up;
 mod validate;
+mod worker;
 
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Format;
@@ -76,6 +78,10 @@ enum Command {
     Run(run::Args),
     /// Serve in this process: run submitted jobs until stopped
     Up(up::Args),
+    /// Coordinate workers over Redis
+    Coordinator(coordinator::Args),
+    /// Work for a coordinator over Redis
+    Worker(worker::Args),
     /// Check job files and delivery specs
     Validate(validate::Args),
     /// Print the JSON Schema of a file kind
@@ -142,8 +148,11 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> CliResult<Exit> {
     let flags = [("data", cli.global.data), ("slots", cli.global.slots)];
     let mut flags: BTreeMap<&str, String> = flags.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
-    if let Command::Up(up::Args { listen: Some(listen), .. }) = &cli.command {
-        flags.insert("listen", listen.clone());
+    match &cli.command {
+        Command::Up(up::Args { listen: Some(listen) }) => drop(flags.insert("listen", listen.clone())),
+        Command::Coordinator(args) => args.flags(&mut flags),
+        Command::Worker(args) => args.flags(&mut flags),
+        _ => {}
     }
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let settings = settings::resolve(&flags, cli.global.profile.as_deref(), &env)?;
@@ -152,6 +161,8 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Demo(args) => block_on(demo::run(context, args)),
         Command::Run(args) => block_on(run::run(context, args)),
         Command::Up(args) => block_on(up::run(context, args)),
+        Command::Coordinator(args) => block_on(coordinator::run(context, args)),
+        Command::Worker(args) => block_on(worker::run(context, args)),
         Command::Validate(args) => validate::run(&context, &args),
         Command::Schema(args) => schema::run(&args),
         Command::Job(command) => job::run(&context, command),
@@ -194,13 +205,13 @@ fn start_logging(global: &Global) {
 }
 
 /// Opens the database of a data directory that must exist, beside a coordinator or without one.
-pub(crate) fn open_database(context: &Context) -> CliResult<coordinator::store::sqlite::Sqlite> {
+pub(crate) fn open_database(context: &Context) -> CliResult<::coordinator::store::sqlite::Sqlite> {
     let path = crate::embedded::database_path(&context.data());
     if !path.exists() {
         return Err(CliError::new(Exit::NotFound, format!("no data in {}", context.data().display()))
             .hint("name the directory with --data, or start with: showrunner run job.yaml"));
     }
-    Ok(coordinator::store::sqlite::Sqlite::open(&path)?)
+    Ok(::coordinator::store::sqlite::Sqlite::open(&path)?)
 }
 
 /// Resolves on the first signal to stop.

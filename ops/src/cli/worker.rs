@@ -1,0 +1,90 @@
+//! `showrunner worker`: takes units from Redis. No database, no inbound port but health and metrics.
+use super::{Context, stop_signal};
+use crate::embedded::worker_config;
+use crate::error::{CliError, CliResult, Exit};
+use ::worker::queue::redis::RedisQueue;
+use ::worker::runtime::Worker;
+use prometheus::Registry;
+use protocol::id::Kind;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Arguments of `worker`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Redis or Valkey [env: SHOWRUNNER_REDIS]
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// Kinds to take; all by default
+    #[arg(long, value_delimiter = ',')]
+    kinds: Vec<String>,
+    /// Address of health and metrics; none by default
+    #[arg(long)]
+    listen: Option<String>,
+    /// How long running units may go on after SIGTERM
+    #[arg(long, default_value = "30s")]
+    grace: String,
+}
+
+impl Args {
+    /// Its flags as settings.
+    pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
+        flags.extend(self.redis.clone().map(|url| ("redis", url)));
+    }
+}
+
+/// Runs the command until a signal.
+pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
+    let redis = &context.settings["redis"].value;
+    if redis.is_empty() {
+        return Err(CliError::usage("no Redis given").hint("--redis redis://127.0.0.1/ or SHOWRUNNER_REDIS"));
+    }
+    let grace = protocol::quantity::Span::parse(&args.grace).map_err(CliError::usage)?.0;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut config = worker_config(&context.settings, &host)?;
+    if !args.kinds.is_empty() {
+        let known = Kind::ALL.map(Kind::as_str);
+        let kinds: Result<Vec<Kind>, CliError> = args
+            .kinds
+            .iter()
+            .map(|name| {
+                Kind::parse(name).ok_or_else(|| {
+                    CliError::usage(format!("unknown kind {name:?}")).hint(protocol::yaml::suggest(name, &known))
+                })
+            })
+            .collect();
+        let kinds = kinds?;
+        config.slots.retain(|kind, _| kinds.contains(kind));
+    }
+    let queue = RedisQueue::connect(redis, config.worker.clone()).await.map_err(CliError::failed)?;
+    eprintln!("worker {}", config.worker);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let give_up: Arc<dyn Fn() + Send + Sync> = Arc::new(move || token.cancel());
+    let worker = Worker::start(config, Arc::new(queue), tokio::runtime::Handle::current(), give_up);
+    let served = match &args.listen {
+        None => None,
+        Some(listen) => {
+            let draining = Arc::clone(&worker.vitals().draining);
+            let ready = Arc::new(move || !draining.load(Ordering::Relaxed));
+            let served = ::coordinator::http::serve_health(listen, Registry::new(), ready)
+                .map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
+            eprintln!("health and metrics on http://{}", served.address);
+            Some(served)
+        }
+    };
+    let exit = tokio::select! {
+        () = stop_signal() => Exit::Ok,
+        () = stop.cancelled() => Exit::Failed,
+    };
+    worker.shutdown(grace).await;
+    // The last reports are on their way.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    if let Some(served) = served {
+        served.handle.stop(true).await;
+    }
+    Ok(exit)
+}
