@@ -156,7 +156,7 @@ fn thirty_kills_lose_nothing_and_repeat_nothing() {
 
 /// Interrupts a job in its middle and carries it on.
 fn interrupt(signal: Signal) {
-    const UNITS: u64 = 4_000;
+    const UNITS: u64 = 1_500;
     let scratch = Scratch::new();
     rehearsal(&scratch, UNITS as usize, "20ms..40ms");
     let run = ["run", "rehearsal.yaml", "-o", "json", "--slots", "noop=16"];

@@ -115,7 +115,9 @@ fn abort_cancels_the_job_and_says_why() {
 
 #[test]
 fn one_bad_asset_of_a_unit_fails_alone() {
-    let job = LAND.replace("steps:", "partition: { by: count, max_assets: 10 }\nsteps:");
+    let job = LAND
+        .replace("steps:", "partition: { by: count, max_assets: 10 }\nsteps:")
+        .replace("scope: title", "scope: job");
     let scratch = with_one_missing(&format!("{job}  - id: publish\n    needs: [land]\n    noop: {{}}\n"));
     let summary = scratch.run_job("job.yaml", 3);
     assert_eq!(failed_assets(&summary), ["b"]);
