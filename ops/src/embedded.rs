@@ -74,7 +74,8 @@ impl Embedded {
     /// Starts both over a data directory. Must be called inside an actix system on a multi-thread runtime.
     pub fn start(data: DataDir, settings: &Settings) -> CliResult<Embedded> {
         let config = worker_config(settings)?;
-        let (store, thread) = Store::sqlite(&data.database())?;
+        let path = data.database();
+        let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).map_err(|e| CliError::failed(e.to_string()))?;
         let (coordinator_queue, worker_queue) = transport();

@@ -3,6 +3,7 @@ use coordinator::service::control::Refusal;
 use coordinator::store::StoreError;
 use protocol::yaml::Problem;
 use std::fmt;
+use std::path::Path;
 
 /// Documented exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,15 @@ impl CliError {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> CliError {
         self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl CliError {
+    /// Says which file the error is about.
+    #[must_use]
+    pub fn about(mut self, path: &Path) -> CliError {
+        self.message = format!("{}: {}", path.display(), self.message);
         self
     }
 }

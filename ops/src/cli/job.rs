@@ -1,6 +1,6 @@
 //! `showrunner job`.
 use super::follow::account;
-use super::{Context, explain, open_database};
+use super::{Context, explain, open_database, open_or_make};
 use crate::embedded::database_path;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
@@ -116,7 +116,7 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool) -> CliResult
     let id = job.id.clone();
     if !dry_run {
         std::fs::create_dir_all(context.data())?;
-        Sqlite::open(&database_path(&context.data()))?.write(|tx| tx.insert_job(&job))?;
+        open_or_make(&database_path(&context.data()))?.write(|tx| tx.insert_job(&job))?;
     }
     #[derive(Serialize)]
     struct Submitted {
@@ -219,7 +219,7 @@ type Steer = fn(&mut dyn Tx, &str) -> StoreResult<Answer<JobState>>;
 fn steer(context: &Context, target: &Target, verb: &str, change: Steer) -> CliResult<Exit> {
     let mut db = open_database(context)?;
     let state =
-        if target.dry_run { db.read(|tx| change(tx, &target.id))? } else { db.write(|tx| change(tx, &target.id))? }?;
+        if target.dry_run { db.preview(|tx| change(tx, &target.id))? } else { db.write(|tx| change(tx, &target.id))? }?;
     if !target.dry_run {
         tracing::info!(job.id = %target.id, verb, reason = target.reason.as_deref().unwrap_or(""), "job changed");
     }
@@ -253,7 +253,7 @@ fn retry(context: &Context, target: &Target, filters: &[String], all: bool) -> C
     let mut db = open_database(context)?;
     let workflows = Workflows::default();
     let work = |tx: &mut dyn Tx| control::retry(tx, &workflows, &target.id, &selection, target.dry_run, now());
-    let units = if target.dry_run { db.read(|tx| work(tx))? } else { db.write(|tx| work(tx))? }?;
+    let units = if target.dry_run { db.preview(|tx| work(tx))? } else { db.write(|tx| work(tx))? }?;
     let retried = Retried { job: target.id.clone(), units: units.len() as u64, dry_run: target.dry_run };
     let would = if target.dry_run { "would run" } else { "will run" };
     output::one(context.output, &retried, |r| format!("{}: {} units {would} again\n", r.job, r.units), &target.id)?;

@@ -200,7 +200,12 @@ pub(crate) fn open_database(context: &Context) -> CliResult<coordinator::store::
         return Err(CliError::new(Exit::NotFound, format!("no data in {}", context.data().display()))
             .hint("name the directory with --data, or start with: showrunner run job.yaml"));
     }
-    Ok(coordinator::store::sqlite::Sqlite::open(&path)?)
+    open_or_make(&path)
+}
+
+/// Opens a database, or makes it.
+pub(crate) fn open_or_make(path: &std::path::Path) -> CliResult<coordinator::store::sqlite::Sqlite> {
+    coordinator::store::sqlite::Sqlite::open(path).map_err(|error| CliError::from(error).about(path))
 }
 
 /// Resolves on the first signal to stop.
