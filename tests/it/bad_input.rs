@@ -145,9 +145,10 @@ fn links_in_a_folder_library_are_not_followed_for_ever() {
 
 #[test]
 fn an_asset_listed_twice_counts_once() {
-    let scratch = between_good_ones("last,t,document,in/other.bin,,\n");
+    let scratch = between_good_ones("twice,t,document,in/good.bin,,\ntwice,t,document,in/other.bin,,\n");
     let summary = scratch.run(&["run", "job.yaml", "-o", "json"]).expect_code(3).json();
-    assert_failed(&summary, "last", "row_invalid", &["line 4", "line 3", "first row counts"]);
+    assert_failed(&summary, "twice", "row_invalid", &["line 4", "line 3", "first row counts"]);
+    assert_eq!(count(&summary, "/units/succeeded"), 3);
 }
 
 #[test]

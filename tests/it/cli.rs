@@ -59,7 +59,8 @@ fn names_are_ids_alone() {
     for unit in units.lines() {
         scratch.run(&["unit", "get", unit]).expect_code(0);
     }
-    assert_eq!(scratch.run(&["asset", "list", "-o", "name"]).stdout.lines().collect::<Vec<_>>(), ["a", "b"]);
+    // What nobody delivered is not in the catalogue.
+    assert_eq!(scratch.run(&["asset", "list", "-o", "name"]).name(), "a");
     let submitted = scratch.run(&["job", "submit", "job.yaml", "-o", "name"]).name();
     assert_eq!(scratch.run(&["job", "get", &submitted, "-o", "name"]).name(), submitted);
 }
@@ -120,7 +121,7 @@ fn wrong_use_is_exit_2_with_a_hint() {
         (&["job", "pasue"], "pause"),
         (&["run"], "JOB"),
         (&["job", "list", "-o", "xml"], "json"),
-        (&["job", "list", "--state", "ded"], "did you mean"),
+        (&["job", "list", "--state", "ded"], "known: running"),
         (&["unit", "list", &id, "--state", "ded"], "did you mean `dead`"),
         (&["unit", "list", &id, "--step", "lnd"], "did you mean `land`"),
         (&["unit", "get", "nonsense"], "job/step/partition"),

@@ -1,7 +1,9 @@
 //! A `showrunner` that is run to its end, and what came of it.
+use crate::process::Running;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use tempfile::TempDir;
 
 /// The binary beside the test executables of this workspace.
 ///
@@ -30,19 +32,13 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Runs a command to its end.
+    /// Runs a command to its end; one that does not end is killed, with all it started.
     ///
     /// # Panics
-    /// When it cannot be started or prints what is not UTF-8.
-    pub fn of(mut command: Command) -> Ran {
-        let line = format!("{command:?}");
-        let output = command.stdin(Stdio::null()).output().expect("a command that exists starts");
-        Ran {
-            line,
-            code: exit_code(output.status),
-            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-        }
+    /// When it cannot be started, does not end or prints what is not UTF-8.
+    pub fn of(command: Command) -> Ran {
+        let printed = TempDir::with_prefix("showrunner-it-").expect("temporary files can be written");
+        Running::start(command, printed.path()).wait()
     }
 
     /// Goes on only with this exit code.
