@@ -111,6 +111,10 @@ impl From<Vec<Problem>> for CliError {
 
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> CliError {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            // Whoever read our data has seen enough (`| head`): nobody wants to hear of it.
+            return CliError::failed(String::new());
+        }
         CliError::failed(error.to_string())
     }
 }

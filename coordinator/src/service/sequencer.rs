@@ -112,8 +112,7 @@ fn spread_page(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, now: Timestamp)
         if tx.barrier_counts(job, no)?.spreading == 0 {
             continue;
         }
-        let open = tx.barriers_spreading(job, no, 1)?;
-        for row in open {
+        if let Some(row) = tx.barriers_spreading(job, no, 1)?.pop() {
             Graph { tx, job, workflow, sealed: true, now }.spread(row)?;
             return Ok(true);
         }
