@@ -180,6 +180,26 @@ fn completion_and_help_are_there() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (scratch, id) = after_a_job();
+    let commands: [&[&str]; 6] = [
+        &["schema", "job"],
+        &["completion", "bash"],
+        &["validate", "job.yaml"],
+        &["job", "list"],
+        &["job", "get", &id, "-o", "json"],
+        &["--help"],
+    ];
+    for command in commands {
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        drop(reader);
+        let output = scratch.showrunner(command).stdout(writer).output().expect("a command that exists starts");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
+        assert!(output.status.code().is_some_and(|code| code <= 1), "{command:?}: {:?}", output.status);
+    }
+}
+
+#[test]
 fn a_secret_is_never_printed() {
     const CANARY: &str = "canary-4711";
     let (scratch, id) = after_a_job();
