@@ -1,7 +1,7 @@
 //! `showrunner job`.
 use super::follow::account;
 use super::{Context, explain, open_database, open_or_make};
-use crate::embedded::database_path;
+use crate::embedded::{DataDir, database_path};
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::submit::{self, now};
@@ -123,9 +123,20 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool) -> CliResult
         job: String,
         dry_run: bool,
     }
+    if !dry_run {
+        mention_idle(context);
+    }
     let words = |s: &Submitted| if s.dry_run { format!("would submit {}\n", s.job) } else { format!("{}\n", s.job) };
     output::one(context.output, &Submitted { job: id.clone(), dry_run }, words, &id)?;
     Ok(Exit::Ok)
+}
+
+/// A job does not run by itself: says so where nobody works on the data directory.
+fn mention_idle(context: &Context) {
+    let data = context.data();
+    if !context.quiet && !DataDir::is_coordinated(&data) {
+        eprintln!("nobody works on {0} now; start: showrunner up --data {0}", data.display());
+    }
 }
 
 #[derive(Serialize)]
@@ -185,13 +196,16 @@ fn get(context: &Context, id: &str) -> CliResult<Exit> {
 fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> CliResult<Exit> {
     let started = Instant::now();
     let mut db = open_database(context)?;
-    let mut shown = String::new();
+    let (mut shown, mut mentioned) = (String::new(), false);
     loop {
         let row = db.read(|tx| tx.job_by_id(id))?.ok_or(Refusal::NotFound)?;
         if row.state.has_ended() {
             let summary = look(&mut db, id)?;
             output::one(context.output, &summary, account, &summary.job)?;
             return Ok(super::run::exit_of(&summary.state));
+        }
+        if !std::mem::replace(&mut mentioned, true) {
+            mention_idle(context);
         }
         if show {
             let now = progress_line(&look(&mut db, id)?);
