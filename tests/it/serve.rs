@@ -109,6 +109,20 @@ fn one_data_directory_has_one_coordinator() {
 }
 
 #[test]
+fn a_job_that_nobody_works_on_is_said_to_be_so() {
+    let scratch = Scratch::new();
+    rehearsal(&scratch, 10, "0ms");
+    let submit = ["job", "submit", "rehearsal.yaml", "-o", "name"];
+    let submitted = scratch.run(&submit);
+    let id = submitted.expect_code(0).expect_said(&["nobody works on", "showrunner up --data"]).name();
+    let wait = ["job", "wait", &id, "--timeout", "50ms"];
+    scratch.run(&wait).expect_code(7).expect_said(&["showrunner up --data", "still running"]);
+    let (_running, _) = up(&scratch);
+    scratch.run(&["job", "wait", &id]).expect_code(0);
+    assert_eq!(scratch.run(&submit).stderr, "");
+}
+
+#[test]
 fn what_was_running_when_it_stopped_goes_on_when_it_starts_again() {
     let scratch = Scratch::new();
     let (running, _) = up(&scratch);
