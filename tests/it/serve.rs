@@ -6,17 +6,17 @@ use testkit::process::{get, wait_until};
 use testkit::{Running, Scratch};
 
 /// More than finishes by itself before a test is through with it.
-const MANY: usize = 20_000;
+const MANY: usize = 60_000;
 
 fn up(scratch: &Scratch) -> (Running, String) {
-    let mut running = scratch.start(&["up", "--listen", "127.0.0.1:0", "--slots", "noop=8"]);
+    let mut running = scratch.start(&["up", "--listen", "127.0.0.1:0", "--slots", "noop=256"]);
     let address = running.address();
     (running, address)
 }
 
 /// Submits a job that takes long enough to be steered; its id once it runs.
 fn long_job(scratch: &Scratch) -> String {
-    rehearsal(scratch, MANY, "20ms..40ms");
+    rehearsal(scratch, MANY, "50ms..100ms");
     let id = scratch.run(&["job", "submit", "rehearsal.yaml", "-o", "name"]).name();
     wait_until("it runs", || succeeded(scratch, &id) > 0);
     id
