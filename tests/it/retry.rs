@@ -105,7 +105,7 @@ fn hold_keeps_the_asset_and_its_title_back() {
 fn abort_cancels_the_job_and_says_why() {
     let scratch = with_one_missing(&on_failure("abort"));
     let ran = scratch.run(&["run", "job.yaml", "-o", "json"]);
-    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert_eq!(ran.code, 3, "{ran:#?}");
     let summary = ran.json();
     assert_eq!(summary["state"], "cancelled");
     let message = summary["message"].as_str().unwrap_or_default();

@@ -202,7 +202,7 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
         if row.state.has_ended() {
             let summary = look(&mut db, id)?;
             output::one(context.output, &summary, account, &summary.job)?;
-            return Ok(super::run::exit_of(&summary.state));
+            return Ok(super::run::exit_of(&summary));
         }
         if !std::mem::replace(&mut mentioned, true) {
             mention_idle(context);
