@@ -7,8 +7,9 @@ use protocol::wire::report::Heartbeat;
 use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, HashMap};
 
-/// Least window of kinds whose units end faster than a round of publishing.
-const LIGHT_FLOOR: u32 = 4_096;
+/// Window of kinds whose units end faster than a round of publishing: units a slot, and at most.
+const LIGHT_DEPTH: u32 = 8;
+const LIGHT_MAX: u32 = 4_096;
 
 /// A worker as its last heartbeat showed it.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +125,8 @@ impl Leases {
         Kind::ALL
             .into_iter()
             .map(|kind| {
-                let floor = if matches!(kind, Kind::Noop | Kind::Sync) { LIGHT_FLOOR } else { 0 };
+                let light = matches!(kind, Kind::Noop | Kind::Sync);
+                let floor = if light { self.slots(kind).saturating_mul(LIGHT_DEPTH).min(LIGHT_MAX) } else { 0 };
                 (kind, room(Window { slots: self.slots(kind), out: self.out(kind), floor }))
             })
             .collect()

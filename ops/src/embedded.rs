@@ -9,6 +9,7 @@ use coordinator::store::handle::{Store, StoreThread};
 use prometheus::Registry;
 use protocol::id::{Kind, WorkerId};
 use protocol::rules::lease::LeaseLimits;
+use rustix::fs::FlockOperation;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,10 @@ use worker::task::Tools;
 /// Batches of reports on their way inside the process.
 const REPORT_BATCHES: usize = 8;
 
+/// How often the lock of a data directory is tried for, and the pause in between.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// A data directory that this process alone coordinates.
 pub struct DataDir {
     path: PathBuf,
@@ -36,12 +41,23 @@ impl DataDir {
         std::fs::create_dir_all(path)
             .map_err(|e| CliError::failed(format!("data directory {}: {e}", path.display())))?;
         let lock = File::create(path.join("lock"))?;
-        let flock = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-        rustix::fs::flock(&lock, flock).map_err(|_| {
+        let take = || rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        // Somebody may only be asking whether it is taken, which is over at once.
+        let taken = (0..LOCK_TRIES).find_map(|tried| {
+            std::thread::sleep(LOCK_PAUSE * u32::from(tried > 0));
+            take().ok()
+        });
+        taken.ok_or_else(|| {
             CliError::new(Exit::Conflict, format!("{} is in use by another showrunner", path.display()))
                 .hint("wait for it, or name another directory with --data")
         })?;
         Ok(DataDir { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Whether a coordinator works on a data directory at this moment.
+    pub fn is_coordinated(path: &Path) -> bool {
+        let lock = File::open(path.join("lock"));
+        lock.is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
     }
 
     /// The database file.
@@ -75,7 +91,8 @@ impl Embedded {
     /// Starts both over a data directory. Must be called inside an actix system on a multi-thread runtime.
     pub fn start(data: DataDir, settings: &Settings) -> CliResult<Embedded> {
         let config = worker_config(settings, "local")?;
-        let (store, thread) = Store::sqlite(&data.database())?;
+        let path = data.database();
+        let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).map_err(|e| CliError::failed(e.to_string()))?;
         let (coordinator_queue, worker_queue) = transport();

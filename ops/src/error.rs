@@ -3,6 +3,7 @@ use coordinator::service::control::Refusal;
 use coordinator::store::StoreError;
 use protocol::yaml::Problem;
 use std::fmt;
+use std::path::Path;
 
 /// Documented exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,15 @@ impl CliError {
     }
 }
 
+impl CliError {
+    /// Says which file the error is about.
+    #[must_use]
+    pub fn about(mut self, path: &Path) -> CliError {
+        self.message = format!("{}: {}", path.display(), self.message);
+        self
+    }
+}
+
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
@@ -101,6 +111,10 @@ impl From<Vec<Problem>> for CliError {
 
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> CliError {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            // Whoever read our data has seen enough (`| head`): nobody wants to hear of it.
+            return CliError::failed(String::new());
+        }
         CliError::failed(error.to_string())
     }
 }

@@ -33,7 +33,7 @@ pub type Settings = BTreeMap<&'static str, Setting>;
 /// Names, built-in values, and whether the value is a secret.
 const KNOWN: [(&str, &str, bool); 9] = [
     ("data", "showrunner-data", false),
-    ("server", "", false),
+    ("server", "", true),
     ("database", "", true),
     ("redis", "", true),
     ("listen", "127.0.0.1:8470", false),
@@ -85,11 +85,20 @@ pub fn masked(settings: &Settings) -> Settings {
         .collect()
 }
 
+/// Credentials stand before the host or among the parameters; what is no URL may be all secret.
 fn mask_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}"),
-        None => url.to_owned(),
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return if url.is_empty() { String::new() } else { "***".to_owned() };
+    };
+    let (place, parameters) = match rest.split_once(['?', '#']) {
+        // A password with a mark of its own: where it ends cannot be told.
+        Some((_, after)) if after.contains('@') => return format!("{scheme}://***"),
+        Some((place, _)) => (place, "?***"),
+        None => (rest, ""),
+    };
+    match place.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}{parameters}"),
+        None => format!("{scheme}://{place}{parameters}"),
     }
 }
 
@@ -143,5 +152,9 @@ mod tests {
         let env = |name: &str| (name == "SHOWRUNNER_DATABASE").then(|| "postgres://me:canary@db/x".to_owned());
         let shown = masked(&resolve(&BTreeMap::new(), None, &env).expect("resolves"));
         assert_eq!(shown["database"].value, "postgres://***@db/x");
+        assert_eq!(mask_url("postgres://db/x?user=me&password=canary"), "postgres://db/x?***");
+        assert_eq!(mask_url("redis://:can?ary@db/0"), "redis://***");
+        assert_eq!(mask_url("host=db password=canary"), "***");
+        assert_eq!(mask_url(""), "");
     }
 }

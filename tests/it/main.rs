@@ -1,1 +1,12 @@
-//! it
+//! Integration tests: the real `showrunner` binary over real files, as its users meet it.
+mod bad_input;
+mod cli;
+mod demo;
+mod folder;
+mod golden;
+mod jobs;
+mod kill;
+mod machine;
+mod media;
+mod retry;
+mod serve;

@@ -1,1 +1,16 @@
-//! placeholder
+//! The kit of the integration tests: the real `showrunner` binary over directories of their own.
+//!
+//! - [`scratch`]: a directory that a test has to itself, with its files
+//! - [`command`]: a `showrunner` that is run to its end, and what came of it
+//! - [`process`]: a `showrunner` in the background, which signals reach and no test leaves behind
+//! - [`content`]: bytes that repeat themselves, and whole trees
+//! - [`reference`]: the programs of others that judge what we wrote
+pub mod command;
+pub mod content;
+pub mod process;
+pub mod reference;
+pub mod scratch;
+
+pub use command::Ran;
+pub use process::Running;
+pub use scratch::Scratch;

@@ -43,7 +43,8 @@ fn change_state(tx: &mut dyn Tx, id: &str, from: JobState, to: JobState) -> Stor
         job.state = to;
         tx.update_job(&job)?;
     } else if job.state != to {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {}", job.state.as_str()))));
+        let (is, from) = (job.state.as_str(), from.as_str());
+        return Ok(Err(Refusal::Conflict(format!("job {id} is {is}, not {from}"))));
     }
     Ok(Ok(job.state))
 }
@@ -55,7 +56,7 @@ pub fn cancel(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobState>> {
         Err(refusal) => return Ok(Err(refusal)),
     };
     if job.state.has_ended() && job.state != JobState::Cancelled {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {}", job.state.as_str()))));
+        return Ok(Err(Refusal::Conflict(format!("job {id} is {} already", job.state.as_str()))));
     }
     if !job.state.has_ended() {
         job.state = JobState::Cancelling;

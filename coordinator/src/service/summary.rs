@@ -4,6 +4,7 @@ use crate::store::{JobRow, StepRow, StoreResult, Tx};
 use protocol::id::JobNo;
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
+use protocol::wire::unit::ScanSource;
 use protocol::workflow::{Action, Workflow};
 use serde::Serialize;
 
@@ -159,11 +160,22 @@ fn units(counter: &StepRow, ended: bool) -> Units {
     }
 }
 
+/// The file name of a manifest, as people know it.
+fn library_name(workflow: &Workflow) -> &str {
+    match workflow.scan_task().map(|task| &task.source) {
+        Some(ScanSource::Manifest { path } | ScanSource::Folder { path, .. }) => {
+            path.rsplit('/').next().unwrap_or(path)
+        }
+        None => "",
+    }
+}
+
 fn failures(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<FailureSummary>> {
     let mut list = Vec::new();
     for error in tx.row_errors(job.no, FAILURES_MAX)? {
         let column = error.column.map(|c| format!(", column {c}")).unwrap_or_default();
-        let place = if error.line > 0 { format!("line {}{column}: ", error.line) } else { String::new() };
+        let library = library_name(workflow);
+        let place = if error.line > 0 { format!("{library} line {}{column}: ", error.line) } else { String::new() };
         list.push(FailureSummary {
             asset: error.asset.unwrap_or_default(),
             title: String::new(),

@@ -1,5 +1,5 @@
 //! `showrunner asset`: the catalogue.
-use super::{Context, open_database};
+use super::{Context, open_database, open_or_make};
 use crate::embedded::database_path;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
@@ -159,7 +159,7 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
         None
     } else {
         std::fs::create_dir_all(context.data())?;
-        Some(Mutex::new(Sqlite::open(&database_path(&context.data()))?))
+        Some(Mutex::new(open_or_make(&database_path(&context.data()))?))
     };
     let importer = Arc::new(Importer { db, errors: Mutex::default(), count: Mutex::default() });
     let root = path.parent().map_or_else(String::new, |p| p.display().to_string());

@@ -84,8 +84,11 @@ pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let found = db.read(|tx| {
         let Some(row) = tx.job_by_id(&job_id)? else { return Ok(None) };
         let workflows = Workflows::default();
-        let Some(step) = workflows.of(tx, row.no)?.step_no(&step_id) else { return Ok(None) };
-        if part > row.parts || (part > 0 && tx.partitions(row.no, &[part]).is_err()) {
+        let workflow = workflows.of(tx, row.no)?;
+        let Some(step) = workflow.step_no(&step_id) else { return Ok(None) };
+        // Partitions are counted from 1; 0 is what a step does once for the whole job.
+        let missing = part < 1 && workflow.step(step).is_some_and(|s| s.has_units());
+        if missing || part > row.parts || (part > 0 && tx.partitions(row.no, &[part]).is_err()) {
             return Ok(None);
         }
         explain::unit(tx, &workflows, &row, step, part, now()).map(Some)

@@ -1,7 +1,7 @@
 //! `showrunner job`.
 use super::follow::account;
-use super::{Context, explain, open_database};
-use crate::embedded::database_path;
+use super::{Context, explain, open_database, open_or_make};
+use crate::embedded::{DataDir, database_path};
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::submit::{self, now};
@@ -116,16 +116,27 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool) -> CliResult
     let id = job.id.clone();
     if !dry_run {
         std::fs::create_dir_all(context.data())?;
-        Sqlite::open(&database_path(&context.data()))?.write(|tx| tx.insert_job(&job))?;
+        open_or_make(&database_path(&context.data()))?.write(|tx| tx.insert_job(&job))?;
     }
     #[derive(Serialize)]
     struct Submitted {
         job: String,
         dry_run: bool,
     }
+    if !dry_run {
+        mention_idle(context);
+    }
     let words = |s: &Submitted| if s.dry_run { format!("would submit {}\n", s.job) } else { format!("{}\n", s.job) };
     output::one(context.output, &Submitted { job: id.clone(), dry_run }, words, &id)?;
     Ok(Exit::Ok)
+}
+
+/// A job does not run by itself: says so where nobody works on the data directory.
+fn mention_idle(context: &Context) {
+    let data = context.data();
+    if !context.quiet && !DataDir::is_coordinated(&data) {
+        eprintln!("nobody works on {0} now; start: showrunner up --data {0}", data.display());
+    }
 }
 
 #[derive(Serialize)]
@@ -185,13 +196,16 @@ fn get(context: &Context, id: &str) -> CliResult<Exit> {
 fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> CliResult<Exit> {
     let started = Instant::now();
     let mut db = open_database(context)?;
-    let mut shown = String::new();
+    let (mut shown, mut mentioned) = (String::new(), false);
     loop {
         let row = db.read(|tx| tx.job_by_id(id))?.ok_or(Refusal::NotFound)?;
         if row.state.has_ended() {
             let summary = look(&mut db, id)?;
             output::one(context.output, &summary, account, &summary.job)?;
-            return Ok(super::run::exit_of(&summary.state));
+            return Ok(super::run::exit_of(&summary));
+        }
+        if !std::mem::replace(&mut mentioned, true) {
+            mention_idle(context);
         }
         if show {
             let now = progress_line(&look(&mut db, id)?);
@@ -219,7 +233,7 @@ type Steer = fn(&mut dyn Tx, &str) -> StoreResult<Answer<JobState>>;
 fn steer(context: &Context, target: &Target, verb: &str, change: Steer) -> CliResult<Exit> {
     let mut db = open_database(context)?;
     let state =
-        if target.dry_run { db.read(|tx| change(tx, &target.id))? } else { db.write(|tx| change(tx, &target.id))? }?;
+        if target.dry_run { db.preview(|tx| change(tx, &target.id))? } else { db.write(|tx| change(tx, &target.id))? }?;
     if !target.dry_run {
         tracing::info!(job.id = %target.id, verb, reason = target.reason.as_deref().unwrap_or(""), "job changed");
     }
@@ -253,7 +267,7 @@ fn retry(context: &Context, target: &Target, filters: &[String], all: bool) -> C
     let mut db = open_database(context)?;
     let workflows = Workflows::default();
     let work = |tx: &mut dyn Tx| control::retry(tx, &workflows, &target.id, &selection, target.dry_run, now());
-    let units = if target.dry_run { db.read(|tx| work(tx))? } else { db.write(|tx| work(tx))? }?;
+    let units = if target.dry_run { db.preview(|tx| work(tx))? } else { db.write(|tx| work(tx))? }?;
     let retried = Retried { job: target.id.clone(), units: units.len() as u64, dry_run: target.dry_run };
     let would = if target.dry_run { "would run" } else { "will run" };
     output::one(context.output, &retried, |r| format!("{}: {} units {would} again\n", r.job, r.units), &target.id)?;

@@ -22,6 +22,7 @@ use crate::settings::{self, Settings};
 use clap::{Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -139,7 +140,9 @@ pub fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
-            eprintln!("{error}");
+            if !error.message.is_empty() {
+                eprintln!("{error}");
+            }
             ExitCode::from(error.exit as u8)
         }
     }
@@ -174,7 +177,9 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Doctor => doctor::run(&context),
         Command::Completion { shell } => {
             let mut tree = <Cli as clap::CommandFactory>::command();
-            clap_complete::generate(shell, &mut tree, "showrunner", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut tree, "showrunner", &mut script);
+            std::io::stdout().lock().write_all(&script)?;
             Ok(Exit::Ok)
         }
     }
@@ -211,7 +216,12 @@ pub(crate) fn open_database(context: &Context) -> CliResult<::coordinator::store
         return Err(CliError::new(Exit::NotFound, format!("no data in {}", context.data().display()))
             .hint("name the directory with --data, or start with: showrunner run job.yaml"));
     }
-    Ok(::coordinator::store::sqlite::Sqlite::open(&path)?)
+    open_or_make(&path)
+}
+
+/// Opens a database, or makes it.
+pub(crate) fn open_or_make(path: &std::path::Path) -> CliResult<::coordinator::store::sqlite::Sqlite> {
+    ::coordinator::store::sqlite::Sqlite::open(path).map_err(|error| CliError::from(error).about(path))
 }
 
 /// Resolves on the first signal to stop.

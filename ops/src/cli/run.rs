@@ -4,6 +4,7 @@ use super::follow::{Followed, account, follow};
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::{output, submit};
+use coordinator::service::summary::Summary;
 use coordinator::store::{JobState, NewJob};
 use protocol::id::JobNo;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
             .hint("run the same command again: it carries on where this one stopped"));
     };
     output::one(context.output, &summary, account, &summary.job)?;
-    Ok(exit_of(&summary.state))
+    Ok(exit_of(&summary))
 }
 
 /// Submits or carries on, and follows to the end. `None` when interrupted.
@@ -42,7 +43,7 @@ pub(crate) async fn run_job(
     embedded: &Embedded,
     job: NewJob,
     fresh: bool,
-) -> CliResult<Option<coordinator::service::summary::Summary>> {
+) -> CliResult<Option<Summary>> {
     let (no, resumed) = submit_or_resume(embedded, job, fresh).await?;
     if let Some(id) = resumed
         && !context.quiet
@@ -76,11 +77,12 @@ async fn submit_or_resume(embedded: &Embedded, job: NewJob, fresh: bool) -> CliR
     Ok(found)
 }
 
-/// The exit code an awaited job's end means.
-pub(crate) fn exit_of(state: &str) -> Exit {
-    match JobState::parse(state) {
+/// The exit code an awaited job's end means. A job that its own step aborted has dead units, and says so.
+pub(crate) fn exit_of(summary: &Summary) -> Exit {
+    match JobState::parse(&summary.state) {
         Some(JobState::Succeeded) => Exit::Ok,
         Some(JobState::FinishedWithFailures) => Exit::JobFailed,
+        _ if summary.units.dead > 0 => Exit::JobFailed,
         _ => Exit::Failed,
     }
 }

@@ -3,6 +3,7 @@ use crate::error::{CliResult, Exit};
 use clap::ValueEnum;
 use protocol::media::spec::DeliverySpec;
 use protocol::workflow::file::JobFile;
+use std::io::Write;
 
 /// File kinds with a schema.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &Args) -> CliResult<Exit> {
         FileKind::Job => schemars::schema_for!(JobFile),
         FileKind::Spec => schemars::schema_for!(DeliverySpec),
     };
-    println!("{}", serde_json::to_string_pretty(&schema).map_err(std::io::Error::other)?);
+    let text = serde_json::to_string_pretty(&schema).map_err(std::io::Error::other)?;
+    writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(Exit::Ok)
 }

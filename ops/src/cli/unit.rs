@@ -2,6 +2,7 @@
 use super::{Context, explain, open_database};
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
+use coordinator::service::Workflows;
 use coordinator::service::control::Refusal;
 use coordinator::store::JobTx;
 use coordinator::store::sqlite::{UnitFilter, UnitView};
@@ -51,7 +52,14 @@ fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, l
         return Err(CliError::usage(format!("unknown state {wrong:?}")).hint(protocol::yaml::suggest(wrong, &known)));
     }
     let mut db = open_database(context)?;
-    db.read(|tx| tx.job_by_id(job))?.ok_or(Refusal::NotFound)?;
+    let row = db.read(|tx| tx.job_by_id(job))?.ok_or(Refusal::NotFound)?;
+    let workflow = db.read(|tx| Workflows::default().of(tx, row.no))?;
+    if let Some(wrong) = step.filter(|step| workflow.step_no(step).is_none()) {
+        let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
+        return Err(
+            CliError::usage(format!("job {job} has no step {wrong:?}")).hint(protocol::yaml::suggest(wrong, &known))
+        );
+    }
     let filter = UnitFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), part: None, limit };
     show(context, &db.units(job, &filter)?)
 }

@@ -23,9 +23,15 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
 /// Serves until a signal or a failure.
 pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Exit> {
     let listen = &context.settings["listen"].value;
-    let served = coordinator::http::serve(listen, embedded.store.clone(), embedded.registry.clone()).map_err(|e| {
-        CliError::failed(format!("cannot listen on {listen}: {e}")).hint("--listen 127.0.0.1:0 takes any free port")
-    })?;
+    let served = match coordinator::http::serve(listen, embedded.store.clone(), embedded.registry.clone()) {
+        Ok(served) => served,
+        Err(error) => {
+            // Dropped instead, its threads would keep the process from ending.
+            embedded.shutdown(Duration::ZERO).await;
+            return Err(CliError::failed(format!("cannot listen on {listen}: {error}"))
+                .hint("--listen 127.0.0.1:0 takes any free port"));
+        }
+    };
     eprintln!("showrunner serves {} on http://{}", context.data().display(), served.address);
     eprintln!("submit with: showrunner job submit job.yaml --data {}", context.data().display());
     let exit = tokio::select! {

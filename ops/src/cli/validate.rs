@@ -2,6 +2,7 @@
 use super::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::submit;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Arguments of `validate`.
@@ -17,7 +18,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> CliResult<Exit> {
     let mut wrong = 0;
     for file in &args.files {
         match check(file) {
-            Ok(kind) if !context.quiet => println!("{}: {kind} ok", file.display()),
+            Ok(kind) if !context.quiet => writeln!(std::io::stdout().lock(), "{}: {kind} ok", file.display())?,
             Ok(_) => {}
             Err(error) => {
                 wrong += 1;

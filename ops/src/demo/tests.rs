@@ -178,8 +178,11 @@ fn the_library_holds_what_it_says() {
 fn quick_ffmpeg(dir: &Path) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = dir.join("quick-ffmpeg");
-    std::fs::write(&path, "#!/bin/sh\nfor last; do :; done\nprintf 12345678901234567890 > \"$last\"\n")
-        .expect("a file");
+    std::fs::write(
+        &path,
+        "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\nfor last; do :; done\nprintf 12345678901234567890 > \"$last\"\n",
+    )
+    .expect("a file");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     path.to_str().expect("temporary paths are UTF-8").to_owned()
 }

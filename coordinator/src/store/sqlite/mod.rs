@@ -81,6 +81,13 @@ impl Sqlite {
         work(&mut SqliteTx { db: &tx })
     }
 
+    /// Runs `work` as [`Sqlite::write`] would and takes everything back: says what would happen. Like a write it waits
+    /// its turn; a read that turns into a write cannot, once a coordinator has written beside it.
+    pub fn preview<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        work(&mut SqliteTx { db: &tx })
+    }
+
     /// The connection, for plain SQL over the views.
     pub fn connection(&self) -> &Connection {
         &self.connection

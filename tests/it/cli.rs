@@ -1,0 +1,258 @@
+//! The command line: what goes to stdout, what to stderr, and with which exit code.
+use crate::jobs::{LAND, manifest};
+use rusqlite::Connection;
+use serde_json::Value;
+use testkit::{Ran, Scratch};
+
+/// A data directory with one job that has ended with a failure; the job's id.
+fn after_a_job() -> (Scratch, String) {
+    let scratch = Scratch::new();
+    scratch.write("manifest.csv", manifest(&[("a", "t", "in/a.bin"), ("b", "t2", "in/b.bin")]));
+    scratch.write("in/a.bin", "a");
+    scratch.write("job.yaml", LAND);
+    let id = scratch.run_job("job.yaml", 3)["job"].as_str().expect("an id is text").to_owned();
+    (scratch, id)
+}
+
+#[test]
+fn json_is_all_there_is_on_stdout() {
+    let (scratch, id) = after_a_job();
+    let unit = format!("{id}/land/1");
+    let commands: [(&[&str], i32); 16] = [
+        (&["run", "job.yaml"], 3),
+        (&["job", "list"], 0),
+        (&["job", "get", &id], 0),
+        (&["job", "wait", &id], 3),
+        (&["job", "watch", &id], 3),
+        (&["job", "explain", &id], 0),
+        (&["job", "retry", &id, "--all", "--dry-run"], 0),
+        (&["job", "submit", "job.yaml", "--dry-run"], 0),
+        (&["unit", "list", &id], 0),
+        (&["unit", "get", &unit], 0),
+        (&["unit", "explain", &unit], 0),
+        (&["asset", "list"], 0),
+        (&["asset", "get", "a"], 0),
+        (&["asset", "import", "manifest.csv", "--dry-run"], 0),
+        (&["config", "view", "--show-origin"], 0),
+        (&["doctor"], 0),
+    ];
+    for (command, code) in commands {
+        let json = scratch.run(&[command, &["-o", "json"]].concat());
+        json.expect_code(code).json();
+        let lines = scratch.run(&[command, &["-o", "jsonl"]].concat());
+        assert_eq!(lines.code, code, "{lines:#?}");
+        for line in lines.stdout.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line:?} of {lines:#?}");
+        }
+    }
+    assert!(scratch.run(&["schema", "job"]).expect_code(0).json()["properties"].is_object());
+    assert!(scratch.run(&["schema", "spec"]).expect_code(0).json()["properties"].is_object());
+}
+
+#[test]
+fn names_are_ids_alone() {
+    let (scratch, id) = after_a_job();
+    assert_eq!(scratch.run(&["job", "list", "-o", "name"]).name(), id);
+    assert_eq!(scratch.run(&["job", "get", &id, "-o", "name"]).name(), id);
+    let units = scratch.run(&["unit", "list", &id, "-o", "name"]).stdout;
+    assert_eq!(units.lines().collect::<Vec<_>>(), [format!("{id}/land/1"), format!("{id}/land/2")]);
+    for unit in units.lines() {
+        scratch.run(&["unit", "get", unit]).expect_code(0);
+    }
+    // What nobody delivered is not in the catalogue.
+    assert_eq!(scratch.run(&["asset", "list", "-o", "name"]).name(), "a");
+    let submitted = scratch.run(&["job", "submit", "job.yaml", "-o", "name"]).name();
+    assert_eq!(scratch.run(&["job", "get", &submitted, "-o", "name"]).name(), submitted);
+}
+
+#[test]
+fn piped_output_has_no_colour_and_no_progress() {
+    let (scratch, _) = after_a_job();
+    for colour in [None, Some("1")] {
+        let mut command = scratch.showrunner(&["run", "job.yaml"]);
+        command.envs(colour.map(|value| ("NO_COLOR", value)));
+        let ran = Ran::of(command);
+        ran.expect_code(3);
+        assert_eq!(ran.stderr, "", "a run that is piped says nothing beside its data");
+        assert!(!ran.stdout.contains('\u{1b}'), "{ran:#?}");
+        for words in ["finished_with_failures", "1 of 2 succeeded, 1 dead", "1 held", "source_missing", "in/b.bin"] {
+            assert!(ran.stdout.contains(words), "{words:?} is not in {ran:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_exit_5_with_a_way_on() {
+    let (scratch, id) = after_a_job();
+    let commands: [&[&str]; 13] = [
+        &["job", "get", "nope"],
+        &["job", "wait", "nope"],
+        &["job", "watch", "nope"],
+        &["job", "pause", "nope"],
+        &["job", "resume", "nope"],
+        &["job", "cancel", "nope"],
+        &["job", "retry", "nope", "--all"],
+        &["job", "explain", "nope"],
+        &["unit", "list", "nope"],
+        &["unit", "get", "nope/land/1"],
+        &["asset", "get", "nope"],
+        &["mhl", "verify", "nope"],
+        &["job", "submit", "nope.yaml"],
+    ];
+    for command in commands {
+        let ran = scratch.run(command);
+        ran.expect_code(5).expect_said(&["error:"]);
+        assert_eq!(ran.stdout, "", "{command:?}");
+    }
+    for unit in [format!("{id}/land/99"), format!("{id}/nope/1"), format!("{id}/land/0")] {
+        scratch.run(&["unit", "get", &unit]).expect_code(5);
+        scratch.run(&["unit", "explain", &unit]).expect_code(5);
+    }
+    let ran = scratch.run(&["job", "list", "--data", "nowhere"]);
+    ran.expect_code(5).expect_said(&["nowhere", "--data"]);
+    assert!(!scratch.path("nowhere").exists(), "asking makes no directory");
+}
+
+#[test]
+fn wrong_use_is_exit_2_with_a_hint() {
+    let (scratch, id) = after_a_job();
+    let commands: [(&[&str], &str); 11] = [
+        (&["frob"], "Usage"),
+        (&["job", "pasue"], "pause"),
+        (&["run"], "JOB"),
+        (&["job", "list", "-o", "xml"], "json"),
+        (&["job", "list", "--state", "ded"], "known: running"),
+        (&["unit", "list", &id, "--state", "ded"], "did you mean `dead`"),
+        (&["unit", "list", &id, "--step", "lnd"], "did you mean `land`"),
+        (&["unit", "get", "nonsense"], "job/step/partition"),
+        (&["job", "retry", &id], "--all"),
+        (&["job", "wait", &id, "--timeout", "soon"], "soon"),
+        (&["run", "job.yaml", "--slots", "tranfer=2"], "did you mean `transfer`"),
+    ];
+    for (command, hint) in commands {
+        let ran = scratch.run(command);
+        ran.expect_code(2).expect_said(&[hint]);
+        assert_eq!(ran.stdout, "", "{command:?}");
+    }
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_alone() {
+    let (scratch, id) = after_a_job();
+    let path = scratch.path("data/showrunner.db");
+    let database = Connection::open(&path).expect("the database opens");
+    database.pragma_update(None, "user_version", 99).expect("a version can be set");
+    drop(database);
+    let commands: [&[&str]; 4] = [&["run", "job.yaml"], &["job", "list"], &["job", "get", &id], &["up"]];
+    for command in commands {
+        scratch.run(command).expect_code(6).expect_said(&["99"]);
+    }
+    let database = Connection::open(&path).expect("the database opens");
+    let jobs: i64 = database.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).expect("a plain query");
+    assert_eq!(jobs, 1);
+}
+
+#[test]
+fn validate_prints_every_problem_of_every_file() {
+    let scratch = Scratch::new();
+    scratch.write("good.yaml", LAND);
+    scratch.write("manifest.csv", manifest(&[]));
+    let bad = LAND.replace("{title}", "{titel}").replace("[land]", "[lnad]").replace("id: complete", "id: land");
+    scratch.write("bad.yaml", bad);
+    scratch.write("spec.yaml", "spec: x\nqc:\n  blakc: { longest: 1s }\n");
+    let ran = scratch.run(&["validate", "bad.yaml", "good.yaml", "spec.yaml"]);
+    ran.expect_code(2).expect_said(&["bad.yaml:5:", "titel", "bad.yaml:8:", "lnad", "two steps", "3 problems"]);
+    ran.expect_said(&["spec.yaml:3:", "blakc", "black"]);
+    assert_eq!(ran.stdout, "good.yaml: job ok\n");
+    scratch.run(&["validate", "good.yaml"]).expect_code(0);
+}
+
+#[test]
+fn completion_and_help_are_there() {
+    let scratch = Scratch::new();
+    let bash = scratch.run(&["completion", "bash"]);
+    assert!(bash.expect_code(0).stdout.contains("complete -F _showrunner"), "{bash:#?}");
+    let help = scratch.run(&["--help"]);
+    for word in ["demo", "run", "validate", "Exit codes", "130"] {
+        assert!(help.expect_code(0).stdout.contains(word), "{word:?} is not in the help");
+    }
+    assert!(scratch.run(&["--version"]).expect_code(0).stdout.starts_with("showrunner "));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (scratch, id) = after_a_job();
+    let commands: [&[&str]; 6] = [
+        &["schema", "job"],
+        &["completion", "bash"],
+        &["validate", "job.yaml"],
+        &["job", "list"],
+        &["job", "get", &id, "-o", "json"],
+        &["--help"],
+    ];
+    for command in commands {
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        drop(reader);
+        let output = scratch.showrunner(command).stdout(writer).output().expect("a command that exists starts");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
+        assert!(output.status.code().is_some_and(|code| code <= 1), "{command:?}: {:?}", output.status);
+    }
+}
+
+#[test]
+fn a_secret_is_never_printed() {
+    const CANARY: &str = "canary-4711";
+    let (scratch, id) = after_a_job();
+    let commands: [&[&str]; 9] = [
+        &["config", "view"],
+        &["config", "view", "--show-origin", "-o", "json"],
+        &["doctor"],
+        &["doctor", "-o", "json"],
+        &["-vv", "run", "job.yaml"],
+        &["-vv", "job", "list"],
+        &["-vv", "job", "get", &id],
+        &["-vv", "up", "--listen", "256.0.0.1:1"],
+        &["--help"],
+    ];
+    let places = [
+        format!("postgres://me:{CANARY}@db.example/x"),
+        format!("rediss://:{CANARY}@cache.example/0"),
+        format!("postgres://db.example/x?user=me&password={CANARY}&sslmode=require"),
+        format!("host=db.example password={CANARY}"),
+        format!("https://me:{CANARY}@show.example/"),
+    ];
+    for place in &places {
+        for command in commands {
+            let mut told = scratch.showrunner(command);
+            for name in ["SHOWRUNNER_DATABASE", "SHOWRUNNER_REDIS", "SHOWRUNNER_SERVER"] {
+                told.env(name, place);
+            }
+            let ran = Ran::of(told);
+            assert!(!ran.stdout.contains(CANARY) && !ran.stderr.contains(CANARY), "{ran:#?}");
+        }
+    }
+}
+
+#[test]
+fn settings_say_where_they_come_from() {
+    let scratch = Scratch::new();
+    scratch
+        .write(".config/showrunner/config.toml", "[default]\nslots = \"qc=1\"\n[studio]\nlisten = \"127.0.0.1:1\"\n");
+    let view = |args: &[&str]| {
+        let ran = scratch.run(&[args, &["config", "view", "--show-origin", "-o", "json"]].concat());
+        let list = ran.expect_code(0).json();
+        list.as_array().cloned().unwrap_or_default()
+    };
+    let origin = |list: &[Value], name: &str| {
+        let found = list.iter().find(|setting| setting["name"] == name);
+        found.and_then(|setting| setting["origin"].as_str()).unwrap_or_default().to_owned()
+    };
+    let list = view(&[]);
+    assert_eq!(origin(&list, "data"), "env SHOWRUNNER_DATA");
+    assert_eq!(origin(&list, "ffmpeg"), "default");
+    assert!(origin(&list, "slots").starts_with("file "), "{list:#?}");
+    let list = view(&["--data", "elsewhere", "--profile", "studio"]);
+    assert_eq!(origin(&list, "data"), "flag");
+    assert!(origin(&list, "listen").starts_with("file "), "{list:#?}");
+    scratch.run(&["config", "view", "--profile", "stduio"]).expect_code(2).expect_said(&["did you mean `studio`"]);
+}

@@ -1,0 +1,115 @@
+//! A folder as a library.
+use crate::jobs::{assert_failed, count, failed_assets};
+use std::collections::BTreeMap;
+use std::fs;
+use testkit::Scratch;
+use testkit::content::{assert_tree, bytes, changed_at, modified_at};
+
+const JOB: &str = r#"job: folder
+library:
+  folder: library
+  pattern: '^(?<title>[a-z-]+)/(?:v(?<version>[0-9]+)/)?(?:.*/)?(?<role>master|audio|subtitle)(?:_(?<language>[a-z]{2}))?\.[a-z]+$'
+steps:
+  - id: land
+    transfer: { to: "file:./out/{path}", verify: xxh128, mhl: true }
+  - id: complete
+    needs: [land]
+    barrier: { scope: title, require: all }
+"#;
+
+const FILES: [(&str, usize); 6] = [
+    ("night-ferry/v2/master.mov", 3 << 20),
+    ("night-ferry/v2/deep/er/audio_de.wav", 70_000),
+    ("night-ferry/v2/subtitle_en.srt", 0),
+    ("north-pass/master.mov", 4_097),
+    ("north-pass/audio_de.wav", 1),
+    ("harbour/v1/master.mov", 65_536),
+];
+
+fn library(scratch: &Scratch) -> BTreeMap<String, Vec<u8>> {
+    scratch.write("job.yaml", JOB);
+    let files = FILES.iter().zip(1..).map(|((name, length), seed)| ((*name).to_owned(), bytes(seed, *length)));
+    let files: BTreeMap<String, Vec<u8>> = files.collect();
+    for (name, content) in &files {
+        scratch.write(format!("library/{name}"), content);
+    }
+    files
+}
+
+#[test]
+fn nested_files_arrive_under_their_relative_paths() {
+    let scratch = Scratch::new();
+    let files = library(&scratch);
+    let summary = scratch.run_job("job.yaml", 0);
+    assert_eq!(count(&summary, "/assets"), 6);
+    assert_eq!(count(&summary, "/bytes"), files.values().map(|content| content.len() as u64).sum::<u64>());
+    assert_eq!((count(&summary, "/barriers/0/total"), count(&summary, "/barriers/0/released")), (3, 3));
+    assert_tree(&scratch.path("out"), &files);
+    assert_eq!(modified_at(&scratch.path("out")), modified_at(&scratch.path("library")), "copies keep their times");
+    scratch.run(&["mhl", "verify", "out"]).expect_code(0);
+}
+
+#[test]
+fn captures_of_the_pattern_become_columns() {
+    let scratch = Scratch::new();
+    library(&scratch);
+    scratch.run_job("job.yaml", 0);
+    let asset = scratch.run(&["asset", "get", "night-ferry/v2/deep/er/audio_de.wav", "-o", "json"]);
+    let asset = asset.expect_code(0).json();
+    for (column, value) in [("title", "night-ferry"), ("version", "2"), ("role", "audio"), ("language", "de")] {
+        assert_eq!(asset[column], value, "{column}: {asset:#}");
+    }
+    assert!(asset["hash"].as_str().is_some_and(|hash| hash.starts_with("xxh128:")), "{asset:#}");
+}
+
+#[test]
+fn a_second_run_rewrites_nothing() {
+    let scratch = Scratch::new();
+    let files = library(&scratch);
+    let first = scratch.run_job("job.yaml", 0);
+    let before = changed_at(&scratch.path("out"));
+    let second = scratch.run_job("job.yaml", 0);
+    assert_ne!(first["job"], second["job"], "a finished job is not carried on");
+    assert_eq!(count(&second, "/units/succeeded"), 6);
+    assert_eq!(changed_at(&scratch.path("out")), before);
+    assert_tree(&scratch.path("out"), &files);
+    scratch.run(&["mhl", "verify", "out"]).expect_code(0);
+}
+
+#[test]
+fn different_content_is_refused_and_left_alone() {
+    let scratch = Scratch::new();
+    let mut files = library(&scratch);
+    let (same_size, other_size) = ("north-pass/master.mov", "harbour/v1/master.mov");
+    for (name, content) in [(same_size, bytes(99, 4_097)), (other_size, b"somebody's".to_vec())] {
+        scratch.write(format!("out/{name}"), &content);
+        files.insert(name.to_owned(), content);
+    }
+    let summary = scratch.run_job("job.yaml", 3);
+    for (name, how) in [(same_size, "hashes to"), (other_size, "bytes")] {
+        assert_failed(&summary, name, "destination_conflict", &[name, how, "was not touched", "retry"]);
+    }
+    assert_eq!(failed_assets(&summary).len(), 2);
+    assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/held")), (1, 2));
+    assert_tree(&scratch.path("out"), &files);
+}
+
+#[test]
+fn what_the_pattern_does_not_match_is_named_and_the_rest_arrives() {
+    let scratch = Scratch::new();
+    let files = library(&scratch);
+    scratch.write("library/night-ferry/README", "not media");
+    let summary = scratch.run_job("job.yaml", 3);
+    assert_failed(&summary, "night-ferry/README", "row_invalid", &["does not match the folder's pattern"]);
+    assert_eq!(count(&summary, "/units/succeeded"), 6);
+    assert_tree(&scratch.path("out"), &files);
+}
+
+#[test]
+fn own_directories_and_empty_ones_are_no_assets() {
+    let scratch = Scratch::new();
+    library(&scratch);
+    fs::create_dir_all(scratch.path("library/empty/er")).expect("a scratch directory can be made");
+    scratch.write("library/ascmhl/ascmhl_chain.xml", "<x/>");
+    assert_eq!(count(&scratch.run_job("job.yaml", 0), "/assets"), 6);
+}

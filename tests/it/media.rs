@@ -1,0 +1,94 @@
+//! Media that is broken.
+use crate::jobs::{assert_failed, count, failed_assets};
+use std::fs;
+use testkit::{Scratch, reference};
+
+const SPEC: &str = "spec: any
+qc:
+  container: { any: [mp4, mov] }
+  decode: {}
+  truncated: {}
+  black: { longest: 0.5s }
+";
+
+const JOB: &str = "job: check
+library: { manifest: manifest.csv }
+steps:
+  - id: check
+    qc: { policy: spec.yaml }
+  - id: publish
+    needs: [check]
+    noop: {}
+";
+
+/// A clean clip and what somebody did to it.
+fn clips() -> Scratch {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.path("in")).expect("a scratch directory can be made");
+    let clean = scratch.path("in/clean.mp4");
+    let path = clean.to_str().expect("temporary paths are UTF-8");
+    let (picture, sound) = ("testsrc2=size=320x180:rate=25:duration=3", "sine=frequency=440:duration=3");
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"];
+    let inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound];
+    reference::ffmpeg(&[&inputs[..], &codecs[..], &["-movflags", "+faststart", path]].concat());
+    let content = fs::read(&clean).expect("ffmpeg wrote it");
+    scratch.write("in/truncated.mp4", &content[..content.len() / 2]);
+    scratch.write("in/empty.mp4", "");
+    scratch.write("in/text.mp4", "this is no media at all\n");
+    let mut rows = String::from("asset,title,role,location\n");
+    for name in ["clean", "truncated", "empty", "text", "missing"] {
+        rows += &format!("{name},{name},master,in/{name}.mp4\n");
+    }
+    scratch.write("manifest.csv", rows);
+    scratch.write("spec.yaml", SPEC);
+    scratch.write("job.yaml", JOB);
+    scratch
+}
+
+#[test]
+fn broken_media_fails_alone_and_is_never_a_pass() {
+    let scratch = clips();
+    let summary = scratch.run_job("job.yaml", 3);
+    assert_eq!(failed_assets(&summary), ["empty", "missing", "text", "truncated"], "{summary:#}");
+    assert_failed(&summary, "truncated", "qc_failed", &[]);
+    for asset in ["empty", "text"] {
+        assert_failed(&summary, asset, "qc_tool_error", &[]);
+    }
+    assert_failed(&summary, "missing", "source_missing", &["in/missing.mp4"]);
+    assert_eq!(count(&summary, "/steps/1/units/succeeded"), 1);
+    for failure in summary["failures"].as_array().expect("failures are a list") {
+        assert!(failure["message"].as_str().is_some_and(|message| !message.is_empty()), "{failure:#}");
+    }
+}
+
+#[test]
+fn qc_prints_one_report_a_file_and_fails_when_any_does() {
+    let scratch = clips();
+    let clean = scratch.run(&["qc", "in/clean.mp4", "--policy", "spec.yaml", "-o", "json"]);
+    let report = clean.expect_code(0).json();
+    assert_eq!(report["verdict"], "pass");
+    assert!(report["hash"].as_str().is_some_and(|hash| !hash.is_empty()), "{report:#}");
+    assert_eq!(report["findings"].as_array().map(Vec::len), Some(0));
+
+    let both = scratch.run(&["qc", "in/clean.mp4", "in/truncated.mp4", "--policy", "spec.yaml", "-o", "jsonl"]);
+    let verdicts: Vec<String> = both.expect_code(1).stdout.lines().map(verdict).collect();
+    assert_eq!(verdicts, ["pass", "fail"]);
+    scratch.run(&["qc", "in/clean.mp4", "--policy", "nowhere.yaml"]).expect_code(2).expect_said(&["nowhere.yaml"]);
+}
+
+fn verdict(line: &str) -> String {
+    let report: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+    report["verdict"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let scratch = clips();
+    let mut command = scratch.showrunner(&["run", "job.yaml", "-o", "json"]);
+    command.env("SHOWRUNNER_FFMPEG", "/nowhere/ffmpeg").env("SHOWRUNNER_FFPROBE", "/nowhere/ffprobe");
+    let summary = testkit::Ran::of(command).expect_code(3).json();
+    let failures = summary["failures"].as_array().expect("failures are a list");
+    assert!(failures.iter().any(|f| f["reason"] == "tool_missing"), "{summary:#}");
+    let said = |f: &serde_json::Value| f["message"].as_str().is_some_and(|m| m.contains("/nowhere/ff"));
+    assert!(failures.iter().filter(|f| f["reason"] == "tool_missing").all(said), "{summary:#}");
+}

@@ -1,0 +1,148 @@
+//! What failed is mended and runs again, with everything behind it; what a failure means for the rest.
+use crate::jobs::{LAND, assert_failed, count, failed_assets, manifest};
+use testkit::Scratch;
+
+const THREE: [(&str, &str, &str); 3] = [("a", "t1", "in/a.bin"), ("b", "t1", "in/b.bin"), ("c", "t2", "in/c.bin")];
+
+/// Three assets, of which `b` has not been delivered.
+fn with_one_missing(job: &str) -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("manifest.csv", manifest(&THREE));
+    scratch.write("in/a.bin", "a");
+    scratch.write("in/c.bin", "c");
+    scratch.write("job.yaml", job);
+    scratch
+}
+
+fn job(steps: &str) -> String {
+    format!("{LAND}{steps}")
+}
+
+const BEHIND: &str = "  - id: publish
+    needs: [complete]
+    noop: {}
+";
+
+#[test]
+fn a_late_delivery_lets_everything_behind_it_run() {
+    let scratch = with_one_missing(&job(BEHIND));
+    let summary = scratch.run_job("job.yaml", 3);
+    assert_failed(&summary, "b", "source_missing", &["in/b.bin", "does not exist", "retry"]);
+    assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/held")), (1, 1));
+    assert_eq!(count(&summary, "/steps/1/units/succeeded"), 1);
+    assert_eq!(count(&summary, "/steps/1/units/cancelled"), 2);
+
+    let id = summary["job"].as_str().expect("an id is text").to_owned();
+    scratch.write("in/b.bin", "b");
+    let retry = ["job", "retry", &id, "--filter", "reason=source_missing", "-o", "json"];
+    let preview = scratch.run(&[&retry[..], &["--dry-run"]].concat());
+    assert_eq!(count(&preview.expect_code(0).json(), "/units"), 1);
+    let same = scratch.run(&["job", "get", &id, "-o", "json"]).json();
+    assert_eq!(same, summary, "a preview changes nothing");
+
+    let chosen = scratch.run(&retry);
+    assert_eq!(count(&chosen.expect_code(0).json(), "/units"), 1);
+    let ran = scratch.run(&["run", "job.yaml", "-o", "json"]);
+    let mended = ran.expect_code(0).json();
+    assert_eq!(mended["job"], id.as_str(), "the same job is carried on");
+    assert_eq!(mended["state"], "succeeded");
+    assert_eq!((count(&mended, "/units/succeeded"), count(&mended, "/units/total")), (6, 6));
+    assert_eq!((count(&mended, "/barriers/0/released"), count(&mended, "/barriers/0/held")), (2, 0));
+    assert_eq!(failed_assets(&mended), Vec::<&str>::new());
+}
+
+#[test]
+fn a_retry_of_what_is_still_broken_fails_again() {
+    let scratch = with_one_missing(LAND);
+    let id = scratch.run_job("job.yaml", 3)["job"].as_str().expect("an id is text").to_owned();
+    scratch.run(&["job", "retry", &id, "--all"]).expect_code(0);
+    let again = scratch.run_job("job.yaml", 3);
+    assert_eq!(again["job"], id.as_str());
+    assert_failed(&again, "b", "source_missing", &["in/b.bin"]);
+    assert_eq!((count(&again, "/units/succeeded"), count(&again, "/units/dead")), (2, 1));
+}
+
+#[test]
+fn a_filter_that_fits_nothing_changes_nothing() {
+    let scratch = with_one_missing(LAND);
+    let summary = scratch.run_job("job.yaml", 3);
+    let id = summary["job"].as_str().expect("an id is text");
+    for filter in ["reason=qc_failed", "step=nowhere", "asset=a"] {
+        let ran = scratch.run(&["job", "retry", id, "--filter", filter, "-o", "json"]);
+        assert_eq!(count(&ran.expect_code(0).json(), "/units"), 0, "{filter}");
+    }
+    assert_eq!(scratch.run(&["job", "get", id, "-o", "json"]).json(), summary);
+    let wrong = scratch.run(&["job", "retry", id, "--filter", "raeson=x"]);
+    wrong.expect_code(2).expect_said(&["raeson", "reason"]);
+}
+
+/// The job of [`LAND`] with another meaning of failure, and a step behind each asset.
+fn on_failure(meaning: &str) -> String {
+    let job = LAND.replace("    retry:", &format!("    on_failure: {meaning}\n    retry:"));
+    format!("{job}  - id: publish\n    needs: [land]\n    noop: {{}}\n")
+}
+
+#[test]
+fn continue_lets_later_steps_run_and_keeps_the_failure_on_record() {
+    let scratch = with_one_missing(&on_failure("continue"));
+    let summary = scratch.run_job("job.yaml", 3);
+    assert_eq!(failed_assets(&summary), ["b"]);
+    assert_eq!(count(&summary, "/steps/1/units/succeeded"), 3);
+    assert_eq!(count(&summary, "/barriers/0/released"), 2);
+}
+
+#[test]
+fn hold_keeps_the_asset_and_its_title_back() {
+    let scratch = with_one_missing(&on_failure("hold"));
+    let summary = scratch.run_job("job.yaml", 3);
+    assert_eq!(failed_assets(&summary), ["b"]);
+    assert_eq!(count(&summary, "/steps/1/units/succeeded"), 2);
+    assert_eq!(count(&summary, "/steps/1/units/cancelled"), 1);
+    assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/held")), (1, 1));
+}
+
+#[test]
+fn abort_cancels_the_job_and_says_why() {
+    let scratch = with_one_missing(&on_failure("abort"));
+    let ran = scratch.run(&["run", "job.yaml", "-o", "json"]);
+    assert_eq!(ran.code, 3, "{ran:#?}");
+    let summary = ran.json();
+    assert_eq!(summary["state"], "cancelled");
+    let message = summary["message"].as_str().unwrap_or_default();
+    assert!(message.contains("abort") && message.contains("in/b.bin"), "{summary:#}");
+    assert_failed(&summary, "b", "source_missing", &["in/b.bin"]);
+}
+
+#[test]
+fn one_bad_asset_of_a_unit_fails_alone() {
+    let job = LAND
+        .replace("steps:", "partition: { by: count, max_assets: 10 }\nsteps:")
+        .replace("scope: title", "scope: job");
+    let scratch = with_one_missing(&format!("{job}  - id: publish\n    needs: [land]\n    noop: {{}}\n"));
+    let summary = scratch.run_job("job.yaml", 3);
+    assert_eq!(failed_assets(&summary), ["b"]);
+    // The unit of three was cut in two: the good ones went on, the bad one is dead by itself.
+    assert_eq!((count(&summary, "/steps/0/units/succeeded"), count(&summary, "/steps/0/units/dead")), (1, 1));
+    assert_eq!((count(&summary, "/steps/1/units/succeeded"), count(&summary, "/steps/1/units/cancelled")), (1, 1));
+    assert!(scratch.path("out/t1/a.bin").is_file() && scratch.path("out/t2/c.bin").is_file());
+
+    scratch.write("in/b.bin", "b");
+    let id = summary["job"].as_str().expect("an id is text");
+    scratch.run(&["job", "retry", id, "--filter", "asset=b"]).expect_code(0);
+    let mended = scratch.run_job("job.yaml", 0);
+    assert_eq!(mended["state"], "succeeded", "{mended:#}");
+    assert_eq!(count(&mended, "/units/succeeded"), 4);
+    assert!(scratch.path("out/t1/b.bin").is_file());
+}
+
+#[test]
+fn what_goes_away_by_itself_is_tried_again_and_then_given_up() {
+    let scratch = Scratch::new();
+    scratch.write("manifest.csv", manifest(&[("a", "t", "x")]));
+    let job = "job: flaky\nlibrary: { manifest: manifest.csv }\nsteps:\n  - id: flaky\n    noop: { fail: 1.0 }\n    retry: { attempts: 3, backoff: 1ms..2ms }\n";
+    scratch.write("job.yaml", job);
+    let summary = scratch.run_job("job.yaml", 3);
+    let id = summary["job"].as_str().expect("an id is text");
+    let unit = scratch.run(&["unit", "get", &format!("{id}/flaky/1"), "-o", "json"]).expect_code(0).json();
+    assert_eq!((unit["state"].as_str(), unit["attempt"].as_u64()), (Some("dead"), Some(3)), "{unit:#}");
+}

@@ -1,0 +1,127 @@
+//! A `showrunner` in the background, in a process group of its own: signals reach its children too, and nothing of it
+//! outlives the test.
+use crate::command::{Ran, exit_code};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long something that must come may take on a machine that is busy with everything else.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A command that is running.
+pub struct Running {
+    child: Child,
+    line: String,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// Starts a command; what it prints goes to files in `dir`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(mut command: Command, dir: &Path) -> Running {
+        let mark = format!("{:08x}", fastrand::u32(..));
+        let (stdout, stderr) = (dir.join(format!("{mark}.stdout")), dir.join(format!("{mark}.stderr")));
+        let file = |path: &Path| File::create(path).expect("a scratch file can be written");
+        command.stdin(Stdio::null()).stdout(file(&stdout)).stderr(file(&stderr)).process_group(0);
+        let line = format!("{command:?}");
+        let child = command.spawn().expect("a command that exists starts");
+        Running { child, line, stdout, stderr }
+    }
+
+    /// Sends a signal to it and to everything it started. Nothing happens when it has ended.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // It may have ended meanwhile: then there is nobody to tell.
+            kill_process_group(group, signal).unwrap_or_default();
+        }
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// When the system does not know it.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_some()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait(mut self) -> Ran {
+        wait_until(&format!("{} ends", self.line), || self.has_ended());
+        let status = self.child.wait().expect("a child can be waited for");
+        Ran { line: self.line.clone(), code: exit_code(status), stdout: read(&self.stdout), stderr: self.stderr() }
+    }
+
+    /// What it has said on stderr so far.
+    pub fn stderr(&self) -> String {
+        read(&self.stderr)
+    }
+
+    /// The address that an `up` says it serves on.
+    ///
+    /// # Panics
+    /// When it ends or says nothing.
+    pub fn address(&mut self) -> String {
+        let mut found = None;
+        wait_until("the address is printed", || {
+            assert!(!self.has_ended(), "it ended instead: {}", self.stderr());
+            let said = self.stderr();
+            let address = said.split_once("http://").and_then(|(_, rest)| rest.split_once('\n'));
+            found = address.map(|(address, _)| address.trim().to_owned());
+            found.is_some()
+        });
+        found.unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        drop(self.child.wait());
+    }
+}
+
+/// Looks again and again until something is so.
+///
+/// # Panics
+/// When it does not become so.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Fetches a page: status and body.
+///
+/// # Panics
+/// When nobody answers.
+pub fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("a printed address can be reached");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero is allowed");
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").expect("a request can be sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer is UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    (status.expect("an answer has a status"), body.to_owned())
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("what it printed is UTF-8")
+}

@@ -1,0 +1,30 @@
+//! Programs of others that judge what we wrote.
+use crate::command::Ran;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The reference implementation of ASC MHL: `SHOWRUNNER_ASCMHL` (its `ascmhl-debug`), else the one on `PATH`.
+pub fn ascmhl() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("SHOWRUNNER_ASCMHL").filter(|path| !path.is_empty()) {
+        return Some(named.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join("ascmhl-debug")).find(|program| program.is_file())
+}
+
+/// Lets the reference tool verify a tree against its history; `None` when it is not installed.
+pub fn ascmhl_verify(root: &Path) -> Option<Ran> {
+    let mut command = Command::new(ascmhl()?);
+    command.arg("verify").arg(root);
+    Some(Ran::of(command))
+}
+
+/// Runs ffmpeg; what it is told to make lies there afterwards.
+///
+/// # Panics
+/// When it is not installed or fails.
+pub fn ffmpeg(args: &[&str]) {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"]).args(args);
+    Ran::of(command).expect_code(0);
+}
