@@ -63,7 +63,7 @@ fn counters(view: &JobView) -> Verdict {
             StepRow { total: 0, succeeded: 0, dead: 0, cancelled: 0, live: 0, retrying: 0, ..*view.counters(step) };
         let mut rows = 0;
         for (_, row) in view.units.range((step, 0)..=(step, PartNo::MAX)) {
-            rows += 1;
+            rows += u64::from(row.state != UnitState::Planned);
             want.succeeded += u64::from(row.state == UnitState::Succeeded);
             want.dead += u64::from(row.state == UnitState::Dead);
             want.cancelled += u64::from(row.state == UnitState::Cancelled);
@@ -123,6 +123,8 @@ fn transition(
     // One transaction may take a unit through several of these, so what is asked is whether a path exists.
     let legal = match (from, row.state) {
         _ if fresh_child => true,
+        // A retry may bring new files, so seals that ran will run again.
+        (S::Succeeded | S::Dead, S::Planned) if part == 0 => witness.redriving,
         (S::Dead, S::Ready | S::Leased) | (S::Cancelled, _) => witness.redriving,
         (S::Succeeded | S::Dead, _) => false,
         (S::Leased, S::Succeeded | S::Dead | S::Retrying | S::Ready | S::Leased) => true,
