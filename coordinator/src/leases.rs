@@ -166,3 +166,51 @@ impl Leases {
         &self.workers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::id::{JobNo, StepNo};
+
+    fn unit(part: i64) -> UnitId {
+        UnitId { job: JobNo(1), step: StepNo(0), part }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000)
+    }
+
+    fn beat(held: &[UnitId]) -> Heartbeat {
+        Heartbeat {
+            worker: WorkerId("w".into()),
+            held: held.iter().map(|unit| (*unit, 1)).collect(),
+            slots: vec![(Kind::Qc, 1, 0)],
+            draining: false,
+            bytes: 0,
+        }
+    }
+
+    /// Unit 1 runs and unit 2 waits for the only slot, for two minutes; heartbeats say what `held` says.
+    fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
+        let mut leases = Leases::default();
+        leases.adopt(&[(unit(1), 1, Kind::Qc), (unit(2), 1, Kind::Qc)], at(0));
+        for second in (0..=120).step_by(3) {
+            leases.heard(&beat(held), at(second));
+            let lapsed = leases.lapsed(&LeaseLimits::default(), at(second));
+            if !lapsed.is_empty() {
+                return lapsed;
+            }
+        }
+        Vec::new()
+    }
+
+    #[test]
+    fn a_unit_that_waits_for_a_slot_is_not_lost() {
+        assert_eq!(after_two_minutes(&[unit(1)]), []);
+    }
+
+    #[test]
+    fn what_an_earlier_coordinator_handed_out_lapses_when_no_busy_worker_explains_it() {
+        assert_eq!(after_two_minutes(&[]), [(unit(1), 1), (unit(2), 1)]);
+    }
+}
