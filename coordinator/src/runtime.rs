@@ -122,9 +122,20 @@ impl Coordinator {
             turned_at = now;
             if now.since(rescued_at) >= RESCUE_EVERY {
                 rescued_at = now;
-                self.rescue(now).await?;
+                match self.rescue(now).await {
+                    Ok(()) => {}
+                    // What was not taken back is still out, and is judged again.
+                    Err(error) if error.class() == ErrorClass::Transient => {
+                        tracing::warn!(%error, "lapsed leases could not be taken back; trying again");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            let turn = match self.turn(now).await {
+            let turn = self.turn(now).await;
+            if turn.is_err() {
+                self.engine.lock().rolled_back();
+            }
+            let turn = match turn {
                 Ok(turn) => turn,
                 Err(error) if error.class() == ErrorClass::Transient => {
                     tracing::warn!(%error, "the store could not be written; trying again");
@@ -238,16 +249,16 @@ impl Coordinator {
                 })
             })
             .await;
+        // Without a certain commit the leases stay, and lapse unless the reports come again.
+        let Some(settled) = settled else { return };
         let mut leases = self.leases.lock();
         for (unit, epoch) in ids {
             leases.ended(unit, epoch);
         }
         drop(leases);
-        if let Some(settled) = settled {
-            self.metrics.settled(&settled);
-            if let Some((job, at)) = settled.scan_retry {
-                self.engine.lock().scan_due(job, at);
-            }
+        self.metrics.settled(&settled);
+        if let Some((job, at)) = settled.scan_retry {
+            self.engine.lock().scan_due(job, at);
         }
     }
 
