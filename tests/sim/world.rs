@@ -8,7 +8,7 @@ use crate::process::Process;
 use crate::scenario::{SECOND, Scenario, draw};
 use crate::stats::Stats;
 use crate::worker::Worker;
-use coordinator::store::{JobTx, NewJob};
+use coordinator::store::{JobState, JobTx, NewJob};
 use fastrand::Rng;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::time::Timestamp;
@@ -302,7 +302,9 @@ impl World {
             let same = before.is_some_and(|b| b.same(&view));
             let changed = if same { self.changed.get(&no).copied() } else { None }.unwrap_or(self.now);
             let idle = self.changed.get(&no).copied().unwrap_or(self.now);
-            let ends = view.row.state.has_ended() && before.is_none_or(|b| !b.row.state.has_ended());
+            // A job that fails with its scan had the scan to wait for.
+            let worked_off = matches!(view.row.state, JobState::Succeeded | JobState::FinishedWithFailures);
+            let ends = worked_off && before.is_none_or(|b| !b.row.state.has_ended());
             if ends && idle > self.scenario.calm_at.after(PROMPT) && self.now.since(idle) > PROMPT {
                 let late = format!("had nothing left to do for {:?} before it ended", self.now.since(idle));
                 self.violation.get_or_insert(label(no, late));
