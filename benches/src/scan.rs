@@ -102,7 +102,7 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
     let result = runtime.block_on(scan::run(&task, &unit, &context));
     let seconds = started.elapsed().as_secs_f64();
     let assets = counted.assets.load(Ordering::Relaxed);
-    if assets != rows || !matches!(result, UnitResult::Finished { .. }) {
+    if assets != rows || !matches!(result, UnitResult::Listed { .. }) {
         return Err(format!("{assets} of {rows} rows arrived: {result:?}").into());
     }
     Ok(serde_json::json!({

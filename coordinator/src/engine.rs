@@ -44,6 +44,11 @@ impl Engine {
         self.scan_due.insert(job, at);
     }
 
+    /// The transaction of a turn did not commit: what was remembered in it has not happened.
+    pub fn rolled_back(&mut self) {
+        self.sweeps.clear();
+    }
+
     /// Takes one turn. `scans_out` are jobs whose scan is with a worker.
     pub fn turn(
         &mut self,
@@ -68,7 +73,10 @@ impl Engine {
         }
         let pauses = tx.next_due()?;
         let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer);
-        turn.next_due = timers.chain(self.scan_due.values().copied()).chain(pauses).min();
+        // What was due before and still waits (for a worker, for the end of a cancellation) waits for something else than
+        // time: woken for it, the coordinator would go round and round.
+        let ahead = timers.chain(self.scan_due.values().copied()).filter(|due| *due > now);
+        turn.next_due = ahead.chain(pauses).min();
         Ok(turn)
     }
 
@@ -83,6 +91,9 @@ impl Engine {
     ) -> StoreResult<()> {
         if job.state == crate::store::JobState::Cancelling {
             turn.cancelling.push(job.no);
+        }
+        if job.phase != Phase::Scanning {
+            self.scan_due.remove(&job.no);
         }
         let room = rooms.get(&Kind::Scan).copied().unwrap_or(0);
         let due = self.scan_due.get(&job.no).is_none_or(|at| *at <= now);

@@ -24,6 +24,8 @@ pub struct WorkerSeen {
     pub held: usize,
     /// Bytes it has moved.
     pub bytes: u64,
+    /// Executions it holds of units that are out, under whatever epoch, by kind.
+    pub busy: BTreeMap<Kind, u32>,
 }
 
 /// Units that are out, and workers.
@@ -33,6 +35,8 @@ pub struct Leases {
     out_by_kind: BTreeMap<Kind, u32>,
     workers: BTreeMap<WorkerId, WorkerSeen>,
     readable_since: Timestamp,
+    /// When the live workers had no slot to spare, by kind.
+    full_at: BTreeMap<Kind, Timestamp>,
 }
 
 impl Leases {
@@ -47,6 +51,16 @@ impl Leases {
             let lease = Lease { epoch: unit.epoch, published_at: now, held: None };
             if self.out.insert(unit.id, (lease, unit.kind)).is_none() {
                 *self.out_by_kind.entry(unit.kind).or_default() += 1;
+            }
+        }
+    }
+
+    /// Takes over what an earlier coordinator had handed out: unheard of from now on, it lapses like anything else.
+    pub fn adopt(&mut self, out: &[(UnitId, u32, Kind)], now: Timestamp) {
+        for (unit, epoch, kind) in out {
+            let lease = Lease { epoch: *epoch, published_at: now, held: None };
+            if self.out.insert(*unit, (lease, *kind)).is_none() {
+                *self.out_by_kind.entry(*kind).or_default() += 1;
             }
         }
     }
@@ -72,31 +86,40 @@ impl Leases {
 
     /// Takes a sign of life.
     pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
+        let mut busy = BTreeMap::new();
+        for (unit, epoch) in &beat.held {
+            let Some((lease, kind)) = self.out.get_mut(unit) else { continue };
+            *busy.entry(*kind).or_default() += 1;
+            if lease.epoch == *epoch {
+                lease.held = Some((beat.worker.clone(), now));
+            }
+        }
         let seen = WorkerSeen {
             slots: beat.slots.clone(),
             heard_at: now,
             draining: beat.draining,
             held: beat.held.len(),
             bytes: beat.bytes,
+            busy,
         };
         self.workers.insert(beat.worker.clone(), seen);
-        for (unit, epoch) in &beat.held {
-            if let Some((lease, _)) = self.out.get_mut(unit)
-                && lease.epoch == *epoch
-            {
-                lease.held = Some((beat.worker.clone(), now));
-            }
-        }
     }
 
     /// Executions whose worker has fallen silent; workers silent for long are forgotten.
     pub fn lapsed(&mut self, limits: &LeaseLimits, now: Timestamp) -> Vec<(UnitId, u32)> {
         let since = self.readable_since;
         self.workers.retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
+        self.note_full(limits, now);
+        // While every slot is taken, a unit nobody has claimed waits its turn: that is no sign that it was lost. Taken
+        // back all the same, it would go to the end of the stream again and again and never run.
+        let evidence = |lease: &Lease, kind: &Kind| match lease.held {
+            Some(_) => since,
+            None => self.full_at.get(kind).map_or(since, |full| since.max(*full)),
+        };
         let mut lapsed: Vec<(UnitId, u32)> = self
             .out
             .iter()
-            .filter(|(_, (lease, _))| judge(lease, limits, since, now) == LeaseDecision::TakeBack)
+            .filter(|(_, (lease, kind))| judge(lease, limits, evidence(lease, kind), now) == LeaseDecision::TakeBack)
             .map(|(unit, (lease, _))| (*unit, lease.epoch))
             .collect();
         lapsed.sort_unstable();
@@ -107,6 +130,18 @@ impl Leases {
     pub fn unclaimed(&self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
         let waiting = self.out.iter().filter(|(_, (lease, _))| lease.held.is_none() && lease.published_at < before);
         waiting.take(limit).map(|(unit, (lease, _))| (*unit, lease.epoch)).collect()
+    }
+
+    fn note_full(&mut self, limits: &LeaseLimits, now: Timestamp) {
+        for kind in Kind::ALL {
+            let live = || self.workers.values().filter(|seen| now.since(seen.heard_at) <= limits.silence_max);
+            let slots: u32 =
+                live().flat_map(|seen| &seen.slots).filter(|(k, _, _)| *k == kind).map(|(_, n, _)| n).sum();
+            let busy: u32 = live().filter_map(|seen| seen.busy.get(&kind)).sum();
+            if busy >= slots {
+                self.full_at.insert(kind, now);
+            }
+        }
     }
 
     /// Executions of a job that are out.
@@ -135,5 +170,53 @@ impl Leases {
     /// Every worker heard of lately.
     pub fn workers(&self) -> &BTreeMap<WorkerId, WorkerSeen> {
         &self.workers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::id::{JobNo, StepNo};
+
+    fn unit(part: i64) -> UnitId {
+        UnitId { job: JobNo(1), step: StepNo(0), part }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000)
+    }
+
+    fn beat(held: &[UnitId]) -> Heartbeat {
+        Heartbeat {
+            worker: WorkerId("w".into()),
+            held: held.iter().map(|unit| (*unit, 1)).collect(),
+            slots: vec![(Kind::Qc, 1, 0)],
+            draining: false,
+            bytes: 0,
+        }
+    }
+
+    /// Unit 1 runs and unit 2 waits for the only slot, for two minutes; heartbeats say what `held` says.
+    fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
+        let mut leases = Leases::default();
+        leases.adopt(&[(unit(1), 1, Kind::Qc), (unit(2), 1, Kind::Qc)], at(0));
+        for second in (0..=120).step_by(3) {
+            leases.heard(&beat(held), at(second));
+            let lapsed = leases.lapsed(&LeaseLimits::default(), at(second));
+            if !lapsed.is_empty() {
+                return lapsed;
+            }
+        }
+        Vec::new()
+    }
+
+    #[test]
+    fn a_unit_that_waits_for_a_slot_is_not_lost() {
+        assert_eq!(after_two_minutes(&[unit(1)]), []);
+    }
+
+    #[test]
+    fn what_an_earlier_coordinator_handed_out_lapses_when_no_busy_worker_explains_it() {
+        assert_eq!(after_two_minutes(&[]), [(unit(1), 1), (unit(2), 1)]);
     }
 }

@@ -83,7 +83,11 @@ impl Coordinator {
 
     /// Takes back what an earlier process had out, then runs until `stop`.
     pub async fn run(&self, stop: CancellationToken) -> StoreResult<()> {
-        self.recover().await?;
+        if self.shared {
+            self.adopt().await?
+        } else {
+            self.recover().await?
+        }
         self.leases.lock().readable_from((self.clock)());
         let collecting = self.clone();
         let collect_stop = stop.clone();
@@ -104,6 +108,20 @@ impl Coordinator {
     /// Workers heard of lately.
     pub fn workers(&self) -> BTreeMap<WorkerId, WorkerSeen> {
         self.leases.lock().workers().clone()
+    }
+
+    /// Watches again what an earlier coordinator had handed out: its workers may still be at it.
+    async fn adopt(&self) -> StoreResult<()> {
+        let jobs = self.store.write(|tx| tx.jobs(true, u32::MAX)).await?;
+        for job in jobs {
+            let workflows = self.engine.lock().workflows.clone();
+            let out = self.store.write(move |tx| recovery::outstanding(tx, &workflows, job.no)).await?;
+            if !out.is_empty() {
+                tracing::info!(job.id = %job.id, units = out.len(), "watching units of an earlier coordinator");
+            }
+            self.leases.lock().adopt(&out, (self.clock)());
+        }
+        Ok(())
     }
 
     async fn recover(&self) -> StoreResult<()> {
@@ -138,9 +156,20 @@ impl Coordinator {
             turned_at = now;
             if now.since(rescued_at) >= RESCUE_EVERY {
                 rescued_at = now;
-                self.rescue(now).await?;
+                match self.rescue(now).await {
+                    Ok(()) => {}
+                    // What was not taken back is still out, and is judged again.
+                    Err(error) if error.class() == ErrorClass::Transient => {
+                        tracing::warn!(%error, "lapsed leases could not be taken back; trying again");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            let turn = match self.turn(now).await {
+            let turn = self.turn(now).await;
+            if turn.is_err() {
+                self.engine.lock().rolled_back();
+            }
+            let turn = match turn {
                 Ok(turn) => turn,
                 Err(error) if error.class() == ErrorClass::Transient => {
                     tracing::warn!(%error, "the store could not be written; trying again");
@@ -308,16 +337,16 @@ impl Coordinator {
                 })
             })
             .await;
+        // Without a certain commit the leases stay, and lapse unless the reports come again.
+        let Some(settled) = settled else { return };
         let mut leases = self.leases.lock();
         for (unit, epoch) in ids {
             leases.ended(unit, epoch);
         }
         drop(leases);
-        if let Some(settled) = settled {
-            self.metrics.settled(&settled);
-            if let Some((job, at)) = settled.scan_retry {
-                self.engine.lock().scan_due(job, at);
-            }
+        self.metrics.settled(&settled);
+        if let Some((job, at)) = settled.scan_retry {
+            self.engine.lock().scan_due(job, at);
         }
     }
 

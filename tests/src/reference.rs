@@ -3,10 +3,12 @@ use crate::command::Ran;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The reference implementation of ASC MHL: `SHOWRUNNER_ASCMHL` (its `ascmhl-debug`), else the one on `PATH`.
+/// The reference implementation of ASC MHL: `SHOWRUNNER_ASCMHL` (`ascmhl-debug` beside it), else the one on `PATH`.
 pub fn ascmhl() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("SHOWRUNNER_ASCMHL").filter(|path| !path.is_empty()) {
-        return Some(named.into());
+        let mut debug = named;
+        debug.push("-debug");
+        return Some(PathBuf::from(debug));
     }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join("ascmhl-debug")).find(|program| program.is_file())

@@ -98,7 +98,9 @@ fn settle_scan(
     }
     done.accepted += 1;
     match outcome.result {
-        UnitResult::Finished { .. } => row.phase = Phase::Planning,
+        UnitResult::Listed { pages } if pages == row.scan.page => row.phase = Phase::Planning,
+        // Pages are missing (or its worker does not say): the library is listed again from the first missing one.
+        UnitResult::Listed { .. } | UnitResult::Finished { .. } => done.scan_retry = Some((row.no, now)),
         UnitResult::Returned | UnitResult::Cancelled => done.scan_retry = Some((row.no, now)),
         UnitResult::Failed(failure) => {
             row.scan_attempt += 1;
@@ -196,7 +198,9 @@ impl Group<'_, '_> {
                 (Reported::Finished(failures), facts)
             }
             UnitResult::Failed(failure) => (Reported::Failed(failure), Vec::new()),
-            UnitResult::Returned | UnitResult::Cancelled => (Reported::Returned, Vec::new()),
+            UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } => {
+                (Reported::Returned, Vec::new())
+            }
         })
     }
 
@@ -252,7 +256,7 @@ impl Group<'_, '_> {
         self.tx.put_failures(id, failures)?;
         self.done.dead += 1;
         let aborts = self.workflow.step(self.step).is_some_and(|s| s.on_failure == OnFailure::Abort);
-        if aborts && self.job.state == JobState::Running {
+        if aborts && matches!(self.job.state, JobState::Running | JobState::Paused) {
             self.job.state = JobState::Cancelling;
             let reason = failures.first().map_or("", |(_, f)| f.message.as_str());
             self.job.message = Some(format!("a unit failed and its step says abort: {reason}"));

@@ -1,7 +1,7 @@
 //! What operators ask for: pause, resume, cancel, retry. Each is one transaction and says what it did.
 use super::Workflows;
 use super::graph::{Change, Graph};
-use crate::store::{BarrierState, JobRow, JobState, Phase, StepDelta, StoreResult, Tx, UnitRow};
+use crate::store::{JobRow, JobState, Phase, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
@@ -167,32 +167,33 @@ fn revive(graph: &mut Graph<'_>, step: StepNo, part: PartNo, row: UnitRow, state
         }
         let partition = graph.tx.partitions(graph.job, &[part])?.remove(0);
         let key = graph.key(barrier, &partition);
-        let open = graph.tx.barrier(graph.job, barrier, &key)?.is_some_and(|b| b.state == BarrierState::Released);
-        if open && counted_as_success {
-            continue;
-        }
+        // Of an open barrier too: the unit counts again when it ends again.
         let (succeeded, failed) = if counted_as_success { (-1, 0) } else { (0, -1) };
         graph.count(barrier, &key, succeeded, failed)?;
     }
     Ok(())
 }
 
-/// Unit steps reachable from `step`, through barriers too, each after everything it needs.
+/// Unit steps reachable from `step`, through barriers too, each after everything it needs of what is reachable. Steps may
+/// be declared in any order.
 fn behind(workflow: &Workflow, step: StepNo) -> Vec<StepNo> {
     let mut reached = vec![step];
-    // A workflow has no circles: as many rounds as steps reach everything, each round one need deeper.
+    // A workflow has no circles: as many rounds as steps reach everything.
     for _ in 0..workflow.steps.len() {
-        let deeper: Vec<StepNo> = workflow
-            .numbered()
-            .filter(|(_, s)| s.needs.iter().any(|need| reached.contains(need)))
-            .map(|(no, _)| no)
-            .collect();
-        for no in deeper {
-            reached.retain(|r| *r != no);
-            reached.push(no);
-        }
+        let deeper = workflow.numbered().filter(|(_, s)| s.needs.iter().any(|need| reached.contains(need)));
+        let fresh: Vec<StepNo> = deeper.map(|(no, _)| no).filter(|no| !reached.contains(no)).collect();
+        reached.extend(fresh);
     }
-    reached.into_iter().filter(|no| *no != step && workflow.step(*no).is_some_and(|s| s.has_units())).collect()
+    let mut ordered = vec![step];
+    for _ in 0..reached.len() {
+        let due = |no: &StepNo| {
+            let needs = workflow.step(*no).map_or(&[][..], |s| &s.needs);
+            !ordered.contains(no) && needs.iter().all(|need| !reached.contains(need) || ordered.contains(need))
+        };
+        let next: Vec<StepNo> = reached.iter().copied().filter(due).collect();
+        ordered.extend(next);
+    }
+    ordered.into_iter().filter(|no| *no != step && workflow.step(*no).is_some_and(|s| s.has_units())).collect()
 }
 
 fn still_blocked(graph: &mut Graph<'_>, step: StepNo, part: PartNo) -> StoreResult<bool> {

@@ -44,6 +44,12 @@ pub struct Change {
 impl Graph<'_> {
     /// Writes changes of one step and carries them through the graph.
     pub fn apply(&mut self, step: StepNo, changes: &[Change]) -> StoreResult<()> {
+        self.record(step, changes)?;
+        self.carry(step, changes)
+    }
+
+    /// Writes changes of one step and its counters; nothing else hears of them yet.
+    pub fn record(&mut self, step: StepNo, changes: &[Change]) -> StoreResult<()> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -57,7 +63,11 @@ impl Graph<'_> {
                 delta.executions += 1;
             }
         }
-        self.tx.add_to_step(self.job, step, delta)?;
+        self.tx.add_to_step(self.job, step, delta)
+    }
+
+    /// Carries recorded changes of one step through the graph.
+    pub fn carry(&mut self, step: StepNo, changes: &[Change]) -> StoreResult<()> {
         let in_state = |state| changes.iter().filter(move |c| c.to.state == state).map(|c| c.part);
         let mut passed: Vec<PartNo> = in_state(UnitState::Succeeded).collect();
         let mut failed: Vec<PartNo> = in_state(UnitState::Cancelled).collect();
@@ -86,7 +96,7 @@ impl Graph<'_> {
                 }
                 Action::Barrier { .. } => {
                     self.tally(no, passed, failed)?;
-                    for (after, _) in workflow.dependents(no) {
+                    for after in behind_barrier(workflow, no) {
                         self.make_ready(after, passed)?;
                         self.cancel(after, failed)?;
                     }
@@ -282,11 +292,26 @@ impl Graph<'_> {
     /// Everything behind an open barrier, through barriers it completes, for these partitions.
     fn open_for(&mut self, barrier: StepNo, parts: &[PartNo]) -> StoreResult<()> {
         let workflow = self.workflow;
-        for (no, _) in workflow.dependents(barrier) {
+        for no in behind_barrier(workflow, barrier) {
             self.make_ready(no, parts)?;
         }
         Ok(())
     }
+}
+
+/// Unit steps behind a barrier, through barriers over it too.
+fn behind_barrier(workflow: &Workflow, barrier: StepNo) -> Vec<StepNo> {
+    let mut behind = Vec::new();
+    let mut barriers = vec![barrier];
+    while let Some(barrier) = barriers.pop() {
+        for (no, step) in workflow.dependents(barrier) {
+            let list = if step.has_units() { &mut behind } else { &mut barriers };
+            if !list.contains(&no) {
+                list.push(no);
+            }
+        }
+    }
+    behind
 }
 
 /// The batch a planned partition belongs to; padded so that text order is number order.

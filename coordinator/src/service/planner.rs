@@ -122,12 +122,14 @@ fn is_new(need: &Action, partition: &Partition, previous_title: Option<&str>) ->
 
 /// A barrier over a whole job exists even when the library is empty, and then opens at once.
 fn seal_empty_barriers(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow) -> StoreResult<()> {
-    let job_wide =
-        workflow.numbered().filter(|(_, step)| matches!(step.action, Action::Barrier { scope: Scope::Job, .. }));
-    let steps: Vec<StepNo> = job_wide.map(|(no, _)| no).collect();
-    for step in steps {
-        if tx.barrier(job, step, "")?.is_none() {
-            tx.add_to_barrier(job, step, &BarrierGrowth { key: String::new(), members: 0, first: 1, last: 0 })?;
+    let job_wide = |no: &StepNo| {
+        workflow.step(*no).is_some_and(|step| matches!(step.action, Action::Barrier { scope: Scope::Job, .. }))
+    };
+    for (no, step) in workflow.numbered().filter(|(no, _)| job_wide(no)) {
+        if tx.barrier(job, no, "")?.is_none() {
+            // The other barriers of the whole job that it holds exist too; those of titles and batches do not.
+            let members = step.needs.iter().filter(|need| job_wide(need)).count() as u64;
+            tx.add_to_barrier(job, no, &BarrierGrowth { key: String::new(), members, first: 1, last: 0 })?;
         }
     }
     Ok(())

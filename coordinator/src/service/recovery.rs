@@ -1,8 +1,9 @@
-//! After a restart of an embedded process nothing is out any more: whatever was handed out and not heard of is taken back.
+//! After a restart. Of an embedded process: nothing is out any more, whatever was handed out and not heard of is taken
+//! back. Of a coordinator alone: workers went on, so what is out is watched again, as [`crate::leases`] would have.
 use super::rescuer::take_back;
 use super::{Workflows, job_row};
 use crate::store::{StoreResult, Tx};
-use protocol::id::{JobNo, UnitId};
+use protocol::id::{JobNo, Kind, PartNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 
 const PAGE_UNITS: u32 = 1_000;
@@ -30,4 +31,20 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
         }
     }
     Ok(0)
+}
+
+/// Everything a job has out, with epoch and kind: rows that are leased, and computed units the cursor has passed. The
+/// publisher's window bounds it. A scan is not among it: it is handed out again under a new epoch.
+pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Vec<(UnitId, u32, Kind)>> {
+    let workflow = workflows.of(tx, job)?;
+    let mut out = Vec::new();
+    for (id, row) in tx.units_in(job, UnitState::Leased, None, u32::MAX)? {
+        out.extend(workflow.step(id.step).and_then(|s| s.kind()).map(|kind| (id, row.epoch, kind)));
+    }
+    for (step, declared) in workflow.roots() {
+        let Some(kind) = declared.kind() else { continue };
+        let parts: Vec<PartNo> = tx.computed_out(job, step, u32::MAX)?;
+        out.extend(parts.into_iter().map(|part| (UnitId { job, step, part }, 1, kind)));
+    }
+    Ok(out)
 }

@@ -142,7 +142,7 @@ fn make_seals(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow, counters: &[St
 /// Ends a job when nothing is out, nothing can become ready by itself, and no timer is pending.
 fn finish(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, sweep: &Sweep, now: Timestamp) -> StoreResult<()> {
     let counters = tx.steps(job)?;
-    if sweep.next_timer.is_some() {
+    if sweep.next_timer.is_some() && timer_pending(tx, workflow, job)? {
         return Ok(());
     }
     for (no, step) in workflow.numbered() {
@@ -162,6 +162,20 @@ fn finish(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, sweep: &Sweep, now: 
     row.state = if clean { JobState::Succeeded } else { JobState::FinishedWithFailures };
     row.ended_at = Some(now);
     tx.update_job(&row)
+}
+
+/// Whether time alone can still open a barrier. One that opened before its time no longer holds the job open.
+fn timer_pending(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo) -> StoreResult<bool> {
+    for (no, step) in workflow.numbered() {
+        let Action::Barrier { policy, .. } = &step.action else { continue };
+        if policy.until.is_some() {
+            let counts = tx.barrier_counts(job, no)?;
+            if counts.released < counts.total {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn no_barrier_left(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo) -> StoreResult<bool> {

@@ -3,7 +3,7 @@
 use super::graph::{Change, Graph};
 use super::job_row;
 use crate::store::{BarrierGrowth, Partition, StepDelta, StoreResult, UnitRow};
-use protocol::id::{PartNo, StepNo};
+use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::workflow::Action;
 
@@ -28,7 +28,7 @@ pub fn split(graph: &mut Graph<'_>, part: PartNo, failing: StepNo, assets: &[Str
     graph.tx.move_assets(graph.job, child.part, assets)?;
     graph.tx.shrink_partition(graph.job, part, child.assets)?;
     grow_barriers(graph, &child)?;
-    inherit(graph, part, child.part, failing)?;
+    inherit(graph, &parent, &child, failing)?;
     Ok(child.part)
 }
 
@@ -45,32 +45,36 @@ fn grow_barriers(graph: &mut Graph<'_>, child: &Partition) -> StoreResult<()> {
     Ok(())
 }
 
-/// Steps that already passed for the parent have passed for the child too; the failing one is dead; those behind it are
-/// cancelled by the graph; a branch beside it goes on for the child by itself.
-fn inherit(graph: &mut Graph<'_>, parent: PartNo, child: PartNo, failing: StepNo) -> StoreResult<()> {
+/// What has ended for the parent has ended the same way for the child, and so has what was cancelled; the failing step is
+/// dead; those behind it are cancelled by the graph; a branch beside it goes on for the child by itself.
+fn inherit(graph: &mut Graph<'_>, parent: &Partition, child: &Partition, failing: StepNo) -> StoreResult<()> {
     let workflow = graph.workflow;
-    // The failing step goes first: its row keeps the steps before it from making it ready again.
-    put(graph, failing, child, UnitState::Dead)?;
+    let mut inherited: Vec<(StepNo, Change)> = Vec::new();
     for (no, step) in workflow.numbered().filter(|(_, s)| s.has_units()) {
         graph.tx.add_to_step(graph.job, no, StepDelta { total: 1, ..StepDelta::default() })?;
-        let row = graph.tx.units(graph.job, no, &[parent])?.pop().flatten();
+        let row = graph.tx.units(graph.job, no, &[parent.part])?.pop().flatten();
         let state = match row.map(|r| r.state) {
-            _ if no == failing => continue,
-            Some(UnitState::Succeeded) => UnitState::Succeeded,
+            _ if no == failing => UnitState::Dead,
+            Some(ended @ (UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)) => ended,
             Some(UnitState::Ready | UnitState::Leased | UnitState::Retrying) => UnitState::Ready,
             // A first step without a row is out or still to come: the child runs it by itself.
             None if step.needs.is_empty() => UnitState::Ready,
-            _ => continue,
+            Some(UnitState::Planned) | None => continue,
         };
-        let untouched = graph.tx.units(graph.job, no, &[child])?.pop().flatten().is_none();
-        if untouched {
-            put(graph, no, child, state)?;
+        if state == UnitState::Dead && no != failing {
+            let from = UnitId { job: graph.job, step: no, part: parent.part };
+            let reasons = graph.tx.failures_of(from)?;
+            graph.tx.put_failures(UnitId { part: child.part, ..from }, &reasons)?;
         }
+        let to = UnitRow { state, epoch: 0, attempt: 0, due_at: None, duration_us: 0 };
+        inherited.push((no, Change { part: child.part, from: None, to, executed_us: None }));
+    }
+    // All of it is written before any of it is carried on: a step must not make one ready that the child has behind it.
+    for (no, change) in &inherited {
+        graph.record(*no, &[*change])?;
+    }
+    for (no, change) in &inherited {
+        graph.carry(*no, &[*change])?;
     }
     Ok(())
-}
-
-fn put(graph: &mut Graph<'_>, step: StepNo, part: PartNo, state: UnitState) -> StoreResult<()> {
-    let to = UnitRow { state, epoch: 0, attempt: 0, due_at: None, duration_us: 0 };
-    graph.apply(step, &[Change { part, from: None, to, executed_us: None }])
 }

@@ -253,6 +253,8 @@ fn failures(tx: &mut dyn Tx) {
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].asset.as_str(), found[0].title.as_str(), found[0].state), ("a", "t", UnitState::Dead));
     assert_eq!(found[0].failure, failure("new"));
+    assert_eq!(tx.failures_of(unit).expect("reads"), [("a".to_owned(), failure("new"))]);
+    assert_eq!(tx.failures_of(UnitId { part: 2, ..unit }).expect("reads"), []);
     tx.put_failures(unit, &[]).expect("clears");
     assert_eq!(tx.failures(job, 9).expect("lists"), []);
 }

@@ -309,6 +309,11 @@ impl FailureTx for Memory {
         Ok(())
     }
 
+    fn failures_of(&mut self, unit: UnitId) -> StoreResult<Vec<(String, Failure)>> {
+        let of_unit = self.failures.iter().filter(|((id, _), _)| *id == unit);
+        Ok(of_unit.map(|((_, asset), failure)| (asset.clone(), failure.clone())).collect())
+    }
+
     fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
         let of_job = self.failures.iter().filter(|((id, _), _)| id.job == job);
         Ok(of_job

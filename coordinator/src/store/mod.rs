@@ -162,6 +162,8 @@ pub trait UnitTx {
 pub trait FailureTx {
     /// Records why assets failed; replaces what was recorded for the same unit.
     fn put_failures(&mut self, unit: UnitId, failures: &[(String, Failure)]) -> StoreResult<()>;
+    /// Why the assets of one unit failed.
+    fn failures_of(&mut self, unit: UnitId) -> StoreResult<Vec<(String, Failure)>>;
     /// Recorded failures by step, partition and asset, after the given unit and asset.
     fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>>;
 }

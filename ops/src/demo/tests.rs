@@ -55,7 +55,7 @@ fn scanned(dir: &Path) -> Vec<Asset> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     let result = runtime.block_on(worker::task::run(&unit, &context));
-    assert!(matches!(result, UnitResult::Finished { .. }), "{result:?}");
+    assert!(matches!(result, UnitResult::Listed { .. }), "{result:?}");
     let pages = std::mem::take(&mut *kept.0.lock().expect("no test panics while it holds it"));
     assert!(pages.iter().all(|page| page.errors.is_empty()), "{pages:?}");
     pages.into_iter().flat_map(|page| page.assets).map(|(_, asset)| asset).collect()

@@ -47,6 +47,12 @@ pub enum UnitResult {
     Returned,
     /// Stopped because it was revoked.
     Cancelled,
+    /// A scan read its library to the end. Its pages may be lost on the way: only when all of them have been taken is the
+    /// library listed.
+    Listed {
+        /// Number of pages of the whole listing, those before the scan was resumed included.
+        pages: u64,
+    },
 }
 
 /// A page of a library's listing, in the source's own order. Pages of one scan are numbered from 0.

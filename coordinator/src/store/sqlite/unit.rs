@@ -169,6 +169,25 @@ impl FailureTx for SqliteTx<'_> {
         Ok(())
     }
 
+    fn failures_of(&mut self, unit: UnitId) -> StoreResult<Vec<(String, Failure)>> {
+        self.all(
+            "SELECT asset, class, reason, message, checks, findings FROM failure
+             WHERE job = ?1 AND step = ?2 AND part = ?3 ORDER BY asset",
+            params![unit.job.0, unit.step.0, unit.part],
+            |row| {
+                let (class, checks): (String, String) = (row.get(1)?, row.get(4)?);
+                let failure = Failure {
+                    class: class_of(&class),
+                    reason: row.get(2)?,
+                    message: row.get(3)?,
+                    checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+                    findings: row.get(5)?,
+                };
+                Ok((row.get(0)?, failure))
+            },
+        )
+    }
+
     fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
         let rows = self.all(
             "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, f.reason, f.message,

@@ -33,15 +33,17 @@ pub async fn run(task: &ScanTask, unit: &Unit, context: &TaskContext) -> UnitRes
     let stop = context.cancel.child_token();
     let _stop_reader = stop.clone().drop_guard();
     let pager = Pager::new(unit.id, unit.epoch, task, sender, stop);
+    // A resumed scan that finds nothing more sends no page: then the listing was whole already.
+    let resumed_at = task.resume.map_or(0, |cursor| cursor.page);
     let task = task.clone();
     let reading = tokio::task::spawn_blocking(move || read(&task, pager));
-    match context.cancel.run_until_cancelled(deliver(pages, context)).await {
+    let last = match context.cancel.run_until_cancelled(deliver(pages, context)).await {
         None => return UnitResult::Cancelled,
         Some(Err(failure)) => return UnitResult::Failed(failure),
-        Some(Ok(())) => {}
-    }
+        Some(Ok(last)) => last,
+    };
     match reading.await {
-        Ok(Ok(())) => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
+        Ok(Ok(())) => UnitResult::Listed { pages: last.map_or(resumed_at, |page| page + 1) },
         Ok(Err(Stop::Failed(failure))) => UnitResult::Failed(failure),
         Ok(Err(Stop::Revoked)) => UnitResult::Cancelled,
         // The executor turns a panic into a failed unit; it has to see it as one.
@@ -50,11 +52,14 @@ pub async fn run(task: &ScanTask, unit: &Unit, context: &TaskContext) -> UnitRes
     }
 }
 
-async fn deliver(mut pages: mpsc::Receiver<ScanPage>, context: &TaskContext) -> Result<(), Failure> {
+/// Sends pages as they come; returns the number of the last one.
+async fn deliver(mut pages: mpsc::Receiver<ScanPage>, context: &TaskContext) -> Result<Option<u64>, Failure> {
+    let mut last = None;
     while let Some(page) = pages.recv().await {
+        last = Some(page.page);
         context.pages.send(page).await?;
     }
-    Ok(())
+    Ok(last)
 }
 
 fn read(task: &ScanTask, pager: Pager) -> Result<(), Stop> {

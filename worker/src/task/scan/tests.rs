@@ -55,7 +55,11 @@ impl Listing {
 
     #[track_caller]
     fn finished(self) -> Listing {
-        assert_eq!(self.result, UnitResult::Finished { facts: Vec::new(), failures: Vec::new() });
+        let pages = self.pages.last().map(|page| page.page + 1);
+        match self.result {
+            UnitResult::Listed { pages: said } => assert_eq!(said, pages.unwrap_or(said), "pages sent and announced"),
+            ref other => panic!("expected a listing, not {other:?}"),
+        }
         self
     }
 }

@@ -1,0 +1,169 @@
+//! What the store holds, read back and counted again from the rows alone: the reference that counters, barriers and the
+//! graph are compared with. It shares no code with the services.
+use coordinator::store::memory::Memory;
+use coordinator::store::{
+    BarrierRow, BarrierState, BarrierTx, JobRow, JobTx, Partition, PartitionTx, StepRow, StepTx, UnitRow, UnitTx,
+};
+use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::rules::barrier::{BarrierPolicy, Tally};
+use protocol::rules::lifecycle::UnitState;
+use protocol::workflow::file::{OnFailure, Scope};
+use protocol::workflow::{Action, Workflow};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// One job as the store holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct JobView {
+    /// Its row.
+    pub row: JobRow,
+    /// What it runs.
+    pub workflow: Rc<Workflow>,
+    /// Counters of its steps.
+    pub steps: Vec<StepRow>,
+    /// Its partitions.
+    pub parts: BTreeMap<PartNo, Partition>,
+    /// Its units with a history.
+    pub units: BTreeMap<(StepNo, PartNo), UnitRow>,
+    /// Its barrier instances.
+    pub barriers: BTreeMap<(StepNo, String), BarrierRow>,
+}
+
+/// What a unit's needs say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Everything is there.
+    Met,
+    /// Something has not ended, or a barrier is closed.
+    Open,
+    /// Something failed: it can never run.
+    Failed,
+}
+
+impl JobView {
+    /// Reads a job.
+    pub(crate) fn read(memory: &mut Memory, no: JobNo, workflow: Option<Rc<Workflow>>) -> JobView {
+        let row = memory.job(no).expect("memory answers").expect("a submitted job stays");
+        let workflow = workflow.unwrap_or_else(|| Rc::new(memory.workflow(no).expect("a job has a workflow")));
+        let steps = memory.steps(no).expect("memory answers");
+        let planned = memory.partitions_after(no, 0, u32::MAX).expect("memory answers");
+        let split = memory.children(no, 0, PartNo::MAX).expect("memory answers");
+        let split = memory.partitions(no, &split).expect("a child exists");
+        let parts: BTreeMap<PartNo, Partition> = planned.into_iter().chain(split).map(|p| (p.part, p)).collect();
+        let mut units = BTreeMap::new();
+        let mut barriers = BTreeMap::new();
+        let with_seal: Vec<PartNo> = std::iter::once(0).chain(parts.keys().copied()).collect();
+        for (step, declared) in workflow.numbered() {
+            if matches!(declared.action, Action::Barrier { .. }) {
+                let rows = memory.barriers(no, step, None, None, u32::MAX).expect("memory answers");
+                barriers.extend(rows.into_iter().map(|row| ((step, row.key.clone()), row)));
+            } else {
+                let rows = memory.units(no, step, &with_seal).expect("memory answers");
+                units.extend(with_seal.iter().zip(rows).filter_map(|(p, row)| Some(((step, *p), row?))));
+            }
+        }
+        JobView { row, workflow, steps, parts, units, barriers }
+    }
+
+    /// Whether nothing has happened between two views.
+    pub(crate) fn same(&self, other: &JobView) -> bool {
+        self.row == other.row
+            && self.steps == other.steps
+            && self.parts == other.parts
+            && self.units == other.units
+            && self.barriers == other.barriers
+    }
+
+    /// State of a unit's row.
+    pub(crate) fn state(&self, step: StepNo, part: PartNo) -> Option<UnitState> {
+        self.units.get(&(step, part)).map(|row| row.state)
+    }
+
+    /// Counters of a step.
+    pub(crate) fn counters(&self, step: StepNo) -> &StepRow {
+        self.steps.iter().find(|s| s.step == step).expect("every step has counters")
+    }
+
+    /// Whether a step's unit over a partition may run.
+    pub(crate) fn needs(&self, step: StepNo, part: PartNo) -> Need {
+        let needs = &self.workflow.step(step).expect("a declared step").needs;
+        let mut all = Need::Met;
+        for need in needs {
+            match self.need(*need, part) {
+                Need::Failed => return Need::Failed,
+                Need::Open => all = Need::Open,
+                Need::Met => {}
+            }
+        }
+        all
+    }
+
+    fn need(&self, need: StepNo, part: PartNo) -> Need {
+        let step = self.workflow.step(need).expect("a declared step");
+        match &step.action {
+            Action::Units { .. } => match self.state(need, part) {
+                Some(UnitState::Succeeded) => Need::Met,
+                Some(UnitState::Dead) if step.on_failure == OnFailure::Continue => Need::Met,
+                Some(UnitState::Dead | UnitState::Cancelled) => Need::Failed,
+                _ => Need::Open,
+            },
+            Action::Barrier { .. } => {
+                let inside = self.needs(need, part);
+                let key = self.key(need, &self.parts[&part]);
+                let open = self.barriers.get(&(need, key)).is_some_and(|b| b.state == BarrierState::Released);
+                if inside == Need::Met && !open { Need::Open } else { inside }
+            }
+            Action::Seal { .. } => Need::Open,
+        }
+    }
+
+    /// The instance of a barrier a partition belongs to.
+    pub(crate) fn key(&self, barrier: StepNo, partition: &Partition) -> String {
+        let origin = if partition.parent > 0 { partition.parent } else { partition.part };
+        match &self.workflow.step(barrier).expect("a declared step").action {
+            Action::Barrier { scope: Scope::Title, .. } => partition.title.clone(),
+            Action::Barrier { scope: Scope::Batch, batch_units, .. } => {
+                format!("{:010}", (origin - 1) / i64::from(*batch_units))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The policy of a barrier.
+    pub(crate) fn policy(&self, barrier: StepNo) -> BarrierPolicy {
+        match &self.workflow.step(barrier).expect("a declared step").action {
+            Action::Barrier { policy, .. } => *policy,
+            _ => panic!("step {} is no barrier", barrier.0),
+        }
+    }
+
+    /// The tallies a barrier's instances should have, by key.
+    pub(crate) fn tallies(&self, barrier: StepNo) -> BTreeMap<String, Tally> {
+        let sealed = self.row.phase == coordinator::store::Phase::Sealed;
+        let needs = &self.workflow.step(barrier).expect("a declared step").needs;
+        let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+        let count = |tally: &mut Tally, succeeded: bool, failed: bool| {
+            tally.total += 1;
+            tally.succeeded += u64::from(succeeded);
+            tally.failed += u64::from(failed);
+        };
+        for partition in self.parts.values() {
+            let tally = tallies.entry(self.key(barrier, partition)).or_default();
+            for need in needs.iter().filter(|n| self.workflow.step(**n).is_some_and(|s| s.has_units())) {
+                let ended = self.need(*need, partition.part);
+                count(tally, ended == Need::Met, ended == Need::Failed);
+            }
+        }
+        for inner in self.barriers.values().filter(|row| needs.contains(&row.step)) {
+            let tally = tallies.entry(String::new()).or_default();
+            count(tally, inner.state == BarrierState::Released, inner.state == BarrierState::Held);
+        }
+        tallies.values_mut().for_each(|tally| tally.sealed = sealed);
+        tallies
+    }
+
+    /// Whether a step's units exist without rows until they have a history.
+    pub(crate) fn computed(&self, step: StepNo) -> bool {
+        self.workflow.step(step).is_some_and(|s| s.needs.is_empty() && s.has_units())
+    }
+}

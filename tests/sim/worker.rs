@@ -1,0 +1,256 @@
+//! Workers: they take units, run them for a while, make their effect visible at one commit point, and report.
+use crate::faults::Plant;
+use crate::world::{Event, World};
+use protocol::failure::{ErrorClass, Failure};
+use protocol::id::{Kind, WorkerId};
+use protocol::time::Timestamp;
+use protocol::wire::control::Control;
+use protocol::wire::report::{Heartbeat, Outcome, Report, RowError, ScanPage, UnitResult};
+use protocol::wire::unit::{ScanCursor, TaskSpec, Unit};
+use std::time::Duration;
+
+const BEAT_EVERY: Duration = Duration::from_secs(3);
+const KINDS: [Kind; 4] = [Kind::Scan, Kind::Transfer, Kind::Qc, Kind::Noop];
+
+/// One worker process.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Counts its restarts: a restarted worker is another one.
+    pub incarnation: u64,
+    /// Whether it runs.
+    pub alive: bool,
+    /// It does nothing before this moment, and knows nothing of it.
+    pub paused_until: Timestamp,
+    slots: [u32; 4],
+    running: Vec<Execution>,
+}
+
+#[derive(Debug)]
+struct Execution {
+    no: u64,
+    unit: Unit,
+    result: Option<UnitResult>,
+}
+
+impl Worker {
+    /// A worker that is not running yet.
+    pub(crate) fn new(rng: &mut fastrand::Rng) -> Worker {
+        let slots = [rng.u32(1..=2), rng.u32(1..=3), rng.u32(1..=2), rng.u32(1..=6)];
+        Worker { incarnation: 0, alive: false, paused_until: Timestamp(0), slots, running: Vec::new() }
+    }
+
+    fn free(&self, kind: Kind) -> bool {
+        let total = KINDS.iter().position(|k| *k == kind).map_or(0, |i| self.slots[i]);
+        (self.running.iter().filter(|e| e.unit.kind == kind).count() as u32) < total
+    }
+}
+
+impl World {
+    /// Starts a worker.
+    pub(crate) fn worker_up(&mut self, no: usize) {
+        let worker = &mut self.workers[no];
+        if worker.alive {
+            return;
+        }
+        worker.alive = true;
+        worker.incarnation += 1;
+        worker.paused_until = self.now;
+        let incarnation = worker.incarnation;
+        self.note(|| format!("worker {no} up"));
+        self.at(Duration::from_millis(1), Event::Beat(no, incarnation));
+        self.fill();
+    }
+
+    /// Ends a worker: whatever it had in hand is lost.
+    pub(crate) fn worker_down(&mut self, no: usize) {
+        let worker = &mut self.workers[no];
+        if !worker.alive {
+            return;
+        }
+        worker.alive = false;
+        worker.running.clear();
+        self.stats.worker_deaths += 1;
+        self.note(|| format!("worker {no} down"));
+        let pause = Duration::from_millis(self.rng.u64(100..20_000));
+        self.at(pause, Event::WorkerUp(no));
+    }
+
+    /// Hands waiting units to free slots.
+    pub(crate) fn fill(&mut self) {
+        for kind in KINDS {
+            while self.queues.get(&kind).is_some_and(|queue| !queue.is_empty()) {
+                let now = self.now;
+                let can = |w: &Worker| w.alive && w.paused_until <= now && w.free(kind);
+                let free: Vec<usize> = (0..self.workers.len()).filter(|i| can(&self.workers[*i])).collect();
+                let Some(no) = self.rng.choice(free) else { break };
+                let unit = self.queues.get_mut(&kind).and_then(|queue| queue.pop_front());
+                let Some(unit) = unit else { break };
+                self.start(no, unit);
+            }
+        }
+    }
+
+    fn start(&mut self, no: usize, unit: Unit) {
+        self.executions += 1;
+        let (exec, incarnation) = (self.executions, self.workers[no].incarnation);
+        self.note(|| format!("worker {no} starts {} epoch {}", unit.id, unit.epoch));
+        // A newer epoch of the same unit ends the older execution.
+        let older = self.workers[no].running.iter().position(|e| e.unit.id == unit.id);
+        if let Some(older) = older {
+            self.revoke(no, older);
+        }
+        let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
+        let longest = u64::try_from(plan.luck.duration_max.as_micros()).unwrap_or(u64::MAX);
+        let length = Duration::from_micros(self.rng.u64(1_000..=longest.max(1_001)));
+        if let TaskSpec::Scan(_) = unit.task.as_ref() {
+            self.scan(no, exec, &unit, length);
+        } else {
+            self.at(length, Event::Commit(no, incarnation, exec));
+        }
+        self.workers[no].running.push(Execution { no: exec, unit, result: None });
+    }
+
+    fn scan(&mut self, no: usize, exec: u64, unit: &Unit, length: Duration) {
+        let TaskSpec::Scan(task) = unit.task.as_ref() else { return };
+        let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
+        let (rows, resumable) = (plan.rows.clone(), plan.resumable);
+        let resume = task.resume.filter(|_| resumable);
+        let mut from = resume.map_or(0, |c| c.byte as usize);
+        let mut number = resume.map_or(0, |c| c.page);
+        let incarnation = self.workers[no].incarnation;
+        let mut wait = Duration::ZERO;
+        while from < rows.len() || number == 0 {
+            let until = rows.len().min(from + task.page_assets as usize);
+            let assets = (from..until).map(|i| (i as u64 + 1, rows[i].clone())).collect();
+            let cursor = ScanCursor { page: number + 1, byte: until as u64, line: until as u64 + 1 };
+            let next = resumable.then_some(cursor);
+            let errors: Vec<RowError> = Vec::new();
+            let page = ScanPage { unit: unit.id, epoch: unit.epoch, page: number, assets, errors, next };
+            wait += length / 8;
+            self.at(wait, Event::Page(no, incarnation, exec, Box::new(page)));
+            (from, number) = (until, number + 1);
+        }
+        let pages = number;
+        self.at(wait + Duration::from_micros(1), Event::ScanEnd(no, incarnation, exec, pages));
+    }
+
+    /// Sends a page of a listing, if its scan is still wanted.
+    pub(crate) fn scan_page(&mut self, no: usize, exec: u64, page: ScanPage) {
+        if self.workers[no].running.iter().any(|e| e.no == exec) {
+            self.report(Report::Page(page));
+        }
+    }
+
+    /// Ends a scan.
+    pub(crate) fn scan_end(&mut self, no: usize, exec: u64, pages: u64) {
+        let Some(ended) = self.workers[no].running.iter().find(|e| e.no == exec) else { return };
+        let luck = self.scenario.jobs[self.plans[&ended.unit.id.job]].luck;
+        let result = if self.rng.f64() < luck.unit_fails {
+            let class = if self.rng.f64() < 0.2 { ErrorClass::Permanent } else { ErrorClass::Transient };
+            UnitResult::Failed(Failure::new(class, "source_unreadable", "the source went away"))
+        } else {
+            UnitResult::Listed { pages }
+        };
+        self.finish(no, exec, result);
+    }
+
+    /// The commit point of an execution: what passed becomes visible here, all else is a failure.
+    pub(crate) fn commit(&mut self, no: usize, exec: u64) {
+        let incarnation = self.workers[no].incarnation;
+        let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else { return };
+        let unit = self.workers[no].running[at].unit.clone();
+        let luck = self.scenario.jobs[self.plans[&unit.id.job]].luck;
+        let lag = Duration::from_micros(self.rng.u64(1..200_000));
+        let lot = self.rng.f64();
+        let result = if lot < luck.unit_fails {
+            let class = if self.rng.f64() < 0.2 { ErrorClass::Permanent } else { ErrorClass::Transient };
+            UnitResult::Failed(Failure::new(class, "tool_failed", "the tool failed"))
+        } else {
+            let mut failures = Vec::new();
+            let mut passed = if unit.assets.is_empty() { vec![String::new()] } else { Vec::new() };
+            for asset in &unit.assets {
+                let lot = self.rng.f64();
+                if lot < luck.asset_dies {
+                    failures.push((asset.id.clone(), Failure::permanent("bad", "it is bad")));
+                } else if lot < luck.asset_dies + luck.asset_fails {
+                    failures.push((asset.id.clone(), Failure::transient("slow", "it was slow")));
+                } else {
+                    passed.push(asset.id.clone());
+                }
+            }
+            if self.plant == Some(Plant::ReportBeforeEffect) {
+                let effect = Event::Effect(no, incarnation, Box::new((unit.clone(), passed)));
+                self.at(lag + Duration::from_millis(500), effect);
+            } else {
+                passed.iter().for_each(|asset| self.effects.commit(unit.id, unit.epoch, asset));
+            }
+            UnitResult::Finished { facts: Vec::new(), failures }
+        };
+        self.note(|| format!("worker {no} commits {} epoch {}", unit.id, unit.epoch));
+        self.workers[no].running[at].result = Some(result);
+        self.at(lag, Event::End(no, incarnation, exec));
+    }
+
+    /// Reports an execution that has ended.
+    pub(crate) fn end(&mut self, no: usize, exec: u64) {
+        let found = self.workers[no].running.iter().find(|e| e.no == exec);
+        if let Some(result) = found.and_then(|e| e.result.clone()) {
+            self.finish(no, exec, result);
+        }
+    }
+
+    fn finish(&mut self, no: usize, exec: u64, result: UnitResult) {
+        let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else { return };
+        let ended = self.workers[no].running.remove(at);
+        let outcome = Outcome {
+            unit: ended.unit.id,
+            epoch: ended.unit.epoch,
+            worker: self.name(no),
+            result,
+            // Some clocks jump: how long a worker says it took decides nothing.
+            duration_us: if self.rng.f64() < 0.02 { 3_600_000_000 } else { self.rng.u64(0..1_000_000) },
+        };
+        self.report(Report::Settled(outcome));
+        self.fill();
+    }
+
+    fn revoke(&mut self, no: usize, at: usize) {
+        let running = &self.workers[no].running[at];
+        // After its commit point an execution ends as it would have.
+        if running.result.is_none() {
+            let exec = running.no;
+            self.finish(no, exec, UnitResult::Cancelled);
+        }
+    }
+
+    /// Obeys the coordinator.
+    pub(crate) fn obey(&mut self, no: usize, control: &Control) {
+        let Control::Revoke(units) = control else { return };
+        for (unit, epoch) in units {
+            let held = |e: &Execution| e.unit.id == *unit && e.unit.epoch == *epoch;
+            if let Some(at) = self.workers[no].running.iter().position(held) {
+                self.revoke(no, at);
+            }
+        }
+    }
+
+    /// Gives a sign of life.
+    pub(crate) fn beat(&mut self, no: usize) {
+        let worker = &self.workers[no];
+        let held = worker.running.iter().map(|e| (e.unit.id, e.unit.epoch)).collect();
+        let slots = KINDS.iter().zip(worker.slots).map(|(kind, total)| {
+            let busy = worker.running.iter().filter(|e| e.unit.kind == *kind).count() as u32;
+            (*kind, total, total.saturating_sub(busy))
+        });
+        let slots = slots.collect();
+        let beat = Heartbeat { worker: self.name(no), held, slots, draining: false, bytes: 0 };
+        let incarnation = worker.incarnation;
+        self.report(Report::Heartbeat(beat));
+        self.at(BEAT_EVERY, Event::Beat(no, incarnation));
+        self.fill();
+    }
+
+    fn name(&self, no: usize) -> WorkerId {
+        WorkerId(format!("w{no}.{}", self.workers[no].incarnation))
+    }
+}
