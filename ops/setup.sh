@@ -15,6 +15,7 @@ have cc || packages+=(build-essential)
 if [ "$want" = test ]; then
   have rsync || packages+=(rsync)
   have mediainfo || packages+=(mediainfo)
+  have redis-server && have redis-cli || packages+=(redis-server)
   have python3 || packages+=(python3 python3-venv)
 fi
 

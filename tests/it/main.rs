@@ -1,6 +1,7 @@
 //! Integration tests: the real `showrunner` binary over real files, as its users meet it.
 mod bad_input;
 mod cli;
+mod cluster;
 mod demo;
 mod folder;
 mod golden;
