@@ -108,9 +108,12 @@ impl RedisQueue {
     }
 }
 
+/// A reply over streams: per stream its entries, per entry its field names and values.
+type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
+
 /// Entry ids and bodies of an XREAD or XREADGROUP reply over one stream; anything else is no entry.
 pub fn entries(reply: Value) -> Vec<(String, Vec<u8>)> {
-    let parsed: Result<Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>, _> = redis::from_redis_value(reply);
+    let parsed: Result<Streams, _> = redis::from_redis_value(reply);
     let streams = parsed.unwrap_or_default();
     streams
         .into_iter()
