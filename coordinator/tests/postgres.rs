@@ -112,14 +112,6 @@ fn no_call_waits_for_ever() {
     });
     assert!(matches!(stood, Err(StoreError::Busy(_))), "{stood:?}");
     other.write(|tx| add_job(tx, "fourth")).expect("writes");
-    // A statement that waits for a lock that is no writer's turn.
-    let locked = format!("{url}&application_name=locker");
-    let mut locker = open(&locked);
-    let blocked = locker.read(|_| {
-        server.sql("postgres", "ALTER TABLE job ADD COLUMN extra BIGINT");
-        Ok(())
-    });
-    assert!(blocked.is_ok());
     // A server that has stopped altogether: neither it nor its kernel says anything is wrong.
     server.freeze(true);
     let asked = Instant::now();
@@ -247,6 +239,47 @@ fn units_are_listed_with_and_without_rows() {
     let planned = postgres.units("j", &UnitFilter { state: Some("planned".into()), ..filter.clone() }).expect("lists");
     assert_eq!(planned.len(), 0);
     assert_eq!(postgres.units("j", &UnitFilter { part: Some(1), ..filter }).expect("lists")[0].duration_us, Some(5));
+}
+
+#[test]
+fn sessions_prove_as_much_as_sslmode_asks() {
+    let server = PostgresServer::start();
+    server.encrypt(include_str!("tls/server.pem"), include_str!("tls/server.key"));
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
+    let connects = |host: &str, query: &str| {
+        let url = format!("postgres://showrunner@{host}:{}/postgres?{query}", server.port());
+        Postgres::open(&url, PostgresOptions::default()).map(drop)
+    };
+    let used = format!("{}&application_name=x", server.url().replace("sslmode=disable", "sslmode=require"));
+    let mut encrypted = open(&used);
+    let seen = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'x'";
+    assert_eq!(server.sql("postgres", seen), "t");
+    encrypted.write(|tx| add_job(tx, "j")).expect("writes");
+    connects("127.0.0.1", "sslmode=prefer").expect("any certificate will do");
+    // The certificate is for localhost alone.
+    connects("localhost", &format!("sslmode=verify-full&sslrootcert={ca}")).expect("the right one");
+    connects("127.0.0.1", &format!("sslmode=verify-ca&sslrootcert={ca}")).expect("of the right authority");
+    connects("127.0.0.1", &format!("sslmode=require&sslrootcert={ca}")).expect("of the right authority");
+    connects("127.0.0.1", &format!("sslmode=verify-full&sslrootcert={ca}")).expect_err("for another name");
+    connects("localhost", "sslmode=verify-full").expect_err("of an authority the system does not know");
+    let missing = connects("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem").expect_err("no such file");
+    assert!(matches!(missing, StoreError::Refused(_)), "{missing}");
+}
+
+#[test]
+fn a_wrong_password_is_no_outage() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE ROLE guest LOGIN PASSWORD 'right'");
+    server.ask_for_passwords();
+    let mut file = tempfile::NamedTempFile::new().expect("makes");
+    std::io::Write::write_all(&mut file, b"wrong\n").expect("writes");
+    let options = PostgresOptions { password_file: Some(file.path().into()), ..PostgresOptions::default() };
+    let url = server.url().replace("showrunner@", "guest@");
+    let refused = Postgres::open(&url, options.clone()).err().expect("refuses");
+    assert_eq!(refused.class(), ErrorClass::Permanent, "{refused}");
+    std::fs::write(file.path(), "right").expect("writes");
+    let no_rights = Postgres::open(&url, options).err().expect("a guest may create nothing");
+    assert!(no_rights.to_string().contains("permission denied"), "{no_rights}");
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ impl PostgresServer {
         let first = self.server.as_ref().expect("it runs");
         let what = if frozen { Signal::STOP } else { Signal::CONT };
         for pid in children_of(first.id()) {
-            drop(Pid::from_raw(pid).map(|pid| kill_process(pid, what)));
+            Pid::from_raw(pid).and_then(|pid| kill_process(pid, what).ok());
         }
         signal(first, what);
     }
@@ -154,6 +154,33 @@ impl PostgresServer {
         false
     }
 
+    /// Asks every role but the owner for its password from now on.
+    pub fn ask_for_passwords(&self) {
+        let rules = format!("host all {ROLE} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
+        // Its owner stays as it is.
+        std::fs::write(self.files().join("pg_hba.conf"), rules).expect("writes");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Lets sessions be encrypted with this certificate and its key.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.files().join(name);
+            std::fs::write(&path, text).expect("writes");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closes it");
+            if getuid().is_root() {
+                chown(&path, Some(id_of("-u")), Some(id_of("-g"))).expect("root may give a file away");
+            }
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let deadline = Instant::now() + START_MAX;
+        while self.sql("postgres", "SHOW ssl") != "on" {
+            assert!(Instant::now() < deadline, "no encryption: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What the server has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
@@ -191,7 +218,7 @@ impl Drop for PostgresServer {
 
 fn signal(process: &Child, signal: Signal) {
     // An error means that it has ended.
-    drop(kill_process(Pid::from_child(process), signal));
+    kill_process(Pid::from_child(process), signal).ok();
 }
 
 fn children_of(pid: u32) -> Vec<i32> {
