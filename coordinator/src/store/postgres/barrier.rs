@@ -112,9 +112,8 @@ impl BarrierTx for PostgresTx<'_> {
         if let Some(seen) = self.seen.barriers.get(&id) {
             return Ok(seen.clone());
         }
-        let sql = format!(
-            "SELECT {COLUMNS} FROM barrier WHERE job = $1 AND step = $2 AND key >= $3 ORDER BY key LIMIT $4"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM barrier WHERE job = $1 AND step = $2 AND key >= $3 ORDER BY key LIMIT $4");
         let ahead = self.seen.ahead();
         for row in self.all(&sql, &[&job.0, &i64::from(step.0), &key, &ahead], read_barrier)? {
             // What this transaction wrote is newer than what it reads along.

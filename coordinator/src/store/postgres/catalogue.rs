@@ -125,9 +125,8 @@ impl CatalogueTx for PostgresTx<'_> {
     }
 
     fn find_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<PartNo>> {
-        let moved = self.one("SELECT part FROM moved WHERE job = $1 AND asset = $2", &[&job.0, &asset], |row| {
-            column(row, 0)
-        })?;
+        let moved =
+            self.one("SELECT part FROM moved WHERE job = $1 AND asset = $2", &[&job.0, &asset], |row| column(row, 0))?;
         if moved.is_some() {
             return Ok(moved);
         }

@@ -44,11 +44,10 @@ impl ListingTx for PostgresTx<'_> {
             return Ok(done);
         }
         let ids: Vec<&str> = page.iter().map(|(_, asset)| asset.id.as_str()).collect();
-        let known = self.all(
-            "SELECT asset, line FROM listing WHERE job = $1 AND asset = ANY($2)",
-            &[&job.0, &ids],
-            |row| Ok((column::<String>(row, 0)?, count::<u64>(row, 1)?)),
-        )?;
+        let known =
+            self.all("SELECT asset, line FROM listing WHERE job = $1 AND asset = ANY($2)", &[&job.0, &ids], |row| {
+                Ok((column::<String>(row, 0)?, count::<u64>(row, 1)?))
+            })?;
         let known: HashMap<String, u64> = known.into_iter().collect();
         let mut lines: HashMap<&str, u64> = known.iter().map(|(id, line)| (id.as_str(), *line)).collect();
         let mut rows = CopyRows::new(11, page.len());

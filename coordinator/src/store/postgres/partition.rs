@@ -9,8 +9,7 @@ use protocol::media::asset::Asset;
 use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 
-const COLUMNS: &str =
-    "part, title, first, CASE last WHEN '' THEN first ELSE last END, assets, bytes, parent, split";
+const COLUMNS: &str = "part, title, first, CASE last WHEN '' THEN first ELSE last END, assets, bytes, parent, split";
 
 fn read_partition(row: &Row) -> StoreResult<Partition> {
     Ok(Partition {
@@ -119,9 +118,8 @@ impl PostgresTx<'_> {
                AS r (n, t1, a1, t2, a2) CROSS JOIN LATERAL (SELECT {ASSET} FROM listing WHERE {within}) AS l"
         );
         let [t1, a1, t2, a2] = &bounds;
-        let rows = self.all(&sql, &[&job.0, &numbers, t1, a1, t2, a2], |row| {
-            Ok((count::<usize>(row, 8)?, read_asset(row, 0)?))
-        })?;
+        let rows = self
+            .all(&sql, &[&job.0, &numbers, t1, a1, t2, a2], |row| Ok((count::<usize>(row, 8)?, read_asset(row, 0)?)))?;
         for (run, asset) in rows {
             runs.found[run].push(asset);
         }
@@ -168,11 +166,10 @@ impl PostgresTx<'_> {
 
     /// Where those of these assets are that have been moved at all.
     fn homes(&mut self, job: JobNo, assets: &[String]) -> StoreResult<HashMap<String, PartNo>> {
-        let rows = self.all(
-            "SELECT asset, part FROM moved WHERE job = $1 AND asset = ANY($2)",
-            &[&job.0, &assets],
-            |row| Ok((column(row, 0)?, column(row, 1)?)),
-        )?;
+        let rows =
+            self.all("SELECT asset, part FROM moved WHERE job = $1 AND asset = ANY($2)", &[&job.0, &assets], |row| {
+                Ok((column(row, 0)?, column(row, 1)?))
+            })?;
         Ok(rows.into_iter().collect())
     }
 

@@ -69,10 +69,7 @@ impl StepTx for PostgresTx<'_> {
     }
 
     fn set_cursor(&mut self, job: JobNo, step: StepNo, part: PartNo) -> StoreResult<()> {
-        self.run(
-            "UPDATE step SET cursor = $3 WHERE job = $1 AND step = $2",
-            &[&job.0, &i64::from(step.0), &part],
-        )?;
+        self.run("UPDATE step SET cursor = $3 WHERE job = $1 AND step = $2", &[&job.0, &i64::from(step.0), &part])?;
         Ok(())
     }
 }

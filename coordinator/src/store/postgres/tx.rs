@@ -2,9 +2,7 @@
 //! batch: writes wait until something reads what they change, single reads bring their neighbours along.
 use super::link::{Fault, Link, Params};
 use super::{failed, said};
-use crate::store::{
-    BarrierGrowth, BarrierRow, Partition, StepDelta, StoreError, StoreResult, UnitRow,
-};
+use crate::store::{BarrierGrowth, BarrierRow, Partition, StepDelta, StoreError, StoreResult, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use std::collections::{BTreeMap, HashMap};

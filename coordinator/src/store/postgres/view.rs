@@ -1,8 +1,8 @@
 //! The view over every unit, for lists.
 use super::Postgres;
 use super::tx::{column, count};
-use crate::store::view::{UnitFilter, UnitView};
 use crate::store::StoreResult;
+use crate::store::view::{UnitFilter, UnitView};
 use protocol::id::PartNo;
 use tokio_postgres::Row;
 
