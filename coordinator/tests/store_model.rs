@@ -218,7 +218,7 @@ impl Caller<'_> {
         match self.random.u32(0..6) {
             0 => {
                 let failures: Vec<(String, Failure)> = (0..self.random.i64(0..4))
-                    .map(|n| (name(n % 3), Failure::permanent("qc_failed", &format!("black frames {n}"))))
+                    .map(|n| (name(n % 3), Failure::permanent("qc_failed", format!("black frames {n}"))))
                     .collect();
                 self.tx.put_failures(UnitId { job: self.job, step, part }, &failures)?;
             }

@@ -25,7 +25,7 @@ fn read_entry(row: &Row) -> StoreResult<CatalogueRow> {
 }
 
 /// Rows in waves in which no asset comes twice: one statement changes a row once.
-fn waves<'r, T>(rows: &'r [T], id: impl Fn(&T) -> &str) -> Vec<Vec<&'r T>> {
+fn waves<T>(rows: &[T], id: impl Fn(&T) -> &str) -> Vec<Vec<&T>> {
     let (mut waves, mut times): (Vec<Vec<&T>>, HashMap<&str, usize>) = Default::default();
     for row in rows {
         let time = times.entry(id(row)).or_default();
