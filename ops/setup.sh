@@ -16,6 +16,7 @@ if [ "$want" = test ]; then
   have rsync || packages+=(rsync)
   have mediainfo || packages+=(mediainfo)
   have redis-server && have redis-cli || packages+=(redis-server)
+  have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages+=(postgresql)
   have python3 || packages+=(python3 python3-venv)
 fi
 

@@ -1,6 +1,6 @@
 //! Plans, publishes, collects and sequences work units, and owns the truth in SQL. Opens no library, media file or bucket.
 //!
-//! - [`store`]: the truth, over SQLite or memory
+//! - [`store`]: the truth, over SQLite, PostgreSQL or memory
 //! - [`queue`]: what is handed to workers and comes back
 //! - [`service`]: one duty a file, each safe to run any number of times
 pub mod engine;

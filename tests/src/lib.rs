@@ -4,10 +4,12 @@
 //! - [`command`]: a `showrunner` that is run to its end, and what came of it
 //! - [`process`]: a `showrunner` in the background, which signals reach and no test leaves behind
 //! - [`content`]: bytes that repeat themselves, and whole trees
+//! - [`postgres`]: a database server of a test's own
 //! - [`redis`]: a server of a test's own
 //! - [`reference`]: the programs of others that judge what we wrote
 pub mod command;
 pub mod content;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod reference;

@@ -25,7 +25,7 @@ const FORBIDDEN: [(&str, &[&str], &str); 14] = [
     ("worker/src/", &["coordinator::", "rusqlite"], "workers know neither the coordinator nor a database"),
     (
         "coordinator/src/service/",
-        &["crate::http", "crate::queue", "rusqlite", "store::sqlite", "store::memory", "tokio"],
+        &["crate::http", "crate::queue", "rusqlite", "store::sqlite", "store::postgres", "store::memory", "tokio"],
         "services are plain functions over the store's trait",
     ),
     ("coordinator/src/http/", &["crate::queue", "rusqlite"], "http reads the store and writes intent"),

@@ -49,7 +49,8 @@ pub fn atomicity(backend: &mut Backend) {
 
 const STEP: StepNo = StepNo(0);
 
-fn job(id: &str) -> NewJob {
+/// A job of two steps, the second after the first, whose units do nothing.
+pub fn job(id: &str) -> NewJob {
     let units = |task| Action::Units { kind: Kind::Noop, task: Arc::new(task), reads: None };
     let noop = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
     let step = Step {
@@ -109,7 +110,8 @@ fn row(state: UnitState) -> UnitRow {
     UnitRow { state, epoch: 1, attempt: 0, due_at: None, duration_us: 7 }
 }
 
-fn partition(part: i64, title: &str, first: &str, last: &str, assets: u32) -> Partition {
+/// A planned partition.
+pub fn partition(part: i64, title: &str, first: &str, last: &str, assets: u32) -> Partition {
     Partition {
         part,
         title: title.into(),

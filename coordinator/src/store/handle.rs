@@ -1,10 +1,12 @@
 //! The store as services hold it: a thread that runs one transaction after another.
 use super::memory::Memory;
+use super::postgres::{Postgres, PostgresOptions};
 use super::sqlite::Sqlite;
 use super::{StoreError, StoreResult, Tx};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The databases a store can be on.
@@ -13,6 +15,8 @@ pub enum Backend {
     Sqlite(Box<Sqlite>),
     /// Nothing that outlives the process.
     Memory(Box<Memory>),
+    /// A server that several processes share.
+    Postgres(Box<Postgres>),
 }
 
 impl Backend {
@@ -21,6 +25,40 @@ impl Backend {
         match self {
             Backend::Sqlite(sqlite) => sqlite.write(|tx| work(tx)),
             Backend::Memory(memory) => memory.write(work),
+            Backend::Postgres(postgres) => postgres.write(|tx| work(tx)),
+        }
+    }
+
+    /// Runs `work` on one consistent state; what it writes is discarded or refused. Asks for no leadership.
+    pub fn read<R>(&mut self, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>) -> StoreResult<R> {
+        match self {
+            Backend::Sqlite(sqlite) => sqlite.read(|tx| work(tx)),
+            Backend::Memory(memory) => work(&mut memory.as_ref().clone()),
+            Backend::Postgres(postgres) => postgres.read(|tx| work(tx)),
+        }
+    }
+
+    /// See [`Store::acquire`]. A file or a memory belongs to one process, which leads.
+    pub fn acquire(&mut self, holder: &str, lease: Duration) -> StoreResult<Option<i64>> {
+        match self {
+            Backend::Sqlite(_) | Backend::Memory(_) => Ok(Some(1)),
+            Backend::Postgres(postgres) => postgres.acquire(holder, lease),
+        }
+    }
+
+    /// See [`Store::renew`].
+    pub fn renew(&mut self, lease: Duration) -> StoreResult<()> {
+        match self {
+            Backend::Sqlite(_) | Backend::Memory(_) => Ok(()),
+            Backend::Postgres(postgres) => postgres.renew(lease),
+        }
+    }
+
+    /// See [`Store::release`].
+    pub fn release(&mut self) -> StoreResult<()> {
+        match self {
+            Backend::Sqlite(_) | Backend::Memory(_) => Ok(()),
+            Backend::Postgres(postgres) => postgres.release(),
         }
     }
 }
@@ -56,25 +94,51 @@ impl Drop for StoreThread {
 impl Store {
     /// Opens or creates the SQLite database at `path`.
     pub fn sqlite(path: &Path) -> StoreResult<(Store, StoreThread)> {
-        Ok(Store::start(Backend::Sqlite(Box::new(Sqlite::open(path)?))))
+        let path = path.to_owned();
+        Store::start(move || Ok(Backend::Sqlite(Box::new(Sqlite::open(&path)?))))
     }
 
     /// A store that lives as long as the process.
     pub fn memory() -> (Store, StoreThread) {
-        Store::start(Backend::Memory(Box::default()))
+        Store::start(|| Ok(Backend::Memory(Box::default()))).expect("memory is always there")
     }
 
-    fn start(mut backend: Backend) -> (Store, StoreThread) {
+    /// Opens the PostgreSQL database at `url`, on the store's thread: callers may be async.
+    pub fn postgres(url: &str, options: PostgresOptions) -> StoreResult<(Store, StoreThread)> {
+        let url = url.to_owned();
+        Store::start(move || Ok(Backend::Postgres(Box::new(Postgres::open(&url, options)?))))
+    }
+
+    /// Opens what is named: a `postgres://` URL, or the path of an SQLite file.
+    pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<(Store, StoreThread)> {
+        if url_or_path.starts_with("postgres://") || url_or_path.starts_with("postgresql://") {
+            return Store::postgres(url_or_path, options);
+        }
+        if url_or_path.contains("://") {
+            return Err(StoreError::Refused("a database is a postgres:// URL or the path of a file".into()));
+        }
+        Store::sqlite(Path::new(url_or_path))
+    }
+
+    fn start(make: impl FnOnce() -> StoreResult<Backend> + Send + 'static) -> StoreResult<(Store, StoreThread)> {
         let (sender, receiver) = mpsc::channel::<Job>();
+        let (opened, opening) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || {
+                let mut backend = match make() {
+                    Ok(backend) => backend,
+                    // Whoever opens the store waits for this.
+                    Err(error) => return drop(opened.send(Err(error))),
+                };
+                drop(opened.send(Ok(())));
                 while let Ok(Job::Run(work)) = receiver.recv() {
                     work(&mut backend);
                 }
             })
             .expect("a process that cannot start a thread cannot do anything");
-        (Store { jobs: sender.clone() }, StoreThread { thread: Some(thread), jobs: sender })
+        opening.recv().map_err(|_| StoreError::Closed)??;
+        Ok((Store { jobs: sender.clone() }, StoreThread { thread: Some(thread), jobs: sender }))
     }
 
     /// Runs `work` in one transaction on the store's thread: all of it or nothing.
@@ -83,10 +147,44 @@ impl Store {
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
+        self.ask(move |backend| backend.write(work)).await
+    }
+
+    /// Runs `work` on one consistent state; it must write nothing. Also for processes that do not lead.
+    pub async fn read<R, F>(&self, work: F) -> StoreResult<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
+    {
+        self.ask(move |backend| backend.read(work)).await
+    }
+
+    /// Leads the cluster when nobody does, for as long as `lease`; returns the generation. From then on every write
+    /// checks that this generation is the last, and fails with [`StoreError::NotLeader`] when it is not. `holder` names
+    /// this incarnation of this process and no other.
+    pub async fn acquire(&self, holder: String, lease: Duration) -> StoreResult<Option<i64>> {
+        self.ask(move |backend| backend.acquire(&holder, lease)).await
+    }
+
+    /// Leads for another `lease`.
+    pub async fn renew(&self, lease: Duration) -> StoreResult<()> {
+        self.ask(move |backend| backend.renew(lease)).await
+    }
+
+    /// Lets another process lead at once.
+    pub async fn release(&self) -> StoreResult<()> {
+        self.ask(Backend::release).await
+    }
+
+    async fn ask<R, F>(&self, work: F) -> StoreResult<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Backend) -> StoreResult<R> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let job = Job::Run(Box::new(move |backend| {
             // The asker may be gone; the commit stands all the same.
-            drop(reply.send(backend.write(work)));
+            drop(reply.send(work(backend)));
         }));
         self.jobs.send(job).map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?

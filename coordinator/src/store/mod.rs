@@ -1,5 +1,6 @@
 //! The truth, behind one trait. Every service is a plain function over [`Tx`], run in one transaction on the store's own
-//! thread; memory and SQLite implement the same few batch-wise primitives, and one conformance suite runs against both.
+//! thread; memory, SQLite and PostgreSQL implement the same few batch-wise primitives, and one conformance suite runs
+//! against each.
 //!
 //! A unit is *computed* from its partition until it has a history: the first step's units exist as rows only once they
 //! ended, failed or were taken back. Until then a cursor per step says how far units have been handed out. So the usual
@@ -7,8 +8,10 @@
 pub mod conformance;
 pub mod handle;
 pub mod memory;
+pub mod postgres;
 mod rows;
 pub mod sqlite;
+pub mod view;
 
 pub use rows::*;
 
@@ -42,6 +45,12 @@ pub enum StoreError {
     /// A stored value cannot be read.
     #[error("unreadable value in the database: {0}")]
     Corrupt(String),
+    /// The address, the password or the rights of this process will not do.
+    #[error("the database refuses: {0}")]
+    Refused(String),
+    /// Another process leads, or nobody does: this one must step down.
+    #[error("this coordinator does not lead: {0}")]
+    NotLeader(String),
     /// The store's thread has ended.
     #[error("the store is closed")]
     Closed,
@@ -56,7 +65,10 @@ impl StoreError {
         match self {
             StoreError::Busy(_) | StoreError::Full(_) => ErrorClass::Transient,
             StoreError::Database(_) | StoreError::Closed => ErrorClass::Ambiguous,
-            StoreError::NewerSchema { .. } | StoreError::Corrupt(_) => ErrorClass::Permanent,
+            StoreError::NewerSchema { .. }
+            | StoreError::Corrupt(_)
+            | StoreError::Refused(_)
+            | StoreError::NotLeader(_) => ErrorClass::Permanent,
         }
     }
 }

@@ -8,7 +8,7 @@ mod partition;
 mod unit;
 mod view;
 
-pub use view::{UnitFilter, UnitView};
+pub use super::view::{UnitFilter, UnitView};
 
 use super::{StoreError, StoreResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};

@@ -2,49 +2,9 @@
 use super::job::unsigned;
 use super::{Sqlite, failed};
 use crate::store::StoreResult;
+use crate::store::view::{UnitFilter, UnitView};
 use protocol::id::PartNo;
 use rusqlite::{Row, params};
-use serde::Serialize;
-
-/// One unit as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UnitView {
-    /// Public id: job/step/partition.
-    pub unit: String,
-    /// The step.
-    pub step: String,
-    /// Capacity class.
-    pub kind: String,
-    /// Partition number.
-    pub part: PartNo,
-    /// Title, where partitions follow titles.
-    pub title: String,
-    /// First asset of the partition.
-    pub first_asset: String,
-    /// Assets in the partition.
-    pub assets: u64,
-    /// State.
-    pub state: String,
-    /// Fencing token.
-    pub epoch: u32,
-    /// Attempts that failed.
-    pub attempt: u32,
-    /// Microseconds of its last execution.
-    pub duration_us: Option<u64>,
-}
-
-/// Which units.
-#[derive(Debug, Clone, Default)]
-pub struct UnitFilter {
-    /// In this state.
-    pub state: Option<String>,
-    /// Of this step.
-    pub step: Option<String>,
-    /// This partition.
-    pub part: Option<PartNo>,
-    /// Units at most.
-    pub limit: u32,
-}
 
 impl Sqlite {
     /// Units of a job in partition order.

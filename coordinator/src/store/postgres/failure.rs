@@ -1,0 +1,136 @@
+//! Why assets failed.
+use super::tx::{PostgresTx, column, printable, word};
+use super::unit::read_id;
+use crate::store::{FailureRow, FailureTx, StoreResult};
+use protocol::failure::{ErrorClass, Failure};
+use protocol::id::{JobNo, UnitId};
+use protocol::rules::lifecycle::UnitState;
+use std::collections::BTreeMap;
+
+fn class_text(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Transient => "transient",
+        ErrorClass::Throttled { .. } => "throttled",
+        ErrorClass::Permanent => "permanent",
+        ErrorClass::Ambiguous => "ambiguous",
+    }
+}
+
+fn class_of(text: &str) -> Option<ErrorClass> {
+    Some(match text {
+        "transient" => ErrorClass::Transient,
+        "throttled" => ErrorClass::Throttled { retry_after_ms: None },
+        "ambiguous" => ErrorClass::Ambiguous,
+        _ => ErrorClass::Permanent,
+    })
+}
+
+impl PostgresTx<'_> {
+    /// Replaces the failures of every unit that waits.
+    pub(super) fn flush_failures(&mut self) -> StoreResult<()> {
+        if self.waiting.failures.is_empty() {
+            return Ok(());
+        }
+        let failures = std::mem::take(&mut self.waiting.failures);
+        let keys = |ids: &[&UnitId]| -> [Vec<i64>; 3] {
+            [
+                ids.iter().map(|id| id.job.0).collect(),
+                ids.iter().map(|id| id.step.0.into()).collect(),
+                ids.iter().map(|id| id.part).collect(),
+            ]
+        };
+        let [jobs, steps, parts] = keys(&failures.keys().collect::<Vec<_>>());
+        self.run(
+            "DELETE FROM failure USING unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
+             WHERE failure.job = u.job AND failure.step = u.step AND failure.part = u.part",
+            &[&jobs, &steps, &parts],
+        )?;
+        // The last word on an asset counts.
+        let mut rows: BTreeMap<(&UnitId, &str), &Failure> = BTreeMap::new();
+        for (id, of_unit) in &failures {
+            rows.extend(of_unit.iter().map(|(asset, failure)| ((id, asset.as_str()), failure)));
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let [jobs, steps, parts] = keys(&rows.keys().map(|(id, _)| *id).collect::<Vec<_>>());
+        let assets: Vec<String> = rows.keys().map(|(_, asset)| printable(asset)).collect();
+        let of = |field: fn(&Failure) -> String| rows.values().map(|f| printable(&field(f))).collect::<Vec<_>>();
+        let findings: Vec<Option<String>> = rows.values().map(|f| f.findings.as_deref().map(printable)).collect();
+        self.run(
+            "INSERT INTO failure (job, step, part, asset, class, reason, message, checks, findings)
+             SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[],
+               $7::TEXT[], $8::TEXT[], $9::TEXT[])",
+            &[
+                &jobs,
+                &steps,
+                &parts,
+                &assets,
+                &of(|f| class_text(f.class).to_owned()),
+                &of(|f| f.reason.to_string()),
+                &of(|f| f.message.clone()),
+                &of(|f| f.checks.join(",")),
+                &findings,
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+impl FailureTx for PostgresTx<'_> {
+    fn put_failures(&mut self, unit: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
+        self.waiting.failures.insert(unit, failures.to_vec());
+        self.flush_when_many()
+    }
+
+    fn failures_of(&mut self, unit: UnitId) -> StoreResult<Vec<(String, Failure)>> {
+        self.flush_failures()?;
+        self.all(
+            "SELECT asset, class, reason, message, checks, findings FROM failure
+             WHERE job = $1 AND step = $2 AND part = $3 ORDER BY asset",
+            &[&unit.job.0, &i64::from(unit.step.0), &unit.part],
+            |row| {
+                let checks: &str = column(row, 4)?;
+                let failure = Failure {
+                    class: word(row, 1, class_of)?,
+                    reason: column(row, 2)?,
+                    message: column(row, 3)?,
+                    checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+                    findings: column(row, 5)?,
+                };
+                Ok((column(row, 0)?, failure))
+            },
+        )
+    }
+
+    fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
+        self.flush_failures()?;
+        self.flush_units()?;
+        self.all(
+            "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, f.reason, f.message,
+                    f.checks, f.findings, COALESCE(u.state, 'leased')
+             FROM failure f
+             LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
+             LEFT JOIN partition p ON p.job = f.job AND p.part = f.part
+             LEFT JOIN unit u ON u.job = f.job AND u.step = f.step AND u.part = f.part
+             WHERE f.job = $1 ORDER BY f.step, f.part, f.asset LIMIT $2",
+            &[&job.0, &i64::from(limit)],
+            |row| {
+                let checks: &str = column(row, 8)?;
+                Ok(FailureRow {
+                    unit: read_id(row)?,
+                    state: word(row, 10, |text| Some(UnitState::parse(text).unwrap_or(UnitState::Dead)))?,
+                    asset: column(row, 3)?,
+                    title: column(row, 4)?,
+                    failure: Failure {
+                        class: word(row, 5, class_of)?,
+                        reason: column(row, 6)?,
+                        message: column(row, 7)?,
+                        checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+                        findings: column(row, 9)?,
+                    },
+                })
+            },
+        )
+    }
+}

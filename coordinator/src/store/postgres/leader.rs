@@ -1,0 +1,114 @@
+//! Who may write: a row with a generation that grows with every change of leader. The lease is judged by the
+//! database's clock; the generation is what protects, since a process that stood still cannot know that its lease ended.
+use super::{Postgres, failed};
+use crate::store::{StoreError, StoreResult};
+use std::time::Duration;
+
+/// The transaction lock of writers: held until the transaction ends, so they take turns. Databases may be shared by
+/// several clusters in schemas of their own.
+macro_rules! begin_alone {
+    () => {
+        "BEGIN; SELECT pg_advisory_xact_lock(1936222319, hashtext(current_schema()))"
+    };
+}
+
+/// Begins a transaction no other writer is in.
+pub(super) const BEGIN_ALONE: &str = begin_alone!();
+
+/// The same, and answers with the generation of the leader: no other process can become leader until it ends.
+pub(super) const BEGIN_WRITING: &str = concat!(begin_alone!(), "; SELECT generation FROM leader WHERE one = 1");
+
+/// The database's clock, while it moves: `now()` stands still inside a transaction that waited for its turn.
+const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT";
+
+/// What a process may write as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fence {
+    /// It never asked to lead: operators write intents.
+    Open,
+    /// As this generation.
+    Held(i64),
+    /// Not at all any more, until it leads again.
+    Lost,
+}
+
+impl Fence {
+    /// The generation to check; an error when it is known to be over.
+    pub(super) fn held(self) -> StoreResult<Option<i64>> {
+        match self {
+            Fence::Open => Ok(None),
+            Fence::Held(generation) => Ok(Some(generation)),
+            Fence::Lost => Err(StoreError::NotLeader("it does not hold the lease".into())),
+        }
+    }
+}
+
+/// The error of a write as a generation that is over.
+pub(super) fn another(generation: i64, found: i64) -> StoreError {
+    StoreError::NotLeader(format!("generation {found} has begun, it was {generation}"))
+}
+
+fn micros(lease: Duration) -> i64 {
+    i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+impl Postgres {
+    /// Becomes leader when nobody is, for as long as `lease`; returns the generation to write as. From the first call on
+    /// this process writes as leader or not at all. `holder` must be of this incarnation of the process alone: a
+    /// lease it took without hearing of it is taken again.
+    pub fn acquire(&mut self, holder: &str, lease: Duration) -> StoreResult<Option<i64>> {
+        if matches!(self.fence, Fence::Held(_)) && self.renew(lease).is_ok() {
+            return self.fence.held();
+        }
+        self.fence = Fence::Lost;
+        let taken = self.in_turn(|link| {
+            let sql = format!(
+                "UPDATE leader SET generation = generation + 1, holder = $1, expires_at = {CLOCK} + $2
+                 WHERE one = 1 AND (expires_at <= {CLOCK} OR holder = $1) RETURNING generation"
+            );
+            let rows = link.query(&sql, &[&holder, &micros(lease)]).map_err(failed)?;
+            Ok(rows.first().map(|row| row.get::<_, i64>(0)))
+        })?;
+        if let Some(generation) = taken {
+            self.fence = Fence::Held(generation);
+        }
+        Ok(taken)
+    }
+
+    /// Leads for another `lease` from now on. Fails when another generation has begun.
+    pub fn renew(&mut self, lease: Duration) -> StoreResult<()> {
+        let generation = self.fence.held()?.ok_or_else(|| StoreError::NotLeader("it never asked to".into()))?;
+        let found = self.in_turn(|link| {
+            let sql = format!("UPDATE leader SET expires_at = {CLOCK} + $2 WHERE one = 1 AND generation = $1");
+            if link.run(&sql, &[&generation, &micros(lease)]).map_err(failed)? == 1 {
+                return Ok(generation);
+            }
+            let rows = link.query("SELECT generation FROM leader WHERE one = 1", &[]).map_err(failed)?;
+            Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0)))
+        })?;
+        if found != generation {
+            self.fence = Fence::Lost;
+            return Err(another(generation, found));
+        }
+        Ok(())
+    }
+
+    /// Lets another process lead at once.
+    pub fn release(&mut self) -> StoreResult<()> {
+        let Fence::Held(generation) = self.fence else { return Ok(()) };
+        self.fence = Fence::Lost;
+        self.in_turn(|link| {
+            let sql = "UPDATE leader SET expires_at = 0 WHERE one = 1 AND generation = $1";
+            link.run(sql, &[&generation]).map_err(failed)
+        })?;
+        Ok(())
+    }
+
+    /// Runs `work` in a transaction no other writer is in.
+    fn in_turn<R>(&mut self, work: impl FnOnce(&mut super::Link) -> StoreResult<R>) -> StoreResult<R> {
+        self.begin(BEGIN_ALONE)?;
+        let link = self.link.as_mut().expect("a transaction has begun over it");
+        let ended = work(link).and_then(|result| link.script("COMMIT").map_err(failed).map(|_| result));
+        ended.map_err(|error| self.give_up(error))
+    }
+}

@@ -1,0 +1,223 @@
+//! The store on PostgreSQL: one connection, driven from the store's own thread, and the same statements as on SQLite
+//! wherever the dialects agree.
+//!
+//! Three things differ from the file next door. Every row written or read costs no round trip of its own: bulk
+//! primitives are one statement over arrays or one COPY, and what services write or ask one at a time is gathered
+//! ([`tx`]). Writers take turns by an advisory lock held for the transaction, which makes several processes behave as
+//! SQLite's one writer does, and a leader's transaction begins by checking that it still leads ([`leader`]). And the
+//! connection may go away at any moment, so every call has a limit and a lost one is replaced at the next transaction.
+mod address;
+mod barrier;
+mod catalogue;
+mod copy;
+mod failure;
+mod job;
+mod leader;
+mod link;
+mod listing;
+mod partition;
+mod schema;
+mod step;
+mod tls;
+mod tx;
+mod unit;
+mod view;
+
+use super::{StoreError, StoreResult};
+use address::Address;
+use leader::Fence;
+use link::{Fault, Link};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_postgres::error::SqlState;
+pub use tx::PostgresTx;
+
+/// Limits and secrets of a connection that are not in its URL.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Holds the password, read again at every connection: for tokens that end. Goes before the URL and `PGPASSWORD`.
+    pub password_file: Option<PathBuf>,
+    /// Certificates of the authorities to trust, unless the URL says `sslrootcert`.
+    pub ca_file: Option<PathBuf>,
+    /// For one host to be reached.
+    pub connect_timeout: Duration,
+    /// For one statement.
+    pub statement_timeout: Duration,
+    /// For another writer's transaction to end.
+    pub lock_timeout: Duration,
+    /// How long a transaction may stand still before the server ends it: what a stopped process can hold others up by.
+    pub idle_timeout: Duration,
+    /// How long either side may stay silent on the wire before the connection counts as lost.
+    pub silence_max: Duration,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> PostgresOptions {
+        PostgresOptions {
+            password_file: None,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+            lock_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(3),
+            silence_max: Duration::from_secs(6),
+        }
+    }
+}
+
+/// One PostgreSQL database. Not to be used from within an async task: it waits.
+pub struct Postgres {
+    address: Address,
+    options: PostgresOptions,
+    link: Option<Link>,
+    fence: Fence,
+}
+
+impl Postgres {
+    /// Connects, creates the schema or brings it up to date. Refuses a newer schema.
+    pub fn open(url: &str, options: PostgresOptions) -> StoreResult<Postgres> {
+        let address = Address::parse(url, &options)?;
+        let mut postgres = Postgres { address, options, link: None, fence: Fence::Open };
+        postgres.connected()?;
+        Ok(postgres)
+    }
+
+    fn connected(&mut self) -> StoreResult<&mut Link> {
+        let link = match self.link.take().filter(|link| !link.is_closed()) {
+            Some(link) => link,
+            None => {
+                let mut link = Link::open(&self.address, &self.options)?;
+                schema::bring_up_to_date(&mut link)?;
+                link
+            }
+        };
+        Ok(self.link.insert(link))
+    }
+
+    /// Begins a transaction, over a new connection when the old one turns out to be lost: nothing has been asked yet.
+    fn begin(&mut self, sql: &str) -> StoreResult<Option<String>> {
+        let again = self.link.is_some();
+        match self.connected()?.script(sql) {
+            Ok(answer) => return Ok(answer),
+            Err(fault) if again && is_lost(&fault) => tracing::warn!(?fault, "the database connection was lost"),
+            Err(fault) => return Err(self.give_up(failed(fault))),
+        }
+        self.link = None;
+        let begun = self.connected()?.script(sql);
+        begun.map_err(|fault| self.give_up(failed(fault)))
+    }
+
+    /// Runs `work` in one transaction: all of it or nothing. No other process writes meanwhile.
+    pub fn write<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+        let held = self.fence.held()?;
+        let begun = self.begin(leader::BEGIN_WRITING)?;
+        if let Some(generation) = held {
+            let found = begun.and_then(|text| text.parse::<i64>().ok());
+            if found != Some(generation) {
+                self.fence = Fence::Lost;
+                return Err(self.give_up(leader::another(generation, found.unwrap_or(0))));
+            }
+        }
+        self.run(work)
+    }
+
+    /// Runs `work` on one consistent snapshot; it can write nothing, and waits for no writer.
+    pub fn read<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        self.run(work)
+    }
+
+    fn run<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+        let link = self.link.as_mut().expect("a transaction has begun over it");
+        let mut tx = PostgresTx::new(link);
+        let result = work(&mut tx).and_then(|result| tx.finish().map(|()| result));
+        let result = result.map_err(|error| self.give_up(error))?;
+        let link = self.link.as_mut().expect("it is kept while nothing fails");
+        match link.script("COMMIT") {
+            Ok(_) => Ok(result),
+            Err(fault) => {
+                let error = not_committed(&fault).unwrap_or_else(|| {
+                    StoreError::Database(format!("whether the last commit took effect is unknown: {}", said(&fault)))
+                });
+                Err(self.give_up(error))
+            }
+        }
+    }
+
+    /// Ends the transaction without effect, and the connection with it when that fails or it is of no more use.
+    fn give_up(&mut self, error: StoreError) -> StoreError {
+        let usable = !matches!(&error, StoreError::Busy(why) if why.starts_with(READ_ONLY));
+        let kept = self.link.take().filter(|link| usable && !link.is_closed());
+        self.link = kept.and_then(|mut link| link.script("ROLLBACK").is_ok().then_some(link));
+        error
+    }
+}
+
+/// Begins the message of a server that became a replica.
+const READ_ONLY: &str = "the database is read-only";
+
+fn said(fault: &Fault) -> String {
+    match fault {
+        Fault::Silent(limit) => format!("no answer within {} s", limit.as_secs()),
+        Fault::Said(error) => match error.as_db_error() {
+            Some(said) => format!("{} ({})", said.message(), said.code().code()),
+            None => std::error::Error::source(error).map_or_else(|| error.to_string(), |why| format!("{error}: {why}")),
+        },
+    }
+}
+
+fn is_lost(fault: &Fault) -> bool {
+    match fault {
+        Fault::Silent(_) => true,
+        Fault::Said(error) => match error.code() {
+            // Shutting down, crashed, ended by the server.
+            Some(code) => code.code().starts_with("57P") || code.code().starts_with("08") || code.code() == "25P03",
+            None => true,
+        },
+    }
+}
+
+/// What a failed COMMIT surely did not do. A server that ends a session while the commit waits for a replica has
+/// committed, so a lost session proves nothing.
+fn not_committed(fault: &Fault) -> Option<StoreError> {
+    let Fault::Said(error) = fault else { return None };
+    match &error.code()?.code()[..2] {
+        "40" => Some(StoreError::Busy(said(fault))),
+        "23" => Some(StoreError::Database(said(fault))),
+        _ => None,
+    }
+}
+
+/// Names a database error by what can be done about it.
+fn failed(fault: Fault) -> StoreError {
+    let text = said(&fault);
+    if is_lost(&fault) {
+        return StoreError::Busy(format!("the connection was lost: {text}"));
+    }
+    let Fault::Said(error) = &fault else { return StoreError::Busy(text) };
+    let Some(code) = error.code() else { return StoreError::Busy(text) };
+    if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        return StoreError::Busy(format!("{READ_ONLY}: {text}"));
+    }
+    if *code == SqlState::DISK_FULL {
+        return StoreError::Full(text);
+    }
+    let waits = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::TOO_MANY_CONNECTIONS];
+    if waits.contains(code) || code.code().starts_with("40") || code.code().starts_with("53") {
+        return StoreError::Busy(text);
+    }
+    match &code.code()[..2] {
+        "28" | "3D" => refused(text),
+        "XX" => StoreError::Corrupt(text),
+        _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => refused(text),
+        _ => StoreError::Database(text),
+    }
+}
+
+fn refused(why: impl Into<String>) -> StoreError {
+    StoreError::Refused(why.into())
+}
+
+fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("{what}: {value}"))
+}

@@ -1,0 +1,75 @@
+//! Counters of steps.
+use super::tx::{PostgresTx, column, count};
+use crate::store::{StepDelta, StepRow, StepTx, StoreResult};
+use protocol::id::{JobNo, PartNo, StepNo};
+
+impl PostgresTx<'_> {
+    /// Writes what counters gained.
+    pub(super) fn flush_steps(&mut self) -> StoreResult<()> {
+        if self.waiting.steps.is_empty() {
+            return Ok(());
+        }
+        let deltas = std::mem::take(&mut self.waiting.steps);
+        let of = |field: fn(&StepDelta) -> i64| deltas.values().map(field).collect::<Vec<i64>>();
+        let jobs: Vec<i64> = deltas.keys().map(|(job, _)| job.0).collect();
+        let steps: Vec<i64> = deltas.keys().map(|(_, step)| step.0.into()).collect();
+        self.run(
+            "UPDATE step SET total = step.total + d.total, succeeded = step.succeeded + d.succeeded,
+               dead = step.dead + d.dead, cancelled = step.cancelled + d.cancelled, live = step.live + d.live,
+               retrying = step.retrying + d.retrying, busy_us = step.busy_us + d.busy_us,
+               executions = step.executions + d.executions
+             FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
+                    $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[])
+               AS d (job, step, total, succeeded, dead, cancelled, live, retrying, busy_us, executions)
+             WHERE step.job = d.job AND step.step = d.step",
+            &[
+                &jobs,
+                &steps,
+                &of(|d| d.total),
+                &of(|d| d.succeeded),
+                &of(|d| d.dead),
+                &of(|d| d.cancelled),
+                &of(|d| d.live),
+                &of(|d| d.retrying),
+                &of(|d| d.busy_us),
+                &of(|d| d.executions),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+impl StepTx for PostgresTx<'_> {
+    fn steps(&mut self, job: JobNo) -> StoreResult<Vec<StepRow>> {
+        self.flush_steps()?;
+        self.all(
+            "SELECT step, total, succeeded, dead, cancelled, live, retrying, cursor, busy_us, executions
+             FROM step WHERE job = $1 ORDER BY step",
+            &[&job.0],
+            |row| {
+                Ok(StepRow {
+                    step: StepNo(count(row, 0)?),
+                    total: count(row, 1)?,
+                    succeeded: count(row, 2)?,
+                    dead: count(row, 3)?,
+                    cancelled: count(row, 4)?,
+                    live: count(row, 5)?,
+                    retrying: count(row, 6)?,
+                    cursor: column(row, 7)?,
+                    busy_us: count(row, 8)?,
+                    executions: count(row, 9)?,
+                })
+            },
+        )
+    }
+
+    fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
+        self.waiting.steps.entry((job, step)).or_default().add(delta);
+        Ok(())
+    }
+
+    fn set_cursor(&mut self, job: JobNo, step: StepNo, part: PartNo) -> StoreResult<()> {
+        self.run("UPDATE step SET cursor = $3 WHERE job = $1 AND step = $2", &[&job.0, &i64::from(step.0), &part])?;
+        Ok(())
+    }
+}

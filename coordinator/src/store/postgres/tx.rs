@@ -1,0 +1,154 @@
+//! One transaction. What services write or ask one row at a time is gathered here, so that it costs a round trip a
+//! batch: writes wait until something reads what they change, single reads bring their neighbours along.
+use super::link::{Fault, Link, Params};
+use super::{failed, said};
+use crate::store::{BarrierGrowth, BarrierRow, Partition, StepDelta, StoreError, StoreResult, UnitRow};
+use protocol::failure::Failure;
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use std::collections::{BTreeMap, HashMap};
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+
+/// Neighbours read along with a row that is asked for alone, once services turn out to ask like that.
+const AHEAD: i64 = 128;
+/// Rows that may wait in one transaction.
+const WAITING_MAX: usize = 20_000;
+
+/// Key of a barrier instance.
+pub(super) type BarrierKey = (JobNo, StepNo, String);
+
+/// What a transaction has read: true until it ends, because no other writes meanwhile.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) units: HashMap<UnitId, Option<UnitRow>>,
+    pub(super) partitions: HashMap<(JobNo, PartNo), Partition>,
+    pub(super) barriers: HashMap<BarrierKey, Option<BarrierRow>>,
+    asked_alone: u32,
+}
+
+impl Seen {
+    /// How many rows to read for one that is asked for alone.
+    pub(super) fn ahead(&mut self) -> i64 {
+        self.asked_alone += 1;
+        if self.asked_alone < 3 { 1 } else { AHEAD }
+    }
+}
+
+/// Whether a unit had a row before this transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// It had none.
+    None,
+    /// It had one, or nobody looked.
+    Perhaps,
+}
+
+/// What a transaction has yet to write, in key order.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) units: BTreeMap<UnitId, (UnitRow, Before)>,
+    pub(super) steps: BTreeMap<(JobNo, StepNo), StepDelta>,
+    pub(super) growth: BTreeMap<BarrierKey, BarrierGrowth>,
+    pub(super) barriers: BTreeMap<BarrierKey, BarrierRow>,
+    pub(super) failures: BTreeMap<UnitId, Vec<(String, Failure)>>,
+}
+
+/// One transaction.
+pub struct PostgresTx<'a> {
+    link: &'a mut Link,
+    pub(super) seen: Seen,
+    pub(super) waiting: Waiting,
+    /// The statement after which the server refuses all others.
+    broken: Option<String>,
+}
+
+impl<'a> PostgresTx<'a> {
+    pub(super) fn new(link: &'a mut Link) -> PostgresTx<'a> {
+        PostgresTx { link, seen: Seen::default(), waiting: Waiting::default(), broken: None }
+    }
+
+    /// Writes what waits. An error that a service passed over is an error all the same: nothing will be committed.
+    pub(super) fn finish(&mut self) -> StoreResult<()> {
+        if let Some(why) = &self.broken {
+            return Err(StoreError::Database(format!("a statement of this transaction failed: {why}")));
+        }
+        self.flush_barriers()?;
+        self.flush_units()?;
+        self.flush_failures()?;
+        self.flush_steps()
+    }
+
+    /// Bounds what waits.
+    pub(super) fn flush_when_many(&mut self) -> StoreResult<()> {
+        if self.waiting.units.len() > WAITING_MAX {
+            self.flush_units()?;
+        }
+        if self.waiting.failures.len() > WAITING_MAX {
+            self.flush_failures()?;
+        }
+        Ok(())
+    }
+
+    fn checked<T>(&mut self, answer: Result<T, Fault>) -> StoreResult<T> {
+        answer.map_err(|fault| {
+            self.broken = Some(said(&fault));
+            failed(fault)
+        })
+    }
+
+    pub(super) fn run(&mut self, sql: &str, params: Params<'_>) -> StoreResult<u64> {
+        let answer = self.link.run(sql, params);
+        self.checked(answer)
+    }
+
+    pub(super) fn copy(&mut self, sql: &str, rows: super::copy::CopyRows) -> StoreResult<()> {
+        let answer = self.link.copy(sql, rows);
+        self.checked(answer)
+    }
+
+    pub(super) fn all<T>(
+        &mut self,
+        sql: &str,
+        params: Params<'_>,
+        read: impl FnMut(&Row) -> StoreResult<T>,
+    ) -> StoreResult<Vec<T>> {
+        let answer = self.link.query(sql, params);
+        self.checked(answer)?.iter().map(read).collect()
+    }
+
+    pub(super) fn one<T>(
+        &mut self,
+        sql: &str,
+        params: Params<'_>,
+        read: impl FnMut(&Row) -> StoreResult<T>,
+    ) -> StoreResult<Option<T>> {
+        Ok(self.all(sql, params, read)?.pop())
+    }
+}
+
+/// Reads a column.
+pub(super) fn column<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> StoreResult<T> {
+    row.try_get(index).map_err(|e| StoreError::Corrupt(e.to_string()))
+}
+
+/// Reads a count: never negative; a negative one in the database is reported, not wrapped.
+pub(super) fn count<T: TryFrom<i64>>(row: &Row, index: usize) -> StoreResult<T> {
+    let value: i64 = column(row, index)?;
+    T::try_from(value).map_err(|_| StoreError::Corrupt(format!("column {index} holds {value}")))
+}
+
+/// Reads a word of a closed list.
+pub(super) fn word<T>(row: &Row, index: usize, parse: impl Fn(&str) -> Option<T>) -> StoreResult<T> {
+    let text: &str = column(row, index)?;
+    parse(text).ok_or_else(|| StoreError::Corrupt(format!("unknown word {text:?}")))
+}
+
+/// SQL integers are signed.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// PostgreSQL's text holds no NUL; messages of tools may.
+pub(super) fn printable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

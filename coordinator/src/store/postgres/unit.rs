@@ -1,0 +1,192 @@
+//! Units with a history.
+use super::copy::CopyRows;
+use super::tx::{Before, PostgresTx, column, count, signed, word};
+use crate::store::{StoreResult, UnitRow, UnitTx};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::rules::lifecycle::UnitState;
+use protocol::time::Timestamp;
+use tokio_postgres::Row;
+
+/// Fewer new rows than this are not worth a COPY of their own.
+const COPY_MIN: usize = 32;
+
+fn read_unit(row: &Row, at: usize) -> StoreResult<UnitRow> {
+    Ok(UnitRow {
+        state: word(row, at, UnitState::parse)?,
+        epoch: count(row, at + 1)?,
+        attempt: count(row, at + 2)?,
+        due_at: column::<Option<i64>>(row, at + 3)?.map(Timestamp),
+        duration_us: count(row, at + 4)?,
+    })
+}
+
+/// Reads the key of a unit from the first three columns.
+pub(super) fn read_id(row: &Row) -> StoreResult<UnitId> {
+    Ok(UnitId { job: JobNo(column(row, 0)?), step: StepNo(count(row, 1)?), part: column(row, 2)? })
+}
+
+impl PostgresTx<'_> {
+    /// Writes the units that wait: new rows by COPY, others by one upsert in key order.
+    pub(super) fn flush_units(&mut self) -> StoreResult<()> {
+        if self.waiting.units.is_empty() {
+            return Ok(());
+        }
+        let units = std::mem::take(&mut self.waiting.units);
+        let new = units.values().filter(|(_, before)| *before == Before::None).count();
+        let copied = |before: Before| new >= COPY_MIN && before == Before::None;
+        if new >= COPY_MIN {
+            let mut rows = CopyRows::new(8, new);
+            for (id, (unit, _)) in units.iter().filter(|(_, (_, before))| copied(*before)) {
+                let row = rows.row().int(id.job.0).int(id.step.0.into()).int(id.part).text(unit.state.as_str());
+                row.int(unit.epoch.into()).int(unit.attempt.into()).int_or_null(unit.due_at.map(|t| t.0));
+                row.int(signed(unit.duration_us));
+            }
+            self.copy(
+                "COPY unit (job, step, part, state, epoch, attempt, due_at, duration_us) FROM STDIN (FORMAT binary)",
+                rows,
+            )?;
+        }
+        let rest: Vec<(&UnitId, &UnitRow)> =
+            units.iter().filter(|(_, (_, before))| !copied(*before)).map(|(id, (unit, _))| (id, unit)).collect();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let of = |field: fn(&UnitId, &UnitRow) -> i64| -> Vec<i64> {
+            rest.iter().map(|(id, unit)| field(id, unit)).collect()
+        };
+        let states: Vec<&str> = rest.iter().map(|(_, unit)| unit.state.as_str()).collect();
+        let due: Vec<Option<i64>> = rest.iter().map(|(_, unit)| unit.due_at.map(|t| t.0)).collect();
+        self.run(
+            "INSERT INTO unit (job, step, part, state, epoch, attempt, due_at, duration_us)
+             SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[],
+               $7::BIGINT[], $8::BIGINT[])
+             ON CONFLICT (job, step, part) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
+               attempt = excluded.attempt, due_at = excluded.due_at, duration_us = excluded.duration_us",
+            &[
+                &of(|id, _| id.job.0),
+                &of(|id, _| id.step.0.into()),
+                &of(|id, _| id.part),
+                &states,
+                &of(|_, unit| unit.epoch.into()),
+                &of(|_, unit| unit.attempt.into()),
+                &due,
+                &of(|_, unit| signed(unit.duration_us)),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Reads units that this transaction has not seen.
+    fn look_up_units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<()> {
+        let id = |part: PartNo| UnitId { job, step, part };
+        let unseen: Vec<PartNo> =
+            parts.iter().copied().filter(|part| !self.seen.units.contains_key(&id(*part))).collect();
+        let (Some(&first), Some(&last)) = (unseen.iter().min(), unseen.iter().max()) else { return Ok(()) };
+        let step_no = i64::from(step.0);
+        let read = |row: &Row| Ok((column::<PartNo>(row, 0)?, read_unit(row, 1)?));
+        // Batches are mostly runs of neighbours: one walk over the run instead of one look-up a unit.
+        let ahead = if parts.len() == 1 { self.seen.ahead() } else { 1 };
+        let until = last + ahead - 1;
+        let dense = until - first < unseen.len() as i64 * 4 || ahead > 1;
+        let rows = if dense {
+            self.all(
+                "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
+                 WHERE job = $1 AND step = $2 AND part BETWEEN $3 AND $4",
+                &[&job.0, &step_no, &first, &until],
+                read,
+            )?
+        } else {
+            self.all(
+                "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
+                 WHERE job = $1 AND step = $2 AND part = ANY($3)",
+                &[&job.0, &step_no, &unseen],
+                read,
+            )?
+        };
+        for (part, row) in rows {
+            // What this transaction wrote is newer than what it reads along.
+            self.seen.units.entry(id(part)).or_insert(Some(row));
+        }
+        let absent = if ahead > 1 { (first..=until).collect() } else { unseen };
+        for part in absent {
+            self.seen.units.entry(id(part)).or_insert(None);
+        }
+        Ok(())
+    }
+}
+
+impl UnitTx for PostgresTx<'_> {
+    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
+        self.look_up_units(job, step, parts)?;
+        let seen = |part: &PartNo| self.seen.units.get(&UnitId { job, step, part: *part }).copied().flatten();
+        Ok(parts.iter().map(seen).collect())
+    }
+
+    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+        for (part, row) in units {
+            let id = UnitId { job, step, part: *part };
+            let before = self.seen.units.insert(id, Some(*row));
+            let before = if before == Some(None) { Before::None } else { Before::Perhaps };
+            self.waiting.units.entry(id).and_modify(|(waiting, _)| *waiting = *row).or_insert((*row, before));
+        }
+        self.flush_when_many()
+    }
+
+    fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>> {
+        self.flush_units()?;
+        self.all(
+            "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
+             WHERE state = 'ready' AND job = $1 AND step = $2 ORDER BY part LIMIT $3",
+            &[&job.0, &i64::from(step.0), &i64::from(limit)],
+            |row| Ok((column(row, 0)?, read_unit(row, 1)?)),
+        )
+    }
+
+    fn due_units(&mut self, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>> {
+        self.flush_units()?;
+        self.all(
+            "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit
+             WHERE state = 'retrying' AND due_at <= $1 ORDER BY due_at LIMIT $2",
+            &[&now.0, &i64::from(limit)],
+            |row| Ok((read_id(row)?, read_unit(row, 3)?)),
+        )
+    }
+
+    fn next_due(&mut self) -> StoreResult<Option<Timestamp>> {
+        self.flush_units()?;
+        let due: Option<Option<i64>> =
+            self.one("SELECT MIN(due_at) FROM unit WHERE state = 'retrying'", &[], |row| column(row, 0))?;
+        Ok(due.flatten().map(Timestamp))
+    }
+
+    fn units_in(
+        &mut self,
+        job: JobNo,
+        state: UnitState,
+        after: Option<(StepNo, PartNo)>,
+        limit: u32,
+    ) -> StoreResult<Vec<(UnitId, UnitRow)>> {
+        self.flush_units()?;
+        let (step, part) = after.map_or((-1, -1), |(step, part)| (i64::from(step.0), part));
+        // The state is part of the text so that the partial indexes apply.
+        let sql = format!(
+            "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit
+             WHERE state = '{}' AND job = $1 AND (step, part) > ($2, $3) ORDER BY step, part LIMIT $4",
+            state.as_str()
+        );
+        self.all(&sql, &[&job.0, &step, &part, &i64::from(limit)], |row| Ok((read_id(row)?, read_unit(row, 3)?)))
+    }
+
+    fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+        self.flush_units()?;
+        self.all(
+            "SELECT p.part FROM partition p
+             WHERE p.job = $1 AND p.parent = 0
+               AND p.part <= (SELECT s.cursor FROM step s WHERE s.job = $1 AND s.step = $2)
+               AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.job = $1 AND u.step = $2 AND u.part = p.part)
+             ORDER BY p.part LIMIT $3",
+            &[&job.0, &i64::from(step.0), &i64::from(limit)],
+            |row| column(row, 0),
+        )
+    }
+}

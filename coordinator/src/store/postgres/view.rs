@@ -1,0 +1,40 @@
+//! The view over every unit, for lists.
+use super::Postgres;
+use super::tx::{column, count};
+use crate::store::StoreResult;
+use crate::store::view::{UnitFilter, UnitView};
+use protocol::id::PartNo;
+use tokio_postgres::Row;
+
+impl Postgres {
+    /// Units of a job in partition order.
+    pub fn units(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
+        self.read(|tx| {
+            tx.all(
+                "SELECT job, step, kind, part, title, first_asset, assets, state, epoch, attempt, duration_us FROM units
+                 WHERE job = $1 AND ($2::TEXT IS NULL OR state = $2) AND ($3::TEXT IS NULL OR step = $3)
+                   AND ($4::BIGINT IS NULL OR part = $4)
+                 ORDER BY part, step_no LIMIT $5",
+                &[&job, &filter.state, &filter.step, &filter.part, &i64::from(filter.limit)],
+                read,
+            )
+        })
+    }
+}
+
+fn read(row: &Row) -> StoreResult<UnitView> {
+    let (job, step, part): (&str, String, PartNo) = (column(row, 0)?, column(row, 1)?, column(row, 3)?);
+    Ok(UnitView {
+        unit: format!("{job}/{step}/{part}"),
+        step,
+        kind: column(row, 2)?,
+        part,
+        title: column(row, 4)?,
+        first_asset: column(row, 5)?,
+        assets: count(row, 6)?,
+        state: column(row, 7)?,
+        epoch: count(row, 8)?,
+        attempt: count(row, 9)?,
+        duration_us: column::<Option<i64>>(row, 10)?.and_then(|n| u64::try_from(n).ok()),
+    })
+}

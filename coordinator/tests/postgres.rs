@@ -1,0 +1,298 @@
+//! The store on a real PostgreSQL: the suite every store passes, and what only a server can do to it.
+use coordinator::store::conformance::{atomicity, checks};
+use coordinator::store::handle::{Backend, Store};
+use coordinator::store::postgres::{Postgres, PostgresOptions};
+use coordinator::store::view::UnitFilter;
+use coordinator::store::{JobRow, NewJob, StepDelta, StoreError, StoreResult, Tx, UnitRow};
+use protocol::failure::ErrorClass;
+use protocol::id::{JobNo, StepNo};
+use protocol::rules::lifecycle::UnitState;
+use std::time::{Duration, Instant};
+use testkit::postgres::PostgresServer;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn open(url: &str) -> Postgres {
+    Postgres::open(url, PostgresOptions::default()).expect("connects")
+}
+
+fn add_job(tx: &mut dyn Tx, id: &str) -> StoreResult<JobNo> {
+    let job: NewJob = coordinator::store::conformance::job(id);
+    tx.insert_job(&job)
+}
+
+fn jobs(postgres: &mut Postgres) -> Vec<String> {
+    let rows: Vec<JobRow> = postgres.read(|tx| (tx as &mut dyn Tx).jobs(false, 99)).expect("reads");
+    rows.into_iter().map(|job| job.id).collect()
+}
+
+#[test]
+fn postgres_conforms() {
+    let server = PostgresServer::start();
+    for (n, (name, check)) in checks().into_iter().enumerate() {
+        println!("{name}");
+        let mut backend = Backend::Postgres(Box::new(open(&server.create_database(&format!("check{n}")))));
+        let checked = backend.write(|tx| {
+            check(tx);
+            Ok(())
+        });
+        checked.expect("commits");
+    }
+    atomicity(&mut Backend::Postgres(Box::new(open(&server.create_database("atomicity")))));
+}
+
+#[test]
+fn the_schema_is_made_once_and_a_newer_one_refused() {
+    let server = PostgresServer::start();
+    let url = server.url();
+    let openers: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url.clone();
+            std::thread::spawn(move || drop(open(&url)))
+        })
+        .collect();
+    for opener in openers {
+        opener.join().expect("each finds or makes it");
+    }
+    server.sql("postgres", "UPDATE meta SET value = '99' WHERE key = 'schema_version'");
+    let refused = Postgres::open(&url, PostgresOptions::default()).err();
+    assert!(matches!(refused, Some(StoreError::NewerSchema { found: 99, .. })), "{refused:?}");
+}
+
+#[test]
+fn a_killed_server_costs_nothing_that_was_committed() {
+    let mut server = PostgresServer::start();
+    let mut postgres = open(&server.url());
+    postgres.write(|tx| add_job(tx, "before")).expect("writes");
+    server.kill();
+    let away = postgres.write(|tx| add_job(tx, "away")).expect_err("nobody is there");
+    assert_eq!(away.class(), ErrorClass::Transient, "{away}");
+    server.restart();
+    postgres.write(|tx| add_job(tx, "after")).expect("the next write works");
+    assert_eq!(jobs(&mut postgres), ["after", "before"]);
+    server.kill();
+    server.restart();
+    postgres.write(|tx| add_job(tx, "unnoticed")).expect("a restart nobody noticed costs no error");
+    // In the middle of a transaction it does.
+    let cut = postgres.write(|tx| {
+        add_job(tx, "cut")?;
+        server.stop();
+        add_job(tx, "off")
+    });
+    let cut = cut.expect_err("the session has ended");
+    assert_eq!(cut.class(), ErrorClass::Transient, "nothing was committed: {cut}");
+    server.restart();
+    let unknown = postgres.write(|tx| {
+        add_job(tx, "unknown")?;
+        server.stop();
+        Ok(())
+    });
+    let unknown = unknown.expect_err("the reply is lost");
+    assert_eq!(unknown.class(), ErrorClass::Ambiguous, "{unknown}");
+    server.restart();
+    assert_eq!(jobs(&mut postgres), ["unnoticed", "after", "before"]);
+}
+
+#[test]
+fn no_call_waits_for_ever() {
+    let server = PostgresServer::start();
+    let url = server.url();
+    let short = PostgresOptions {
+        statement_timeout: Duration::from_millis(300),
+        lock_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(500),
+        ..PostgresOptions::default()
+    };
+    let mut postgres = Postgres::open(&url, short.clone()).expect("connects");
+    let mut other = Postgres::open(&url, short).expect("connects");
+    // A writer waits for its turn as long as lock_timeout.
+    let waited = postgres.write(|_| Ok(other.write(|tx| add_job(tx, "second")))).expect("commits");
+    assert!(matches!(waited, Err(StoreError::Busy(_))), "{waited:?}");
+    // A transaction that stands still loses its session, and the other goes on.
+    let stood = postgres.write(|tx| {
+        add_job(tx, "first")?;
+        std::thread::sleep(Duration::from_millis(900));
+        add_job(tx, "third")
+    });
+    assert!(matches!(stood, Err(StoreError::Busy(_))), "{stood:?}");
+    other.write(|tx| add_job(tx, "fourth")).expect("writes");
+    // A server that has stopped altogether: neither it nor its kernel says anything is wrong.
+    server.freeze(true);
+    let asked = Instant::now();
+    let silent = postgres.write(|tx| add_job(tx, "silent"));
+    let waited = asked.elapsed();
+    server.freeze(false);
+    assert!(matches!(silent, Err(StoreError::Busy(_))), "{silent:?}");
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_ended() {
+    let server = PostgresServer::start();
+    let short = PostgresOptions { statement_timeout: Duration::from_millis(200), ..PostgresOptions::default() };
+    let mut postgres = Postgres::open(&server.url(), short).expect("connects");
+    server.sql(
+        "postgres",
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(9); RETURN NEW; END';
+         CREATE TRIGGER slow BEFORE INSERT ON job FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let slow = postgres.write(|tx| add_job(tx, "slow"));
+    assert!(matches!(slow, Err(StoreError::Busy(_))), "{slow:?}");
+    server.sql("postgres", "DROP TRIGGER slow ON job");
+    postgres.write(|tx| add_job(tx, "quick")).expect("the connection goes on");
+}
+
+#[test]
+fn only_the_last_generation_writes() {
+    let server = PostgresServer::start();
+    let (mut first, mut second, mut operator) = (open(&server.url()), open(&server.url()), open(&server.url()));
+    assert_eq!(first.acquire("first", LEASE).expect("asks"), Some(1));
+    assert_eq!(second.acquire("second", LEASE).expect("asks"), None);
+    first.write(|tx| add_job(tx, "a")).expect("it leads");
+    let standby = second.write(|tx| add_job(tx, "b"));
+    assert!(matches!(standby, Err(StoreError::NotLeader(_))), "{standby:?}");
+    operator.write(|tx| add_job(tx, "intent")).expect("operators need not lead");
+    first.renew(Duration::ZERO).expect("it still leads");
+    first.write(|tx| add_job(tx, "c")).expect("a lease that ended unclaimed protects as well as another");
+    assert_eq!(second.acquire("second", LEASE).expect("asks"), Some(2));
+    let late = first.write(|tx| add_job(tx, "late")).expect_err("another leads");
+    assert!(matches!(late, StoreError::NotLeader(_)), "{late}");
+    assert_eq!(late.class(), ErrorClass::Permanent);
+    assert!(matches!(first.renew(LEASE), Err(StoreError::NotLeader(_))));
+    assert_eq!(first.acquire("first", LEASE).expect("asks"), None);
+    assert_eq!(jobs(&mut first), ["c", "intent", "a"], "whoever does not lead may read");
+    second.release().expect("releases");
+    assert!(matches!(second.write(|tx| add_job(tx, "d")), Err(StoreError::NotLeader(_))));
+    assert_eq!(first.acquire("first", LEASE).expect("asks"), Some(3));
+    assert_eq!(first.acquire("first", LEASE).expect("asks"), Some(3), "asking again renews");
+    first.write(|tx| add_job(tx, "e")).expect("it leads again");
+}
+
+#[test]
+fn writers_take_turns() {
+    let server = PostgresServer::start();
+    let url = server.url();
+    let job = open(&url).write(|tx| add_job(tx, "j")).expect("writes");
+    let writer = |seed: u64| {
+        let url = url.clone();
+        std::thread::spawn(move || {
+            let (mut postgres, mut random) = (open(&url), fastrand::Rng::with_seed(seed));
+            for _ in 0..50 {
+                let mut parts: Vec<i64> = (1..=200).collect();
+                random.shuffle(&mut parts);
+                postgres.write(|tx| {
+                    let tx: &mut dyn Tx = tx;
+                    let rows = tx.units(job, StepNo(0), &parts)?;
+                    let next = |row: Option<UnitRow>| UnitRow {
+                        state: UnitState::Ready,
+                        epoch: row.map_or(1, |row| row.epoch + 1),
+                        attempt: 0,
+                        due_at: None,
+                        duration_us: 0,
+                    };
+                    let rows: Vec<_> = parts.iter().copied().zip(rows.into_iter().map(next)).collect();
+                    tx.put_units(job, StepNo(0), &rows)?;
+                    tx.add_to_step(job, StepNo(0), StepDelta { executions: 1, ..StepDelta::default() })
+                })?;
+            }
+            Ok::<(), StoreError>(())
+        })
+    };
+    for writer in [writer(1), writer(2)] {
+        writer.join().expect("does not panic").expect("no deadlock, no lost turn");
+    }
+    assert_eq!(server.sql("postgres", "SELECT MIN(epoch), MAX(epoch) FROM unit"), "100|100", "no update was lost");
+    assert_eq!(server.sql("postgres", "SELECT executions FROM step WHERE step = 0"), "100");
+}
+
+#[test]
+fn a_failed_statement_is_never_committed_around() {
+    let server = PostgresServer::start();
+    let mut postgres = open(&server.url());
+    let passed_over = postgres.write(|tx| {
+        let tx: &mut dyn Tx = tx;
+        let job = add_job(tx, "j")?;
+        let part = coordinator::store::conformance::partition(1, "t", "a", "a", 1);
+        tx.insert_partitions(job, std::slice::from_ref(&part))?;
+        assert!(tx.insert_partitions(job, &[part]).is_err(), "a number is unique");
+        Ok(())
+    });
+    assert!(matches!(passed_over, Err(StoreError::Database(_))), "{passed_over:?}");
+    assert_eq!(jobs(&mut postgres), [""; 0]);
+}
+
+#[test]
+fn units_are_listed_with_and_without_rows() {
+    let server = PostgresServer::start();
+    let mut postgres = open(&server.url());
+    postgres
+        .write(|tx| {
+            let tx: &mut dyn Tx = tx;
+            let job = add_job(tx, "j")?;
+            let part = |n| coordinator::store::conformance::partition(n, "t", "a", "a", 1);
+            tx.insert_partitions(job, &[part(1), part(2), part(3)])?;
+            tx.set_cursor(job, StepNo(0), 2)?;
+            let done = UnitRow { state: UnitState::Succeeded, epoch: 1, attempt: 0, due_at: None, duration_us: 5 };
+            tx.put_units(job, StepNo(0), &[(1, done)])
+        })
+        .expect("writes");
+    let filter = UnitFilter { step: Some("work".into()), limit: 9, ..UnitFilter::default() };
+    let found = postgres.units("j", &filter).expect("lists");
+    let states: Vec<&str> = found.iter().map(|unit| unit.state.as_str()).collect();
+    assert_eq!(states, ["succeeded", "leased", "ready"]);
+    let planned = postgres.units("j", &UnitFilter { state: Some("planned".into()), ..filter.clone() }).expect("lists");
+    assert_eq!(planned.len(), 0);
+    assert_eq!(postgres.units("j", &UnitFilter { part: Some(1), ..filter }).expect("lists")[0].duration_us, Some(5));
+}
+
+#[test]
+fn sessions_prove_as_much_as_sslmode_asks() {
+    let server = PostgresServer::start();
+    server.encrypt(include_str!("tls/server.pem"), include_str!("tls/server.key"));
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
+    let connects = |host: &str, query: &str| {
+        let url = format!("postgres://showrunner@{host}:{}/postgres?{query}", server.port());
+        Postgres::open(&url, PostgresOptions::default()).map(drop)
+    };
+    let used = format!("{}&application_name=x", server.url().replace("sslmode=disable", "sslmode=require"));
+    let mut encrypted = open(&used);
+    let seen = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'x'";
+    assert_eq!(server.sql("postgres", seen), "t");
+    encrypted.write(|tx| add_job(tx, "j")).expect("writes");
+    connects("127.0.0.1", "sslmode=prefer").expect("any certificate will do");
+    // The certificate is for localhost alone.
+    connects("localhost", &format!("sslmode=verify-full&sslrootcert={ca}")).expect("the right one");
+    connects("127.0.0.1", &format!("sslmode=verify-ca&sslrootcert={ca}")).expect("of the right authority");
+    connects("127.0.0.1", &format!("sslmode=require&sslrootcert={ca}")).expect("of the right authority");
+    connects("127.0.0.1", &format!("sslmode=verify-full&sslrootcert={ca}")).expect_err("for another name");
+    connects("localhost", "sslmode=verify-full").expect_err("of an authority the system does not know");
+    let missing = connects("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem").expect_err("no such file");
+    assert!(matches!(missing, StoreError::Refused(_)), "{missing}");
+}
+
+#[test]
+fn a_wrong_password_is_no_outage() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE ROLE guest LOGIN PASSWORD 'right'");
+    server.ask_for_passwords();
+    let mut file = tempfile::NamedTempFile::new().expect("makes");
+    std::io::Write::write_all(&mut file, b"wrong\n").expect("writes");
+    let options = PostgresOptions { password_file: Some(file.path().into()), ..PostgresOptions::default() };
+    let url = server.url().replace("showrunner@", "guest@");
+    let refused = Postgres::open(&url, options.clone()).err().expect("refuses");
+    assert_eq!(refused.class(), ErrorClass::Permanent, "{refused}");
+    std::fs::write(file.path(), "right").expect("writes");
+    let no_rights = Postgres::open(&url, options).err().expect("a guest may create nothing");
+    assert!(no_rights.to_string().contains("permission denied"), "{no_rights}");
+}
+
+#[tokio::test]
+async fn a_url_opens_from_async_code() {
+    let server = PostgresServer::start();
+    let (store, _thread) = Store::open(&server.url(), PostgresOptions::default()).expect("opens");
+    assert_eq!(store.acquire("me".into(), LEASE).await.expect("asks"), Some(1));
+    store.write(|tx| add_job(tx, "j")).await.expect("writes");
+    let found = store.read(|tx| tx.jobs(true, 9)).await.expect("reads");
+    assert_eq!(found.len(), 1);
+    assert!(matches!(Store::open("mysql://h/d", PostgresOptions::default()), Err(StoreError::Refused(_))));
+}

@@ -1,0 +1,251 @@
+//! A real PostgreSQL server for a test: its own files in a temporary directory, its own port on the loopback, gone with
+//! the value.
+use rustix::process::{Pid, Signal, getuid, kill_process};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Who owns the databases; there is no password.
+const ROLE: &str = "showrunner";
+/// The server refuses to run as root, so root starts it as this user.
+const SYSTEM_USER: &str = "postgres";
+/// For a start, recovery after a kill included.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// A running server.
+pub struct PostgresServer {
+    dir: TempDir,
+    binaries: PathBuf,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl PostgresServer {
+    /// Makes a data directory and starts a server on it, with fsync as in production. Panics when PostgreSQL is not
+    /// installed.
+    pub fn start() -> PostgresServer {
+        let binaries = binaries().expect("PostgreSQL is not installed: run ops/setup.sh");
+        let dir = tempfile::tempdir().expect("makes a directory");
+        if getuid().is_root() {
+            // Directories on the way to it may be root's alone.
+            std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("opens it");
+            let (user, group) = (id_of("-u"), id_of("-g"));
+            chown(dir.path(), Some(user), Some(group)).expect("root may give a directory away");
+        }
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("finds a free port").port();
+        let mut server = PostgresServer { dir, binaries, port, server: None };
+        let made = server
+            .command("initdb")
+            .arg("-D")
+            .arg(server.files())
+            .args(["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        server.restart();
+        server
+    }
+
+    /// URL of the database every server has.
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// URL of a database.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://{ROLE}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// Port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes an empty database; returns its URL.
+    pub fn create_database(&self, name: &str) -> String {
+        let made = Command::new(self.binaries.join("createdb"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, name])
+            .output()
+            .expect("createdb runs");
+        assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
+        self.url_of(name)
+    }
+
+    /// Runs one statement as an operator would; returns what psql prints, unaligned.
+    pub fn sql(&self, database: &str, statement: &str) -> String {
+        let ran = Command::new(self.binaries.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtc", statement])
+            .output()
+            .expect("psql runs");
+        assert!(ran.status.success(), "{statement}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
+    }
+
+    /// Ends the server's first process as a crash would: nothing is flushed, nobody is told.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("our own child");
+            server.wait().expect("our own child");
+        }
+    }
+
+    /// Shuts the server down at once, ending every session: `pg_ctl stop -m fast`.
+    pub fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            signal(&server, Signal::INT);
+            server.wait().expect("our own child");
+        }
+    }
+
+    /// Stops every session and the server's first process where they are, or lets them go on.
+    pub fn freeze(&self, frozen: bool) {
+        let first = self.server.as_ref().expect("it runs");
+        let what = if frozen { Signal::STOP } else { Signal::CONT };
+        for pid in children_of(first.id()) {
+            Pid::from_raw(pid).and_then(|pid| kill_process(pid, what).ok());
+        }
+        signal(first, what);
+    }
+
+    /// Starts the server again on the same files and port and waits until it takes connections.
+    pub fn restart(&mut self) {
+        let deadline = Instant::now() + START_MAX;
+        while !self.try_start(deadline) {
+            // After a kill its last processes may hold the shared memory for a moment.
+            assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Whether it takes connections; `false` when it ended instead.
+    fn try_start(&mut self, deadline: Instant) -> bool {
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log"));
+        let log = log.expect("opens the log");
+        let mut server = self
+            .command("postgres")
+            .arg("-D")
+            .arg(self.files())
+            .arg("-k")
+            .arg(self.dir.path())
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-c", "fsync=on", "-c", "shared_buffers=128MB", "-c", "max_wal_size=1GB"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("postgres runs");
+        let pid_file = self.files().join("postmaster.pid");
+        while Instant::now() < deadline {
+            if server.try_wait().expect("our own child").is_some() {
+                return false;
+            }
+            let state = std::fs::read_to_string(&pid_file).unwrap_or_default();
+            let own = state.lines().next().and_then(|line| line.parse().ok()) == Some(server.id());
+            if own && state.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
+                self.server = Some(server);
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(server.kill());
+        drop(server.wait());
+        false
+    }
+
+    /// Asks every role but the owner for its password from now on.
+    pub fn ask_for_passwords(&self) {
+        let rules = format!("host all {ROLE} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
+        // Its owner stays as it is.
+        std::fs::write(self.files().join("pg_hba.conf"), rules).expect("writes");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Lets sessions be encrypted with this certificate and its key.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.files().join(name);
+            std::fs::write(&path, text).expect("writes");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closes it");
+            if getuid().is_root() {
+                chown(&path, Some(id_of("-u")), Some(id_of("-g"))).expect("root may give a file away");
+            }
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let deadline = Instant::now() + START_MAX;
+        while self.sql("postgres", "SHOW ssl") != "on" {
+            assert!(Instant::now() < deadline, "no encryption: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What the server has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn files(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let binary = self.binaries.join(name);
+        let mut command = if getuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", SYSTEM_USER, "--regid", SYSTEM_USER, "--clear-groups", "--"]).arg(binary);
+            command
+        } else {
+            Command::new(binary)
+        };
+        // The directory of the test may be closed to the server's user.
+        command.current_dir(self.dir.path());
+        command
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // A stopped process takes no other signal.
+            signal(&server, Signal::CONT);
+            signal(&server, Signal::QUIT);
+            drop(server.wait());
+        }
+    }
+}
+
+fn signal(process: &Child, signal: Signal) {
+    // An error means that it has ended.
+    kill_process(Pid::from_child(process), signal).ok();
+}
+
+fn children_of(pid: u32) -> Vec<i32> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn id_of(which: &str) -> u32 {
+    let asked = Command::new("id").args([which, SYSTEM_USER]).output().expect("id runs");
+    let text = String::from_utf8_lossy(&asked.stdout);
+    text.trim().parse().expect("the package makes the user: run ops/setup.sh")
+}
+
+/// The directory of the server's programs: from PATH, else the newest of those Debian installs beside each other.
+fn binaries() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).find(|dir| has_programs(dir));
+    on_path.or_else(|| {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin"));
+        let number = |dir: &PathBuf| -> u32 {
+            let version = dir.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+            version.and_then(|name| name.parse().ok()).unwrap_or(0)
+        };
+        versions.filter(|dir| has_programs(dir)).max_by_key(number)
+    })
+}
+
+fn has_programs(dir: &Path) -> bool {
+    ["postgres", "initdb", "createdb", "psql"].iter().all(|name| dir.join(name).exists())
+}
