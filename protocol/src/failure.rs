@@ -19,6 +19,26 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Spelling in SQL and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorClass::Transient => "transient",
+            ErrorClass::Throttled { .. } => "throttled",
+            ErrorClass::Permanent => "permanent",
+            ErrorClass::Ambiguous => "ambiguous",
+        }
+    }
+
+    /// Reads the spelling of [`ErrorClass::as_str`]; what is unknown is not worth a retry.
+    pub fn parse(text: &str) -> ErrorClass {
+        match text {
+            "transient" => ErrorClass::Transient,
+            "throttled" => ErrorClass::Throttled { retry_after_ms: None },
+            "ambiguous" => ErrorClass::Ambiguous,
+            _ => ErrorClass::Permanent,
+        }
+    }
+
     /// Whether another attempt with the same input can end differently.
     pub fn retryable(self) -> bool {
         !matches!(self, ErrorClass::Permanent)

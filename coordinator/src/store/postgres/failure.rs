@@ -7,24 +7,6 @@ use protocol::id::{JobNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use std::collections::BTreeMap;
 
-fn class_text(class: ErrorClass) -> &'static str {
-    match class {
-        ErrorClass::Transient => "transient",
-        ErrorClass::Throttled { .. } => "throttled",
-        ErrorClass::Permanent => "permanent",
-        ErrorClass::Ambiguous => "ambiguous",
-    }
-}
-
-fn class_of(text: &str) -> Option<ErrorClass> {
-    Some(match text {
-        "transient" => ErrorClass::Transient,
-        "throttled" => ErrorClass::Throttled { retry_after_ms: None },
-        "ambiguous" => ErrorClass::Ambiguous,
-        _ => ErrorClass::Permanent,
-    })
-}
-
 impl PostgresTx<'_> {
     /// Replaces the failures of every unit that waits.
     pub(super) fn flush_failures(&mut self) -> StoreResult<()> {
@@ -66,7 +48,7 @@ impl PostgresTx<'_> {
                 &steps,
                 &parts,
                 &assets,
-                &of(|f| class_text(f.class).to_owned()),
+                &of(|f| f.class.as_str().to_owned()),
                 &of(|f| f.reason.to_string()),
                 &of(|f| f.message.clone()),
                 &of(|f| f.checks.join(",")),
@@ -92,7 +74,7 @@ impl FailureTx for PostgresTx<'_> {
             |row| {
                 let checks: &str = column(row, 4)?;
                 let failure = Failure {
-                    class: word(row, 1, class_of)?,
+                    class: word(row, 1, |text| Some(ErrorClass::parse(text)))?,
                     reason: column(row, 2)?,
                     message: column(row, 3)?,
                     checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
@@ -123,7 +105,7 @@ impl FailureTx for PostgresTx<'_> {
                     asset: column(row, 3)?,
                     title: column(row, 4)?,
                     failure: Failure {
-                        class: word(row, 5, class_of)?,
+                        class: word(row, 5, |text| Some(ErrorClass::parse(text)))?,
                         reason: column(row, 6)?,
                         message: column(row, 7)?,
                         checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),

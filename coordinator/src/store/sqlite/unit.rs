@@ -124,24 +124,6 @@ impl UnitTx for SqliteTx<'_> {
     }
 }
 
-fn class_text(class: ErrorClass) -> &'static str {
-    match class {
-        ErrorClass::Transient => "transient",
-        ErrorClass::Throttled { .. } => "throttled",
-        ErrorClass::Permanent => "permanent",
-        ErrorClass::Ambiguous => "ambiguous",
-    }
-}
-
-fn class_of(text: &str) -> ErrorClass {
-    match text {
-        "transient" => ErrorClass::Transient,
-        "throttled" => ErrorClass::Throttled { retry_after_ms: None },
-        "ambiguous" => ErrorClass::Ambiguous,
-        _ => ErrorClass::Permanent,
-    }
-}
-
 impl FailureTx for SqliteTx<'_> {
     fn put_failures(&mut self, unit: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
         self.run(
@@ -158,7 +140,7 @@ impl FailureTx for SqliteTx<'_> {
                     unit.step.0,
                     unit.part,
                     asset,
-                    class_text(failure.class),
+                    failure.class.as_str(),
                     failure.reason,
                     failure.message,
                     failure.checks.join(","),
@@ -177,7 +159,7 @@ impl FailureTx for SqliteTx<'_> {
             |row| {
                 let (class, checks): (String, String) = (row.get(1)?, row.get(4)?);
                 let failure = Failure {
-                    class: class_of(&class),
+                    class: ErrorClass::parse(&class),
                     reason: row.get(2)?,
                     message: row.get(3)?,
                     checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
@@ -207,7 +189,7 @@ impl FailureTx for SqliteTx<'_> {
                     asset: row.get(3)?,
                     title: row.get(4)?,
                     failure: Failure {
-                        class: class_of(&class),
+                        class: ErrorClass::parse(&class),
                         reason: row.get(6)?,
                         message: row.get(7)?,
                         checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
