@@ -102,5 +102,11 @@ fn a_worker_without_slots_of_a_kind_takes_none_of_it_and_health_is_served() {
         .run(&["worker", "--redis", &cluster.redis.url(), "--kinds", "tranfer"])
         .expect_code(2)
         .expect_said(&["transfer"]);
+    let nobody = "redis://u:canary@127.0.0.1:1/";
+    for role in ["coordinator", "worker"] {
+        let ran = cluster.scratch.run(&[role, "--redis", nobody, "--data", "other"]);
+        ran.expect_code(1).expect_said(&["Redis at", "127.0.0.1:1", "hint:"]);
+        assert!(!ran.stderr.contains("canary"), "{ran:#?}");
+    }
     cluster.scratch.run(&["worker"]).expect_code(2).expect_said(&["--redis"]);
 }

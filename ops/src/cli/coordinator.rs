@@ -2,6 +2,7 @@
 use super::{Context, stop_signal};
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
+use crate::settings::masked;
 use crate::submit::now;
 use ::coordinator::metrics::Metrics;
 use ::coordinator::queue::redis::RedisQueue;
@@ -32,6 +33,12 @@ impl Args {
     }
 }
 
+/// Says which server could not be used; its credentials are not shown.
+pub(crate) fn unreachable_redis(context: &Context, why: &str) -> CliError {
+    let shown = masked(&context.settings)["redis"].value.clone();
+    CliError::failed(format!("Redis at {shown}: {why}")).hint("is it running and reachable? try: redis-cli -u URL ping")
+}
+
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
     let redis = &context.settings["redis"].value;
@@ -40,7 +47,7 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
     }
     let data = DataDir::open(&context.data())?;
     let (store, thread) = Store::sqlite(&data.database())?;
-    let queue = RedisQueue::connect(redis).await.map_err(|e| CliError::failed(e.to_string()))?;
+    let queue = RedisQueue::connect(redis).await.map_err(|e| unreachable_redis(&context, &e.to_string()))?;
     if let Some(policy) = queue.eviction_policy().await.filter(|policy| policy != "noeviction") {
         tracing::warn!(%policy, "Redis may evict streams: set maxmemory-policy to noeviction");
     }

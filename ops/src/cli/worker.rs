@@ -59,7 +59,9 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         let kinds = kinds?;
         config.slots.retain(|kind, _| kinds.contains(kind));
     }
-    let queue = RedisQueue::connect(redis, config.worker.clone()).await.map_err(CliError::failed)?;
+    let queue = RedisQueue::connect(redis, config.worker.clone())
+        .await
+        .map_err(|why| super::coordinator::unreachable_redis(&context, &why))?;
     eprintln!("worker {}", config.worker);
     let stop = CancellationToken::new();
     let token = stop.clone();

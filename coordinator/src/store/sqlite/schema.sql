@@ -1,4 +1,4 @@
--- Schema 1. TEXT, BIGINT and REAL only, moments in UTC microseconds, so that the same text serves PostgreSQL.
+-- Schema 1. TEXT, BIGINT and REAL only, moments in UTC microseconds, as in the schema of PostgreSQL beside it.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 CREATE TABLE job (
