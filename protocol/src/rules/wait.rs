@@ -27,6 +27,18 @@ pub enum WaitReason {
     Backoff,
     /// No live worker has slots of its kind.
     NoWorker,
+    /// An endpoint it uses asked for a pause.
+    EndpointBackoff,
+    /// An endpoint it uses is at its limit.
+    EndpointLimit,
+    /// Its tenant is above its share; others go first.
+    TenantShare,
+    /// Work of a higher class, or the share kept for light work, goes first.
+    ClassShare,
+    /// Every worker with slots of its kind leaves before the unit would end.
+    WorkersLeave,
+    /// It is cut into slices, and they have not all ended.
+    SlicesOpen,
     /// Every slot of its kind is taken, or others go first.
     NoSlot,
     /// It is with a worker.
@@ -60,6 +72,10 @@ pub struct WaitFacts {
     pub slots: Option<u32>,
     /// When its pause ends.
     pub due_at: Option<Timestamp>,
+    /// It is cut into slices that have not all ended.
+    pub slices_open: bool,
+    /// What the scheduler withheld its step for, when it did in its last turn.
+    pub withheld: Option<WaitReason>,
 }
 
 /// The one reason. Ends and executions come first, then what a person did, then what is missing, then capacity.
@@ -79,9 +95,11 @@ pub fn reason(facts: &WaitFacts) -> WaitReason {
         (facts.barrier_held, WaitReason::BarrierHeld),
         (facts.step_open, WaitReason::NeedsStep),
         (facts.barrier_open, WaitReason::BarrierWaiting),
+        (facts.slices_open, WaitReason::SlicesOpen),
         (facts.slots == Some(0), WaitReason::NoWorker),
     ];
-    ordered.into_iter().find(|(holds, _)| *holds).map_or(WaitReason::NoSlot, |(_, reason)| reason)
+    let missing = ordered.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason);
+    missing.or(facts.withheld).unwrap_or(WaitReason::NoSlot)
 }
 
 #[cfg(test)]
@@ -97,5 +115,8 @@ mod tests {
         assert_eq!(reason(&WaitFacts { barrier_held: true, barrier_open: true, ..ready }), WaitReason::BarrierHeld);
         assert_eq!(reason(&WaitFacts { state: Some(UnitState::Dead), paused: true, ..ready }), WaitReason::Ended);
         assert_eq!(reason(&WaitFacts::default()), WaitReason::Scanning);
+        let withheld = WaitFacts { withheld: Some(WaitReason::TenantShare), ..ready };
+        assert_eq!(reason(&withheld), WaitReason::TenantShare);
+        assert_eq!(reason(&WaitFacts { slots: Some(0), ..withheld }), WaitReason::NoWorker);
     }
 }
