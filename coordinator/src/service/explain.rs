@@ -148,7 +148,9 @@ fn words(reason: WaitReason, named: &str) -> String {
         WaitReason::Backoff => "failed, pauses before the next attempt".into(),
         WaitReason::NoWorker => "no live worker has slots of this kind".into(),
         WaitReason::EndpointBackoff => "an endpoint it uses asked for a pause".into(),
-        WaitReason::EndpointLimit => "an endpoint it uses is at its limit: wait for its units to end, or raise it".into(),
+        WaitReason::EndpointLimit => {
+            "an endpoint it uses is at its limit: wait for its units to end, or raise it".into()
+        }
         WaitReason::TenantShare => "its tenant has more than its share; others go first until it is back at it".into(),
         WaitReason::ClassShare => "work of a higher class, or the share of light work, goes first".into(),
         WaitReason::WorkersLeave => "every worker of this kind leaves before it would end: start another".into(),
