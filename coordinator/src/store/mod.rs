@@ -8,6 +8,7 @@
 pub mod conformance;
 pub mod handle;
 pub mod memory;
+mod migration;
 pub mod postgres;
 mod rows;
 pub mod sqlite;

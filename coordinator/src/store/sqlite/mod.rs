@@ -10,13 +10,12 @@ mod view;
 
 pub use super::view::{UnitFilter, UnitView};
 
+use super::migration::next;
 use super::{StoreError, StoreResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::Path;
 use std::time::Duration;
 
-/// Newest schema this build knows. Kept in `PRAGMA user_version`.
-const SCHEMA: i64 = 1;
 const CACHE_KIB: i64 = 48 * 1024;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -43,7 +42,7 @@ impl Sqlite {
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        check_version(&connection)?;
+        next(version(&connection)?)?;
         Ok(Sqlite { connection })
     }
 
@@ -55,12 +54,13 @@ impl Sqlite {
         );
         connection.execute_batch(&settings).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(128);
-        if check_version(&connection)? == 0 {
+        while next(version(&connection)?)?.is_some() {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-            // Another process may have created it while this one waited for the lock.
-            if check_version(&tx)? == 0 {
-                tx.execute_batch(include_str!("schema.sql")).map_err(failed)?;
-                tx.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
+            // Another process may have taken it while this one waited for the lock.
+            if let Some((version, migration)) = next(version(&tx)?)? {
+                tracing::info!(migration = migration.name, "bringing the database's schema up to date");
+                tx.execute_batch(migration.sqlite).map_err(failed)?;
+                tx.pragma_update(None, "user_version", version).map_err(failed)?;
             }
             tx.commit().map_err(failed)?;
         }
@@ -94,12 +94,9 @@ impl Sqlite {
     }
 }
 
-fn check_version(connection: &Connection) -> StoreResult<i64> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    if found > SCHEMA {
-        return Err(StoreError::NewerSchema { found, known: SCHEMA });
-    }
-    Ok(found)
+/// The version of the schema, kept in the file's header.
+fn version(connection: &Connection) -> StoreResult<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)
 }
 
 /// Names a database error by what can be done about it.

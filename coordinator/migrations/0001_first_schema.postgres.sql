@@ -1,14 +1,27 @@
--- Schema 1. TEXT, BIGINT and REAL only, moments in UTC microseconds, as in the schema of PostgreSQL beside it.
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+-- The tables of 0001_first_schema.sqlite.sql on PostgreSQL. Text is in byte order (COLLATE "C"), as Rust and SQLite
+-- compare it. Pages of rows that change are left partly empty, so that a new version finds room beside the old one.
+--
+-- unit and listing are one table each: a job's rows are neighbours in their keys, and every statement names its job.
+-- Retention will want them partitioned by job, to be dropped instead of deleted; the statements need not change for it.
+CREATE TABLE meta (key TEXT COLLATE "C" PRIMARY KEY, value TEXT COLLATE "C" NOT NULL);
+
+-- Who may write. Judged by this database's clock; every write of a leader checks its generation.
+CREATE TABLE leader (
+  one BIGINT PRIMARY KEY CHECK (one = 1),
+  generation BIGINT NOT NULL,
+  holder TEXT COLLATE "C" NOT NULL,
+  expires_at BIGINT NOT NULL
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+INSERT INTO leader (one, generation, holder, expires_at) VALUES (1, 0, '', 0);
 
 CREATE TABLE job (
-  no INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE,
-  name TEXT NOT NULL,
-  digest TEXT NOT NULL,
-  workflow TEXT NOT NULL,
-  state TEXT NOT NULL,
-  phase TEXT NOT NULL,
+  no BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id TEXT COLLATE "C" NOT NULL UNIQUE,
+  name TEXT COLLATE "C" NOT NULL,
+  digest TEXT COLLATE "C" NOT NULL,
+  workflow TEXT COLLATE "C" NOT NULL,
+  state TEXT COLLATE "C" NOT NULL,
+  phase TEXT COLLATE "C" NOT NULL,
   submitted_at BIGINT NOT NULL,
   ended_at BIGINT,
   scan_page BIGINT NOT NULL,
@@ -16,22 +29,22 @@ CREATE TABLE job (
   scan_line BIGINT NOT NULL,
   scan_epoch BIGINT NOT NULL,
   scan_attempt BIGINT NOT NULL,
-  plan_title TEXT,
-  plan_asset TEXT,
+  plan_title TEXT COLLATE "C",
+  plan_asset TEXT COLLATE "C",
   assets BIGINT NOT NULL,
   bytes_declared BIGINT NOT NULL,
   bytes BIGINT NOT NULL,
   row_errors BIGINT NOT NULL,
   parts BIGINT NOT NULL,
   parts_planned BIGINT NOT NULL,
-  message TEXT
+  message TEXT COLLATE "C"
 );
 
 CREATE TABLE step (
   job BIGINT NOT NULL,
   step BIGINT NOT NULL,
-  id TEXT NOT NULL,
-  kind TEXT NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  kind TEXT COLLATE "C" NOT NULL,
   computed BIGINT NOT NULL,
   total BIGINT NOT NULL,
   succeeded BIGINT NOT NULL,
@@ -43,68 +56,69 @@ CREATE TABLE step (
   busy_us BIGINT NOT NULL,
   executions BIGINT NOT NULL,
   PRIMARY KEY (job, step)
-) WITHOUT ROWID;
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 
 -- One row an asset of a job, as its library declared it. by_title feeds the partial index of jobs cut by title.
 CREATE TABLE listing (
   job BIGINT NOT NULL,
-  asset TEXT NOT NULL,
-  title TEXT NOT NULL,
-  role TEXT NOT NULL,
-  location TEXT NOT NULL,
-  path TEXT NOT NULL,
+  asset TEXT COLLATE "C" NOT NULL,
+  title TEXT COLLATE "C" NOT NULL,
+  role TEXT COLLATE "C" NOT NULL,
+  location TEXT COLLATE "C" NOT NULL,
+  path TEXT COLLATE "C" NOT NULL,
   bytes BIGINT,
-  hash TEXT,
-  declared TEXT,
+  hash TEXT COLLATE "C",
+  declared TEXT COLLATE "C",
   line BIGINT NOT NULL,
   by_title BIGINT NOT NULL
-);
+) WITH (autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX listing_asset ON listing (job, asset);
 CREATE INDEX listing_title ON listing (job, title, asset) WHERE by_title = 1;
 
 CREATE TABLE row_error (
   job BIGINT NOT NULL,
   line BIGINT NOT NULL,
-  message TEXT NOT NULL,
-  column_name TEXT,
-  asset TEXT,
-  PRIMARY KEY (job, line, message)
-) WITHOUT ROWID;
+  message TEXT COLLATE "C" NOT NULL,
+  column_name TEXT COLLATE "C",
+  asset TEXT COLLATE "C"
+);
+-- A message may be longer than an index entry.
+CREATE UNIQUE INDEX row_error_once ON row_error (job, line, md5(message));
 
 CREATE TABLE partition (
   job BIGINT NOT NULL,
   part BIGINT NOT NULL,
-  title TEXT NOT NULL,
-  first TEXT NOT NULL,
-  last TEXT NOT NULL,
+  title TEXT COLLATE "C" NOT NULL,
+  first TEXT COLLATE "C" NOT NULL,
+  last TEXT COLLATE "C" NOT NULL,
   assets BIGINT NOT NULL,
   bytes BIGINT NOT NULL,
   parent BIGINT NOT NULL,
   split BIGINT NOT NULL,
   PRIMARY KEY (job, part)
-) WITHOUT ROWID;
+) WITH (autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX partition_parent ON partition (job, parent) WHERE parent > 0;
 
 -- Assets that a split took out of their partition.
 CREATE TABLE moved (
   job BIGINT NOT NULL,
-  asset TEXT NOT NULL,
+  asset TEXT COLLATE "C" NOT NULL,
   part BIGINT NOT NULL,
   PRIMARY KEY (job, asset)
-) WITHOUT ROWID;
+);
 CREATE INDEX moved_part ON moved (job, part, asset);
 
 CREATE TABLE unit (
   job BIGINT NOT NULL,
   step BIGINT NOT NULL,
   part BIGINT NOT NULL,
-  state TEXT NOT NULL,
+  state TEXT COLLATE "C" NOT NULL,
   epoch BIGINT NOT NULL,
   attempt BIGINT NOT NULL,
   due_at BIGINT,
   duration_us BIGINT NOT NULL,
   PRIMARY KEY (job, step, part)
-) WITHOUT ROWID;
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX unit_ready ON unit (job, step, part) WHERE state = 'ready';
 CREATE INDEX unit_due ON unit (due_at) WHERE state = 'retrying';
 CREATE INDEX unit_leased ON unit (job, step, part) WHERE state = 'leased';
@@ -113,46 +127,46 @@ CREATE TABLE failure (
   job BIGINT NOT NULL,
   step BIGINT NOT NULL,
   part BIGINT NOT NULL,
-  asset TEXT NOT NULL,
-  class TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  message TEXT NOT NULL,
-  checks TEXT NOT NULL,
-  findings TEXT,
+  asset TEXT COLLATE "C" NOT NULL,
+  class TEXT COLLATE "C" NOT NULL,
+  reason TEXT COLLATE "C" NOT NULL,
+  message TEXT COLLATE "C" NOT NULL,
+  checks TEXT COLLATE "C" NOT NULL,
+  findings TEXT COLLATE "C",
   PRIMARY KEY (job, step, part, asset)
-) WITHOUT ROWID;
+) WITH (fillfactor = 90);
 
 CREATE TABLE barrier (
   job BIGINT NOT NULL,
   step BIGINT NOT NULL,
-  key TEXT NOT NULL,
+  key TEXT COLLATE "C" NOT NULL,
   first_part BIGINT NOT NULL,
   last_part BIGINT NOT NULL,
   total BIGINT NOT NULL,
   succeeded BIGINT NOT NULL,
   failed BIGINT NOT NULL,
-  state TEXT NOT NULL,
+  state TEXT COLLATE "C" NOT NULL,
   spread BIGINT NOT NULL,
   released_at BIGINT,
   PRIMARY KEY (job, step, key)
-) WITHOUT ROWID;
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 CREATE INDEX barrier_state ON barrier (job, step, state, key) WHERE state <> 'released' OR spread < last_part;
 
 CREATE TABLE asset (
-  id TEXT PRIMARY KEY,
-  title TEXT NOT NULL,
-  role TEXT NOT NULL,
-  location TEXT NOT NULL,
-  path TEXT NOT NULL,
+  id TEXT COLLATE "C" PRIMARY KEY,
+  title TEXT COLLATE "C" NOT NULL,
+  role TEXT COLLATE "C" NOT NULL,
+  location TEXT COLLATE "C" NOT NULL,
+  path TEXT COLLATE "C" NOT NULL,
   bytes BIGINT,
-  hash TEXT,
-  declared TEXT,
-  copy TEXT,
-  verdict TEXT,
-  report TEXT,
+  hash TEXT COLLATE "C",
+  declared TEXT COLLATE "C",
+  copy TEXT COLLATE "C",
+  verdict TEXT COLLATE "C",
+  report TEXT COLLATE "C",
   job BIGINT,
   updated_at BIGINT NOT NULL
-) WITHOUT ROWID;
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX asset_title ON asset (title, id);
 
 -- Every unit of every job, with or without a row of its own, for people and for plain SQL.
