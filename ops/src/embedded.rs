@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use worker::queue::local::LocalQueue as WorkerQueue;
 use worker::runtime::{Worker, WorkerConfig};
 use worker::task::Tools;
+use worker::task::noop::Journal;
 
 /// Batches of reports on their way inside the process.
 const REPORT_BATCHES: usize = 8;
@@ -157,7 +158,12 @@ pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig>
     let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
     let mut slots = WorkerConfig::default_slots(cores);
     slots.extend(parse_slots(&settings["slots"].value)?);
+    let journal = std::env::var_os("SHOWRUNNER_REHEARSAL_LOG").map(PathBuf::from);
+    let journal = journal.map(|path| {
+        Journal::open(&path).map_err(|e| CliError::failed(format!("SHOWRUNNER_REHEARSAL_LOG {}: {e}", path.display())))
+    });
     let tools = Tools {
+        journal: journal.transpose()?,
         ffmpeg: settings["ffmpeg"].value.clone(),
         ffprobe: settings["ffprobe"].value.clone(),
         ..Tools::default()

@@ -11,10 +11,11 @@ use tempfile::TempDir;
 /// When it has not been built: `cargo build --workspace --bins` builds it, and so does the test of the package `ops`.
 pub fn binary() -> PathBuf {
     let own = std::env::current_exe().expect("a running program has a path");
-    // target/<profile>/deps/it-… → target/<profile>/showrunner
-    let profile = own.parent().and_then(|deps| deps.parent()).expect("test executables lie in <profile>/deps");
-    let path = profile.join("showrunner");
-    assert!(path.is_file(), "{} is missing: run cargo build --workspace --bins first", path.display());
+    // A test is target/<profile>/deps/it-…, a benchmark target/<profile>/bench-…
+    let above = own.parent().into_iter().flat_map(|dir| [Some(dir), dir.parent()]).flatten();
+    let mut places = above.map(|dir| dir.join("showrunner"));
+    let path = places.find(|path| path.is_file()).unwrap_or_else(|| "showrunner".into());
+    assert!(path.is_file(), "{} is missing beside this executable: run cargo build --workspace --bins first", path.display());
     path
 }
 

@@ -21,12 +21,18 @@ pub struct PostgresServer {
     binaries: PathBuf,
     port: u16,
     server: Option<Child>,
+    settings: Vec<String>,
 }
 
 impl PostgresServer {
     /// Makes a data directory and starts a server on it, with fsync as in production. Panics when PostgreSQL is not
     /// installed.
     pub fn start() -> PostgresServer {
+        PostgresServer::start_with(&[])
+    }
+
+    /// The same with settings (`name=value`) of its own.
+    pub fn start_with(settings: &[&str]) -> PostgresServer {
         let binaries = binaries().expect("PostgreSQL is not installed: run ops/setup.sh");
         let dir = tempfile::tempdir().expect("makes a directory");
         if getuid().is_root() {
@@ -36,7 +42,13 @@ impl PostgresServer {
             chown(dir.path(), Some(user), Some(group)).expect("root may give a directory away");
         }
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("finds a free port").port();
-        let mut server = PostgresServer { dir, binaries, port, server: None };
+        let mut server = PostgresServer {
+            dir,
+            binaries,
+            port,
+            server: None,
+            settings: settings.iter().map(|s| (*s).to_owned()).collect(),
+        };
         let made = server
             .command("initdb")
             .arg("-D")
@@ -57,6 +69,11 @@ impl PostgresServer {
     /// URL of a database.
     pub fn url_of(&self, database: &str) -> String {
         format!("postgres://{ROLE}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// The server's first process; 0 while it is stopped.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().map_or(0, Child::id)
     }
 
     /// Port on 127.0.0.1.
@@ -132,6 +149,7 @@ impl PostgresServer {
             .arg(self.dir.path())
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
             .args(["-c", "fsync=on", "-c", "shared_buffers=128MB", "-c", "max_wal_size=1GB"])
+            .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

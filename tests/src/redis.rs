@@ -6,8 +6,7 @@ use std::process::Command;
 
 /// A running server.
 pub struct Redis {
-    /// Kept for its end.
-    _running: Running,
+    running: Running,
     port: u16,
 }
 
@@ -20,7 +19,12 @@ impl Redis {
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"]).arg(dir);
         let running = Running::start(command, dir);
         wait_until("redis-server answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Redis { _running: running, port }
+        Redis { running, port }
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
     }
 
     /// Its address.

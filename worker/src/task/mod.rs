@@ -50,6 +50,8 @@ pub struct Tools {
     pub qc_timeout_min: Duration,
     /// Seconds a QC pass gets on top for each second of media.
     pub qc_timeout_factor: u32,
+    /// Where rehearsals note what they execute.
+    pub journal: Option<noop::Journal>,
 }
 
 impl Default for Tools {
@@ -61,6 +63,7 @@ impl Default for Tools {
             // A busy core decodes 1080p at about its own speed and UHD at a fifth of it: thirty times is a hang.
             qc_timeout_min: Duration::from_secs(300),
             qc_timeout_factor: 30,
+            journal: None,
         }
     }
 }

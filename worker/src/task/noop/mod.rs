@@ -1,6 +1,10 @@
 //! Takes time, and fails as often as it is told: for load tests and rehearsals.
 //!
 //! How long a unit takes and whether it fails depend on its id and attempt alone, so that a rehearsal repeats itself.
+mod journal;
+
+pub use journal::Journal;
+
 use super::TaskContext;
 use protocol::failure::Failure;
 use protocol::id::UnitId;
@@ -13,6 +17,15 @@ const TIMER_GRAIN: Duration = Duration::from_millis(1);
 
 /// Waits as long as the task asks of this unit, then succeeds or fails as its lot has it.
 pub async fn run(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+    let Some(journal) = &context.tools.journal else { return take_time(task, unit, context).await };
+    journal.note(unit, &context.worker.0, "start");
+    let result = take_time(task, unit, context).await;
+    let event = if matches!(result, UnitResult::Cancelled) { "cancelled" } else { "end" };
+    journal.note(unit, &context.worker.0, event);
+    result
+}
+
+async fn take_time(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let (length, fails) = lot(task, unit.id, unit.attempt);
     if context.cancel.is_cancelled() || context.cancel.run_until_cancelled(wait(length)).await.is_none() {
         return UnitResult::Cancelled;

@@ -1,0 +1,31 @@
+//! The cluster, measured end to end with PostgreSQL and Redis on the same machine.
+//!
+//! `bench-cluster [throughput] [latency] [scale] [recovery] [--quick]` prints a table for people and one JSON line a case.
+//! - throughput: submit → every result durable → job barrier open, units of zero length
+//! - latency: from the end of what a unit waited for to its start, at 200 units a second
+//! - scale: units of 5 ms over 1, 2, 4 and 8 workers
+//! - recovery: a killed worker, a killed leader, a wiped Redis
+mod kit;
+mod latency;
+mod recovery;
+mod scale;
+mod throughput;
+
+fn main() -> std::io::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let quick = args.iter().any(|arg| arg == "--quick");
+    let chosen = |name: &str| args.iter().all(|arg| arg.starts_with("--")) || args.iter().any(|arg| arg == name);
+    if chosen("throughput") {
+        throughput::run(quick)?;
+    }
+    if chosen("latency") {
+        latency::run()?;
+    }
+    if chosen("scale") {
+        scale::run()?;
+    }
+    if chosen("recovery") {
+        recovery::run()?;
+    }
+    Ok(())
+}
