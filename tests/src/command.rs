@@ -15,7 +15,11 @@ pub fn binary() -> PathBuf {
     let above = own.parent().into_iter().flat_map(|dir| [Some(dir), dir.parent()]).flatten();
     let mut places = above.map(|dir| dir.join("showrunner"));
     let path = places.find(|path| path.is_file()).unwrap_or_else(|| "showrunner".into());
-    assert!(path.is_file(), "{} is missing beside this executable: run cargo build --workspace --bins first", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing beside this executable: run cargo build --workspace --bins first",
+        path.display()
+    );
     path
 }
 
