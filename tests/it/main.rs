@@ -11,3 +11,4 @@ mod machine;
 mod media;
 mod retry;
 mod serve;
+mod transport;

@@ -1,16 +1,22 @@
 //! The kit of the integration tests: the real `showrunner` binary over directories of their own.
 //!
 //! - [`scratch`]: a directory that a test has to itself, with its files
+//! - [`cluster`]: a coordinator and workers over a real Redis, and a rehearsal that can be judged
 //! - [`command`]: a `showrunner` that is run to its end, and what came of it
 //! - [`process`]: a `showrunner` in the background, which signals reach and no test leaves behind
 //! - [`content`]: bytes that repeat themselves, and whole trees
+//! - [`history`]: judges a run of real processes by its database and its witnesses
 //! - [`postgres`]: a database server of a test's own
 //! - [`redis`]: a server of a test's own
+//! - [`proxy`]: a TCP proxy that does to connections what networks do
 //! - [`reference`]: the programs of others that judge what we wrote
+pub mod cluster;
 pub mod command;
 pub mod content;
+pub mod history;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod reference;
 pub mod scratch;

@@ -1,0 +1,246 @@
+//! Judges a run of real processes from outside: by the rows of its database and by what its `noop` units noted themselves
+//! (`SHOWRUNNER_REHEARSAL_LOG`). A run in which everything failed proves nothing, so most of it must have succeeded.
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// The least share of units that must have succeeded.
+const SUCCEEDED_MIN: f64 = 0.95;
+
+/// Rows of a query as text; NULL is empty.
+pub type Rows = Vec<Vec<String>>;
+
+/// A unit: job number, step number, partition.
+type Key = (i64, i64, i64);
+
+/// What one execution noted, in nanoseconds of the machine's clock.
+#[derive(Debug, Clone, Default)]
+struct Execution {
+    starts: Vec<u64>,
+    ends: Vec<u64>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Units of the job.
+    pub units: u64,
+    /// Executions that started.
+    pub executions: u64,
+    /// Units whose last epoch is above 1: taken back or tried again at least once.
+    pub again: u64,
+}
+
+/// A job as its database and its witnesses tell it.
+pub struct History {
+    units: Vec<(Key, String, u32)>,
+    /// Step, key, state, total, settled, first and last partition, moment of release.
+    barriers: Vec<Barrier>,
+    /// Steps in order and what each needs.
+    needs: BTreeMap<i64, Vec<i64>>,
+    executions: HashMap<(Key, u32), Execution>,
+    violations: Vec<String>,
+}
+
+struct Barrier {
+    step: i64,
+    key: String,
+    first: i64,
+    last: i64,
+    total: i64,
+    settled: i64,
+    state: String,
+    released_at: String,
+}
+
+/// Rows of a SQLite database that others may be writing.
+///
+/// # Panics
+/// When the file or the statement is none.
+pub fn sqlite(path: &Path, statement: &str) -> Rows {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = Connection::open_with_flags(path, flags).expect("a database that processes work on opens");
+    let mut statement = connection.prepare(statement).expect("a statement over the documented schema");
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        (0..columns)
+            .map(|column| {
+                row.get_ref(column).map(|value| match value {
+                    ValueRef::Integer(number) => number.to_string(),
+                    ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                    _ => String::new(),
+                })
+            })
+            .collect::<rusqlite::Result<Vec<String>>>()
+    });
+    rows.and_then(Iterator::collect).expect("rows can be read")
+}
+
+/// Rows as `psql -At` prints them.
+pub fn psql(printed: &str) -> Rows {
+    printed.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
+}
+
+fn number(text: &str) -> i64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
+impl History {
+    /// Reads a job through `query` and the witnesses' file.
+    ///
+    /// # Panics
+    /// When there is no such job or the file holds something else.
+    pub fn read(job: &str, query: &dyn Fn(&str) -> Rows, log: &Path) -> History {
+        let found = query(&format!("SELECT no, state, workflow FROM job WHERE id = '{job}'"));
+        let [row] = found.as_slice() else { panic!("{} jobs have the id {job}", found.len()) };
+        let (no, state) = (number(&row[0]), row[1].clone());
+        let workflow: Value = serde_json::from_str(&row[2..].join("|")).unwrap_or(Value::Null);
+        let units = query(&format!("SELECT step_no, part, state, epoch FROM units WHERE job_no = {no}"));
+        let units = units.iter().map(|row| {
+            ((no, number(&row[0]), number(&row[1])), row[2].clone(), u32::try_from(number(&row[3])).unwrap_or(0))
+        });
+        let barriers = query(&format!(
+            "SELECT step, key, first_part, last_part, total, succeeded + failed, state, released_at FROM barrier WHERE job = {no}"
+        ));
+        let barriers = barriers.iter().map(|row| Barrier {
+            step: number(&row[0]),
+            key: row[1].clone(),
+            first: number(&row[2]),
+            last: number(&row[3]),
+            total: number(&row[4]),
+            settled: number(&row[5]),
+            state: row[6].clone(),
+            released_at: row[7].clone(),
+        });
+        let mut history = History {
+            units: units.collect(),
+            barriers: barriers.collect(),
+            needs: needs(&workflow),
+            executions: executions(log),
+            violations: Vec::new(),
+        };
+        let ended = ["succeeded", "finished_with_failures"].contains(&state.as_str());
+        history.require(ended, || format!("job {job} is {state}"));
+        history
+    }
+
+    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.violations.len() < 20 {
+            self.violations.push(what());
+        }
+    }
+
+    /// Asserts what every run promises, whatever was done to it.
+    ///
+    /// # Panics
+    /// With everything that does not hold.
+    #[track_caller]
+    pub fn assert_exact(mut self, units: u64) -> Verdict {
+        let verdict = self.judge(units);
+        assert!(self.violations.is_empty(), "the run broke its promises:\n  {}", self.violations.join("\n  "));
+        verdict
+    }
+
+    fn judge(&mut self, units: u64) -> Verdict {
+        let found = self.units.len() as u64;
+        self.require(found == units, || format!("{found} units of {units} are in the database"));
+        let mut succeeded = 0;
+        let mut again = 0;
+        for (key, state, epoch) in self.units.clone() {
+            let terminal = ["succeeded", "dead", "cancelled"].contains(&state.as_str());
+            self.require(terminal, || format!("unit {key:?} is {state}"));
+            again += u64::from(epoch > 1);
+            if state == "succeeded" {
+                succeeded += 1;
+                // What counts was really done, and under the epoch that counts.
+                let done = self.executions.get(&(key, epoch)).is_some_and(|e| !e.ends.is_empty());
+                self.require(done, || format!("unit {key:?} succeeded in epoch {epoch}, in which nobody did it"));
+            }
+        }
+        let share = succeeded as f64 / found.max(1) as f64;
+        self.require(share >= SUCCEEDED_MIN, || format!("only {succeeded} of {found} units succeeded"));
+        let mut executions = 0;
+        for ((key, epoch), execution) in self.executions.clone() {
+            executions += execution.starts.len() as u64;
+            let (starts, ends) = (execution.starts.len(), execution.ends.len());
+            self.require(ends <= 1, || format!("unit {key:?} had {ends} effects in epoch {epoch} ({starts} starts)"));
+        }
+        self.judge_barriers();
+        Verdict { units: found, executions, again }
+    }
+
+    /// Barriers are complete, and what waits behind one began after the last of its members was done.
+    fn judge_barriers(&mut self) {
+        let last_end = |of: &dyn Fn(&Key) -> bool, units: &[(Key, String, u32)], executions: &HashMap<_, Execution>| {
+            let adopted = units.iter().filter(|(key, state, _)| of(key) && state == "succeeded");
+            let ends = adopted.filter_map(|(key, _, epoch)| executions.get(&(*key, *epoch))?.ends.first().copied());
+            ends.max().unwrap_or(0)
+        };
+        for barrier in std::mem::take(&mut self.barriers) {
+            let Barrier { step, key, first, last, total, settled, state, released_at } = barrier;
+            self.require(state == "released", || format!("barrier {step}/{key} is {state}"));
+            self.require(settled == total, || format!("barrier {step}/{key} counts {settled} of {total}"));
+            self.require(!released_at.is_empty(), || format!("barrier {step}/{key} does not say when it was released"));
+            let members = self.needs.get(&step).cloned().unwrap_or_default();
+            let followers: Vec<i64> =
+                self.needs.iter().filter(|(_, needs)| needs.contains(&step)).map(|(step, _)| *step).collect();
+            let done = last_end(
+                &|(_, step, part)| members.contains(step) && (first..=last).contains(part),
+                &self.units,
+                &self.executions,
+            );
+            let early: Vec<String> = self
+                .executions
+                .iter()
+                .filter(|(((_, step, part), _), _)| followers.contains(step) && (first..=last).contains(part))
+                .filter(|(_, execution)| execution.starts.iter().any(|start| *start < done))
+                .map(|(of, _)| format!("{of:?} began before barrier {step}/{key} had its last member"))
+                .collect();
+            for violation in early {
+                self.require(false, || violation);
+            }
+        }
+    }
+}
+
+/// What each step needs, by number.
+fn needs(workflow: &Value) -> BTreeMap<i64, Vec<i64>> {
+    let steps = workflow["steps"].as_array().cloned().unwrap_or_default();
+    let needs = |step: &Value| step["needs"].as_array().cloned().unwrap_or_default();
+    let numbers = |step: &Value| needs(step).iter().filter_map(Value::as_i64).collect();
+    (0..).zip(&steps).map(|(no, step)| (no, numbers(step))).collect()
+}
+
+fn executions(log: &Path) -> HashMap<(Key, u32), Execution> {
+    let mut executions: HashMap<(Key, u32), Execution> = HashMap::new();
+    for line in std::fs::read_to_string(log).unwrap_or_default().lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [unit, epoch, _attempt, _worker, what, at] = words.as_slice() else { panic!("{line:?} is no note") };
+        let parts: Vec<i64> = unit.split('/').map(number).collect();
+        let [job, step, part] = parts.as_slice() else { panic!("{unit:?} is no unit") };
+        let epoch = u32::try_from(number(epoch)).unwrap_or(0);
+        let execution = executions.entry(((*job, *step, *part), epoch)).or_default();
+        let at = at.parse().unwrap_or(0);
+        match *what {
+            "start" => execution.starts.push(at),
+            "end" => execution.ends.push(at),
+            _ => {}
+        }
+    }
+    executions
+}
+
+/// Counts of a running job as `job get` shows them: what is done never exceeds what there is.
+///
+/// # Panics
+/// When it does.
+#[track_caller]
+pub fn assert_within_total(summary: &Value) {
+    for units in std::iter::once(&summary["units"]).chain(summary["steps"].as_array().into_iter().flatten().map(|s| &s["units"])) {
+        let count = |name: &str| units[name].as_u64().unwrap_or(0);
+        let done = count("succeeded") + count("dead") + count("cancelled");
+        assert!(done <= count("total"), "more is done than there is: {summary:#}");
+    }
+}
