@@ -238,7 +238,9 @@ fn executions(log: &Path) -> HashMap<(Key, u32), Execution> {
 /// When it does.
 #[track_caller]
 pub fn assert_within_total(summary: &Value) {
-    for units in std::iter::once(&summary["units"]).chain(summary["steps"].as_array().into_iter().flatten().map(|s| &s["units"])) {
+    for units in
+        std::iter::once(&summary["units"]).chain(summary["steps"].as_array().into_iter().flatten().map(|s| &s["units"]))
+    {
         let count = |name: &str| units[name].as_u64().unwrap_or(0);
         let done = count("succeeded") + count("dead") + count("cancelled");
         assert!(done <= count("total"), "more is done than there is: {summary:#}");
