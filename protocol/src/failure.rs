@@ -19,6 +19,14 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Every class.
+    pub const ALL: [ErrorClass; 4] = [
+        ErrorClass::Transient,
+        ErrorClass::Throttled { retry_after_ms: None },
+        ErrorClass::Permanent,
+        ErrorClass::Ambiguous,
+    ];
+
     /// Spelling in SQL and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

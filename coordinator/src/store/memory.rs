@@ -17,6 +17,7 @@ pub struct Memory {
     failures: BTreeMap<(UnitId, String), Failure>,
     barriers: BTreeMap<(JobNo, StepNo, String), BarrierRow>,
     catalogue: BTreeMap<String, CatalogueRow>,
+    pub(super) control: Controlled,
 }
 
 impl Memory {
@@ -319,13 +320,16 @@ impl FailureTx for Memory {
         Ok(of_job
             .take(limit as usize)
             .map(|((unit, asset), failure)| {
-                let listed = self.listing.get(&(job, asset.clone())).map(|(_, a)| a.title.clone());
+                let listed = self.listing.get(&(job, asset.clone()));
+                let role = listed.map(|(_, a)| a.role.as_str().to_owned()).unwrap_or_default();
+                let listed = listed.map(|(_, a)| a.title.clone());
                 let title = listed.or_else(|| self.partitions.get(&(job, unit.part)).map(|p| p.title.clone()));
                 FailureRow {
                     unit: *unit,
                     state: self.units.get(unit).map_or(UnitState::Leased, |row| row.state),
                     asset: asset.clone(),
                     title: title.unwrap_or_default(),
+                    role,
                     failure: failure.clone(),
                 }
             })

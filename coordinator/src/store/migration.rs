@@ -40,7 +40,7 @@ macro_rules! same {
 }
 
 /// Every migration, in order: the first makes version 1.
-pub(super) const MIGRATIONS: &[Migration] = &[pair!("0001_first_schema")];
+pub(super) const MIGRATIONS: &[Migration] = &[pair!("0001_first_schema"), pair!("0002_operator_control")];
 
 /// Newest schema this build knows.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;

@@ -6,6 +6,7 @@
 //! ended, failed or were taken back. Until then a cursor per step says how far units have been handed out. So the usual
 //! unit costs one row for its asset, one for its partition and one for its outcome, each written once.
 pub mod conformance;
+mod control;
 pub mod handle;
 pub mod memory;
 mod migration;
@@ -14,6 +15,7 @@ mod rows;
 pub mod sqlite;
 pub mod view;
 
+pub use control::*;
 pub use rows::*;
 
 use protocol::failure::{ErrorClass, Failure};
@@ -78,9 +80,15 @@ impl StoreError {
 pub type StoreResult<T> = Result<T, StoreError>;
 
 /// Everything a service may ask inside one transaction. Nothing here decides: rules do, services carry out.
-pub trait Tx: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx {}
+pub trait Tx:
+    JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx
+{
+}
 
-impl<T: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx> Tx for T {}
+impl<T> Tx for T where
+    T: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx
+{
+}
 
 /// Jobs and their workflows.
 pub trait JobTx {

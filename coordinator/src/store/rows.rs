@@ -296,6 +296,8 @@ pub struct FailureRow {
     pub asset: String,
     /// Title of the asset.
     pub title: String,
+    /// Role of the asset; empty when the unit failed as a whole.
+    pub role: String,
     /// Why.
     pub failure: Failure,
 }

@@ -4,8 +4,10 @@ use super::unit::read_id;
 use crate::store::{FailureRow, FailureTx, StoreResult};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, UnitId};
+use protocol::rules::fingerprint::fingerprint;
 use protocol::rules::lifecycle::UnitState;
 use std::collections::BTreeMap;
+use tokio_postgres::Row;
 
 impl PostgresTx<'_> {
     /// Replaces the failures of every unit that waits.
@@ -40,9 +42,9 @@ impl PostgresTx<'_> {
         let of = |field: fn(&Failure) -> String| rows.values().map(|f| printable(&field(f))).collect::<Vec<_>>();
         let findings: Vec<Option<String>> = rows.values().map(|f| f.findings.as_deref().map(printable)).collect();
         self.run(
-            "INSERT INTO failure (job, step, part, asset, class, reason, message, checks, findings)
+            "INSERT INTO failure (job, step, part, asset, class, reason, message, checks, findings, cause)
              SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[],
-               $7::TEXT[], $8::TEXT[], $9::TEXT[])",
+               $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[])",
             &[
                 &jobs,
                 &steps,
@@ -53,6 +55,7 @@ impl PostgresTx<'_> {
                 &of(|f| f.message.clone()),
                 &of(|f| f.checks.join(",")),
                 &findings,
+                &of(fingerprint),
             ],
         )?;
         Ok(())
@@ -88,31 +91,34 @@ impl FailureTx for PostgresTx<'_> {
     fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
         self.flush_failures()?;
         self.flush_units()?;
-        self.all(
-            "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, f.reason, f.message,
-                    f.checks, f.findings, COALESCE(u.state, 'leased')
-             FROM failure f
-             LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
-             LEFT JOIN partition p ON p.job = f.job AND p.part = f.part
-             LEFT JOIN unit u ON u.job = f.job AND u.step = f.step AND u.part = f.part
-             WHERE f.job = $1 ORDER BY f.step, f.part, f.asset LIMIT $2",
-            &[&job.0, &i64::from(limit)],
-            |row| {
-                let checks: &str = column(row, 8)?;
-                Ok(FailureRow {
-                    unit: read_id(row)?,
-                    state: word(row, 10, |text| Some(UnitState::parse(text).unwrap_or(UnitState::Dead)))?,
-                    asset: column(row, 3)?,
-                    title: column(row, 4)?,
-                    failure: Failure {
-                        class: word(row, 5, |text| Some(ErrorClass::parse(text)))?,
-                        reason: column(row, 6)?,
-                        message: column(row, 7)?,
-                        checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
-                        findings: column(row, 9)?,
-                    },
-                })
-            },
-        )
+        let sql = format!("{FAILURE} WHERE f.job = $1 ORDER BY f.step, f.part, f.asset LIMIT $2");
+        self.all(&sql, &[&job.0, &i64::from(limit)], read_failure)
     }
+}
+
+/// A failure with what is known of its asset and its unit.
+pub(super) const FAILURE: &str = "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, \
+     f.reason, f.message, f.checks, f.findings, COALESCE(u.state, 'leased'), COALESCE(l.role, '')
+     FROM failure f
+     LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
+     LEFT JOIN partition p ON p.job = f.job AND p.part = f.part
+     LEFT JOIN unit u ON u.job = f.job AND u.step = f.step AND u.part = f.part";
+
+/// Reads what [`FAILURE`] selects.
+pub(super) fn read_failure(row: &Row) -> StoreResult<FailureRow> {
+    let checks: &str = column(row, 8)?;
+    Ok(FailureRow {
+        unit: read_id(row)?,
+        state: word(row, 10, |text| Some(UnitState::parse(text).unwrap_or(UnitState::Dead)))?,
+        asset: column(row, 3)?,
+        title: column(row, 4)?,
+        role: column(row, 11)?,
+        failure: Failure {
+            class: word(row, 5, |text| Some(ErrorClass::parse(text)))?,
+            reason: column(row, 6)?,
+            message: column(row, 7)?,
+            checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+            findings: column(row, 9)?,
+        },
+    })
 }

@@ -9,6 +9,7 @@
 mod address;
 mod barrier;
 mod catalogue;
+mod control;
 mod copy;
 mod failure;
 mod job;

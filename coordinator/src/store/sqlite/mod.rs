@@ -2,6 +2,7 @@
 //! to be handed out.
 mod barrier;
 mod catalogue;
+mod control;
 mod job;
 mod listing;
 mod partition;

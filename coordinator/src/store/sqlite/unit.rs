@@ -4,6 +4,7 @@ use super::{SqliteTx, failed};
 use crate::store::{FailureRow, FailureTx, StoreResult, UnitRow, UnitTx};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::rules::fingerprint::fingerprint;
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
 use rusqlite::{Row, params};
@@ -20,7 +21,7 @@ fn read_unit(row: &Row<'_>, at: usize) -> rusqlite::Result<UnitRow> {
     })
 }
 
-fn read_id(row: &Row<'_>) -> rusqlite::Result<UnitId> {
+pub(super) fn read_id(row: &Row<'_>) -> rusqlite::Result<UnitId> {
     Ok(UnitId { job: JobNo(row.get(0)?), step: StepNo(row.get(1)?), part: row.get(2)? })
 }
 
@@ -132,9 +133,10 @@ impl FailureTx for SqliteTx<'_> {
         )?;
         for (asset, failure) in failures {
             self.run(
-                "INSERT INTO failure (job, step, part, asset, class, reason, message, checks, findings)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-                 ON CONFLICT (job, step, part, asset) DO UPDATE SET message = excluded.message",
+                "INSERT INTO failure (job, step, part, asset, class, reason, message, checks, findings, cause)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (job, step, part, asset) DO UPDATE SET message = excluded.message,
+                   cause = excluded.cause",
                 params![
                     unit.job.0,
                     unit.step.0,
@@ -144,7 +146,8 @@ impl FailureTx for SqliteTx<'_> {
                     failure.reason,
                     failure.message,
                     failure.checks.join(","),
-                    failure.findings
+                    failure.findings,
+                    fingerprint(failure)
                 ],
             )?;
         }
@@ -171,33 +174,35 @@ impl FailureTx for SqliteTx<'_> {
     }
 
     fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
-        let rows = self.all(
-            "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, f.reason, f.message,
-                    f.checks, f.findings, COALESCE(u.state, 'leased')
-             FROM failure f
-             LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
-             LEFT JOIN partition p ON p.job = f.job AND p.part = f.part
-             LEFT JOIN unit u ON u.job = f.job AND u.step = f.step AND u.part = f.part
-             WHERE f.job = ?1 ORDER BY f.step, f.part, f.asset LIMIT ?2",
-            params![job.0, limit],
-            |row| {
-                let checks: String = row.get(8)?;
-                let (class, state): (String, String) = (row.get(5)?, row.get(10)?);
-                Ok(FailureRow {
-                    unit: read_id(row)?,
-                    state: UnitState::parse(&state).unwrap_or(UnitState::Dead),
-                    asset: row.get(3)?,
-                    title: row.get(4)?,
-                    failure: Failure {
-                        class: ErrorClass::parse(&class),
-                        reason: row.get(6)?,
-                        message: row.get(7)?,
-                        checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
-                        findings: row.get(9)?,
-                    },
-                })
-            },
-        )?;
-        Ok(rows)
+        let sql = format!("{FAILURE} WHERE f.job = ?1 ORDER BY f.step, f.part, f.asset LIMIT ?2");
+        self.all(&sql, params![job.0, limit], read_failure)
     }
+}
+
+/// A failure with what is known of its asset and its unit.
+pub(super) const FAILURE: &str = "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, \
+     f.reason, f.message, f.checks, f.findings, COALESCE(u.state, 'leased'), COALESCE(l.role, '')
+     FROM failure f
+     LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
+     LEFT JOIN partition p ON p.job = f.job AND p.part = f.part
+     LEFT JOIN unit u ON u.job = f.job AND u.step = f.step AND u.part = f.part";
+
+/// Reads what [`FAILURE`] selects.
+pub(super) fn read_failure(row: &Row<'_>) -> rusqlite::Result<FailureRow> {
+    let checks: String = row.get(8)?;
+    let (class, state): (String, String) = (row.get(5)?, row.get(10)?);
+    Ok(FailureRow {
+        unit: read_id(row)?,
+        state: UnitState::parse(&state).unwrap_or(UnitState::Dead),
+        asset: row.get(3)?,
+        title: row.get(4)?,
+        role: row.get(11)?,
+        failure: Failure {
+            class: ErrorClass::parse(&class),
+            reason: row.get(6)?,
+            message: row.get(7)?,
+            checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+            findings: row.get(9)?,
+        },
+    })
 }
