@@ -98,7 +98,10 @@ impl Selection {
             "asset" => self.assets.push(value.to_owned()),
             "cause" if is_fingerprint(value) => self.causes.push(value.to_owned()),
             "cause" => {
-                return Err(bad(format!("{value:?} is no fingerprint of a cause"), "showrunner failure list shows them"));
+                return Err(bad(
+                    format!("{value:?} is no fingerprint of a cause"),
+                    "showrunner failure list shows them",
+                ));
             }
             "state" => {
                 known(&[UnitState::Dead.as_str(), UnitState::Cancelled.as_str()])?;
@@ -152,7 +155,8 @@ mod tests {
     #[test]
     fn terms_of_a_key_are_alternatives_and_keys_must_all_hold() {
         let assets = [("a".to_owned(), "master".to_owned()), ("b".to_owned(), "audio".to_owned())];
-        let matches = |terms: &[&str]| Selection::parse(terms).expect("reads").matches(&candidate("land", "r", &assets));
+        let matches =
+            |terms: &[&str]| Selection::parse(terms).expect("reads").matches(&candidate("land", "r", &assets));
         assert!(matches(&["step=land", "step=check"]));
         assert!(!matches(&["step=land", "reason=q"]));
         assert!(matches(&["role=audio", "asset=b"]));

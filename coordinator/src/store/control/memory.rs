@@ -46,7 +46,11 @@ impl CauseTx for Memory {
     fn add_to_causes(&mut self, changes: &[CauseRow]) -> StoreResult<()> {
         for change in changes {
             let key = (change.cause.clone(), change.job, change.step);
-            let row = self.control.causes.entry(key.clone()).or_insert_with(|| CauseRow { units: 0, assets: 0, ..change.clone() });
+            let row = self.control.causes.entry(key.clone()).or_insert_with(|| CauseRow {
+                units: 0,
+                assets: 0,
+                ..change.clone()
+            });
             row.units += change.units;
             row.assets += change.assets;
             if change.units > 0 {

@@ -249,15 +249,7 @@ impl LossTx for PostgresTx<'_> {
              SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::BIGINT[],
                $7::BIGINT[])
              ON CONFLICT DO NOTHING",
-            &[
-                &jobs,
-                &steps,
-                &parts,
-                &int(|l| l.epoch.into()),
-                &workers,
-                &int(|l| l.alone.into()),
-                &int(|l| l.at.0),
-            ],
+            &[&jobs, &steps, &parts, &int(|l| l.epoch.into()), &workers, &int(|l| l.alone.into()), &int(|l| l.at.0)],
         )?;
         Ok(())
     }

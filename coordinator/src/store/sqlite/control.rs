@@ -118,7 +118,16 @@ impl CauseTx for SqliteTx<'_> {
             .map_err(failed)?;
         for c in changes {
             let key = params![
-                c.cause, c.job.0, c.step.0, c.reason, c.class, c.example, c.units, c.assets, c.first_at.0, c.last_at.0
+                c.cause,
+                c.job.0,
+                c.step.0,
+                c.reason,
+                c.class,
+                c.example,
+                c.units,
+                c.assets,
+                c.first_at.0,
+                c.last_at.0
             ];
             upsert.execute(key).map_err(failed)?;
         }
