@@ -5,7 +5,9 @@
 //! - [`service`]: one duty a file, each safe to run any number of times
 pub mod engine;
 pub mod http;
+mod failpoint;
 pub mod leases;
+pub mod member;
 pub mod metrics;
 pub mod queue;
 pub mod runtime;

@@ -1,4 +1,5 @@
 //! The coordinator as a process: two loops over one store. One collects what workers report, the other turns the engine.
+use crate::failpoint;
 use crate::engine::{Engine, Turn, scan_unit};
 use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
@@ -33,6 +34,10 @@ const UNSEEN: Duration = Duration::from_secs(8);
 /// Units looked for in one round.
 const MISSING_PAGE: usize = 500;
 const RETRY_STORE: Duration = Duration::from_millis(250);
+/// Times a write is repeated whose outcome is unknown.
+const UNKNOWN_MAX: u32 = 5;
+/// For what is under way when the process is to end.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// Where the coordinator's time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -179,6 +184,7 @@ impl Coordinator {
                 Err(error) => return Err(error),
             };
             let (more, next_due) = (turn.more, turn.next_due);
+            failpoint::pass(if turn.units.is_empty() { "turn-committed" } else { "units-committed" });
             if let Err(error) = self.carry_out(turn).await {
                 if error.class() == ErrorClass::Permanent {
                     return Ok(());
@@ -235,6 +241,7 @@ impl Coordinator {
         }
         for (class, units) in by_class {
             self.queue.publish(class, units).await?;
+            failpoint::pass("units-published");
         }
         Ok(())
     }
@@ -284,8 +291,16 @@ impl Coordinator {
             match batch {
                 Ok(batch) if batch.reports.is_empty() => self.forget(batch.entries).await,
                 Ok(batch) => {
-                    self.take(batch.reports).await;
-                    self.forget(batch.entries).await;
+                    failpoint::pass("reports-read");
+                    let taken = tokio::select! {
+                        taken = self.take(batch.reports) => taken,
+                        () = long_after(&stop) => return,
+                    };
+                    failpoint::pass("reports-stored");
+                    // Whoever leads no longer leaves the reports to whoever does.
+                    if taken {
+                        self.forget(batch.entries).await;
+                    }
                     self.wake.notify_one();
                 }
                 Err(error) if error.class() == ErrorClass::Permanent => return,
@@ -305,25 +320,27 @@ impl Coordinator {
         }
     }
 
-    /// Takes a batch in order: a scan's pages come before its end.
-    async fn take(&self, batch: Vec<Report>) {
+    /// Takes a batch in order: a scan's pages come before its end. Returns whether all of it is settled, and need not come
+    /// again.
+    async fn take(&self, batch: Vec<Report>) -> bool {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
         for report in batch {
             match report {
                 Report::Settled(outcome) => outcomes.push(outcome),
                 Report::Heartbeat(beat) => self.leases.lock().heard(&beat, (self.clock)()),
                 Report::Page(page) => {
-                    self.settle(std::mem::take(&mut outcomes)).await;
-                    self.page(page).await;
+                    if !self.settle(std::mem::take(&mut outcomes)).await || !self.page(page).await {
+                        return false;
+                    }
                 }
             }
         }
-        self.settle(outcomes).await;
+        self.settle(outcomes).await
     }
 
-    async fn settle(&self, outcomes: Vec<Outcome>) {
+    async fn settle(&self, outcomes: Vec<Outcome>) -> bool {
         if outcomes.is_empty() {
-            return;
+            return true;
         }
         let ids: Vec<_> = outcomes.iter().map(|o| (o.unit, o.epoch)).collect();
         let outcomes = Arc::new(outcomes);
@@ -338,7 +355,11 @@ impl Coordinator {
             })
             .await;
         // Without a certain commit the leases stay, and lapse unless the reports come again.
-        let Some(settled) = settled else { return };
+        let settled = match settled {
+            Kept::Stored(settled) => settled,
+            Kept::Dropped => return true,
+            Kept::NotLeader => return false,
+        };
         let mut leases = self.leases.lock();
         for (unit, epoch) in ids {
             leases.ended(unit, epoch);
@@ -348,9 +369,10 @@ impl Coordinator {
         if let Some((job, at)) = settled.scan_retry {
             self.engine.lock().scan_due(job, at);
         }
+        true
     }
 
-    async fn page(&self, page: ScanPage) {
+    async fn page(&self, page: ScanPage) -> bool {
         let page = Arc::new(page);
         let taken = self
             .persist(|| {
@@ -361,29 +383,53 @@ impl Coordinator {
                 })
             })
             .await;
-        if taken == Some(true) {
+        if matches!(taken, Kept::Stored(true)) {
             self.metrics.listed.inc_by(page.assets.len() as u64);
         }
+        !matches!(taken, Kept::NotLeader)
     }
 
-    /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk.
-    async fn persist<R, F, Fut>(&self, mut write: F) -> Option<R>
+    /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk. Nor for a
+    /// commit whose reply was lost: settled twice, a report changes nothing (FEN-1).
+    async fn persist<R, F, Fut>(&self, mut write: F) -> Kept<R>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = StoreResult<R>>,
     {
+        let mut unknown = 0;
         loop {
             match write().await {
-                Ok(done) => return Some(done),
+                Ok(done) => return Kept::Stored(done),
+                Err(StoreError::NotLeader(_)) => return Kept::NotLeader,
                 Err(error) if error.class() == ErrorClass::Transient => {
                     tracing::warn!(%error, "reports wait until the store can be written");
-                    tokio::time::sleep(RETRY_STORE).await;
+                }
+                Err(error) if error.class() == ErrorClass::Ambiguous && unknown < UNKNOWN_MAX => {
+                    unknown += 1;
+                    tracing::warn!(%error, "reports are stored once more");
                 }
                 Err(error) => {
                     tracing::error!(%error, "reports could not be stored; their leases will lapse");
-                    return None;
+                    return Kept::Dropped;
                 }
             }
+            tokio::time::sleep(RETRY_STORE).await;
         }
     }
+}
+
+/// What became of reports.
+enum Kept<R> {
+    /// They are in the store.
+    Stored(R),
+    /// They cannot be stored.
+    Dropped,
+    /// Another leads and takes them.
+    NotLeader,
+}
+
+/// A while after `stop`: what waits for a store that is away cannot wait for ever then.
+async fn long_after(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_MAX).await;
 }

@@ -1,10 +1,12 @@
 //! The `showrunner` command: everything in one binary.
 //!
 //! - [`cli`]: the command line, one file a noun
+//! - [`database`]: the database that the settings name
 //! - [`embedded`]: coordinator and worker in one process over one data directory
 //! - [`submit`]: from a job file to a job
 //! - [`demo`]: the sample library
 pub mod cli;
+pub mod database;
 pub mod demo;
 pub mod embedded;
 pub mod error;

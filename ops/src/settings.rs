@@ -31,10 +31,13 @@ pub struct Setting {
 pub type Settings = BTreeMap<&'static str, Setting>;
 
 /// Names, built-in values, and whether the value is a secret.
-const KNOWN: [(&str, &str, bool); 9] = [
+const KNOWN: [(&str, &str, bool); 12] = [
     ("data", "showrunner-data", false),
     ("server", "", true),
     ("database", "", true),
+    ("database_ca", "", false),
+    ("database_password_file", "", false),
+    ("retention", "90d", false),
     ("redis", "", true),
     ("listen", "127.0.0.1:8470", false),
     ("slots", "", false),

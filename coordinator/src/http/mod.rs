@@ -27,11 +27,15 @@ pub struct Served {
 struct State {
     store: Store,
     registry: Registry,
+    role: RoleWord,
 }
 
+/// Says what this process is at the moment: `leader` or `standby`.
+pub type RoleWord = Arc<dyn Fn() -> &'static str + Send + Sync>;
+
 /// Starts the server. Fails at once when the address cannot be had.
-pub fn serve(listen: &str, store: Store, registry: Registry) -> io::Result<Served> {
-    let state = State { store, registry };
+pub fn serve(listen: &str, store: Store, registry: Registry, role: RoleWord) -> io::Result<Served> {
+    let state = State { store, registry, role };
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(state.clone()))
@@ -97,8 +101,8 @@ async fn healthz() -> HttpResponse {
 }
 
 async fn readyz(state: web::Data<State>) -> HttpResponse {
-    match state.store.write(|tx| tx.jobs(true, 1)).await {
-        Ok(_) => HttpResponse::Ok().body("ready\n"),
+    match state.store.read(|tx| tx.jobs(true, 1)).await {
+        Ok(_) => HttpResponse::Ok().body(format!("ready {}\n", (state.role)())),
         Err(error) => refused(&error),
     }
 }
@@ -119,7 +123,7 @@ async fn jobs(state: web::Data<State>) -> HttpResponse {
     let listed =
         state
             .store
-            .write(|tx| {
+            .read(|tx| {
                 let rows = tx.jobs(false, JOBS_MAX)?;
                 Ok(rows.into_iter().map(|row| serde_json::json!({
                 "job": row.id, "name": row.name, "state": row.state.as_str(), "assets": row.assets,
@@ -139,7 +143,7 @@ async fn job(state: web::Data<State>, id: web::Path<String>) -> HttpResponse {
     let id = id.into_inner();
     let found = state
         .store
-        .write(move |tx| match tx.job_by_id(&id)? {
+        .read(move |tx| match tx.job_by_id(&id)? {
             Some(row) => summary(tx, &Workflows::default(), row.no, now).map(Some),
             None => Ok(None),
         })

@@ -2,7 +2,8 @@
 use super::memory::Memory;
 use super::postgres::{Postgres, PostgresOptions};
 use super::sqlite::Sqlite;
-use super::{StoreError, StoreResult, Tx};
+use super::view::{UnitFilter, UnitView};
+use super::{Leader, StoreError, StoreResult, Tx};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -38,11 +39,53 @@ impl Backend {
         }
     }
 
+    /// Runs `work` as [`Backend::write`] would and takes everything back.
+    pub fn preview<R>(&mut self, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>) -> StoreResult<R> {
+        let mut foreseen = None;
+        let undone: StoreResult<()> = self.write(|tx| {
+            foreseen = Some(work(tx));
+            Err(StoreError::Closed)
+        });
+        match (foreseen, undone) {
+            (Some(foreseen), _) => foreseen,
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Opens what is named: a `postgres://` URL, or the path of an SQLite file. Waits; not for async tasks.
+    pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<Backend> {
+        if url_or_path.starts_with("postgres://") || url_or_path.starts_with("postgresql://") {
+            return Ok(Backend::Postgres(Box::new(Postgres::open(url_or_path, options)?)));
+        }
+        if url_or_path.contains("://") {
+            return Err(StoreError::Refused("a database is a postgres:// URL or the path of a file".into()));
+        }
+        Ok(Backend::Sqlite(Box::new(Sqlite::open(Path::new(url_or_path))?)))
+    }
+
+    /// Units of a job in partition order.
+    pub fn units(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
+        match self {
+            Backend::Sqlite(sqlite) => sqlite.units(job, filter),
+            Backend::Postgres(postgres) => postgres.units(job, filter),
+            Backend::Memory(_) => Ok(Vec::new()),
+        }
+    }
+
     /// See [`Store::acquire`]. A file or a memory belongs to one process, which leads.
     pub fn acquire(&mut self, holder: &str, lease: Duration) -> StoreResult<Option<i64>> {
         match self {
             Backend::Sqlite(_) | Backend::Memory(_) => Ok(Some(1)),
             Backend::Postgres(postgres) => postgres.acquire(holder, lease),
+        }
+    }
+
+    /// See [`Store::leader`].
+    pub fn leader(&mut self) -> StoreResult<Option<Leader>> {
+        match self {
+            Backend::Sqlite(_) | Backend::Memory(_) => Ok(None),
+            Backend::Postgres(postgres) => postgres.leader(),
         }
     }
 
@@ -111,13 +154,8 @@ impl Store {
 
     /// Opens what is named: a `postgres://` URL, or the path of an SQLite file.
     pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<(Store, StoreThread)> {
-        if url_or_path.starts_with("postgres://") || url_or_path.starts_with("postgresql://") {
-            return Store::postgres(url_or_path, options);
-        }
-        if url_or_path.contains("://") {
-            return Err(StoreError::Refused("a database is a postgres:// URL or the path of a file".into()));
-        }
-        Store::sqlite(Path::new(url_or_path))
+        let named = url_or_path.to_owned();
+        Store::start(move || Backend::open(&named, options))
     }
 
     fn start(make: impl FnOnce() -> StoreResult<Backend> + Send + 'static) -> StoreResult<(Store, StoreThread)> {
@@ -164,6 +202,11 @@ impl Store {
     /// this incarnation of this process and no other.
     pub async fn acquire(&self, holder: String, lease: Duration) -> StoreResult<Option<i64>> {
         self.ask(move |backend| backend.acquire(&holder, lease)).await
+    }
+
+    /// Who holds the lease, when somebody does.
+    pub async fn leader(&self) -> StoreResult<Option<Leader>> {
+        self.ask(Backend::leader).await
     }
 
     /// Leads for another `lease`.

@@ -397,3 +397,12 @@ pub struct CatalogueRow {
     /// When that was.
     pub updated_at: Timestamp,
 }
+
+/// Who leads a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// Number of the term.
+    pub generation: i64,
+    /// The incarnation that holds the lease, as it named itself.
+    pub holder: String,
+}

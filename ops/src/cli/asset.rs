@@ -1,12 +1,12 @@
 //! `showrunner asset`: the catalogue.
-use super::{Context, open_database, open_or_make};
-use crate::embedded::database_path;
+use super::Context;
+use crate::database;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::submit::now;
 use async_trait::async_trait;
-use coordinator::store::sqlite::Sqlite;
-use coordinator::store::{CatalogueRow, CatalogueTx};
+use coordinator::store::CatalogueRow;
+use coordinator::store::handle::Store;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::wire::report::{RowError, ScanPage, UnitResult};
@@ -88,7 +88,8 @@ pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
     match command {
         Command::Import { manifest, dry_run } => import(&context, &manifest, dry_run).await,
         Command::List { title, limit, after } => {
-            let rows = open_database(&context)?.read(|tx| tx.catalogue(title.as_deref(), after.as_deref(), limit))?;
+            let (store, _thread) = database::open_store(&context.settings, false)?;
+            let rows = store.read(move |tx| tx.catalogue(title.as_deref(), after.as_deref(), limit)).await?;
             let shown: Vec<Shown> = rows.into_iter().map(|row| Shown::of(row, false)).collect();
             let row = |s: &Shown| {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -101,7 +102,9 @@ pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
             Ok(Exit::Ok)
         }
         Command::Get { asset } => {
-            let row = open_database(&context)?.read(|tx| tx.catalogue_entry(&asset))?;
+            let (store, _thread) = database::open_store(&context.settings, false)?;
+            let wanted = asset.clone();
+            let row = store.read(move |tx| tx.catalogue_entry(&wanted)).await?;
             let row = row.ok_or_else(|| {
                 CliError::new(Exit::NotFound, format!("no asset {asset:?} in the catalogue"))
                     .hint("showrunner asset list")
@@ -133,7 +136,7 @@ fn words(s: &Shown) -> String {
 
 /// Writes each page as it comes, so that the manifest is never in memory as a whole.
 struct Importer {
-    db: Option<Mutex<Sqlite>>,
+    store: Option<Store>,
     errors: Mutex<Vec<RowError>>,
     count: Mutex<u64>,
 }
@@ -143,11 +146,12 @@ impl PageSink for Importer {
     async fn send(&self, page: ScanPage) -> Result<(), Failure> {
         let broken = |what: String| Failure::permanent("catalogue", what);
         let assets: Vec<_> = page.assets.into_iter().map(|(_, asset)| asset).collect();
-        if let Some(db) = &self.db {
-            let mut db = db.lock().map_err(|e| broken(e.to_string()))?;
-            db.write(|tx| tx.import_assets(&assets, now())).map_err(|e| broken(e.to_string()))?;
+        let count = assets.len() as u64;
+        if let Some(store) = &self.store {
+            let imported = store.write(move |tx| tx.import_assets(&assets, now())).await;
+            imported.map_err(|e| broken(e.to_string()))?;
         }
-        *self.count.lock().map_err(|e| broken(e.to_string()))? += assets.len() as u64;
+        *self.count.lock().map_err(|e| broken(e.to_string()))? += count;
         self.errors.lock().map_err(|e| broken(e.to_string()))?.extend(page.errors);
         Ok(())
     }
@@ -155,13 +159,9 @@ impl PageSink for Importer {
 
 async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) -> CliResult<Exit> {
     let path = std::path::absolute(manifest)?;
-    let db = if dry_run {
-        None
-    } else {
-        std::fs::create_dir_all(context.data())?;
-        Some(Mutex::new(open_or_make(&database_path(&context.data()))?))
-    };
-    let importer = Arc::new(Importer { db, errors: Mutex::default(), count: Mutex::default() });
+    let opened = if dry_run { None } else { Some(database::open_store(&context.settings, true)?) };
+    let (store, _thread) = opened.unzip();
+    let importer = Arc::new(Importer { store, errors: Mutex::default(), count: Mutex::default() });
     let root = path.parent().map_or_else(String::new, |p| p.display().to_string());
     let source = ScanSource::Manifest { path: path.display().to_string() };
     let unit = Unit {

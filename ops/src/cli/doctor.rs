@@ -1,6 +1,8 @@
 //! `showrunner doctor`: what a job will need, checked before it needs it.
 use super::Context;
+use crate::database;
 use crate::embedded::database_path;
+use crate::settings::masked;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use serde::Serialize;
@@ -99,13 +101,13 @@ fn room(context: &Context) -> Finding {
 
 fn database(context: &Context) -> Finding {
     let path = database_path(&context.data());
-    if !path.exists() {
+    let server = database::url(&context.settings).map(|_| masked(&context.settings)["database"].value.clone());
+    if server.is_none() && !path.exists() {
         return ok("database", format!("{} will be made by the first job", path.display()));
     }
-    match super::open_database(context)
-        .and_then(|mut db| Ok(db.read(|tx| coordinator::store::JobTx::jobs(tx, true, 1000))?))
-    {
-        Ok(jobs) => ok("database", format!("{}: {} open jobs", path.display(), jobs.len())),
+    let place = server.unwrap_or_else(|| path.display().to_string());
+    match database::open(&context.settings, false).and_then(|mut db| Ok(db.read(|tx| tx.jobs(true, 1000))?)) {
+        Ok(jobs) => ok("database", format!("{place}: {} open jobs", jobs.len())),
         Err(error) => bad("database", error.message),
     }
 }

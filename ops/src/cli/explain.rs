@@ -1,5 +1,6 @@
 //! `job explain` and `unit explain`.
-use super::{Context, open_database};
+use super::Context;
+use crate::database;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::submit::now;
@@ -7,7 +8,6 @@ use coordinator::service::Workflows;
 use coordinator::service::control::Refusal;
 use coordinator::service::explain::{self, BarrierExplanation, UnitExplanation};
 use coordinator::service::summary::summary;
-use coordinator::store::{JobTx, PartitionTx};
 use protocol::id::PartNo;
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ struct JobExplanation {
 
 /// Explains a job: what is open, and which barriers wait for what.
 pub(crate) fn job(context: &Context, id: &str) -> CliResult<Exit> {
-    let mut db = open_database(context)?;
+    let mut db = database::open(&context.settings, false)?;
     let found = db.read(|tx| {
         let Some(row) = tx.job_by_id(id)? else { return Ok(None) };
         let workflows = Workflows::default();
@@ -80,7 +80,7 @@ pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
 /// Explains a unit.
 pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let (job_id, step_id, part) = parse_unit(text)?;
-    let mut db = open_database(context)?;
+    let mut db = database::open(&context.settings, false)?;
     let found = db.read(|tx| {
         let Some(row) = tx.job_by_id(&job_id)? else { return Ok(None) };
         let workflows = Workflows::default();

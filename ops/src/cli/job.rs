@@ -1,15 +1,16 @@
 //! `showrunner job`.
 use super::follow::account;
-use super::{Context, explain, open_database, open_or_make};
-use crate::embedded::{DataDir, database_path};
+use super::{Context, explain};
+use crate::database;
+use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::submit::{self, now};
 use coordinator::service::Workflows;
 use coordinator::service::control::{self, Answer, Refusal, Selection};
 use coordinator::service::summary::{Summary, summary};
-use coordinator::store::sqlite::Sqlite;
-use coordinator::store::{JobRow, JobState, JobTx, StoreResult, Tx};
+use coordinator::store::handle::Backend;
+use coordinator::store::{JobRow, JobState, StoreResult, Tx};
 use protocol::quantity::Span;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -115,8 +116,7 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool) -> CliResult
     let job = submit::prepare(file)?;
     let id = job.id.clone();
     if !dry_run {
-        std::fs::create_dir_all(context.data())?;
-        open_or_make(&database_path(&context.data()))?.write(|tx| tx.insert_job(&job))?;
+        database::open(&context.settings, true)?.write(|tx| tx.insert_job(&job))?;
     }
     #[derive(Serialize)]
     struct Submitted {
@@ -134,7 +134,8 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool) -> CliResult
 /// A job does not run by itself: says so where nobody works on the data directory.
 fn mention_idle(context: &Context) {
     let data = context.data();
-    if !context.quiet && !DataDir::is_coordinated(&data) {
+    let here = database::url(&context.settings).is_none();
+    if here && !context.quiet && !DataDir::is_coordinated(&data) {
         eprintln!("nobody works on {0} now; start: showrunner up --data {0}", data.display());
     }
 }
@@ -154,7 +155,7 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
     if let Some(wrong) = state.filter(|s| JobState::parse(s).is_none()) {
         return Err(CliError::usage(format!("unknown state {wrong:?}")).hint(protocol::yaml::suggest(wrong, &known)));
     }
-    let rows: Vec<JobRow> = open_database(context)?.read(|tx| tx.jobs(false, u32::MAX))?;
+    let rows: Vec<JobRow> = database::open(&context.settings, false)?.read(|tx| tx.jobs(false, u32::MAX))?;
     let chosen = rows.into_iter().filter(|row| state.is_none_or(|s| row.state.as_str() == s)).take(limit as usize);
     let listed: Vec<Listed> = chosen
         .map(|row| Listed {
@@ -179,7 +180,7 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
     Ok(Exit::Ok)
 }
 
-fn look(db: &mut Sqlite, id: &str) -> CliResult<Summary> {
+fn look(db: &mut Backend, id: &str) -> CliResult<Summary> {
     let found = db.read(|tx| match tx.job_by_id(id)? {
         Some(row) => summary(tx, &Workflows::default(), row.no, now()).map(Some),
         None => Ok(None),
@@ -188,14 +189,14 @@ fn look(db: &mut Sqlite, id: &str) -> CliResult<Summary> {
 }
 
 fn get(context: &Context, id: &str) -> CliResult<Exit> {
-    let summary = look(&mut open_database(context)?, id)?;
+    let summary = look(&mut database::open(&context.settings, false)?, id)?;
     output::one(context.output, &summary, account, &summary.job)?;
     Ok(Exit::Ok)
 }
 
 fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> CliResult<Exit> {
     let started = Instant::now();
-    let mut db = open_database(context)?;
+    let mut db = database::open(&context.settings, false)?;
     let (mut shown, mut mentioned) = (String::new(), false);
     loop {
         let row = db.read(|tx| tx.job_by_id(id))?.ok_or(Refusal::NotFound)?;
@@ -231,7 +232,7 @@ fn progress_line(s: &Summary) -> String {
 type Steer = fn(&mut dyn Tx, &str) -> StoreResult<Answer<JobState>>;
 
 fn steer(context: &Context, target: &Target, verb: &str, change: Steer) -> CliResult<Exit> {
-    let mut db = open_database(context)?;
+    let mut db = database::open(&context.settings, false)?;
     let state =
         if target.dry_run { db.preview(|tx| change(tx, &target.id))? } else { db.write(|tx| change(tx, &target.id))? }?;
     if !target.dry_run {
@@ -264,7 +265,7 @@ fn retry(context: &Context, target: &Target, filters: &[String], all: bool) -> C
             .hint("--filter step=check, --filter reason=CODE, --filter asset=ID, or --all"));
     }
     let selection = selection(filters)?;
-    let mut db = open_database(context)?;
+    let mut db = database::open(&context.settings, false)?;
     let workflows = Workflows::default();
     let work = |tx: &mut dyn Tx| control::retry(tx, &workflows, &target.id, &selection, target.dry_run, now());
     let units = if target.dry_run { db.preview(|tx| work(tx))? } else { db.write(|tx| work(tx))? }?;

@@ -51,6 +51,15 @@ struct Global {
     /// Data directory of the local coordinator [env: SHOWRUNNER_DATA] [default: showrunner-data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<String>,
+    /// PostgreSQL server of a cluster, instead of the data directory [env: SHOWRUNNER_DATABASE]
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// Certificates of the authorities that the database's may come from [env: SHOWRUNNER_DATABASE_CA]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    database_ca: Option<String>,
+    /// Holds the database password, read at every connection [env: SHOWRUNNER_DATABASE_PASSWORD_FILE]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    database_password_file: Option<String>,
     /// How data is written to stdout
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     output: Format,
@@ -149,7 +158,13 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> CliResult<Exit> {
-    let flags = [("data", cli.global.data), ("slots", cli.global.slots)];
+    let flags = [
+        ("data", cli.global.data),
+        ("slots", cli.global.slots),
+        ("database", cli.global.database),
+        ("database_ca", cli.global.database_ca),
+        ("database_password_file", cli.global.database_password_file),
+    ];
     let mut flags: BTreeMap<&str, String> = flags.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
     match &cli.command {
         Command::Up(up::Args { listen: Some(listen) }) => drop(flags.insert("listen", listen.clone())),
@@ -207,21 +222,6 @@ fn start_logging(global: &Global) {
     } else {
         builder.with_ansi(std::env::var_os("NO_COLOR").is_none() && crate::output::interactive()).init();
     }
-}
-
-/// Opens the database of a data directory that must exist, beside a coordinator or without one.
-pub(crate) fn open_database(context: &Context) -> CliResult<::coordinator::store::sqlite::Sqlite> {
-    let path = crate::embedded::database_path(&context.data());
-    if !path.exists() {
-        return Err(CliError::new(Exit::NotFound, format!("no data in {}", context.data().display()))
-            .hint("name the directory with --data, or start with: showrunner run job.yaml"));
-    }
-    open_or_make(&path)
-}
-
-/// Opens a database, or makes it.
-pub(crate) fn open_or_make(path: &std::path::Path) -> CliResult<::coordinator::store::sqlite::Sqlite> {
-    ::coordinator::store::sqlite::Sqlite::open(path).map_err(|error| CliError::from(error).about(path))
 }
 
 /// Resolves on the first signal to stop.

@@ -1,11 +1,11 @@
 //! `showrunner unit`.
-use super::{Context, explain, open_database};
+use super::{Context, explain};
+use crate::database;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use coordinator::service::Workflows;
 use coordinator::service::control::Refusal;
-use coordinator::store::JobTx;
-use coordinator::store::sqlite::{UnitFilter, UnitView};
+use coordinator::store::view::{UnitFilter, UnitView};
 use protocol::rules::lifecycle::UnitState;
 
 /// Commands of `unit`.
@@ -51,7 +51,7 @@ fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, l
     if let Some(wrong) = state.filter(|s| UnitState::parse(s).is_none()) {
         return Err(CliError::usage(format!("unknown state {wrong:?}")).hint(protocol::yaml::suggest(wrong, &known)));
     }
-    let mut db = open_database(context)?;
+    let mut db = database::open(&context.settings, false)?;
     let row = db.read(|tx| tx.job_by_id(job))?.ok_or(Refusal::NotFound)?;
     let workflow = db.read(|tx| Workflows::default().of(tx, row.no))?;
     if let Some(wrong) = step.filter(|step| workflow.step_no(step).is_none()) {
@@ -66,7 +66,7 @@ fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, l
 
 fn get(context: &Context, unit: &str) -> CliResult<Exit> {
     let (job, step, part) = explain::parse_unit(unit)?;
-    let db = open_database(context)?;
+    let mut db = database::open(&context.settings, false)?;
     let filter = UnitFilter { state: None, step: Some(step), part: Some(part), limit: 1 };
     let units = db.units(&job, &filter)?;
     let Some(found) = units.first() else {

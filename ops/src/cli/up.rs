@@ -2,6 +2,7 @@
 use super::{Context, stop_signal};
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
+use std::sync::Arc;
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(30);
@@ -23,7 +24,7 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
 /// Serves until a signal or a failure.
 pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Exit> {
     let listen = &context.settings["listen"].value;
-    let served = match coordinator::http::serve(listen, embedded.store.clone(), embedded.registry.clone()) {
+    let served = match coordinator::http::serve(listen, embedded.store.clone(), embedded.registry.clone(), Arc::new(|| "leader")) {
         Ok(served) => served,
         Err(error) => {
             // Dropped instead, its threads would keep the process from ending.

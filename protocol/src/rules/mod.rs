@@ -1,6 +1,7 @@
 //! Pure decisions, one file each. They know nothing of wire, SQL or actors.
 pub mod admission;
 pub mod barrier;
+pub mod election;
 pub mod fingerprint;
 pub mod lease;
 pub mod lifecycle;

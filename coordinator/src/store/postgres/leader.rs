@@ -1,7 +1,7 @@
 //! Who may write: a row with a generation that grows with every change of leader. The lease is judged by the
 //! database's clock; the generation is what protects, since a process that stood still cannot know that its lease ended.
 use super::{Postgres, failed};
-use crate::store::{StoreError, StoreResult};
+use crate::store::{Leader, StoreError, StoreResult};
 use std::time::Duration;
 
 /// The transaction lock of writers: held until the transaction ends, so they take turns. Databases may be shared by
@@ -61,6 +61,10 @@ impl Postgres {
             return self.fence.held();
         }
         self.fence = Fence::Lost;
+        // Asked first without a turn: those who stand by must not make the leader wait.
+        if self.leader()?.is_some_and(|leader| leader.holder != holder) {
+            return Ok(None);
+        }
         let taken = self.in_turn(|link| {
             let sql = format!(
                 "UPDATE leader SET generation = generation + 1, holder = $1, expires_at = {CLOCK} + $2
@@ -73,6 +77,17 @@ impl Postgres {
             self.fence = Fence::Held(generation);
         }
         Ok(taken)
+    }
+
+    /// Who holds the lease at this moment.
+    pub fn leader(&mut self) -> StoreResult<Option<Leader>> {
+        let sql = format!("SELECT generation, holder FROM leader WHERE one = 1 AND expires_at > {CLOCK}");
+        self.read(|tx| {
+            let read = |row: &tokio_postgres::Row| {
+                Ok(Leader { generation: super::tx::column(row, 0)?, holder: super::tx::column(row, 1)? })
+            };
+            tx.one(&sql, &[], read)
+        })
     }
 
     /// Leads for another `lease` from now on. Fails when another generation has begun.

@@ -134,6 +134,7 @@ impl Postgres {
         let result = work(&mut tx).and_then(|result| tx.finish().map(|()| result));
         let result = result.map_err(|error| self.give_up(error))?;
         let link = self.link.as_mut().expect("it is kept while nothing fails");
+        crate::failpoint::pass("before-commit");
         match link.script("COMMIT") {
             Ok(_) => Ok(result),
             Err(fault) => {

@@ -1,0 +1,58 @@
+//! The database that the settings name: a PostgreSQL server, or the SQLite file of the data directory.
+use crate::embedded::database_path;
+use crate::error::{CliError, CliResult, Exit};
+use crate::settings::{Origin, Settings, masked};
+use coordinator::store::StoreResult;
+use coordinator::store::handle::{Backend, Store, StoreThread};
+use coordinator::store::postgres::PostgresOptions;
+use std::path::PathBuf;
+
+/// Secrets and limits of connections to a server, as the settings give them.
+pub fn options(settings: &Settings) -> PostgresOptions {
+    let path = |name: &str| Some(&settings[name].value).filter(|value| !value.is_empty()).map(PathBuf::from);
+    PostgresOptions {
+        ca_file: path("database_ca"),
+        password_file: path("database_password_file"),
+        ..PostgresOptions::default()
+    }
+}
+
+/// The URL of the server, unless a data directory was asked for by a flag and the server was not.
+pub fn url(settings: &Settings) -> Option<&str> {
+    let (database, data) = (&settings["database"], &settings["data"]);
+    let chosen = data.origin != Origin::Flag || database.origin == Origin::Flag;
+    (chosen && !database.value.is_empty()).then_some(database.value.as_str())
+}
+
+/// Opens what the settings name. A data directory without a database is an error, unless it is to be made.
+pub fn open(settings: &Settings, make: bool) -> CliResult<Backend> {
+    opened(settings, make, Backend::open)
+}
+
+/// The same for async code: on a thread of its own.
+pub fn open_store(settings: &Settings, make: bool) -> CliResult<(Store, StoreThread)> {
+    opened(settings, make, Store::open)
+}
+
+fn opened<T>(
+    settings: &Settings,
+    make: bool,
+    open: impl FnOnce(&str, PostgresOptions) -> StoreResult<T>,
+) -> CliResult<T> {
+    if let Some(url) = url(settings) {
+        return open(url, options(settings)).map_err(|error| {
+            let error = CliError::from(error);
+            CliError { message: format!("{}: {}", masked(settings)["database"].value, error.message), ..error }
+        });
+    }
+    let data = PathBuf::from(&settings["data"].value);
+    let path = database_path(&data);
+    if make {
+        std::fs::create_dir_all(&data)?;
+    } else if !path.exists() {
+        return Err(CliError::new(Exit::NotFound, format!("no data in {}", data.display()))
+            .hint("name the directory with --data, the server with --database, or start with: showrunner run job.yaml"));
+    }
+    open(&path.display().to_string(), PostgresOptions::default())
+        .map_err(|error| CliError::from(error).about(&path))
+}
