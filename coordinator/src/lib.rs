@@ -4,8 +4,8 @@
 //! - [`queue`]: what is handed to workers and comes back
 //! - [`service`]: one duty a file, each safe to run any number of times
 pub mod engine;
-pub mod http;
 mod failpoint;
+pub mod http;
 pub mod leases;
 pub mod member;
 pub mod metrics;

@@ -1,6 +1,6 @@
 //! The coordinator as a process: two loops over one store. One collects what workers report, the other turns the engine.
-use crate::failpoint;
 use crate::engine::{Engine, Turn, scan_unit};
+use crate::failpoint;
 use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
 use crate::queue::{QueueError, UnitQueue};

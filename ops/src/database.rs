@@ -50,9 +50,9 @@ fn opened<T>(
     if make {
         std::fs::create_dir_all(&data)?;
     } else if !path.exists() {
-        return Err(CliError::new(Exit::NotFound, format!("no data in {}", data.display()))
-            .hint("name the directory with --data, the server with --database, or start with: showrunner run job.yaml"));
+        return Err(CliError::new(Exit::NotFound, format!("no data in {}", data.display())).hint(
+            "name the directory with --data, the server with --database, or start with: showrunner run job.yaml",
+        ));
     }
-    open(&path.display().to_string(), PostgresOptions::default())
-        .map_err(|error| CliError::from(error).about(&path))
+    open(&path.display().to_string(), PostgresOptions::default()).map_err(|error| CliError::from(error).about(&path))
 }

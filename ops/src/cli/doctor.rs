@@ -2,9 +2,9 @@
 use super::Context;
 use crate::database;
 use crate::embedded::database_path;
-use crate::settings::masked;
 use crate::error::{CliResult, Exit};
 use crate::output;
+use crate::settings::masked;
 use serde::Serialize;
 use std::process::Command;
 

@@ -24,7 +24,12 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
 /// Serves until a signal or a failure.
 pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Exit> {
     let listen = &context.settings["listen"].value;
-    let served = match coordinator::http::serve(listen, embedded.store.clone(), embedded.registry.clone(), Arc::new(|| "leader")) {
+    let served = match coordinator::http::serve(
+        listen,
+        embedded.store.clone(),
+        embedded.registry.clone(),
+        Arc::new(|| "leader"),
+    ) {
         Ok(served) => served,
         Err(error) => {
             // Dropped instead, its threads would keep the process from ending.

@@ -98,7 +98,9 @@ impl Elector {
     /// Decides what follows from an event. An event that no longer fits changes nothing.
     pub fn on(&mut self, event: Event) -> Duty {
         let (stand, duty) = match (self.stand, event) {
-            (Stand::Standby, Event::Asked(Some(generation))) => (Stand::Leading(generation), Duty::BeginTerm(generation)),
+            (Stand::Standby, Event::Asked(Some(generation))) => {
+                (Stand::Leading(generation), Duty::BeginTerm(generation))
+            }
             (Stand::Standby, Event::Stop) => (Stand::Ended, Duty::End),
             (Stand::Standby, _) => (Stand::Standby, Duty::Ask(self.limits.ask_every)),
             // Whoever cannot ask does not know that another leads, and need not: every write asks.
