@@ -101,10 +101,15 @@ impl PostgresServer {
         String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
     }
 
-    /// Ends the server's first process as a crash would: nothing is flushed, nobody is told.
+    /// Ends the server's processes as a crash would: nothing is flushed, nobody is told.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
+            let sessions = children_of(server.id());
             server.kill().expect("our own child");
+            for pid in sessions {
+                // One that has noticed already is gone.
+                Pid::from_raw(pid).and_then(|pid| kill_process(pid, Signal::KILL).ok());
+            }
             server.wait().expect("our own child");
         }
     }

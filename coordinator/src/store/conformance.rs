@@ -28,6 +28,7 @@ pub fn checks() -> Vec<Check> {
         ("split assets leave their partition", split_members),
         ("units are found by state and by need", units),
         ("computed units that are out are those without a row", computed_out),
+        ("neighbours that end well read back one by one", successes_in_a_row),
         ("failures replace those of the same unit", failures),
         ("barriers grow, count and spread", barriers),
         ("a new hash makes an old verdict void", facts),
@@ -238,6 +239,27 @@ fn computed_out(tx: &mut dyn Tx) {
     tx.set_cursor(job, STEP, 3).expect("moves");
     tx.put_units(job, STEP, &[(2, row(UnitState::Succeeded))]).expect("writes");
     assert_eq!(tx.computed_out(job, STEP, 9).expect("lists"), [1, 3]);
+}
+
+fn successes_in_a_row(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let cut: Vec<Partition> = (1..=5_000).map(|n| partition(n, "t", "a", "a", 1)).collect();
+    tx.insert_partitions(job, &cut).expect("inserts");
+    tx.set_cursor(job, STEP, 4_990).expect("moves");
+    let parts: Vec<i64> = (1..=4_980).filter(|part| *part != 2_000).collect();
+    assert!(tx.units(job, STEP, &parts).expect("reads").iter().all(Option::is_none));
+    let done = row(UnitState::Succeeded);
+    tx.put_units(job, STEP, &parts.iter().map(|part| (*part, done)).collect::<Vec<_>>()).expect("writes");
+    assert_eq!(tx.units(job, STEP, &[1, 2_000, 4_980, 4_981]).expect("reads"), [Some(done), None, Some(done), None]);
+    assert!(tx.units(job, STEP, &parts).expect("reads").iter().all(|row| *row == Some(done)));
+    let out: Vec<i64> = std::iter::once(2_000).chain(4_981..=4_990).collect();
+    assert_eq!(tx.computed_out(job, STEP, 99).expect("lists"), out);
+    // What happens to one of them later is its own.
+    tx.put_units(job, STEP, &[(17, row(UnitState::Dead))]).expect("writes");
+    let found = tx.units(job, STEP, &[16, 17, 18]).expect("reads");
+    assert_eq!(found, [Some(done), Some(row(UnitState::Dead)), Some(done)]);
+    let listed = tx.units_in(job, UnitState::Dead, None, 9).expect("lists");
+    assert_eq!(listed, [(UnitId { job, step: STEP, part: 17 }, row(UnitState::Dead))]);
 }
 
 fn failures(tx: &mut dyn Tx) {

@@ -13,6 +13,7 @@ mod migration;
 pub mod postgres;
 mod rows;
 pub mod sqlite;
+mod streak;
 pub mod view;
 
 pub use control::*;
@@ -159,7 +160,8 @@ pub trait StepTx {
 pub trait UnitTx {
     /// Rows of these units; `None` for a unit without a history.
     fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>>;
-    /// Writes rows of units, new or not.
+    /// Writes rows of units, new or not. Neighbours that this transaction has seen to have none, and that end well at
+    /// their first execution, may be kept as one run: each then shows their mean duration.
     fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()>;
     /// Ready units of a step in partition order.
     fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>>;
@@ -167,7 +169,8 @@ pub trait UnitTx {
     fn due_units(&mut self, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>>;
     /// When the next pause is over.
     fn next_due(&mut self) -> StoreResult<Option<Timestamp>>;
-    /// Units of a job in one state, by step and partition, after the given one.
+    /// Units of a job in one state, by step and partition, after the given one. Not for `Succeeded`: plain successes may
+    /// be kept as runs.
     fn units_in(
         &mut self,
         job: JobNo,

@@ -1,10 +1,12 @@
 //! Units with a history.
 use super::copy::CopyRows;
 use super::tx::{Before, PostgresTx, column, count, signed, word};
+use crate::store::streak::{self, Streak};
 use crate::store::{StoreResult, UnitRow, UnitTx};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
+use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
 /// Fewer new rows than this are not worth a COPY of their own.
@@ -31,7 +33,8 @@ impl PostgresTx<'_> {
         if self.waiting.units.is_empty() {
             return Ok(());
         }
-        let units = std::mem::take(&mut self.waiting.units);
+        let mut units = std::mem::take(&mut self.waiting.units);
+        self.flush_streaks(&mut units)?;
         let new = units.values().filter(|(_, before)| *before == Before::None).count();
         let copied = |before: Before| new >= COPY_MIN && before == Before::None;
         if new >= COPY_MIN {
@@ -76,6 +79,32 @@ impl PostgresTx<'_> {
         Ok(())
     }
 
+    /// Takes the runs out of the units that wait, and writes them.
+    fn flush_streaks(&mut self, units: &mut BTreeMap<UnitId, (UnitRow, Before)>) -> StoreResult<()> {
+        let mut by_step: BTreeMap<(JobNo, StepNo), Vec<(PartNo, UnitRow)>> = BTreeMap::new();
+        for (id, (row, before)) in units.iter() {
+            if *before == Before::None && streak::fits(row) {
+                by_step.entry((id.job, id.step)).or_default().push((id.part, *row));
+            }
+        }
+        let mut found = 0;
+        let mut rows = CopyRows::new(5, 64);
+        for ((job, step), fitting) in by_step {
+            for run in streak::gather(&fitting).0 {
+                found += 1;
+                let row = rows.row().int(job.0).int(step.0.into()).int(run.first).int(run.last);
+                row.int(signed(run.busy_us));
+                for part in run.first..=run.last {
+                    units.remove(&UnitId { job, step, part });
+                }
+            }
+        }
+        if found == 0 {
+            return Ok(());
+        }
+        self.copy("COPY streak (job, step, first, last, busy_us) FROM STDIN (FORMAT binary)", rows)
+    }
+
     /// Reads units that this transaction has not seen.
     fn look_up_units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<()> {
         let id = |part: PartNo| UnitId { job, step, part };
@@ -83,29 +112,37 @@ impl PostgresTx<'_> {
             parts.iter().copied().filter(|part| !self.seen.units.contains_key(&id(*part))).collect();
         let (Some(&first), Some(&last)) = (unseen.iter().min(), unseen.iter().max()) else { return Ok(()) };
         let step_no = i64::from(step.0);
-        let read = |row: &Row| Ok((column::<PartNo>(row, 0)?, read_unit(row, 1)?));
         // Batches are mostly runs of neighbours: one walk over the run instead of one look-up a unit.
         let ahead = if parts.len() == 1 { self.seen.ahead() } else { 1 };
         let until = last + ahead - 1;
         let dense = until - first < unseen.len() as i64 * 4 || ahead > 1;
+        let which = if dense { "part BETWEEN $3 AND $4" } else { "part = ANY($6)" };
+        let sql = format!(
+            "SELECT part, state, epoch, attempt, due_at, duration_us, NULL::BIGINT FROM unit
+             WHERE job = $1 AND step = $2 AND {which}
+             UNION ALL SELECT first, 'succeeded', 1, 0, NULL, busy_us, last FROM streak
+             WHERE job = $1 AND step = $2 AND first > $5 AND first <= $4 AND last >= $3"
+        );
+        let reach = first - streak::LENGTH_MAX;
+        let read = |row: &Row| Ok((column::<PartNo>(row, 0)?, read_unit(row, 1)?, column::<Option<PartNo>>(row, 6)?));
         let rows = if dense {
-            self.all(
-                "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
-                 WHERE job = $1 AND step = $2 AND part BETWEEN $3 AND $4",
-                &[&job.0, &step_no, &first, &until],
-                read,
-            )?
+            self.all(&sql, &[&job.0, &step_no, &first, &until, &reach], read)?
         } else {
-            self.all(
-                "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
-                 WHERE job = $1 AND step = $2 AND part = ANY($3)",
-                &[&job.0, &step_no, &unseen],
-                read,
-            )?
+            self.all(&sql, &[&job.0, &step_no, &first, &until, &reach, &unseen], read)?
         };
-        for (part, row) in rows {
-            // What this transaction wrote is newer than what it reads along.
-            self.seen.units.entry(id(part)).or_insert(Some(row));
+        let mut streaks = Vec::new();
+        for (part, row, last) in rows {
+            match last {
+                // What this transaction wrote is newer than what it reads along.
+                None => drop(self.seen.units.entry(id(part)).or_insert(Some(row))),
+                Some(last) => streaks.push(Streak { first: part, last, busy_us: row.duration_us }),
+            }
+        }
+        // A row of its own says more than the run it was in.
+        for run in streaks {
+            for part in run.first.max(first)..=run.last.min(until) {
+                self.seen.units.entry(id(part)).or_insert(Some(run.row()));
+            }
         }
         let absent = if ahead > 1 { (first..=until).collect() } else { unseen };
         for part in absent {
@@ -184,6 +221,8 @@ impl UnitTx for PostgresTx<'_> {
              WHERE p.job = $1 AND p.parent = 0
                AND p.part <= (SELECT s.cursor FROM step s WHERE s.job = $1 AND s.step = $2)
                AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.job = $1 AND u.step = $2 AND u.part = p.part)
+               AND COALESCE((SELECT s.last FROM streak s WHERE s.job = $1 AND s.step = $2 AND s.first <= p.part
+                             ORDER BY s.first DESC LIMIT 1), 0) < p.part
              ORDER BY p.part LIMIT $3",
             &[&job.0, &i64::from(step.0), &i64::from(limit)],
             |row| column(row, 0),

@@ -13,7 +13,9 @@ pub use super::view::{UnitFilter, UnitView};
 
 use super::migration::next;
 use super::{StoreError, StoreResult};
+use protocol::id::UnitId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +30,14 @@ pub struct Sqlite {
 /// One transaction.
 pub struct SqliteTx<'a> {
     pub(super) db: &'a Connection,
+    /// Units this transaction has found to have no row. Nobody else writes meanwhile.
+    pub(super) absent: HashSet<UnitId>,
+}
+
+impl<'a> SqliteTx<'a> {
+    fn new(db: &'a Connection) -> SqliteTx<'a> {
+        SqliteTx { db, absent: HashSet::new() }
+    }
 }
 
 impl Sqlite {
@@ -71,7 +81,7 @@ impl Sqlite {
     /// Runs `work` in one transaction: all of it or nothing.
     pub fn write<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let result = work(&mut SqliteTx { db: &tx })?;
+        let result = work(&mut SqliteTx::new(&tx))?;
         tx.commit().map_err(failed)?;
         Ok(result)
     }
@@ -79,14 +89,14 @@ impl Sqlite {
     /// Runs `work` on one consistent snapshot; what it writes is discarded.
     pub fn read<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
-        work(&mut SqliteTx { db: &tx })
+        work(&mut SqliteTx::new(&tx))
     }
 
     /// Runs `work` as [`Sqlite::write`] would and takes everything back: says what would happen. Like a write it waits
     /// its turn; a read that turns into a write cannot, once a coordinator has written beside it.
     pub fn preview<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        work(&mut SqliteTx { db: &tx })
+        work(&mut SqliteTx::new(&tx))
     }
 
     /// The connection, for plain SQL over the views.

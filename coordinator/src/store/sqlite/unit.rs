@@ -1,6 +1,7 @@
 //! Units with a history, and why assets failed.
 use super::job::{signed, unsigned};
 use super::{SqliteTx, failed};
+use crate::store::streak::{self, Streak};
 use crate::store::{FailureRow, FailureTx, StoreResult, UnitRow, UnitTx};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -25,8 +26,14 @@ pub(super) fn read_id(row: &Row<'_>) -> rusqlite::Result<UnitId> {
     Ok(UnitId { job: JobNo(row.get(0)?), step: StepNo(row.get(1)?), part: row.get(2)? })
 }
 
-impl UnitTx for SqliteTx<'_> {
-    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
+/// The row of a partition that one of these runs covers.
+fn within(streaks: &[Streak], part: PartNo) -> Option<UnitRow> {
+    let after = streaks.partition_point(|streak| streak.first <= part);
+    streaks[..after].last().filter(|streak| part <= streak.last).map(Streak::row)
+}
+
+impl SqliteTx<'_> {
+    fn look_up(&self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
         let (Some(first), Some(last)) = (parts.iter().min(), parts.iter().max()) else { return Ok(Vec::new()) };
         // Batches are mostly runs of neighbours: one walk over the run instead of one look-up a unit.
         if last - first < parts.len() as i64 * 4 {
@@ -36,15 +43,30 @@ impl UnitTx for SqliteTx<'_> {
                 params![job.0, step.0, first, last],
                 |row| Ok((row.get::<_, PartNo>(0)?, read_unit(row, 1)?)),
             )?;
+            let streaks = self.streaks(job, step, *first, *last)?;
             let find = |part: &PartNo| rows.binary_search_by_key(part, |(p, _)| *p).ok().map(|at| rows[at].1);
-            return Ok(parts.iter().map(find).collect());
+            return Ok(parts.iter().map(|part| find(part).or_else(|| within(&streaks, *part))).collect());
         }
         let one =
             "SELECT state, epoch, attempt, due_at, duration_us FROM unit WHERE job = ?1 AND step = ?2 AND part = ?3";
-        parts.iter().map(|part| self.one(one, params![job.0, step.0, part], |row| read_unit(row, 0))).collect()
+        let find = |part: &PartNo| match self.one(one, params![job.0, step.0, part], |row| read_unit(row, 0))? {
+            Some(row) => Ok(Some(row)),
+            None => Ok(within(&self.streaks(job, step, *part, *part)?, *part)),
+        };
+        parts.iter().map(find).collect()
     }
 
-    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+    /// Runs that cover any of these partitions, in ascending order.
+    fn streaks(&self, job: JobNo, step: StepNo, first: PartNo, last: PartNo) -> StoreResult<Vec<Streak>> {
+        self.all(
+            "SELECT first, last, busy_us FROM streak
+             WHERE job = ?1 AND step = ?2 AND first > ?3 AND first <= ?4 AND last >= ?5 ORDER BY first",
+            params![job.0, step.0, first - streak::LENGTH_MAX, last, first],
+            |row| Ok(Streak { first: row.get(0)?, last: row.get(1)?, busy_us: unsigned(row, 2)? }),
+        )
+    }
+
+    fn put_rows(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
         let mut upsert = self
             .db
             .prepare_cached(
@@ -69,6 +91,34 @@ impl UnitTx for SqliteTx<'_> {
                 .map_err(failed)?;
         }
         Ok(())
+    }
+}
+
+impl UnitTx for SqliteTx<'_> {
+    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
+        let found = self.look_up(job, step, parts)?;
+        let absent = parts.iter().zip(&found).filter(|(_, row)| row.is_none());
+        self.absent.extend(absent.map(|(part, _)| UnitId { job, step, part: *part }));
+        Ok(found)
+    }
+
+    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+        let (mut fitting, mut own) = (Vec::new(), Vec::new());
+        for (part, row) in units {
+            let new = self.absent.remove(&UnitId { job, step, part: *part });
+            let list = if new && streak::fits(row) { &mut fitting } else { &mut own };
+            list.push((*part, *row));
+        }
+        fitting.sort_unstable_by_key(|(part, _)| *part);
+        let (streaks, single) = streak::gather(&fitting);
+        for streak in streaks {
+            self.run(
+                "INSERT INTO streak (job, step, first, last, busy_us) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![job.0, step.0, streak.first, streak.last, signed(streak.busy_us)],
+            )?;
+        }
+        own.extend(single);
+        self.put_rows(job, step, &own)
     }
 
     fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>> {
@@ -118,6 +168,8 @@ impl UnitTx for SqliteTx<'_> {
              WHERE p.job = ?1 AND p.parent = 0
                AND p.part <= (SELECT s.cursor FROM step s WHERE s.job = ?1 AND s.step = ?2)
                AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.job = ?1 AND u.step = ?2 AND u.part = p.part)
+               AND COALESCE((SELECT s.last FROM streak s WHERE s.job = ?1 AND s.step = ?2 AND s.first <= p.part
+                             ORDER BY s.first DESC LIMIT 1), 0) < p.part
              ORDER BY p.part LIMIT ?3",
             params![job.0, step.0, limit],
             |row| row.get(0),

@@ -1,0 +1,110 @@
+//! Runs of neighbours that all ended well at their first execution, which a database keeps as one row.
+//!
+//! Most units of a job are like that, and finish beside each other: the worker got them packed. What is scattered, failed,
+//! or has been tried before has a row of its own, as everything that happens to a unit later.
+use super::UnitRow;
+use protocol::id::PartNo;
+use protocol::rules::lifecycle::UnitState;
+
+/// Shorter runs are not worth a row of another table.
+const LENGTH_MIN: usize = 8;
+/// Longest run, so that whoever looks for a partition knows how far before it its run may begin.
+pub(super) const LENGTH_MAX: PartNo = 4_096;
+
+/// A run of partitions of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Streak {
+    /// First partition.
+    pub(super) first: PartNo,
+    /// Last partition.
+    pub(super) last: PartNo,
+    /// Microseconds of their executions, summed.
+    pub(super) busy_us: u64,
+}
+
+impl Streak {
+    /// How many units it stands for.
+    fn len(&self) -> u64 {
+        u64::try_from(self.last - self.first + 1).unwrap_or(1).max(1)
+    }
+
+    /// The row of any unit in it. Single durations are not kept: each shows the mean.
+    pub(super) fn row(&self) -> UnitRow {
+        UnitRow {
+            state: UnitState::Succeeded,
+            epoch: 1,
+            attempt: 0,
+            due_at: None,
+            duration_us: self.busy_us / self.len(),
+        }
+    }
+}
+
+/// Whether a unit that had no row before can be part of a run.
+pub(super) fn fits(row: &UnitRow) -> bool {
+    row.state == UnitState::Succeeded && row.epoch == 1 && row.attempt == 0
+}
+
+/// Splits fitting units, in ascending order, into runs and what stays by itself.
+pub(super) fn gather(units: &[(PartNo, UnitRow)]) -> (Vec<Streak>, Vec<(PartNo, UnitRow)>) {
+    let (mut runs, mut single) = (Vec::new(), Vec::new());
+    let mut rest = units;
+    while let Some((first, _)) = rest.first() {
+        let follows = |(n, (part, _)): &(PartNo, &(PartNo, UnitRow))| *part == first + n && *n < LENGTH_MAX;
+        let length = (0..).zip(rest).take_while(follows).count();
+        let (run, tail) = rest.split_at(length);
+        if length < LENGTH_MIN {
+            single.extend_from_slice(run);
+        } else {
+            let busy_us = run.iter().map(|(_, row)| row.duration_us).fold(0, u64::saturating_add);
+            runs.push(Streak { first: *first, last: run[length - 1].0, busy_us });
+        }
+        rest = tail;
+    }
+    (runs, single)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn success(part: PartNo) -> (PartNo, UnitRow) {
+        let row = UnitRow {
+            state: UnitState::Succeeded,
+            epoch: 1,
+            attempt: 0,
+            due_at: None,
+            duration_us: part.unsigned_abs(),
+        };
+        (part, row)
+    }
+
+    #[test]
+    fn long_runs_are_cut_and_short_ones_stay() {
+        let units: Vec<_> = (1..=5_000).chain(6_000..6_003).map(success).collect();
+        let (runs, single) = gather(&units);
+        assert_eq!(runs.iter().map(|run| (run.first, run.last)).collect::<Vec<_>>(), [(1, 4_096), (4_097, 5_000)]);
+        assert_eq!(single, units[5_000..]);
+        assert_eq!(gather(&[]), (vec![], vec![]));
+    }
+
+    proptest! {
+        /// Every unit is in exactly one run or by itself, and no time is lost.
+        #[test]
+        fn nothing_is_lost_or_doubled(parts in prop::collection::btree_set(1i64..400, 0..300)) {
+            let units: Vec<_> = parts.iter().copied().map(success).collect();
+            let (runs, single) = gather(&units);
+            let mut seen: Vec<PartNo> = single.iter().map(|(part, _)| *part).collect();
+            for run in &runs {
+                prop_assert!(run.len() >= LENGTH_MIN as u64);
+                seen.extend(run.first..=run.last);
+            }
+            let total: u64 = runs.iter().map(|run| run.busy_us).sum::<u64>() + single.iter().map(|(_, row)| row.duration_us).sum::<u64>();
+            prop_assert_eq!(total, units.iter().map(|(_, row)| row.duration_us).sum::<u64>());
+            prop_assert_eq!(seen.len(), parts.len());
+            prop_assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), parts);
+        }
+    }
+}
