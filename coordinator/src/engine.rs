@@ -1,16 +1,19 @@
 //! One turn of the coordinator, in one transaction: list, cut, hand out, sequence. The real process and the simulator
 //! turn the same engine.
 use crate::service::sequencer::Sweep;
-use crate::service::{Workflows, planner, publisher, retrier, sequencer};
+use crate::service::{Workflows, control, planner, publisher, retrier, sequencer};
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::time::Timestamp;
 use protocol::wire::unit::Unit;
 use protocol::workflow::file::Priority;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Open jobs looked at in one turn.
 const JOBS_MAX: u32 = 1_000;
+/// Operations are looked at this often, and when their rate allows.
+const OPERATIONS_EVERY: Duration = Duration::from_millis(200);
 
 /// What the engine remembers between turns. All of it can be lost: it is rebuilt from the store.
 #[derive(Debug, Default)]
@@ -19,6 +22,10 @@ pub struct Engine {
     pub workflows: Workflows,
     sweeps: BTreeMap<JobNo, Sweep>,
     scan_due: BTreeMap<JobNo, Timestamp>,
+    /// When operations are looked at next.
+    operations_at: Timestamp,
+    /// Whether one of them waits for its rate.
+    operations_wait: bool,
 }
 
 /// What one turn did.
@@ -47,6 +54,7 @@ impl Engine {
     /// The transaction of a turn did not commit: what was remembered in it has not happened.
     pub fn rolled_back(&mut self) {
         self.sweeps.clear();
+        self.operations_at = Timestamp(0);
     }
 
     /// Takes one turn. `scans_out` are jobs whose scan is with a worker.
@@ -58,6 +66,7 @@ impl Engine {
         now: Timestamp,
     ) -> StoreResult<Turn> {
         let mut turn = Turn { more: retrier::bring_back(tx, now)? > 0, ..Turn::default() };
+        let operations_due = self.operate(tx, now, &mut turn)?;
         let mut jobs = tx.jobs(true, JOBS_MAX)?;
         let mut ordered = Vec::with_capacity(jobs.len());
         for job in jobs.drain(..) {
@@ -76,7 +85,7 @@ impl Engine {
         // What was due before and still waits (for a worker, for the end of a cancellation) waits for something else than
         // time: woken for it, the coordinator would go round and round.
         let ahead = timers.chain(self.scan_due.values().copied()).filter(|due| *due > now);
-        turn.next_due = ahead.chain(pauses).min();
+        turn.next_due = ahead.chain(pauses).chain(operations_due).min();
         Ok(turn)
     }
 
@@ -112,6 +121,20 @@ impl Engine {
             self.forget(job.no);
         }
         Ok(())
+    }
+
+    /// Carries operations on. Returns when the next may go on by its rate.
+    fn operate(&mut self, tx: &mut dyn Tx, now: Timestamp, turn: &mut Turn) -> StoreResult<Option<Timestamp>> {
+        if now < self.operations_at {
+            return Ok(self.operations_wait.then_some(self.operations_at));
+        }
+        let more = control::advance(tx, &self.workflows, now)?;
+        turn.more |= more;
+        let due = control::next_due(tx)?;
+        let look_again = now.after(OPERATIONS_EVERY);
+        self.operations_at = if more { now } else { due.map_or(look_again, |due| due.clamp(now, look_again)) };
+        self.operations_wait = due.is_some();
+        Ok(self.operations_wait.then_some(self.operations_at))
     }
 
     fn forget(&mut self, job: JobNo) {

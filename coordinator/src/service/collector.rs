@@ -1,7 +1,7 @@
 //! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
 use super::graph::{Change, Graph};
-use super::{Workflows, job_row, splitter};
-use crate::store::{JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
+use super::{Workflows, control, job_row, splitter};
+use crate::store::{CauseRow, JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
@@ -78,7 +78,7 @@ pub fn settle(
             continue;
         }
         let workflow = workflows.of(tx, job)?;
-        let mut group_settling = Group { tx, job: row, workflow: &workflow, step, now, done: &mut done };
+        let mut group_settling = Group { tx, job: row, workflow: &workflow, step, now, done: &mut done, causes: Vec::new() };
         group_settling.settle(group, jitter)?;
     }
     Ok(done)
@@ -124,6 +124,8 @@ struct Group<'a, 'b> {
     step: StepNo,
     now: Timestamp,
     done: &'b mut Settled,
+    /// What died, by cause: written once for the group.
+    causes: Vec<CauseRow>,
 }
 
 impl Group<'_, '_> {
@@ -154,6 +156,8 @@ impl Group<'_, '_> {
             changes.push(change);
         }
         self.learn(&facts)?;
+        let causes = std::mem::take(&mut self.causes);
+        self.tx.add_to_causes(&causes)?;
         let step = self.step;
         self.graph().apply(step, &changes)
     }
@@ -254,6 +258,7 @@ impl Group<'_, '_> {
 
     fn die(&mut self, id: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
         self.tx.put_failures(id, failures)?;
+        self.causes.extend(control::cause_changes(id, failures, 1, self.now));
         self.done.dead += 1;
         let aborts = self.workflow.step(self.step).is_some_and(|s| s.on_failure == OnFailure::Abort);
         if aborts && matches!(self.job.state, JobState::Running | JobState::Paused) {

@@ -2,7 +2,7 @@
 //! job. Run after every batch and on a timer, so that a lost wake-up costs a moment, never a hang.
 use super::graph::Graph;
 use super::{Workflows, job_row};
-use crate::store::{BarrierRow, BarrierState, JobRow, JobState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
+use crate::store::{BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
@@ -10,6 +10,8 @@ use protocol::workflow::{Action, Workflow};
 
 /// Barrier instances looked at in one transaction.
 const PAGE_BARRIERS: u32 = 1_000;
+/// Latest operations of a job looked at before it ends.
+const OPERATIONS_PAGE: u32 = 32;
 
 /// Where a sweep over a job's barriers has got to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -143,6 +145,10 @@ fn make_seals(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow, counters: &[St
 fn finish(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, sweep: &Sweep, now: Timestamp) -> StoreResult<()> {
     let counters = tx.steps(job)?;
     if sweep.next_timer.is_some() && timer_pending(tx, workflow, job)? {
+        return Ok(());
+    }
+    if tx.operations(Some(job), OPERATIONS_PAGE)?.iter().any(|o| o.state == OperationState::Running) {
+        // An operator's retry has not brought everything back yet.
         return Ok(());
     }
     for (no, step) in workflow.numbered() {

@@ -1,7 +1,7 @@
 //! Takes failed assets out of their partition, so that one bad asset never holds back the others of its unit. They get a
 //! partition of their own, which is dead in the failing step and has the parent's history in the others.
 use super::graph::{Change, Graph};
-use super::job_row;
+use super::{control, job_row};
 use crate::store::{BarrierGrowth, Partition, StepDelta, StoreResult, UnitRow};
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
@@ -64,7 +64,9 @@ fn inherit(graph: &mut Graph<'_>, parent: &Partition, child: &Partition, failing
         if state == UnitState::Dead && no != failing {
             let from = UnitId { job: graph.job, step: no, part: parent.part };
             let reasons = graph.tx.failures_of(from)?;
-            graph.tx.put_failures(UnitId { part: child.part, ..from }, &reasons)?;
+            let own = UnitId { part: child.part, ..from };
+            graph.tx.put_failures(own, &reasons)?;
+            control::count_dead(graph.tx, own, &reasons, graph.now)?;
         }
         let to = UnitRow { state, epoch: 0, attempt: 0, due_at: None, duration_us: 0 };
         inherited.push((no, Change { part: child.part, from: None, to, executed_us: None }));

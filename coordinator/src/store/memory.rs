@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     jobs: BTreeMap<JobNo, (JobRow, Workflow)>,
-    listing: BTreeMap<(JobNo, String), (u64, Asset)>,
+    pub(super) listing: BTreeMap<(JobNo, String), (u64, Asset)>,
     row_errors: BTreeMap<(JobNo, u64, String), RowError>,
     partitions: BTreeMap<(JobNo, PartNo), Partition>,
     moved: BTreeMap<(JobNo, String), PartNo>,

@@ -126,8 +126,8 @@ impl LossTx for Memory {
         Ok(many.map(|(unit, _)| unit).take(limit as usize).collect())
     }
 
-    fn forget_losses(&mut self, unit: UnitId) -> StoreResult<()> {
-        self.control.losses.retain(|(id, _), _| *id != unit);
+    fn forget_losses(&mut self, units: &[UnitId]) -> StoreResult<()> {
+        self.control.losses.retain(|(id, _), _| !units.contains(id));
         Ok(())
     }
 }
@@ -153,6 +153,20 @@ impl WorkerTx for Memory {
 
     fn forget_workers(&mut self, before: Timestamp) -> StoreResult<()> {
         self.control.workers.retain(|_, row| row.heard_at >= before);
+        Ok(())
+    }
+}
+
+impl CorrectionTx for Memory {
+    fn correct_assets(&mut self, job: JobNo, corrections: &[AssetCorrection]) -> StoreResult<()> {
+        for correction in corrections {
+            let Some((_, asset)) = self.listing.get_mut(&(job, correction.asset.clone())) else { continue };
+            if let Some(location) = &correction.location {
+                asset.location.clone_from(location);
+            }
+            asset.hash = correction.hash.clone().or(asset.hash.take());
+            asset.bytes = correction.bytes.or(asset.bytes);
+        }
         Ok(())
     }
 }

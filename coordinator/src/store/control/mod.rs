@@ -164,9 +164,28 @@ pub struct WorkerOrder {
 }
 
 /// Everything of this part.
-pub trait ControlTx: OperationTx + CauseTx + LossTx + WorkerTx {}
+pub trait ControlTx: OperationTx + CauseTx + LossTx + WorkerTx + CorrectionTx {}
 
-impl<T: OperationTx + CauseTx + LossTx + WorkerTx> ControlTx for T {}
+impl<T: OperationTx + CauseTx + LossTx + WorkerTx + CorrectionTx> ControlTx for T {}
+
+/// Corrected input of an asset of a job; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssetCorrection {
+    /// The asset.
+    pub asset: String,
+    /// Where it is.
+    pub location: Option<String>,
+    /// Its hash, as `algorithm:digest`.
+    pub hash: Option<String>,
+    /// Its size.
+    pub bytes: Option<u64>,
+}
+
+/// Corrections of a listing.
+pub trait CorrectionTx {
+    /// Corrects what a job's listing says of assets.
+    fn correct_assets(&mut self, job: JobNo, corrections: &[AssetCorrection]) -> StoreResult<()>;
+}
 
 /// Operations.
 pub trait OperationTx {
@@ -211,8 +230,8 @@ pub trait LossTx {
     fn losses(&mut self, units: &[UnitId]) -> StoreResult<Vec<LossRow>>;
     /// Units that at least `workers` different workers were lost with, at most `limit`.
     fn suspects(&mut self, workers: u32, limit: u32) -> StoreResult<Vec<UnitId>>;
-    /// Forgets the losses of a unit: somebody has looked at it.
-    fn forget_losses(&mut self, unit: UnitId) -> StoreResult<()>;
+    /// Forgets the losses of units: somebody has looked at them.
+    fn forget_losses(&mut self, units: &[UnitId]) -> StoreResult<()>;
 }
 
 /// Workers.

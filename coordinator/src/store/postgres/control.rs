@@ -3,7 +3,7 @@ use super::failure::{FAILURE, read_failure};
 use super::tx::{PostgresTx, column, count, printable, signed, word};
 use super::unit::read_id;
 use crate::store::{
-    CauseRow, CauseTx, FailureRow, LossRow, LossTx, OperationRow, OperationState, OperationTx, StoreResult, WaiverRow,
+    AssetCorrection, CauseRow, CauseTx, CorrectionTx, FailureRow, LossRow, LossTx, OperationRow, OperationState, OperationTx, StoreResult, WaiverRow,
     WorkerOrder, WorkerRow, WorkerTx,
 };
 use protocol::id::{JobNo, StepNo, UnitId};
@@ -283,9 +283,16 @@ impl LossTx for PostgresTx<'_> {
         )
     }
 
-    fn forget_losses(&mut self, unit: UnitId) -> StoreResult<()> {
-        let step = i64::from(unit.step.0);
-        self.run("DELETE FROM loss WHERE job = $1 AND step = $2 AND part = $3", &[&unit.job.0, &step, &unit.part])?;
+    fn forget_losses(&mut self, units: &[UnitId]) -> StoreResult<()> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        let [jobs, steps, parts] = keys(units);
+        self.run(
+            "DELETE FROM loss USING unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
+             WHERE loss.job = u.job AND loss.step = u.step AND loss.part = u.part",
+            &[&jobs, &steps, &parts],
+        )?;
         Ok(())
     }
 }
@@ -357,6 +364,32 @@ impl WorkerTx for PostgresTx<'_> {
 
     fn forget_workers(&mut self, before: Timestamp) -> StoreResult<()> {
         self.run("DELETE FROM worker WHERE heard_at < $1", &[&before.0])?;
+        Ok(())
+    }
+}
+
+impl CorrectionTx for PostgresTx<'_> {
+    fn correct_assets(&mut self, job: JobNo, corrections: &[AssetCorrection]) -> StoreResult<()> {
+        if corrections.is_empty() {
+            return Ok(());
+        }
+        let text = |field: fn(&AssetCorrection) -> Option<&str>| -> Vec<Option<String>> {
+            corrections.iter().map(|c| field(c).map(printable)).collect()
+        };
+        let bytes: Vec<Option<i64>> = corrections.iter().map(|c| c.bytes.map(signed)).collect();
+        self.run(
+            "UPDATE listing SET location = COALESCE(c.location, listing.location),
+               hash = COALESCE(c.hash, listing.hash), bytes = COALESCE(c.bytes, listing.bytes)
+             FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BIGINT[]) AS c (asset, location, hash, bytes)
+             WHERE listing.job = $1 AND listing.asset = c.asset",
+            &[
+                &job.0,
+                &text(|c| Some(&c.asset)),
+                &text(|c| c.location.as_deref()),
+                &text(|c| c.hash.as_deref()),
+                &bytes,
+            ],
+        )?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@ use super::job::{signed, unsigned};
 use super::unit::{FAILURE, read_failure, read_id};
 use super::{SqliteTx, failed};
 use crate::store::{
-    CauseRow, CauseTx, FailureRow, LossRow, LossTx, OperationRow, OperationState, OperationTx, StoreResult, WaiverRow,
+    AssetCorrection, CauseRow, CauseTx, CorrectionTx, FailureRow, LossRow, LossTx, OperationRow, OperationState, OperationTx, StoreResult, WaiverRow,
     WorkerOrder, WorkerRow, WorkerTx,
 };
 use protocol::id::{JobNo, StepNo, UnitId};
@@ -268,11 +268,13 @@ impl LossTx for SqliteTx<'_> {
         )
     }
 
-    fn forget_losses(&mut self, unit: UnitId) -> StoreResult<()> {
-        self.run(
-            "DELETE FROM loss WHERE job = ?1 AND step = ?2 AND part = ?3",
-            params![unit.job.0, unit.step.0, unit.part],
-        )?;
+    fn forget_losses(&mut self, units: &[UnitId]) -> StoreResult<()> {
+        for unit in units {
+            self.run(
+                "DELETE FROM loss WHERE job = ?1 AND step = ?2 AND part = ?3",
+                params![unit.job.0, unit.step.0, unit.part],
+            )?;
+        }
         Ok(())
     }
 }
@@ -333,6 +335,19 @@ impl WorkerTx for SqliteTx<'_> {
 
     fn forget_workers(&mut self, before: Timestamp) -> StoreResult<()> {
         self.run("DELETE FROM worker WHERE heard_at < ?1", params![before.0])?;
+        Ok(())
+    }
+}
+
+impl CorrectionTx for SqliteTx<'_> {
+    fn correct_assets(&mut self, job: JobNo, corrections: &[AssetCorrection]) -> StoreResult<()> {
+        for c in corrections {
+            self.run(
+                "UPDATE listing SET location = COALESCE(?3, location), hash = COALESCE(?4, hash),
+                   bytes = COALESCE(?5, bytes) WHERE job = ?1 AND asset = ?2",
+                params![job.0, c.asset, c.location, c.hash, c.bytes.map(signed)],
+            )?;
+        }
         Ok(())
     }
 }

@@ -1,123 +1,45 @@
-//! What operators ask for: pause, resume, cancel, retry. Each is one transaction and says what it did.
-use super::Workflows;
-use super::graph::{Change, Graph};
+//! Brings units back: dead or cancelled → ready, and everything behind them that was cancelled for want of them.
+use super::failure::uncount_dead;
+use crate::service::graph::{Change, Graph};
 use crate::store::{JobRow, JobState, Phase, StepDelta, StoreResult, Tx, UnitRow};
+use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
 use protocol::workflow::{Action, Workflow};
 
-/// Why a request was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no such job.
-    NotFound,
-    /// The job's state does not allow it.
-    Conflict(String),
-}
-
-/// The answer to a request.
-pub type Answer<T> = Result<T, Refusal>;
-
-fn find(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobRow>> {
-    Ok(tx.job_by_id(id)?.ok_or(Refusal::NotFound))
-}
-
-/// Hands out no more units of a job; those out go on.
-pub fn pause(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobState>> {
-    change_state(tx, id, JobState::Running, JobState::Paused)
-}
-
-/// Hands out units again.
-pub fn resume(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobState>> {
-    change_state(tx, id, JobState::Paused, JobState::Running)
-}
-
-fn change_state(tx: &mut dyn Tx, id: &str, from: JobState, to: JobState) -> StoreResult<Answer<JobState>> {
-    let mut job = match find(tx, id)? {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    if job.state == from {
-        job.state = to;
-        tx.update_job(&job)?;
-    } else if job.state != to {
-        let (is, from) = (job.state.as_str(), from.as_str());
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {is}, not {from}"))));
-    }
-    Ok(Ok(job.state))
-}
-
-/// Cancels a job: nothing more is handed out, units out are called back, what has ended stays.
-pub fn cancel(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobState>> {
-    let mut job = match find(tx, id)? {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    if job.state.has_ended() && job.state != JobState::Cancelled {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {} already", job.state.as_str()))));
-    }
-    if !job.state.has_ended() {
-        job.state = JobState::Cancelling;
-        tx.update_job(&job)?;
-    }
-    Ok(Ok(job.state))
-}
-
-/// Which dead units a retry is for. Empty fields match everything.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// Name of the step.
-    pub step: Option<String>,
-    /// Reason code of the failure.
-    pub reason: Option<String>,
-    /// Asset ids.
-    pub assets: Vec<String>,
-}
-
-/// Brings dead units back, and what was cancelled because of them. With `dry_run` it only says which.
-pub fn retry(
+/// Brings back units of one job, each with the failures it is dead of, and opens the job again when it had ended.
+/// Returns how many were still as they were found.
+pub(crate) fn bring_back(
     tx: &mut dyn Tx,
-    workflows: &Workflows,
-    id: &str,
-    selection: &Selection,
-    dry_run: bool,
+    workflow: &Workflow,
+    job: &mut JobRow,
+    units: &[(UnitId, Vec<(String, Failure)>)],
     now: Timestamp,
-) -> StoreResult<Answer<Vec<UnitId>>> {
-    let mut job = match find(tx, id)? {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    if matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed) {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {}: submit it again", job.state.as_str()))));
-    }
-    let workflow = workflows.of(tx, job.no)?;
-    let mut chosen: Vec<UnitId> = Vec::new();
-    for row in tx.failures(job.no, u32::MAX)? {
-        let step_id = workflow.step(row.unit.step).map(|s| s.id.as_str());
-        let fits = row.state == UnitState::Dead
-            && selection.step.as_deref().is_none_or(|step| Some(step) == step_id)
-            && selection.reason.as_deref().is_none_or(|reason| reason == row.failure.reason)
-            && (selection.assets.is_empty() || selection.assets.contains(&row.asset));
-        if fits && chosen.last() != Some(&row.unit) {
-            chosen.push(row.unit);
-        }
-    }
-    if dry_run || chosen.is_empty() {
-        return Ok(Ok(chosen));
+) -> StoreResult<u64> {
+    if units.is_empty() {
+        return Ok(0);
     }
     if job.state.has_ended() {
         job.state = JobState::Running;
         job.ended_at = None;
-        tx.update_job(&job)?;
+        tx.update_job(job)?;
     }
-    for unit in &chosen {
-        let sealed = job.phase == Phase::Sealed;
-        redrive(&mut Graph { tx, job: job.no, workflow: &workflow, sealed, now }, *unit)?;
+    let sealed = job.phase == Phase::Sealed;
+    let mut done = 0;
+    let ids: Vec<UnitId> = units.iter().map(|(unit, _)| *unit).collect();
+    // Somebody has looked at them: what they are suspected of is forgiven.
+    tx.forget_losses(&ids)?;
+    for (unit, failures) in units {
+        let brought = redrive(&mut Graph { tx, job: job.no, workflow, sealed, now }, *unit)?;
+        if brought {
+            uncount_dead(tx, *unit, failures, now)?;
+            done += 1;
+        }
     }
-    reopen_seals(tx, job.no, &workflow)?;
-    Ok(Ok(chosen))
+    reopen_seals(tx, job.no, workflow)?;
+    Ok(done)
 }
 
 /// What is retried may bring new files: seals that have run will run again at the end.
@@ -128,6 +50,12 @@ fn reopen_seals(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow) -> StoreResult
         }
         let row = tx.units(job, no, &[0])?.pop().flatten();
         let Some(row) = row.filter(|r| matches!(r.state, UnitState::Succeeded | UnitState::Dead)) else { continue };
+        if row.state == UnitState::Dead {
+            let unit = UnitId { job, step: no, part: 0 };
+            let failures = tx.failures_of(unit)?;
+            uncount_dead(tx, unit, &failures, Timestamp(0))?;
+            tx.put_failures(unit, &[])?;
+        }
         tx.put_units(job, no, &[(0, UnitRow { state: UnitState::Planned, attempt: 0, ..row })])?;
         let mut delta = StepDelta::transition(Some(row.state), UnitState::Planned);
         delta.total = -1;
@@ -136,11 +64,11 @@ fn reopen_seals(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow) -> StoreResult
     Ok(())
 }
 
-/// Dead → ready, and everything behind it that was cancelled for want of it → planned.
-fn redrive(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<()> {
-    let Some(row) = graph.tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten() else { return Ok(()) };
-    if row.state != UnitState::Dead {
-        return Ok(());
+/// Dead or cancelled → ready, and everything behind it that was cancelled for want of it → planned.
+fn redrive(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
+    let Some(row) = graph.tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten() else { return Ok(false) };
+    if !matches!(row.state, UnitState::Dead | UnitState::Cancelled) {
+        return Ok(false);
     }
     graph.tx.put_failures(unit, &[])?;
     revive(graph, unit.step, unit.part, row, UnitState::Ready)?;
@@ -148,11 +76,11 @@ fn redrive(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<()> {
     for step in behind(workflow, unit.step) {
         let row = graph.tx.units(unit.job, step, &[unit.part])?.pop().flatten();
         let Some(row) = row.filter(|r| r.state == UnitState::Cancelled) else { continue };
-        if !still_blocked(graph, step, unit.part)? {
+        if blocking(graph, step, unit.part)?.is_none() {
             revive(graph, step, unit.part, row, UnitState::Planned)?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn revive(graph: &mut Graph<'_>, step: StepNo, part: PartNo, row: UnitRow, state: UnitState) -> StoreResult<()> {
@@ -196,7 +124,8 @@ fn behind(workflow: &Workflow, step: StepNo) -> Vec<StepNo> {
     ordered.into_iter().filter(|no| *no != step && workflow.step(*no).is_some_and(|s| s.has_units())).collect()
 }
 
-fn still_blocked(graph: &mut Graph<'_>, step: StepNo, part: PartNo) -> StoreResult<bool> {
+/// A step that failed and without which `step` can never run for this partition.
+pub(super) fn blocking(graph: &mut Graph<'_>, step: StepNo, part: PartNo) -> StoreResult<Option<StepNo>> {
     let workflow = graph.workflow;
     let mut queue: Vec<StepNo> = workflow.step(step).map(|s| s.needs.clone()).unwrap_or_default();
     while let Some(no) = queue.pop() {
@@ -208,11 +137,11 @@ fn still_blocked(graph: &mut Graph<'_>, step: StepNo, part: PartNo) -> StoreResu
                     || (r.state == UnitState::Dead && need.on_failure != OnFailure::Continue)
             });
             if blocks {
-                return Ok(true);
+                return Ok(Some(no));
             }
         } else {
             queue.extend(need.needs.iter().copied());
         }
     }
-    Ok(false)
+    Ok(None)
 }

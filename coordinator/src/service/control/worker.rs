@@ -1,0 +1,85 @@
+//! Workers as operators see and steer them. What a worker is told stands in the store; the leader sees that it is obeyed.
+use super::order::Order;
+use super::{Answer, Refusal, record};
+use crate::store::{StoreResult, Tx, WorkerOrder, WorkerRow};
+use protocol::rules::lease::LeaseLimits;
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerView {
+    /// Its name: one incarnation of a process.
+    pub worker: String,
+    /// `working`, `draining`, `quarantined` or `silent`.
+    pub state: String,
+    /// Slots by kind, as `kind=busy/total`.
+    pub slots: Vec<String>,
+    /// Units it holds.
+    pub held: u64,
+    /// When it was heard of last.
+    pub heard_at: String,
+    /// Why it takes no work, when it was told so.
+    pub reason: Option<String>,
+    /// Who said so.
+    pub by: Option<String>,
+    /// Since when.
+    pub since: Option<String>,
+    /// What will change its state.
+    pub next: String,
+}
+
+/// Every worker heard of lately.
+pub fn workers(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Vec<WorkerView>> {
+    Ok(tx.workers()?.into_iter().map(|row| view(row, now)).collect())
+}
+
+fn view(row: WorkerRow, now: Timestamp) -> WorkerView {
+    let silent = now.since(row.heard_at) > LeaseLimits::default().silence_max;
+    let told = row.order.as_ref().map_or("", |order| order.what.as_str());
+    let release = || format!("showrunner worker release {}", row.name);
+    let (state, next) = match told {
+        _ if silent => ("silent", "it was taken for dead and what it held runs elsewhere".to_owned()),
+        "quarantine" => ("quarantined", format!("find out what is wrong with it, then: {}", release())),
+        "drain" => ("draining", format!("what it holds ends, it takes nothing more; to undo: {}", release())),
+        _ if row.state == "draining" => ("draining", "it leaves when what it holds has ended".to_owned()),
+        _ => ("working", "takes units as its slots become free".to_owned()),
+    };
+    let order = row.order.filter(|order| order.what != "release");
+    WorkerView {
+        worker: row.name,
+        state: state.to_owned(),
+        slots: row.slots.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+        held: row.held,
+        heard_at: row.heard_at.to_string(),
+        reason: order.as_ref().map(|o| o.reason.clone()),
+        by: order.as_ref().map(|o| o.actor.clone()),
+        since: order.map(|o| o.at.to_string()),
+        next,
+    }
+}
+
+/// Tells a worker to take no more work; what it holds ends.
+pub fn drain(tx: &mut dyn Tx, name: &str, order: &Order, now: Timestamp) -> StoreResult<Answer<WorkerView>> {
+    tell(tx, name, "drain", order, now)
+}
+
+/// Lets a drained or quarantined worker take work again.
+pub fn release(tx: &mut dyn Tx, name: &str, order: &Order, now: Timestamp) -> StoreResult<Answer<WorkerView>> {
+    tell(tx, name, "release", order, now)
+}
+
+fn tell(tx: &mut dyn Tx, name: &str, what: &str, order: &Order, now: Timestamp) -> StoreResult<Answer<WorkerView>> {
+    let Some(mut row) = tx.workers()?.into_iter().find(|row| row.name == name) else {
+        return Ok(Err(Refusal::Unknown(format!("no worker {name}: showrunner worker list"))));
+    };
+    let (actor, reason) = (order.actor.clone(), order.reason.clone());
+    let told = WorkerOrder { what: what.to_owned(), actor, reason, at: now };
+    if !order.dry_run {
+        tx.put_order(name, Some(&told))?;
+        record(tx, order, &format!("{what} worker {name}"), None, 1, now)?;
+    }
+    row.order = Some(told);
+    Ok(Ok(view(row, now)))
+}
