@@ -95,7 +95,10 @@ impl From<Refusal> for CliError {
     fn from(refusal: Refusal) -> CliError {
         match refusal {
             Refusal::NotFound => CliError::new(Exit::NotFound, "no such job").hint("showrunner job list"),
+            Refusal::Unknown(what) => CliError::new(Exit::NotFound, what),
             Refusal::Conflict(why) => CliError::new(Exit::Conflict, why),
+            Refusal::Invalid(why, hint) if hint.is_empty() => CliError::usage(why),
+            Refusal::Invalid(why, hint) => CliError::usage(why).hint(hint),
         }
     }
 }

@@ -2,9 +2,10 @@
 use crate::effects::Effects;
 use crate::model::{JobView, Need};
 use coordinator::store::memory::Memory;
-use coordinator::store::{BarrierState, JobState, ListingTx, PartitionTx, Phase, StepRow, UnitRow};
+use coordinator::store::{BarrierState, CauseTx, FailureTx, JobState, ListingTx, PartitionTx, Phase, StepRow, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, Tally, evaluate};
+use protocol::rules::fingerprint::fingerprint;
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::Action;
@@ -40,6 +41,7 @@ macro_rules! must {
 pub(crate) fn check(before: Option<&JobView>, view: &JobView, witness: &mut Witness<'_>) -> Verdict {
     counters(view)?;
     partitions(before, view, witness)?;
+    causes(view, witness)?;
     for (id, row) in &view.units {
         let was = before.and_then(|b| b.units.get(id));
         if was != Some(row) {
@@ -103,6 +105,23 @@ fn partitions(before: Option<&JobView>, view: &JobView, witness: &mut Witness<'_
         }
     }
     must!(homes.len() == listed.len(), "PART-1: {} of {} assets have a partition", homes.len(), listed.len());
+    Ok(())
+}
+
+/// Dead letters are counted by cause as they come and go: the counts are those of the failures of dead units.
+fn causes(view: &JobView, witness: &mut Witness<'_>) -> Verdict {
+    let mut want: BTreeMap<(String, StepNo), (BTreeSet<PartNo>, i64)> = BTreeMap::new();
+    let failures = witness.memory.failures(view.row.no, u32::MAX).map_err(|e| e.to_string())?;
+    for row in failures.iter().filter(|row| row.state == UnitState::Dead) {
+        let counted = want.entry((fingerprint(&row.failure), row.unit.step)).or_default();
+        counted.0.insert(row.unit.part);
+        counted.1 += 1;
+    }
+    let got = witness.memory.causes(Some(view.row.no), None, u32::MAX).map_err(|e| e.to_string())?;
+    let got: BTreeMap<_, _> = got.into_iter().map(|row| ((row.cause, row.step), (row.units, row.assets))).collect();
+    let want: BTreeMap<_, _> =
+        want.into_iter().map(|(key, (parts, assets))| (key, (parts.len() as i64, assets))).collect();
+    must!(got == want, "TRUTH-1: causes of job {} are {got:?}, its failures say {want:?}", view.row.no.0);
     Ok(())
 }
 

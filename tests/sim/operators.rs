@@ -1,7 +1,7 @@
 //! What people and accidents do to a running cluster, at random moments.
 use crate::model::JobView;
 use crate::world::{Event, World};
-use coordinator::service::control;
+use coordinator::service::control::{self, Order, RetryRequest};
 use coordinator::store::JobState;
 use std::time::Duration;
 
@@ -22,12 +22,17 @@ impl World {
 
     fn retry(&mut self, id: &str) {
         let (now, workflows) = (self.now, coordinator::service::Workflows::default());
-        let chosen = self
-            .store
-            .write(&mut self.rng, |tx| control::retry(tx, &workflows, id, &control::Selection::default(), false, now));
-        self.note(|| format!("retry {id}: {chosen:?}"));
-        if let Ok(Ok(units)) = chosen {
-            self.stats.redriven += units.len() as u64;
+        // All at once, at a rate, or one branch alone.
+        let rate = (self.rng.f64() < 0.3).then(|| self.rng.f64() * 20.0 + 0.5);
+        let only = self.views.values().find(|v| v.row.id == id).filter(|_| self.rng.f64() < 0.2).map(|view| {
+            let steps: Vec<&str> = view.workflow.steps.iter().map(|step| step.id.as_str()).collect();
+            steps[self.rng.usize(0..steps.len())].to_owned()
+        });
+        let request = RetryRequest { all: true, rate, only, ..RetryRequest::default() };
+        let chosen = self.store.write(&mut self.rng, |tx| control::retry(tx, &workflows, id, &request, now));
+        self.note(|| format!("retry {id} {request:?}: {chosen:?}"));
+        if let Ok(Ok(retried)) = chosen {
+            self.stats.redriven += retried.units;
         }
         self.check(true);
         self.wake(Duration::ZERO);
@@ -46,10 +51,11 @@ impl World {
         if what > 8 {
             return self.retry(&id);
         }
+        let (order, now) = (Order::default(), self.now);
         let answer = self.store.write(&mut self.rng, |tx| match what {
-            0 => control::cancel(tx, &id),
-            1..=3 => control::pause(tx, &id),
-            _ => control::resume(tx, &id),
+            0 => control::cancel(tx, &id, &order, now),
+            1..=3 => control::pause(tx, &id, &order, now),
+            _ => control::resume(tx, &id, &order, now),
         });
         self.note(|| format!("operator {what} on {id}: {answer:?}"));
         self.check(false);
@@ -86,7 +92,8 @@ impl World {
         self.store.error_rate = 0.0;
         let ids: Vec<String> = self.views.values().map(|v| v.row.id.clone()).collect();
         for id in ids {
-            let resumed = self.store.memory.write(|tx| control::resume(tx, &id));
+            let (order, now) = (Order::default(), self.now);
+            let resumed = self.store.memory.write(|tx| control::resume(tx, &id, &order, now));
             self.note(|| format!("resume {id}: {resumed:?}"));
         }
         self.check(false);

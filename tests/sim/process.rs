@@ -5,7 +5,7 @@ use coordinator::engine::{Engine, Turn, scan_unit};
 use coordinator::leases::Leases;
 use coordinator::service::graph::Graph;
 use coordinator::service::{collector, recovery, rescuer};
-use coordinator::store::{JobTx, Phase, StoreError, UnitTx};
+use coordinator::store::{JobTx, OperationTx, Phase, StoreError, UnitTx};
 use protocol::failure::ErrorClass;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
@@ -103,6 +103,8 @@ impl World {
         }
         process.turn_at = None;
         let (engine, leases) = (&mut process.engine, &process.leases);
+        // An operator's retry may go on in this turn.
+        let redriving = !self.store.memory.running_operations(1).expect("memory answers").is_empty();
         let result = self.store.write(&mut self.rng, |tx| {
             let mut rooms = leases.rooms();
             let open = tx.jobs(true, u32::MAX)?;
@@ -113,7 +115,7 @@ impl World {
         if result.is_err() && self.plant != Some(Plant::TurnNotRolledBack) {
             engine.rolled_back();
         }
-        self.check(false);
+        self.check(redriving);
         match result {
             Ok(turn) => self.carry_out(turn),
             Err(error) if error.class() == ErrorClass::Transient => self.wake(RETRY_STORE),

@@ -34,6 +34,12 @@ pub fn checks() -> Vec<Check> {
         ("a new hash makes an old verdict void", facts),
         ("counters add up", counters),
         ("an asset's partition is found", find_asset),
+        ("operations read back and are found while they run", super::control::conformance::operations),
+        ("causes count and are gone with their last unit", super::control::conformance::causes),
+        ("failures are walked by job, cause and unit", super::control::conformance::failures_after),
+        ("losses count workers and are forgotten", super::control::conformance::losses),
+        ("workers keep their orders", super::control::conformance::workers),
+        ("a corrected listing says what it was told", super::control::conformance::corrections),
     ]
 }
 

@@ -1,16 +1,18 @@
 //! `showrunner job`.
 use super::follow::account;
-use super::{Context, explain};
+use super::retry::Select;
+use super::steer::Target;
+use super::{Context, explain, operation, retry, steer};
 use crate::database;
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::submit::{self, now};
 use coordinator::service::Workflows;
-use coordinator::service::control::{self, Answer, Refusal, Selection};
+use coordinator::service::control::{self, Refusal};
 use coordinator::service::summary::{Summary, summary};
 use coordinator::store::handle::Backend;
-use coordinator::store::{JobRow, JobState, StoreResult, Tx};
+use coordinator::store::{JobRow, JobState};
 use protocol::quantity::Span;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -62,35 +64,26 @@ pub(crate) enum Command {
     Resume(Target),
     /// Cancel: call back what runs, keep what is done
     Cancel(Target),
-    /// Run dead units again, and what was not run because of them
+    /// Run failed units again, and what was not run because of them
     Retry {
         #[command(flatten)]
         target: Target,
-        /// Which: step=ID, reason=CODE, asset=ID; several are combined, asset may repeat
-        #[arg(long = "filter")]
-        filters: Vec<String>,
-        /// Every dead unit of the job
-        #[arg(long)]
-        all: bool,
+        #[command(flatten)]
+        select: Select,
+    },
+    /// What operators asked of a job
+    Operations {
+        /// Its id
+        id: String,
+        /// Operations at most
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
     },
     /// Why a job is where it is
     Explain {
         /// Its id
         id: String,
     },
-}
-
-/// A job to change.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Target {
-    /// Its id
-    id: String,
-    /// Print what would happen, change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Why, for the record
-    #[arg(long)]
-    reason: Option<String>,
 }
 
 /// Runs the command.
@@ -104,10 +97,11 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
             let timeout = timeout.map(|t| Span::parse(&t).map_err(CliError::usage)).transpose()?;
             wait(context, &id, timeout.map(|t| t.0), false)
         }
-        Command::Pause(target) => steer(context, &target, "pause", control::pause),
-        Command::Resume(target) => steer(context, &target, "resume", control::resume),
-        Command::Cancel(target) => steer(context, &target, "cancel", control::cancel),
-        Command::Retry { target, filters, all } => retry(context, &target, &filters, all),
+        Command::Pause(target) => steer::job(context, &target, control::pause),
+        Command::Resume(target) => steer::job(context, &target, control::resume),
+        Command::Cancel(target) => steer::job(context, &target, control::cancel),
+        Command::Retry { target, select } => retry::job(context, &target.id, &target.note, &select),
+        Command::Operations { id, limit } => operation::list(context, Some(&id), limit),
         Command::Explain { id } => explain::job(context, &id),
     }
 }
@@ -227,71 +221,4 @@ fn progress_line(s: &Summary) -> String {
     let u = s.units;
     let ended = u.succeeded + u.dead + u.cancelled;
     format!("{}: {} of {} units, {} dead, {} waiting to retry", s.state, ended, u.total, u.dead, u.failed)
-}
-
-type Steer = fn(&mut dyn Tx, &str) -> StoreResult<Answer<JobState>>;
-
-fn steer(context: &Context, target: &Target, verb: &str, change: Steer) -> CliResult<Exit> {
-    let mut db = database::open(&context.settings, false)?;
-    let state =
-        if target.dry_run { db.preview(|tx| change(tx, &target.id))? } else { db.write(|tx| change(tx, &target.id))? }?;
-    if !target.dry_run {
-        tracing::info!(job.id = %target.id, verb, reason = target.reason.as_deref().unwrap_or(""), "job changed");
-    }
-    let would = if target.dry_run { "would be " } else { "" };
-    let words = |s: &Changed| format!("{}: {would}{}\n", s.job, s.state);
-    let changed = Changed { job: target.id.clone(), state: state.as_str().to_owned(), dry_run: target.dry_run };
-    output::one(context.output, &changed, words, &target.id)?;
-    Ok(Exit::Ok)
-}
-
-#[derive(Serialize)]
-struct Changed {
-    job: String,
-    state: String,
-    dry_run: bool,
-}
-
-#[derive(Serialize)]
-struct Retried {
-    job: String,
-    units: u64,
-    dry_run: bool,
-}
-
-fn retry(context: &Context, target: &Target, filters: &[String], all: bool) -> CliResult<Exit> {
-    if filters.is_empty() && !all {
-        return Err(CliError::usage("nothing selected")
-            .hint("--filter step=check, --filter reason=CODE, --filter asset=ID, or --all"));
-    }
-    let selection = selection(filters)?;
-    let mut db = database::open(&context.settings, false)?;
-    let workflows = Workflows::default();
-    let work = |tx: &mut dyn Tx| control::retry(tx, &workflows, &target.id, &selection, target.dry_run, now());
-    let units = if target.dry_run { db.preview(|tx| work(tx))? } else { db.write(|tx| work(tx))? }?;
-    let retried = Retried { job: target.id.clone(), units: units.len() as u64, dry_run: target.dry_run };
-    let would = if target.dry_run { "would run" } else { "will run" };
-    output::one(context.output, &retried, |r| format!("{}: {} units {would} again\n", r.job, r.units), &target.id)?;
-    Ok(Exit::Ok)
-}
-
-fn selection(filters: &[String]) -> CliResult<Selection> {
-    let mut selection = Selection::default();
-    for filter in filters {
-        let known = ["step", "reason", "asset"];
-        let Some((key, value)) = filter.split_once('=') else {
-            return Err(CliError::usage(format!("filter {filter:?} is not key=value")).hint("step=check"));
-        };
-        match key {
-            "step" => selection.step = Some(value.to_owned()),
-            "reason" => selection.reason = Some(value.to_owned()),
-            "asset" => selection.assets.push(value.to_owned()),
-            _ => {
-                return Err(
-                    CliError::usage(format!("unknown filter {key:?}")).hint(protocol::yaml::suggest(key, &known))
-                );
-            }
-        }
-    }
-    Ok(selection)
 }

@@ -5,12 +5,17 @@ mod coordinator;
 mod demo;
 mod doctor;
 mod explain;
+mod failure;
+mod fleet;
 mod follow;
 mod job;
 mod mhl;
+mod operation;
 mod qc;
+mod retry;
 mod run;
 mod schema;
+mod steer;
 mod unit;
 mod up;
 mod validate;
@@ -90,7 +95,7 @@ enum Command {
     Up(up::Args),
     /// Coordinate workers over Redis
     Coordinator(coordinator::Args),
-    /// Work for a coordinator over Redis
+    /// Work for a coordinator over Redis; or list, drain and release workers
     Worker(worker::Args),
     /// Check job files and delivery specs
     Validate(validate::Args),
@@ -102,6 +107,12 @@ enum Command {
     /// Look at work units
     #[command(subcommand)]
     Unit(unit::Command),
+    /// What failed, by cause
+    #[command(subcommand)]
+    Failure(failure::Command),
+    /// What operators asked for
+    #[command(subcommand)]
+    Operation(operation::Command),
     /// The catalogue of assets
     #[command(subcommand)]
     Asset(asset::Command),
@@ -180,11 +191,14 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Run(args) => block_on(run::run(context, args)),
         Command::Up(args) => block_on(up::run(context, args)),
         Command::Coordinator(args) => block_on(coordinator::run(context, args)),
+        Command::Worker(worker::Args { command: Some(command), .. }) => fleet::run(&context, &command),
         Command::Worker(args) => block_on(worker::run(context, args)),
         Command::Validate(args) => validate::run(&context, &args),
         Command::Schema(args) => schema::run(&args),
         Command::Job(command) => job::run(&context, command),
         Command::Unit(command) => unit::run(&context, &command),
+        Command::Failure(command) => failure::run(&context, &command),
+        Command::Operation(command) => operation::run(&context, &command),
         Command::Asset(command) => block_on(asset::run(context, command)),
         Command::Qc(args) => block_on(qc::run(context, args)),
         Command::Mhl(command) => block_on(mhl::run(context, command)),

@@ -14,7 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Arguments of `worker`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    /// Instead of working: steer workers
+    #[command(subcommand)]
+    pub(crate) command: Option<super::fleet::Command>,
     /// Redis or Valkey [env: SHOWRUNNER_REDIS]
     #[arg(long, value_name = "URL")]
     redis: Option<String>,

@@ -1,12 +1,13 @@
 //! What operators ask for: pause, resume, cancel, retry, redrive, waive. Each is one transaction, leaves a durable record,
 //! and says what it did; the same functions answer the command line and the API.
 mod failure;
+mod fleet;
 mod operation;
 mod order;
 mod redrive;
 mod retry;
 mod select;
-mod worker;
+
 
 pub use failure::{CauseView, Waived, causes, waive};
 pub use operation::{OperationView, advance, next_due, operations, steer};
@@ -14,8 +15,7 @@ pub use order::*;
 pub use retry::{redrive, retry};
 pub use select::Plan;
 pub(crate) use failure::{changes as cause_changes, count_dead};
-pub(crate) use redrive::bring_back;
-pub use worker::{WorkerView, drain, release, workers};
+pub use fleet::{WorkerView, drain, release, workers};
 
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;

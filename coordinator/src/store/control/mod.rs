@@ -1,5 +1,6 @@
 //! What operators and the coordinator's own judgement leave behind: operations, causes of failures, losses of workers,
 //! and the workers themselves. Exceptional facts have tables of their own; the row of a unit knows nothing of them.
+pub(super) mod conformance;
 mod memory;
 
 pub use memory::Controlled;

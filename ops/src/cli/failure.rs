@@ -1,0 +1,84 @@
+//! `showrunner failure`: dead letters by cause.
+use super::Context;
+use super::retry::{self, Select};
+use super::steer::Note;
+use crate::database;
+use crate::error::{CliResult, Exit};
+use crate::output;
+use crate::submit::now;
+use coordinator::service::Workflows;
+use coordinator::service::control::{self, CauseView, WaiveRequest};
+
+/// Commands of `failure`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Dead units by what they have in common, most first
+    List {
+        /// Only of this job
+        #[arg(long)]
+        job: Option<String>,
+        /// Causes at most
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Run dead units again, all at once or at a rate
+    Retry {
+        /// The cause, as `failure list` shows it
+        cause: Option<String>,
+        /// Only of this job
+        #[arg(long)]
+        job: Option<String>,
+        #[command(flatten)]
+        select: Select,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Record the decision to leave a cause as it is
+    Waive {
+        /// The cause, as `failure list` shows it
+        cause: String,
+        /// Until when it holds, e.g. 2026-12-01T18:00:00Z
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        note: Note,
+    },
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
+    match command {
+        Command::List { job, limit } => list(context, job.as_deref(), *limit),
+        Command::Retry { cause, job, select, note } => {
+            retry::redrive(context, job.as_deref(), note, select, cause.as_deref())
+        }
+        Command::Waive { cause, until, note } => {
+            let request = WaiveRequest { until: until.clone(), order: note.order() };
+            let waived = database::open(&context.settings, false)?
+                .write(|tx| control::waive(tx, cause, &request, now()))??;
+            output::one(context.output, &waived, |w| format!("{cause}: waived by {}\n", w.by), cause)?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
+    let mut db = database::open(&context.settings, false)?;
+    let causes = db.read(|tx| control::causes(tx, &Workflows::default(), job, limit, now()))??;
+    let row = |c: &CauseView| {
+        let waived = c.waived.as_ref().map(|w| format!("waived by {}", w.by)).unwrap_or_default();
+        vec![
+            c.cause.clone(),
+            output::count(c.units),
+            c.steps.join(", "),
+            c.reason.clone(),
+            c.last_at.clone(),
+            output::count(c.jobs.len() as u64),
+            waived,
+            c.example.clone(),
+        ]
+    };
+    let columns = ["cause", "units", "step", "reason", "last", "jobs", "decision", "example"];
+    output::list(context.output, &causes, &columns, row, |c| c.cause.clone())?;
+    Ok(Exit::Ok)
+}

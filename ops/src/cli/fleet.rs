@@ -1,0 +1,55 @@
+//! `worker list`, `worker drain`, `worker release`: the workers as the store knows them.
+use super::Context;
+use super::steer::Note;
+use crate::database;
+use crate::error::{CliResult, Exit};
+use crate::output;
+use crate::submit::now;
+use coordinator::service::control::{self, WorkerView};
+
+/// Commands about workers.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// List workers heard of lately
+    List,
+    /// Give a worker no more work; what it holds ends
+    Drain(Target),
+    /// Give a drained or quarantined worker work again
+    Release(Target),
+}
+
+/// A worker to steer.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// Its name
+    worker: String,
+    #[command(flatten)]
+    note: Note,
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
+    let mut db = database::open(&context.settings, false)?;
+    let view = match command {
+        Command::List => {
+            let workers = db.read(|tx| control::workers(tx, now()))?;
+            let row = |w: &WorkerView| {
+                vec![
+                    w.worker.clone(),
+                    w.state.clone(),
+                    w.slots.join(" "),
+                    output::count(w.held),
+                    w.heard_at.clone(),
+                    w.reason.clone().unwrap_or_default(),
+                ]
+            };
+            let columns = ["worker", "state", "busy slots", "units", "heard of", "reason"];
+            output::list(context.output, &workers, &columns, row, |w| w.worker.clone())?;
+            return Ok(Exit::Ok);
+        }
+        Command::Drain(t) => db.write(|tx| control::drain(tx, &t.worker, &t.note.order(), now()))??,
+        Command::Release(t) => db.write(|tx| control::release(tx, &t.worker, &t.note.order(), now()))??,
+    };
+    output::one(context.output, &view, |w| format!("{}: {}; {}\n", w.worker, w.state, w.next), &view.worker)?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,77 @@
+//! `showrunner operation`: what operators asked for, and what is still being carried out.
+use super::Context;
+use super::steer::Note;
+use crate::database;
+use crate::error::{CliResult, Exit};
+use crate::output;
+use crate::submit::now;
+use coordinator::service::control::{self, OperationView, Steering};
+
+/// Commands of `operation`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// List operations, newest first
+    List {
+        /// Only of this job
+        #[arg(long)]
+        job: Option<String>,
+        /// Operations at most
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Let a running operation stand still
+    Pause(Target),
+    /// Let it go on
+    Resume(Target),
+    /// End it; what it has done stays done
+    Abort(Target),
+}
+
+/// An operation to change.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// Its number
+    operation: i64,
+    #[command(flatten)]
+    note: Note,
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
+    match command {
+        Command::List { job, limit } => list(context, job.as_deref(), *limit),
+        Command::Pause(target) => steer(context, target, Steering::Pause),
+        Command::Resume(target) => steer(context, target, Steering::Resume),
+        Command::Abort(target) => steer(context, target, Steering::Abort),
+    }
+}
+
+fn steer(context: &Context, target: &Target, steering: Steering) -> CliResult<Exit> {
+    let order = target.note.order();
+    let mut db = database::open(&context.settings, false)?;
+    let view = db.write(|tx| control::steer(tx, target.operation, steering, &order, now()))??;
+    let words = |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
+    output::one(context.output, &view, words, &target.operation.to_string())?;
+    Ok(Exit::Ok)
+}
+
+/// Lists operations, those of one job when it is named.
+pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
+    let operations = database::open(&context.settings, false)?.read(|tx| control::operations(tx, job, limit))??;
+    let row = |o: &OperationView| {
+        vec![
+            o.operation.to_string(),
+            o.at.clone(),
+            o.actor.clone(),
+            o.action.clone(),
+            o.job.clone().unwrap_or_default(),
+            o.state.clone(),
+            format!("{} of {}", o.done, o.eligible),
+            o.filter.join(" "),
+            o.reason.clone(),
+        ]
+    };
+    let columns = ["operation", "at", "by", "action", "job", "state", "done", "filter", "reason"];
+    output::list(context.output, &operations, &columns, row, |o| o.operation.to_string())?;
+    Ok(Exit::Ok)
+}

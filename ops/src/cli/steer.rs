@@ -1,0 +1,56 @@
+//! Changes of a job's state, and who asks for them.
+use super::Context;
+use crate::database;
+use crate::error::{CliResult, Exit};
+use crate::output;
+use crate::submit::now;
+use coordinator::service::control::{Answer, JobChanged, Order};
+use coordinator::store::{StoreResult, Tx};
+use protocol::time::Timestamp;
+
+/// Why, by whom, and whether for real.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Note {
+    /// Check and print what would happen, change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who asks, for the record [default: the user's name]
+    #[arg(long, env = "SHOWRUNNER_ACTOR", hide_env_values = true)]
+    pub(crate) by: Option<String>,
+}
+
+impl Note {
+    /// As services take it.
+    pub(crate) fn order(&self) -> Order {
+        let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
+        let id = || format!("uid {}", rustix::process::getuid().as_raw());
+        Order {
+            actor: self.by.clone().or_else(user).unwrap_or_else(id),
+            reason: self.reason.clone().unwrap_or_default(),
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+/// A job to change.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// Its id
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) note: Note,
+}
+
+type Steer = fn(&mut dyn Tx, &str, &Order, Timestamp) -> StoreResult<Answer<JobChanged>>;
+
+/// Changes the state of a job.
+pub(crate) fn job(context: &Context, target: &Target, change: Steer) -> CliResult<Exit> {
+    let order = target.note.order();
+    let changed = database::open(&context.settings, false)?.write(|tx| change(tx, &target.id, &order, now()))??;
+    let would = if changed.dry_run { "would be " } else { "" };
+    output::one(context.output, &changed, |s| format!("{}: {would}{}\n", s.job, s.state), &target.id)?;
+    Ok(Exit::Ok)
+}
