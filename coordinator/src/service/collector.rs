@@ -78,7 +78,8 @@ pub fn settle(
             continue;
         }
         let workflow = workflows.of(tx, job)?;
-        let mut group_settling = Group { tx, job: row, workflow: &workflow, step, now, done: &mut done, causes: Vec::new() };
+        let mut group_settling =
+            Group { tx, job: row, workflow: &workflow, step, now, done: &mut done, causes: Vec::new() };
         group_settling.settle(group, jitter)?;
     }
     Ok(done)

@@ -2,7 +2,9 @@
 //! job. Run after every batch and on a timer, so that a lost wake-up costs a moment, never a hang.
 use super::graph::Graph;
 use super::{Workflows, job_row};
-use crate::store::{BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
+use crate::store::{
+    BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
+};
 use protocol::id::{JobNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;

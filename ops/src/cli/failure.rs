@@ -54,8 +54,8 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
         }
         Command::Waive { cause, until, note } => {
             let request = WaiveRequest { until: until.clone(), order: note.order() };
-            let waived = database::open(&context.settings, false)?
-                .write(|tx| control::waive(tx, cause, &request, now()))??;
+            let waived =
+                database::open(&context.settings, false)?.write(|tx| control::waive(tx, cause, &request, now()))??;
             output::one(context.output, &waived, |w| format!("{cause}: waived by {}\n", w.by), cause)?;
             Ok(Exit::Ok)
         }

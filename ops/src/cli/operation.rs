@@ -50,7 +50,8 @@ fn steer(context: &Context, target: &Target, steering: Steering) -> CliResult<Ex
     let order = target.note.order();
     let mut db = database::open(&context.settings, false)?;
     let view = db.write(|tx| control::steer(tx, target.operation, steering, &order, now()))??;
-    let words = |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
+    let words =
+        |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
     output::one(context.output, &view, words, &target.operation.to_string())?;
     Ok(Exit::Ok)
 }

@@ -96,7 +96,10 @@ fn words(r: &Retried) -> String {
     }
     match r.operation {
         Some(no) if r.done < r.units => {
-            text.push_str(&format!("  operation {no} brings them back; {} so far: showrunner operation list\n", r.done));
+            text.push_str(&format!(
+                "  operation {no} brings them back; {} so far: showrunner operation list\n",
+                r.done
+            ));
         }
         _ => {}
     }

@@ -8,14 +8,13 @@ mod redrive;
 mod retry;
 mod select;
 
-
 pub use failure::{CauseView, Waived, causes, waive};
+pub(crate) use failure::{changes as cause_changes, count_dead};
+pub use fleet::{WorkerView, drain, release, workers};
 pub use operation::{OperationView, advance, next_due, operations, steer};
 pub use order::*;
 pub use retry::{redrive, retry};
 pub use select::Plan;
-pub(crate) use failure::{changes as cause_changes, count_dead};
-pub use fleet::{WorkerView, drain, release, workers};
 
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;

@@ -176,4 +176,3 @@ pub(super) fn carry_out(
     tx.update_operation(row)?;
     Ok(!ended && row.rate.is_none())
 }
-

@@ -130,7 +130,10 @@ fn checked(
             return Ok(Err(Refusal::Invalid(format!("asset {:?}: {wrong}", correction.asset), String::new())));
         }
         if correction.location.as_deref().is_some_and(|location| location.trim().is_empty()) {
-            return Ok(Err(Refusal::Invalid(format!("asset {:?} has an empty location", correction.asset), String::new())));
+            return Ok(Err(Refusal::Invalid(
+                format!("asset {:?} has an empty location", correction.asset),
+                String::new(),
+            )));
         }
     }
     Ok(Ok(plan))

@@ -27,8 +27,7 @@ pub struct Plan {
 impl Plan {
     /// Reads a request.
     pub fn of(request: &RetryRequest) -> Result<Plan, Refusal> {
-        let selection =
-            Selection::parse(&request.filter).map_err(|bad| Refusal::Invalid(bad.message, bad.hint))?;
+        let selection = Selection::parse(&request.filter).map_err(|bad| Refusal::Invalid(bad.message, bad.hint))?;
         if selection.is_empty() && request.only.is_none() && !request.all {
             let hint = "--filter step=check, --filter reason=CODE, --filter asset=ID, or --all";
             return Err(Refusal::Invalid("nothing selected".into(), hint.into()));

@@ -163,8 +163,7 @@ pub(crate) fn workers(tx: &mut dyn Tx) {
         order: None,
     };
     tx.put_workers(&[row("b", 1), row("a", 5)]).expect("writes");
-    let order =
-        WorkerOrder { what: "drain".into(), actor: "me".into(), reason: "it is hot".into(), at: at(2) };
+    let order = WorkerOrder { what: "drain".into(), actor: "me".into(), reason: "it is hot".into(), at: at(2) };
     assert!(tx.put_order("a", Some(&order)).expect("writes"));
     assert!(!tx.put_order("nobody", Some(&order)).expect("writes"));
     tx.put_workers(&[row("a", 6)]).expect("writes");
@@ -180,7 +179,8 @@ pub(crate) fn corrections(tx: &mut dyn Tx) {
     tx.append_listing(no, true, &[(1, asset(1)), (2, asset(2))]).expect("appends");
     let parts = [partition(1, "t", "a1", "a2", 2)];
     tx.insert_partitions(no, &parts).expect("inserts");
-    let moved = AssetCorrection { asset: "a1".into(), location: Some("file:/new".into()), ..AssetCorrection::default() };
+    let moved =
+        AssetCorrection { asset: "a1".into(), location: Some("file:/new".into()), ..AssetCorrection::default() };
     let known = AssetCorrection { asset: "a2".into(), hash: Some("md5:x".into()), bytes: Some(9), location: None };
     let unknown = AssetCorrection { asset: "nothing".into(), ..AssetCorrection::default() };
     tx.correct_assets(no, &[moved, known, unknown]).expect("writes");

@@ -3,8 +3,8 @@ use super::failure::{FAILURE, read_failure};
 use super::tx::{PostgresTx, column, count, printable, signed, word};
 use super::unit::read_id;
 use crate::store::{
-    AssetCorrection, CauseRow, CauseTx, CorrectionTx, FailureRow, LossRow, LossTx, OperationRow, OperationState, OperationTx, StoreResult, WaiverRow,
-    WorkerOrder, WorkerRow, WorkerTx,
+    AssetCorrection, CauseRow, CauseTx, CorrectionTx, FailureRow, LossRow, LossTx, OperationRow, OperationState,
+    OperationTx, StoreResult, WaiverRow, WorkerOrder, WorkerRow, WorkerTx,
 };
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::time::Timestamp;

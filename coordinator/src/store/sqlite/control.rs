@@ -3,8 +3,8 @@ use super::job::{signed, unsigned};
 use super::unit::{FAILURE, read_failure, read_id};
 use super::{SqliteTx, failed};
 use crate::store::{
-    AssetCorrection, CauseRow, CauseTx, CorrectionTx, FailureRow, LossRow, LossTx, OperationRow, OperationState, OperationTx, StoreResult, WaiverRow,
-    WorkerOrder, WorkerRow, WorkerTx,
+    AssetCorrection, CauseRow, CauseTx, CorrectionTx, FailureRow, LossRow, LossTx, OperationRow, OperationState,
+    OperationTx, StoreResult, WaiverRow, WorkerOrder, WorkerRow, WorkerTx,
 };
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::time::Timestamp;
