@@ -31,7 +31,7 @@ pub struct Setting {
 pub type Settings = BTreeMap<&'static str, Setting>;
 
 /// Names, built-in values, and whether the value is a secret.
-const KNOWN: [(&str, &str, bool); 12] = [
+const KNOWN: [(&str, &str, bool); 16] = [
     ("data", "showrunner-data", false),
     ("server", "", true),
     ("database", "", true),
@@ -39,6 +39,10 @@ const KNOWN: [(&str, &str, bool); 12] = [
     ("database_password_file", "", false),
     ("retention", "90d", false),
     ("redis", "", true),
+    ("redis_ca", "", false),
+    ("redis_cert", "", false),
+    ("redis_key", "", false),
+    ("redis_password_file", "", false),
     ("listen", "127.0.0.1:8470", false),
     ("slots", "", false),
     ("ffmpeg", "ffmpeg", false),

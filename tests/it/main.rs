@@ -9,6 +9,7 @@ mod jobs;
 mod kill;
 mod machine;
 mod media;
+mod redis_forms;
 mod retry;
 mod serve;
 mod transport;

@@ -70,6 +70,11 @@ impl Running {
         Ran { line: self.line.clone(), code: exit_code(status), stdout: read(&self.stdout), stderr: self.stderr() }
     }
 
+    /// What it has printed so far.
+    pub fn stdout(&self) -> String {
+        read(&self.stdout)
+    }
+
     /// What it has said on stderr so far.
     pub fn stderr(&self) -> String {
         read(&self.stderr)

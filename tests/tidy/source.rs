@@ -16,7 +16,7 @@ pub(crate) fn root() -> PathBuf {
 /// Every Rust file of the members.
 pub(crate) fn workspace() -> Vec<Source> {
     let mut found = Vec::new();
-    for member in ["protocol", "coordinator", "worker", "ops", "benches", "tests"] {
+    for member in ["protocol", "transport", "coordinator", "worker", "ops", "benches", "tests"] {
         walk(&root().join(member), &mut found);
     }
     assert!(found.len() > 50, "the walk has lost its way");

@@ -13,11 +13,12 @@ use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
 use protocol::workflow::file::Priority;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, RedisError, Value, cmd, pipe};
+use redis::{RedisError, Value, cmd, pipe};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
+use transport::alarm::Alarm;
+use transport::{Link, Server, Shared};
 
 /// Longest wait for reports in one read.
 const BLOCK: Duration = Duration::from_millis(500);
@@ -38,9 +39,10 @@ struct Place {
 
 /// The coordinator's connections.
 pub struct RedisQueue {
-    client: Client,
-    short: ConnectionManager,
-    reader: AsyncMutex<Option<MultiplexedConnection>>,
+    server: Server,
+    short: Shared,
+    reader: AsyncMutex<Option<Link>>,
+    alarm: Alarm,
     last_report: Mutex<String>,
     places: Mutex<HashMap<UnitId, Place>>,
 }
@@ -57,39 +59,32 @@ fn failed(error: RedisError) -> QueueError {
 
 impl RedisQueue {
     /// Connects to a server.
-    pub async fn connect(url: &str) -> Result<RedisQueue, QueueError> {
-        let client = Client::open(url).map_err(|e| QueueError::Refused(e.to_string()))?;
-        let config =
-            ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE)).set_connection_timeout(Some(RESPONSE));
-        let short = ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
+    pub async fn connect(server: Server) -> Result<RedisQueue, QueueError> {
+        let short = Shared::open(server.clone(), RESPONSE).await.map_err(failed)?;
         Ok(RedisQueue {
-            client,
+            server,
             short,
             reader: AsyncMutex::new(None),
+            alarm: Alarm::new("reports cannot be read; leases stand still meanwhile"),
             last_report: Mutex::new("0".into()),
             places: Mutex::default(),
         })
     }
 
-    /// What `maxmemory-policy` says, when this user may ask: anything but `noeviction` may silently drop streams.
-    pub async fn eviction_policy(&self) -> Option<String> {
+    /// Whether the server may drop streams by itself, and what to do about it; nothing when it may not, or does not say.
+    pub async fn eviction(&self) -> Option<String> {
         let mut short = self.short.clone();
-        let answer: Result<Vec<String>, _> =
-            cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(&mut short).await;
-        answer.ok().and_then(|pair| pair.get(1).cloned())
+        // INFO, not CONFIG: hosted servers have no CONFIG, and its readers see passwords.
+        let info: String = cmd("INFO").arg("memory").query_async(&mut short).await.ok()?;
+        transport::health::eviction(&info)
     }
 
     async fn read_reports(&self, max: usize) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
         let mut guard = self.reader.lock().await;
         let mut reader = match guard.take() {
             Some(reader) => reader,
-            None => {
-                // A blocking read has a connection of its own, whose patience is longer than the read.
-                let config = AsyncConnectionConfig::new()
-                    .set_response_timeout(Some(BLOCK + RESPONSE))
-                    .set_connection_timeout(Some(RESPONSE));
-                self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?
-            }
+            // A blocking read has a connection of its own, whose patience is longer than the read.
+            None => self.server.open(BLOCK + RESPONSE).await.map_err(failed)?,
         };
         let last = self.last_report.lock().clone();
         let reply: Value = cmd("XREAD")
@@ -152,7 +147,12 @@ impl UnitQueue for RedisQueue {
     }
 
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
-        let read = self.read_reports(max.div_ceil(64)).await?;
+        let read = self.read_reports(max.div_ceil(64)).await;
+        match &read {
+            Ok(_) => self.alarm.clear(),
+            Err(error) => self.alarm.raise(error),
+        }
+        let read = read?;
         let mut collected = Collected::default();
         for (id, body) in read {
             match envelope::decode::<Vec<Report>>(&body) {

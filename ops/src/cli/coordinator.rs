@@ -1,9 +1,9 @@
 //! `showrunner coordinator`: the truth in a database, workers anywhere, several coordinators of which one leads.
+use super::redis::{self, RedisArgs};
 use super::{Context, stop_signal};
 use crate::database;
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
-use crate::settings::masked;
 use crate::submit::now;
 use ::coordinator::member::{Connect, Make, Member};
 use ::coordinator::metrics::Metrics;
@@ -17,13 +17,13 @@ use protocol::rules::lease::LeaseLimits;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use transport::Server;
 
 /// Arguments of `coordinator`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Redis or Valkey [env: SHOWRUNNER_REDIS]
-    #[arg(long, value_name = "URL")]
-    redis: Option<String>,
+    #[command(flatten)]
+    redis: RedisArgs,
     /// Address of health, metrics and jobs [env: SHOWRUNNER_LISTEN]
     #[arg(long)]
     listen: Option<String>,
@@ -32,26 +32,19 @@ pub(crate) struct Args {
 impl Args {
     /// Its flags as settings.
     pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
-        flags.extend(self.redis.clone().map(|url| ("redis", url)));
+        self.redis.flags(flags);
         flags.extend(self.listen.clone().map(|listen| ("listen", listen)));
     }
 }
 
-/// Says which server could not be used; its credentials are not shown.
-pub(crate) fn unreachable_redis(context: &Context, why: &str) -> CliError {
-    let shown = masked(&context.settings)["redis"].value.clone();
-    CliError::failed(format!("Redis at {shown}: {why}")).hint("is it running and reachable? try: redis-cli -u URL ping")
-}
-
 /// Connects to Redis; each term of leading has connections of its own.
-fn connect(redis: &str) -> Connect {
-    let redis = redis.to_owned();
+fn connect(server: Server) -> Connect {
     Arc::new(move || {
-        let redis = redis.clone();
+        let server = server.clone();
         Box::pin(async move {
-            let queue = RedisQueue::connect(&redis).await.map_err(|e| e.to_string())?;
-            if let Some(policy) = queue.eviction_policy().await.filter(|policy| policy != "noeviction") {
-                tracing::warn!(%policy, "Redis may evict streams: set maxmemory-policy to noeviction");
+            let queue = RedisQueue::connect(server).await.map_err(|e| e.to_string())?;
+            if let Some(warning) = queue.eviction().await {
+                eprintln!("warning: {warning}");
             }
             Ok(Arc::new(queue) as Arc<dyn UnitQueue>)
         })
@@ -70,19 +63,16 @@ fn member(store: &Store, registry: &Registry, holder: String, connect: Connect) 
 
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
-    let redis = &context.settings["redis"].value;
-    if redis.is_empty() {
-        return Err(CliError::usage("no Redis given").hint("--redis redis://127.0.0.1/ or SHOWRUNNER_REDIS"));
-    }
+    let server = redis::server(&context)?;
     // A file belongs to one coordinator.
     let _data = match database::url(&context.settings) {
         Some(_) => None,
         None => Some(DataDir::open(&context.data())?),
     };
     let (store, thread) = database::open_store(&context.settings, true)?;
-    let connect = connect(redis);
+    let connect = connect(server);
     // A wrong address is said at once, not tried again for ever.
-    drop(connect().await.map_err(|why| unreachable_redis(&context, &why))?);
+    drop(connect().await.map_err(|why| redis::unreachable(&context, &why))?);
     let registry = Registry::new();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let holder = format!("{host}-{:08x}", fastrand::u32(..));

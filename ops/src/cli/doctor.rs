@@ -2,11 +2,12 @@
 use super::Context;
 use crate::database;
 use crate::embedded::database_path;
-use crate::error::{CliResult, Exit};
+use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
 use serde::Serialize;
 use std::process::Command;
+use std::time::Duration;
 
 /// Oldest ffmpeg whose filters we rely on.
 const FFMPEG_MAJOR: u32 = 5;
@@ -29,7 +30,8 @@ fn bad(check: &'static str, message: impl Into<String>) -> Finding {
 }
 
 /// Runs the command: exit 1 when something that jobs need is missing.
-pub(crate) fn run(context: &Context) -> CliResult<Exit> {
+pub(crate) async fn run(context: Context) -> CliResult<Exit> {
+    let context = &context;
     let mut findings = vec![
         tool("ffmpeg", &context.settings["ffmpeg"].value),
         tool("ffprobe", &context.settings["ffprobe"].value),
@@ -38,7 +40,10 @@ pub(crate) fn run(context: &Context) -> CliResult<Exit> {
         database(context),
         clock(),
     ];
-    for remote in ["redis", "server"] {
+    if !context.settings["redis"].value.is_empty() {
+        findings.push(redis(context).await);
+    }
+    for remote in ["server"] {
         let value = &context.settings[remote].value;
         if !value.is_empty() {
             findings.push(bad(
@@ -50,6 +55,27 @@ pub(crate) fn run(context: &Context) -> CliResult<Exit> {
     let row = |f: &Finding| vec![f.check.to_owned(), f.state.to_owned(), f.message.clone()];
     output::list(context.output, &findings, &["check", "state", "message"], row, |f| f.check.to_owned())?;
     Ok(if findings.iter().any(|f| f.state == "failed") { Exit::Failed } else { Exit::Ok })
+}
+
+/// Whether the server can be used as workers and coordinators will use it.
+async fn redis(context: &Context) -> Finding {
+    let asked = async {
+        let server = super::redis::server(context)?;
+        let mut link = server.open(Duration::from_secs(5)).await.map_err(|e| CliError::failed(e.to_string()))?;
+        let info: String =
+            redis::cmd("INFO").query_async(&mut link).await.map_err(|e| CliError::failed(e.to_string()))?;
+        Ok::<_, CliError>((server.name(), info))
+    };
+    match asked.await {
+        Err(error) => bad("redis", super::redis::unreachable(context, &error.message).message),
+        Ok((name, info)) => match transport::health::eviction(&info) {
+            Some(warning) => bad("redis", format!("{name}: {warning}")),
+            None => {
+                let version = info.lines().find_map(|line| line.trim().strip_prefix("redis_version:"));
+                ok("redis", format!("{name}: version {}", version.unwrap_or("unknown")))
+            }
+        },
+    }
 }
 
 fn tool(name: &'static str, program: &str) -> Finding {

@@ -12,6 +12,7 @@ mod job;
 mod mhl;
 mod operation;
 mod qc;
+mod redis;
 mod retry;
 mod run;
 mod schema;
@@ -203,7 +204,7 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Qc(args) => block_on(qc::run(context, args)),
         Command::Mhl(command) => block_on(mhl::run(context, command)),
         Command::Config(command) => config::run(&context, &command),
-        Command::Doctor => doctor::run(&context),
+        Command::Doctor => block_on(doctor::run(context)),
         Command::Completion { shell } => {
             let mut tree = <Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();

@@ -1,4 +1,5 @@
 //! `showrunner worker`: takes units from Redis. No database, no inbound port but health and metrics.
+use super::redis::{self, RedisArgs};
 use super::{Context, stop_signal};
 use crate::embedded::worker_config;
 use crate::error::{CliError, CliResult, Exit};
@@ -19,9 +20,8 @@ pub(crate) struct Args {
     /// Instead of working: steer workers
     #[command(subcommand)]
     pub(crate) command: Option<super::fleet::Command>,
-    /// Redis or Valkey [env: SHOWRUNNER_REDIS]
-    #[arg(long, value_name = "URL")]
-    redis: Option<String>,
+    #[command(flatten)]
+    redis: RedisArgs,
     /// Kinds to take; all by default
     #[arg(long, value_delimiter = ',')]
     kinds: Vec<String>,
@@ -36,16 +36,13 @@ pub(crate) struct Args {
 impl Args {
     /// Its flags as settings.
     pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
-        flags.extend(self.redis.clone().map(|url| ("redis", url)));
+        self.redis.flags(flags);
     }
 }
 
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
-    let redis = &context.settings["redis"].value;
-    if redis.is_empty() {
-        return Err(CliError::usage("no Redis given").hint("--redis redis://127.0.0.1/ or SHOWRUNNER_REDIS"));
-    }
+    let server = redis::server(&context)?;
     let grace = protocol::quantity::Span::parse(&args.grace).map_err(CliError::usage)?.0;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut config = worker_config(&context.settings, &host)?;
@@ -63,9 +60,9 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         let kinds = kinds?;
         config.slots.retain(|kind, _| kinds.contains(kind));
     }
-    let queue = RedisQueue::connect(redis, config.worker.clone())
+    let queue = RedisQueue::connect(server, config.worker.clone())
         .await
-        .map_err(|why| super::coordinator::unreachable_redis(&context, &why))?;
+        .map_err(|why| redis::unreachable(&context, &why))?;
     eprintln!("worker {}", config.worker);
     let stop = CancellationToken::new();
     let token = stop.clone();

@@ -12,11 +12,12 @@ use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, RedisError, Value, cmd, pipe};
+use redis::{RedisError, Value, cmd, pipe};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
+use transport::alarm::Alarm;
+use transport::{Link, Server, Shared};
 
 /// Longest wait for units in one read.
 const BLOCK: Duration = Duration::from_secs(2);
@@ -37,32 +38,31 @@ struct Held {
 
 #[derive(Default)]
 struct Lane {
-    reader: Option<MultiplexedConnection>,
+    reader: Option<Link>,
     /// Units read beyond the free slots, for the next call.
     stash: VecDeque<Unit>,
 }
 
 /// The worker's connections.
 pub struct RedisQueue {
-    client: Client,
+    server: Server,
     worker: WorkerId,
-    short: ConnectionManager,
+    short: Shared,
     lanes: BTreeMap<Kind, AsyncMutex<Lane>>,
     held: Mutex<HashMap<u64, Held>>,
     holders: Mutex<HashMap<(UnitId, u32), u64>>,
     next: Mutex<u64>,
-    control: AsyncMutex<(Option<MultiplexedConnection>, String)>,
+    control: AsyncMutex<(Option<Link>, String)>,
+    reading: Alarm,
+    sending: Alarm,
 }
 
 impl RedisQueue {
     /// Connects to a server as this worker incarnation.
-    pub async fn connect(url: &str, worker: WorkerId) -> Result<RedisQueue, String> {
-        let client = Client::open(url).map_err(|e| e.to_string())?;
-        let config =
-            ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE)).set_connection_timeout(Some(RESPONSE));
-        let short = ConnectionManager::new_with_config(client.clone(), config).await.map_err(|e| e.to_string())?;
+    pub async fn connect(server: Server, worker: WorkerId) -> Result<RedisQueue, String> {
+        let short = Shared::open(server.clone(), RESPONSE).await.map_err(|e| e.to_string())?;
         Ok(RedisQueue {
-            client,
+            server,
             worker,
             short,
             lanes: Kind::ALL.into_iter().map(|kind| (kind, AsyncMutex::default())).collect(),
@@ -70,14 +70,13 @@ impl RedisQueue {
             holders: Mutex::default(),
             next: Mutex::new(0),
             control: AsyncMutex::new((None, "$".into())),
+            reading: Alarm::new("no units can be read; trying again"),
+            sending: Alarm::new("reports wait until the transport takes them"),
         })
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(BLOCK + RESPONSE))
-            .set_connection_timeout(Some(RESPONSE));
-        self.client.get_multiplexed_async_connection_with_config(&config).await
+    async fn connection(&self) -> Result<Link, RedisError> {
+        self.server.open(BLOCK + RESPONSE).await
     }
 
     /// Reads at most `max` entries of a kind, urgent ones first; waits when there are none.
@@ -187,14 +186,19 @@ impl WorkQueue for RedisQueue {
         let mut pause = PAUSE_MIN;
         while lane.stash.is_empty() {
             match self.read(&mut lane, kind, max).await {
-                Ok(()) => pause = PAUSE_MIN,
+                Ok(()) => {
+                    self.reading.clear();
+                    pause = PAUSE_MIN;
+                }
                 Err(error) => {
                     // A wiped server, a deleted stream, a server that is away: all normal, none a reason to spin.
                     tracing::debug!(%kind, %error, "no units could be read");
-                    if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED" | "WRONGTYPE"))
-                        && let Err(error) = self.make_groups(kind).await
-                    {
-                        tracing::warn!(%kind, %error, "the group could not be made");
+                    if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED" | "WRONGTYPE")) {
+                        if let Err(error) = self.make_groups(kind).await {
+                            self.reading.raise(&error);
+                        }
+                    } else {
+                        self.reading.raise(&error);
                     }
                     let jitter = 0.5 + fastrand::f64();
                     tokio::time::sleep(pause.mul_f64(jitter)).await;
@@ -225,10 +229,13 @@ impl WorkQueue for RedisQueue {
                 let mut short = self.short.clone();
                 let sent: Result<(), RedisError> = pipeline.query_async(&mut short).await;
                 match sent {
-                    Ok(()) => break,
+                    Ok(()) => {
+                        self.sending.clear();
+                        break;
+                    }
                     // A report that came twice changes nothing; one that never came costs a lease.
                     Err(error) => {
-                        tracing::warn!(%error, "reports wait until the transport is back");
+                        self.sending.raise(&error);
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(PAUSE_MAX);
                     }
@@ -259,7 +266,7 @@ impl WorkQueue for RedisQueue {
 impl RedisQueue {
     async fn read_control(
         &self,
-        state: &mut (Option<MultiplexedConnection>, String),
+        state: &mut (Option<Link>, String),
     ) -> Result<Option<Control>, RedisError> {
         let mut reader = match state.0.take() {
             Some(reader) => reader,

@@ -1,0 +1,18 @@
+//! Connections to Redis in all its forms, for both sides of the transport.
+//!
+//! - [`address`]: where the server is: one, behind Sentinels, or a cluster
+//! - [`server`]: how to get a connection to it, with TLS and a password that may rotate
+//! - [`health`]: what a server says about itself that operators must know
+//! - [`link`]: one connection, whatever the form; on a cluster a pipeline is split by slot
+//! - [`shared`]: the connection of short commands, opened again when it has broken
+//! - [`alarm`]: one line for one trouble, however often it is met
+pub mod address;
+pub mod alarm;
+pub mod health;
+pub mod link;
+pub mod server;
+pub mod shared;
+
+pub use link::Link;
+pub use server::{Server, Settings};
+pub use shared::Shared;

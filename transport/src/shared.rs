@@ -1,0 +1,126 @@
+//! The connection of short commands. When it has broken the next command opens another, with back-off: to the server that
+//! is the master by then, with the password that is valid by then.
+use crate::alarm::Alarm;
+use crate::link::{Link, is_broken, is_wrong_server};
+use crate::server::Server;
+use parking_lot::Mutex;
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Pause after a connection that did not come up, doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+struct State {
+    server: Server,
+    patience: Duration,
+    /// The open connection and how many came before it.
+    open: Mutex<(u64, Option<Link>)>,
+    /// Held while one is being opened: when the next attempt is due and the pause after it.
+    opening: AsyncMutex<(Instant, Duration)>,
+    alarm: Alarm,
+}
+
+/// A handle; its clones are one connection.
+#[derive(Clone)]
+pub struct Shared(Arc<State>);
+
+impl Shared {
+    /// Opens a connection whose replies may take as long as `patience`; fails when the server cannot be used now.
+    pub async fn open(server: Server, patience: Duration) -> RedisResult<Shared> {
+        let link = server.open(patience).await?;
+        Ok(Shared(Arc::new(State {
+            server,
+            patience,
+            open: Mutex::new((0, Some(link))),
+            opening: AsyncMutex::new((Instant::now(), PAUSE_MIN)),
+            alarm: Alarm::new("Redis cannot be used; trying again"),
+        })))
+    }
+
+    async fn link(&self) -> RedisResult<(u64, Link)> {
+        let now_open = || {
+            let open = self.0.open.lock();
+            open.1.clone().map(|link| (open.0, link))
+        };
+        if let Some(open) = now_open() {
+            return Ok(open);
+        }
+        let mut opening = self.0.opening.lock().await;
+        if let Some(open) = now_open() {
+            return Ok(open);
+        }
+        tokio::time::sleep(opening.0.saturating_duration_since(Instant::now())).await;
+        match self.0.server.open(self.0.patience).await {
+            Ok(link) => {
+                *opening = (Instant::now() + PAUSE_MIN, PAUSE_MIN);
+                let mut open = self.0.open.lock();
+                open.0 += 1;
+                open.1 = Some(link.clone());
+                Ok((open.0, link))
+            }
+            Err(error) => {
+                self.0.alarm.raise(&error);
+                let pause = opening.1.mul_f64(0.5 + fastrand::f64());
+                *opening = (Instant::now() + pause, (opening.1 * 2).min(PAUSE_MAX));
+                Err(error)
+            }
+        }
+    }
+
+    fn judge(&self, number: u64, error: Option<&RedisError>) {
+        let Some(error) = error.filter(|error| is_broken(error)) else { return self.0.alarm.clear() };
+        self.0.alarm.raise(error);
+        let mut open = self.0.open.lock();
+        if open.0 == number {
+            open.1 = None;
+        }
+    }
+}
+
+/// The first refusal among the replies of a pipeline that says that this is not the server to talk to.
+fn refusal(values: &[Value]) -> Option<RedisError> {
+    let error = values.iter().find_map(|value| match value {
+        Value::ServerError(error) if is_wrong_server(error.code()) => Some(error.clone()),
+        _ => None,
+    });
+    error.map(RedisError::from)
+}
+
+impl ConnectionLike for Shared {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let (number, mut link) = self.link().await?;
+            let answer = link.req_packed_command(cmd).await;
+            match &answer {
+                Ok(value) => self.judge(number, refusal(std::slice::from_ref(value)).as_ref()),
+                Err(error) => self.judge(number, Some(error)),
+            }
+            answer
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let (number, mut link) = self.link().await?;
+            let answer = link.req_packed_commands(pipeline, offset, count).await;
+            match &answer {
+                Ok(values) => self.judge(number, refusal(values).as_ref()),
+                Err(error) => self.judge(number, Some(error)),
+            }
+            answer
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
