@@ -122,9 +122,8 @@ impl Server {
             Some(certificates) => Client::build_with_tls(info, certificates.clone())?,
             None => Client::open(info)?,
         };
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(patience))
-            .set_connection_timeout(Some(CONNECT));
+        let config =
+            AsyncConnectionConfig::new().set_response_timeout(Some(patience)).set_connection_timeout(Some(CONNECT));
         client.get_multiplexed_async_connection_with_config(&config).await
     }
 

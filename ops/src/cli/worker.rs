@@ -60,9 +60,8 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         let kinds = kinds?;
         config.slots.retain(|kind, _| kinds.contains(kind));
     }
-    let queue = RedisQueue::connect(server, config.worker.clone())
-        .await
-        .map_err(|why| redis::unreachable(&context, &why))?;
+    let queue =
+        RedisQueue::connect(server, config.worker.clone()).await.map_err(|why| redis::unreachable(&context, &why))?;
     eprintln!("worker {}", config.worker);
     let stop = CancellationToken::new();
     let token = stop.clone();

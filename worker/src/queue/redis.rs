@@ -264,10 +264,7 @@ impl WorkQueue for RedisQueue {
 }
 
 impl RedisQueue {
-    async fn read_control(
-        &self,
-        state: &mut (Option<Link>, String),
-    ) -> Result<Option<Control>, RedisError> {
+    async fn read_control(&self, state: &mut (Option<Link>, String)) -> Result<Option<Control>, RedisError> {
         let mut reader = match state.0.take() {
             Some(reader) => reader,
             None => self.connection().await?,
