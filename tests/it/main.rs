@@ -2,11 +2,13 @@
 mod bad_input;
 mod cli;
 mod cluster;
+mod database;
 mod demo;
 mod folder;
 mod golden;
 mod jobs;
 mod kill;
+mod leadership;
 mod machine;
 mod media;
 mod redis_forms;

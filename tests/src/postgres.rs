@@ -91,6 +91,26 @@ impl PostgresServer {
         self.url_of(name)
     }
 
+    /// Begins something in a session of its own that goes on until the value is dropped.
+    pub fn hold(&self, database: &str, statements: &str) -> Held {
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtq"]);
+        let mut session = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("psql runs");
+        let input = session.stdin.as_mut().expect("it was asked for");
+        std::io::Write::write_all(input, format!("{statements};\n").as_bytes()).expect("psql reads");
+        Held(session)
+    }
+
+    /// The same as [`PostgresServer::sql`], or nothing while the server does not answer.
+    pub fn ask(&self, database: &str, statement: &str) -> Option<String> {
+        let asked = Command::new(self.binaries.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtc", statement])
+            .env("PGCONNECT_TIMEOUT", "2")
+            .output()
+            .expect("psql runs");
+        asked.status.success().then(|| String::from_utf8_lossy(&asked.stdout).trim_end().to_owned())
+    }
+
     /// Runs one statement as an operator would; returns what psql prints, unaligned.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let ran = Command::new(self.binaries.join("psql"))
@@ -118,6 +138,14 @@ impl PostgresServer {
     pub fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
             signal(&server, Signal::INT);
+            server.wait().expect("our own child");
+        }
+    }
+
+    /// Shuts the server down without a checkpoint, as `pg_ctl stop -m immediate` does: it recovers when it starts again.
+    pub fn stop_immediate(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            signal(&server, Signal::QUIT);
             server.wait().expect("our own child");
         }
     }
@@ -225,6 +253,17 @@ impl PostgresServer {
         // The directory of the test may be closed to the server's user.
         command.current_dir(self.dir.path());
         command
+    }
+}
+
+/// A session that holds something.
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It may have ended with its server.
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 

@@ -1,0 +1,183 @@
+//! What a database server may do to a cluster: restart, end sessions, lose replies, turn read-only, hold old rows.
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use testkit::fleet::{DATABASE, Fleet};
+use testkit::process::wait_until;
+use testkit::proxy::Proxy;
+
+/// How soon throughput is back.
+const BACK_MAX: Duration = Duration::from_secs(30);
+
+/// Case 60. Throughput is measured by the same load before and after.
+#[test]
+fn throughput_is_back_after_every_kind_of_restart() {
+    let mut fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let _workers = [fleet.worker(20, &[]), fleet.worker(20, &[])];
+    let job = fleet.submit(40_000, "40ms");
+    fleet.wait_for(2_000);
+    let before = fleet.rate(Duration::from_secs(4));
+    let kinds: [(&str, fn(&mut Fleet)); 3] = [
+        ("fast", |fleet| {
+            fleet.postgres.stop();
+            fleet.postgres.restart();
+        }),
+        ("immediate", |fleet| {
+            fleet.postgres.stop_immediate();
+            fleet.postgres.restart();
+        }),
+        ("backends", |fleet| {
+            let others = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
+            for _ in 0..20 {
+                fleet.postgres.sql(DATABASE, others);
+                std::thread::sleep(Duration::from_millis(25));
+            }
+        }),
+    ];
+    for (kind, restart) in kinds {
+        let started = Instant::now();
+        restart(&mut fleet);
+        let stopped = started.elapsed();
+        let mut rate = 0.0;
+        while rate < 0.95 * before {
+            assert!(started.elapsed() < BACK_MAX + stopped, "{kind}: {rate} units/s instead of {before}");
+            rate = fleet.rate(Duration::from_secs(2));
+        }
+        println!("{kind}: {before:.0} units/s before, {rate:.0} after {:?} ({stopped:?} of it away)", started.elapsed());
+    }
+    fleet.assert_exact(&job, 40_000);
+}
+
+/// Case 58: the server commits, the reply never comes.
+#[test]
+fn lost_replies_to_commits_cost_nothing() {
+    let mut fleet = Fleet::start();
+    let proxy = Proxy::start(fleet.postgres.port());
+    fleet.database = fleet.database.replace(&format!(":{}/", fleet.postgres.port()), &format!(":{}/", proxy.port()));
+    let mut coordinator = fleet.coordinator();
+    let _worker = fleet.worker(32, &[]);
+    let job = fleet.submit(6_000, "2ms..20ms");
+    for lost in 1..=8 {
+        fleet.wait_for(lost * 500);
+        proxy.lose_reply_to(b"COMMIT");
+        wait_until("a reply is lost", || proxy.lost_replies() >= lost);
+    }
+    fleet.assert_exact(&job, 6_000);
+    assert!(!coordinator.running.has_ended(), "a lost reply is no reason to end: {}", coordinator.running.stderr());
+}
+
+/// Case 67: after a failover a connection may be to what is now a replica.
+#[test]
+fn a_server_that_turned_read_only_is_left() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker(16, &[]);
+    let job = fleet.submit(3_000, "5ms..20ms");
+    fleet.wait_for(300);
+    let set = |on: &str| {
+        fleet.postgres.sql(DATABASE, &format!("ALTER SYSTEM SET default_transaction_read_only = {on}"));
+        fleet.postgres.sql(DATABASE, "SELECT pg_reload_conf()");
+    };
+    set("on");
+    std::thread::sleep(Duration::from_secs(2));
+    let stuck = fleet.succeeded();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(fleet.succeeded(), stuck, "nothing is written to a replica");
+    fleet.postgres.ask(DATABASE, "SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only");
+    fleet.postgres.sql(DATABASE, "SELECT pg_reload_conf()");
+    fleet.wait_for_progress();
+    fleet.assert_exact(&job, 3_000);
+}
+
+/// Case 61: a server that says nothing for a while ends in a timeout and a new connection, not in a loop that hangs.
+#[test]
+fn a_server_that_hangs_is_given_up_and_found_again() {
+    let mut fleet = Fleet::start();
+    let proxy = Proxy::start(fleet.postgres.port());
+    fleet.database = fleet.database.replace(&format!(":{}/", fleet.postgres.port()), &format!(":{}/", proxy.port()));
+    let first = fleet.coordinator();
+    let _worker = fleet.worker(16, &[]);
+    let job = fleet.submit(3_000, "5ms..20ms");
+    fleet.wait_for(500);
+    proxy.blackhole(true);
+    // Another way to the server: whoever has it takes over.
+    let direct = fleet.postgres.url_of(DATABASE);
+    fleet.database = direct;
+    let second = fleet.coordinator();
+    wait_until("the one that reaches the server leads", || second.leads());
+    fleet.wait_for_progress();
+    proxy.blackhole(false);
+    wait_until("the first stands by", || first.role() == "ready standby");
+    fleet.assert_exact(&job, 3_000);
+}
+
+/// Case 62: a transaction that nobody ends keeps old versions of rows alive.
+#[test]
+fn an_old_snapshot_costs_less_than_half_of_the_throughput() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let _workers = [fleet.worker(64, &[]), fleet.worker(64, &[])];
+    let job = fleet.submit(30_000, "2ms..4ms");
+    fleet.wait_for(3_000);
+    let before = fleet.rate(Duration::from_secs(3));
+    let holder = fleet.postgres.hold(DATABASE, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT COUNT(*) FROM unit");
+    let held = fleet.rate(Duration::from_secs(6));
+    println!("{before:.0} units/s, {held:.0} with an old snapshot held");
+    assert!(held >= before / 2.0, "{before} units/s before, {held} with an old snapshot");
+    drop(holder);
+    fleet.assert_exact(&job, 30_000);
+}
+
+/// Case 40: operators and the leader write the same rows in every order.
+#[test]
+fn operators_beside_the_leader_deadlock_nobody() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
+    let jobs: Vec<String> = (0..3).map(|_| fleet.submit(2_000, "1ms..10ms")).collect();
+    std::thread::scope(|scope| {
+        for shift in 0..2 {
+            let (fleet, jobs) = (&fleet, &jobs);
+            scope.spawn(move || {
+                for round in 0..6 {
+                    let job = &jobs[(round + shift) % jobs.len()];
+                    for verb in ["pause", "resume"] {
+                        let ran = fleet.run(&["job", verb, job]);
+                        assert!([0, 6].contains(&ran.code), "{ran:#?}");
+                    }
+                }
+            });
+        }
+    });
+    for job in &jobs {
+        let ran = fleet.run(&["job", "resume", job]);
+        assert!([0, 6].contains(&ran.code), "{ran:#?}");
+    }
+    for job in &jobs {
+        fleet.assert_exact(job, 2_000);
+    }
+    let deadlocks = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{DATABASE}'");
+    assert_eq!(fleet.number(&deadlocks), 0);
+}
+
+/// Case 76: a crowd of workers opens no database connection at all, and only so many to the transport.
+#[test]
+fn a_crowd_of_workers_at_once_ask_nothing_of_the_database() {
+    let fleet = Fleet::start();
+    let coordinator = fleet.coordinator();
+    wait_until("it leads", || coordinator.leads());
+    let connections = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = 'showrunner' AND pid <> pg_backend_pid()";
+    let before = fleet.number(connections);
+    let workers: Vec<_> = (0..40).map(|_| fleet.worker(2, &[])).collect();
+    let job = fleet.submit(4_000, "1ms..5ms");
+    fleet.wait_for(1_000);
+    assert_eq!(fleet.number(connections), before, "workers have no database");
+    let clients = fleet.redis.cli(&["INFO", "clients"]);
+    let connected = clients.lines().find_map(|line| line.strip_prefix("connected_clients:")).unwrap_or("0");
+    let connected: usize = connected.trim().parse().expect("a number");
+    assert!(connected <= workers.len() * 8, "{connected} connections of {} workers", workers.len());
+    fleet.assert_exact(&job, 4_000);
+    for worker in &workers {
+        worker.signal(Signal::TERM);
+    }
+}

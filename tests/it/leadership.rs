@@ -1,0 +1,113 @@
+//! Several coordinators of which one leads: killed, frozen, stopped, contended.
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use testkit::fleet::{Coordinator, DATABASE, Fleet};
+use testkit::process::wait_until;
+
+/// The promise: a standby leads this soon after the leader was lost.
+const FAILOVER_MAX: Duration = Duration::from_secs(5);
+
+fn generation(fleet: &Fleet) -> u64 {
+    fleet.number("SELECT generation FROM leader")
+}
+
+/// Waits until another generation has begun; how long that took.
+#[track_caller]
+fn failover(fleet: &Fleet, before: u64, since: Instant) -> Duration {
+    wait_until("another leads", || generation(fleet) > before);
+    since.elapsed()
+}
+
+/// A coordinator that leads and one that stands by.
+fn pair(fleet: &Fleet) -> (Coordinator, Coordinator) {
+    let first = fleet.coordinator();
+    wait_until("the first leads", || first.role() == "ready leader");
+    let second = fleet.coordinator();
+    assert_eq!(second.role(), "ready standby");
+    (first, second)
+}
+
+#[test]
+fn a_killed_leader_is_replaced_in_time_again_and_again() {
+    let fleet = Fleet::start();
+    let (mut leader, mut standby) = pair(&fleet);
+    let _workers = [fleet.worker(16, &[]), fleet.worker(16, &[])];
+    let job = fleet.submit(6_000, "5ms..40ms");
+    let mut took = Vec::new();
+    for round in 1..=5 {
+        fleet.wait_for(round * 400);
+        let before = generation(&fleet);
+        let killed = Instant::now();
+        leader.running.signal(Signal::KILL);
+        let led = failover(&fleet, before, killed);
+        let next = fleet.wait_for_progress();
+        println!("killed: another leads after {led:?}, units go on {next:?} later");
+        took.push(led);
+        leader = standby;
+        wait_until("the other leads", || leader.leads());
+        standby = fleet.coordinator();
+    }
+    fleet.assert_exact(&job, 6_000);
+    assert!(took.iter().all(|took| *took <= FAILOVER_MAX), "{took:?}");
+}
+
+#[test]
+fn a_leader_that_is_asked_to_end_hands_over_at_once() {
+    let fleet = Fleet::start();
+    let (leader, standby) = pair(&fleet);
+    let _worker = fleet.worker(16, &[]);
+    let job = fleet.submit(2_000, "5ms..20ms");
+    fleet.wait_for(300);
+    let before = generation(&fleet);
+    let asked = Instant::now();
+    leader.running.signal(Signal::TERM);
+    let led = failover(&fleet, before, asked);
+    println!("stopped: another leads after {led:?}");
+    leader.running.wait().expect_code(0);
+    assert!(led < Duration::from_secs(3), "{led:?}");
+    fleet.assert_exact(&job, 2_000);
+    drop(standby);
+}
+
+/// A leader that stands still beyond its lease and wakes: every write it tries is refused, it stands by, and what it had
+/// read and not stored is left to its successor (case 59).
+#[test]
+fn a_frozen_leader_is_replaced_and_stands_by_when_it_wakes() {
+    let fleet = Fleet::start();
+    let (first, second) = pair(&fleet);
+    let _workers = [fleet.worker(16, &[]), fleet.worker(16, &[])];
+    let job = fleet.submit(6_000, "5ms..30ms");
+    let (mut leader, mut other) = (&first, &second);
+    for round in 1..=3 {
+        fleet.wait_for(round * 500);
+        let before = generation(&fleet);
+        leader.running.signal(Signal::STOP);
+        let led = failover(&fleet, before, Instant::now());
+        println!("frozen: another leads after {led:?}");
+        assert!(led <= FAILOVER_MAX, "{led:?}");
+        fleet.wait_for_progress();
+        leader.running.signal(Signal::CONT);
+        wait_until("it stands by", || leader.role() == "ready standby");
+        wait_until("the other leads", || other.leads());
+        std::mem::swap(&mut leader, &mut other);
+    }
+    assert_eq!(fleet.number("SELECT COUNT(*) FROM leader WHERE generation = 4"), 1, "nobody was elected without need");
+    fleet.assert_exact(&job, 6_000);
+}
+
+/// Case 41: whatever both believe, one generation writes; a barrier is released once.
+#[test]
+fn a_crowd_of_coordinators_has_one_leader() {
+    let fleet = Fleet::start();
+    let mut crowd: Vec<Coordinator> = (0..4).map(|_| fleet.coordinator()).collect();
+    let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
+    let job = fleet.submit(8_000, "1ms..10ms");
+    for round in 1..=4 {
+        fleet.wait_for(round * 500);
+        // The lease is torn from whoever holds it, as a clock that jumped would.
+        fleet.postgres.sql(DATABASE, "UPDATE leader SET expires_at = 0");
+        wait_until("one leads", || crowd.iter().filter(|one| one.leads()).count() == 1);
+    }
+    assert!(crowd.iter_mut().all(|one| !one.running.has_ended()), "nobody ends for losing an election");
+    fleet.assert_exact(&job, 8_000);
+}
