@@ -35,6 +35,8 @@ pub struct Leases {
     out_by_kind: BTreeMap<Kind, u32>,
     workers: BTreeMap<WorkerId, WorkerSeen>,
     readable_since: Timestamp,
+    /// The last unit that was looked for.
+    looked_to: Option<UnitId>,
     /// When the live workers had no slot to spare, by kind.
     full_at: BTreeMap<Kind, Timestamp>,
 }
@@ -127,9 +129,16 @@ impl Leases {
     }
 
     /// Executions published before `before` that no worker has shown in a heartbeat, at most `limit`.
-    pub fn unclaimed(&self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
+    pub fn unclaimed(&mut self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
         let waiting = self.out.iter().filter(|(_, (lease, _))| lease.held.is_none() && lease.published_at < before);
-        waiting.take(limit).map(|(unit, (lease, _))| (*unit, lease.epoch)).collect()
+        let mut waiting: Vec<(UnitId, u32)> = waiting.map(|(unit, (lease, _))| (*unit, lease.epoch)).collect();
+        // Where the last page ended the next begins: a page full of units that only wait must not hide a lost one.
+        waiting.sort_unstable();
+        let from = waiting.partition_point(|(unit, _)| self.looked_to.is_some_and(|last| *unit <= last));
+        waiting.rotate_left(from);
+        waiting.truncate(limit);
+        self.looked_to = waiting.last().map(|(unit, _)| *unit);
+        waiting
     }
 
     fn note_full(&mut self, limits: &LeaseLimits, now: Timestamp) {
@@ -208,6 +217,21 @@ mod tests {
             }
         }
         Vec::new()
+    }
+
+    /// Case 63: pages go round, whatever stands on them.
+    #[test]
+    fn every_unit_is_looked_for_in_turn() {
+        let mut leases = Leases::default();
+        let out: Vec<_> = (1..=25).map(|part| (unit(part), 1, Kind::Noop)).collect();
+        leases.adopt(&out, at(0));
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let page = leases.unclaimed(at(60), 10);
+            assert_eq!(page.len(), 10);
+            seen.extend(page);
+        }
+        assert_eq!(seen.len(), 25);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod engine;
 mod failpoint;
 pub mod http;
+mod janitor;
 pub mod leases;
 pub mod member;
 pub mod metrics;

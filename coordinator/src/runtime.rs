@@ -1,6 +1,7 @@
 //! The coordinator as a process: two loops over one store. One collects what workers report, the other turns the engine.
 use crate::engine::{Engine, Turn, scan_unit};
 use crate::failpoint;
+use crate::janitor;
 use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
 use crate::queue::{QueueError, UnitQueue};
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
 use protocol::id::{JobNo, UnitId, WorkerId};
 use protocol::rules::lease::LeaseLimits;
+use protocol::rules::retention::RetentionLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Outcome, Report, ScanPage};
@@ -55,6 +57,7 @@ pub struct Coordinator {
     metrics: Arc<Metrics>,
     /// Workers live on when this process dies: what is out at its start may still be running somewhere.
     shared: bool,
+    retention: Option<RetentionLimits>,
 }
 
 impl Coordinator {
@@ -76,6 +79,7 @@ impl Coordinator {
             wake: Arc::default(),
             metrics,
             shared: false,
+            retention: None,
         }
     }
 
@@ -83,6 +87,13 @@ impl Coordinator {
     #[must_use]
     pub fn shared(mut self) -> Coordinator {
         self.shared = true;
+        self
+    }
+
+    /// A coordinator that forgets ended jobs.
+    #[must_use]
+    pub fn forgetting(mut self, limits: Option<RetentionLimits>) -> Coordinator {
+        self.retention = limits;
         self
     }
 
@@ -97,6 +108,9 @@ impl Coordinator {
         let collecting = self.clone();
         let collect_stop = stop.clone();
         let collector = tokio::spawn(async move { collecting.collect(collect_stop).await });
+        if let Some(limits) = self.retention {
+            tokio::spawn(janitor::run(self.store.clone(), limits, Arc::clone(&self.clock), stop.clone()));
+        }
         let result = self.drive(stop.clone()).await;
         stop.cancel();
         match collector.await {
@@ -275,7 +289,7 @@ impl Coordinator {
             return Ok(self.leases.lock().unclaimed(now, usize::MAX));
         }
         let (waiting, alive) = {
-            let leases = self.leases.lock();
+            let mut leases = self.leases.lock();
             let before = Timestamp(now.0.saturating_sub(i64::try_from(UNSEEN.as_micros()).unwrap_or(i64::MAX)));
             (leases.unclaimed(before, MISSING_PAGE), leases.workers().keys().cloned().collect())
         };

@@ -5,6 +5,8 @@ use crate::settings::{Origin, Settings, masked};
 use coordinator::store::StoreResult;
 use coordinator::store::handle::{Backend, Store, StoreThread};
 use coordinator::store::postgres::PostgresOptions;
+use protocol::quantity::Span;
+use protocol::rules::retention::RetentionLimits;
 use std::path::PathBuf;
 
 /// Secrets and limits of connections to a server, as the settings give them.
@@ -15,6 +17,16 @@ pub fn options(settings: &Settings) -> PostgresOptions {
         password_file: path("database_password_file"),
         ..PostgresOptions::default()
     }
+}
+
+/// How long ended jobs are kept; `forever` forgets none.
+pub fn retention(settings: &Settings) -> CliResult<Option<RetentionLimits>> {
+    let text = &settings["retention"].value;
+    if text == "forever" {
+        return Ok(None);
+    }
+    let keep = Span::parse(text).map_err(|why| CliError::usage(format!("retention: {why}")).hint("90d, or forever"))?;
+    Ok(Some(RetentionLimits::keeping(keep.0)))
 }
 
 /// The URL of the server, unless a data directory was asked for by a flag and the server was not.

@@ -101,7 +101,8 @@ impl Embedded {
         // Channels of this process lose nothing: a unit waits for its slot as long as it takes.
         let limits = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
         let coordinator =
-            Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, limits, Arc::new(metrics));
+            Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, limits, Arc::new(metrics))
+                .forgetting(crate::database::retention(settings)?);
         let stop = CancellationToken::new();
         let (running, token) = (coordinator.clone(), stop.clone());
         let driving = tokio::spawn(async move {

@@ -83,7 +83,7 @@ fn a_server_that_turned_read_only_is_left() {
     let stuck = fleet.succeeded();
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(fleet.succeeded(), stuck, "nothing is written to a replica");
-    fleet.postgres.ask(DATABASE, "SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only");
+    fleet.postgres.ask(DATABASE, "ALTER SYSTEM RESET default_transaction_read_only");
     fleet.postgres.sql(DATABASE, "SELECT pg_reload_conf()");
     fleet.wait_for_progress();
     fleet.assert_exact(&job, 3_000);

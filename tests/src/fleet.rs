@@ -22,6 +22,8 @@ pub struct Fleet {
     pub redis: Redis,
     /// URL that coordinators and commands use: the server itself, or a proxy before it.
     pub database: String,
+    /// Name of the database on the server.
+    pub name: String,
 }
 
 /// A coordinator that serves.
@@ -62,7 +64,7 @@ impl Fleet {
         let scratch = Scratch::new();
         let redis = Redis::start(&scratch.path("."));
         let database = postgres.create_database(DATABASE);
-        Fleet { scratch, postgres, redis, database }
+        Fleet { scratch, postgres, redis, database, name: DATABASE.into() }
     }
 
     /// The command of a coordinator.
@@ -116,7 +118,7 @@ impl Fleet {
 
     /// One number from the server itself, past every proxy; 0 while it does not answer.
     pub fn number(&self, statement: &str) -> u64 {
-        self.postgres.ask(DATABASE, statement).and_then(|text| text.parse().ok()).unwrap_or(0)
+        self.postgres.ask(&self.name, statement).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     /// Units of all jobs that have succeeded.
@@ -151,9 +153,9 @@ impl Fleet {
         let open = format!("SELECT COUNT(*) FROM job WHERE id = '{job}' AND ended_at IS NULL");
         wait_until(&format!("{job} ends"), || {
             std::thread::sleep(Duration::from_millis(100));
-            self.postgres.ask(DATABASE, &open).as_deref() == Some("0")
+            self.postgres.ask(&self.name, &open).as_deref() == Some("0")
         });
-        let query = |statement: &str| psql(&self.postgres.sql(DATABASE, statement));
+        let query = |statement: &str| psql(&self.postgres.sql(&self.name, statement));
         let verdict = History::read(job, &query, &self.scratch.path("witnesses")).assert_exact(2 * assets as u64);
         println!("{job}: {verdict:?}");
         verdict

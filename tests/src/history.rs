@@ -118,7 +118,7 @@ impl History {
             units: units.collect(),
             barriers: barriers.collect(),
             needs: needs(&workflow),
-            executions: executions(log),
+            executions: executions(log, no),
             violations: Vec::new(),
         };
         let ended = ["succeeded", "finished_with_failures"].contains(&state.as_str());
@@ -213,13 +213,17 @@ fn needs(workflow: &Value) -> BTreeMap<i64, Vec<i64>> {
     (0..).zip(&steps).map(|(no, step)| (no, numbers(step))).collect()
 }
 
-fn executions(log: &Path) -> HashMap<(Key, u32), Execution> {
+/// Executions of one job: witnesses of several share a file.
+fn executions(log: &Path, of: i64) -> HashMap<(Key, u32), Execution> {
     let mut executions: HashMap<(Key, u32), Execution> = HashMap::new();
     for line in std::fs::read_to_string(log).unwrap_or_default().lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let [unit, epoch, _attempt, _worker, what, at] = words.as_slice() else { panic!("{line:?} is no note") };
         let parts: Vec<i64> = unit.split('/').map(number).collect();
         let [job, step, part] = parts.as_slice() else { panic!("{unit:?} is no unit") };
+        if *job != of {
+            continue;
+        }
         let epoch = u32::try_from(number(epoch)).unwrap_or(0);
         let execution = executions.entry(((*job, *step, *part), epoch)).or_default();
         let at = at.parse().unwrap_or(0);

@@ -2,6 +2,7 @@
 //!
 //! - [`scratch`]: a directory that a test has to itself, with its files
 //! - [`cluster`]: a coordinator and workers over a real Redis, and a rehearsal that can be judged
+//! - [`disk`]: a small filesystem that can be filled
 //! - [`fleet`]: any number of coordinators and workers over a real PostgreSQL and a real Redis
 //! - [`command`]: a `showrunner` that is run to its end, and what came of it
 //! - [`process`]: a `showrunner` in the background, which signals reach and no test leaves behind
@@ -14,6 +15,7 @@
 pub mod cluster;
 pub mod command;
 pub mod content;
+pub mod disk;
 pub mod fleet;
 pub mod history;
 pub mod postgres;

@@ -232,6 +232,20 @@ impl PostgresServer {
         }
     }
 
+    /// Makes a directory that belongs to the server's user.
+    pub fn give(&self, dir: &Path) {
+        std::fs::create_dir_all(dir).expect("makes a directory");
+        // Directories on the way to it may be root's alone.
+        for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(std::env::temp_dir())) {
+            if *above != std::env::temp_dir() {
+                std::fs::set_permissions(above, PermissionsExt::from_mode(0o755)).expect("opens it");
+            }
+        }
+        if getuid().is_root() {
+            chown(dir, Some(id_of("-u")), Some(id_of("-g"))).expect("root may give a directory away");
+        }
+    }
+
     /// What the server has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()

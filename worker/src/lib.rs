@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod hash;
 pub mod mhl;
+mod outbox;
 pub mod qc;
 pub mod queue;
 pub mod runtime;

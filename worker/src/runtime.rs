@@ -2,22 +2,23 @@
 use crate::actor::executor::{Execution, Running};
 use crate::actor::heartbeat::Vitals;
 use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
+use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
 use crate::task::Tools;
 use actix::{Actor, Addr};
 use protocol::id::{Kind, WorkerId};
-use protocol::wire::report::Report;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-/// Reports waiting to be sent.
-const REPORTS_WAITING: usize = 8_192;
-/// Reports sent in one message.
-const REPORTS_BATCH: usize = 2_048;
+/// For the last reports to leave a worker that ends.
+const REPORTED_MAX: Duration = Duration::from_secs(10);
+/// Between two looks at what still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How a worker is set up.
 #[derive(Clone)]
@@ -47,6 +48,8 @@ impl WorkerConfig {
 pub struct Worker {
     supervisor: Addr<WorkerSupervisor>,
     vitals: Vitals,
+    outbox: Outbox,
+    leave: CancellationToken,
 }
 
 impl Worker {
@@ -57,8 +60,7 @@ impl Worker {
         runtime: Handle,
         give_up: Arc<dyn Fn() + Send + Sync>,
     ) -> Worker {
-        let (sender, receiver) = mpsc::channel(REPORTS_WAITING);
-        drop(runtime.spawn(send_reports(receiver, Arc::clone(&queue))));
+        let outbox = Outbox::start(Arc::clone(&queue), &runtime);
         let bytes = Arc::new(AtomicU64::new(0));
         let running = Running::default();
         let slots = config
@@ -77,14 +79,16 @@ impl Worker {
         let execution = Execution {
             worker: config.worker,
             runtime,
-            reports: sender,
+            outbox: outbox.clone(),
             queue: Arc::clone(&queue),
             running,
+            draining: Arc::clone(&vitals.draining),
             bytes,
             tools: Arc::new(config.tools),
         };
-        let parts = Parts { queue, execution, vitals: vitals.clone(), give_up };
-        Worker { supervisor: WorkerSupervisor::new(parts).start(), vitals }
+        let parts = Parts { queue, execution, vitals: vitals.clone(), give_up, leave: CancellationToken::new() };
+        let leave = parts.leave.clone();
+        Worker { supervisor: WorkerSupervisor::new(parts).start(), vitals, outbox, leave }
     }
 
     /// What a heartbeat would show now.
@@ -92,21 +96,20 @@ impl Worker {
         &self.vitals
     }
 
-    /// Drains: takes nothing more, lets what runs go on for `grace`, then stops it.
+    /// Resolves when an operator has drained this worker and nothing runs on it any more.
+    pub async fn drained(&self) {
+        self.leave.cancelled().await;
+        while !self.vitals.running.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Drains: takes nothing more, gives back what has not started, lets what runs go on for `grace`, then stops it.
+    /// Returns when all of it has been reported.
     pub async fn shutdown(&self, grace: Duration) {
         if let Err(error) = self.supervisor.send(Shutdown { grace }).await {
             tracing::warn!(%error, "the worker was gone before it could drain");
         }
-    }
-}
-
-/// Sends reports in batches: as many as have gathered while the last batch was on its way.
-async fn send_reports(mut receiver: mpsc::Receiver<Report>, queue: Arc<dyn WorkQueue>) {
-    let mut batch = Vec::with_capacity(REPORTS_BATCH);
-    while receiver.recv_many(&mut batch, REPORTS_BATCH).await > 0 {
-        let sent = std::mem::replace(&mut batch, Vec::with_capacity(REPORTS_BATCH));
-        if queue.report(sent).await.is_err() {
-            return;
-        }
+        self.outbox.emptied(REPORTED_MAX).await;
     }
 }

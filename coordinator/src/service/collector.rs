@@ -34,7 +34,7 @@ pub struct Settled {
 /// Takes a page of a listing. A page that is not the next one of the current scan is ignored: it was taken already, or
 /// comes from a scan that has been taken back.
 pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage) -> StoreResult<bool> {
-    let mut row = job_row(tx, page.unit.job)?;
+    let Some(mut row) = tx.job(page.unit.job)? else { return Ok(false) };
     let expected = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && row.scan.page == page.page;
     if !expected || row.state.has_ended() {
         return Ok(false);

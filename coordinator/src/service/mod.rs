@@ -4,6 +4,7 @@ pub mod collector;
 pub mod control;
 pub mod explain;
 pub mod graph;
+pub mod janitor;
 pub mod planner;
 pub mod publisher;
 pub mod recovery;

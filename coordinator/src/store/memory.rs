@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 /// Everything a database would hold.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    jobs: BTreeMap<JobNo, (JobRow, Workflow)>,
+    pub(super) jobs: BTreeMap<JobNo, (JobRow, Workflow)>,
     pub(super) listing: BTreeMap<(JobNo, String), (u64, Asset)>,
-    row_errors: BTreeMap<(JobNo, u64, String), RowError>,
-    partitions: BTreeMap<(JobNo, PartNo), Partition>,
-    moved: BTreeMap<(JobNo, String), PartNo>,
-    steps: BTreeMap<(JobNo, StepNo), StepRow>,
-    units: BTreeMap<UnitId, UnitRow>,
-    failures: BTreeMap<(UnitId, String), Failure>,
-    barriers: BTreeMap<(JobNo, StepNo, String), BarrierRow>,
+    pub(super) row_errors: BTreeMap<(JobNo, u64, String), RowError>,
+    pub(super) partitions: BTreeMap<(JobNo, PartNo), Partition>,
+    pub(super) moved: BTreeMap<(JobNo, String), PartNo>,
+    pub(super) steps: BTreeMap<(JobNo, StepNo), StepRow>,
+    pub(super) units: BTreeMap<UnitId, UnitRow>,
+    pub(super) failures: BTreeMap<(UnitId, String), Failure>,
+    pub(super) barriers: BTreeMap<(JobNo, StepNo, String), BarrierRow>,
     catalogue: BTreeMap<String, CatalogueRow>,
     pub(super) control: Controlled,
 }

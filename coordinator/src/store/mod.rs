@@ -11,6 +11,7 @@ pub mod handle;
 pub mod memory;
 mod migration;
 pub mod postgres;
+pub mod retention;
 mod rows;
 pub mod sqlite;
 mod streak;
@@ -18,6 +19,7 @@ pub mod view;
 
 pub use control::*;
 pub use rows::*;
+use retention::RetentionTx;
 
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -82,12 +84,12 @@ pub type StoreResult<T> = Result<T, StoreError>;
 
 /// Everything a service may ask inside one transaction. Nothing here decides: rules do, services carry out.
 pub trait Tx:
-    JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx
+    JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx + RetentionTx
 {
 }
 
 impl<T> Tx for T where
-    T: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx
+    T: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx + RetentionTx
 {
 }
 

@@ -14,6 +14,7 @@ use ::coordinator::store::handle::Store;
 use prometheus::Registry;
 use protocol::rules::election::ElectionLimits;
 use protocol::rules::lease::LeaseLimits;
+use protocol::rules::retention::RetentionLimits;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -51,12 +52,20 @@ fn connect(server: Server) -> Connect {
     })
 }
 
-fn member(store: &Store, registry: &Registry, holder: String, connect: Connect) -> CliResult<Member> {
+fn member(
+    store: &Store,
+    registry: &Registry,
+    holder: String,
+    connect: Connect,
+    retention: Option<RetentionLimits>,
+) -> CliResult<Member> {
     let metrics = Arc::new(Metrics::new(registry).map_err(|e| CliError::failed(e.to_string()))?);
     let terms = store.clone();
     let make: Make = Arc::new(move |queue| {
         let limits = LeaseLimits::default();
-        Coordinator::new(terms.clone(), queue, Arc::new(now), limits, Arc::clone(&metrics)).shared()
+        Coordinator::new(terms.clone(), queue, Arc::new(now), limits, Arc::clone(&metrics))
+            .shared()
+            .forgetting(retention)
     });
     Ok(Member::new(store.clone(), holder, ElectionLimits::default(), connect, make))
 }
@@ -76,7 +85,8 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
     let registry = Registry::new();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let holder = format!("{host}-{:08x}", fastrand::u32(..));
-    let member = member(&store, &registry, holder, connect)?;
+    let retention = database::retention(&context.settings)?;
+    let member = member(&store, &registry, holder, connect, retention)?;
     let role = member.role();
     let word = Arc::new(move || role.borrow().as_str());
     let listen = &context.settings["listen"].value;

@@ -10,7 +10,6 @@ use protocol::id::Kind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Arguments of `worker`.
@@ -28,7 +27,8 @@ pub(crate) struct Args {
     /// Address of health and metrics; none by default
     #[arg(long)]
     listen: Option<String>,
-    /// How long running units may go on after SIGTERM
+    /// How long running units may go on after SIGTERM; what has not started goes back at once. A second signal ends it
+    /// now
     #[arg(long, default_value = "30s")]
     grace: String,
 }
@@ -80,11 +80,17 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     };
     let exit = tokio::select! {
         () = stop_signal() => Exit::Ok,
+        () = worker.drained() => Exit::Ok,
         () = stop.cancelled() => Exit::Failed,
     };
-    worker.shutdown(grace).await;
-    // The last reports are on their way.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::select! {
+        () = worker.shutdown(grace) => {}
+        () = stop_signal() => {
+            eprintln!("asked twice to end: what runs is left to the coordinator");
+            // Threads that are in the middle of something would be waited for.
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    }
     if let Some(served) = served {
         served.handle.stop(true).await;
     }

@@ -10,6 +10,7 @@ pub mod poison;
 pub mod quarantine;
 pub mod redrive;
 pub mod restart;
+pub mod retention;
 pub mod retry;
 pub mod selection;
 pub mod settle;

@@ -1,6 +1,7 @@
 //! Owns what runs. Receives `Execute` and `Revoke`; each unit becomes a task on the multi-thread runtime, so that a panic
 //! fails one unit and a busy unit delays nobody's heartbeat.
 use super::supervisor::ExitGuard;
+use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
 use crate::task::{self, PageSink, TaskContext, Tools};
 use actix::{Actor, Context, Handler, Message};
@@ -14,10 +15,10 @@ use protocol::wire::unit::Unit;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 /// Executions under way, shared with the heartbeat.
@@ -68,16 +69,29 @@ pub struct Execution {
     pub worker: WorkerId,
     /// The runtime units run on.
     pub runtime: Handle,
-    /// Where reports go; bounded, so that a slow coordinator slows the work and not the memory.
-    pub reports: mpsc::Sender<Report>,
+    /// Where reports go.
+    pub outbox: Outbox,
     /// The transport, for pages of listings: they are large and must wait for the coordinator one by one.
     pub queue: Arc<dyn WorkQueue>,
     /// What is under way.
     pub running: Running,
+    /// Whether the worker takes no more work.
+    pub draining: Arc<AtomicBool>,
     /// Bytes moved.
     pub bytes: Arc<AtomicU64>,
     /// Outside programs.
     pub tools: Arc<Tools>,
+}
+
+impl Execution {
+    /// Gives units back that have not started: no attempt is used.
+    pub async fn hand_back(&self, units: Vec<Unit>) {
+        for unit in units {
+            let (worker, result) = (self.worker.clone(), UnitResult::Returned);
+            let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 };
+            self.outbox.send(Report::Settled(outcome)).await;
+        }
+    }
 }
 
 /// The executor.
@@ -107,6 +121,11 @@ impl Handler<Execute> for Executor {
 
     fn handle(&mut self, Execute(units): Execute, _: &mut Context<Self>) {
         for (unit, slot) in units {
+            if self.execution.draining.load(Ordering::Relaxed) {
+                let execution = self.execution.clone();
+                drop(self.execution.runtime.spawn(async move { execution.hand_back(vec![unit]).await }));
+                continue;
+            }
             let token = CancellationToken::new();
             let before = self.execution.running.0.lock().insert(unit.id, (unit.epoch, token.clone()));
             if let Some((_, older)) = before {
@@ -161,8 +180,7 @@ async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
         result,
         duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
-    // A closed channel means the process is going down; the lease then lapses.
-    drop(execution.reports.send(Report::Settled(outcome)).await);
+    execution.outbox.send(Report::Settled(outcome)).await;
     execution.running.end(unit.id, unit.epoch);
 }
 

@@ -9,10 +9,12 @@ use protocol::id::Kind;
 use protocol::rules::restart::{RestartBudget, RestartDecision, decide};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
+use protocol::wire::report::Report;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Which child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +51,8 @@ pub struct Parts {
     pub vitals: Vitals,
     /// Called when the worker can no longer go on.
     pub give_up: Arc<dyn Fn() + Send + Sync>,
+    /// Cancelled when an operator asks this worker to leave.
+    pub leave: CancellationToken,
 }
 
 /// The supervisor.
@@ -59,6 +63,7 @@ pub struct WorkerSupervisor {
     heartbeat: Option<Arbiter>,
     crashes: Vec<Timestamp>,
     started: Instant,
+    draining: bool,
     stopping: bool,
 }
 
@@ -72,6 +77,7 @@ impl WorkerSupervisor {
             heartbeat: None,
             crashes: Vec::new(),
             started: Instant::now(),
+            draining: false,
             stopping: false,
         }
     }
@@ -122,6 +128,7 @@ impl Actor for WorkerSupervisor {
         self.start_all(&ctx.address());
         let queue = Arc::clone(&self.parts.queue);
         let (me, running) = (ctx.address(), self.parts.execution.running.clone());
+        let (worker, leave) = (self.parts.vitals.worker.clone(), self.parts.leave.clone());
         drop(self.parts.execution.runtime.spawn(async move {
             while let Ok(message) = queue.control().await {
                 match message {
@@ -134,11 +141,13 @@ impl Actor for WorkerSupervisor {
                             return;
                         }
                     }
-                    Control::Drain(_) => {
+                    Control::Drain(whom) if whom == worker => {
                         if me.send(StopTaking).await.is_err() {
                             return;
                         }
+                        leave.cancel();
                     }
+                    Control::Drain(_) => {}
                 }
             }
         }));
@@ -160,7 +169,9 @@ impl Handler<ChildExited> for WorkerSupervisor {
     type Result = ();
 
     fn handle(&mut self, ChildExited(child): ChildExited, ctx: &mut Context<Self>) {
-        if self.stopping {
+        // Whoever takes no more work has no use for consumers.
+        let drained = self.draining && matches!(child, Child::Consumer(_));
+        if self.stopping || drained {
             return;
         }
         let now = Timestamp(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
@@ -173,7 +184,7 @@ impl Handler<ChildExited> for WorkerSupervisor {
             return;
         }
         self.start(child, &ctx.address());
-        if child == Child::Executor {
+        if child == Child::Executor && !self.draining {
             // Consumers hold the address of the executor that is gone.
             let kinds: Vec<Kind> = self.consumers.keys().copied().collect();
             for kind in kinds {
@@ -194,18 +205,43 @@ impl Handler<Revoke> for WorkerSupervisor {
     }
 }
 
-/// Take no more units; what runs goes on.
+/// Take no more units and give back those that have not started; what runs goes on. Answers when they are on their way.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct StopTaking;
 
 impl Handler<StopTaking> for WorkerSupervisor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: StopTaking, _: &mut Context<Self>) {
+    fn handle(&mut self, _: StopTaking, _: &mut Context<Self>) -> ResponseFuture<()> {
+        Box::pin(self.stop_taking())
+    }
+}
+
+impl WorkerSupervisor {
+    fn stop_taking(&mut self) -> impl Future<Output = ()> + use<> {
+        self.draining = true;
         self.parts.vitals.draining.store(true, Ordering::Relaxed);
         for consumer in self.consumers.values() {
             drop(consumer.try_send(Drain));
+        }
+        let (queue, vitals) = (Arc::clone(&self.parts.queue), self.parts.vitals.clone());
+        let (execution, kinds) = (self.parts.execution.clone(), vitals.slots.keys().copied());
+        let lanes: Vec<_> = kinds
+            .map(|kind| {
+                let (queue, execution) = (Arc::clone(&queue), execution.clone());
+                self.parts.execution.runtime.spawn(async move { execution.hand_back(queue.drain(kind).await).await })
+            })
+            .collect();
+        // The coordinator stops counting on its slots now, not with the next sign of life.
+        let beat = vitals.beat();
+        let told = self.parts.execution.runtime.spawn(async move { queue.report(vec![Report::Heartbeat(beat)]).await });
+        async move {
+            for lane in lanes {
+                // A lane that fell over has nothing more to give.
+                drop(lane.await);
+            }
+            drop(told);
         }
     }
 }
@@ -223,14 +259,14 @@ impl Handler<Shutdown> for WorkerSupervisor {
 
     fn handle(&mut self, Shutdown { grace }: Shutdown, _: &mut Context<Self>) -> ResponseFuture<()> {
         self.stopping = true;
-        self.parts.vitals.draining.store(true, Ordering::Relaxed);
-        for consumer in self.consumers.values() {
-            drop(consumer.try_send(Drain));
-        }
+        let returned = self.stop_taking();
         let running = self.parts.execution.running.clone();
         Box::pin(async move {
             let poll = Duration::from_millis(20);
             let deadline = Instant::now() + grace;
+            returned.await;
+            // What a consumer had just taken is on its way to the executor.
+            tokio::time::sleep(poll).await;
             while !running.is_empty() && Instant::now() < deadline {
                 tokio::time::sleep(poll).await;
             }

@@ -7,12 +7,14 @@ use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use std::collections::BTreeMap;
 use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// The worker's ends of the channels.
 pub struct LocalQueue {
     units: BTreeMap<Kind, Mutex<mpsc::UnboundedReceiver<Unit>>>,
     reports: mpsc::Sender<Vec<Report>>,
     control: Mutex<mpsc::UnboundedReceiver<Control>>,
+    draining: CancellationToken,
 }
 
 impl LocalQueue {
@@ -23,7 +25,7 @@ impl LocalQueue {
         control: mpsc::UnboundedReceiver<Control>,
     ) -> LocalQueue {
         let units = units.into_iter().map(|(kind, receiver)| (kind, Mutex::new(receiver))).collect();
-        LocalQueue { units, reports, control: Mutex::new(control) }
+        LocalQueue { units, reports, control: Mutex::new(control), draining: CancellationToken::new() }
     }
 }
 
@@ -32,10 +34,18 @@ impl WorkQueue for LocalQueue {
     async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError> {
         let mut receiver = self.units.get(&kind).ok_or(QueueError::Closed)?.lock().await;
         let mut units = Vec::with_capacity(max.min(256));
-        if receiver.recv_many(&mut units, max.max(1)).await == 0 {
-            return Err(QueueError::Closed);
+        tokio::select! {
+            biased;
+            () = self.draining.cancelled() => Err(QueueError::Closed),
+            taken = receiver.recv_many(&mut units, max.max(1)) => if taken == 0 { Err(QueueError::Closed) } else { Ok(units) },
         }
-        Ok(units)
+    }
+
+    async fn drain(&self, kind: Kind) -> Vec<Unit> {
+        self.draining.cancel();
+        let Some(receiver) = self.units.get(&kind) else { return Vec::new() };
+        let mut receiver = receiver.lock().await;
+        std::iter::from_fn(|| receiver.try_recv().ok()).collect()
     }
 
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError> {

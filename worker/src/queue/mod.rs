@@ -23,6 +23,9 @@ pub enum QueueError {
 pub trait WorkQueue: Send + Sync {
     /// Waits for units of a kind; returns one to `max` of them, one for each slot the caller has free.
     async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError>;
+    /// Takes no more units of a kind from now on; returns those that came and were handed to nobody. [`WorkQueue::take`]
+    /// says that the transport is closed from then on.
+    async fn drain(&self, kind: Kind) -> Vec<Unit>;
     /// Sends reports, in order. Waits while the coordinator is behind.
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError>;
     /// Waits for the next message of the coordinator.

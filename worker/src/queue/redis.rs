@@ -16,6 +16,7 @@ use redis::{RedisError, Value, cmd, pipe};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::sync::CancellationToken;
 use transport::alarm::Alarm;
 use transport::{Link, Server, Shared};
 
@@ -55,6 +56,7 @@ pub struct RedisQueue {
     control: AsyncMutex<(Option<Link>, String)>,
     reading: Alarm,
     sending: Alarm,
+    draining: CancellationToken,
 }
 
 impl RedisQueue {
@@ -72,6 +74,7 @@ impl RedisQueue {
             control: AsyncMutex::new((None, "$".into())),
             reading: Alarm::new("no units can be read; trying again"),
             sending: Alarm::new("reports wait until the transport takes them"),
+            draining: CancellationToken::new(),
         })
     }
 
@@ -184,7 +187,7 @@ impl WorkQueue for RedisQueue {
     async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError> {
         let mut lane = self.lanes.get(&kind).ok_or(QueueError::Closed)?.lock().await;
         let mut pause = PAUSE_MIN;
-        while lane.stash.is_empty() {
+        while lane.stash.is_empty() && !self.draining.is_cancelled() {
             match self.read(&mut lane, kind, max).await {
                 Ok(()) => {
                     self.reading.clear();
@@ -201,13 +204,27 @@ impl WorkQueue for RedisQueue {
                         self.reading.raise(&error);
                     }
                     let jitter = 0.5 + fastrand::f64();
-                    tokio::time::sleep(pause.mul_f64(jitter)).await;
+                    tokio::select! {
+                        () = self.draining.cancelled() => {}
+                        () = tokio::time::sleep(pause.mul_f64(jitter)) => {}
+                    }
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }
+        if self.draining.is_cancelled() {
+            // What a read brought meanwhile stays for whoever drains.
+            return Err(QueueError::Closed);
+        }
         let count = lane.stash.len().min(max.max(1));
         Ok(lane.stash.drain(..count).collect())
+    }
+
+    async fn drain(&self, kind: Kind) -> Vec<Unit> {
+        self.draining.cancel();
+        let Some(lane) = self.lanes.get(&kind) else { return Vec::new() };
+        // A read under way is waited for: what it brings is ours already.
+        lane.lock().await.stash.drain(..).collect()
     }
 
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError> {

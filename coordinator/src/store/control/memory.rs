@@ -14,6 +14,14 @@ pub struct Controlled {
     workers: BTreeMap<String, WorkerRow>,
 }
 
+impl Controlled {
+    /// Forgets what belongs to a job and to nothing else.
+    pub fn forget_job(&mut self, job: JobNo) {
+        self.causes.retain(|key, _| key.1 != job);
+        self.losses.retain(|key, _| key.0.job != job);
+    }
+}
+
 impl OperationTx for Memory {
     fn insert_operation(&mut self, operation: &OperationRow) -> StoreResult<i64> {
         let no = self.control.operations.keys().last().map_or(1, |last| last + 1);

@@ -17,6 +17,7 @@ mod leader;
 mod link;
 mod listing;
 mod partition;
+mod retention;
 mod schema;
 mod step;
 mod tls;

@@ -6,6 +6,7 @@ mod control;
 mod job;
 mod listing;
 mod partition;
+mod retention;
 mod unit;
 mod view;
 

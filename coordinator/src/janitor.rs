@@ -1,0 +1,31 @@
+//! The loop behind [`crate::service::janitor`]: leader's work, and the first to wait when there is other.
+use crate::runtime::Clock;
+use crate::service::janitor::sweep;
+use crate::store::handle::Store;
+use protocol::rules::retention::{RetentionLimits, pause};
+use tokio_util::sync::CancellationToken;
+
+/// Sweeps until `stop`.
+pub(crate) async fn run(store: Store, limits: RetentionLimits, clock: Clock, stop: CancellationToken) {
+    let mut after = limits.look_every;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(after) => {}
+        }
+        let now = clock();
+        after = match store.write(move |tx| sweep(tx, &limits, now)).await {
+            Ok(removed) => {
+                if removed.gone {
+                    tracing::info!("an ended job is past its retention and was forgotten");
+                }
+                pause(&limits, removed.rows)
+            }
+            // It is tried again; whoever leads no longer is stopped soon.
+            Err(error) => {
+                tracing::debug!(%error, "ended jobs could not be forgotten");
+                limits.look_every
+            }
+        };
+    }
+}

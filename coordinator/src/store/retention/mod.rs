@@ -1,0 +1,38 @@
+//! Forgetting jobs that ended long ago, a few rows at a time.
+mod memory;
+
+use super::StoreResult;
+use protocol::id::JobNo;
+use protocol::time::Timestamp;
+
+/// What one transaction removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Rows.
+    pub rows: u64,
+    /// Whether nothing of the job is left.
+    pub gone: bool,
+}
+
+/// Tables whose rows belong to one job, with the rest of their keys. Those that people look at last come first.
+pub(super) const OF_A_JOB: [(&str, &[&str]); 10] = [
+    ("unit", &["step", "part"]),
+    ("streak", &["step", "first"]),
+    ("failure", &["step", "part", "asset"]),
+    ("moved", &["asset"]),
+    ("barrier", &["step", "key"]),
+    ("partition", &["part"]),
+    ("listing", &["asset"]),
+    ("row_error", &["line", "message"]),
+    ("cause", &["cause", "step"]),
+    ("loss", &["step", "part", "epoch"]),
+];
+
+/// Forgetting ended jobs. What was learned about assets stays in the catalogue, what operators did in the operations.
+pub trait RetentionTx {
+    /// Jobs that ended before this moment, in order of their numbers. Never the newest job of all: its number must not be
+    /// given away again, since late reports speak of it.
+    fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>>;
+    /// Removes at most `limit` rows of a job, and the job itself when nothing else is left of it.
+    fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed>;
+}

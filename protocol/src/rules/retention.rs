@@ -1,0 +1,65 @@
+//! When an ended job may be forgotten, and how much of it at a time.
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// Limits of forgetting.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionLimits {
+    /// How long an ended job is kept.
+    pub keep: Duration,
+    /// Rows removed in one transaction: few enough that nobody waits for it.
+    pub rows_max: u32,
+    /// Pause between two transactions while there is more, so that work goes first.
+    pub pause: Duration,
+    /// Between two looks when there was nothing.
+    pub look_every: Duration,
+}
+
+impl RetentionLimits {
+    /// Keeps ended jobs for this long.
+    pub fn keeping(keep: Duration) -> RetentionLimits {
+        RetentionLimits {
+            keep,
+            rows_max: 2_000,
+            pause: Duration::from_millis(100),
+            look_every: Duration::from_secs(60).min(keep.max(Duration::from_millis(200))),
+        }
+    }
+}
+
+/// Jobs that ended before this moment are to be forgotten.
+pub fn horizon(limits: &RetentionLimits, now: Timestamp) -> Timestamp {
+    let keep = i64::try_from(limits.keep.as_micros()).unwrap_or(i64::MAX);
+    Timestamp(now.0.saturating_sub(keep))
+}
+
+/// How long to wait after a transaction that removed so many rows.
+pub fn pause(limits: &RetentionLimits, removed: u64) -> Duration {
+    if removed > 0 { limits.pause } else { limits.look_every }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Nothing is forgotten before its time, and a clock near its end forgets nothing new.
+        #[test]
+        fn nothing_is_forgotten_early(keep in 0u64..1_000_000_000, now in 0i64..i64::MAX, age in 0i64..1_000_000_000_000) {
+            let limits = RetentionLimits::keeping(Duration::from_micros(keep));
+            let ended = Timestamp(now.saturating_sub(age));
+            if ended < horizon(&limits, Timestamp(now)) {
+                prop_assert!(age > keep as i64);
+            }
+        }
+    }
+
+    #[test]
+    fn work_goes_first() {
+        let limits = RetentionLimits::keeping(Duration::from_secs(90 * 86_400));
+        assert_eq!(pause(&limits, 5), limits.pause);
+        assert_eq!(pause(&limits, 0), Duration::from_secs(60));
+        assert_eq!(horizon(&limits, Timestamp(i64::MIN)), Timestamp(i64::MIN));
+    }
+}

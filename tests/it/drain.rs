@@ -1,0 +1,83 @@
+//! Workers that leave: what has not started goes back at once, what runs is finished or goes back, no attempt is used.
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use testkit::fleet::Fleet;
+use testkit::process::wait_until;
+
+/// Units that wait for their turn at a worker or in the transport.
+const OUT: &str = "SELECT COUNT(*) FROM units WHERE state = 'leased'";
+
+/// Attempts used by anybody.
+const ATTEMPTS: &str = "SELECT COALESCE(MAX(attempt), 0) FROM unit";
+
+#[test]
+fn what_has_not_started_goes_back_at_once_and_what_runs_is_finished() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let leaving = fleet.worker(2, &["--grace", "30s"]);
+    let job = fleet.submit(120, "1s");
+    fleet.wait_for(2);
+    let asked = Instant::now();
+    leaving.signal(Signal::TERM);
+    let ran = leaving.wait();
+    let took = asked.elapsed();
+    ran.expect_code(0);
+    // Two units of a second run to their end; a read under way ends within two.
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    wait_until("nothing is out", || fleet.number(OUT) == 0);
+    let settled = asked.elapsed();
+    assert!(settled < Duration::from_secs(10), "a lease of the dead would last longer: {settled:?}");
+    assert_eq!(fleet.number(ATTEMPTS), 0);
+    let _next = fleet.worker(64, &[]);
+    let verdict = fleet.assert_exact(&job, 120);
+    assert!(verdict.again > 0, "something went back: {verdict:?}");
+    assert_eq!(fleet.number(ATTEMPTS), 0);
+}
+
+#[test]
+fn what_runs_longer_than_the_grace_goes_back_without_an_attempt() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let leaving = fleet.worker(4, &["--grace", "500ms"]);
+    let job = fleet.submit(8, "45s");
+    wait_until("units run", || leaving.stderr().contains("worker ") && fleet.number(OUT) >= 4);
+    std::thread::sleep(Duration::from_secs(1));
+    let asked = Instant::now();
+    leaving.signal(Signal::TERM);
+    leaving.wait().expect_code(0);
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    wait_until("nothing is out", || fleet.number(OUT) == 0);
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert_eq!(fleet.number(ATTEMPTS), 0);
+    fleet.run(&["job", "cancel", &job]).expect_code(0);
+}
+
+#[test]
+fn a_second_signal_ends_it_now() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let worker = fleet.worker(4, &["--grace", "10m"]);
+    fleet.submit(8, "10m");
+    wait_until("units run", || fleet.number(OUT) >= 4);
+    worker.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = Instant::now();
+    worker.signal(Signal::TERM);
+    worker.wait().expect_code(130);
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+/// Case 49: killed at the end of its grace, it is a dead worker like any other.
+#[test]
+fn a_worker_killed_while_it_drains_costs_a_lease() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let leaving = fleet.worker(8, &["--grace", "10m"]);
+    let job = fleet.submit(200, "500ms..1s");
+    fleet.wait_for(8);
+    let _next = fleet.worker(64, &[]);
+    leaving.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(100));
+    leaving.signal(Signal::KILL);
+    fleet.assert_exact(&job, 200);
+}

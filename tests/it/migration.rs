@@ -1,0 +1,52 @@
+//! The schema changes while a cluster works, and a build that is too old says so.
+use std::time::{Duration, Instant};
+use testkit::Ran;
+use testkit::fleet::{DATABASE, Fleet};
+use testkit::process::wait_until;
+
+/// Case 72.
+#[test]
+fn a_newer_schema_is_refused_by_those_who_start_and_those_who_run() {
+    let fleet = Fleet::start();
+    let coordinator = fleet.coordinator();
+    wait_until("it leads", || coordinator.leads());
+    fleet.postgres.sql(DATABASE, "UPDATE meta SET value = '99' WHERE key = 'schema_version'");
+    let said = ["schema 99", "use the newer showrunner"];
+    Ran::of(fleet.coordinator_command()).expect_code(6).expect_said(&said);
+    fleet.run(&["job", "list"]).expect_code(6).expect_said(&said);
+    // One that runs learns of it with its next connection.
+    fleet.postgres.sql(
+        DATABASE,
+        "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+    );
+    coordinator.running.wait().expect_code(6).expect_said(&said);
+    assert_eq!(fleet.number("SELECT value FROM meta WHERE key = 'schema_version'"), 99, "left alone");
+}
+
+/// Case 71: what a migration does, taken as one is: in a transaction no other writer is in. Workers and the old
+/// coordinator go on meanwhile.
+#[test]
+fn a_migration_under_load_holds_nobody_up_for_a_second() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
+    let job = fleet.submit(12_000, "10ms..30ms");
+    fleet.wait_for(1_500);
+    let alone = "BEGIN; SELECT pg_advisory_xact_lock(1936222319, hashtext(current_schema()));";
+    for change in [
+        "ALTER TABLE unit ADD COLUMN probe BIGINT",
+        "ALTER TABLE step ADD COLUMN probe BIGINT NOT NULL DEFAULT 0",
+        "CREATE TABLE probe (job BIGINT NOT NULL, step BIGINT NOT NULL, PRIMARY KEY (job, step))",
+        "CREATE INDEX unit_probe ON unit (probe) WHERE probe IS NOT NULL",
+        "ALTER TABLE unit DROP COLUMN probe",
+    ] {
+        let started = Instant::now();
+        fleet.postgres.sql(DATABASE, &format!("{alone} {change}; COMMIT"));
+        let next = fleet.wait_for_progress();
+        let held = started.elapsed();
+        println!("{change}: {held:?}, the next unit {next:?} later");
+        assert!(held < Duration::from_secs(3), "{change}: {held:?}");
+    }
+    fleet.assert_exact(&job, 12_000);
+    assert_eq!(fleet.number("SELECT COALESCE(MAX(attempt), 0) FROM unit"), 0, "no unit failed");
+}
