@@ -43,7 +43,10 @@ fn throughput_is_back_after_every_kind_of_restart() {
             assert!(started.elapsed() < BACK_MAX + stopped, "{kind}: {rate} units/s instead of {before}");
             rate = fleet.rate(Duration::from_secs(2));
         }
-        println!("{kind}: {before:.0} units/s before, {rate:.0} after {:?} ({stopped:?} of it away)", started.elapsed());
+        println!(
+            "{kind}: {before:.0} units/s before, {rate:.0} after {:?} ({stopped:?} of it away)",
+            started.elapsed()
+        );
     }
     fleet.assert_exact(&job, 40_000);
 }

@@ -15,10 +15,9 @@ fn a_newer_schema_is_refused_by_those_who_start_and_those_who_run() {
     Ran::of(fleet.coordinator_command()).expect_code(6).expect_said(&said);
     fleet.run(&["job", "list"]).expect_code(6).expect_said(&said);
     // One that runs learns of it with its next connection.
-    fleet.postgres.sql(
-        DATABASE,
-        "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
-    );
+    fleet
+        .postgres
+        .sql(DATABASE, "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
     coordinator.running.wait().expect_code(6).expect_said(&said);
     assert_eq!(fleet.number("SELECT value FROM meta WHERE key = 'schema_version'"), 99, "left alone");
 }

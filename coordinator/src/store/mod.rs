@@ -18,8 +18,8 @@ mod streak;
 pub mod view;
 
 pub use control::*;
-pub use rows::*;
 use retention::RetentionTx;
+pub use rows::*;
 
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -89,7 +89,16 @@ pub trait Tx:
 }
 
 impl<T> Tx for T where
-    T: JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx + RetentionTx
+    T: JobTx
+        + ListingTx
+        + PartitionTx
+        + StepTx
+        + UnitTx
+        + FailureTx
+        + BarrierTx
+        + CatalogueTx
+        + ControlTx
+        + RetentionTx
 {
 }
 

@@ -1,7 +1,7 @@
 //! Forgetting ended jobs.
 use super::{SqliteTx, failed};
-use crate::store::retention::{OF_A_JOB, Removed, RetentionTx};
 use crate::store::StoreResult;
+use crate::store::retention::{OF_A_JOB, Removed, RetentionTx};
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 use rusqlite::types::Value;
