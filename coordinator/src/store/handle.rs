@@ -1,4 +1,4 @@
-//! The store as services hold it: a thread that runs one transaction after another.
+//! The store as services hold it: a thread that runs one writing transaction after another, and one that reads beside it.
 use super::memory::Memory;
 use super::postgres::{Postgres, PostgresOptions};
 use super::sqlite::Sqlite;
@@ -55,13 +55,28 @@ impl Backend {
 
     /// Opens what is named: a `postgres://` URL, or the path of an SQLite file. Waits; not for async tasks.
     pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<Backend> {
+        match Backend::open_kind(url_or_path)? {
+            Named::Server => Ok(Backend::Postgres(Box::new(Postgres::open(url_or_path, options)?))),
+            Named::File => Ok(Backend::Sqlite(Box::new(Sqlite::open(Path::new(url_or_path))?))),
+        }
+    }
+
+    /// Opens the same for reading alone; it must be there.
+    fn open_reader(url_or_path: &str, options: PostgresOptions) -> StoreResult<Backend> {
+        match Backend::open_kind(url_or_path)? {
+            Named::Server => Backend::open(url_or_path, options),
+            Named::File => Ok(Backend::Sqlite(Box::new(Sqlite::open_read_only(Path::new(url_or_path))?))),
+        }
+    }
+
+    fn open_kind(url_or_path: &str) -> StoreResult<Named> {
         if url_or_path.starts_with("postgres://") || url_or_path.starts_with("postgresql://") {
-            return Ok(Backend::Postgres(Box::new(Postgres::open(url_or_path, options)?)));
+            return Ok(Named::Server);
         }
         if url_or_path.contains("://") {
             return Err(StoreError::Refused("a database is a postgres:// URL or the path of a file".into()));
         }
-        Ok(Backend::Sqlite(Box::new(Sqlite::open(Path::new(url_or_path))?)))
+        Ok(Named::File)
     }
 
     /// Units of a job in partition order.
@@ -106,77 +121,97 @@ impl Backend {
     }
 }
 
+/// What a name stands for.
+enum Named {
+    Server,
+    File,
+}
+
 enum Job {
     Run(Box<dyn FnOnce(&mut Backend) + Send>),
     Stop,
 }
 
-/// Handle to a store. Cloning shares the same thread, so transactions never wait for each other's locks.
+/// Handle to a store. Cloning shares its threads: one writes, so that transactions never wait for each other's locks, and
+/// one reads beside it.
 #[derive(Clone)]
 pub struct Store {
-    jobs: mpsc::Sender<Job>,
+    writes: mpsc::Sender<Job>,
+    reads: mpsc::Sender<Job>,
 }
 
-/// Ends the store's thread when dropped, after what was asked of it before, and waits for its last commit.
+/// Ends the store's threads when dropped, after what was asked of them before, and waits for the last commit.
 pub struct StoreThread {
-    thread: Option<JoinHandle<()>>,
-    jobs: mpsc::Sender<Job>,
+    threads: Vec<(JoinHandle<()>, mpsc::Sender<Job>)>,
 }
 
 impl Drop for StoreThread {
     fn drop(&mut self) {
-        // An error means that the thread has ended already.
-        drop(self.jobs.send(Job::Stop));
-        if let Some(thread) = self.thread.take() {
+        for (_, jobs) in &self.threads {
+            // An error means that the thread has ended already.
+            drop(jobs.send(Job::Stop));
+        }
+        for (thread, _) in self.threads.drain(..) {
             // A panicked store thread has already reported through its closed channel.
             drop(thread.join());
         }
     }
 }
 
+/// Starts a thread over a backend that is made on it; waits until it is.
+fn start(
+    name: &str,
+    make: impl FnOnce() -> StoreResult<Backend> + Send + 'static,
+) -> StoreResult<(JoinHandle<()>, mpsc::Sender<Job>)> {
+    let (sender, receiver) = mpsc::channel::<Job>();
+    let (opened, opening) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || {
+            let mut backend = match make() {
+                Ok(backend) => backend,
+                // Whoever opens the store waits for this.
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            drop(opened.send(Ok(())));
+            while let Ok(Job::Run(work)) = receiver.recv() {
+                work(&mut backend);
+            }
+        })
+        .expect("a process that cannot start a thread cannot do anything");
+    opening.recv().map_err(|_| StoreError::Closed)??;
+    Ok((thread, sender))
+}
+
 impl Store {
     /// Opens or creates the SQLite database at `path`.
     pub fn sqlite(path: &Path) -> StoreResult<(Store, StoreThread)> {
-        let path = path.to_owned();
-        Store::start(move || Ok(Backend::Sqlite(Box::new(Sqlite::open(&path)?))))
+        Store::open(&path.display().to_string(), PostgresOptions::default())
     }
 
-    /// A store that lives as long as the process.
+    /// A store that lives as long as the process. Its one thread reads too: there is nobody to share the memory with.
     pub fn memory() -> (Store, StoreThread) {
-        Store::start(|| Ok(Backend::Memory(Box::default()))).expect("memory is always there")
+        let made = start("store", || Ok(Backend::Memory(Box::default())));
+        let (thread, jobs) = made.expect("memory is always there");
+        (Store { writes: jobs.clone(), reads: jobs.clone() }, StoreThread { threads: vec![(thread, jobs)] })
     }
 
-    /// Opens the PostgreSQL database at `url`, on the store's thread: callers may be async.
+    /// Opens the PostgreSQL database at `url`, on the store's threads: callers may be async.
     pub fn postgres(url: &str, options: PostgresOptions) -> StoreResult<(Store, StoreThread)> {
-        let url = url.to_owned();
-        Store::start(move || Ok(Backend::Postgres(Box::new(Postgres::open(&url, options)?))))
+        Store::open(url, options)
     }
 
     /// Opens what is named: a `postgres://` URL, or the path of an SQLite file.
     pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<(Store, StoreThread)> {
+        let (named, limits) = (url_or_path.to_owned(), options.clone());
+        // The schema is up to date before anybody reads.
+        let writer = start("store", move || Backend::open(&named, limits))?;
         let named = url_or_path.to_owned();
-        Store::start(move || Backend::open(&named, options))
-    }
-
-    fn start(make: impl FnOnce() -> StoreResult<Backend> + Send + 'static) -> StoreResult<(Store, StoreThread)> {
-        let (sender, receiver) = mpsc::channel::<Job>();
-        let (opened, opening) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || {
-                let mut backend = match make() {
-                    Ok(backend) => backend,
-                    // Whoever opens the store waits for this.
-                    Err(error) => return drop(opened.send(Err(error))),
-                };
-                drop(opened.send(Ok(())));
-                while let Ok(Job::Run(work)) = receiver.recv() {
-                    work(&mut backend);
-                }
-            })
-            .expect("a process that cannot start a thread cannot do anything");
-        opening.recv().map_err(|_| StoreError::Closed)??;
-        Ok((Store { jobs: sender.clone() }, StoreThread { thread: Some(thread), jobs: sender }))
+        let reader = start("store-reader", move || Backend::open_reader(&named, options));
+        let mut store = StoreThread { threads: vec![writer] };
+        store.threads.push(reader?);
+        let of = |n: usize| store.threads[n].1.clone();
+        Ok((Store { writes: of(0), reads: of(1) }, store))
     }
 
     /// Runs `work` in one transaction on the store's thread: all of it or nothing.
@@ -185,7 +220,7 @@ impl Store {
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
-        self.ask(move |backend| backend.write(work)).await
+        ask(&self.writes, move |backend| backend.write(work)).await
     }
 
     /// Runs `work` on one consistent state; it must write nothing. Also for processes that do not lead.
@@ -194,42 +229,42 @@ impl Store {
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
-        self.ask(move |backend| backend.read(work)).await
+        ask(&self.reads, move |backend| backend.read(work)).await
     }
 
     /// Leads the cluster when nobody does, for as long as `lease`; returns the generation. From then on every write
     /// checks that this generation is the last, and fails with [`StoreError::NotLeader`] when it is not. `holder` names
     /// this incarnation of this process and no other.
     pub async fn acquire(&self, holder: String, lease: Duration) -> StoreResult<Option<i64>> {
-        self.ask(move |backend| backend.acquire(&holder, lease)).await
+        ask(&self.writes, move |backend| backend.acquire(&holder, lease)).await
     }
 
     /// Who holds the lease, when somebody does.
     pub async fn leader(&self) -> StoreResult<Option<Leader>> {
-        self.ask(Backend::leader).await
+        ask(&self.reads, Backend::leader).await
     }
 
     /// Leads for another `lease`.
     pub async fn renew(&self, lease: Duration) -> StoreResult<()> {
-        self.ask(move |backend| backend.renew(lease)).await
+        ask(&self.writes, move |backend| backend.renew(lease)).await
     }
 
     /// Lets another process lead at once.
     pub async fn release(&self) -> StoreResult<()> {
-        self.ask(Backend::release).await
+        ask(&self.writes, Backend::release).await
     }
+}
 
-    async fn ask<R, F>(&self, work: F) -> StoreResult<R>
-    where
-        R: Send + 'static,
-        F: FnOnce(&mut Backend) -> StoreResult<R> + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        let job = Job::Run(Box::new(move |backend| {
-            // The asker may be gone; the commit stands all the same.
-            drop(reply.send(work(backend)));
-        }));
-        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
-    }
+async fn ask<R, F>(jobs: &mpsc::Sender<Job>, work: F) -> StoreResult<R>
+where
+    R: Send + 'static,
+    F: FnOnce(&mut Backend) -> StoreResult<R> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let job = Job::Run(Box::new(move |backend| {
+        // The asker may be gone; the commit stands all the same.
+        drop(reply.send(work(backend)));
+    }));
+    jobs.send(job).map_err(|_| StoreError::Closed)?;
+    answer.await.map_err(|_| StoreError::Closed)?
 }

@@ -21,6 +21,8 @@ use std::path::Path;
 use std::time::Duration;
 
 const CACHE_KIB: i64 = 48 * 1024;
+/// What a reader keeps: it mostly walks along a key once.
+const READER_CACHE_KIB: i64 = 4 * 1024;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One SQLite database, opened for writing.
@@ -53,6 +55,7 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         next(version(&connection)?)?;
         Ok(Sqlite { connection })
