@@ -1,5 +1,7 @@
 //! One turn of the coordinator, in one transaction: list, cut, hand out, sequence. The real process and the simulator
 //! turn the same engine.
+use crate::schedule::Schedule;
+use crate::schedule::load::Load;
 use crate::service::sequencer::Sweep;
 use crate::service::{Workflows, control, planner, publisher, retrier, sequencer};
 use crate::store::{JobRow, Phase, StoreResult, Tx};
@@ -10,8 +12,6 @@ use protocol::workflow::file::Priority;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Open jobs looked at in one turn.
-const JOBS_MAX: u32 = 1_000;
 /// Operations are looked at this often, and when their rate allows.
 const OPERATIONS_EVERY: Duration = Duration::from_millis(200);
 
@@ -20,6 +20,8 @@ const OPERATIONS_EVERY: Duration = Duration::from_millis(200);
 pub struct Engine {
     /// Workflows of open jobs.
     pub workflows: Workflows,
+    /// What is handed out next.
+    pub schedule: Schedule,
     sweeps: BTreeMap<JobNo, Sweep>,
     scan_due: BTreeMap<JobNo, Timestamp>,
     /// When operations are looked at next.
@@ -37,6 +39,8 @@ pub struct Turn {
     pub classes: Vec<Priority>,
     /// Whether another turn would find work at once.
     pub more: bool,
+    /// Executions whose unit another one has ended: they are to be called back.
+    pub obsolete: Vec<(UnitId, u32)>,
     /// Jobs that are being cancelled: executions still out are to be called back.
     pub cancelling: Vec<JobNo>,
     /// When something is due by time alone.
@@ -61,27 +65,30 @@ impl Engine {
     pub fn turn(
         &mut self,
         tx: &mut dyn Tx,
-        rooms: &mut BTreeMap<Kind, u32>,
+        mut load: Load,
         scans_out: &BTreeSet<JobNo>,
         now: Timestamp,
     ) -> StoreResult<Turn> {
+        self.schedule.begin(&mut load, now);
         let mut turn = Turn { more: retrier::bring_back(tx, now)? > 0, ..Turn::default() };
         let operations_due = self.operate(tx, now, &mut turn)?;
-        let mut jobs = tx.jobs(true, JOBS_MAX)?;
-        let mut ordered = Vec::with_capacity(jobs.len());
-        for job in jobs.drain(..) {
-            let workflow = self.workflows.of(tx, job.no)?;
-            let deadline = workflow.deadline.unwrap_or(Timestamp(i64::MAX));
-            ordered.push(((workflow.priority, deadline, job.no), job));
+        turn.obsolete = std::mem::take(&mut load.obsolete);
+        let mut jobs = tx.jobs(true, u32::MAX)?;
+        jobs.sort_by_key(|job| (job.priority, job.deadline.unwrap_or(Timestamp(i64::MAX)), job.no));
+        turn.open = jobs.len();
+        let scans = load.kind(Kind::Scan);
+        let mut scan_room = scans.slots.saturating_mul(2).saturating_sub(scans.out);
+        for job in &jobs {
+            self.job(tx, job, &mut scan_room, scans_out, now, &mut turn)?;
+            turn.classes.resize(turn.units.len(), job.priority);
         }
-        ordered.sort_by_key(|(key, _)| *key);
-        turn.open = ordered.len();
-        for ((class, ..), job) in ordered {
-            self.job(tx, &job, rooms, scans_out, now, &mut turn)?;
-            turn.classes.resize(turn.units.len(), class);
+        let claimed = self.schedule.hand_out(tx, &self.workflows, &jobs, &load, now)?;
+        for (class, unit) in claimed.units {
+            turn.classes.push(class);
+            turn.units.push(unit);
         }
         let pauses = tx.next_due()?;
-        let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer);
+        let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due);
         // What was due before and still waits (for a worker, for the end of a cancellation) waits for something else than
         // time: woken for it, the coordinator would go round and round.
         let ahead = timers.chain(self.scan_due.values().copied()).filter(|due| *due > now);
@@ -93,7 +100,7 @@ impl Engine {
         &mut self,
         tx: &mut dyn Tx,
         job: &JobRow,
-        rooms: &mut BTreeMap<Kind, u32>,
+        scan_room: &mut u32,
         scans_out: &BTreeSet<JobNo>,
         now: Timestamp,
         turn: &mut Turn,
@@ -104,17 +111,15 @@ impl Engine {
         if job.phase != Phase::Scanning {
             self.scan_due.remove(&job.no);
         }
-        let room = rooms.get(&Kind::Scan).copied().unwrap_or(0);
         let due = self.scan_due.get(&job.no).is_none_or(|at| *at <= now);
-        if job.phase == Phase::Scanning && !scans_out.contains(&job.no) && due && room > 0 {
+        if job.phase == Phase::Scanning && !scans_out.contains(&job.no) && due && *scan_room > 0 {
             self.scan_due.remove(&job.no);
             if let Some(unit) = publisher::claim_scan(tx, &self.workflows, job.no)? {
-                rooms.insert(Kind::Scan, room - 1);
+                *scan_room -= 1;
                 turn.units.push(unit);
             }
         }
         turn.more |= planner::plan(tx, &self.workflows, job.no)?;
-        turn.units.extend(publisher::claim(tx, &self.workflows, job.no, rooms)?);
         let sweep = self.sweeps.entry(job.no).or_default();
         turn.more |= sequencer::advance(tx, &self.workflows, job.no, sweep, now)?;
         if tx.job(job.no)?.is_none_or(|row| row.state.has_ended()) {
@@ -141,6 +146,7 @@ impl Engine {
         self.sweeps.remove(&job);
         self.scan_due.remove(&job);
         self.workflows.forget(job);
+        self.schedule.forget(job);
     }
 }
 

@@ -1,15 +1,25 @@
 //! What is out and who lives, in memory: rebuilt from the cursor, the rows and the next heartbeats after a restart.
-use protocol::id::{Kind, UnitId, WorkerId};
-use protocol::rules::admission::{Window, room};
+use crate::schedule::endpoints::{Endpoints, Sign, of_unit};
+use crate::schedule::load::{Experience, KindLoad, Leaving, Load, Running};
+use protocol::failure::{ErrorClass, Failure};
+use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::rules::cost::bucket;
+use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, judge};
 use protocol::time::Timestamp;
-use protocol::wire::report::Heartbeat;
+use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Window of kinds whose units end faster than a round of publishing: units a slot, and at most.
 const LIGHT_DEPTH: u32 = 8;
 const LIGHT_MAX: u32 = 4_096;
+/// How often long executions are looked for, how long they have run at least, and how many are named.
+const LONG_EVERY: Duration = Duration::from_secs(1);
+const LONG_MIN: Duration = Duration::from_secs(1);
+const LONG_NAMED: usize = 256;
 
 /// A worker as its last heartbeat showed it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,15 +34,35 @@ pub struct WorkerSeen {
     pub held: usize,
     /// Bytes it has moved.
     pub bytes: u64,
+    /// When it will be gone, where it has said so.
+    pub leaves_at: Option<Timestamp>,
     /// Executions it holds of units that are out, under whatever epoch, by kind.
     pub busy: BTreeMap<Kind, u32>,
+}
+
+/// One execution that is out.
+#[derive(Debug)]
+struct Out {
+    lease: Lease,
+    kind: Kind,
+    size: u8,
+    endpoints: Endpoints,
+    running_since: Option<Timestamp>,
 }
 
 /// Units that are out, and workers.
 #[derive(Debug, Default)]
 pub struct Leases {
-    out: HashMap<UnitId, (Lease, Kind)>,
+    out: HashMap<UnitId, Out>,
+    /// First executions of units that have a speculative copy, which is in `out`.
+    older: HashMap<UnitId, Out>,
+    limits: Arc<[EndpointLimit]>,
+    busy: Vec<u32>,
     out_by_kind: BTreeMap<Kind, u32>,
+    out_by_step: BTreeMap<(JobNo, StepNo), u32>,
+    experience: Experience,
+    obsolete: Vec<(UnitId, u32)>,
+    long_at: Timestamp,
     workers: BTreeMap<WorkerId, WorkerSeen>,
     readable_since: Timestamp,
     /// The last unit that was looked for.
@@ -47,32 +77,93 @@ impl Leases {
         self.readable_since = now;
     }
 
-    /// Notes units as handed out.
+    /// The endpoints to count by.
+    pub fn limit(&mut self, limits: Arc<[EndpointLimit]>) {
+        self.busy = vec![0; limits.len()];
+        self.limits = limits;
+    }
+
+    /// Notes units as handed out. A unit that is out already has a second execution from now on.
     pub fn published(&mut self, units: &[Unit], now: Timestamp) {
         for unit in units {
-            let lease = Lease { epoch: unit.epoch, published_at: now, held: None };
-            if self.out.insert(unit.id, (lease, unit.kind)).is_none() {
-                *self.out_by_kind.entry(unit.kind).or_default() += 1;
+            let bytes = unit.assets.iter().filter_map(|asset| asset.bytes).sum();
+            let out = Out {
+                lease: Lease { epoch: unit.epoch, published_at: now, held: None },
+                kind: unit.kind,
+                size: bucket(bytes, unit.assets.len() as u32),
+                endpoints: of_unit(&self.limits, unit),
+                running_since: None,
+            };
+            self.count(unit.id, out.kind, &out.endpoints, true);
+            let before = self.out.insert(unit.id, out);
+            let replaced = match before {
+                Some(before) if before.lease.epoch < unit.epoch => self.older.insert(unit.id, before),
+                before => before,
+            };
+            if let Some(gone) = replaced {
+                self.count(unit.id, gone.kind, &gone.endpoints, false);
             }
         }
     }
 
     /// Takes over what an earlier coordinator had handed out: unheard of from now on, it lapses like anything else.
-    pub fn adopt(&mut self, out: &[(UnitId, u32, Kind)], now: Timestamp) {
-        for (unit, epoch, kind) in out {
-            let lease = Lease { epoch: *epoch, published_at: now, held: None };
-            if self.out.insert(*unit, (lease, *kind)).is_none() {
-                *self.out_by_kind.entry(*kind).or_default() += 1;
-            }
+    pub fn adopt(&mut self, out: &[Unit], now: Timestamp) {
+        self.published(out, now);
+    }
+
+    fn count(&mut self, unit: UnitId, kind: Kind, endpoints: &[u16], up: bool) {
+        let add = |n: &mut u32| *n = if up { *n + 1 } else { n.saturating_sub(1) };
+        add(self.out_by_kind.entry(kind).or_default());
+        let step = self.out_by_step.entry((unit.job, unit.step)).or_default();
+        add(step);
+        if *step == 0 {
+            self.out_by_step.remove(&(unit.job, unit.step));
         }
+        for at in endpoints {
+            self.busy.get_mut(usize::from(*at)).into_iter().for_each(add);
+        }
+    }
+
+    fn take(&mut self, unit: UnitId, epoch: u32) -> Option<Out> {
+        let is = |out: Option<&Out>| out.is_some_and(|out| out.lease.epoch == epoch);
+        let gone = match () {
+            () if is(self.out.get(&unit)) => {
+                let gone = self.out.remove(&unit);
+                if let Some(older) = self.older.remove(&unit) {
+                    self.out.insert(unit, older);
+                }
+                gone?
+            }
+            () if is(self.older.get(&unit)) => self.older.remove(&unit)?,
+            () => return None,
+        };
+        self.count(unit, gone.kind, &gone.endpoints, false);
+        Some(gone)
     }
 
     /// Notes that an execution is over, whatever became of it.
     pub fn ended(&mut self, unit: UnitId, epoch: u32) {
-        let current = self.out.get(&unit).is_some_and(|(lease, _)| lease.epoch == epoch);
-        if current && let Some((_, kind)) = self.out.remove(&unit) {
-            let count = self.out_by_kind.entry(kind).or_default();
-            *count = count.saturating_sub(1);
+        self.take(unit, epoch);
+    }
+
+    /// Notes that an execution has reported its end: learns from it, and gives up any other execution of a unit it ended.
+    pub fn reported(&mut self, outcome: &Outcome, now: Timestamp) {
+        let Some(out) = self.take(outcome.unit, outcome.epoch) else { return };
+        let UnitResult::Finished { failures, .. } = &outcome.result else {
+            if let UnitResult::Failed(failure) = &outcome.result {
+                self.experience.sign(&out.endpoints, sign([failure]));
+            }
+            return;
+        };
+        self.experience.sign(&out.endpoints, sign(failures.iter().map(|(_, failure)| failure)));
+        if failures.is_empty() {
+            // A worker's clock may be wrong; that it cannot have run before it was published is certain.
+            let most = u64::try_from(now.since(out.lease.published_at).as_micros()).unwrap_or(u64::MAX);
+            self.experience.took(out.kind, out.size, outcome.duration_us.min(most));
+        }
+        while let Some(other) = self.out.get(&outcome.unit).map(|other| other.lease.epoch) {
+            self.take(outcome.unit, other);
+            self.obsolete.push((outcome.unit, other));
         }
     }
 
@@ -90,10 +181,13 @@ impl Leases {
     pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
         let mut busy = BTreeMap::new();
         for (unit, epoch) in &beat.held {
-            let Some((lease, kind)) = self.out.get_mut(unit) else { continue };
-            *busy.entry(*kind).or_default() += 1;
-            if lease.epoch == *epoch {
-                lease.held = Some((beat.worker.clone(), now));
+            let Some(out) = self.out.get(unit) else { continue };
+            *busy.entry(out.kind).or_default() += 1;
+            let list = if out.lease.epoch == *epoch { &mut self.out } else { &mut self.older };
+            let held = list.get_mut(unit).filter(|out| out.lease.epoch == *epoch);
+            if let Some(out) = held {
+                out.lease.held = Some((beat.worker.clone(), now));
+                out.running_since.get_or_insert(now);
             }
         }
         let seen = WorkerSeen {
@@ -102,6 +196,7 @@ impl Leases {
             draining: beat.draining,
             held: beat.held.len(),
             bytes: beat.bytes,
+            leaves_at: beat.leaves_at,
             busy,
         };
         self.workers.insert(beat.worker.clone(), seen);
@@ -119,10 +214,11 @@ impl Leases {
             None => self.full_at.get(kind).map_or(since, |full| since.max(*full)),
         };
         let mut lapsed: Vec<(UnitId, u32)> = self
-            .out
-            .iter()
-            .filter(|(_, (lease, kind))| judge(lease, limits, evidence(lease, kind), now) == LeaseDecision::TakeBack)
-            .map(|(unit, (lease, _))| (*unit, lease.epoch))
+            .all()
+            .filter(|(_, out)| {
+                judge(&out.lease, limits, evidence(&out.lease, &out.kind), now) == LeaseDecision::TakeBack
+            })
+            .map(|(unit, out)| (*unit, out.lease.epoch))
             .collect();
         lapsed.sort_unstable();
         lapsed
@@ -130,8 +226,8 @@ impl Leases {
 
     /// Executions published before `before` that no worker has shown in a heartbeat, at most `limit`.
     pub fn unclaimed(&mut self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
-        let waiting = self.out.iter().filter(|(_, (lease, _))| lease.held.is_none() && lease.published_at < before);
-        let mut waiting: Vec<(UnitId, u32)> = waiting.map(|(unit, (lease, _))| (*unit, lease.epoch)).collect();
+        let waiting = self.all().filter(|(_, out)| out.lease.held.is_none() && out.lease.published_at < before);
+        let mut waiting: Vec<(UnitId, u32)> = waiting.map(|(unit, out)| (*unit, out.lease.epoch)).collect();
         // Where the last page ended the next begins: a page full of units that only wait must not hide a lost one.
         waiting.sort_unstable();
         let from = waiting.partition_point(|(unit, _)| self.looked_to.is_some_and(|last| *unit <= last));
@@ -154,26 +250,62 @@ impl Leases {
     }
 
     /// Executions of a job that are out.
-    pub fn of_job(&self, job: protocol::id::JobNo) -> Vec<(UnitId, u32)> {
-        self.out.iter().filter(|(unit, _)| unit.job == job).map(|(unit, (lease, _))| (*unit, lease.epoch)).collect()
+    pub fn of_job(&self, job: JobNo) -> Vec<(UnitId, u32)> {
+        self.all().filter(|(unit, _)| unit.job == job).map(|(unit, out)| (*unit, out.lease.epoch)).collect()
     }
 
-    /// Slots of all workers that take work.
+    fn all(&self) -> impl Iterator<Item = (&UnitId, &Out)> {
+        self.out.iter().chain(&self.older)
+    }
+
+    /// Slots of all workers that take work and stay.
     pub fn slots(&self, kind: Kind) -> u32 {
-        let live = self.workers.values().filter(|seen| !seen.draining);
+        let live = self.workers.values().filter(|seen| !seen.draining && seen.leaves_at.is_none());
         live.flat_map(|seen| &seen.slots).filter(|(k, _, _)| *k == kind).map(|(_, total, _)| total).sum()
     }
 
-    /// Units that may be handed out now, by kind.
-    pub fn rooms(&self) -> BTreeMap<Kind, u32> {
-        Kind::ALL
-            .into_iter()
-            .map(|kind| {
-                let light = matches!(kind, Kind::Noop | Kind::Sync);
-                let floor = if light { self.slots(kind).saturating_mul(LIGHT_DEPTH).min(LIGHT_MAX) } else { 0 };
-                (kind, room(Window { slots: self.slots(kind), out: self.out(kind), floor }))
-            })
-            .collect()
+    /// What a turn needs to know, and what was learned since the last one.
+    pub fn load(&mut self, now: Timestamp) -> Load {
+        let kinds = Kind::ALL.into_iter().map(|kind| {
+            let slots = self.slots(kind);
+            let light = matches!(kind, Kind::Noop | Kind::Sync);
+            let floor = if light { slots.saturating_mul(LIGHT_DEPTH).min(LIGHT_MAX) } else { 0 };
+            let has = |seen: &&WorkerSeen| !seen.draining && seen.slots.iter().any(|(k, n, _)| *k == kind && *n > 0);
+            let workers = self.workers.values().filter(has).count() as u32;
+            (kind, KindLoad { slots, out: self.out(kind), floor, workers })
+        });
+        Load {
+            kinds: kinds.collect(),
+            steps: self.out_by_step.clone(),
+            busy: self.busy.clone(),
+            running: self.long_running(now),
+            experience: std::mem::take(&mut self.experience),
+            obsolete: std::mem::take(&mut self.obsolete),
+            leaving: self.leaving(),
+        }
+    }
+
+    fn leaving(&self) -> Vec<Leaving> {
+        let live = self.workers.values().filter(|seen| !seen.draining);
+        let slots = |seen: &WorkerSeen| seen.slots.iter().map(|(kind, total, _)| (*kind, *total)).collect();
+        live.filter_map(|seen| Some(Leaving { at: seen.leaves_at?, slots: slots(seen) })).collect()
+    }
+
+    /// The longest executions that have no copy yet, once in a while.
+    fn long_running(&mut self, now: Timestamp) -> Vec<Running> {
+        if now.since(self.long_at) < LONG_EVERY {
+            return Vec::new();
+        }
+        self.long_at = now;
+        let long = self.out.iter().filter_map(|(unit, out)| {
+            let since = out.running_since.filter(|since| now.since(*since) >= LONG_MIN)?;
+            let single = !self.older.contains_key(unit) && unit.step != StepNo::SCAN;
+            single.then_some(Running { unit: *unit, epoch: out.lease.epoch, kind: out.kind, size: out.size, since })
+        });
+        let mut long: Vec<Running> = long.collect();
+        long.sort_unstable_by_key(|running| (running.since, running.unit));
+        long.truncate(LONG_NAMED);
+        long
     }
 
     /// Every worker heard of lately.
@@ -182,10 +314,32 @@ impl Leases {
     }
 }
 
+/// What failures say of endpoints.
+fn sign<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Sign {
+    let pauses = failures.into_iter().filter_map(|failure| match failure.class {
+        ErrorClass::Throttled { retry_after_ms } => Some(retry_after_ms.map(Duration::from_millis)),
+        _ => None,
+    });
+    pauses.max().map_or(Sign::Served, Sign::Throttled)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::id::{JobNo, StepNo};
+    use protocol::wire::unit::{NoopTask, TaskSpec};
+
+    fn published(part: i64) -> Unit {
+        let task = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
+        Unit {
+            id: unit(part),
+            epoch: 1,
+            attempt: 0,
+            kind: Kind::Qc,
+            task: Arc::new(task),
+            assets: vec![],
+            deadline: None,
+        }
+    }
 
     fn unit(part: i64) -> UnitId {
         UnitId { job: JobNo(1), step: StepNo(0), part }
@@ -202,13 +356,14 @@ mod tests {
             slots: vec![(Kind::Qc, 1, 0)],
             draining: false,
             bytes: 0,
+            leaves_at: None,
         }
     }
 
     /// Unit 1 runs and unit 2 waits for the only slot, for two minutes; heartbeats say what `held` says.
     fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
         let mut leases = Leases::default();
-        leases.adopt(&[(unit(1), 1, Kind::Qc), (unit(2), 1, Kind::Qc)], at(0));
+        leases.adopt(&[published(1), published(2)], at(0));
         for second in (0..=120).step_by(3) {
             leases.heard(&beat(held), at(second));
             let lapsed = leases.lapsed(&LeaseLimits::default(), at(second));
@@ -223,7 +378,7 @@ mod tests {
     #[test]
     fn every_unit_is_looked_for_in_turn() {
         let mut leases = Leases::default();
-        let out: Vec<_> = (1..=25).map(|part| (unit(part), 1, Kind::Noop)).collect();
+        let out: Vec<_> = (1..=25).map(published).collect();
         leases.adopt(&out, at(0));
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..3 {

@@ -12,5 +12,6 @@ pub mod member;
 pub mod metrics;
 pub mod queue;
 pub mod runtime;
+pub mod schedule;
 pub mod service;
 pub mod store;

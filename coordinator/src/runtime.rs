@@ -5,12 +5,14 @@ use crate::janitor;
 use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
 use crate::queue::{QueueError, UnitQueue};
+use crate::schedule::endpoints::EndpointBook;
 use crate::service::{collector, recovery, rescuer};
 use crate::store::handle::Store;
 use crate::store::{StoreError, StoreResult};
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
 use protocol::id::{JobNo, UnitId, WorkerId};
+use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
 use protocol::time::Timestamp;
@@ -94,6 +96,15 @@ impl Coordinator {
     #[must_use]
     pub fn forgetting(mut self, limits: Option<RetentionLimits>) -> Coordinator {
         self.retention = limits;
+        self
+    }
+
+    /// Limits what units may use at once.
+    #[must_use]
+    pub fn limited(self, limits: Vec<EndpointLimit>) -> Coordinator {
+        let limits: Arc<[EndpointLimit]> = limits.into();
+        self.leases.lock().limit(Arc::clone(&limits));
+        self.engine.lock().schedule.book = EndpointBook::new(limits);
         self
     }
 
@@ -225,13 +236,13 @@ impl Coordinator {
         let (engine, leases) = (Arc::clone(&self.engine), Arc::clone(&self.leases));
         self.store
             .write(move |tx| {
-                let mut rooms = leases.lock().rooms();
+                let load = leases.lock().load(now);
                 let open = tx.jobs(true, u32::MAX)?;
                 let out: BTreeSet<JobNo> = {
                     let leases = leases.lock();
                     open.iter().map(|job| job.no).filter(|no| leases.is_out(scan_unit(*no))).collect()
                 };
-                engine.lock().turn(tx, &mut rooms, &out, now)
+                engine.lock().turn(tx, load, &out, now)
             })
             .await
     }
@@ -243,6 +254,9 @@ impl Coordinator {
             if !out.is_empty() {
                 self.queue.control(Control::Revoke(out)).await?;
             }
+        }
+        if !turn.obsolete.is_empty() {
+            self.queue.control(Control::Revoke(turn.obsolete)).await?;
         }
         if turn.units.is_empty() {
             return Ok(());
@@ -356,7 +370,6 @@ impl Coordinator {
         if outcomes.is_empty() {
             return true;
         }
-        let ids: Vec<_> = outcomes.iter().map(|o| (o.unit, o.epoch)).collect();
         let outcomes = Arc::new(outcomes);
         let settled = self
             .persist(|| {
@@ -374,10 +387,8 @@ impl Coordinator {
             Kept::Dropped => return true,
             Kept::NotLeader => return false,
         };
-        let mut leases = self.leases.lock();
-        for (unit, epoch) in ids {
-            leases.ended(unit, epoch);
-        }
+        let (mut leases, now) = (self.leases.lock(), (self.clock)());
+        outcomes.iter().for_each(|outcome| leases.reported(outcome, now));
         drop(leases);
         self.metrics.settled(&settled);
         if let Some((job, at)) = settled.scan_retry {

@@ -1,5 +1,6 @@
 //! Coordinator and worker in one process over one data directory.
 use crate::error::{CliError, CliResult, Exit};
+use crate::limits::endpoint_limits;
 use crate::settings::Settings;
 use crate::submit::now;
 use coordinator::metrics::Metrics;
@@ -92,6 +93,7 @@ impl Embedded {
     /// Starts both over a data directory. Must be called inside an actix system on a multi-thread runtime.
     pub fn start(data: DataDir, settings: &Settings) -> CliResult<Embedded> {
         let config = worker_config(settings, "local")?;
+        let endpoints = endpoint_limits(settings)?;
         let path = data.database();
         let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
@@ -102,7 +104,8 @@ impl Embedded {
         let limits = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
         let coordinator =
             Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, limits, Arc::new(metrics))
-                .forgetting(crate::database::retention(settings)?);
+                .forgetting(crate::database::retention(settings)?)
+                .limited(endpoints);
         let stop = CancellationToken::new();
         let (running, token) = (coordinator.clone(), stop.clone());
         let driving = tokio::spawn(async move {

@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line, one file a noun
 //! - [`database`]: the database that the settings name
 //! - [`embedded`]: coordinator and worker in one process over one data directory
+//! - [`limits`]: what endpoints take at once
 //! - [`submit`]: from a job file to a job
 //! - [`demo`]: the sample library
 pub mod cli;
@@ -10,6 +11,7 @@ pub mod database;
 pub mod demo;
 pub mod embedded;
 pub mod error;
+pub mod limits;
 pub mod output;
 pub mod settings;
 pub mod submit;

@@ -31,7 +31,7 @@ pub struct Setting {
 pub type Settings = BTreeMap<&'static str, Setting>;
 
 /// Names, built-in values, and whether the value is a secret.
-const KNOWN: [(&str, &str, bool); 16] = [
+const KNOWN: [(&str, &str, bool); 17] = [
     ("data", "showrunner-data", false),
     ("server", "", true),
     ("database", "", true),
@@ -45,6 +45,7 @@ const KNOWN: [(&str, &str, bool); 16] = [
     ("redis_password_file", "", false),
     ("listen", "127.0.0.1:8470", false),
     ("slots", "", false),
+    ("limits", "", false),
     ("ffmpeg", "ffmpeg", false),
     ("ffprobe", "ffprobe", false),
     ("log", "warn", false),

@@ -18,5 +18,6 @@ mod migration;
 mod redis_forms;
 mod retention;
 mod retry;
+mod scheduling;
 mod serve;
 mod transport;

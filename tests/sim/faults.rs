@@ -18,17 +18,20 @@ pub(crate) enum Plant {
     LostPublicationForgotten,
     /// A turn whose transaction failed is not turned back in memory.
     TurnNotRolledBack,
+    /// Of two executions of a unit the older wins, and nobody writes down that it did.
+    AdoptionNotRecorded,
 }
 
 impl Plant {
     /// Every plant.
-    pub(crate) const ALL: [Plant; 6] = [
+    pub(crate) const ALL: [Plant; 7] = [
         Plant::FenceRemoved,
         Plant::BarrierCountsMessages,
         Plant::ReportBeforeEffect,
         Plant::LeasesNeverJudged,
         Plant::LostPublicationForgotten,
         Plant::TurnNotRolledBack,
+        Plant::AdoptionNotRecorded,
     ];
 }
 

@@ -2,7 +2,10 @@
 use crate::effects::Effects;
 use crate::model::{JobView, Need};
 use coordinator::store::memory::Memory;
-use coordinator::store::{BarrierState, CauseTx, FailureTx, JobState, ListingTx, PartitionTx, Phase, StepRow, UnitRow};
+use coordinator::store::{
+    BarrierState, CauseTx, FailureTx, JobState, ListingTx, PartitionTx, Phase, ScheduleTx, SpeculationState, StepRow,
+    UnitRow,
+};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, Tally, evaluate};
 use protocol::rules::fingerprint::fingerprint;
@@ -177,12 +180,16 @@ fn effects(unit: UnitId, row: UnitRow, view: &JobView, witness: &mut Witness<'_>
             members.into_iter().map(|asset| asset.id).collect()
         }
     };
+    // Of two executions the older may have won; the row keeps the newer epoch, so that it is never given again.
+    let copy = witness.memory.speculation(unit).map_err(|e| e.to_string())?;
+    let adopted = copy.filter(|copy| copy.newer == row.epoch && copy.state == SpeculationState::Adopted);
+    let winner = adopted.map_or(row.epoch, |copy| copy.older);
     for asset in assets {
         let done = if row.epoch == 0 {
             // It was split off a partition for which the step had already passed.
             witness.effects.any(unit.job, unit.step, &asset)
         } else {
-            witness.effects.under(unit, row.epoch, &asset)
+            witness.effects.under(unit, winner, &asset)
         };
         must!(done, "EFF-1: unit {unit} succeeded under epoch {} without an effect on {asset:?}", row.epoch);
     }

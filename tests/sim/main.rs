@@ -89,6 +89,8 @@ fn assert_not_vacuous(all: &Stats) {
         all.rejected,
         all.retried,
         all.taken_back,
+        all.copies,
+        all.withdrawn,
         all.splits,
         all.released,
         all.held,

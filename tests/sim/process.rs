@@ -5,7 +5,7 @@ use coordinator::engine::{Engine, Turn, scan_unit};
 use coordinator::leases::Leases;
 use coordinator::service::graph::Graph;
 use coordinator::service::{collector, recovery, rescuer};
-use coordinator::store::{JobTx, OperationTx, Phase, StoreError, UnitTx};
+use coordinator::store::{JobTx, OperationTx, Phase, SpeculationState, StoreError, UnitTx};
 use protocol::failure::ErrorClass;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
@@ -102,15 +102,15 @@ impl World {
             return;
         }
         process.turn_at = None;
-        let (engine, leases) = (&mut process.engine, &process.leases);
+        let (engine, leases) = (&mut process.engine, &mut process.leases);
+        let load = leases.load(now);
         // An operator's retry may go on in this turn.
         let redriving = !self.store.memory.running_operations(1).expect("memory answers").is_empty();
         let result = self.store.write(&mut self.rng, |tx| {
-            let mut rooms = leases.rooms();
             let open = tx.jobs(true, u32::MAX)?;
             let out: BTreeSet<JobNo> =
                 open.iter().map(|job| job.no).filter(|no| leases.is_out(scan_unit(*no))).collect();
-            engine.turn(tx, &mut rooms, &out, now)
+            engine.turn(tx, load, &out, now)
         });
         if result.is_err() && self.plant != Some(Plant::TurnNotRolledBack) {
             engine.rolled_back();
@@ -129,11 +129,12 @@ impl World {
         }
         let now = self.now;
         let Some(process) = &mut self.process else { return };
-        let mut revokes = Vec::new();
+        let mut revokes = turn.obsolete;
         for job in turn.cancelling {
             revokes.extend(process.leases.of_job(job));
         }
         revokes.sort_unstable();
+        self.stats.copies += turn.units.iter().filter(|unit| process.leases.is_out(unit.id)).count() as u64;
         if self.plant != Some(Plant::LostPublicationForgotten) {
             process.leases.published(&turn.units, now);
         }
@@ -250,20 +251,28 @@ impl World {
         if self.plant == Some(Plant::FenceRemoved) {
             outcomes.iter_mut().for_each(|outcome| outcome.epoch = self.current_epoch(outcome.unit));
         }
-        let (kept, ids) = (outcomes.clone(), outcomes.iter().map(|o| (o.unit, o.epoch)).collect::<Vec<_>>());
+        let kept = outcomes.clone();
         let Some(process) = &mut self.process else { return Ok(()) };
         let workflows = process.engine.workflows.clone();
         let mut jitter = self.rng.fork();
-        let result = self
-            .store
-            .write(&mut self.rng, |tx| collector::settle(tx, &workflows, outcomes, now, &mut || jitter.f64()));
+        let forget = self.plant == Some(Plant::AdoptionNotRecorded);
+        let result = self.store.write(&mut self.rng, |tx| {
+            let settled = collector::settle(tx, &workflows, outcomes, now, &mut || jitter.f64())?;
+            for outcome in kept.iter().filter(|_| forget) {
+                let copy = tx.speculation(outcome.unit)?;
+                if copy.is_some_and(|copy| copy.state == SpeculationState::Adopted) {
+                    tx.put_speculation(outcome.unit, None)?;
+                }
+            }
+            Ok(settled)
+        });
         match result {
             Ok(settled) => {
                 for outcome in &kept {
                     self.note(|| format!("settle {} epoch {}: {:?}", outcome.unit, outcome.epoch, outcome.result));
                 }
                 let Some(process) = &mut self.process else { return Ok(()) };
-                ids.iter().for_each(|(unit, epoch)| process.leases.ended(*unit, *epoch));
+                kept.iter().for_each(|outcome| process.leases.reported(outcome, now));
                 if let Some((job, at)) = settled.scan_retry {
                     process.engine.scan_due(job, at);
                 }

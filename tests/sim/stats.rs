@@ -26,6 +26,10 @@ pub(crate) struct Stats {
     pub retried: u64,
     /// Leases that lapsed.
     pub taken_back: u64,
+    /// Units handed out a second time while they ran.
+    pub copies: u64,
+    /// Reports of one of two executions that ended without a result.
+    pub withdrawn: u64,
     /// Partitions split off.
     pub splits: u64,
     /// Barriers opened.
@@ -53,6 +57,7 @@ impl Stats {
     pub(crate) fn settled(&mut self, settled: &Settled) {
         self.accepted += settled.accepted;
         self.rejected += settled.rejected;
+        self.withdrawn += settled.withdrawn;
         self.retried += settled.retried;
     }
 
@@ -97,6 +102,8 @@ impl Stats {
             (&mut self.rejected, other.rejected),
             (&mut self.retried, other.retried),
             (&mut self.taken_back, other.taken_back),
+            (&mut self.copies, other.copies),
+            (&mut self.withdrawn, other.withdrawn),
             (&mut self.splits, other.splits),
             (&mut self.released, other.released),
             (&mut self.held, other.held),

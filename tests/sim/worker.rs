@@ -243,7 +243,7 @@ impl World {
             (*kind, total, total.saturating_sub(busy))
         });
         let slots = slots.collect();
-        let beat = Heartbeat { worker: self.name(no), held, slots, draining: false, bytes: 0 };
+        let beat = Heartbeat { worker: self.name(no), held, slots, draining: false, bytes: 0, leaves_at: None };
         let incarnation = worker.incarnation;
         self.report(Report::Heartbeat(beat));
         self.at(BEAT_EVERY, Event::Beat(no, incarnation));

@@ -1,4 +1,5 @@
 //! The worker as a part of a process: actors on the main thread, units on the multi-thread runtime.
+use crate::actor::departure::Departure;
 use crate::actor::executor::{Execution, Running};
 use crate::actor::heartbeat::Vitals;
 use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
@@ -63,6 +64,7 @@ impl Worker {
         let outbox = Outbox::start(Arc::clone(&queue), &runtime);
         let bytes = Arc::new(AtomicU64::new(0));
         let running = Running::default();
+        let departure = Arc::new(Departure::default());
         let slots = config
             .slots
             .iter()
@@ -75,6 +77,7 @@ impl Worker {
             slots,
             draining: Arc::new(AtomicBool::new(false)),
             bytes: Arc::clone(&bytes),
+            departure: Arc::clone(&departure),
         };
         let execution = Execution {
             worker: config.worker,
@@ -85,6 +88,7 @@ impl Worker {
             draining: Arc::clone(&vitals.draining),
             bytes,
             tools: Arc::new(config.tools),
+            departure,
         };
         let parts = Parts { queue, execution, vitals: vitals.clone(), give_up, leave: CancellationToken::new() };
         let leave = parts.leave.clone();

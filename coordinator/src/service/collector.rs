@@ -1,5 +1,6 @@
 //! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
 use super::graph::{Change, Graph};
+use super::speculator::{Standing, standing};
 use super::{Workflows, control, job_row, splitter};
 use crate::store::{CauseRow, JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
@@ -21,6 +22,8 @@ pub struct Settled {
     pub accepted: u64,
     /// Late, foreign or repeated reports, which changed nothing (FEN-1).
     pub rejected: u64,
+    /// Reports of one of two executions of a unit that ended without a result, while the other goes on.
+    pub withdrawn: u64,
     /// Units that ended well.
     pub succeeded: u64,
     /// Units that will be tried again.
@@ -142,10 +145,21 @@ impl Group<'_, '_> {
             let part = outcome.unit.part;
             let row = known.get(&part).copied().flatten();
             let unit = self.unit_facts(row, part, cursor);
+            let epoch = match self.standing(row, &outcome)? {
+                Standing::Current => unit.epoch,
+                Standing::Stale => {
+                    self.done.rejected += 1;
+                    continue;
+                }
+                Standing::Withdrawn => {
+                    self.done.withdrawn += 1;
+                    continue;
+                }
+            };
             let (reported, learned) = self.reported(outcome.result, part)?;
             let needs_size = matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
             let assets = if needs_size { self.partition_size(part)? } else { 1 };
-            let settlement = decide(UnitFacts { assets, ..unit }, outcome.epoch, reported, &policy, self.now, jitter());
+            let settlement = decide(UnitFacts { assets, ..unit }, epoch, reported, &policy, self.now, jitter());
             if let Settlement::Reject(_) = settlement {
                 self.done.rejected += 1;
                 continue;
@@ -171,6 +185,17 @@ impl Group<'_, '_> {
             sealed: self.job.phase == Phase::Sealed,
             now: self.now,
         }
+    }
+
+    /// What a report speaks for. The usual one, a success under the epoch of the row, needs no look at copies.
+    fn standing(&mut self, row: Option<UnitRow>, outcome: &Outcome) -> StoreResult<Standing> {
+        let usual = |epoch| if outcome.epoch == epoch { Standing::Current } else { Standing::Stale };
+        let Some(row) = row else { return Ok(usual(1)) };
+        let ends = matches!(outcome.result, UnitResult::Finished { .. });
+        if row.state != UnitState::Leased || (ends && outcome.epoch == row.epoch && clean(&outcome.result)) {
+            return Ok(usual(row.epoch));
+        }
+        standing(self.tx, outcome.unit, &row, outcome.epoch, ends)
     }
 
     /// A unit without a row is out under epoch 1 exactly when the cursor has passed it.
@@ -294,4 +319,8 @@ impl Group<'_, '_> {
         }
         Ok(())
     }
+}
+
+fn clean(result: &UnitResult) -> bool {
+    matches!(result, UnitResult::Finished { failures, .. } if failures.is_empty())
 }

@@ -76,17 +76,24 @@ pub fn unit(
         due_at: row.and_then(|r| r.due_at),
         ..WaitFacts::default()
     };
+    let withheld = tx.withheld(job.no)?.into_iter().find(|row| row.step == step);
+    facts.withheld = withheld.map(|row| row.reason);
     let mut named = String::new();
     for need in &declared.needs {
         look_at_need(tx, &workflow, job, *need, part, now, &mut facts, &mut named)?;
     }
     let why = reason(&facts);
-    let message = if state == UnitState::Dead { why_dead(tx, job, step, part)? } else { words(why, &named) };
+    let mut message = if state == UnitState::Dead { why_dead(tx, job, step, part)? } else { words(why, &named) };
+    let withheld = withheld.filter(|row| row.reason == why);
+    if let Some(row) = withheld {
+        message = format!("{message} (since {})", row.since);
+    }
+    let changes_at = facts.due_at.or(withheld.and_then(|row| row.until));
     Ok(UnitExplanation {
         state: state.as_str().to_owned(),
         reason: why,
         message,
-        changes_at: facts.due_at.map(|t| t.to_string()),
+        changes_at: changes_at.map(|t| t.to_string()),
     })
 }
 

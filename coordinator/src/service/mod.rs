@@ -3,6 +3,7 @@
 pub mod collector;
 pub mod control;
 pub mod explain;
+pub mod forecast;
 pub mod graph;
 pub mod janitor;
 pub mod planner;
@@ -11,6 +12,8 @@ pub mod recovery;
 pub mod rescuer;
 pub mod retrier;
 pub mod sequencer;
+pub mod slicer;
+pub mod speculator;
 pub mod splitter;
 pub mod summary;
 

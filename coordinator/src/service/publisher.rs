@@ -1,94 +1,204 @@
 //! Hands out ready units: as many as there is room for, later steps before earlier ones, so that what was begun ends
 //! before more is begun. Order, pause and cancel are decided here, at the last moment.
 use super::Workflows;
-use crate::store::{JobRow, JobState, Partition, Phase, StepRow, StoreResult, Tx, UnitRow};
+use crate::schedule::endpoints::{EndpointBook, of_unit};
+use crate::store::{JobRow, JobState, Partition, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::rules::lifecycle::UnitState;
 use protocol::wire::unit::{ScanTask, TaskSpec, Unit};
 use protocol::workflow::{Action, Step, Workflow};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Units that may be handed out now, by kind.
-pub type Rooms = BTreeMap<Kind, u32>;
+/// Candidates looked at for one claim where endpoints are limited.
+const LOOK_AHEAD: u32 = 512;
+/// Units of a step that may have been passed over before no further are looked at.
+const PASSED_OVER_MAX: u64 = 4_096;
 
-/// Claims units of one job, at most `rooms` of each kind, and takes them off `rooms`. The claim is durable before anything
-/// is published.
-pub fn claim(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, rooms: &mut Rooms) -> StoreResult<Vec<Unit>> {
-    let Some(row) = tx.job(job)? else { return Ok(Vec::new()) };
-    if row.state != JobState::Running {
-        return Ok(Vec::new());
+/// A claim of units of one step. It is durable before anything is published.
+#[derive(Clone, Copy)]
+pub struct Claim<'a> {
+    /// The job, which runs.
+    pub job: &'a JobRow,
+    /// What it runs.
+    pub workflow: &'a Workflow,
+    /// The step.
+    pub step: StepNo,
+    /// Units at most.
+    pub room: u32,
+}
+
+/// Who has a say in which units are claimed.
+pub struct Gate<'a> {
+    /// Limits of endpoints.
+    pub book: &'a mut EndpointBook,
+    /// Ready units up to this partition were looked at last time: so the tail is reached however many are passed over.
+    pub after: &'a mut PartNo,
+}
+
+impl Claim<'_> {
+    fn declared(&self) -> Option<&Step> {
+        self.workflow.step(self.step)
     }
-    let workflow = workflows.of(tx, job)?;
-    let counters = tx.steps(job)?;
+
+    /// Whether units without a row are left to hand out.
+    fn has_fresh(&self, counter: &StepRow) -> bool {
+        let computed = self.declared().is_some_and(|step| step.needs.is_empty() && step.has_units());
+        computed && counter.cursor < self.job.parts_planned
+    }
+
+    fn units(&self, tx: &mut dyn Tx, rows: &[(PartNo, UnitRow)]) -> StoreResult<Vec<Unit>> {
+        let Some(step) = self.declared() else { return Ok(Vec::new()) };
+        if matches!(step.action, Action::Seal { .. }) {
+            let bare = |(part, row): &(PartNo, UnitRow)| unit(self, step, *part, row, Vec::new());
+            return Ok(rows.iter().map(bare).collect());
+        }
+        let parts: Vec<PartNo> = rows.iter().map(|(part, _)| *part).collect();
+        let partitions = tx.partitions(self.job.no, &parts)?;
+        self.with_members(tx, step, &partitions, rows)
+    }
+
+    fn with_members(
+        &self,
+        tx: &mut dyn Tx,
+        step: &Step,
+        partitions: &[Partition],
+        rows: &[(PartNo, UnitRow)],
+    ) -> StoreResult<Vec<Unit>> {
+        let members = tx.members(self.job.no, partitions)?;
+        let with_assets = rows.iter().zip(members);
+        Ok(with_assets.map(|((part, row), assets)| unit(self, step, *part, row, assets)).collect())
+    }
+}
+
+fn leased(row: &UnitRow) -> UnitRow {
+    UnitRow { state: UnitState::Leased, epoch: row.epoch + 1, ..*row }
+}
+
+/// The row a unit without one would have when it is handed out.
+pub(super) const FIRST: UnitRow =
+    UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
+
+/// Claims ready units of a step, then such that have no row yet.
+pub fn claim_step(tx: &mut dyn Tx, claim: &Claim<'_>, counter: &StepRow) -> StoreResult<Vec<Unit>> {
+    let Some(step) = claim.declared() else { return Ok(Vec::new()) };
     let mut units = Vec::new();
-    for (no, step) in workflow.numbered().collect::<Vec<_>>().into_iter().rev() {
-        let Some(kind) = step.kind() else { continue };
-        let room = rooms.get(&kind).copied().unwrap_or(0);
-        let counter = counters.iter().find(|c| c.step == no);
-        let Some(counter) = counter.filter(|_| room > 0) else { continue };
-        let claimed = claim_step(tx, &row, &workflow, no, step, counter, room)?;
-        rooms.insert(kind, room.saturating_sub(claimed.len() as u32));
-        units.extend(claimed);
+    if counter.live > 0 {
+        let ready = tx.ready_units(claim.job.no, claim.step, claim.room)?;
+        let rows: Vec<(PartNo, UnitRow)> = ready.iter().map(|(part, row)| (*part, leased(row))).collect();
+        tx.put_units(claim.job.no, claim.step, &rows)?;
+        units = claim.units(tx, &rows)?;
+    }
+    let left = claim.room.saturating_sub(units.len() as u32);
+    if left > 0 && claim.has_fresh(counter) {
+        let fresh = tx.partitions_after(claim.job.no, counter.cursor, left)?;
+        if let Some(last) = fresh.last() {
+            tx.set_cursor(claim.job.no, claim.step, last.part)?;
+        }
+        let rows: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
+        units.extend(claim.with_members(tx, step, &fresh, &rows)?);
     }
     Ok(units)
 }
 
-fn claim_step(
+/// Claims what the endpoints admit; what they do not is passed over, not waited for. Returns whether anything was.
+pub fn claim_admitted(
     tx: &mut dyn Tx,
-    job: &JobRow,
-    workflow: &Workflow,
-    no: StepNo,
-    step: &Step,
+    claim: &Claim<'_>,
     counter: &StepRow,
-    room: u32,
-) -> StoreResult<Vec<Unit>> {
-    let mut out: Vec<(Partition, UnitRow)> = Vec::new();
+    gate: &mut Gate<'_>,
+) -> StoreResult<(Vec<Unit>, bool)> {
+    let (mut units, mut passed_over) = (Vec::new(), 0);
     if counter.live > 0 {
-        let ready = tx.ready_units(job.no, no, room)?;
-        let leased: Vec<(PartNo, UnitRow)> = ready
-            .into_iter()
-            .map(|(part, row)| (part, UnitRow { state: UnitState::Leased, epoch: row.epoch + 1, ..row }))
-            .collect();
-        tx.put_units(job.no, no, &leased)?;
-        if matches!(step.action, Action::Seal { .. }) {
-            return Ok(leased
-                .iter()
-                .map(|(part, row)| unit(job, workflow, no, step, *part, row, Vec::new()))
-                .collect());
-        }
-        let parts: Vec<PartNo> = leased.iter().map(|(part, _)| *part).collect();
-        out.extend(tx.partitions(job.no, &parts)?.into_iter().zip(leased.into_iter().map(|(_, row)| row)));
+        passed_over += claim_ready(tx, claim, gate, &mut units)?;
     }
-    let left = room.saturating_sub(out.len() as u32);
-    let computed = step.needs.is_empty() && step.has_units();
-    if computed && left > 0 && counter.cursor < job.parts_planned {
-        let fresh = tx.partitions_after(job.no, counter.cursor, left)?;
-        if let Some(last) = fresh.last() {
-            tx.set_cursor(job.no, no, last.part)?;
-        }
-        let first = UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
-        out.extend(fresh.into_iter().map(|partition| (partition, first)));
+    let left = claim.room.saturating_sub(units.len() as u32);
+    if left > 0 && claim.has_fresh(counter) {
+        passed_over += claim_fresh(tx, claim, counter, gate, left, &mut units)?;
     }
-    let partitions: Vec<Partition> = out.iter().map(|(partition, _)| partition.clone()).collect();
-    let members = tx.members(job.no, &partitions)?;
-    let with_assets = out.into_iter().zip(members);
-    Ok(with_assets
-        .map(|((partition, row), assets)| unit(job, workflow, no, step, partition.part, &row, assets))
-        .collect())
+    Ok((units, passed_over > 0))
 }
 
-fn unit(
-    job: &JobRow,
+fn claim_ready(tx: &mut dyn Tx, claim: &Claim<'_>, gate: &mut Gate<'_>, units: &mut Vec<Unit>) -> StoreResult<usize> {
+    let (job, step) = (claim.job.no, claim.step);
+    let page = tx.units_in(job, UnitState::Ready, Some((step, *gate.after)), LOOK_AHEAD)?;
+    let page: Vec<(PartNo, UnitRow)> =
+        page.into_iter().take_while(|(id, _)| id.step == step).map(|(id, row)| (id.part, leased(&row))).collect();
+    let last_page = page.len() < LOOK_AHEAD as usize;
+    let (mut rows, mut passed_over, mut looked_at) = (Vec::new(), 0, PartNo::MIN);
+    for (unit, row) in claim.units(tx, &page)?.into_iter().zip(&page) {
+        if units.len() as u32 >= claim.room {
+            break;
+        }
+        looked_at = row.0;
+        if gate.book.admit(&of_unit(gate.book.limits(), &unit)) {
+            rows.push(*row);
+            units.push(unit);
+        } else {
+            passed_over += 1;
+        }
+    }
+    let all = page.last().is_none_or(|(part, _)| *part == looked_at);
+    *gate.after = if all && last_page { PartNo::MIN } else { looked_at };
+    tx.put_units(job, step, &rows)?;
+    Ok(passed_over)
+}
+
+/// Units without a row that are passed over get one, so that the cursor can move on to those behind them.
+fn claim_fresh(
+    tx: &mut dyn Tx,
+    claim: &Claim<'_>,
+    counter: &StepRow,
+    gate: &mut Gate<'_>,
+    room: u32,
+    units: &mut Vec<Unit>,
+) -> StoreResult<usize> {
+    let Some(step) = claim.declared() else { return Ok(0) };
+    let (job, no) = (claim.job.no, claim.step);
+    let fresh = tx.partitions_after(job, counter.cursor, room.max(LOOK_AHEAD))?;
+    let first: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
+    let (mut admitted, mut passed_over, mut last) = (0, Vec::new(), None);
+    for unit in claim.with_members(tx, step, &fresh, &first)? {
+        if admitted == room {
+            break;
+        }
+        let part = unit.id.part;
+        if gate.book.admit(&of_unit(gate.book.limits(), &unit)) {
+            admitted += 1;
+            last = Some(part);
+            units.push(unit);
+        } else {
+            passed_over.push((part, UnitRow { state: UnitState::Ready, epoch: 0, ..FIRST }));
+        }
+    }
+    let blocked = passed_over.len();
+    if admitted == 0 && counter.live < PASSED_OVER_MAX {
+        last = passed_over.last().map(|(part, _)| *part);
+    }
+    let Some(last) = last else { return Ok(blocked) };
+    passed_over.retain(|(part, _)| *part < last || admitted == 0);
+    tx.set_cursor(job, no, last)?;
+    tx.put_units(job, no, &passed_over)?;
+    let mut delta = StepDelta::default();
+    passed_over.iter().for_each(|_| delta.add(StepDelta::transition(None, UnitState::Ready)));
+    tx.add_to_step(job, no, delta)?;
+    Ok(blocked)
+}
+
+/// Units that are out under these epochs, as they were published.
+pub fn published(
+    tx: &mut dyn Tx,
     workflow: &Workflow,
-    no: StepNo,
-    step: &Step,
-    part: PartNo,
-    row: &UnitRow,
-    mut assets: Vec<Asset>,
-) -> Unit {
+    job: &JobRow,
+    step: StepNo,
+    out: &[(PartNo, UnitRow)],
+) -> StoreResult<Vec<Unit>> {
+    Claim { job, workflow, step, room: 0 }.units(tx, out)
+}
+
+fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets: Vec<Asset>) -> Unit {
+    let (job, workflow, no) = (claim.job, claim.workflow, claim.step);
     let (kind, task, reads) = match &step.action {
         Action::Units { kind, task, reads } => (*kind, task, *reads),
         Action::Seal { task, .. } => (Kind::Transfer, task, None),
@@ -110,7 +220,7 @@ fn unit(
         kind,
         task: Arc::clone(task),
         assets,
-        deadline: workflow.deadline,
+        deadline: job.deadline,
     }
 }
 
@@ -143,6 +253,6 @@ pub fn claim_scan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreRe
         kind: Kind::Scan,
         task: Arc::new(TaskSpec::Scan(task)),
         assets: Vec::new(),
-        deadline: workflow.deadline,
+        deadline: row.deadline,
     }))
 }

@@ -1,10 +1,12 @@
 //! After a restart. Of an embedded process: nothing is out any more, whatever was handed out and not heard of is taken
 //! back. Of a coordinator alone: workers went on, so what is out is watched again, as [`crate::leases`] would have.
 use super::rescuer::take_back;
-use super::{Workflows, job_row};
-use crate::store::{StoreResult, Tx};
-use protocol::id::{JobNo, Kind, PartNo, UnitId};
+use super::{Workflows, job_row, publisher};
+use crate::store::{SpeculationState, StoreResult, Tx, UnitRow};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
+use protocol::wire::unit::Unit;
+use std::collections::BTreeMap;
 
 const PAGE_UNITS: u32 = 1_000;
 
@@ -14,6 +16,10 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
         return Ok(0);
     }
     let leased = tx.units_in(job, UnitState::Leased, None, PAGE_UNITS)?;
+    for (unit, _) in tx.speculations(job)?.into_iter().filter(|(_, s)| s.state != SpeculationState::Adopted) {
+        // Neither execution goes on.
+        tx.put_speculation(unit, None)?;
+    }
     for (id, row) in &leased {
         take_back(tx, *id, row.epoch)?;
     }
@@ -33,18 +39,37 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     Ok(0)
 }
 
-/// Everything a job has out, with epoch and kind: rows that are leased, and computed units the cursor has passed. The
+/// Everything a job has out, as it was published: rows that are leased, and computed units the cursor has passed. The
 /// publisher's window bounds it. A scan is not among it: it is handed out again under a new epoch.
-pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Vec<(UnitId, u32, Kind)>> {
+pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Vec<Unit>> {
+    let row = job_row(tx, job)?;
     let workflow = workflows.of(tx, job)?;
-    let mut out = Vec::new();
+    let mut out: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
     for (id, row) in tx.units_in(job, UnitState::Leased, None, u32::MAX)? {
-        out.extend(workflow.step(id.step).and_then(|s| s.kind()).map(|kind| (id, row.epoch, kind)));
+        out.entry(id.step).or_default().push((id.part, row));
     }
-    for (step, declared) in workflow.roots() {
-        let Some(kind) = declared.kind() else { continue };
-        let parts: Vec<PartNo> = tx.computed_out(job, step, u32::MAX)?;
-        out.extend(parts.into_iter().map(|part| (UnitId { job, step, part }, 1, kind)));
+    for (step, _) in workflow.roots() {
+        let first = UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
+        let parts = tx.computed_out(job, step, u32::MAX)?;
+        out.entry(step).or_default().extend(parts.into_iter().map(|part| (part, first)));
     }
-    Ok(out)
+    let mut older: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
+    for (unit, copy) in tx.speculations(job)? {
+        let rows = out.get_mut(&unit.step).into_iter().flatten();
+        let Some((part, row)) = rows.into_iter().find(|(p, r)| *p == unit.part && r.epoch == copy.newer) else {
+            continue;
+        };
+        match copy.state {
+            SpeculationState::Both => {
+                older.entry(unit.step).or_default().push((*part, UnitRow { epoch: copy.older, ..*row }))
+            }
+            SpeculationState::Older => row.epoch = copy.older,
+            SpeculationState::Adopted => {}
+        }
+    }
+    let mut units = Vec::new();
+    for (step, rows) in older.into_iter().chain(out) {
+        units.extend(publisher::published(tx, &workflow, &row, step, &rows)?);
+    }
+    Ok(units)
 }

@@ -41,6 +41,7 @@ pub fn checks() -> Vec<Check> {
         ("losses count workers and are forgotten", super::control::conformance::losses),
         ("workers keep their orders", super::control::conformance::workers),
         ("a corrected listing says what it was told", super::control::conformance::corrections),
+        ("costs, withheld steps and speculative copies read back", schedule),
     ]
 }
 
@@ -144,6 +145,8 @@ fn jobs(tx: &mut dyn Tx) {
     row.scan.byte = 77;
     row.parts = 3;
     row.message = Some("m".into());
+    assert_eq!((row.priority, row.tenant.as_str(), row.deadline), (Priority::Normal, "default", None));
+    (row.priority, row.tenant, row.deadline) = (Priority::Urgent, "other".into(), Some(Timestamp(11)));
     tx.update_job(&row).expect("updates");
     assert_eq!(tx.job_by_id("first").expect("reads"), Some(row));
     let open: Vec<JobNo> = tx.jobs(true, 10).expect("lists").iter().map(|j| j.no).collect();
@@ -336,6 +339,52 @@ fn facts(tx: &mut dyn Tx) {
     let titles = tx.catalogue(Some("v"), None, 9).expect("lists");
     assert_eq!(titles.len(), 1);
     assert_eq!(tx.catalogue(None, Some("a"), 9).expect("lists"), titles);
+}
+
+fn schedule(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let cost = |kind, size, us| {
+        let mut sketch = protocol::rules::cost::Sketch::default();
+        sketch.note(us);
+        CostRow { kind, size, sketch }
+    };
+    let costs = [cost(Kind::Transfer, 20, 5), cost(Kind::Transfer, 100, 7), cost(Kind::Noop, 3, 9)];
+    tx.put_costs(&costs[1..]).expect("writes");
+    tx.put_costs(&[cost(Kind::Transfer, 100, 1), costs[0].clone()]).expect("writes");
+    tx.put_costs(&costs[1..2]).expect("replaces");
+    assert_eq!(tx.costs().expect("reads"), costs);
+    let reason = protocol::rules::wait::WaitReason::TenantShare;
+    let row = |step, until| WithheldRow { step: StepNo(step), reason, since: Timestamp(3), until };
+    tx.put_withheld(job, &[row(1, Some(Timestamp(8))), row(0, None)]).expect("writes");
+    assert_eq!(tx.withheld(job).expect("reads"), [row(0, None), row(1, Some(Timestamp(8)))]);
+    tx.put_withheld(job, &[row(1, None)]).expect("replaces");
+    assert_eq!(tx.withheld(job).expect("reads"), [row(1, None)]);
+    tx.put_withheld(job, &[]).expect("clears");
+    assert_eq!(tx.withheld(job).expect("reads"), []);
+    let unit = |part| UnitId { job, step: STEP, part };
+    let both = Speculation { older: 1, newer: 2, state: SpeculationState::Both };
+    tx.put_speculation(unit(7), Some(both)).expect("writes");
+    tx.put_speculation(unit(5), Some(both)).expect("writes");
+    let older = Speculation { state: SpeculationState::Older, ..both };
+    tx.put_speculation(unit(7), Some(older)).expect("replaces");
+    assert_eq!(tx.speculation(unit(7)).expect("reads"), Some(older));
+    assert_eq!(tx.speculations(job).expect("reads"), [(unit(5), both), (unit(7), older)]);
+    let slice = |number, state, receipt: Option<&str>| SliceRow {
+        slice: protocol::rules::slice::Slice { number, first: u64::from(number) * 10, bytes: 10 },
+        state,
+        epoch: 2,
+        attempt: 1,
+        due_at: (state == UnitState::Retrying).then_some(Timestamp(9)),
+        receipt: receipt.map(str::to_owned),
+    };
+    let cut = [slice(1, UnitState::Ready, None), slice(2, UnitState::Retrying, None)];
+    tx.put_slices(unit(7), &cut).expect("writes");
+    tx.put_slices(unit(7), &[slice(2, UnitState::Succeeded, Some("etag"))]).expect("replaces");
+    let found = tx.slices(unit(7)).expect("reads");
+    assert_eq!(found, [cut[0].clone(), slice(2, UnitState::Succeeded, Some("etag"))]);
+    assert_eq!(tx.slices(unit(5)).expect("reads"), []);
+    tx.put_speculation(unit(7), None).expect("forgets");
+    assert_eq!(tx.speculation(unit(7)).expect("reads"), None);
 }
 
 fn counters(tx: &mut dyn Tx) {

@@ -18,6 +18,7 @@ pub struct Memory {
     pub(super) barriers: BTreeMap<(JobNo, StepNo, String), BarrierRow>,
     catalogue: BTreeMap<String, CatalogueRow>,
     pub(super) control: Controlled,
+    pub(super) schedule: super::schedule::Kept,
 }
 
 impl Memory {
@@ -51,6 +52,9 @@ impl JobTx for Memory {
             digest: job.digest.clone(),
             state: JobState::Running,
             phase: Phase::Scanning,
+            priority: job.workflow.priority,
+            tenant: job.workflow.tenant.clone(),
+            deadline: job.workflow.deadline,
             submitted_at: job.submitted_at,
             ended_at: None,
             scan: protocol::wire::unit::ScanCursor { page: 0, byte: 0, line: 0 },

@@ -13,6 +13,7 @@ mod migration;
 pub mod postgres;
 pub mod retention;
 mod rows;
+pub mod schedule;
 pub mod sqlite;
 mod streak;
 pub mod view;
@@ -20,6 +21,7 @@ pub mod view;
 pub use control::*;
 use retention::RetentionTx;
 pub use rows::*;
+pub use schedule::{CostRow, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow};
 
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -84,7 +86,17 @@ pub type StoreResult<T> = Result<T, StoreError>;
 
 /// Everything a service may ask inside one transaction. Nothing here decides: rules do, services carry out.
 pub trait Tx:
-    JobTx + ListingTx + PartitionTx + StepTx + UnitTx + FailureTx + BarrierTx + CatalogueTx + ControlTx + RetentionTx
+    JobTx
+    + ListingTx
+    + PartitionTx
+    + StepTx
+    + UnitTx
+    + FailureTx
+    + BarrierTx
+    + CatalogueTx
+    + ControlTx
+    + RetentionTx
+    + ScheduleTx
 {
 }
 
@@ -99,6 +111,7 @@ impl<T> Tx for T where
         + CatalogueTx
         + ControlTx
         + RetentionTx
+        + ScheduleTx
 {
 }
 

@@ -8,6 +8,7 @@ use protocol::time::Timestamp;
 use protocol::wire::report::RowError;
 use protocol::wire::unit::ScanCursor;
 use protocol::workflow::Workflow;
+use protocol::workflow::file::Priority;
 
 /// A job to be added.
 #[derive(Debug, Clone)]
@@ -119,6 +120,12 @@ pub struct JobRow {
     pub state: JobState,
     /// How far its library is.
     pub phase: Phase,
+    /// Class; an operator may change it while the job runs.
+    pub priority: Priority,
+    /// Who the work is for.
+    pub tenant: String,
+    /// When it must be finished; an operator may change it while the job runs.
+    pub deadline: Option<Timestamp>,
     /// When it was submitted.
     pub submitted_at: Timestamp,
     /// When it ended.

@@ -4,6 +4,7 @@ use super::{Context, stop_signal};
 use crate::database;
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
+use crate::limits::{LimitArgs, endpoint_limits};
 use crate::submit::now;
 use ::coordinator::member::{Connect, Make, Member};
 use ::coordinator::metrics::Metrics;
@@ -13,6 +14,7 @@ use ::coordinator::runtime::Coordinator;
 use ::coordinator::store::handle::Store;
 use prometheus::Registry;
 use protocol::rules::election::ElectionLimits;
+use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ pub(crate) struct Args {
     /// Address of health, metrics and jobs [env: SHOWRUNNER_LISTEN]
     #[arg(long)]
     listen: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 impl Args {
@@ -35,6 +39,7 @@ impl Args {
     pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
         self.redis.flags(flags);
         flags.extend(self.listen.clone().map(|listen| ("listen", listen)));
+        self.limits.flags(flags);
     }
 }
 
@@ -58,6 +63,7 @@ fn member(
     holder: String,
     connect: Connect,
     retention: Option<RetentionLimits>,
+    endpoints: Vec<EndpointLimit>,
 ) -> CliResult<Member> {
     let metrics = Arc::new(Metrics::new(registry).map_err(|e| CliError::failed(e.to_string()))?);
     let terms = store.clone();
@@ -66,6 +72,7 @@ fn member(
         Coordinator::new(terms.clone(), queue, Arc::new(now), limits, Arc::clone(&metrics))
             .shared()
             .forgetting(retention)
+            .limited(endpoints.clone())
     });
     Ok(Member::new(store.clone(), holder, ElectionLimits::default(), connect, make))
 }
@@ -73,6 +80,7 @@ fn member(
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
+    let endpoints = endpoint_limits(&context.settings)?;
     // A file belongs to one coordinator.
     let _data = match database::url(&context.settings) {
         Some(_) => None,
@@ -86,7 +94,7 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let holder = format!("{host}-{:08x}", fastrand::u32(..));
     let retention = database::retention(&context.settings)?;
-    let member = member(&store, &registry, holder, connect, retention)?;
+    let member = member(&store, &registry, holder, connect, retention, endpoints)?;
     let role = member.role();
     let word = Arc::new(move || role.borrow().as_str());
     let listen = &context.settings["listen"].value;

@@ -179,7 +179,8 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
     ];
     let mut flags: BTreeMap<&str, String> = flags.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
     match &cli.command {
-        Command::Up(up::Args { listen: Some(listen) }) => drop(flags.insert("listen", listen.clone())),
+        Command::Run(args) => args.limits.flags(&mut flags),
+        Command::Up(args) => args.flags(&mut flags),
         Command::Coordinator(args) => args.flags(&mut flags),
         Command::Worker(args) => args.flags(&mut flags),
         _ => {}

@@ -3,6 +3,7 @@ use super::Context;
 use super::follow::{Followed, account, follow};
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
+use crate::limits::LimitArgs;
 use crate::{output, submit};
 use coordinator::service::summary::Summary;
 use coordinator::store::{JobState, NewJob};
@@ -21,6 +22,8 @@ pub(crate) struct Args {
     /// Start a new job even when an interrupted one of the same file could be carried on
     #[arg(long)]
     fresh: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Runs the command.

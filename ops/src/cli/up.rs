@@ -2,6 +2,8 @@
 use super::{Context, stop_signal};
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
+use crate::limits::LimitArgs;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,16 @@ pub(crate) struct Args {
     /// Address of health, metrics and jobs [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
     #[arg(long)]
     pub(crate) listen: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+impl Args {
+    /// Its flags as settings.
+    pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
+        flags.extend(self.listen.clone().map(|listen| ("listen", listen)));
+        self.limits.flags(flags);
+    }
 }
 
 /// Runs the command.

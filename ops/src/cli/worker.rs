@@ -3,14 +3,22 @@ use super::redis::{self, RedisArgs};
 use super::{Context, stop_signal};
 use crate::embedded::worker_config;
 use crate::error::{CliError, CliResult, Exit};
+use crate::submit::now;
+use ::worker::actor::departure::Departure;
 use ::worker::queue::redis::RedisQueue;
 use ::worker::runtime::Worker;
 use prometheus::Registry;
 use protocol::id::Kind;
+use protocol::time::Timestamp;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How often a file is looked at that may announce the end.
+const NOTICE_EVERY: Duration = Duration::from_secs(1);
 
 /// Arguments of `worker`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +39,12 @@ pub(crate) struct Args {
     /// now
     #[arg(long, default_value = "30s")]
     grace: String,
+    /// When this machine goes away (RFC 3339): nothing is taken that would not have ended by then
+    #[arg(long, value_name = "TIME")]
+    leaves_at: Option<String>,
+    /// File that holds such a moment once it is known, as an agent writes it on a spot notice
+    #[arg(long, value_name = "FILE")]
+    notice: Option<PathBuf>,
 }
 
 impl Args {
@@ -67,6 +81,15 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let token = stop.clone();
     let give_up: Arc<dyn Fn() + Send + Sync> = Arc::new(move || token.cancel());
     let worker = Worker::start(config, Arc::new(queue), tokio::runtime::Handle::current(), give_up);
+    let departure = Arc::clone(&worker.vitals().departure);
+    if let Some(text) = &args.leaves_at {
+        let at = Timestamp::parse(text);
+        let at = at.ok_or_else(|| CliError::usage(format!("--leaves-at {text:?} is no RFC 3339 moment")))?;
+        departure.announce(at, now());
+    }
+    if let Some(notice) = args.notice.clone() {
+        tokio::spawn(watch_notice(notice, departure));
+    }
     let served = match &args.listen {
         None => None,
         Some(listen) => {
@@ -95,4 +118,17 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         served.handle.stop(true).await;
     }
     Ok(exit)
+}
+
+/// Announces the moment that a file holds, as soon as it does.
+async fn watch_notice(file: PathBuf, departure: Arc<Departure>) {
+    loop {
+        // No file, or one that is being written: there is no notice yet.
+        let text = tokio::fs::read_to_string(&file).await.unwrap_or_default();
+        if let Some(at) = Timestamp::parse(&text) {
+            tracing::warn!(%at, "this worker leaves: it takes only what ends before");
+            return departure.announce(at, now());
+        }
+        tokio::time::sleep(NOTICE_EVERY).await;
+    }
 }

@@ -1,10 +1,16 @@
 //! Pure decisions, one file each. They know nothing of wire, SQL or actors.
 pub mod admission;
 pub mod barrier;
+pub mod cost;
+pub mod desired_workers;
 pub mod election;
+pub mod endpoint;
+pub mod fairness;
 pub mod fingerprint;
+pub mod forecast;
 pub mod lease;
 pub mod lifecycle;
+pub mod order;
 pub mod partition;
 pub mod poison;
 pub mod quarantine;
@@ -14,4 +20,6 @@ pub mod retention;
 pub mod retry;
 pub mod selection;
 pub mod settle;
+pub mod slice;
+pub mod speculate;
 pub mod wait;

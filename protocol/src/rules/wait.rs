@@ -47,6 +47,61 @@ pub enum WaitReason {
     Ended,
 }
 
+impl WaitReason {
+    /// Every reason.
+    pub const ALL: [WaitReason; 19] = [
+        WaitReason::JobPaused,
+        WaitReason::JobCancelled,
+        WaitReason::Scanning,
+        WaitReason::Planning,
+        WaitReason::NeedsStep,
+        WaitReason::BarrierWaiting,
+        WaitReason::BarrierHeld,
+        WaitReason::NeedsFailed,
+        WaitReason::Backoff,
+        WaitReason::NoWorker,
+        WaitReason::EndpointBackoff,
+        WaitReason::EndpointLimit,
+        WaitReason::TenantShare,
+        WaitReason::ClassShare,
+        WaitReason::WorkersLeave,
+        WaitReason::SlicesOpen,
+        WaitReason::NoSlot,
+        WaitReason::Running,
+        WaitReason::Ended,
+    ];
+
+    /// Spelling in SQL, JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WaitReason::JobPaused => "job_paused",
+            WaitReason::JobCancelled => "job_cancelled",
+            WaitReason::Scanning => "scanning",
+            WaitReason::Planning => "planning",
+            WaitReason::NeedsStep => "needs_step",
+            WaitReason::BarrierWaiting => "barrier_waiting",
+            WaitReason::BarrierHeld => "barrier_held",
+            WaitReason::NeedsFailed => "needs_failed",
+            WaitReason::Backoff => "backoff",
+            WaitReason::NoWorker => "no_worker",
+            WaitReason::EndpointBackoff => "endpoint_backoff",
+            WaitReason::EndpointLimit => "endpoint_limit",
+            WaitReason::TenantShare => "tenant_share",
+            WaitReason::ClassShare => "class_share",
+            WaitReason::WorkersLeave => "workers_leave",
+            WaitReason::SlicesOpen => "slices_open",
+            WaitReason::NoSlot => "no_slot",
+            WaitReason::Running => "running",
+            WaitReason::Ended => "ended",
+        }
+    }
+
+    /// Reads the spelling of [`WaitReason::as_str`].
+    pub fn parse(text: &str) -> Option<WaitReason> {
+        WaitReason::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
+
 /// Facts about one unit and its surroundings.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WaitFacts {

@@ -3,6 +3,7 @@ use super::unit::ScanCursor;
 use crate::failure::Failure;
 use crate::id::{Kind, UnitId, WorkerId};
 use crate::media::asset::{Asset, AssetFact};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One message from a worker.
@@ -98,4 +99,6 @@ pub struct Heartbeat {
     pub draining: bool,
     /// Bytes moved since it started.
     pub bytes: u64,
+    /// When it will be gone, where it has been told (a spot notice, a planned end).
+    pub leaves_at: Option<Timestamp>,
 }

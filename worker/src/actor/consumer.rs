@@ -1,5 +1,6 @@
 //! Pulls units of one kind. Holds slots *before* it asks and asks for exactly as many units, so nothing is fetched that
 //! cannot start at once. Receives `Pull` (from itself) and `Drain`; sends `Execute`.
+use super::departure::Departure;
 use super::executor::{Execute, Executor};
 use super::supervisor::ExitGuard;
 use crate::queue::{QueueError, WorkQueue};
@@ -14,6 +15,7 @@ pub struct Consumer {
     slots: Arc<Semaphore>,
     queue: Arc<dyn WorkQueue>,
     executor: Addr<Executor>,
+    departure: Arc<Departure>,
     draining: bool,
     _exit: ExitGuard,
 }
@@ -25,9 +27,10 @@ impl Consumer {
         slots: Arc<Semaphore>,
         queue: Arc<dyn WorkQueue>,
         executor: Addr<Executor>,
+        departure: Arc<Departure>,
         exit: ExitGuard,
     ) -> Consumer {
-        Consumer { kind, slots, queue, executor, draining: false, _exit: exit }
+        Consumer { kind, slots, queue, executor, departure, draining: false, _exit: exit }
     }
 }
 
@@ -48,7 +51,7 @@ impl Handler<Pull> for Consumer {
     type Result = ();
 
     fn handle(&mut self, _: Pull, ctx: &mut Context<Self>) {
-        if self.draining {
+        if self.draining || !self.departure.allows_some(self.kind) {
             return;
         }
         let (slots, queue, executor, kind) =

@@ -1,5 +1,6 @@
 //! Owns what runs. Receives `Execute` and `Revoke`; each unit becomes a task on the multi-thread runtime, so that a panic
 //! fails one unit and a busy unit delays nobody's heartbeat.
+use super::departure::Departure;
 use super::supervisor::ExitGuard;
 use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
@@ -81,6 +82,8 @@ pub struct Execution {
     pub bytes: Arc<AtomicU64>,
     /// Outside programs.
     pub tools: Arc<Tools>,
+    /// When the worker must be gone.
+    pub departure: Arc<Departure>,
 }
 
 impl Execution {
@@ -165,14 +168,9 @@ async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
         bytes: Arc::clone(&execution.bytes),
         tools: Arc::clone(&execution.tools),
     };
-    let result = match AssertUnwindSafe(task::run(&unit, &context)).catch_unwind().await {
-        Ok(result) => result,
-        Err(panic) => {
-            let what = panic_text(panic.as_ref());
-            tracing::error!(unit.id = %unit.id, panic = %what, "a unit panicked");
-            UnitResult::Failed(Failure::transient("panic", format!("the task panicked: {what}")))
-        }
-    };
+    // What would not end before this worker is gone goes back at once, without using an attempt.
+    let allowed = execution.departure.allows(&unit);
+    let result = if allowed { run_caught(&unit, &context).await } else { UnitResult::Returned };
     let outcome = Outcome {
         unit: unit.id,
         epoch: unit.epoch,
@@ -180,8 +178,22 @@ async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
         result,
         duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
+    if matches!(outcome.result, UnitResult::Finished { .. }) {
+        execution.departure.took(&unit, outcome.duration_us);
+    }
     execution.outbox.send(Report::Settled(outcome)).await;
     execution.running.end(unit.id, unit.epoch);
+}
+
+async fn run_caught(unit: &Unit, context: &TaskContext) -> UnitResult {
+    match AssertUnwindSafe(task::run(unit, context)).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => {
+            let what = panic_text(panic.as_ref());
+            tracing::error!(unit.id = %unit.id, panic = %what, "a unit panicked");
+            UnitResult::Failed(Failure::transient("panic", format!("the task panicked: {what}")))
+        }
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,4 +1,5 @@
 //! Says that the worker lives and what it holds. On its own arbiter, so that nothing a unit does can silence it.
+use super::departure::Departure;
 use super::executor::Running;
 use super::supervisor::ExitGuard;
 use crate::queue::WorkQueue;
@@ -28,6 +29,8 @@ pub struct Vitals {
     pub draining: Arc<AtomicBool>,
     /// Bytes moved.
     pub bytes: Arc<AtomicU64>,
+    /// When it must be gone.
+    pub departure: Arc<Departure>,
 }
 
 impl Vitals {
@@ -40,6 +43,7 @@ impl Vitals {
             slots: self.slots.iter().map(|(kind, (slots, total))| (*kind, *total, free(slots))).collect(),
             draining: self.draining.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            leaves_at: self.departure.at(),
         }
     }
 }

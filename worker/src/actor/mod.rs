@@ -7,6 +7,7 @@
 //! | [`executor::Executor`] | what runs | `Execute`, `Revoke` | main |
 //! | [`heartbeat::Heartbeat`] | its interval | – | its own |
 pub mod consumer;
+pub mod departure;
 pub mod executor;
 pub mod heartbeat;
 pub mod supervisor;

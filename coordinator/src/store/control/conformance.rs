@@ -1,6 +1,6 @@
 //! What every store must answer alike about operations, causes, losses and workers.
 use super::super::conformance::{job, partition};
-use super::super::{FailureTx, JobTx, ListingTx, PartitionTx, Tx, UnitRow, UnitTx};
+use super::super::{Tx, UnitRow};
 use super::*;
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, Role};

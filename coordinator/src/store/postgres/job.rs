@@ -6,10 +6,12 @@ use protocol::id::JobNo;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
 use protocol::workflow::Workflow;
+use protocol::workflow::file::Priority;
 use tokio_postgres::Row;
 
 const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
-     scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message";
+     scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
+     deadline";
 
 fn read_job(row: &Row) -> StoreResult<JobRow> {
     let after: (Option<String>, Option<String>) = (column(row, 13)?, column(row, 14)?);
@@ -20,6 +22,9 @@ fn read_job(row: &Row) -> StoreResult<JobRow> {
         digest: column(row, 3)?,
         state: word(row, 4, JobState::parse)?,
         phase: word(row, 5, Phase::parse)?,
+        priority: word(row, 22, Priority::parse)?,
+        tenant: column(row, 23)?,
+        deadline: column::<Option<i64>>(row, 24)?.map(Timestamp),
         submitted_at: Timestamp(column(row, 6)?),
         ended_at: column::<Option<i64>>(row, 7)?.map(Timestamp),
         scan: ScanCursor { page: count(row, 8)?, byte: count(row, 9)?, line: count(row, 10)? },
@@ -42,10 +47,20 @@ impl JobTx for PostgresTx<'_> {
         // A clash must not end the transaction: who submits the same job twice is answered in it.
         let no: Option<i64> = self.one(
             "INSERT INTO job (id, name, digest, workflow, state, phase, submitted_at, scan_page, scan_byte, scan_line,
-               scan_epoch, scan_attempt, assets, bytes_declared, bytes, row_errors, parts, parts_planned)
-             VALUES ($1, $2, $3, $4, 'running', 'scanning', $5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+               scan_epoch, scan_attempt, assets, bytes_declared, bytes, row_errors, parts, parts_planned, priority,
+               tenant, deadline)
+             VALUES ($1, $2, $3, $4, 'running', 'scanning', $5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, $6, $7, $8)
              ON CONFLICT (id) DO NOTHING RETURNING no",
-            &[&job.id, &job.workflow.name, &job.digest, &workflow, &job.submitted_at.0],
+            &[
+                &job.id,
+                &job.workflow.name,
+                &job.digest,
+                &workflow,
+                &job.submitted_at.0,
+                &job.workflow.priority.as_str(),
+                &job.workflow.tenant,
+                &job.workflow.deadline.map(|t| t.0),
+            ],
             |row| column(row, 0),
         )?;
         let no = no.ok_or_else(|| StoreError::Database(format!("job id {} exists", job.id)))?;
@@ -86,7 +101,8 @@ impl JobTx for PostgresTx<'_> {
         self.run(
             "UPDATE job SET state = $2, phase = $3, ended_at = $4, scan_page = $5, scan_byte = $6, scan_line = $7,
                scan_epoch = $8, scan_attempt = $9, plan_title = $10, plan_asset = $11, assets = $12,
-               bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18
+               bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18,
+               priority = $19, tenant = $20, deadline = $21
              WHERE no = $1",
             &[
                 &job.no.0,
@@ -107,6 +123,9 @@ impl JobTx for PostgresTx<'_> {
                 &job.parts,
                 &job.parts_planned,
                 &job.message.as_deref().map(printable),
+                &job.priority.as_str(),
+                &job.tenant,
+                &job.deadline.map(|t| t.0),
             ],
         )?;
         Ok(())

@@ -18,6 +18,7 @@ mod link;
 mod listing;
 mod partition;
 mod retention;
+mod schedule;
 mod schema;
 mod step;
 mod tls;

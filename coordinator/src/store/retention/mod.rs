@@ -15,7 +15,7 @@ pub struct Removed {
 }
 
 /// Tables whose rows belong to one job, with the rest of their keys. Those that people look at last come first.
-pub(super) const OF_A_JOB: [(&str, &[&str]); 10] = [
+pub(super) const OF_A_JOB: [(&str, &[&str]); 13] = [
     ("unit", &["step", "part"]),
     ("streak", &["step", "first"]),
     ("failure", &["step", "part", "asset"]),
@@ -26,6 +26,9 @@ pub(super) const OF_A_JOB: [(&str, &[&str]); 10] = [
     ("row_error", &["line", "message"]),
     ("cause", &["cause", "step"]),
     ("loss", &["step", "part", "epoch"]),
+    ("withheld", &["step"]),
+    ("speculation", &["step", "part"]),
+    ("slice", &["step", "part", "number"]),
 ];
 
 /// Forgetting ended jobs. What was learned about assets stays in the catalogue, what operators did in the operations.

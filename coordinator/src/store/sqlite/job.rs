@@ -5,14 +5,17 @@ use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
 use protocol::workflow::Workflow;
+use protocol::workflow::file::Priority;
 use rusqlite::{Row, params};
 
 const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
-     scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message";
+     scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
+     deadline";
 
 fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let state: String = row.get(4)?;
     let phase: String = row.get(5)?;
+    let priority: String = row.get(22)?;
     let unknown = |value: &str| rusqlite::Error::InvalidColumnName(format!("unknown state {value}"));
     let after: (Option<String>, Option<String>) = (row.get(13)?, row.get(14)?);
     Ok(JobRow {
@@ -22,6 +25,9 @@ fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         digest: row.get(3)?,
         state: JobState::parse(&state).ok_or_else(|| unknown(&state))?,
         phase: Phase::parse(&phase).ok_or_else(|| unknown(&phase))?,
+        priority: Priority::parse(&priority).ok_or_else(|| unknown(&priority))?,
+        tenant: row.get(23)?,
+        deadline: row.get::<_, Option<i64>>(24)?.map(Timestamp),
         submitted_at: Timestamp(row.get(6)?),
         ended_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         scan: ScanCursor { page: unsigned(row, 8)?, byte: unsigned(row, 9)?, line: unsigned(row, 10)? },
@@ -54,9 +60,19 @@ impl JobTx for SqliteTx<'_> {
         let workflow = serde_json::to_string(&job.workflow).map_err(|e| corrupt("workflow", e))?;
         self.run(
             "INSERT INTO job (id, name, digest, workflow, state, phase, submitted_at, scan_page, scan_byte, scan_line,
-               scan_epoch, scan_attempt, assets, bytes_declared, bytes, row_errors, parts, parts_planned)
-             VALUES (?1, ?2, ?3, ?4, 'running', 'scanning', ?5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
-            params![job.id, job.workflow.name, job.digest, workflow, job.submitted_at.0],
+               scan_epoch, scan_attempt, assets, bytes_declared, bytes, row_errors, parts, parts_planned, priority,
+               tenant, deadline)
+             VALUES (?1, ?2, ?3, ?4, 'running', 'scanning', ?5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ?6, ?7, ?8)",
+            params![
+                job.id,
+                job.workflow.name,
+                job.digest,
+                workflow,
+                job.submitted_at.0,
+                job.workflow.priority.as_str(),
+                job.workflow.tenant,
+                job.workflow.deadline.map(|t| t.0)
+            ],
         )?;
         let no = JobNo(self.db.last_insert_rowid());
         for (step_no, step) in job.workflow.numbered() {
@@ -88,7 +104,8 @@ impl JobTx for SqliteTx<'_> {
         self.run(
             "UPDATE job SET state = ?2, phase = ?3, ended_at = ?4, scan_page = ?5, scan_byte = ?6, scan_line = ?7,
                scan_epoch = ?8, scan_attempt = ?9, plan_title = ?10, plan_asset = ?11, assets = ?12,
-               bytes_declared = ?13, bytes = ?14, row_errors = ?15, parts = ?16, parts_planned = ?17, message = ?18
+               bytes_declared = ?13, bytes = ?14, row_errors = ?15, parts = ?16, parts_planned = ?17, message = ?18,
+               priority = ?19, tenant = ?20, deadline = ?21
              WHERE no = ?1",
             params![
                 job.no.0,
@@ -109,6 +126,9 @@ impl JobTx for SqliteTx<'_> {
                 job.parts,
                 job.parts_planned,
                 job.message,
+                job.priority.as_str(),
+                job.tenant,
+                job.deadline.map(|t| t.0),
             ],
         )?;
         Ok(())

@@ -7,6 +7,7 @@ mod job;
 mod listing;
 mod partition;
 mod retention;
+mod schedule;
 mod unit;
 mod view;
 

@@ -1,0 +1,299 @@
+//! How many workers of a kind there should be, and why, in words.
+use crate::id::Kind;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// Kept free before a deadline: starting a worker and the last units take their time.
+const MARGIN: Duration = Duration::from_secs(120);
+/// Up: at most this factor at a time, one step every fifteen seconds.
+const UP_FACTOR: u32 = 2;
+const UP_EVERY: Duration = Duration::from_secs(15);
+/// Down: a quarter a minute, after demand has been lower for five minutes.
+const DOWN_AFTER: Duration = Duration::from_secs(300);
+const DOWN_EVERY: Duration = Duration::from_secs(60);
+/// Without a deadline, what waits should be done within this.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Work that must be done by a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueWork {
+    /// By when.
+    pub due: Timestamp,
+    /// Units.
+    pub units: u64,
+    /// What they take together on one slot.
+    pub service: Duration,
+}
+
+/// What is known of one kind. `None` is unknown, never zero.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Demand {
+    /// Which kind.
+    pub kind: Kind,
+    /// Units ready to be handed out; `None` when the store could not be asked.
+    pub ready: Option<u64>,
+    /// Units that are out.
+    pub out: Option<u64>,
+    /// Mean of one unit, when enough have been measured.
+    pub mean: Option<Duration>,
+    /// Work with a deadline.
+    pub due: Vec<DueWork>,
+    /// Slots a worker has.
+    pub slots_per_worker: u32,
+    /// Workers that live now.
+    pub workers: u32,
+    /// Of those, workers that hold a unit.
+    pub busy_workers: u32,
+    /// Units the endpoints in use admit at once, where they are limited.
+    pub endpoint_units: Option<u32>,
+}
+
+/// What an operator allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerLimits {
+    /// Workers at least.
+    pub min: u32,
+    /// Workers at most.
+    pub max: u32,
+}
+
+/// What has been asked for so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Workers asked for last.
+    pub workers: u32,
+    /// When that number changed last.
+    pub changed_at: Timestamp,
+    /// Since when less would do.
+    pub low_since: Option<Timestamp>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Workers there should be.
+    pub workers: u32,
+    /// Why, in words.
+    pub why: String,
+    /// Whether something was unknown, so that the number is the one of before.
+    pub held: bool,
+    /// To be given back next time.
+    pub asked: Asked,
+}
+
+/// Decides for one kind at `now`.
+pub fn decide(demand: &Demand, limits: WorkerLimits, before: Asked, now: Timestamp) -> Desired {
+    let max = limits.max.max(limits.min);
+    let hold = |why: &str| {
+        let workers = before.workers.max(demand.workers).clamp(limits.min, max);
+        Desired { workers, why: format!("{workers}: {why}; hold"), held: true, asked: before }
+    };
+    let (Some(ready), Some(out)) = (demand.ready, demand.out) else {
+        return hold("how much waits is unknown");
+    };
+    if demand.slots_per_worker == 0 {
+        return hold("how many slots a worker has is unknown");
+    }
+    let (needed, mut why) = needed(demand, ready, out, now);
+    // Whoever holds a unit stays until it has ended (case 74), even where less would do.
+    let kept = needed.max(demand.busy_workers);
+    if kept > needed {
+        why.push(format!("{} workers are busy", demand.busy_workers));
+    }
+    let bounded = kept.clamp(limits.min, max);
+    match bounded {
+        n if n < kept => why.push(format!("capped at {max}")),
+        n if n > kept => why.push(format!("at least {}", limits.min)),
+        _ => {}
+    }
+    let (workers, asked) = paced(bounded, before, now);
+    match workers {
+        n if n < bounded => why.push(format!("on the way to {bounded}")),
+        n if n > bounded => why.push(format!("on the way down to {bounded}")),
+        _ => {}
+    }
+    Desired { workers, why: format!("{workers}: {}", why.join("; ")), held: false, asked }
+}
+
+/// Workers needed, whatever there are, and what for.
+fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<String>) {
+    let slots = u64::from(demand.slots_per_worker);
+    let mut why = Vec::new();
+    let waiting = ready + out;
+    if waiting == 0 {
+        return (0, vec!["nothing waits".into()]);
+    }
+    // More workers than units have nothing to do.
+    let useful = waiting.div_ceil(slots);
+    let backlog = match demand.mean {
+        Some(mean) => {
+            let all = u128::from(waiting) * mean.as_micros();
+            let rounds = all.div_ceil(PATIENCE.as_micros().max(1)).div_ceil(u128::from(slots));
+            u64::try_from(rounds).unwrap_or(u64::MAX).clamp(1, useful)
+        }
+        // Nothing has been measured: one worker finds out.
+        None => 1,
+    };
+    let mut need = backlog;
+    why.push(format!("{ready} ready and {out} out need {backlog} within {} min", PATIENCE.as_secs() / 60));
+    let mut due = demand.due.clone();
+    due.sort_by_key(|work| work.due);
+    let (mut units, mut service) = (0u64, Duration::ZERO);
+    for work in due {
+        units += work.units;
+        service = service.saturating_add(work.service);
+        let left = work.due.since(now).saturating_sub(MARGIN).as_micros();
+        // What cannot be done in time any more is done as soon as possible.
+        let wanted = match left {
+            0 => u128::from(useful),
+            left => service.as_micros().div_ceil(left).div_ceil(u128::from(slots)),
+        };
+        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).min(useful);
+        if wanted > need {
+            need = wanted;
+            why = vec![format!("{units} units due by {} need {wanted}", work.due)];
+        }
+    }
+    if let Some(units) = demand.endpoint_units {
+        let usable = u64::from(units).div_ceil(slots).max(1);
+        if usable < need {
+            need = usable;
+            why.push(format!("endpoints take {units} units at once, enough for {usable}"));
+        }
+    }
+    (u32::try_from(need).unwrap_or(u32::MAX), why)
+}
+
+/// Up fast, down slowly.
+fn paced(wanted: u32, before: Asked, now: Timestamp) -> (u32, Asked) {
+    let since = now.since(before.changed_at);
+    if wanted >= before.workers {
+        let step = before.workers.saturating_mul(UP_FACTOR).max(1);
+        let may = before.workers == 0 || since >= UP_EVERY;
+        let workers = if may { wanted.min(step) } else { before.workers };
+        let changed_at = if workers == before.workers { before.changed_at } else { now };
+        return (workers, Asked { workers, changed_at, low_since: None });
+    }
+    let low_since = before.low_since.unwrap_or(now);
+    let may = now.since(low_since) >= DOWN_AFTER && since >= DOWN_EVERY;
+    if !may {
+        return (before.workers, Asked { low_since: Some(low_since), ..before });
+    }
+    let workers = wanted.max(before.workers - before.workers.div_ceil(4));
+    (workers, Asked { workers, changed_at: now, low_since: Some(low_since) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: WorkerLimits = WorkerLimits { min: 0, max: 20 };
+
+    fn demand(ready: u64, out: u64) -> Demand {
+        Demand {
+            kind: Kind::Transfer,
+            ready: Some(ready),
+            out: Some(out),
+            mean: Some(Duration::from_secs(60)),
+            due: Vec::new(),
+            slots_per_worker: 8,
+            workers: 0,
+            busy_workers: 0,
+            endpoint_units: None,
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000)
+    }
+
+    /// Case 73.
+    #[test]
+    fn unknown_holds() {
+        let asked = Asked { workers: 7, ..Asked::default() };
+        let got = decide(&Demand { ready: None, workers: 7, ..demand(0, 0) }, LIMITS, asked, at(9_999));
+        assert_eq!((got.workers, got.held), (7, true));
+        assert!(got.why.contains("unknown") && got.why.contains("hold"), "{}", got.why);
+        // Neither has a coordinator that has just started forgotten who lives.
+        let got = decide(&Demand { out: None, workers: 4, ..demand(0, 0) }, LIMITS, Asked::default(), at(0));
+        assert_eq!(got.workers, 4);
+    }
+
+    /// Case 74.
+    #[test]
+    fn busy_workers_stay() {
+        let idle = Demand { workers: 6, busy_workers: 3, ..demand(0, 3) };
+        let mut asked = Asked { workers: 6, ..Asked::default() };
+        for second in (0..10_000).step_by(15) {
+            let got = decide(&idle, LIMITS, asked, at(second));
+            assert!(got.workers >= 3, "{}", got.why);
+            asked = got.asked;
+        }
+        assert_eq!(asked.workers, 3);
+        let done = Demand { busy_workers: 0, ..demand(0, 0) };
+        (0..10_000).step_by(15).for_each(|second| asked = decide(&done, LIMITS, asked, at(20_000 + second)).asked);
+        assert_eq!(asked.workers, 0);
+    }
+
+    /// Case 75.
+    #[test]
+    fn one_unit_wakes_one_worker() {
+        for mean in [None, Some(Duration::from_millis(1)), Some(Duration::from_secs(86_400))] {
+            let got = decide(&Demand { mean, ..demand(1, 0) }, LIMITS, Asked::default(), at(0));
+            assert_eq!(got.workers, 1, "{}", got.why);
+        }
+    }
+
+    #[test]
+    fn deadlines_ask_for_more_and_say_so() {
+        let due = DueWork { due: at(3_720), units: 412, service: Duration::from_secs(412 * 600) };
+        let busy = Demand { due: vec![due], ..demand(412, 0) };
+        let asked = Asked { workers: 8, ..Asked::default() };
+        let got = decide(&busy, LIMITS, asked, at(0).after(Duration::from_secs(60)));
+        // 247,200 s of work on 8 slots a worker within 3,540 s.
+        assert_eq!(got.workers, 9, "{}", got.why);
+        assert!(got.why.contains("412 units due by 1970-01-01T01:02:00Z need 9"), "{}", got.why);
+        let capped = decide(&Demand { endpoint_units: Some(16), ..busy.clone() }, LIMITS, asked, at(60));
+        assert!(capped.why.contains("endpoints take 16 units"), "{}", capped.why);
+        let bounded = decide(&busy, WorkerLimits { min: 0, max: 5 }, asked, at(60));
+        assert!(bounded.why.contains("capped at 5"), "{}", bounded.why);
+    }
+
+    #[test]
+    fn up_fast_and_down_slowly() {
+        let much = demand(100_000, 0);
+        let mut asked = Asked::default();
+        let mut seen = Vec::new();
+        for second in (0..120).step_by(5) {
+            asked = decide(&much, LIMITS, asked, at(1_000 + second)).asked;
+            seen.push(asked.workers);
+        }
+        seen.dedup();
+        assert_eq!(seen, [1, 2, 4, 8, 16, 20]);
+        seen.clear();
+        for second in (0..1_200).step_by(15) {
+            asked = decide(&demand(0, 0), LIMITS, asked, at(10_000 + second)).asked;
+            seen.push(asked.workers);
+        }
+        assert_eq!(seen[..20], [20; 20], "five minutes of less before anybody leaves");
+        seen.dedup();
+        assert_eq!(seen, [20, 15, 11, 8, 6, 4, 3, 2, 1, 0]);
+    }
+
+    proptest! {
+        /// Within the limits, never fewer than the busy ones the limit allows, and work never waits for nobody.
+        #[test]
+        fn stays_within_reason(ready in 0u64..1 << 40, out in 0u64..1_000, busy in 0u32..50, min in 0u32..5, max in 1u32..100, asked in 0u32..100, moments in 0i64..1_000_000) {
+            let limits = WorkerLimits { min, max };
+            let demand = Demand { busy_workers: busy, ..demand(ready, out) };
+            let asked = Asked { workers: asked.min(max), ..Asked::default() };
+            let got = decide(&demand, limits, asked, at(moments));
+            prop_assert!(got.workers <= max.max(min));
+            let wait_for_step = asked.workers > 0;
+            prop_assert!(got.workers >= 1 || ready + out == 0 || wait_for_step);
+            prop_assert!(got.workers >= busy.min(max).min(asked.workers.max(1)) || busy == 0);
+            prop_assert!(!got.why.is_empty() && !got.held);
+        }
+    }
+}
