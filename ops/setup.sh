@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Showrunner's demo and tests need and is missing. Safe to run any number of times.
 #   ops/setup.sh run     what jobs need: ffmpeg, a C compiler for the bundled SQLite
-#   ops/setup.sh test    the tools that tests compare with: the ASC MHL reference, rsync, mediainfo
+#   ops/setup.sh test    the tools that tests compare with: the ASC MHL reference, rsync, mediainfo, Prometheus, Schemathesis
 set -euo pipefail
 want=${1:-run}
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,6 +17,7 @@ if [ "$want" = test ]; then
   have mediainfo || packages+=(mediainfo)
   have redis-server && have redis-cli || packages+=(redis-server)
   have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages+=(postgresql)
+  have prometheus && have promtool || packages+=(prometheus)
   have python3 || packages+=(python3 python3-venv)
 fi
 
@@ -48,13 +49,23 @@ if ! have cargo; then
   exit 1
 fi
 
-if [ "$want" = test ] && [ ! -x "$tools/bin/ascmhl" ]; then
-  mkdir -p "$top/target"
-  if ! python3 -m venv "$tools" 2>/dev/null; then
-    rm -rf "$tools"
-    install_packages python3-venv
-    python3 -m venv "$tools"
+# Python programs of the tests, with the version each was tried in.
+reference() {
+  local program=$1 package=$2
+  [ -x "$tools/bin/$program" ] && return
+  if [ ! -x "$tools/bin/pip" ]; then
+    mkdir -p "$top/target"
+    if ! python3 -m venv "$tools" 2>/dev/null; then
+      rm -rf "$tools"
+      install_packages python3-venv
+      python3 -m venv "$tools"
+    fi
   fi
-  echo "setup: installing the ASC MHL reference tool" >&2
-  "$tools/bin/pip" install --quiet --disable-pip-version-check ascmhl==1.2 >&2
+  echo "setup: installing $package" >&2
+  "$tools/bin/pip" install --quiet --disable-pip-version-check "$package" >&2
+}
+
+if [ "$want" = test ]; then
+  reference ascmhl ascmhl==1.2
+  reference schemathesis schemathesis==4.32.5
 fi

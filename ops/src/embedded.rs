@@ -3,6 +3,8 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::limits::endpoint_limits;
 use crate::settings::Settings;
 use crate::submit::now;
+use coordinator::http::State;
+use coordinator::member::Role;
 use coordinator::metrics::Metrics;
 use coordinator::queue::local::LocalQueue as CoordinatorQueue;
 use coordinator::runtime::Coordinator;
@@ -128,6 +130,13 @@ impl Embedded {
     /// Bytes moved so far.
     pub fn bytes(&self) -> u64 {
         self.worker.vitals().beat().bytes
+    }
+
+    /// What the HTTP API works with: this process alone decides.
+    pub fn api(&self) -> State {
+        let coordinator = self.coordinator.clone();
+        let role = move || Role::Leader { generation: 1, coordinator: Some(coordinator.clone()) };
+        State { store: self.store.clone(), registry: self.registry.clone(), clock: Arc::new(now), role: Arc::new(role) }
     }
 
     /// Lets what runs go on for `grace`, hands the rest back, and closes the store.

@@ -1,5 +1,4 @@
 //! Errors as a person at a terminal meets them, with the documented exit codes.
-use coordinator::service::control::Refusal;
 use coordinator::store::StoreError;
 use protocol::yaml::Problem;
 use std::fmt;
@@ -17,6 +16,8 @@ pub enum Exit {
     Usage = 2,
     /// The awaited job ended with failed or dead units.
     JobFailed = 3,
+    /// Not authenticated or not allowed.
+    Forbidden = 4,
     /// No such thing.
     NotFound = 5,
     /// Conflict or precondition.
@@ -36,6 +37,8 @@ pub struct CliError {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// Whether asking again later may go well.
+    pub passing: bool,
 }
 
 /// Short for results of commands.
@@ -44,7 +47,7 @@ pub type CliResult<T> = Result<T, CliError>;
 impl CliError {
     /// An error of the given kind.
     pub fn new(exit: Exit, message: impl Into<String>) -> CliError {
-        CliError { exit, message: message.into(), hint: None }
+        CliError { exit, message: message.into(), hint: None, passing: false }
     }
 
     /// Wrong use.
@@ -88,18 +91,6 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
         let exit = if matches!(error, StoreError::NewerSchema { .. }) { Exit::Conflict } else { Exit::Failed };
         CliError::new(exit, error.to_string())
-    }
-}
-
-impl From<Refusal> for CliError {
-    fn from(refusal: Refusal) -> CliError {
-        match refusal {
-            Refusal::NotFound => CliError::new(Exit::NotFound, "no such job").hint("showrunner job list"),
-            Refusal::Unknown(what) => CliError::new(Exit::NotFound, what),
-            Refusal::Conflict(why) => CliError::new(Exit::Conflict, why),
-            Refusal::Invalid(why, hint) if hint.is_empty() => CliError::usage(why),
-            Refusal::Invalid(why, hint) => CliError::usage(why).hint(hint),
-        }
     }
 }
 

@@ -14,4 +14,5 @@ pub mod error;
 pub mod limits;
 pub mod output;
 pub mod settings;
+mod source;
 pub mod submit;

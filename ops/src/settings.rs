@@ -94,7 +94,7 @@ pub fn masked(settings: &Settings) -> Settings {
 }
 
 /// Credentials stand before the host or among the parameters; what is no URL may be all secret.
-fn mask_url(url: &str) -> String {
+pub(crate) fn mask_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return if url.is_empty() { String::new() } else { "***".to_owned() };
     };

@@ -1,4 +1,5 @@
 //! Integration tests: the real `showrunner` binary over real files, as its users meet it.
+mod api;
 mod bad_input;
 mod cli;
 mod cluster;

@@ -8,6 +8,7 @@
 //! - [`process`]: a `showrunner` in the background, which signals reach and no test leaves behind
 //! - [`content`]: bytes that repeat themselves, and whole trees
 //! - [`history`]: judges a run of real processes by its database and its witnesses
+//! - [`http`]: requests as raw as a test needs them
 //! - [`postgres`]: a database server of a test's own
 //! - [`redis`]: a server of a test's own
 //! - [`proxy`]: a TCP proxy that does to connections what networks do
@@ -18,6 +19,7 @@ pub mod content;
 pub mod disk;
 pub mod fleet;
 pub mod history;
+pub mod http;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -30,3 +30,17 @@ pub fn ffmpeg(args: &[&str]) {
     command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"]).args(args);
     Ran::of(command).expect_code(0);
 }
+
+/// Asserts that a file of the repository holds this text; with `SHOWRUNNER_UPDATE=1` it does afterwards.
+///
+/// # Panics
+/// When it holds another.
+#[track_caller]
+pub fn assert_committed(path: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os("SHOWRUNNER_UPDATE").is_some() {
+        std::fs::write(&file, text).expect("the repository can be written");
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(committed == text, "{path} is out of date: run this test with SHOWRUNNER_UPDATE=1");
+}

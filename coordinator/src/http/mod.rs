@@ -1,19 +1,41 @@
-//! Health, metrics and the state of jobs over HTTP.
-use crate::service::Workflows;
-use crate::service::summary::summary;
-use crate::store::StoreError;
-use crate::store::handle::Store;
-use actix_web::http::StatusCode;
-use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
-use prometheus::{Encoder, Registry, TextEncoder};
-use protocol::time::Timestamp;
+//! The HTTP API: everything the command line does, from the same services. Routes and the OpenAPI document come from the
+//! same functions. Reads are answered by every coordinator, writes by the leader alone.
+mod assets;
+mod body;
+mod failures;
+mod health;
+mod jobs;
+mod operations;
+mod problem;
+mod state;
+mod units;
+mod workers;
+
+pub use assets::{IMPORT_MAX, Import, Imported};
+pub use body::BODY_MAX;
+pub use failures::OfJob;
+pub use health::{Part, serve_health};
+pub use jobs::Submission;
+pub use problem::Problem;
+pub use state::{State, leader_name};
+
+use actix_web::dev::{Server, ServerHandle, Service};
+use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
+use utoipa::OpenApi;
+use utoipa::openapi::path::Paths;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
 
-/// Jobs listed at most.
-const JOBS_MAX: u32 = 200;
+/// Connections at once; more wait for their turn.
+const CONNECTIONS_MAX: usize = 1_024;
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that has started.
 pub struct Served {
@@ -23,138 +45,124 @@ pub struct Served {
     pub address: SocketAddr,
 }
 
-#[derive(Clone)]
-struct State {
-    store: Store,
-    registry: Registry,
-    role: RoleWord,
+/// What the document says of the API as a whole.
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Showrunner",
+    description = "Runs bulk work over media libraries. Lists are ordered; ask for the next page with after= and the id \
+                   of the last entry. Errors have one shape everywhere."
+))]
+struct Document;
+
+fn routes(config: &mut ServiceConfig<'_>) {
+    jobs::routes(config);
+    units::routes(config);
+    assets::routes(config);
+    failures::routes(config);
+    operations::routes(config);
+    workers::routes(config);
+    health::routes(config);
 }
 
-/// Says what this process is at the moment: `leader` or `standby`.
-pub type RoleWord = Arc<dyn Fn() -> &'static str + Send + Sync>;
+/// The OpenAPI document of the API.
+pub fn document() -> utoipa::openapi::OpenApi {
+    App::new().into_utoipa_app().openapi(Document::openapi()).configure(routes).split_for_parts().1
+}
 
 /// Starts the server. Fails at once when the address cannot be had.
-pub fn serve(listen: &str, store: Store, registry: Registry, role: RoleWord) -> io::Result<Served> {
-    let state = State { store, registry, role };
+pub fn serve(listen: &str, state: State) -> io::Result<Served> {
+    let document = document();
+    let paths = Arc::new(document.paths.clone());
+    let document = web::Bytes::from(document.to_pretty_json().map_err(io::Error::other)?);
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::new(state.clone()))
-            .route("/healthz", web::get().to(healthz))
-            .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(metrics))
-            .route("/api/v1/jobs", web::get().to(jobs))
-            .route("/api/v1/jobs/{id}", web::get().to(job))
-    })
-    .workers(1)
-    .disable_signals()
-    .bind(listen)?;
-    let address = server.addrs().first().copied().ok_or_else(|| io::Error::other("no address"))?;
-    let running = server.run();
-    let handle = running.handle();
-    tokio::spawn(running);
-    Ok(Served { handle, address })
-}
-
-/// Starts a server of health and metrics alone, as a worker has it. `ready` answers `/readyz`.
-pub fn serve_health(
-    listen: &str,
-    registry: Registry,
-    ready: Arc<dyn Fn() -> bool + Send + Sync>,
-) -> io::Result<Served> {
-    let server = HttpServer::new(move || {
-        let (registry, ready) = (registry.clone(), Arc::clone(&ready));
-        App::new()
-            .route("/healthz", web::get().to(healthz))
+        let (paths, document) = (Arc::clone(&paths), document.clone());
+        let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
+        app.app_data(web::Data::new(state.clone()))
+            .configure(body::limits)
+            .configure(health::plain_routes)
             .route(
-                "/readyz",
+                "/api/v1/openapi.json",
                 web::get().to(move || {
-                    let ready = ready();
-                    async move {
-                        if ready {
-                            HttpResponse::Ok().body("ready\n")
-                        } else {
-                            HttpResponse::ServiceUnavailable().body("draining\n")
-                        }
-                    }
+                    let document = document.clone();
+                    async move { HttpResponse::Ok().content_type("application/json").body(document) }
                 }),
             )
-            .route(
-                "/metrics",
-                web::get().to(move || {
-                    let text = exposition(&registry);
-                    async move { text }
-                }),
-            )
-    })
-    .workers(1)
-    .disable_signals()
-    .bind(listen)?;
-    let address = server.addrs().first().copied().ok_or_else(|| io::Error::other("no address"))?;
-    let running = server.run();
-    let handle = running.handle();
-    tokio::spawn(running);
-    Ok(Served { handle, address })
-}
-
-async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().body("ok\n")
-}
-
-async fn readyz(state: web::Data<State>) -> HttpResponse {
-    match state.store.read(|tx| tx.jobs(true, 1)).await {
-        Ok(_) => HttpResponse::Ok().body(format!("ready {}\n", (state.role)())),
-        Err(error) => refused(&error),
-    }
-}
-
-async fn metrics(state: web::Data<State>) -> HttpResponse {
-    exposition(&state.registry)
-}
-
-fn exposition(registry: &Registry) -> HttpResponse {
-    let mut text = Vec::new();
-    match TextEncoder::new().encode(&registry.gather(), &mut text) {
-        Ok(()) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
-        Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
-    }
-}
-
-async fn jobs(state: web::Data<State>) -> HttpResponse {
-    let listed =
-        state
-            .store
-            .read(|tx| {
-                let rows = tx.jobs(false, JOBS_MAX)?;
-                Ok(rows.into_iter().map(|row| serde_json::json!({
-                "job": row.id, "name": row.name, "state": row.state.as_str(), "assets": row.assets,
-                "submitted_at": row.submitted_at.to_string(), "ended_at": row.ended_at.map(|t| t.to_string()),
-            })).collect::<Vec<_>>())
+            .default_service(web::to(move |request: HttpRequest| {
+                let paths = Arc::clone(&paths);
+                async move { elsewhere(&request, &paths) }
+            }))
+            .wrap_fn(|request, service| {
+                let refused = refused_at_the_door(request.request());
+                let answer = match refused {
+                    None => Ok(service.call(request)),
+                    Some(problem) => Err(request.error_response(problem)),
+                };
+                async move {
+                    let mut response = match answer {
+                        Ok(answer) => answer.await?,
+                        Err(response) => response,
+                    };
+                    let nosniff = HeaderName::from_static("x-content-type-options");
+                    response.headers_mut().insert(nosniff, HeaderValue::from_static("nosniff"));
+                    Ok(response)
+                }
             })
-            .await;
-    match listed {
-        Ok(rows) => HttpResponse::Ok().json(rows),
-        Err(error) => refused(&error),
+    })
+    .workers(1)
+    .max_connections(CONNECTIONS_MAX)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .disable_signals()
+    .bind(listen)?;
+    started(&server.addrs(), server.run())
+}
+
+fn started(addresses: &[SocketAddr], running: Server) -> io::Result<Served> {
+    let address = addresses.first().copied().ok_or_else(|| io::Error::other("no address"))?;
+    let handle = running.handle();
+    tokio::spawn(running);
+    Ok(Served { handle, address })
+}
+
+/// Refuses what no handler should see: texts no database takes, and changes that another site's page asks for.
+fn refused_at_the_door(request: &HttpRequest) -> Option<Problem> {
+    let uri = request.uri();
+    let asked = [uri.path(), uri.query().unwrap_or("")];
+    if asked.iter().any(|text| text.contains("%00")) {
+        return Some(Problem::new("usage", "the address holds the character U+0000").hint("leave it out"));
+    }
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    match site {
+        Some(site) if !safe && !matches!(site, "same-origin" | "none") => {
+            Some(Problem::new("forbidden", "a page of another site may not change anything here"))
+        }
+        _ => None,
     }
 }
 
-async fn job(state: web::Data<State>, id: web::Path<String>) -> HttpResponse {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
-    let id = id.into_inner();
-    let found = state
-        .store
-        .read(move |tx| match tx.job_by_id(&id)? {
-            Some(row) => summary(tx, &Workflows::default(), row.no, now).map(Some),
-            None => Ok(None),
-        })
-        .await;
-    match found {
-        Ok(Some(account)) => HttpResponse::Ok().json(account),
-        Ok(None) => HttpResponse::NotFound().json(serde_json::json!({ "error": "no such job" })),
-        Err(error) => refused(&error),
+/// The answer where no handler is: a wrong method at a path that exists, or nothing at all.
+fn elsewhere(request: &HttpRequest, paths: &Paths) -> HttpResponse {
+    let asked: Vec<&str> = request.uri().path().split('/').collect();
+    let same = |path: &str| {
+        let known: Vec<&str> = path.split('/').collect();
+        known.len() == asked.len() && known.iter().zip(&asked).all(|(k, a)| k.starts_with('{') || k == a)
+    };
+    let mut methods: Vec<&str> = Vec::new();
+    for (path, item) in &paths.paths {
+        if same(path) {
+            methods.extend(item.get.as_ref().map(|_| "GET"));
+            methods.extend(item.post.as_ref().map(|_| "POST"));
+        }
     }
-}
-
-fn refused(error: &StoreError) -> HttpResponse {
-    HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).json(serde_json::json!({ "error": error.to_string() }))
+    if methods.is_empty() {
+        return Problem::new("not_found", "there is nothing at this address")
+            .hint("/api/v1/openapi.json")
+            .error_response();
+    }
+    let why = format!("{} is not possible here", request.method());
+    let mut response = Problem::new("method_not_allowed", why).hint(methods.join(", ")).error_response();
+    if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
 }

@@ -7,17 +7,19 @@ use protocol::rules::lifecycle::UnitState;
 use protocol::rules::wait::{WaitFacts, WaitReason, reason};
 use protocol::time::Timestamp;
 use protocol::workflow::{Action, Workflow};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Members named at most.
 const NAMED_MAX: u32 = 20;
 
 /// Why a unit is where it is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UnitExplanation {
     /// Its state.
     pub state: String,
     /// The one reason.
+    #[schema(value_type = String)]
     pub reason: WaitReason,
     /// The reason in words, with what will change it.
     pub message: String,
@@ -26,7 +28,7 @@ pub struct UnitExplanation {
 }
 
 /// A barrier that is not open.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct BarrierExplanation {
     /// The barrier step.
     pub barrier: String,

@@ -5,6 +5,7 @@ pub mod control;
 pub mod explain;
 pub mod forecast;
 pub mod graph;
+pub mod inquiry;
 pub mod janitor;
 pub mod planner;
 pub mod publisher;
@@ -15,6 +16,7 @@ pub mod sequencer;
 pub mod slicer;
 pub mod speculator;
 pub mod splitter;
+pub mod submission;
 pub mod summary;
 
 use crate::store::{JobRow, StoreError, StoreResult, Tx};

@@ -6,13 +6,14 @@ use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanSource;
 use protocol::workflow::{Action, Workflow};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Failures a summary lists at most; the rest is counted.
 const FAILURES_MAX: u32 = 10_000;
 
 /// The account of a job.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
     /// Public id.
     pub job: String,
@@ -35,12 +36,12 @@ pub struct Summary {
     /// Assets that failed.
     pub failures: Vec<FailureSummary>,
     /// Why the job failed as a whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
 /// Counts of units. In an ended job `total` is the sum of the other four; what never ran counts as cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Units {
     /// As far as planned.
     pub total: u64,
@@ -55,7 +56,7 @@ pub struct Units {
 }
 
 /// Units of one step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepSummary {
     /// Its name.
     pub id: String,
@@ -66,7 +67,7 @@ pub struct StepSummary {
 }
 
 /// Instances of one barrier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BarrierSummary {
     /// Its name.
     pub id: String,
@@ -81,7 +82,7 @@ pub struct BarrierSummary {
 }
 
 /// One asset that failed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FailureSummary {
     /// Its id; empty when a unit failed as a whole before its assets were looked at.
     pub asset: String,
@@ -96,8 +97,23 @@ pub struct FailureSummary {
     /// What, where, what to do.
     pub message: String,
     /// Findings of QC.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<serde_json::Value>,
+}
+
+/// All units of a job, without reading what failed.
+pub fn totals(tx: &mut dyn Tx, job: &JobRow) -> StoreResult<Units> {
+    let workflow = tx.workflow(job.no)?;
+    let ended = job.state.has_ended();
+    let counters = tx.steps(job.no)?;
+    let of_units = counters.iter().filter(|c| workflow.step(c.step).is_some_and(|step| step.has_units()));
+    Ok(of_units.map(|counter| units(counter, ended)).fold(Units::default(), |sum, units| Units {
+        total: sum.total + units.total,
+        succeeded: sum.succeeded + units.succeeded,
+        failed: sum.failed + units.failed,
+        dead: sum.dead + units.dead,
+        cancelled: sum.cancelled + units.cancelled,
+    }))
 }
 
 /// The account of a job at `now`.

@@ -1,5 +1,7 @@
 //! The store in memory: for the simulator and fast tests. The same primitives over ordered maps; a transaction works on
 //! a copy that replaces the original when it succeeds, so a failed one leaves nothing behind.
+mod shown;
+
 use super::*;
 use protocol::rules::lifecycle::UnitState;
 use std::collections::BTreeMap;

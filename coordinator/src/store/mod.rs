@@ -97,6 +97,7 @@ pub trait Tx:
     + ControlTx
     + RetentionTx
     + ScheduleTx
+    + ViewTx
 {
 }
 
@@ -112,6 +113,7 @@ impl<T> Tx for T where
         + ControlTx
         + RetentionTx
         + ScheduleTx
+        + ViewTx
 {
 }
 
@@ -251,6 +253,14 @@ pub trait CatalogueTx {
     fn import_assets(&mut self, assets: &[Asset], now: Timestamp) -> StoreResult<()>;
     /// The partition of an asset in a job, and the asset.
     fn find_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<PartNo>>;
+}
+
+/// What people are shown, computed where the rows are.
+pub trait ViewTx {
+    /// Jobs, newest first, older than `before`; only those in `state` when given.
+    fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>>;
+    /// Units of a job, with or without a row of their own, by partition and step.
+    fn unit_views(&mut self, job: &str, filter: &view::UnitFilter) -> StoreResult<Vec<view::UnitView>>;
 }
 
 /// The error of a second row for the same asset.

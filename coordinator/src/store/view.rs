@@ -1,9 +1,10 @@
 //! Units as lists show them, the same over every database.
-use protocol::id::PartNo;
-use serde::Serialize;
+use protocol::id::{PartNo, StepNo};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One unit as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnitView {
     /// Public id: job/step/partition.
     pub unit: String,
@@ -12,6 +13,7 @@ pub struct UnitView {
     /// Capacity class.
     pub kind: String,
     /// Partition number.
+    #[schema(value_type = i64)]
     pub part: PartNo,
     /// Title, where partitions follow titles.
     pub title: String,
@@ -38,6 +40,8 @@ pub struct UnitFilter {
     pub step: Option<String>,
     /// This partition.
     pub part: Option<PartNo>,
+    /// Only units after this one, in the order of the list.
+    pub after: Option<(PartNo, StepNo)>,
     /// Units at most.
     pub limit: u32,
 }

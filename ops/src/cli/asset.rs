@@ -3,10 +3,12 @@ use super::Context;
 use crate::database;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
+use crate::source::{Client, Source, server};
 use crate::submit::now;
 use async_trait::async_trait;
-use coordinator::store::CatalogueRow;
-use coordinator::store::handle::Store;
+use coordinator::http::Import;
+use coordinator::service::inquiry::AssetView;
+use coordinator::store::handle::{Store, StoreThread};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::wire::report::{RowError, ScanPage, UnitResult};
@@ -46,52 +48,15 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Serialize)]
-struct Shown {
-    asset: String,
-    title: String,
-    role: String,
-    version: Option<String>,
-    language: Option<String>,
-    location: String,
-    copy: Option<String>,
-    bytes: Option<u64>,
-    hash: Option<String>,
-    verdict: Option<String>,
-    updated_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    report: Option<serde_json::Value>,
-}
-
-impl Shown {
-    fn of(row: CatalogueRow, whole: bool) -> Shown {
-        let report = row.fact.report.filter(|_| whole).and_then(|text| serde_json::from_str(&text).ok());
-        Shown {
-            version: row.asset.version().map(str::to_owned),
-            language: row.asset.language().map(str::to_owned),
-            asset: row.asset.id,
-            title: row.asset.title,
-            role: row.asset.role.to_string(),
-            location: row.asset.location,
-            copy: row.fact.location,
-            bytes: row.asset.bytes,
-            hash: row.asset.hash,
-            verdict: row.fact.verdict,
-            updated_at: row.updated_at.to_string(),
-            report,
-        }
-    }
-}
-
 /// Runs the command.
-pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
+pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
     match command {
-        Command::Import { manifest, dry_run } => import(&context, &manifest, dry_run).await,
+        Command::Import { manifest, dry_run } => {
+            super::block_on(async move { import(&context, &manifest, dry_run).await })
+        }
         Command::List { title, limit, after } => {
-            let (store, _thread) = database::open_store(&context.settings, false)?;
-            let rows = store.read(move |tx| tx.catalogue(title.as_deref(), after.as_deref(), limit)).await?;
-            let shown: Vec<Shown> = rows.into_iter().map(|row| Shown::of(row, false)).collect();
-            let row = |s: &Shown| {
+            let shown = Source::open(&context)?.assets(title.as_deref(), after.as_deref(), limit)?;
+            let row = |s: &AssetView| {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
                 let size = s.bytes.map(output::bytes).unwrap_or_default();
                 vec![s.asset.clone(), s.title.clone(), s.role.clone(), size, text(&s.verdict), text(&s.hash)]
@@ -102,20 +67,14 @@ pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
             Ok(Exit::Ok)
         }
         Command::Get { asset } => {
-            let (store, _thread) = database::open_store(&context.settings, false)?;
-            let wanted = asset.clone();
-            let row = store.read(move |tx| tx.catalogue_entry(&wanted)).await?;
-            let row = row.ok_or_else(|| {
-                CliError::new(Exit::NotFound, format!("no asset {asset:?} in the catalogue"))
-                    .hint("showrunner asset list")
-            })?;
-            output::one(context.output, &Shown::of(row, true), words, &asset)?;
+            let found = Source::open(&context)?.asset(&asset)?;
+            output::one(context.output, &found, words, &asset)?;
             Ok(Exit::Ok)
         }
     }
 }
 
-fn words(s: &Shown) -> String {
+fn words(s: &AssetView) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let report = s.report.as_ref().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
     format!(
@@ -134,9 +93,19 @@ fn words(s: &Shown) -> String {
     )
 }
 
+/// Where an import goes.
+enum Destination {
+    /// Nowhere: the rows are only checked.
+    Nowhere,
+    /// Into the database that the settings name.
+    Local(Store, #[expect(dead_code, reason = "its end closes the database")] StoreThread),
+    /// To a coordinator.
+    Remote(Client),
+}
+
 /// Writes each page as it comes, so that the manifest is never in memory as a whole.
 struct Importer {
-    store: Option<Store>,
+    to: Destination,
     errors: Mutex<Vec<RowError>>,
     count: Mutex<u64>,
 }
@@ -146,12 +115,17 @@ impl PageSink for Importer {
     async fn send(&self, page: ScanPage) -> Result<(), Failure> {
         let broken = |what: String| Failure::permanent("catalogue", what);
         let assets: Vec<_> = page.assets.into_iter().map(|(_, asset)| asset).collect();
-        let count = assets.len() as u64;
-        if let Some(store) = &self.store {
-            let imported = store.write(move |tx| tx.import_assets(&assets, now())).await;
-            imported.map_err(|e| broken(e.to_string()))?;
+        *self.count.lock().map_err(|e| broken(e.to_string()))? += assets.len() as u64;
+        match &self.to {
+            Destination::Nowhere => {}
+            Destination::Local(store, _) => {
+                let imported = store.write(move |tx| tx.import_assets(&assets, now())).await;
+                imported.map_err(|e| broken(e.to_string()))?;
+            }
+            Destination::Remote(client) => {
+                client.import(&Import { assets }).await.map_err(|e| broken(e.message))?;
+            }
         }
-        *self.count.lock().map_err(|e| broken(e.to_string()))? += count;
         self.errors.lock().map_err(|e| broken(e.to_string()))?.extend(page.errors);
         Ok(())
     }
@@ -159,9 +133,15 @@ impl PageSink for Importer {
 
 async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) -> CliResult<Exit> {
     let path = std::path::absolute(manifest)?;
-    let opened = if dry_run { None } else { Some(database::open_store(&context.settings, true)?) };
-    let (store, _thread) = opened.unzip();
-    let importer = Arc::new(Importer { store, errors: Mutex::default(), count: Mutex::default() });
+    let to = match server(context)? {
+        _ if dry_run => Destination::Nowhere,
+        Some(url) => Destination::Remote(Client::new(url)?),
+        None => {
+            let (store, thread) = database::open_store(&context.settings, true)?;
+            Destination::Local(store, thread)
+        }
+    };
+    let importer = Arc::new(Importer { to, errors: Mutex::default(), count: Mutex::default() });
     let root = path.parent().map_or_else(String::new, |p| p.display().to_string());
     let source = ScanSource::Manifest { path: path.display().to_string() };
     let unit = Unit {

@@ -6,7 +6,8 @@ use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::{LimitArgs, endpoint_limits};
 use crate::submit::now;
-use ::coordinator::member::{Connect, Make, Member};
+use ::coordinator::http::{Served, State, leader_name, serve};
+use ::coordinator::member::{Connect, Make, Member, Role};
 use ::coordinator::metrics::Metrics;
 use ::coordinator::queue::UnitQueue;
 use ::coordinator::queue::redis::RedisQueue;
@@ -18,7 +19,8 @@ use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transport::Server;
 
@@ -30,6 +32,9 @@ pub(crate) struct Args {
     /// Address of health, metrics and jobs [env: SHOWRUNNER_LISTEN]
     #[arg(long)]
     listen: Option<String>,
+    /// Where others reach the address of --listen, when that is not where it listens
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -77,8 +82,17 @@ fn member(
     Ok(Member::new(store.clone(), holder, ElectionLimits::default(), connect, make))
 }
 
+/// The name of this incarnation, and where a standby sends those who want something changed.
+fn holder(args: &Args, served: &Served) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let anywhere = served.address.ip().is_unspecified();
+    let here = if anywhere { format!("{host}:{}", served.address.port()) } else { served.address.to_string() };
+    let address = args.advertise.clone().unwrap_or_else(|| format!("http://{here}"));
+    leader_name(&format!("{host}-{:08x}", fastrand::u32(..)), &address)
+}
+
 /// Runs the command until a signal.
-pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
+pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
     let endpoints = endpoint_limits(&context.settings)?;
     // A file belongs to one coordinator.
@@ -91,15 +105,16 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
     // A wrong address is said at once, not tried again for ever.
     drop(connect().await.map_err(|why| redis::unreachable(&context, &why))?);
     let registry = Registry::new();
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let holder = format!("{host}-{:08x}", fastrand::u32(..));
+    // Whom to ask is known once the address is, and the address is part of the member's name.
+    let part: Arc<OnceLock<watch::Receiver<Role>>> = Arc::default();
+    let known = Arc::clone(&part);
+    let role = move || known.get().map_or_else(Role::default, |role| role.borrow().clone());
+    let state = State { store: store.clone(), registry: registry.clone(), clock: Arc::new(now), role: Arc::new(role) };
     let retention = database::retention(&context.settings)?;
-    let member = member(&store, &registry, holder, connect, retention, endpoints)?;
-    let role = member.role();
-    let word = Arc::new(move || role.borrow().as_str());
     let listen = &context.settings["listen"].value;
-    let served = ::coordinator::http::serve(listen, store, registry, word)
-        .map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
+    let served = serve(listen, state).map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
+    let member = member(&store, &registry, holder(&args, &served), connect, retention, endpoints)?;
+    drop(part.set(member.role()));
     eprintln!("coordinator on http://{}", served.address);
     let stop = CancellationToken::new();
     let token = stop.clone();

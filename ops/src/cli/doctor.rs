@@ -5,6 +5,7 @@ use crate::embedded::database_path;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
+use crate::source::{Client, server};
 use serde::Serialize;
 use std::process::Command;
 use std::time::Duration;
@@ -43,14 +44,8 @@ pub(crate) async fn run(context: Context) -> CliResult<Exit> {
     if !context.settings["redis"].value.is_empty() {
         findings.push(redis(context).await);
     }
-    for remote in ["server"] {
-        let value = &context.settings[remote].value;
-        if !value.is_empty() {
-            findings.push(bad(
-                "cluster",
-                format!("{remote} is set, but this version works on a local data directory only"),
-            ));
-        }
+    if let Some(url) = server(context)? {
+        findings.push(coordinator(url).await);
     }
     let row = |f: &Finding| vec![f.check.to_owned(), f.state.to_owned(), f.message.clone()];
     output::list(context.output, &findings, &["check", "state", "message"], row, |f| f.check.to_owned())?;
@@ -135,6 +130,15 @@ fn database(context: &Context) -> Finding {
     match database::open(&context.settings, false).and_then(|mut db| Ok(db.read(|tx| tx.jobs(true, 1000))?)) {
         Ok(jobs) => ok("database", format!("{place}: {} open jobs", jobs.len())),
         Err(error) => bad("database", error.message),
+    }
+}
+
+/// The coordinator that commands would ask.
+async fn coordinator(url: &str) -> Finding {
+    let asked = async { Client::new(url)?.part().await };
+    match asked.await {
+        Ok(part) => ok("server", format!("version {}, {}", part.version, part.role)),
+        Err(error) => bad("server", error.message),
     }
 }
 

@@ -2,12 +2,10 @@
 use super::Context;
 use super::retry::{self, Select};
 use super::steer::Note;
-use crate::database;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::submit::now;
-use coordinator::service::Workflows;
-use coordinator::service::control::{self, CauseView, WaiveRequest};
+use crate::source::Source;
+use coordinator::service::control::{CauseView, WaiveRequest};
 
 /// Commands of `failure`.
 #[derive(Debug, clap::Subcommand)]
@@ -54,8 +52,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
         }
         Command::Waive { cause, until, note } => {
             let request = WaiveRequest { until: until.clone(), order: note.order() };
-            let waived =
-                database::open(&context.settings, false)?.write(|tx| control::waive(tx, cause, &request, now()))??;
+            let waived = Source::open(context)?.waive(cause, &request)?;
             output::one(context.output, &waived, |w| format!("{cause}: waived by {}\n", w.by), cause)?;
             Ok(Exit::Ok)
         }
@@ -63,8 +60,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
 }
 
 fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let mut db = database::open(&context.settings, false)?;
-    let causes = db.read(|tx| control::causes(tx, &Workflows::default(), job, limit, now()))??;
+    let causes = Source::open(context)?.causes(job, limit)?;
     let row = |c: &CauseView| {
         let waived = c.waived.as_ref().map(|w| format!("waived by {}", w.by)).unwrap_or_default();
         vec![

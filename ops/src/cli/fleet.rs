@@ -1,11 +1,10 @@
 //! `worker list`, `worker drain`, `worker release`: the workers as the store knows them.
 use super::Context;
 use super::steer::Note;
-use crate::database;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::submit::now;
-use coordinator::service::control::{self, WorkerView};
+use crate::source::Source;
+use coordinator::service::control::WorkerView;
 
 /// Commands about workers.
 #[derive(Debug, clap::Subcommand)]
@@ -29,10 +28,10 @@ pub(crate) struct Target {
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
-    let mut db = database::open(&context.settings, false)?;
+    let mut source = Source::open(context)?;
     let view = match command {
         Command::List => {
-            let workers = db.read(|tx| control::workers(tx, now()))?;
+            let workers = source.workers()?;
             let row = |w: &WorkerView| {
                 vec![
                     w.worker.clone(),
@@ -47,8 +46,8 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
             output::list(context.output, &workers, &columns, row, |w| w.worker.clone())?;
             return Ok(Exit::Ok);
         }
-        Command::Drain(t) => db.write(|tx| control::drain(tx, &t.worker, &t.note.order(), now()))??,
-        Command::Release(t) => db.write(|tx| control::release(tx, &t.worker, &t.note.order(), now()))??,
+        Command::Drain(t) => source.drain_worker(&t.worker, &t.note.order())?,
+        Command::Release(t) => source.release_worker(&t.worker, &t.note.order())?,
     };
     output::one(context.output, &view, |w| format!("{}: {}; {}\n", w.worker, w.state, w.next), &view.worker)?;
     Ok(Exit::Ok)

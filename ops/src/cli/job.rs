@@ -3,33 +3,34 @@ use super::follow::account;
 use super::retry::Select;
 use super::steer::Target;
 use super::{Context, explain, operation, retry, steer};
-use crate::database;
-use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
-use crate::submit::{self, now};
-use coordinator::service::Workflows;
-use coordinator::service::control::{self, Refusal};
-use coordinator::service::summary::{Summary, summary};
-use coordinator::store::handle::Backend;
-use coordinator::store::{JobRow, JobState};
+use crate::source::{Source, Verb, server};
+use crate::submit;
+use coordinator::service::inquiry::{JobListed, Progress};
+use coordinator::service::submission::{Submitted, entropy_of};
+use coordinator::store::JobState;
 use protocol::quantity::Span;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a coordinator that has answered may be away.
+const AWAY_MAX: Duration = Duration::from_secs(60);
 
 /// Commands of `job`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Hand a job to the coordinator of the data directory (showrunner up)
+    /// Hand a job to the coordinator: of the data directory (showrunner up), or the one at --server
     Submit {
         /// The job file
         file: PathBuf,
         /// Check and print what would be submitted, without submitting
         #[arg(long)]
         dry_run: bool,
+        /// Submitting again with the same key and content makes no second job
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
     },
     /// List jobs, newest first
     List {
@@ -89,7 +90,9 @@ pub(crate) enum Command {
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
     match command {
-        Command::Submit { file, dry_run } => submit(context, &file, dry_run),
+        Command::Submit { file, dry_run, idempotency_key } => {
+            submit(context, &file, dry_run, idempotency_key.as_deref())
+        }
         Command::List { state, limit } => list(context, state.as_deref(), limit),
         Command::Get { id } => get(context, &id),
         Command::Watch { id } => wait(context, &id, None, true),
@@ -97,71 +100,35 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
             let timeout = timeout.map(|t| Span::parse(&t).map_err(CliError::usage)).transpose()?;
             wait(context, &id, timeout.map(|t| t.0), false)
         }
-        Command::Pause(target) => steer::job(context, &target, control::pause),
-        Command::Resume(target) => steer::job(context, &target, control::resume),
-        Command::Cancel(target) => steer::job(context, &target, control::cancel),
+        Command::Pause(target) => steer::job(context, &target, Verb::Pause),
+        Command::Resume(target) => steer::job(context, &target, Verb::Resume),
+        Command::Cancel(target) => steer::job(context, &target, Verb::Cancel),
         Command::Retry { target, select } => retry::job(context, &target.id, &target.note, &select),
         Command::Operations { id, limit } => operation::list(context, Some(&id), limit),
         Command::Explain { id } => explain::job(context, &id),
     }
 }
 
-fn submit(context: &Context, file: &std::path::Path, dry_run: bool) -> CliResult<Exit> {
-    let job = submit::prepare(file)?;
-    let id = job.id.clone();
-    if !dry_run {
-        database::open(&context.settings, true)?.write(|tx| tx.insert_job(&job))?;
-    }
-    #[derive(Serialize)]
-    struct Submitted {
-        job: String,
-        dry_run: bool,
-    }
-    if !dry_run {
-        mention_idle(context);
-    }
+fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<&str>) -> CliResult<Exit> {
+    // Also without a key of the caller's, sending the same thing twice for want of an answer is no second job.
+    let key = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
+    let (job, sources) = submit::gather(file, entropy_of(&key))?;
+    let submitted = if dry_run && server(context)?.is_none() {
+        Submitted { job: job.id, dry_run }
+    } else {
+        let mut source = Source::open_or_make(context)?;
+        let submitted = source.submit(&job, &sources, &key, dry_run)?;
+        source.mention_idle(context);
+        submitted
+    };
     let words = |s: &Submitted| if s.dry_run { format!("would submit {}\n", s.job) } else { format!("{}\n", s.job) };
-    output::one(context.output, &Submitted { job: id.clone(), dry_run }, words, &id)?;
+    output::one(context.output, &submitted, words, &submitted.job)?;
     Ok(Exit::Ok)
 }
 
-/// A job does not run by itself: says so where nobody works on the data directory.
-fn mention_idle(context: &Context) {
-    let data = context.data();
-    let here = database::url(&context.settings).is_none();
-    if here && !context.quiet && !DataDir::is_coordinated(&data) {
-        eprintln!("nobody works on {0} now; start: showrunner up --data {0}", data.display());
-    }
-}
-
-#[derive(Serialize)]
-struct Listed {
-    job: String,
-    name: String,
-    state: String,
-    assets: u64,
-    submitted_at: String,
-    ended_at: Option<String>,
-}
-
 fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let known = JobState::ALL.map(JobState::as_str);
-    if let Some(wrong) = state.filter(|s| JobState::parse(s).is_none()) {
-        return Err(CliError::usage(format!("unknown state {wrong:?}")).hint(protocol::yaml::suggest(wrong, &known)));
-    }
-    let rows: Vec<JobRow> = database::open(&context.settings, false)?.read(|tx| tx.jobs(false, u32::MAX))?;
-    let chosen = rows.into_iter().filter(|row| state.is_none_or(|s| row.state.as_str() == s)).take(limit as usize);
-    let listed: Vec<Listed> = chosen
-        .map(|row| Listed {
-            job: row.id,
-            name: row.name,
-            state: row.state.as_str().to_owned(),
-            assets: row.assets,
-            submitted_at: row.submitted_at.to_string(),
-            ended_at: row.ended_at.map(|t| t.to_string()),
-        })
-        .collect();
-    let row = |l: &Listed| {
+    let listed = Source::open(context)?.jobs(state, limit)?;
+    let row = |l: &JobListed| {
         vec![
             l.job.clone(),
             l.state.clone(),
@@ -174,50 +141,52 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
     Ok(Exit::Ok)
 }
 
-fn look(db: &mut Backend, id: &str) -> CliResult<Summary> {
-    let found = db.read(|tx| match tx.job_by_id(id)? {
-        Some(row) => summary(tx, &Workflows::default(), row.no, now()).map(Some),
-        None => Ok(None),
-    })?;
-    found.ok_or_else(|| Refusal::NotFound.into())
-}
-
 fn get(context: &Context, id: &str) -> CliResult<Exit> {
-    let summary = look(&mut database::open(&context.settings, false)?, id)?;
+    let summary = Source::open(context)?.job(id)?;
     output::one(context.output, &summary, account, &summary.job)?;
     Ok(Exit::Ok)
 }
 
 fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> CliResult<Exit> {
     let started = Instant::now();
-    let mut db = database::open(&context.settings, false)?;
+    let mut source = Source::open(context)?;
+    let mut heard = None;
     let (mut shown, mut mentioned) = (String::new(), false);
+    let mut state = "unknown".to_owned();
     loop {
-        let row = db.read(|tx| tx.job_by_id(id))?.ok_or(Refusal::NotFound)?;
-        if row.state.has_ended() {
-            let summary = look(&mut db, id)?;
-            output::one(context.output, &summary, account, &summary.job)?;
-            return Ok(super::run::exit_of(&summary));
+        match source.progress(id) {
+            Ok(progress) => {
+                heard = Some(Instant::now());
+                state.clone_from(&progress.state);
+                if JobState::parse(&state).is_some_and(JobState::has_ended) {
+                    let summary = source.job(id)?;
+                    output::one(context.output, &summary, account, &summary.job)?;
+                    return Ok(super::run::exit_of(&summary));
+                }
+                let line = progress_line(&progress);
+                if show && line != shown {
+                    eprintln!("{line}");
+                    shown = line;
+                }
+            }
+            // A coordinator that is replaced is away for seconds; one that never answered is not waited for.
+            Err(error) if error.passing && heard.is_some_and(|at| at.elapsed() < AWAY_MAX) => {
+                tracing::info!(%error, "waiting for the coordinator");
+            }
+            Err(error) => return Err(error),
         }
         if !std::mem::replace(&mut mentioned, true) {
-            mention_idle(context);
-        }
-        if show {
-            let now = progress_line(&look(&mut db, id)?);
-            if now != shown {
-                eprintln!("{now}");
-                shown = now;
-            }
+            source.mention_idle(context);
         }
         if timeout.is_some_and(|t| started.elapsed() >= t) {
-            return Err(CliError::new(Exit::Timeout, format!("job {id} is still {}", row.state.as_str()))
+            return Err(CliError::new(Exit::Timeout, format!("job {id} is still {state}"))
                 .hint(format!("showrunner job explain {id}")));
         }
         std::thread::sleep(LOOK_EVERY);
     }
 }
 
-fn progress_line(s: &Summary) -> String {
+fn progress_line(s: &Progress) -> String {
     let u = s.units;
     let ended = u.succeeded + u.dead + u.cancelled;
     format!("{}: {} of {} units, {} dead, {} waiting to retry", s.state, ended, u.total, u.dead, u.failed)

@@ -66,6 +66,9 @@ struct Global {
     /// Holds the database password, read at every connection [env: SHOWRUNNER_DATABASE_PASSWORD_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     database_password_file: Option<String>,
+    /// Ask a running coordinator instead of the local data directory [env: SHOWRUNNER_SERVER]
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
     /// How data is written to stdout
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     output: Format,
@@ -173,6 +176,7 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
     let flags = [
         ("data", cli.global.data),
         ("slots", cli.global.slots),
+        ("server", cli.global.server),
         ("database", cli.global.database),
         ("database_ca", cli.global.database_ca),
         ("database_password_file", cli.global.database_password_file),
@@ -201,7 +205,7 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Unit(command) => unit::run(&context, &command),
         Command::Failure(command) => failure::run(&context, &command),
         Command::Operation(command) => operation::run(&context, &command),
-        Command::Asset(command) => block_on(asset::run(context, command)),
+        Command::Asset(command) => asset::run(context, command),
         Command::Qc(args) => block_on(qc::run(context, args)),
         Command::Mhl(command) => block_on(mhl::run(context, command)),
         Command::Config(command) => config::run(&context, &command),

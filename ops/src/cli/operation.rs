@@ -1,11 +1,10 @@
 //! `showrunner operation`: what operators asked for, and what is still being carried out.
 use super::Context;
 use super::steer::Note;
-use crate::database;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::submit::now;
-use coordinator::service::control::{self, OperationView, Steering};
+use crate::source::Source;
+use coordinator::service::control::{OperationView, Steering};
 
 /// Commands of `operation`.
 #[derive(Debug, clap::Subcommand)]
@@ -48,8 +47,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
 
 fn steer(context: &Context, target: &Target, steering: Steering) -> CliResult<Exit> {
     let order = target.note.order();
-    let mut db = database::open(&context.settings, false)?;
-    let view = db.write(|tx| control::steer(tx, target.operation, steering, &order, now()))??;
+    let view = Source::open(context)?.steer_operation(target.operation, steering, &order)?;
     let words =
         |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
     output::one(context.output, &view, words, &target.operation.to_string())?;
@@ -58,7 +56,7 @@ fn steer(context: &Context, target: &Target, steering: Steering) -> CliResult<Ex
 
 /// Lists operations, those of one job when it is named.
 pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let operations = database::open(&context.settings, false)?.read(|tx| control::operations(tx, job, limit))??;
+    let operations = Source::open(context)?.operations(job, limit)?;
     let row = |o: &OperationView| {
         vec![
             o.operation.to_string(),

@@ -1,12 +1,10 @@
 //! `job retry`, `failure retry`: selections, corrected input, and what became of them.
 use super::Context;
 use super::steer::Note;
-use crate::database;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
-use crate::submit::now;
-use coordinator::service::Workflows;
-use coordinator::service::control::{self, Correction, Retried, RetryRequest};
+use crate::source::Source;
+use coordinator::service::control::{Correction, Retried, RetryRequest};
 use protocol::rules::redrive::parse_rate;
 use std::path::{Path, PathBuf};
 
@@ -59,8 +57,7 @@ impl Select {
 /// Retries units of one job.
 pub(crate) fn job(context: &Context, id: &str, note: &Note, select: &Select) -> CliResult<Exit> {
     let request = select.request(note, Vec::new())?;
-    let mut db = database::open(&context.settings, false)?;
-    let retried = db.write(|tx| control::retry(tx, &Workflows::default(), id, &request, now()))??;
+    let retried = Source::open(context)?.retry(id, &request)?;
     show(context, &retried)
 }
 
@@ -73,8 +70,7 @@ pub(crate) fn redrive(
     cause: Option<&str>,
 ) -> CliResult<Exit> {
     let request = select.request(note, cause.map(|cause| format!("cause={cause}")).into_iter().collect())?;
-    let mut db = database::open(&context.settings, false)?;
-    let retried = db.write(|tx| control::redrive(tx, &Workflows::default(), job, &request, now()))??;
+    let retried = Source::open(context)?.redrive(job, &request)?;
     show(context, &retried)
 }
 

@@ -1,12 +1,9 @@
 //! Changes of a job's state, and who asks for them.
 use super::Context;
-use crate::database;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::submit::now;
-use coordinator::service::control::{Answer, JobChanged, Order};
-use coordinator::store::{StoreResult, Tx};
-use protocol::time::Timestamp;
+use crate::source::{Source, Verb};
+use coordinator::service::control::Order;
 
 /// Why, by whom, and whether for real.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,12 +41,9 @@ pub(crate) struct Target {
     pub(crate) note: Note,
 }
 
-type Steer = fn(&mut dyn Tx, &str, &Order, Timestamp) -> StoreResult<Answer<JobChanged>>;
-
 /// Changes the state of a job.
-pub(crate) fn job(context: &Context, target: &Target, change: Steer) -> CliResult<Exit> {
-    let order = target.note.order();
-    let changed = database::open(&context.settings, false)?.write(|tx| change(tx, &target.id, &order, now()))??;
+pub(crate) fn job(context: &Context, target: &Target, verb: Verb) -> CliResult<Exit> {
+    let changed = Source::open(context)?.change(verb, &target.id, &target.note.order())?;
     let would = if changed.dry_run { "would be " } else { "" };
     output::one(context.output, &changed, |s| format!("{}: {would}{}\n", s.job, s.state), &target.id)?;
     Ok(Exit::Ok)

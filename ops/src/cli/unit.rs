@@ -1,12 +1,9 @@
 //! `showrunner unit`.
 use super::{Context, explain};
-use crate::database;
-use crate::error::{CliError, CliResult, Exit};
+use crate::error::{CliResult, Exit};
 use crate::output;
-use coordinator::service::Workflows;
-use coordinator::service::control::Refusal;
-use coordinator::store::view::{UnitFilter, UnitView};
-use protocol::rules::lifecycle::UnitState;
+use crate::source::Source;
+use coordinator::store::view::UnitView;
 
 /// Commands of `unit`.
 #[derive(Debug, clap::Subcommand)]
@@ -47,38 +44,19 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
 }
 
 fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let known = UnitState::ALL.map(UnitState::as_str);
-    if let Some(wrong) = state.filter(|s| UnitState::parse(s).is_none()) {
-        return Err(CliError::usage(format!("unknown state {wrong:?}")).hint(protocol::yaml::suggest(wrong, &known)));
-    }
-    let mut db = database::open(&context.settings, false)?;
-    let row = db.read(|tx| tx.job_by_id(job))?.ok_or(Refusal::NotFound)?;
-    let workflow = db.read(|tx| Workflows::default().of(tx, row.no))?;
-    if let Some(wrong) = step.filter(|step| workflow.step_no(step).is_none()) {
-        let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
-        return Err(
-            CliError::usage(format!("job {job} has no step {wrong:?}")).hint(protocol::yaml::suggest(wrong, &known))
-        );
-    }
-    let filter = UnitFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), part: None, limit };
-    show(context, &db.units(job, &filter)?)
+    show(context, &Source::open(context)?.units(job, state, step, limit)?)
 }
 
 fn get(context: &Context, unit: &str) -> CliResult<Exit> {
     let (job, step, part) = explain::parse_unit(unit)?;
-    let mut db = database::open(&context.settings, false)?;
-    let filter = UnitFilter { state: None, step: Some(step), part: Some(part), limit: 1 };
-    let units = db.units(&job, &filter)?;
-    let Some(found) = units.first() else {
-        return Err(CliError::new(Exit::NotFound, format!("no unit {unit}")).hint("showrunner unit list JOB"));
-    };
+    let found = Source::open(context)?.unit((&job, &step, part))?;
     let words = |u: &UnitView| {
         format!(
             "{}  {}  {} assets from {}  epoch {}  failed attempts {}\n",
             u.unit, u.state, u.assets, u.first_asset, u.epoch, u.attempt
         )
     };
-    output::one(context.output, found, words, unit)?;
+    output::one(context.output, &found, words, unit)?;
     Ok(Exit::Ok)
 }
 

@@ -4,7 +4,6 @@ use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::LimitArgs;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(30);
@@ -36,12 +35,7 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
 /// Serves until a signal or a failure.
 pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Exit> {
     let listen = &context.settings["listen"].value;
-    let served = match coordinator::http::serve(
-        listen,
-        embedded.store.clone(),
-        embedded.registry.clone(),
-        Arc::new(|| "leader"),
-    ) {
+    let served = match coordinator::http::serve(listen, embedded.api()) {
         Ok(served) => served,
         Err(error) => {
             // Dropped instead, its threads would keep the process from ending.

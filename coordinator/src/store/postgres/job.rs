@@ -9,11 +9,11 @@ use protocol::workflow::Workflow;
 use protocol::workflow::file::Priority;
 use tokio_postgres::Row;
 
-const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
+pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
      deadline";
 
-fn read_job(row: &Row) -> StoreResult<JobRow> {
+pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
     let after: (Option<String>, Option<String>) = (column(row, 13)?, column(row, 14)?);
     Ok(JobRow {
         no: JobNo(column(row, 0)?),

@@ -1,24 +1,41 @@
 //! The view over every unit, for lists.
 use super::Postgres;
-use super::tx::{column, count};
-use crate::store::StoreResult;
+use super::job::{COLUMNS, read_job};
+use super::tx::{PostgresTx, column, count};
 use crate::store::view::{UnitFilter, UnitView};
-use protocol::id::PartNo;
+use crate::store::{JobRow, JobState, StoreResult, ViewTx};
+use protocol::id::{JobNo, PartNo};
 use tokio_postgres::Row;
+
+impl ViewTx for PostgresTx<'_> {
+    fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>> {
+        let before = before.map_or(i64::MAX, |no| no.0);
+        self.all(
+            &format!(
+                "SELECT {COLUMNS} FROM job WHERE no < $1 AND ($2::TEXT IS NULL OR state = $2) ORDER BY no DESC LIMIT $3"
+            ),
+            &[&before, &state.map(JobState::as_str), &i64::from(limit)],
+            read_job,
+        )
+    }
+
+    fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
+        let after = filter.after.map_or((-1, -1), |(part, step)| (part, i64::from(step.0)));
+        self.all(
+            "SELECT job, step, kind, part, title, first_asset, assets, state, epoch, attempt, duration_us FROM units
+             WHERE job = $1 AND ($2::TEXT IS NULL OR state = $2) AND ($3::TEXT IS NULL OR step = $3)
+               AND ($4::BIGINT IS NULL OR part = $4) AND part >= $6 AND (part, step_no::BIGINT) > ($6, $7)
+             ORDER BY part, step_no LIMIT $5",
+            &[&job, &filter.state, &filter.step, &filter.part, &i64::from(filter.limit), &after.0, &after.1],
+            read,
+        )
+    }
+}
 
 impl Postgres {
     /// Units of a job in partition order.
     pub fn units(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
-        self.read(|tx| {
-            tx.all(
-                "SELECT job, step, kind, part, title, first_asset, assets, state, epoch, attempt, duration_us FROM units
-                 WHERE job = $1 AND ($2::TEXT IS NULL OR state = $2) AND ($3::TEXT IS NULL OR step = $3)
-                   AND ($4::BIGINT IS NULL OR part = $4)
-                 ORDER BY part, step_no LIMIT $5",
-                &[&job, &filter.state, &filter.step, &filter.part, &i64::from(filter.limit)],
-                read,
-            )
-        })
+        self.read(|tx| tx.unit_views(job, filter))
     }
 }
 

@@ -8,11 +8,11 @@ use protocol::workflow::Workflow;
 use protocol::workflow::file::Priority;
 use rusqlite::{Row, params};
 
-const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
+pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
      deadline";
 
-fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let state: String = row.get(4)?;
     let phase: String = row.get(5)?;
     let priority: String = row.get(22)?;

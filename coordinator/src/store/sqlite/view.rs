@@ -1,26 +1,40 @@
 //! The view over every unit, for lists: a unit without a row of its own is in it all the same.
-use super::job::unsigned;
-use super::{Sqlite, failed};
-use crate::store::StoreResult;
+use super::job::{COLUMNS, read_job, unsigned};
+use super::{Sqlite, SqliteTx};
 use crate::store::view::{UnitFilter, UnitView};
-use protocol::id::PartNo;
+use crate::store::{JobRow, JobState, StoreResult, ViewTx};
+use protocol::id::{JobNo, PartNo};
 use rusqlite::{Row, params};
+
+impl ViewTx for SqliteTx<'_> {
+    fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>> {
+        let before = before.map_or(i64::MAX, |no| no.0);
+        self.all(
+            &format!(
+                "SELECT {COLUMNS} FROM job WHERE no < ?1 AND (?2 IS NULL OR state = ?2) ORDER BY no DESC LIMIT ?3"
+            ),
+            params![before, state.map(JobState::as_str), limit],
+            read_job,
+        )
+    }
+
+    fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
+        let after = filter.after.map_or((-1, -1), |(part, step)| (part, i64::from(step.0)));
+        self.all(
+            "SELECT job, step, kind, part, title, first_asset, assets, state, epoch, attempt, duration_us FROM units
+             WHERE job = ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR step = ?3) AND (?4 IS NULL OR part = ?4)
+               AND part >= ?6 AND (part, step_no) > (?6, ?7)
+             ORDER BY part, step_no LIMIT ?5",
+            params![job, filter.state, filter.step, filter.part, filter.limit, after.0, after.1],
+            read,
+        )
+    }
+}
 
 impl Sqlite {
     /// Units of a job in partition order.
-    pub fn units(&self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT job, step, kind, part, title, first_asset, assets, state, epoch, attempt, duration_us FROM units
-                 WHERE job = ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR step = ?3) AND (?4 IS NULL OR part = ?4)
-                 ORDER BY part, step_no LIMIT ?5",
-            )
-            .map_err(failed)?;
-        let rows = statement
-            .query_map(params![job, filter.state, filter.step, filter.part, filter.limit], read)
-            .map_err(failed)?;
-        rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)
+    pub fn units(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
+        self.read(|tx| tx.unit_views(job, filter))
     }
 }
 

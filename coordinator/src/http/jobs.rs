@@ -1,0 +1,173 @@
+//! `/api/v1/jobs`.
+use super::State;
+use super::body::{Body, key};
+use super::problem::{Problem, Refused};
+use crate::service::Workflows;
+use crate::service::control::{self, Answer, JobChanged, Order, Retried, RetryRequest};
+use crate::service::inquiry::{self, JobExplanation, JobListed, JobsFilter, Progress};
+use crate::service::submission::{Sources, Submitted, compile_sent, entropy_of, submit};
+use crate::service::summary::Summary;
+use crate::store::{StoreResult, Tx};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(add).service(get).service(progress).service(explain);
+    config.service(pause).service(resume).service(cancel).service(retry);
+}
+
+/// Whether to do it or only to say what would happen.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// Check everything, submit nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Lists jobs, newest first.
+#[utoipa::path(tag = "jobs", params(JobsFilter), responses((status = 200, body = Vec<JobListed>), Refused))]
+#[get("/api/v1/jobs")]
+async fn list(state: Data<State>, filter: Query<JobsFilter>) -> Result<Json<Vec<JobListed>>, Problem> {
+    let filter = state.query(filter)?;
+    state.read(move |tx| inquiry::jobs(tx, &filter)).await.map(Json)
+}
+
+/// Submits a job: its file and every delivery spec it refers to. The same `Idempotency-Key` never makes a second job.
+#[utoipa::path(
+    tag = "jobs",
+    params(Submission, ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,128}$")),
+    request_body = Sources,
+    responses((status = 201, body = Submitted), (status = 200, description = "checked only", body = Submitted), Refused)
+)]
+#[post("/api/v1/jobs")]
+async fn add(
+    state: Data<State>,
+    request: HttpRequest,
+    asked: Query<Submission>,
+    Body(sources): Body<Sources>,
+) -> Result<HttpResponse, Problem> {
+    let dry_run = asked.dry_run;
+    let entropy = key(&request)?.map_or_else(|| fastrand::u64(..), |key| entropy_of(&key));
+    if !dry_run {
+        state.leads(&request)?;
+    }
+    let now = state.now();
+    let compiled = web::block(move || compile_sent(&sources, entropy, now)).await;
+    let job = compiled.map_err(|error| Problem::new("unavailable", error.to_string()))?.map_err(Problem::from)?;
+    if dry_run {
+        return Ok(HttpResponse::Ok().json(Submitted { job: job.id, dry_run }));
+    }
+    let submitted = state.write(&request, move |tx| submit(tx, &job)).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(submitted))
+}
+
+/// The account of a job: counts, barriers, what failed and why.
+#[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = Summary), Refused))]
+#[get("/api/v1/jobs/{job}")]
+async fn get(state: Data<State>, job: Path<String>) -> Result<Json<Summary>, Problem> {
+    let now = state.now();
+    state.read(move |tx| inquiry::job(tx, &job, now)).await.map(Json)
+}
+
+/// How far a job is: cheap enough to be asked every second.
+#[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = Progress), Refused))]
+#[get("/api/v1/jobs/{job}/progress")]
+async fn progress(state: Data<State>, job: Path<String>) -> Result<Json<Progress>, Problem> {
+    state.read(move |tx| inquiry::progress(tx, &job)).await.map(Json)
+}
+
+/// Why a job is where it is.
+#[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = JobExplanation), Refused))]
+#[get("/api/v1/jobs/{job}/explain")]
+async fn explain(state: Data<State>, job: Path<String>) -> Result<Json<JobExplanation>, Problem> {
+    state.read(move |tx| inquiry::explain_job(tx, &job)).await.map(Json)
+}
+
+type Steer = fn(&mut dyn Tx, &str, &Order, Timestamp) -> StoreResult<Answer<JobChanged>>;
+
+async fn steer(
+    state: &State,
+    request: &HttpRequest,
+    job: Path<String>,
+    order: Order,
+    steer: Steer,
+) -> Result<Json<JobChanged>, Problem> {
+    let (order, now) = (state.order(order)?, state.now());
+    state.write(request, move |tx| steer(tx, &job, &order, now)).await.map(Json)
+}
+
+/// Hands out no more units of a job; those that run go on.
+#[utoipa::path(
+    tag = "jobs",
+    params(("job" = String, Path)),
+    request_body = Order,
+    responses((status = 200, body = JobChanged), Refused)
+)]
+#[post("/api/v1/jobs/{job}/pause")]
+async fn pause(
+    state: Data<State>,
+    request: HttpRequest,
+    job: Path<String>,
+    Body(order): Body<Order>,
+) -> Result<Json<JobChanged>, Problem> {
+    steer(&state, &request, job, order, control::pause).await
+}
+
+/// Hands out units again.
+#[utoipa::path(
+    tag = "jobs",
+    params(("job" = String, Path)),
+    request_body = Order,
+    responses((status = 200, body = JobChanged), Refused)
+)]
+#[post("/api/v1/jobs/{job}/resume")]
+async fn resume(
+    state: Data<State>,
+    request: HttpRequest,
+    job: Path<String>,
+    Body(order): Body<Order>,
+) -> Result<Json<JobChanged>, Problem> {
+    steer(&state, &request, job, order, control::resume).await
+}
+
+/// Cancels a job: calls back what runs, keeps what is done.
+#[utoipa::path(
+    tag = "jobs",
+    params(("job" = String, Path)),
+    request_body = Order,
+    responses((status = 200, body = JobChanged), Refused)
+)]
+#[post("/api/v1/jobs/{job}/cancel")]
+async fn cancel(
+    state: Data<State>,
+    request: HttpRequest,
+    job: Path<String>,
+    Body(order): Body<Order>,
+) -> Result<Json<JobChanged>, Problem> {
+    steer(&state, &request, job, order, control::cancel).await
+}
+
+/// Runs failed units again, and what was not run because of them.
+#[utoipa::path(
+    tag = "jobs",
+    params(("job" = String, Path)),
+    request_body = RetryRequest,
+    responses((status = 200, body = Retried), Refused)
+)]
+#[post("/api/v1/jobs/{job}/retry")]
+async fn retry(
+    state: Data<State>,
+    request: HttpRequest,
+    job: Path<String>,
+    Body(asked): Body<RetryRequest>,
+) -> Result<Json<Retried>, Problem> {
+    let (asked, now) = (state.retry(asked)?, state.now());
+    state.write(&request, move |tx| control::retry(tx, &Workflows::default(), &job, &asked, now)).await.map(Json)
+}

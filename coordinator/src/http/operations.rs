@@ -1,0 +1,75 @@
+//! `/api/v1/operations`: what operators asked for, and what is still being carried out.
+use super::State;
+use super::body::Body;
+use super::failures::OfJob;
+use super::problem::{Problem, Refused};
+use crate::service::control::{self, OperationView, Order, Steering};
+use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{HttpRequest, get, post};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(pause).service(resume).service(abort);
+}
+
+/// Lists operations, newest first.
+#[utoipa::path(tag = "operations", params(OfJob), responses((status = 200, body = Vec<OperationView>), Refused))]
+#[get("/api/v1/operations")]
+async fn list(state: Data<State>, filter: Query<OfJob>) -> Result<Json<Vec<OperationView>>, Problem> {
+    let filter = filter.into_inner().checked()?;
+    state.read(move |tx| control::operations(tx, filter.job.as_deref(), filter.limit)).await.map(Json)
+}
+
+/// Lets a running operation stand still.
+#[utoipa::path(
+    tag = "operations",
+    params(("operation" = i64, Path)),
+    request_body = Order,
+    responses((status = 200, body = OperationView), Refused)
+)]
+#[post("/api/v1/operations/{operation}/pause")]
+async fn pause(
+    state: Data<State>,
+    request: HttpRequest,
+    operation: Path<i64>,
+    Body(order): Body<Order>,
+) -> Result<Json<OperationView>, Problem> {
+    let (order, now) = (state.order(order)?, state.now());
+    state.write(&request, move |tx| control::steer(tx, *operation, Steering::Pause, &order, now)).await.map(Json)
+}
+
+/// Lets it go on.
+#[utoipa::path(
+    tag = "operations",
+    params(("operation" = i64, Path)),
+    request_body = Order,
+    responses((status = 200, body = OperationView), Refused)
+)]
+#[post("/api/v1/operations/{operation}/resume")]
+async fn resume(
+    state: Data<State>,
+    request: HttpRequest,
+    operation: Path<i64>,
+    Body(order): Body<Order>,
+) -> Result<Json<OperationView>, Problem> {
+    let (order, now) = (state.order(order)?, state.now());
+    state.write(&request, move |tx| control::steer(tx, *operation, Steering::Resume, &order, now)).await.map(Json)
+}
+
+/// Ends it; what it has done stays done.
+#[utoipa::path(
+    tag = "operations",
+    params(("operation" = i64, Path)),
+    request_body = Order,
+    responses((status = 200, body = OperationView), Refused)
+)]
+#[post("/api/v1/operations/{operation}/abort")]
+async fn abort(
+    state: Data<State>,
+    request: HttpRequest,
+    operation: Path<i64>,
+    Body(order): Body<Order>,
+) -> Result<Json<OperationView>, Problem> {
+    let (order, now) = (state.order(order)?, state.now());
+    state.write(&request, move |tx| control::steer(tx, *operation, Steering::Abort, &order, now)).await.map(Json)
+}

@@ -1,0 +1,139 @@
+//! What every handler works with.
+use super::problem::Problem;
+use crate::member::Role;
+use crate::runtime::Clock;
+use crate::service::control::{Answer, Order, RetryRequest};
+use crate::store::handle::Store;
+use crate::store::{StoreResult, Tx};
+use actix_web::HttpRequest;
+use actix_web::web::Query;
+use prometheus::Registry;
+use std::sync::Arc;
+
+/// Characters of a reason or a name at most.
+const TEXT_MAX: usize = 1_000;
+/// Terms and corrections of a retry at most.
+const TERMS_MAX: usize = 10_000;
+/// Units a second of a retry at most; without a rate it goes as fast as it can.
+const RATE_MAX: f64 = 1e6;
+
+/// Separates a leader's name from the address of its API; names have no spaces.
+const AT: char = ' ';
+
+/// The name under which a coordinator leads, with where its API is.
+pub fn leader_name(name: &str, address: &str) -> String {
+    format!("{name}{AT}{address}")
+}
+
+fn address_of(leader: &str) -> Option<&str> {
+    leader.split_once(AT).map(|(_, address)| address).filter(|address| !address.is_empty())
+}
+
+/// The store, the part this process plays, and what is exported.
+#[derive(Clone)]
+pub struct State {
+    /// The truth.
+    pub store: Store,
+    /// What is exported.
+    pub registry: Registry,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// What this process is at the moment.
+    pub role: Arc<dyn Fn() -> Role + Send + Sync>,
+}
+
+impl State {
+    pub(super) fn now(&self) -> protocol::time::Timestamp {
+        (self.clock)()
+    }
+
+    /// A query without characters that no database takes; they come percent-encoded and are refused at the door, so
+    /// this only takes it out of its wrapper.
+    pub(super) fn query<T>(&self, query: Query<T>) -> Result<T, Problem> {
+        Ok(query.into_inner())
+    }
+
+    /// An order as it may be recorded: by somebody, with a reason of some length.
+    pub(super) fn order(&self, mut order: Order) -> Result<Order, Problem> {
+        for (field, text) in [("reason", &order.reason), ("actor", &order.actor)] {
+            if text.chars().count() > TEXT_MAX {
+                let why = format!("the {field} is longer than {TEXT_MAX} characters");
+                return Err(Problem::new("usage", why).hint("say it in fewer words").at(field));
+            }
+        }
+        if order.actor.trim().is_empty() {
+            order.actor = "api".into();
+        }
+        Ok(order)
+    }
+
+    /// A retry as it may be recorded and carried out.
+    pub(super) fn retry(&self, mut asked: RetryRequest) -> Result<RetryRequest, Problem> {
+        asked.order = self.order(asked.order)?;
+        if let Some(rate) = asked.rate.filter(|rate| !rate.is_finite() || *rate <= 0.0 || *rate > RATE_MAX) {
+            let why = format!("a rate of {rate} units a second is not possible");
+            return Err(Problem::new("usage", why).hint(format!("above 0, at most {RATE_MAX}")).at("rate"));
+        }
+        let many = asked.filter.len().max(asked.corrections.len());
+        if many > TERMS_MAX {
+            return Err(
+                Problem::new("usage", format!("{many} terms in one request")).hint(format!("{TERMS_MAX} at most"))
+            );
+        }
+        if asked.corrections.iter().any(|c| c.bytes.is_some_and(|bytes| i64::try_from(bytes).is_err())) {
+            return Err(Problem::new("usage", "bytes is larger than a file can be").at("corrections"));
+        }
+        Ok(asked)
+    }
+
+    /// Goes on only on the leader; elsewhere says where that is.
+    pub(super) fn leads(&self, request: &HttpRequest) -> Result<(), Problem> {
+        match (self.role)() {
+            Role::Leader { .. } => Ok(()),
+            Role::Standby { leader } => {
+                let leader = leader.as_deref().and_then(address_of);
+                let problem = Problem::new("standby", "this coordinator stands by and changes nothing");
+                Err(match leader {
+                    Some(leader) => Problem {
+                        elsewhere: Some(format!("{}{}", leader.trim_end_matches('/'), request.uri())),
+                        ..problem.hint(format!("ask the leader at {leader}"))
+                    },
+                    None => problem.hint("nobody leads now, or the leader does not say where it is: try again"),
+                })
+            }
+        }
+    }
+
+    /// The part this process plays, and where the leader's API is.
+    pub(super) fn part(&self) -> (&'static str, Option<String>) {
+        let role = (self.role)();
+        let leader = match &role {
+            Role::Standby { leader: Some(leader) } => address_of(leader).map(str::to_owned),
+            _ => None,
+        };
+        (role.as_str(), leader)
+    }
+
+    /// Asks something that changes nothing.
+    pub(super) async fn read<R, F>(&self, work: F) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> StoreResult<Answer<R>> + Send + 'static,
+    {
+        Ok(self.store.read(work).await??)
+    }
+
+    /// Changes something. The coordinator looks at once.
+    pub(super) async fn write<R, F>(&self, request: &HttpRequest, work: F) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> StoreResult<Answer<R>> + Send + 'static,
+    {
+        self.leads(request)?;
+        let done = self.store.write(work).await??;
+        if let Role::Leader { coordinator: Some(coordinator), .. } = (self.role)() {
+            coordinator.wake();
+        }
+        Ok(done)
+    }
+}

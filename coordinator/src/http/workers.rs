@@ -1,0 +1,56 @@
+//! `/api/v1/workers`.
+use super::State;
+use super::body::Body;
+use super::problem::{Problem, Refused};
+use crate::service::control::{self, Order, WorkerView};
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, get, post};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(drain).service(release);
+}
+
+/// Lists the workers heard of lately.
+#[utoipa::path(tag = "workers", responses((status = 200, body = Vec<WorkerView>), Refused))]
+#[get("/api/v1/workers")]
+async fn list(state: Data<State>) -> Result<Json<Vec<WorkerView>>, Problem> {
+    let now = state.now();
+    state.read(move |tx| control::workers(tx, now).map(Ok)).await.map(Json)
+}
+
+/// Gives a worker no more work; what it holds ends.
+#[utoipa::path(
+    tag = "workers",
+    params(("worker" = String, Path)),
+    request_body = Order,
+    responses((status = 200, body = WorkerView), Refused)
+)]
+#[post("/api/v1/workers/{worker}/drain")]
+async fn drain(
+    state: Data<State>,
+    request: HttpRequest,
+    worker: Path<String>,
+    Body(order): Body<Order>,
+) -> Result<Json<WorkerView>, Problem> {
+    let (order, now) = (state.order(order)?, state.now());
+    state.write(&request, move |tx| control::drain(tx, &worker, &order, now)).await.map(Json)
+}
+
+/// Gives a drained or quarantined worker work again.
+#[utoipa::path(
+    tag = "workers",
+    params(("worker" = String, Path)),
+    request_body = Order,
+    responses((status = 200, body = WorkerView), Refused)
+)]
+#[post("/api/v1/workers/{worker}/release")]
+async fn release(
+    state: Data<State>,
+    request: HttpRequest,
+    worker: Path<String>,
+    Body(order): Body<Order>,
+) -> Result<Json<WorkerView>, Problem> {
+    let (order, now) = (state.order(order)?, state.now());
+    state.write(&request, move |tx| control::release(tx, &worker, &order, now)).await.map(Json)
+}

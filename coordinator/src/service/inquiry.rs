@@ -1,0 +1,375 @@
+//! What is asked from outside, in the shapes that the API and the command line show. Nothing here changes anything.
+use super::Workflows;
+use super::control::{Answer, Refusal};
+use super::explain::{self, BarrierExplanation, UnitExplanation};
+use super::summary::{Summary, Units, summary, totals};
+use crate::store::view::{UnitFilter, UnitView};
+use crate::store::{CatalogueRow, JobRow, JobState, StoreResult, Tx};
+use protocol::id::{PartNo, StepNo};
+use protocol::rules::lifecycle::UnitState;
+use protocol::time::Timestamp;
+use protocol::yaml::suggest;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Entries of one page at most.
+pub const PAGE_MAX: u32 = 1_000;
+/// Entries of a page when nobody says how many.
+pub const PAGE: u32 = 100;
+
+fn page() -> u32 {
+    PAGE
+}
+
+/// Which jobs.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct JobsFilter {
+    /// Only jobs in this state.
+    #[param(pattern = "^(running|paused|cancelling|succeeded|finished_with_failures|cancelled|failed)$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Start after this job: the last one of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Jobs at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+/// A job as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobListed {
+    /// Its id.
+    pub job: String,
+    /// Name from the job file.
+    pub name: String,
+    /// State.
+    pub state: String,
+    /// Assets listed.
+    pub assets: u64,
+    /// When it was submitted.
+    pub submitted_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// How far a job is: the counts of its account without what failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Its id.
+    pub job: String,
+    /// Name from the job file.
+    pub name: String,
+    /// State.
+    pub state: String,
+    /// How far its library is: `scanning`, `planning` or `sealed`.
+    pub phase: String,
+    /// Assets listed.
+    pub assets: u64,
+    /// Bytes of media read.
+    pub bytes: u64,
+    /// All units.
+    pub units: Units,
+}
+
+/// Why a job is where it is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobExplanation {
+    /// Its id.
+    pub job: String,
+    /// State.
+    pub state: String,
+    /// How far its library is.
+    pub phase: String,
+    /// Units that have not ended.
+    pub units_open: u64,
+    /// Of those, units that pause before another attempt.
+    pub units_retrying: u64,
+    /// Barriers that are not open.
+    pub barriers: Vec<BarrierExplanation>,
+    /// Why the job failed as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Which units of a job.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct UnitsFilter {
+    /// Only units in this state.
+    #[param(pattern = "^(planned|ready|leased|retrying|succeeded|dead|cancelled)$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Only units of this step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Start after this unit (`job/step/partition`): the last one of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Units at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+/// Which assets of the catalogue.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct AssetsFilter {
+    /// Only assets of this title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Start after this id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Assets at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+/// An asset as the catalogue knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AssetView {
+    /// Its id.
+    pub asset: String,
+    /// Its title.
+    pub title: String,
+    /// What it is for.
+    pub role: String,
+    /// Edit of the title.
+    pub version: Option<String>,
+    /// Language tag.
+    pub language: Option<String>,
+    /// Where its source says it is.
+    pub location: String,
+    /// Where a verified copy is.
+    pub copy: Option<String>,
+    /// Size.
+    pub bytes: Option<u64>,
+    /// Content hash.
+    pub hash: Option<String>,
+    /// QC verdict of exactly these bytes.
+    pub verdict: Option<String>,
+    /// When something was last learned about it.
+    pub updated_at: String,
+    /// The QC report; only where one asset is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<serde_json::Value>,
+}
+
+pub(crate) fn limit_in_range(limit: u32) -> Answer<()> {
+    if (1..=PAGE_MAX).contains(&limit) {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(format!("limit is {limit}"), format!("1 to {PAGE_MAX}; ask for more pages with after=")))
+}
+
+fn known_word(what: &str, word: Option<&str>, known: &[&str]) -> Answer<()> {
+    match word.filter(|word| !known.contains(word)) {
+        Some(wrong) => Err(Refusal::Invalid(format!("unknown {what} {wrong:?}"), suggest(wrong, known))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a word that names no state of a job.
+pub fn job_state(word: Option<&str>) -> Answer<()> {
+    known_word("state", word, &JobState::ALL.map(JobState::as_str))
+}
+
+/// Lists jobs, newest first.
+pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> StoreResult<Answer<Vec<JobListed>>> {
+    if let Err(refusal) = limit_in_range(filter.limit).and_then(|()| job_state(filter.state.as_deref())) {
+        return Ok(Err(refusal));
+    }
+    let before = match &filter.after {
+        None => None,
+        Some(id) => match tx.job_by_id(id)? {
+            Some(row) => Some(row.no),
+            None => return Ok(Err(Refusal::NotFound)),
+        },
+    };
+    let rows = tx.job_views(filter.state.as_deref().and_then(JobState::parse), before, filter.limit)?;
+    let listed = rows.into_iter().map(|row| JobListed {
+        job: row.id,
+        name: row.name,
+        state: row.state.as_str().to_owned(),
+        assets: row.assets,
+        submitted_at: row.submitted_at.to_string(),
+        ended_at: row.ended_at.map(|t| t.to_string()),
+    });
+    Ok(Ok(listed.collect()))
+}
+
+/// The account of a job.
+pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summary>> {
+    match tx.job_by_id(id)? {
+        Some(row) => summary(tx, &Workflows::default(), row.no, now).map(Ok),
+        None => Ok(Err(Refusal::NotFound)),
+    }
+}
+
+/// How far a job is.
+pub fn progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
+    match tx.job_by_id(id)? {
+        Some(row) => progress_of(tx, row).map(Ok),
+        None => Ok(Err(Refusal::NotFound)),
+    }
+}
+
+/// How far a job is whose row is at hand.
+pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
+    Ok(Progress {
+        units: totals(tx, &row)?,
+        job: row.id,
+        name: row.name,
+        state: row.state.as_str().to_owned(),
+        phase: row.phase.as_str().to_owned(),
+        assets: row.assets,
+        bytes: row.bytes,
+    })
+}
+
+/// Explains a job: what is open, and which barriers wait for what.
+pub fn explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanation>> {
+    let Some(row) = tx.job_by_id(id)? else { return Ok(Err(Refusal::NotFound)) };
+    let units = totals(tx, &row)?;
+    Ok(Ok(JobExplanation {
+        job: row.id.clone(),
+        state: row.state.as_str().to_owned(),
+        phase: row.phase.as_str().to_owned(),
+        units_open: units.total.saturating_sub(units.succeeded + units.dead + units.cancelled),
+        units_retrying: units.failed,
+        barriers: explain::barriers(tx, &Workflows::default(), &row)?,
+        message: row.message,
+    }))
+}
+
+/// Lists the units of a job by partition and step.
+pub fn units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> StoreResult<Answer<Vec<UnitView>>> {
+    let states = UnitState::ALL.map(UnitState::as_str);
+    let asked = limit_in_range(filter.limit).and_then(|()| known_word("state", filter.state.as_deref(), &states));
+    if let Err(refusal) = asked {
+        return Ok(Err(refusal));
+    }
+    let Some(row) = tx.job_by_id(job)? else { return Ok(Err(Refusal::NotFound)) };
+    let workflow = tx.workflow(row.no)?;
+    let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
+    if let Some(wrong) = filter.step.as_deref().filter(|step| !known.contains(step)) {
+        return Ok(Err(Refusal::Invalid(format!("job {job} has no step {wrong:?}"), suggest(wrong, &known))));
+    }
+    let after = match filter.after.as_deref() {
+        None => None,
+        Some(text) => match parse_unit(text).map(|(_, step, part)| (workflow.step_no(&step), part)) {
+            Ok((Some(step), part)) => Some((part, step)),
+            Ok((None, _)) => return Ok(Err(no_unit(text))),
+            Err(refusal) => return Ok(Err(refusal)),
+        },
+    };
+    let (state, step) = (filter.state.clone(), filter.step.clone());
+    tx.unit_views(job, &UnitFilter { state, step, part: None, after, limit: filter.limit }).map(Ok)
+}
+
+/// A unit as people name it: job/step/partition.
+pub fn parse_unit(text: &str) -> Answer<(String, String, PartNo)> {
+    let wrong = || {
+        let hint = "job/step/partition, as in: showrunner unit list JOB -o name";
+        Refusal::Invalid(format!("{text:?} is not a unit"), hint.to_owned())
+    };
+    let mut pieces = text.splitn(3, '/');
+    let (Some(job), Some(step), Some(part)) = (pieces.next(), pieces.next(), pieces.next()) else {
+        return Err(wrong());
+    };
+    Ok((job.to_owned(), step.to_owned(), part.parse().map_err(|_| wrong())?))
+}
+
+fn no_unit(unit: &str) -> Refusal {
+    Refusal::Unknown(format!("no unit {unit}: showrunner unit list JOB"))
+}
+
+/// One unit.
+pub fn unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo) -> StoreResult<Answer<UnitView>> {
+    let filter = UnitFilter { step: Some(step.to_owned()), part: Some(part), limit: 1, ..UnitFilter::default() };
+    let found = tx.unit_views(job, &filter)?.pop();
+    Ok(found.ok_or_else(|| no_unit(&format!("{job}/{step}/{part}"))))
+}
+
+/// Why a unit is where it is.
+pub fn explain_unit(
+    tx: &mut dyn Tx,
+    job: &str,
+    step: &str,
+    part: PartNo,
+    now: Timestamp,
+) -> StoreResult<Answer<UnitExplanation>> {
+    let absent = || no_unit(&format!("{job}/{step}/{part}"));
+    let Some(row) = tx.job_by_id(job)? else { return Ok(Err(absent())) };
+    let workflows = Workflows::default();
+    let workflow = workflows.of(tx, row.no)?;
+    let Some(no) = workflow.step_no(step) else { return Ok(Err(absent())) };
+    // Partitions are counted from 1; 0 is what a step does once for the whole job.
+    let missing = part < 1 && workflow.step(no).is_some_and(|s| s.has_units());
+    if missing || part < 0 || part > row.parts || (part > 0 && !is_cut(tx, job, &workflow, part)?) {
+        return Ok(Err(absent()));
+    }
+    explain::unit(tx, &workflows, &row, no, part, now).map(Ok)
+}
+
+/// Whether a partition exists; asking the store for one that does not is an error there.
+fn is_cut(tx: &mut dyn Tx, job: &str, workflow: &protocol::workflow::Workflow, part: PartNo) -> StoreResult<bool> {
+    if !workflow.steps.iter().any(|step| step.has_units()) {
+        return Ok(false);
+    }
+    let filter =
+        UnitFilter { part: Some(part), limit: 1, after: Some((part - 1, StepNo::SCAN)), ..UnitFilter::default() };
+    Ok(!tx.unit_views(job, &filter)?.is_empty())
+}
+
+fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
+    let report = row.fact.report.filter(|_| whole).and_then(|text| serde_json::from_str(&text).ok());
+    AssetView {
+        version: row.asset.version().map(str::to_owned),
+        language: row.asset.language().map(str::to_owned),
+        asset: row.asset.id,
+        title: row.asset.title,
+        role: row.asset.role.to_string(),
+        location: row.asset.location,
+        copy: row.fact.location,
+        bytes: row.asset.bytes,
+        hash: row.asset.hash,
+        verdict: row.fact.verdict,
+        updated_at: row.updated_at.to_string(),
+        report,
+    }
+}
+
+/// Lists the catalogue in id order.
+pub fn assets(tx: &mut dyn Tx, filter: &AssetsFilter) -> StoreResult<Answer<Vec<AssetView>>> {
+    if let Err(refusal) = limit_in_range(filter.limit) {
+        return Ok(Err(refusal));
+    }
+    let rows = tx.catalogue(filter.title.as_deref(), filter.after.as_deref(), filter.limit)?;
+    Ok(Ok(rows.into_iter().map(|row| asset_view(row, false)).collect()))
+}
+
+/// Everything known about an asset.
+pub fn asset(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<AssetView>> {
+    let row = tx.catalogue_entry(id)?;
+    let absent = || Refusal::Unknown(format!("no asset {id:?} in the catalogue: showrunner asset list"));
+    Ok(row.map(|row| asset_view(row, true)).ok_or_else(absent))
+}
+
+/// Progress of jobs that have not ended, newest first, at most `limit`.
+pub fn open_progress(tx: &mut dyn Tx, limit: u32) -> StoreResult<Vec<Progress>> {
+    let open = tx.jobs(true, limit)?;
+    let mut all = Vec::with_capacity(open.len());
+    for row in open {
+        all.push(progress_of(tx, row)?);
+    }
+    Ok(all)
+}

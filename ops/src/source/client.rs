@@ -1,0 +1,156 @@
+//! The client of the HTTP API.
+use crate::error::{CliError, CliResult};
+use crate::settings::mask_url;
+use coordinator::http::{Import, Imported, Part, Problem};
+use coordinator::service::submission::{Sources, Submitted};
+use reqwest::{Method, RequestBuilder, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// A submission carries a key, so sending it again is safe: how often, and after which pause.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
+/// Bytes of an answer that is no JSON shown at most.
+const SHOWN_MAX: usize = 200;
+
+/// A coordinator's API, for async callers.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    /// The address as it may be shown.
+    shown: String,
+}
+
+impl Client {
+    /// A client of the coordinator at `url`; nothing is sent yet.
+    pub(crate) fn new(url: &str) -> CliResult<Client> {
+        let shown = mask_url(url);
+        let wrong = |why: String| {
+            CliError::usage(format!("server {shown:?}: {why}")).hint("http://127.0.0.1:8470 or https://HOST")
+        };
+        let mut base = Url::parse(url).map_err(|e| wrong(e.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() || !base.has_host() {
+            return Err(wrong("not an http or https address".into()));
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .user_agent(concat!("showrunner/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| CliError::failed(format!("no HTTP client: {}", e.without_url())))?;
+        Ok(Client { http, base, shown })
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        self.http.request(method, url)
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> CliResult<T> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if status.is_success() {
+            let wrong = |error| CliError::failed(format!("{}: an answer cannot be read: {error}", self.shown));
+            return serde_json::from_slice(&body).map_err(wrong);
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(problem.into()),
+            Err(_) => {
+                let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_MAX)]).into_owned();
+                let code = match status.as_u16() {
+                    401 | 403 => "forbidden",
+                    404 => "not_found",
+                    _ => "unavailable",
+                };
+                let problem = Problem::new(code, format!("{} answers {status}: {}", self.shown, text.trim()));
+                Err(problem.hint("is this the address of a showrunner coordinator?").into())
+            }
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        let mut why = error as &dyn std::error::Error;
+        while let Some(deeper) = why.source() {
+            why = deeper;
+        }
+        let why = if error.is_timeout() { "no answer in time".to_owned() } else { why.to_string() };
+        let mut failed = CliError::failed(format!("the coordinator at {} cannot be reached: {why}", self.shown))
+            .hint("is it running (showrunner up, showrunner coordinator) and is --server right?");
+        failed.passing = true;
+        failed
+    }
+
+    /// Adds a page of assets to the catalogue.
+    pub(crate) async fn import(&self, page: &Import) -> CliResult<Imported> {
+        self.answer(self.request(Method::POST, &["assets", "import"]).json(page)).await
+    }
+
+    /// The part that the coordinator plays.
+    pub(crate) async fn part(&self) -> CliResult<Part> {
+        self.answer(self.request(Method::GET, &["cluster"])).await
+    }
+
+    async fn submit(&self, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
+        let mut tried = 1;
+        loop {
+            let request = self.request(Method::POST, &["jobs"]).query(&[("dry_run", dry_run)]);
+            match self.answer(request.header("Idempotency-Key", key).json(sources)).await {
+                Err(error) if error.passing && tried < TRIES => tokio::time::sleep(PAUSE).await,
+                answer => return answer,
+            }
+            tried += 1;
+        }
+    }
+}
+
+/// The same for commands that wait for each answer.
+pub(crate) struct Remote {
+    client: Client,
+    runtime: Runtime,
+}
+
+impl Remote {
+    /// See [`Client::new`].
+    pub(crate) fn new(url: &str) -> CliResult<Remote> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| CliError::failed(format!("cannot start: {e}")))?;
+        Ok(Remote { client: Client::new(url)?, runtime })
+    }
+
+    /// Asks for something.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &[&str], query: &impl Serialize) -> CliResult<T> {
+        self.runtime.block_on(self.client.answer(self.client.request(Method::GET, path).query(query)))
+    }
+
+    /// Asks for a change.
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> CliResult<T> {
+        self.runtime.block_on(self.client.answer(self.client.request(Method::POST, path).json(body)))
+    }
+
+    /// Asks for a change of what a query names.
+    pub(crate) fn post_for<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        body: &impl Serialize,
+    ) -> CliResult<T> {
+        let request = self.client.request(Method::POST, path).query(query).json(body);
+        self.runtime.block_on(self.client.answer(request))
+    }
+
+    /// Hands a job in.
+    pub(crate) fn submit(&self, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
+        self.runtime.block_on(self.client.submit(sources, key, dry_run))
+    }
+}

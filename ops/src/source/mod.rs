@@ -1,0 +1,343 @@
+//! Where commands get their answers: the database of a local data directory, or a running coordinator. Both ask the same
+//! services and answer in the same shapes, so each command renders one way.
+mod client;
+
+pub(crate) use client::Client;
+use client::Remote;
+
+use crate::cli::Context;
+use crate::database;
+use crate::embedded::DataDir;
+use crate::error::{CliError, CliResult, Exit};
+use crate::settings::Origin;
+use crate::submit::now;
+use coordinator::http::{OfJob, Problem};
+use coordinator::service::Workflows;
+use coordinator::service::control::{
+    self, Answer, CauseView, JobChanged, OperationView, Order, Refusal, Retried, RetryRequest, Steering, WaiveRequest,
+    Waived, WorkerView,
+};
+use coordinator::service::explain::UnitExplanation;
+use coordinator::service::inquiry::{
+    self, AssetView, AssetsFilter, JobExplanation, JobListed, JobsFilter, PAGE_MAX, Progress, UnitsFilter,
+};
+use coordinator::service::submission::{Sources, Submitted, submit};
+use coordinator::service::summary::Summary;
+use coordinator::store::handle::Backend;
+use coordinator::store::view::UnitView;
+use coordinator::store::{NewJob, StoreResult};
+use protocol::id::PartNo;
+
+/// Whom to ask.
+pub(crate) enum Source {
+    /// The database that the settings name: of a data directory, or of a cluster.
+    Local(Box<Backend>),
+    /// A coordinator.
+    Remote(Remote),
+}
+
+/// A change of a job by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+impl Verb {
+    fn as_str(self) -> &'static str {
+        match self {
+            Verb::Pause => "pause",
+            Verb::Resume => "resume",
+            Verb::Cancel => "cancel",
+        }
+    }
+}
+
+/// The coordinator that the settings name, if they do. A data directory or a database named on the command line beats a
+/// server from the environment or a file.
+pub(crate) fn server(context: &Context) -> CliResult<Option<&str>> {
+    let server = &context.settings["server"];
+    if server.value.is_empty() {
+        return Ok(None);
+    }
+    let beside = ["data", "database"].into_iter().find(|name| context.settings[name].origin == Origin::Flag);
+    match (&server.origin, beside) {
+        (Origin::Flag, Some(name)) => {
+            Err(CliError::usage(format!("both --server and --{name} are given")).hint("name the one to ask"))
+        }
+        (_, Some(_)) => Ok(None),
+        (_, None) => Ok(Some(&server.value)),
+    }
+}
+
+impl Source {
+    /// What there is: a data directory must exist.
+    pub(crate) fn open(context: &Context) -> CliResult<Source> {
+        match server(context)? {
+            Some(url) => Ok(Source::Remote(Remote::new(url)?)),
+            None => Ok(Source::Local(Box::new(database::open(&context.settings, false)?))),
+        }
+    }
+
+    /// The same for what may be the first thing ever done with a data directory.
+    pub(crate) fn open_or_make(context: &Context) -> CliResult<Source> {
+        if let Some(url) = server(context)? {
+            return Ok(Source::Remote(Remote::new(url)?));
+        }
+        Ok(Source::Local(Box::new(database::open(&context.settings, true)?)))
+    }
+
+    /// A job does not run by itself: says so where nobody works on the data directory.
+    pub(crate) fn mention_idle(&self, context: &Context) {
+        let data = context.data();
+        let here = matches!(self, Source::Local(_)) && database::url(&context.settings).is_none();
+        if here && !context.quiet && !DataDir::is_coordinated(&data) {
+            eprintln!("nobody works on {0} now; start: showrunner up --data {0}", data.display());
+        }
+    }
+
+    /// Hands a job in. The same key never makes a second job.
+    pub(crate) fn submit(&mut self, job: &NewJob, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
+        match self {
+            Source::Local(_) if dry_run => Ok(Submitted { job: job.id.clone(), dry_run }),
+            Source::Local(db) => answered(db.write(|tx| submit(tx, job))),
+            Source::Remote(remote) => remote.submit(sources, key, dry_run),
+        }
+    }
+
+    /// Lists jobs, newest first.
+    pub(crate) fn jobs(&mut self, state: Option<&str>, limit: u32) -> CliResult<Vec<JobListed>> {
+        pages(
+            limit,
+            |limit, after| {
+                let filter = JobsFilter { state: state.map(str::to_owned), after, limit };
+                match self {
+                    Source::Local(db) => answered(db.read(|tx| inquiry::jobs(tx, &filter))),
+                    Source::Remote(remote) => remote.get(&["jobs"], &filter),
+                }
+            },
+            |listed| listed.job.clone(),
+        )
+    }
+
+    /// The account of a job.
+    pub(crate) fn job(&mut self, id: &str) -> CliResult<Summary> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| inquiry::job(tx, id, now()))),
+            Source::Remote(remote) => remote.get(&["jobs", id], &()),
+        }
+    }
+
+    /// How far a job is.
+    pub(crate) fn progress(&mut self, id: &str) -> CliResult<Progress> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| inquiry::progress(tx, id))),
+            Source::Remote(remote) => remote.get(&["jobs", id, "progress"], &()),
+        }
+    }
+
+    /// Why a job is where it is.
+    pub(crate) fn explain_job(&mut self, id: &str) -> CliResult<JobExplanation> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| inquiry::explain_job(tx, id))),
+            Source::Remote(remote) => remote.get(&["jobs", id, "explain"], &()),
+        }
+    }
+
+    /// Pauses, resumes or cancels a job.
+    pub(crate) fn change(&mut self, verb: Verb, id: &str, order: &Order) -> CliResult<JobChanged> {
+        let change = match verb {
+            Verb::Pause => control::pause,
+            Verb::Resume => control::resume,
+            Verb::Cancel => control::cancel,
+        };
+        match self {
+            Source::Local(db) => answered(db.write(|tx| change(tx, id, order, now()))),
+            Source::Remote(remote) => remote.post(&["jobs", id, verb.as_str()], order),
+        }
+    }
+
+    /// Runs failed units of a job again.
+    pub(crate) fn retry(&mut self, id: &str, request: &RetryRequest) -> CliResult<Retried> {
+        match self {
+            Source::Local(db) => answered(db.write(|tx| control::retry(tx, &Workflows::default(), id, request, now()))),
+            Source::Remote(remote) => remote.post(&["jobs", id, "retry"], request),
+        }
+    }
+
+    /// Runs dead units again, of one job or of all.
+    pub(crate) fn redrive(&mut self, job: Option<&str>, request: &RetryRequest) -> CliResult<Retried> {
+        let db = match self {
+            Source::Remote(remote) => return remote.post_for(&["failures", "retry"], &[("job", job)], request),
+            Source::Local(db) => db,
+        };
+        answered(db.write(|tx| control::redrive(tx, &Workflows::default(), job, request, now())))
+    }
+
+    /// What failed, by cause.
+    pub(crate) fn causes(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<CauseView>> {
+        let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
+        match self {
+            Source::Local(db) => {
+                answered(db.read(|tx| control::causes(tx, &Workflows::default(), job, filter.limit, now())))
+            }
+            Source::Remote(remote) => remote.get(&["failures"], &filter),
+        }
+    }
+
+    /// Leaves a cause as it is.
+    pub(crate) fn waive(&mut self, cause: &str, request: &WaiveRequest) -> CliResult<Waived> {
+        match self {
+            Source::Local(db) => answered(db.write(|tx| control::waive(tx, cause, request, now()))),
+            Source::Remote(remote) => remote.post(&["failures", cause, "waive"], request),
+        }
+    }
+
+    /// What operators asked for, newest first.
+    pub(crate) fn operations(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<OperationView>> {
+        let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
+        match self {
+            Source::Local(db) => answered(db.read(|tx| control::operations(tx, job, filter.limit))),
+            Source::Remote(remote) => remote.get(&["operations"], &filter),
+        }
+    }
+
+    /// Pauses, resumes or aborts an operation.
+    pub(crate) fn steer_operation(&mut self, no: i64, steering: Steering, order: &Order) -> CliResult<OperationView> {
+        let verb = match steering {
+            Steering::Pause => "pause",
+            Steering::Resume => "resume",
+            Steering::Abort => "abort",
+        };
+        match self {
+            Source::Local(db) => answered(db.write(|tx| control::steer(tx, no, steering, order, now()))),
+            Source::Remote(remote) => remote.post(&["operations", &no.to_string(), verb], order),
+        }
+    }
+
+    /// Workers heard of lately.
+    pub(crate) fn workers(&mut self) -> CliResult<Vec<WorkerView>> {
+        match self {
+            Source::Local(db) => Ok(db.read(|tx| control::workers(tx, now()))?),
+            Source::Remote(remote) => remote.get(&["workers"], &()),
+        }
+    }
+
+    /// Gives a worker no more work.
+    pub(crate) fn drain_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
+        match self {
+            Source::Local(db) => answered(db.write(|tx| control::drain(tx, worker, order, now()))),
+            Source::Remote(remote) => remote.post(&["workers", worker, "drain"], order),
+        }
+    }
+
+    /// Gives a worker work again.
+    pub(crate) fn release_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
+        match self {
+            Source::Local(db) => answered(db.write(|tx| control::release(tx, worker, order, now()))),
+            Source::Remote(remote) => remote.post(&["workers", worker, "release"], order),
+        }
+    }
+
+    /// Lists units of a job.
+    pub(crate) fn units(
+        &mut self,
+        job: &str,
+        state: Option<&str>,
+        step: Option<&str>,
+        limit: u32,
+    ) -> CliResult<Vec<UnitView>> {
+        pages(
+            limit,
+            |limit, after| {
+                let filter =
+                    UnitsFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), after, limit };
+                match self {
+                    Source::Local(db) => answered(db.read(|tx| inquiry::units(tx, job, &filter))),
+                    Source::Remote(remote) => remote.get(&["jobs", job, "units"], &filter),
+                }
+            },
+            |unit| unit.unit.clone(),
+        )
+    }
+
+    /// One unit.
+    pub(crate) fn unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitView> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| inquiry::unit(tx, job, step, part))),
+            Source::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string()], &()),
+        }
+    }
+
+    /// Why a unit is where it is.
+    pub(crate) fn explain_unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitExplanation> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| inquiry::explain_unit(tx, job, step, part, now()))),
+            Source::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string(), "explain"], &()),
+        }
+    }
+
+    /// Lists the catalogue in id order.
+    pub(crate) fn assets(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> CliResult<Vec<AssetView>> {
+        let mut start = after.map(str::to_owned);
+        pages(
+            limit,
+            |limit, after| {
+                let filter =
+                    AssetsFilter { title: title.map(str::to_owned), after: after.or_else(|| start.take()), limit };
+                match self {
+                    Source::Local(db) => answered(db.read(|tx| inquiry::assets(tx, &filter))),
+                    Source::Remote(remote) => remote.get(&["assets"], &filter),
+                }
+            },
+            |asset| asset.asset.clone(),
+        )
+    }
+
+    /// Everything known about an asset.
+    pub(crate) fn asset(&mut self, id: &str) -> CliResult<AssetView> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| inquiry::asset(tx, id))),
+            Source::Remote(remote) => remote.get(&["assets", id], &()),
+        }
+    }
+}
+
+fn answered<R>(result: StoreResult<Answer<R>>) -> CliResult<R> {
+    result?.map_err(|refusal: Refusal| Problem::from(refusal).into())
+}
+
+/// As many pages as `limit` entries need.
+fn pages<T>(
+    limit: u32,
+    mut fetch: impl FnMut(u32, Option<String>) -> CliResult<Vec<T>>,
+    id: impl Fn(&T) -> String,
+) -> CliResult<Vec<T>> {
+    let mut all: Vec<T> = Vec::new();
+    loop {
+        let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX)).min(PAGE_MAX);
+        if left == 0 {
+            return Ok(all);
+        }
+        let page = fetch(left, all.last().map(&id))?;
+        let last = page.len() < left as usize;
+        all.extend(page);
+        if last {
+            return Ok(all);
+        }
+    }
+}
+
+impl From<Problem> for CliError {
+    fn from(problem: Problem) -> CliError {
+        let exit = match problem.status() {
+            401 | 403 => Exit::Forbidden,
+            404 => Exit::NotFound,
+            409 | 412 => Exit::Conflict,
+            429 | 500.. => Exit::Failed,
+            _ => Exit::Usage,
+        };
+        CliError { exit, message: problem.message, hint: problem.hint, passing: exit == Exit::Failed }
+    }
+}
