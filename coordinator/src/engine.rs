@@ -6,12 +6,16 @@ use crate::service::sequencer::Sweep;
 use crate::service::{Workflows, control, planner, publisher, retrier, sequencer};
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::rules::poison::{Loss, PoisonLimits, Suspicion, judge};
 use protocol::time::Timestamp;
-use protocol::wire::unit::Unit;
+use protocol::wire::unit::{TaskSpec, Unit};
 use protocol::workflow::file::Priority;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+/// Suspects known at a time: more of them would be a plague of another kind.
+const SUSPECTS_MAX: u32 = 100_000;
 /// Operations are looked at this often, and when their rate allows.
 const OPERATIONS_EVERY: Duration = Duration::from_millis(200);
 
@@ -24,6 +28,8 @@ pub struct Engine {
     pub schedule: Schedule,
     sweeps: BTreeMap<JobNo, Sweep>,
     scan_due: BTreeMap<JobNo, Timestamp>,
+    /// Units suspected of killing their workers; `None` until they are read.
+    suspects: Option<BTreeSet<UnitId>>,
     /// When operations are looked at next.
     operations_at: Timestamp,
     /// Whether one of them waits for its rate.
@@ -59,6 +65,7 @@ impl Engine {
     pub fn rolled_back(&mut self) {
         self.sweeps.clear();
         self.operations_at = Timestamp(0);
+        self.suspects = None;
     }
 
     /// Takes one turn. `scans_out` are jobs whose scan is with a worker.
@@ -87,6 +94,7 @@ impl Engine {
             turn.classes.push(class);
             turn.units.push(unit);
         }
+        self.isolate(tx, &mut turn.units)?;
         let pauses = tx.next_due()?;
         let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due);
         // What was due before and still waits (for a worker, for the end of a cancellation) waits for something else than
@@ -126,6 +134,40 @@ impl Engine {
             self.forget(job.no);
         }
         Ok(())
+    }
+
+    /// Units that were lost with several workers run alone. Few are suspected, so their losses are asked for only when
+    /// one of them is handed out: somebody may have looked at it meanwhile.
+    fn isolate(&mut self, tx: &mut dyn Tx, units: &mut [Unit]) -> StoreResult<()> {
+        let least = PoisonLimits::default().suspect_at();
+        let suspects = match &mut self.suspects {
+            Some(suspects) => suspects,
+            none => none.insert(tx.suspects(least, SUSPECTS_MAX)?.into_iter().collect()),
+        };
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        for unit in units {
+            if !suspects.contains(&unit.id) {
+                continue;
+            }
+            let rows = tx.losses(&[unit.id])?;
+            let losses: Vec<Loss> =
+                rows.into_iter().map(|row| Loss { worker: row.worker, alone: row.alone }).collect();
+            if judge(&losses, &PoisonLimits::default()) == Suspicion::None {
+                suspects.remove(&unit.id);
+                continue;
+            }
+            unit.task = Arc::new(TaskSpec::Alone(Box::new(unit.task.as_ref().clone())));
+        }
+        Ok(())
+    }
+
+    /// Notes that a unit is suspected of killing its workers.
+    pub fn suspect(&mut self, unit: UnitId) {
+        if let Some(suspects) = &mut self.suspects {
+            suspects.insert(unit);
+        }
     }
 
     /// Carries operations on. Returns when the next may go on by its rate.

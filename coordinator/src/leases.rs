@@ -1,6 +1,7 @@
 //! What is out and who lives, in memory: rebuilt from the cursor, the rows and the next heartbeats after a restart.
 use crate::schedule::endpoints::{Endpoints, Sign, of_unit};
 use crate::schedule::load::{Experience, KindLoad, Leaving, Load, Running};
+use crate::service::rescuer::LostWith;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::cost::bucket;
@@ -40,6 +41,17 @@ pub struct WorkerSeen {
     pub busy: BTreeMap<Kind, u32>,
 }
 
+/// An execution whose worker has fallen silent, or that nobody took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lapsed {
+    /// The unit.
+    pub unit: UnitId,
+    /// The epoch it is out under.
+    pub epoch: u32,
+    /// The worker it was lost with, when it was.
+    pub with: Option<LostWith>,
+}
+
 /// One execution that is out.
 #[derive(Debug)]
 struct Out {
@@ -67,6 +79,8 @@ pub struct Leases {
     readable_since: Timestamp,
     /// The last unit that was looked for.
     looked_to: Option<UnitId>,
+    /// Units that run alone, with the epoch and the worker.
+    alone: HashMap<UnitId, (u32, WorkerId)>,
     /// When the live workers had no slot to spare, by kind.
     full_at: BTreeMap<Kind, Timestamp>,
 }
@@ -137,6 +151,9 @@ impl Leases {
             () if is(self.older.get(&unit)) => self.older.remove(&unit)?,
             () => return None,
         };
+        if self.alone.get(&unit).is_some_and(|(of, _)| *of == epoch) {
+            self.alone.remove(&unit);
+        }
         self.count(unit, gone.kind, &gone.endpoints, false);
         Some(gone)
     }
@@ -203,7 +220,7 @@ impl Leases {
     }
 
     /// Executions whose worker has fallen silent; workers silent for long are forgotten.
-    pub fn lapsed(&mut self, limits: &LeaseLimits, now: Timestamp) -> Vec<(UnitId, u32)> {
+    pub fn lapsed(&mut self, limits: &LeaseLimits, now: Timestamp) -> Vec<Lapsed> {
         let since = self.readable_since;
         self.workers.retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
         self.note_full(limits, now);
@@ -213,15 +230,53 @@ impl Leases {
             Some(_) => since,
             None => self.full_at.get(kind).map_or(since, |full| since.max(*full)),
         };
-        let mut lapsed: Vec<(UnitId, u32)> = self
+        let mut lapsed: Vec<Lapsed> = self
             .all()
             .filter(|(_, out)| {
                 judge(&out.lease, limits, evidence(&out.lease, &out.kind), now) == LeaseDecision::TakeBack
             })
-            .map(|(unit, out)| (*unit, out.lease.epoch))
+            .map(|(unit, out)| {
+                let (unit, epoch) = (*unit, out.lease.epoch);
+                let holder = out.lease.held.as_ref();
+                let with = holder.and_then(|(worker, _)| self.lost_with(worker, unit, epoch, limits, now));
+                Lapsed { unit, epoch, with }
+            })
             .collect();
-        lapsed.sort_unstable();
+        lapsed.sort_unstable_by_key(|lapsed| (lapsed.unit, lapsed.epoch));
         lapsed
+    }
+
+    /// The worker that an execution was lost with: one that has fallen silent. A worker that lives, or was leaving, has
+    /// not been killed.
+    pub fn lost_with(
+        &self,
+        worker: &WorkerId,
+        unit: UnitId,
+        epoch: u32,
+        limits: &LeaseLimits,
+        now: Timestamp,
+    ) -> Option<LostWith> {
+        let dead = self
+            .workers
+            .get(worker)
+            .is_none_or(|seen| !seen.draining && now.since(seen.heard_at.max(self.readable_since)) > limits.silence_max);
+        let alone = self.alone.get(&unit).is_some_and(|(of, by)| *of == epoch && by == worker);
+        dead.then(|| LostWith { worker: worker.0.clone(), alone })
+    }
+
+    /// Notes that a unit runs alone in its worker.
+    pub fn runs_alone(&mut self, unit: UnitId, epoch: u32, worker: &WorkerId, now: Timestamp) {
+        let Some(out) = self.out.get_mut(&unit).filter(|out| out.lease.epoch == epoch) else { return };
+        out.lease.held = Some((worker.clone(), now));
+        out.running_since.get_or_insert(now);
+        self.alone.insert(unit, (epoch, worker.clone()));
+    }
+
+    /// Workers that were heard of within the time after which they count as silent.
+    pub fn alive(&self, limits: &LeaseLimits, now: Timestamp) -> Vec<WorkerId> {
+        let since = self.readable_since;
+        let heard = self.workers.iter().filter(|(_, seen)| now.since(seen.heard_at.max(since)) <= limits.silence_max);
+        heard.map(|(worker, _)| worker.clone()).collect()
     }
 
     /// Executions published before `before` that no worker has shown in a heartbeat, at most `limit`.
@@ -368,7 +423,7 @@ mod tests {
             leases.heard(&beat(held), at(second));
             let lapsed = leases.lapsed(&LeaseLimits::default(), at(second));
             if !lapsed.is_empty() {
-                return lapsed;
+                return lapsed.into_iter().map(|lapsed| (lapsed.unit, lapsed.epoch)).collect();
             }
         }
         Vec::new()

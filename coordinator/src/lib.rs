@@ -15,3 +15,4 @@ pub mod runtime;
 pub mod schedule;
 pub mod service;
 pub mod store;
+pub mod wards;

@@ -1,4 +1,7 @@
 //! The coordinator as a process: two loops over one store. One collects what workers report, the other turns the engine.
+mod rescue;
+mod tend;
+
 use crate::engine::{Engine, Turn, scan_unit};
 use crate::failpoint;
 use crate::janitor;
@@ -6,12 +9,13 @@ use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
 use crate::queue::{QueueError, UnitQueue};
 use crate::schedule::endpoints::EndpointBook;
-use crate::service::{collector, recovery, rescuer};
+use crate::service::{collector, recovery};
 use crate::store::handle::Store;
+use crate::wards::Wards;
 use crate::store::{StoreError, StoreResult};
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
-use protocol::id::{JobNo, UnitId, WorkerId};
+use protocol::id::{JobNo, WorkerId};
 use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
@@ -31,6 +35,10 @@ const BATCH_REPORTS: usize = 8_192;
 /// A turn is taken at least this often: a lost wake-up costs this much.
 const TURN_EVERY: Duration = Duration::from_millis(200);
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
+/// How often the store's list of workers is brought up to date.
+const TEND_EVERY: Duration = Duration::from_secs(2);
+/// How often sick workers are looked for: one that fails fast takes more units than anybody.
+const JUDGE_EVERY: Duration = Duration::from_millis(200);
 /// A gap between two turns after which no lease is judged by older signs of life (LEASE-1).
 const STANDSTILL: Duration = Duration::from_secs(5);
 /// A unit that no heartbeat has shown for this long after it was published is looked for: two heartbeats and a half.
@@ -54,6 +62,7 @@ pub struct Coordinator {
     clock: Clock,
     limits: LeaseLimits,
     leases: Arc<Mutex<Leases>>,
+    wards: Arc<Mutex<Wards>>,
     engine: Arc<Mutex<Engine>>,
     wake: Arc<Notify>,
     metrics: Arc<Metrics>,
@@ -77,6 +86,7 @@ impl Coordinator {
             clock,
             limits,
             leases: Arc::default(),
+            wards: Arc::default(),
             engine: Arc::default(),
             wake: Arc::default(),
             metrics,
@@ -176,6 +186,7 @@ impl Coordinator {
     async fn drive(&self, stop: CancellationToken) -> StoreResult<()> {
         let mut rescued_at = (self.clock)();
         let mut turned_at = rescued_at;
+        let (mut tended_at, mut judged_at) = (Timestamp(0), Timestamp(0));
         while !stop.is_cancelled() {
             let now = (self.clock)();
             if now.since(turned_at) > STANDSTILL {
@@ -191,6 +202,26 @@ impl Coordinator {
                     // What was not taken back is still out, and is judged again.
                     Err(error) if error.class() == ErrorClass::Transient => {
                         tracing::warn!(%error, "lapsed leases could not be taken back; trying again");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if now.since(tended_at) >= TEND_EVERY {
+                tended_at = now;
+                match self.tend(now).await {
+                    Ok(()) => {}
+                    Err(error) if error.class() == ErrorClass::Transient => {
+                        tracing::warn!(%error, "the list of workers could not be written; trying again");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if now.since(judged_at) >= JUDGE_EVERY {
+                judged_at = now;
+                match self.put_aside(now).await {
+                    Ok(()) => {}
+                    Err(error) if error.class() == ErrorClass::Transient => {
+                        tracing::warn!(%error, "a sick worker could not be put aside; trying again");
                     }
                     Err(error) => return Err(error),
                 }
@@ -274,42 +305,6 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Takes back what has lapsed, and what the transport says it no longer holds.
-    async fn rescue(&self, now: Timestamp) -> StoreResult<()> {
-        let mut gone = self.leases.lock().lapsed(&self.limits, now);
-        match self.missing(now).await {
-            Ok(missing) => gone.extend(missing),
-            // A transport that is away proves nothing about the units in it (LEASE-1).
-            Err(error) => {
-                tracing::debug!(%error, "the transport could not be asked what it holds");
-                self.leases.lock().readable_from(now);
-                return Ok(());
-            }
-        }
-        for (unit, epoch) in gone {
-            let taken = self.store.write(move |tx| rescuer::take_back(tx, unit, epoch)).await?;
-            self.leases.lock().ended(unit, epoch);
-            if taken {
-                self.metrics.reclaimed.inc();
-                tracing::warn!(unit.id = %unit, unit.epoch = epoch, "taken back");
-            }
-        }
-        Ok(())
-    }
-
-    async fn missing(&self, now: Timestamp) -> Result<Vec<(UnitId, u32)>, QueueError> {
-        if self.queue.wiped().await? {
-            tracing::warn!("the transport was empty: handing out again what no worker holds");
-            return Ok(self.leases.lock().unclaimed(now, usize::MAX));
-        }
-        let (waiting, alive) = {
-            let mut leases = self.leases.lock();
-            let before = Timestamp(now.0.saturating_sub(i64::try_from(UNSEEN.as_micros()).unwrap_or(i64::MAX)));
-            (leases.unclaimed(before, MISSING_PAGE), leases.workers().keys().cloned().collect())
-        };
-        if waiting.is_empty() { Ok(Vec::new()) } else { self.queue.lost(waiting, alive).await }
-    }
-
     async fn collect(&self, stop: CancellationToken) {
         loop {
             let batch = tokio::select! {
@@ -356,6 +351,9 @@ impl Coordinator {
             match report {
                 Report::Settled(outcome) => outcomes.push(outcome),
                 Report::Heartbeat(beat) => self.leases.lock().heard(&beat, (self.clock)()),
+                Report::Alone(unit, epoch, worker) => {
+                    self.leases.lock().runs_alone(unit, epoch, &worker, (self.clock)());
+                }
                 Report::Page(page) => {
                     if !self.settle(std::mem::take(&mut outcomes)).await || !self.page(page).await {
                         return false;
@@ -370,6 +368,7 @@ impl Coordinator {
         if outcomes.is_empty() {
             return true;
         }
+        self.wards.lock().note(&outcomes);
         let outcomes = Arc::new(outcomes);
         let settled = self
             .persist(|| {

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use worker::queue::local::LocalQueue as WorkerQueue;
 use worker::runtime::{Worker, WorkerConfig};
 use worker::task::Tools;
-use worker::task::noop::Journal;
+use worker::task::noop::{Journal, Rigged};
 
 /// Batches of reports on their way inside the process.
 const REPORT_BATCHES: usize = 8;
@@ -177,6 +177,10 @@ pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig>
     });
     let tools = Tools {
         journal: journal.transpose()?,
+        rigged: Rigged {
+            kill: std::env::var("SHOWRUNNER_REHEARSAL_KILL").ok(),
+            sick: std::env::var("SHOWRUNNER_REHEARSAL_SICK").ok(),
+        },
         ffmpeg: settings["ffmpeg"].value.clone(),
         ffprobe: settings["ffprobe"].value.clone(),
         ..Tools::default()

@@ -8,9 +8,9 @@ use testkit::{Running, Scratch};
 
 const UNITS: usize = 20_000;
 
-struct Cluster {
-    scratch: Scratch,
-    redis: Redis,
+pub(crate) struct Cluster {
+    pub(crate) scratch: Scratch,
+    pub(crate) redis: Redis,
     coordinator: Running,
 }
 
@@ -21,14 +21,14 @@ fn coordinator(scratch: &Scratch, redis: &Redis) -> Running {
 }
 
 impl Cluster {
-    fn start() -> Cluster {
+    pub(crate) fn start() -> Cluster {
         let scratch = Scratch::new();
         let redis = Redis::start(&scratch.path("."));
         let coordinator = coordinator(&scratch, &redis);
         Cluster { scratch, redis, coordinator }
     }
 
-    fn worker(&self) -> Running {
+    pub(crate) fn worker(&self) -> Running {
         let worker = self.scratch.start(&["worker", "--redis", &self.redis.url(), "--slots", "noop=32"]);
         wait_until("it says its name", || worker.stderr().contains("worker "));
         worker
@@ -39,7 +39,7 @@ impl Cluster {
         self.scratch.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
     }
 
-    fn look(&self, id: &str) -> Value {
+    pub(crate) fn look(&self, id: &str) -> Value {
         self.scratch.run(&["job", "get", id, "-o", "json"]).expect_code(0).json()
     }
 
@@ -47,7 +47,7 @@ impl Cluster {
         wait_until("enough units succeeded", || count(&self.look(id), "/units/succeeded") >= succeeded);
     }
 
-    fn finish(&self, id: &str, units: u64) {
+    pub(crate) fn finish(&self, id: &str, units: u64) {
         let summary = self.scratch.run(&["job", "wait", id, "--timeout", "2m", "-o", "json"]).expect_code(0).json();
         assert_eq!(count(&summary, "/units/succeeded"), units);
         assert_eq!(count(&summary, "/units/total"), units);

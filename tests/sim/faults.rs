@@ -20,11 +20,17 @@ pub(crate) enum Plant {
     TurnNotRolledBack,
     /// Of two executions of a unit the older wins, and nobody writes down that it did.
     AdoptionNotRecorded,
+    /// Whoever was in a worker that died counts as having killed it.
+    GuiltByPresence,
+    /// Who was lost with whom is forgotten.
+    LossesForgotten,
+    /// A worker with a few failures is put aside, whatever others make of the same units.
+    FailuresBlameTheWorker,
 }
 
 impl Plant {
     /// Every plant.
-    pub(crate) const ALL: [Plant; 7] = [
+    pub(crate) const ALL: [Plant; 10] = [
         Plant::FenceRemoved,
         Plant::BarrierCountsMessages,
         Plant::ReportBeforeEffect,
@@ -32,6 +38,9 @@ impl Plant {
         Plant::LostPublicationForgotten,
         Plant::TurnNotRolledBack,
         Plant::AdoptionNotRecorded,
+        Plant::GuiltByPresence,
+        Plant::LossesForgotten,
+        Plant::FailuresBlameTheWorker,
     ];
 }
 

@@ -1,6 +1,7 @@
 //! What must hold after every transaction, by the numbers of `protocol::invariant`.
 use crate::effects::Effects;
 use crate::model::{JobView, Need};
+use coordinator::service::rescuer::POISON;
 use coordinator::store::memory::Memory;
 use coordinator::store::{
     BarrierState, CauseTx, FailureTx, JobState, ListingTx, PartitionTx, Phase, ScheduleTx, SpeculationState, StepRow,
@@ -30,6 +31,8 @@ pub(crate) struct Witness<'a> {
     pub redriving: bool,
     /// The moment of the transaction.
     pub now: Timestamp,
+    /// Workers that died or stood still with a unit, and whether it was alone in them.
+    pub deaths: &'a BTreeMap<UnitId, BTreeSet<(String, bool)>>,
 }
 
 macro_rules! must {
@@ -157,7 +160,15 @@ fn transition(
     };
     must!(legal, "FEN-1: unit {unit} went from {was:?} to {row:?}");
     must!(new >= old, "FEN-1: the epoch of unit {unit} went from {old} to {new}");
+    if row.state == S::Dead {
+        poison(unit, witness)?;
+    }
     let handed_out = row.state == S::Leased;
+    // An attempt that a sick worker used is given back.
+    let refunded = was.is_some_and(|w| UnitRow { attempt: w.attempt.saturating_sub(1), ..*w } == row) && witness.redriving;
+    if refunded {
+        return Ok(());
+    }
     must!(handed_out == (new > old) || fresh_child, "FEN-1: unit {unit} went from {was:?} to {row:?}");
     if row.state == S::Ready && was.is_none_or(|w| w.state == S::Planned) && part > 0 && !out && !fresh_child {
         must!(view.needs(step, part) == Need::Met, "unit {unit} is ready before its needs are met");
@@ -168,6 +179,19 @@ fn transition(
         must!(!passed || row.state == S::Succeeded, "unit {unit} was split off what had succeeded and is {row:?}");
     }
     if row.state == S::Succeeded { effects(unit, row, view, witness) } else { Ok(()) }
+}
+
+/// A unit is parked as poison only when it was lost with three workers, and once when nothing else was in the worker.
+fn poison(unit: UnitId, witness: &mut Witness<'_>) -> Verdict {
+    let failures = witness.memory.failures_of(unit).map_err(|e| e.to_string())?;
+    if !failures.iter().any(|(_, failure)| failure.reason == POISON) {
+        return Ok(());
+    }
+    let deaths = witness.deaths.get(&unit);
+    let alone = deaths.is_some_and(|deaths| deaths.iter().any(|(_, alone)| *alone));
+    let workers: BTreeSet<&str> = deaths.into_iter().flatten().map(|(worker, _)| worker.as_str()).collect();
+    must!(alone && workers.len() >= 3, "POISON: unit {unit} was parked for {deaths:?}");
+    Ok(())
 }
 
 /// A unit succeeds only with what its own execution did: one effect for each of its assets, under the epoch of its row.

@@ -15,6 +15,7 @@ mod operators;
 mod process;
 mod scenario;
 mod stats;
+mod tend;
 mod worker;
 mod world;
 
@@ -100,6 +101,7 @@ fn assert_not_vacuous(all: &Stats) {
         all.coordinator_deaths,
         all.worker_deaths,
     ];
+    assert!(all.parked > 0 && all.quarantined > 0, "no unit was parked or no worker put aside: {all:?}");
     assert!(happened.iter().all(|n| *n > 10), "something hardly ever happened: {all:?}");
 }
 

@@ -81,6 +81,7 @@ impl World {
                 let pause = Duration::from_millis(self.rng.u64(1_000..60_000));
                 self.note(|| format!("worker {no} stops for {pause:?}"));
                 self.workers[no].paused_until = self.now.after(pause);
+                self.stands_still(no);
             }
             _ => self.worker_down(no),
         }

@@ -2,13 +2,16 @@
 use crate::faults::Plant;
 use crate::world::{Event, World};
 use coordinator::engine::{Engine, Turn, scan_unit};
-use coordinator::leases::Leases;
+use coordinator::leases::{Lapsed, Leases};
 use coordinator::service::graph::Graph;
+use coordinator::service::rescuer::{LostWith, Taken};
 use coordinator::service::{collector, recovery, rescuer};
 use coordinator::store::{JobTx, OperationTx, Phase, SpeculationState, StoreError, UnitTx};
+use coordinator::wards::Wards;
 use protocol::failure::ErrorClass;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
+use protocol::rules::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Outcome, Report, ScanPage};
@@ -23,8 +26,9 @@ const RETRY_STORE: Duration = Duration::from_millis(250);
 /// What a coordinator keeps in memory: gone when it dies.
 #[derive(Debug, Default)]
 pub(crate) struct Process {
-    engine: Engine,
-    leases: Leases,
+    pub engine: Engine,
+    pub leases: Leases,
+    pub wards: Wards,
     turn_at: Option<Timestamp>,
     collecting: bool,
 }
@@ -62,6 +66,7 @@ impl World {
         self.process = Some(process);
         let incarnation = self.incarnation;
         self.at(RESCUE_EVERY, Event::Rescue(incarnation));
+        self.at(RESCUE_EVERY, Event::Tend(incarnation));
         self.wake(Duration::ZERO);
         self.collect_soon();
     }
@@ -161,16 +166,32 @@ impl World {
         let (now, limits) = (self.now, self.scenario.limits);
         let Some(process) = &mut self.process else { return };
         let lapsed = process.leases.lapsed(&limits, now);
-        for (unit, epoch) in lapsed {
+        for Lapsed { unit, epoch, with } in lapsed {
             if self.plant == Some(Plant::LeasesNeverJudged) {
                 break;
             }
-            let result = self.store.write(&mut self.rng, |tx| rescuer::take_back(tx, unit, epoch));
+            let plant = self.plant;
+            let with = with.filter(|_| plant != Some(Plant::LossesForgotten)).map(|with| {
+                let alone = with.alone || plant == Some(Plant::GuiltByPresence);
+                LostWith { alone, ..with }
+            });
+            let Some(process) = &self.process else { return };
+            let workflows = process.engine.workflows.clone();
+            let result = self.store.write(&mut self.rng, |tx| match &with {
+                Some(with) => {
+                    rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &PoisonLimits::default(), now)
+                }
+                None => Ok(if rescuer::take_back(tx, unit, epoch)? { Taken::Ready } else { Taken::No }),
+            });
             self.check(false);
             match result {
                 Ok(taken) => {
-                    self.note(|| format!("lapsed {unit} epoch {epoch}: taken back {taken}"));
-                    self.stats.taken_back += u64::from(taken);
+                    self.note(|| format!("lapsed {unit} epoch {epoch} with {with:?}: {taken:?}"));
+                    self.stats.taken_back += u64::from(taken != Taken::No);
+                    self.stats.parked += u64::from(taken == Taken::Parked);
+                    if let (Taken::Suspect, Some(process)) = (taken, &mut self.process) {
+                        process.engine.suspect(unit);
+                    }
                     let Some(process) = &mut self.process else { return };
                     process.leases.ended(unit, epoch);
                 }
@@ -224,6 +245,13 @@ impl World {
                     }
                     Ok(())
                 }
+                Report::Alone(unit, epoch, worker) => {
+                    let now = self.now;
+                    if let Some(process) = &mut self.process {
+                        process.leases.runs_alone(unit, epoch, &worker, now);
+                    }
+                    Ok(())
+                }
                 Report::Page(page) => self.settle(std::mem::take(&mut outcomes)).and_then(|()| self.page(page)),
             };
             if let Err(unwritten) = written {
@@ -253,6 +281,7 @@ impl World {
         }
         let kept = outcomes.clone();
         let Some(process) = &mut self.process else { return Ok(()) };
+        process.wards.note(&kept);
         let workflows = process.engine.workflows.clone();
         let mut jitter = self.rng.fork();
         let forget = self.plant == Some(Plant::AdoptionNotRecorded);

@@ -29,6 +29,8 @@ pub(crate) struct JobPlan {
     pub submit_at: Timestamp,
     /// How its executions go.
     pub luck: Luck,
+    /// Assets that kill the worker that works on them.
+    pub poison: Vec<String>,
 }
 
 /// Chances of one execution.
@@ -78,17 +80,21 @@ pub(crate) struct Scenario {
     pub weather: Weather,
     /// Limits of leases.
     pub limits: LeaseLimits,
+    /// A worker in which everything fails.
+    pub sick: Option<usize>,
 }
 
 /// Draws a scenario.
 pub(crate) fn draw(rng: &mut Rng) -> Scenario {
     let jobs = 1 + rng.usize(0..3) / 2 + rng.usize(0..4) / 3;
+    let sick = (rng.f64() < 0.15).then(|| rng.usize(0..4));
     let calm_at = Timestamp(rng.i64(5..90) * SECOND);
     Scenario {
         jobs: (0..jobs).map(|n| job(rng, n, calm_at)).collect(),
         workers: rng.usize(1..=4),
         embedded: rng.f64() < 0.3,
         calm_at,
+        sick,
         weather: weather(rng),
         limits: LeaseLimits {
             silence_max: Duration::from_secs(rng.u64(7..=15)),
@@ -140,7 +146,10 @@ fn job(rng: &mut Rng, number: usize, calm_at: Timestamp) -> JobPlan {
         unit_fails: bad(rng, 0.15),
         duration_max: Duration::from_millis(if rng.f64() < 0.15 { 90_000 } else { rng.u64(10..6_000) }),
     };
-    JobPlan { workflow, rows: library(rng), resumable: rng.bool(), submit_at, luck }
+    let rows = library(rng);
+    let poisoned = rng.f64() < 0.15;
+    let poison = rows.iter().filter(|_| poisoned && rng.f64() < 0.1).map(|asset| asset.id.clone()).collect();
+    JobPlan { workflow, rows, resumable: rng.bool(), submit_at, luck, poison }
 }
 
 fn library(rng: &mut Rng) -> Vec<Asset> {

@@ -48,6 +48,10 @@ pub(crate) struct Stats {
     pub coordinator_deaths: u64,
     /// Workers that died.
     pub worker_deaths: u64,
+    /// Units parked because they kill workers.
+    pub parked: u64,
+    /// Workers put aside.
+    pub quarantined: u64,
     /// Jobs by how they ended: succeeded, with failures, cancelled, failed.
     pub jobs: [u64; 4],
 }
@@ -113,6 +117,8 @@ impl Stats {
             (&mut self.transactions, other.transactions),
             (&mut self.coordinator_deaths, other.coordinator_deaths),
             (&mut self.worker_deaths, other.worker_deaths),
+            (&mut self.parked, other.parked),
+            (&mut self.quarantined, other.quarantined),
         ];
         pairs.into_iter().for_each(|(sum, n)| *sum += n);
         self.jobs.iter_mut().zip(other.jobs).for_each(|(sum, n)| *sum += n);

@@ -2,7 +2,7 @@
 use crate::faults::Plant;
 use crate::world::{Event, World};
 use protocol::failure::{ErrorClass, Failure};
-use protocol::id::{Kind, WorkerId};
+use protocol::id::{Kind, UnitId, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Heartbeat, Outcome, Report, RowError, ScanPage, UnitResult};
@@ -21,6 +21,8 @@ pub(crate) struct Worker {
     pub alive: bool,
     /// It does nothing before this moment, and knows nothing of it.
     pub paused_until: Timestamp,
+    /// It takes no more work.
+    pub draining: bool,
     slots: [u32; 4],
     running: Vec<Execution>,
 }
@@ -36,12 +38,25 @@ impl Worker {
     /// A worker that is not running yet.
     pub(crate) fn new(rng: &mut fastrand::Rng) -> Worker {
         let slots = [rng.u32(1..=2), rng.u32(1..=3), rng.u32(1..=2), rng.u32(1..=6)];
-        Worker { incarnation: 0, alive: false, paused_until: Timestamp(0), slots, running: Vec::new() }
+        Worker { incarnation: 0, alive: false, paused_until: Timestamp(0), draining: false, slots, running: Vec::new() }
     }
 
-    fn free(&self, kind: Kind) -> bool {
+    fn free(&self, unit: &Unit) -> bool {
+        let kind = unit.kind;
+        let alone = |unit: &Unit| matches!(unit.task.as_ref(), TaskSpec::Alone(_));
+        if self.draining || self.running.iter().any(|e| alone(&e.unit)) || (alone(unit) && !self.running.is_empty()) {
+            return false;
+        }
         let total = KINDS.iter().position(|k| *k == kind).map_or(0, |i| self.slots[i]);
         (self.running.iter().filter(|e| e.unit.kind == kind).count() as u32) < total
+    }
+}
+
+/// What a unit does, alone or not.
+fn inner(unit: &Unit) -> &TaskSpec {
+    match unit.task.as_ref() {
+        TaskSpec::Alone(task) => task,
+        task => task,
     }
 }
 
@@ -54,6 +69,7 @@ impl World {
         }
         worker.alive = true;
         worker.incarnation += 1;
+        worker.draining = false;
         worker.paused_until = self.now;
         let incarnation = worker.incarnation;
         self.note(|| format!("worker {no} up"));
@@ -68,19 +84,31 @@ impl World {
             return;
         }
         worker.alive = false;
-        worker.running.clear();
+        worker.draining = false;
+        let alone = worker.running.len() == 1;
+        let held: Vec<UnitId> = worker.running.drain(..).map(|e| e.unit.id).collect();
+        let name = self.name(no);
+        self.died_with(&name, &held, alone);
         self.stats.worker_deaths += 1;
         self.note(|| format!("worker {no} down"));
         let pause = Duration::from_millis(self.rng.u64(100..20_000));
         self.at(pause, Event::WorkerUp(no));
     }
 
+    /// A worker that stands still for long looks like one that died.
+    pub(crate) fn stands_still(&mut self, no: usize) {
+        let running = &self.workers[no].running;
+        let (held, alone) = (running.iter().map(|e| e.unit.id).collect::<Vec<_>>(), running.len() == 1);
+        let name = self.name(no);
+        self.died_with(&name, &held, alone);
+    }
+
     /// Hands waiting units to free slots.
     pub(crate) fn fill(&mut self) {
         for kind in KINDS {
-            while self.queues.get(&kind).is_some_and(|queue| !queue.is_empty()) {
+            while let Some(next) = self.queues.get(&kind).and_then(|queue| queue.front()) {
                 let now = self.now;
-                let can = |w: &Worker| w.alive && w.paused_until <= now && w.free(kind);
+                let can = |w: &Worker| w.alive && w.paused_until <= now && w.free(next);
                 let free: Vec<usize> = (0..self.workers.len()).filter(|i| can(&self.workers[*i])).collect();
                 let Some(no) = self.rng.choice(free) else { break };
                 let unit = self.queues.get_mut(&kind).and_then(|queue| queue.pop_front());
@@ -102,7 +130,10 @@ impl World {
         let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
         let longest = u64::try_from(plan.luck.duration_max.as_micros()).unwrap_or(u64::MAX);
         let length = Duration::from_micros(self.rng.u64(1_000..=longest.max(1_001)));
-        if let TaskSpec::Scan(_) = unit.task.as_ref() {
+        if let TaskSpec::Alone(_) = unit.task.as_ref() {
+            self.report(Report::Alone(unit.id, unit.epoch, self.name(no)));
+        }
+        if let TaskSpec::Scan(_) = inner(&unit) {
             self.scan(no, exec, &unit, length);
         } else {
             self.at(length, Event::Commit(no, incarnation, exec));
@@ -111,7 +142,7 @@ impl World {
     }
 
     fn scan(&mut self, no: usize, exec: u64, unit: &Unit, length: Duration) {
-        let TaskSpec::Scan(task) = unit.task.as_ref() else { return };
+        let TaskSpec::Scan(task) = inner(unit) else { return };
         let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
         let (rows, resumable) = (plan.rows.clone(), plan.resumable);
         let resume = task.resume.filter(|_| resumable);
@@ -159,10 +190,17 @@ impl World {
         let incarnation = self.workers[no].incarnation;
         let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else { return };
         let unit = self.workers[no].running[at].unit.clone();
-        let luck = self.scenario.jobs[self.plans[&unit.id.job]].luck;
+        let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
+        if unit.assets.iter().any(|asset| plan.poison.contains(&asset.id)) {
+            self.note(|| format!("{} kills worker {no}", unit.id));
+            return self.worker_down(no);
+        }
+        let luck = plan.luck;
         let lag = Duration::from_micros(self.rng.u64(1..200_000));
         let lot = self.rng.f64();
-        let result = if lot < luck.unit_fails {
+        let result = if self.scenario.sick == Some(no) {
+            UnitResult::Failed(Failure::transient("tool_failed", "nothing works here"))
+        } else if lot < luck.unit_fails {
             let class = if self.rng.f64() < 0.2 { ErrorClass::Permanent } else { ErrorClass::Transient };
             UnitResult::Failed(Failure::new(class, "tool_failed", "the tool failed"))
         } else {
@@ -225,7 +263,18 @@ impl World {
 
     /// Obeys the coordinator.
     pub(crate) fn obey(&mut self, no: usize, control: &Control) {
-        let Control::Revoke(units) = control else { return };
+        let name = self.name(no);
+        let units = match control {
+            Control::Revoke(units) => units,
+            Control::Drain(_) => return,
+            Control::Hold(worker) | Control::Release(worker) => {
+                if *worker == name {
+                    self.workers[no].draining = matches!(control, Control::Hold(_));
+                    self.fill();
+                }
+                return;
+            }
+        };
         for (unit, epoch) in units {
             let held = |e: &Execution| e.unit.id == *unit && e.unit.epoch == *epoch;
             if let Some(at) = self.workers[no].running.iter().position(held) {
@@ -243,14 +292,15 @@ impl World {
             (*kind, total, total.saturating_sub(busy))
         });
         let slots = slots.collect();
-        let beat = Heartbeat { worker: self.name(no), held, slots, draining: false, bytes: 0, leaves_at: None };
+        let draining = worker.draining;
+        let beat = Heartbeat { worker: self.name(no), held, slots, draining, bytes: 0, leaves_at: None };
         let incarnation = worker.incarnation;
         self.report(Report::Heartbeat(beat));
         self.at(BEAT_EVERY, Event::Beat(no, incarnation));
         self.fill();
     }
 
-    fn name(&self, no: usize) -> WorkerId {
+    pub(crate) fn name(&self, no: usize) -> WorkerId {
         WorkerId(format!("w{no}.{}", self.workers[no].incarnation))
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Event {
     Turn(u64),
     /// The coordinator judges leases.
     Rescue(u64),
+    /// The coordinator looks after the workers.
+    Tend(u64),
     /// The coordinator reads reports.
     Collect(u64),
     /// The coordinator starts.
@@ -99,6 +101,8 @@ pub(crate) struct World {
     pub views: BTreeMap<JobNo, JobView>,
     /// Reports settled, for the plant that counts them.
     pub seen: BTreeSet<(UnitId, u32)>,
+    /// Workers that died or stood still with a unit in hand, and whether it was alone in them.
+    pub deaths: BTreeMap<UnitId, BTreeSet<(String, bool)>>,
     /// Counts of what happened.
     pub stats: Stats,
     /// The event log.
@@ -141,6 +145,7 @@ impl World {
             plans: BTreeMap::new(),
             views: BTreeMap::new(),
             seen: BTreeSet::new(),
+            deaths: BTreeMap::new(),
             stats: Stats::default(),
             history: History::default(),
             events: BTreeMap::new(),
@@ -202,6 +207,18 @@ impl World {
         self.events.insert((at, self.scheduled), event);
     }
 
+    /// Notes which units a worker took down with it.
+    pub(crate) fn died_with(&mut self, worker: &str, units: &[UnitId], alone: bool) {
+        for unit in units {
+            self.deaths.entry(*unit).or_default().insert((worker.to_owned(), alone));
+        }
+    }
+
+    /// Notes a broken promise.
+    pub(crate) fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
     /// Writes to the event log.
     pub(crate) fn note(&mut self, event: impl FnOnce() -> String) {
         self.history.note(self.now, event());
@@ -218,7 +235,8 @@ impl World {
             Event::Turn(n) if n == self.incarnation => self.turn(),
             Event::Rescue(n) if n == self.incarnation => self.rescue(),
             Event::Collect(n) if n == self.incarnation => self.collect(),
-            Event::Turn(_) | Event::Rescue(_) | Event::Collect(_) => {}
+            Event::Tend(n) if n == self.incarnation => self.tend(),
+            Event::Turn(_) | Event::Rescue(_) | Event::Collect(_) | Event::Tend(_) => {}
             Event::CoordinatorUp => self.coordinator_up(),
             Event::Report(report) => {
                 self.inbox.push_back(*report);
@@ -290,7 +308,7 @@ impl World {
             }
             let view = JobView::read(&mut self.store.memory, no, before.map(|b| b.workflow.clone()));
             let mut witness = Witness {
-                memory: &mut self.store.memory,
+                deaths: &self.deaths, memory: &mut self.store.memory,
                 effects: &self.effects,
                 library: &self.libraries[&no],
                 redriving,

@@ -89,6 +89,7 @@ impl Worker {
             bytes,
             tools: Arc::new(config.tools),
             departure,
+            turns: Arc::default(),
         };
         let parts = Parts { queue, execution, vitals: vitals.clone(), give_up, leave: CancellationToken::new() };
         let leave = parts.leave.clone();

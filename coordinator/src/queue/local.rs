@@ -56,7 +56,7 @@ impl UnitQueue for LocalQueue {
     }
 
     /// Channels of one process lose nothing.
-    async fn lost(&self, _: Vec<(UnitId, u32)>, _: Vec<WorkerId>) -> Result<Vec<(UnitId, u32)>, QueueError> {
+    async fn lost(&self, _: Vec<(UnitId, u32)>, _: Vec<WorkerId>) -> Result<Vec<super::Lost>, QueueError> {
         Ok(Vec::new())
     }
 

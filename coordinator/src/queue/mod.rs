@@ -49,6 +49,17 @@ pub struct Collected {
     pub entries: Vec<String>,
 }
 
+/// A published unit that the transport no longer holds for anybody who lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The unit.
+    pub unit: UnitId,
+    /// The epoch it was published under.
+    pub epoch: u32,
+    /// Who had taken it, when somebody had.
+    pub holder: Option<WorkerId>,
+}
+
 /// Publishes units and collects reports.
 #[async_trait]
 pub trait UnitQueue: Send + Sync {
@@ -61,7 +72,7 @@ pub trait UnitQueue: Send + Sync {
     /// Tells workers something; best effort.
     async fn control(&self, message: Control) -> Result<(), QueueError>;
     /// Which of these published units the transport no longer holds for anybody who lives.
-    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<(UnitId, u32)>, QueueError>;
+    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError>;
     /// Whether the transport has lost everything since the last call: a wiped or replaced server.
     async fn wiped(&self) -> Result<bool, QueueError>;
 }

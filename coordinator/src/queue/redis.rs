@@ -3,7 +3,7 @@
 //!
 //! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
 //! store, so a new leader finds exactly what the old one had not taken.
-use super::{Collected, QueueError, UnitQueue};
+use super::{Collected, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::id::{Kind, UnitId, WorkerId};
@@ -202,8 +202,8 @@ impl UnitQueue for RedisQueue {
         Ok(())
     }
 
-    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<(UnitId, u32)>, QueueError> {
-        let mut lost = Vec::new();
+    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
+        let mut lost: Vec<Lost> = Vec::new();
         let mut asked: Vec<((UnitId, u32), Place)> = Vec::new();
         {
             let places = self.places.lock();
@@ -211,7 +211,7 @@ impl UnitQueue for RedisQueue {
                 match places.get(&unit).filter(|place| place.epoch == epoch) {
                     Some(place) => asked.push(((unit, epoch), place.clone())),
                     // Published by an earlier leader, or not at all.
-                    None => lost.push((unit, epoch)),
+                    None => lost.push(Lost { unit, epoch, holder: None }),
                 }
             }
         }
@@ -229,9 +229,10 @@ impl UnitQueue for RedisQueue {
             let [entry, pending] = pair else { continue };
             let there = matches!(entry, Value::Array(found) if !found.is_empty());
             let holder = holder_of(pending);
-            let held_by_the_dead = holder.is_some_and(|name| !alive.iter().any(|w| w.0 == name));
-            if !there || held_by_the_dead {
-                lost.push(unit);
+            let dead = holder.filter(|name| !alive.iter().any(|w| w.0 == *name));
+            if !there || dead.is_some() {
+                let (unit, epoch) = unit;
+                lost.push(Lost { unit, epoch, holder: dead.map(WorkerId) });
             }
         }
         Ok(lost)

@@ -18,6 +18,7 @@ pub mod speculator;
 pub mod splitter;
 pub mod submission;
 pub mod summary;
+pub mod ward;
 
 use crate::store::{JobRow, StoreError, StoreResult, Tx};
 use parking_lot::Mutex;

@@ -228,7 +228,7 @@ fn target_of(workflow: &Workflow, no: StepNo) -> Option<&str> {
     match workflow.step(no).map(|s| &s.action) {
         Some(Action::Units { task, .. }) => match task.as_ref() {
             TaskSpec::Transfer(transfer) => Some(&transfer.to),
-            TaskSpec::Scan(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_) | TaskSpec::Seal(_) => None,
+            TaskSpec::Scan(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_) | TaskSpec::Seal(_) | TaskSpec::Alone(_) => None,
         },
         _ => None,
     }

@@ -1,8 +1,40 @@
-//! Takes work back whose worker has fallen silent: epoch + 1, then ready again (FEN-2).
+//! Takes work back whose worker has fallen silent: epoch + 1, then ready again (FEN-2). What was lost with a worker is
+//! noted, so that a unit that kills its workers is told from those that were only there.
+use super::graph::{Change, Graph};
 use super::speculator::{Standing, standing};
-use crate::store::{StepDelta, StoreResult, Tx, UnitRow};
+use super::{Workflows, control, job_row};
+use crate::store::{JobState, LossRow, Phase, StepDelta, StoreResult, Tx, UnitRow};
+use protocol::failure::Failure;
 use protocol::id::{StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
+use protocol::rules::poison::{Loss, PoisonLimits, Suspicion, judge};
+use protocol::time::Timestamp;
+use protocol::workflow::file::OnFailure;
+
+/// Reason code of a unit that was parked because it kills workers.
+pub const POISON: &str = "poison";
+
+/// The worker a unit was lost with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostWith {
+    /// Its incarnation.
+    pub worker: String,
+    /// Nothing else ran in it.
+    pub alone: bool,
+}
+
+/// What became of a unit whose lease lapsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was no longer out.
+    No,
+    /// It is ready again.
+    Ready,
+    /// It is ready again and runs alone from now on.
+    Suspect,
+    /// It was parked: it kills workers.
+    Parked,
+}
 
 /// Takes one unit back that is out under `epoch`. Returns whether it was still out.
 pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool> {
@@ -23,5 +55,71 @@ pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool>
     };
     tx.put_units(unit.job, unit.step, &[(unit.part, to)])?;
     tx.add_to_step(unit.job, unit.step, StepDelta::transition(from, UnitState::Ready))?;
+    Ok(true)
+}
+
+/// Takes back a unit that was lost with a worker: notes the loss, and parks the unit when its losses prove that it kills.
+pub fn take_back_lost(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    (unit, epoch): (UnitId, u32),
+    with: &LostWith,
+    limits: &PoisonLimits,
+    now: Timestamp,
+) -> StoreResult<Taken> {
+    if !take_back(tx, unit, epoch)? {
+        return Ok(Taken::No);
+    }
+    let loss = LossRow { unit, epoch, worker: with.worker.clone(), alone: with.alone, at: now };
+    tx.put_losses(&[loss])?;
+    let rows = tx.losses(&[unit])?;
+    let losses: Vec<Loss> =
+        rows.iter().map(|row| Loss { worker: row.worker.clone(), alone: row.alone }).collect();
+    match judge(&losses, limits) {
+        Suspicion::None => Ok(Taken::Ready),
+        Suspicion::RunAlone => Ok(Taken::Suspect),
+        Suspicion::Poison => {
+            let parked = park(tx, workflows, unit, &losses, now)?;
+            Ok(if parked { Taken::Parked } else { Taken::Suspect })
+        }
+    }
+}
+
+/// Parks a unit, unless a copy of it still runs elsewhere.
+fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, losses: &[Loss], now: Timestamp) -> StoreResult<bool> {
+    let mut workers: Vec<&str> = losses.iter().map(|loss| loss.worker.as_str()).collect();
+    workers.dedup();
+    let message = format!(
+        "it was lost with {} workers ({}), the last time alone: it kills the worker it runs in; look at its assets and \
+         at those workers' logs, then: showrunner job retry",
+        workers.len(),
+        workers.join(", ")
+    );
+    let mut job = job_row(tx, unit.job)?;
+    if unit.step == StepNo::SCAN {
+        if !job.state.has_ended() {
+            (job.state, job.ended_at) = (JobState::Failed, Some(now));
+            job.message = Some(format!("listing the library: {message}"));
+            tx.update_job(&job)?;
+        }
+        return Ok(true);
+    }
+    let row = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+    let Some(row) = row.filter(|row| row.state == UnitState::Ready) else { return Ok(false) };
+    let failures = [(String::new(), Failure::permanent(POISON, message.clone()))];
+    tx.put_failures(unit, &failures)?;
+    control::count_dead(tx, unit, &failures, now)?;
+    let workflow = workflows.of(tx, unit.job)?;
+    let to = UnitRow { state: UnitState::Dead, ..row };
+    let change = Change { part: unit.part, from: Some(row.state), to, executed_us: None };
+    let sealed = job.phase == Phase::Sealed;
+    Graph { tx, job: unit.job, workflow: &workflow, sealed, now }.apply(unit.step, &[change])?;
+    let aborts = workflow.step(unit.step).is_some_and(|s| s.on_failure == OnFailure::Abort);
+    if aborts && matches!(job.state, JobState::Running | JobState::Paused) {
+        job = job_row(tx, unit.job)?;
+        job.state = JobState::Cancelling;
+        job.message = Some(format!("a unit failed and its step says abort: {message}"));
+        tx.update_job(&job)?;
+    }
     Ok(true)
 }

@@ -11,7 +11,7 @@ pub struct QuarantineLimits {
 
 impl Default for QuarantineLimits {
     fn default() -> QuarantineLimits {
-        QuarantineLimits { refuted_max: 3, barren_max: 12 }
+        QuarantineLimits { refuted_max: 4, barren_max: 12 }
     }
 }
 
@@ -62,7 +62,7 @@ pub fn judge(worker: &WorkerFacts, peers: &PeerFacts, limits: &QuarantineLimits)
     }
     // A worker that mostly does well has bad luck, not a disease.
     let mostly_fails = worker.failed > worker.succeeded;
-    let refuted = worker.refuted >= limits.refuted_max.max(1);
+    let refuted = worker.refuted >= limits.refuted_max.max(1) && peers.failed * 4 <= peers.succeeded;
     let others_do_well = peers.succeeded >= limits.barren_max && peers.failed * 10 <= peers.succeeded;
     let barren = worker.succeeded == 0 && worker.failed >= limits.barren_max.max(1) && others_do_well;
     if (mostly_fails && refuted) || barren { Health::Sick } else { Health::Well }
@@ -87,10 +87,12 @@ mod tests {
 
     #[test]
     fn a_worker_whose_failures_go_well_elsewhere_is_sick() {
-        let peers = PeerFacts { workers: 1, succeeded: 3, ..PeerFacts::default() };
+        let peers = PeerFacts { workers: 1, succeeded: 8, failed: 1, ..PeerFacts::default() };
         let worker = WorkerFacts { failed: 3, refuted: 3, ..WorkerFacts::default() };
         assert_eq!(judge(&worker, &peers, &LIMITS), Health::Sick);
         assert_eq!(judge(&WorkerFacts { refuted: 2, ..worker }, &peers, &LIMITS), Health::Well);
+        let all_stumble = PeerFacts { failed: 6, ..peers };
+        assert_eq!(judge(&worker, &all_stumble, &LIMITS), Health::Well, "others do not do much better");
         let full = WorkerFacts { failed: 1, full: 1, ..WorkerFacts::default() };
         assert_eq!(judge(&full, &peers, &LIMITS), Health::NoSpace);
         assert_eq!(judge(&full, &PeerFacts { full: true, ..peers }, &LIMITS), Health::Well, "the destination is full");

@@ -9,4 +9,8 @@ pub enum Control {
     Revoke(Vec<(UnitId, u32)>),
     /// Take no more work, finish what runs, leave.
     Drain(WorkerId),
+    /// Take no more work until released; what runs goes on.
+    Hold(WorkerId),
+    /// Take work again.
+    Release(WorkerId),
 }

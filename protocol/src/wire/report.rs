@@ -15,6 +15,8 @@ pub enum Report {
     Page(ScanPage),
     /// The worker lives and holds these units.
     Heartbeat(Heartbeat),
+    /// This unit is about to run alone: everything else in the worker has ended.
+    Alone(UnitId, u32, WorkerId),
 }
 
 /// How one execution of a unit ended.

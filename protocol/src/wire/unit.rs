@@ -38,6 +38,8 @@ pub enum TaskSpec {
     Noop(NoopTask),
     /// Write the ASC MHL generation of a destination tree, once everything for it has arrived.
     Seal(SealTask),
+    /// Do this while nothing else runs in the worker: the unit is suspected of killing the workers it runs in.
+    Alone(Box<TaskSpec>),
 }
 
 /// Where a library's assets are listed.

@@ -17,6 +17,7 @@ pub struct Consumer {
     executor: Addr<Executor>,
     departure: Arc<Departure>,
     draining: bool,
+    pulling: bool,
     _exit: ExitGuard,
 }
 
@@ -30,7 +31,7 @@ impl Consumer {
         departure: Arc<Departure>,
         exit: ExitGuard,
     ) -> Consumer {
-        Consumer { kind, slots, queue, executor, departure, draining: false, _exit: exit }
+        Consumer { kind, slots, queue, executor, departure, draining: false, pulling: false, _exit: exit }
     }
 }
 
@@ -54,14 +55,18 @@ impl Handler<Pull> for Consumer {
         if self.draining || !self.departure.allows_some(self.kind) {
             return;
         }
+        self.pulling = true;
         let (slots, queue, executor, kind) =
             (Arc::clone(&self.slots), Arc::clone(&self.queue), self.executor.clone(), self.kind);
         let pulled = async move { pull(kind, slots, queue.as_ref(), &executor).await };
-        ctx.spawn(pulled.into_actor(self).map(|result, actor, ctx| match result {
-            Ok(()) if !actor.draining => ctx.notify(Pull),
-            Ok(()) => {}
-            // The transport or the executor is gone: the supervisor decides what that means.
-            Err(_) => ctx.stop(),
+        ctx.spawn(pulled.into_actor(self).map(|result, actor, ctx| {
+            actor.pulling = false;
+            match result {
+                Ok(()) if !actor.draining => ctx.notify(Pull),
+                Ok(()) => {}
+                // The transport or the executor is gone: the supervisor decides what that means.
+                Err(_) => ctx.stop(),
+            }
         }));
     }
 }
@@ -92,5 +97,21 @@ impl Handler<Drain> for Consumer {
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
         self.draining = true;
+    }
+}
+
+/// Take units again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Resume;
+
+impl Handler<Resume> for Consumer {
+    type Result = ();
+
+    fn handle(&mut self, _: Resume, ctx: &mut Context<Self>) {
+        // A pull that was under way when it was told to stop pulls on by itself.
+        if std::mem::replace(&mut self.draining, false) && !self.pulling {
+            ctx.notify(Pull);
+        }
     }
 }

@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::{UnitId, WorkerId};
 use protocol::wire::report::{Outcome, Report, ScanPage, UnitResult};
-use protocol::wire::unit::Unit;
+use protocol::wire::unit::{TaskSpec, Unit};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock};
 use tokio_util::sync::CancellationToken;
 
 /// Executions under way, shared with the heartbeat.
@@ -84,6 +84,8 @@ pub struct Execution {
     pub tools: Arc<Tools>,
     /// When the worker must be gone.
     pub departure: Arc<Departure>,
+    /// Held by every execution; alone by one that runs alone.
+    pub turns: Arc<RwLock<()>>,
 }
 
 impl Execution {
@@ -159,7 +161,29 @@ impl Handler<Revoke> for Executor {
     }
 }
 
+/// Waits until a unit may run: at once as a rule, when nothing else runs for one that runs alone. Of that the coordinator
+/// hears before it begins, so that it knows what to make of a worker that falls silent.
+async fn turn(unit: &Unit, execution: &Execution) -> Turn {
+    if !matches!(unit.task.as_ref(), TaskSpec::Alone(_)) {
+        return Turn::Shared(Arc::clone(&execution.turns).read_owned().await);
+    }
+    let turn = Arc::clone(&execution.turns).write_owned().await;
+    let report = Report::Alone(unit.id, unit.epoch, execution.worker.clone());
+    if let Err(error) = execution.queue.report(vec![report]).await {
+        tracing::debug!(%error, "that a unit runs alone could not be reported");
+    }
+    Turn::Alone(turn)
+}
+
+/// Held while an execution runs.
+#[expect(dead_code, reason = "a guard is held, never looked at")]
+enum Turn {
+    Shared(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
+}
+
 async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
+    let turn = cancel.run_until_cancelled(turn(&unit, execution)).await;
     let started = Instant::now();
     let context = TaskContext {
         cancel,
@@ -181,6 +205,7 @@ async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
     if matches!(outcome.result, UnitResult::Finished { .. }) {
         execution.departure.took(&unit, outcome.duration_us);
     }
+    drop(turn);
     execution.outbox.send(Report::Settled(outcome)).await;
     execution.running.end(unit.id, unit.epoch);
 }

@@ -1,6 +1,6 @@
 //! Owns the factories of its children and starts a fallen one again with fresh state, within a budget. actix's own
 //! supervisor does not survive a panic, so this one listens to guards that the children drop.
-use super::consumer::{Consumer, Drain};
+use super::consumer::{Consumer, Drain, Resume};
 use super::executor::{Execution, Executor, Revoke};
 use super::heartbeat::{Heartbeat, Vitals};
 use crate::queue::WorkQueue;
@@ -148,7 +148,18 @@ impl Actor for WorkerSupervisor {
                         }
                         leave.cancel();
                     }
-                    Control::Drain(_) => {}
+                    Control::Hold(whom) if whom == worker => {
+                        if me.send(StopTaking).await.is_err() {
+                            return;
+                        }
+                    }
+                    Control::Release(whom) if whom == worker => {
+                        if me.send(TakeAgain).await.is_err() {
+                            return;
+                        }
+                    }
+                    // One stream for all workers: what is for another is none of our business.
+                    Control::Drain(_) | Control::Hold(_) | Control::Release(_) => {}
                 }
             }
         }));
@@ -243,6 +254,26 @@ impl WorkerSupervisor {
                 drop(lane.await);
             }
             drop(told);
+        }
+    }
+}
+
+/// Take units again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TakeAgain;
+
+impl Handler<TakeAgain> for WorkerSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: TakeAgain, _: &mut Context<Self>) {
+        // A worker that is leaving does not come back.
+        if self.stopping {
+            return;
+        }
+        self.parts.vitals.draining.store(false, Ordering::Relaxed);
+        for consumer in self.consumers.values() {
+            drop(consumer.try_send(Resume));
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Tools {
     pub qc_timeout_factor: u32,
     /// Where rehearsals note what they execute.
     pub journal: Option<noop::Journal>,
+    /// How rehearsals misbehave.
+    pub rigged: noop::Rigged,
 }
 
 impl Default for Tools {
@@ -64,18 +66,25 @@ impl Default for Tools {
             qc_timeout_min: Duration::from_secs(300),
             qc_timeout_factor: 30,
             journal: None,
+            rigged: noop::Rigged::default(),
         }
     }
 }
 
 /// Runs one unit to its end. Never panics on input; a panic inside a task is caught by the executor.
 pub async fn run(unit: &Unit, context: &TaskContext) -> UnitResult {
+    run_task(unit.task.as_ref(), unit, context).await
+}
+
+async fn run_task(task: &TaskSpec, unit: &Unit, context: &TaskContext) -> UnitResult {
     // Heavy tasks are boxed, so that the light ones do not carry the size of the largest through every move.
-    match unit.task.as_ref() {
+    match task {
         TaskSpec::Scan(task) => Box::pin(scan::run(task, unit, context)).await,
         TaskSpec::Transfer(task) => Box::pin(transfer::run(task, unit, context)).await,
         TaskSpec::Qc(task) => Box::pin(qc::run(task, unit, context)).await,
         TaskSpec::Noop(task) => noop::run(task, unit, context).await,
         TaskSpec::Seal(task) => Box::pin(seal::run(task, unit, context)).await,
+        // Whoever executes it has seen to it that it is alone.
+        TaskSpec::Alone(task) => Box::pin(run_task(task, unit, context)).await,
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! How long a unit takes and whether it fails depend on its id and attempt alone, so that a rehearsal repeats itself.
 mod journal;
+mod rigged;
 
 pub use journal::Journal;
+pub use rigged::Rigged;
 
 use super::TaskContext;
 use protocol::failure::Failure;
@@ -29,6 +31,9 @@ async fn take_time(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitR
     let (length, fails) = lot(task, unit.id, unit.attempt);
     if context.cancel.is_cancelled() || context.cancel.run_until_cancelled(wait(length)).await.is_none() {
         return UnitResult::Cancelled;
+    }
+    if let Some(failure) = context.tools.rigged.strike(unit) {
+        return UnitResult::Failed(failure);
     }
     if fails {
         let message = format!("unit {} failed on attempt {}, as its job asked for", unit.id, unit.attempt);

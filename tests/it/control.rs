@@ -1,0 +1,124 @@
+//! Units that kill their workers, workers in which everything fails, workers that are told to stop and to go on: with real
+//! processes over a real Redis.
+use crate::cluster::Cluster;
+use crate::jobs::count;
+use serde_json::Value;
+use std::fmt::Write;
+use testkit::Running;
+use testkit::process::wait_until;
+
+fn submit(cluster: &Cluster, units: usize, duration: &str) -> String {
+    let mut rows = String::from("asset,title,role,location\n");
+    for n in 0..units {
+        writeln!(rows, "a{n:05},t,document,none/{n}").expect("writing to memory cannot fail");
+    }
+    cluster.scratch.write("units.csv", rows);
+    let job = format!(
+        "job: units\nlibrary: {{ manifest: units.csv }}\nsteps:\n  - id: wait\n    noop: {{ duration: {duration} }}\n    \
+         retry: {{ attempts: 4, backoff: 500ms..1s }}\n"
+    );
+    cluster.scratch.write("units.yaml", job);
+    cluster.scratch.run(&["job", "submit", "units.yaml", "-o", "name", "-q"]).name()
+}
+
+/// A worker that misbehaves as it is told to.
+fn rigged(cluster: &Cluster, variable: &str, value: &str) -> Running {
+    let args = ["worker", "--redis", &cluster.redis.url(), "--slots", "noop=4"];
+    let mut command = cluster.scratch.showrunner(&args);
+    command.env(variable, value);
+    let worker = Running::start(command, &cluster.scratch.path("."));
+    wait_until("it says its name", || worker.stderr().contains("worker "));
+    worker
+}
+
+fn name(worker: &Running) -> String {
+    let text = worker.stderr();
+    let line = text.lines().find_map(|line| line.strip_prefix("worker "));
+    line.expect("it says its name").trim().to_owned()
+}
+
+fn listed(cluster: &Cluster, worker: &str) -> Option<Value> {
+    let all = cluster.scratch.run(&["worker", "list", "-o", "json"]).expect_code(0).json();
+    all.as_array().expect("a list").iter().find(|one| one["worker"] == worker).cloned()
+}
+
+fn state_of(cluster: &Cluster, worker: &str) -> String {
+    listed(cluster, worker).and_then(|one| one["state"].as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[test]
+fn a_unit_that_kills_its_workers_is_parked_and_the_others_come_through() {
+    let cluster = Cluster::start();
+    let start = || rigged(&cluster, "SHOWRUNNER_REHEARSAL_KILL", "a00007");
+    let mut workers = vec![start(), start()];
+    let id = submit(&cluster, 40, "1ms..5ms");
+    let mut killed = 0;
+    let ended = |look: &Value| !matches!(look["state"].as_str(), Some("running"));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(240);
+    while !ended(&cluster.look(&id)) {
+        for worker in &mut workers {
+            if worker.has_ended() {
+                killed += 1;
+                *worker = start();
+            }
+        }
+        assert!(std::time::Instant::now() < deadline, "{:#}", cluster.look(&id));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    let summary = cluster.look(&id);
+    assert_eq!((count(&summary, "/units/succeeded"), count(&summary, "/units/dead")), (39, 1), "{summary:#}");
+    assert_eq!(summary["failures"][0]["reason"], "poison", "{summary:#}");
+    assert_eq!(killed, 3, "no more workers than the limit");
+    let causes = cluster.scratch.run(&["failure", "list", "--job", &id, "-o", "json"]).expect_code(0).json();
+    assert_eq!((causes[0]["reason"].as_str(), count(&causes, "/0/units")), (Some("poison"), 1), "{causes:#}");
+}
+
+/// Runs a job over a worker that fails everything for `reason` and one that does not; returns the sick one's name.
+fn put_aside(cluster: &Cluster, reason: &str) -> String {
+    let sick = rigged(cluster, "SHOWRUNNER_REHEARSAL_SICK", reason);
+    let well = cluster.worker();
+    let id = submit(cluster, 300, "20ms..60ms");
+    let sick_name = name(&sick);
+    wait_until("it is put aside", || state_of(cluster, &sick_name) == "quarantined");
+    cluster.finish(&id, 300);
+    // It is told to take nothing more, and says so itself.
+    assert!(!sick.stderr().is_empty() && !well.stderr().is_empty());
+    let operations = cluster.scratch.run(&["operation", "list", "-o", "json"]).expect_code(0).json();
+    let action = format!("quarantine worker {sick_name}");
+    let found = operations.as_array().expect("a list").iter().find(|o| o["action"] == action.as_str());
+    let found = found.unwrap_or_else(|| panic!("no record of it: {operations:#}"));
+    assert!(found["done"].as_u64().is_some_and(|refunded| refunded > 0), "attempts are refunded: {found:#}");
+    let released = cluster.scratch.run(&["worker", "release", &sick_name, "--reason", "mended", "-o", "json"]);
+    released.expect_code(0);
+    wait_until("it works again", || state_of(cluster, &sick_name) == "working");
+    sick_name
+}
+
+#[test]
+fn a_worker_in_which_everything_fails_is_put_aside_and_costs_no_unit_an_attempt() {
+    put_aside(&Cluster::start(), "tool_broken");
+}
+
+#[test]
+fn a_worker_without_disk_space_drains_and_its_units_move_elsewhere() {
+    put_aside(&Cluster::start(), "destination_full");
+}
+
+#[test]
+fn a_worker_is_drained_and_released_by_name() {
+    let cluster = Cluster::start();
+    let (first, second) = (cluster.worker(), cluster.worker());
+    let (first, second_name) = (name(&first), name(&second));
+    wait_until("both are listed", || {
+        state_of(&cluster, &first) == "working" && state_of(&cluster, &second_name) == "working"
+    });
+    cluster.scratch.run(&["worker", "drain", &first, "--reason", "new kernel", "--by", "ada"]).expect_code(0);
+    let heard = || listed(&cluster, &first).unwrap_or_default();
+    wait_until("it drains", || heard()["state"] == "draining");
+    assert_eq!((heard()["reason"].as_str(), heard()["by"].as_str()), (Some("new kernel"), Some("ada")));
+    let id = submit(&cluster, 200, "1ms..5ms");
+    cluster.finish(&id, 200);
+    cluster.scratch.run(&["worker", "release", &first]).expect_code(0);
+    wait_until("it works again", || heard()["state"] == "working" && heard()["reason"].is_null());
+    cluster.scratch.run(&["worker", "drain", "nobody"]).expect_code(5).expect_said(&["worker list"]);
+}
