@@ -88,7 +88,7 @@ impl World {
         let alone = worker.running.len() == 1;
         let held: Vec<UnitId> = worker.running.drain(..).map(|e| e.unit.id).collect();
         let name = self.name(no);
-        self.died_with(&name, &held, alone);
+        self.died_with(&name.0, &held, alone);
         self.stats.worker_deaths += 1;
         self.note(|| format!("worker {no} down"));
         let pause = Duration::from_millis(self.rng.u64(100..20_000));
@@ -100,7 +100,7 @@ impl World {
         let running = &self.workers[no].running;
         let (held, alone) = (running.iter().map(|e| e.unit.id).collect::<Vec<_>>(), running.len() == 1);
         let name = self.name(no);
-        self.died_with(&name, &held, alone);
+        self.died_with(&name.0, &held, alone);
     }
 
     /// Hands waiting units to free slots.
