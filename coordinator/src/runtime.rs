@@ -54,6 +54,14 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// Where the coordinator's time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// When the rounds beside turns were made last.
+#[derive(Debug, Default)]
+struct Watch {
+    rescued_at: Timestamp,
+    tended_at: Timestamp,
+    judged_at: Timestamp,
+}
+
 /// A coordinator over one store and one transport.
 #[derive(Clone)]
 pub struct Coordinator {
@@ -184,9 +192,8 @@ impl Coordinator {
     }
 
     async fn drive(&self, stop: CancellationToken) -> StoreResult<()> {
-        let mut rescued_at = (self.clock)();
-        let mut turned_at = rescued_at;
-        let (mut tended_at, mut judged_at) = (Timestamp(0), Timestamp(0));
+        let mut turned_at = (self.clock)();
+        let mut watch = Watch { rescued_at: turned_at, ..Watch::default() };
         while !stop.is_cancelled() {
             let now = (self.clock)();
             if now.since(turned_at) > STANDSTILL {
@@ -195,37 +202,7 @@ impl Coordinator {
                 self.leases.lock().readable_from(now);
             }
             turned_at = now;
-            if now.since(rescued_at) >= RESCUE_EVERY {
-                rescued_at = now;
-                match self.rescue(now).await {
-                    Ok(()) => {}
-                    // What was not taken back is still out, and is judged again.
-                    Err(error) if error.class() == ErrorClass::Transient => {
-                        tracing::warn!(%error, "lapsed leases could not be taken back; trying again");
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if now.since(tended_at) >= TEND_EVERY {
-                tended_at = now;
-                match self.tend(now).await {
-                    Ok(()) => {}
-                    Err(error) if error.class() == ErrorClass::Transient => {
-                        tracing::warn!(%error, "the list of workers could not be written; trying again");
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if now.since(judged_at) >= JUDGE_EVERY {
-                judged_at = now;
-                match self.put_aside(now).await {
-                    Ok(()) => {}
-                    Err(error) if error.class() == ErrorClass::Transient => {
-                        tracing::warn!(%error, "a sick worker could not be put aside; trying again");
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+            self.keep_watch(now, &mut watch).await?;
             let turn = self.turn(now).await;
             if turn.is_err() {
                 self.engine.lock().rolled_back();
@@ -259,6 +236,31 @@ impl Coordinator {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(until_due.max(Duration::from_millis(1))) => {}
             }
+        }
+        Ok(())
+    }
+
+    /// What is done now and then beside turns. What fails for a while is done again at the next look.
+    async fn keep_watch(&self, now: Timestamp, watch: &mut Watch) -> StoreResult<()> {
+        let passed = |done: StoreResult<()>, what: &str| match done {
+            Err(error) if error.class() == ErrorClass::Transient => {
+                tracing::warn!(%error, "{what}; trying again");
+                Ok(())
+            }
+            done => done,
+        };
+        if now.since(watch.rescued_at) >= RESCUE_EVERY {
+            watch.rescued_at = now;
+            // What was not taken back is still out, and is judged again.
+            passed(self.rescue(now).await, "lapsed leases could not be taken back")?;
+        }
+        if now.since(watch.tended_at) >= TEND_EVERY {
+            watch.tended_at = now;
+            passed(self.tend(now).await, "the list of workers could not be written")?;
+        }
+        if now.since(watch.judged_at) >= JUDGE_EVERY {
+            watch.judged_at = now;
+            passed(self.put_aside(now).await, "a sick worker could not be put aside")?;
         }
         Ok(())
     }

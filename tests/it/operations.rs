@@ -149,3 +149,39 @@ fn a_redrive_keeps_its_rate_and_can_be_stopped() {
     testkit::process::wait_until("it is carried out", done);
     drop(up);
 }
+
+#[test]
+fn class_and_deadline_change_under_way_and_are_explained() {
+    let scratch = Scratch::new();
+    scratch.write("manifest.csv", manifest(&ROWS));
+    scratch.write("job.yaml", BRANCHES);
+    let id = scratch.run(&["job", "submit", "job.yaml", "-o", "name", "-q"]).name();
+    let change = ["job", "priority", &id, "urgent", "--deadline", "2999-01-01T00:00:00Z", "--by", "ada"];
+    scratch.run(&[&change[..], &["--dry-run"]].concat()).expect_code(0);
+    let none = scratch.run(&["job", "operations", &id, "-o", "json"]).expect_code(0).json();
+    assert_eq!(none, Value::Array(Vec::new()), "a preview leaves no record");
+    scratch.run(&change).expect_code(0);
+    scratch.run(&["job", "priority", &id, "urgnet"]).expect_code(2).expect_said(&["urgent"]);
+    scratch.run(&["job", "priority", &id]).expect_code(2).expect_said(&["nothing to change"]);
+    scratch.run(&["job", "priority", &id, "--deadline", "soon"]).expect_code(2);
+    scratch.run(&["job", "pause", &id, "--reason", "the store moves"]).expect_code(0);
+    let operations = scratch.run(&["job", "operations", &id, "-o", "json"]).expect_code(0).json();
+    assert_eq!(operations[0]["action"], "pause");
+    assert_eq!(operations[1]["action"], "priority urgent, deadline 2999-01-01T00:00:00Z");
+    assert_eq!((operations[0]["reason"].as_str(), operations[1]["actor"].as_str()), (Some("the store moves"), Some("ada")));
+    scratch.run(&["job", "cancel", &id]).expect_code(0);
+    scratch.run(&["job", "priority", "nobody", "bulk"]).expect_code(5);
+}
+
+#[test]
+fn a_paused_unit_says_since_when_and_what_changes_it() {
+    let (scratch, id) = two_missing(BRANCHES);
+    scratch.run(&["job", "retry", &id, "--only", "left"]).expect_code(0);
+    scratch.run(&["job", "pause", &id]).expect_code(0);
+    let unit = scratch.run(&["unit", "explain", &format!("{id}/left/1"), "-o", "json"]).expect_code(0).json();
+    assert_eq!((unit["state"].as_str(), unit["reason"].as_str()), (Some("ready"), Some("job_paused")), "{unit:#}");
+    assert!(unit["since"].is_string() && unit["next"].as_str().is_some_and(|n| n.contains("job resume")), "{unit:#}");
+    let dead = scratch.run(&["unit", "explain", &format!("{id}/right/1"), "-o", "json"]).expect_code(0).json();
+    assert_eq!(dead["reason"], "ended");
+    assert!(dead["message"].as_str().is_some_and(|m| m.contains("job retry")), "{dead:#}");
+}

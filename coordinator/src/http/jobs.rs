@@ -3,7 +3,7 @@ use super::State;
 use super::body::{Body, key};
 use super::problem::{Problem, Refused};
 use crate::service::Workflows;
-use crate::service::control::{self, Answer, JobChanged, Order, Retried, RetryRequest};
+use crate::service::control::{self, Answer, JobChanged, Order, PriorityRequest, Retried, RetryRequest};
 use crate::service::inquiry::{self, JobExplanation, JobListed, JobsFilter, Progress};
 use crate::service::submission::{Sources, Submitted, compile_sent, entropy_of, submit};
 use crate::service::summary::Summary;
@@ -18,7 +18,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(list).service(add).service(get).service(progress).service(explain);
-    config.service(pause).service(resume).service(cancel).service(retry);
+    config.service(pause).service(resume).service(cancel).service(priority).service(retry);
 }
 
 /// Whether to do it or only to say what would happen.
@@ -152,6 +152,25 @@ async fn cancel(
     Body(order): Body<Order>,
 ) -> Result<Json<JobChanged>, Problem> {
     steer(&state, &request, job, order, control::cancel).await
+}
+
+/// Changes who goes first: class and deadline.
+#[utoipa::path(
+    tag = "jobs",
+    params(("job" = String, Path)),
+    request_body = PriorityRequest,
+    responses((status = 200, body = JobChanged), Refused)
+)]
+#[post("/api/v1/jobs/{job}/priority")]
+async fn priority(
+    state: Data<State>,
+    request: HttpRequest,
+    job: Path<String>,
+    Body(asked): Body<PriorityRequest>,
+) -> Result<Json<JobChanged>, Problem> {
+    let (order, now) = (state.order(asked.order)?, state.now());
+    let asked = PriorityRequest { order, ..asked };
+    state.write(&request, move |tx| control::prioritise(tx, &job, &asked, now)).await.map(Json)
 }
 
 /// Runs failed units again, and what was not run because of them.

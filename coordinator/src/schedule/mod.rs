@@ -265,6 +265,10 @@ impl Schedule {
             if !deserves_copy(&facts) {
                 continue;
             }
+            // What a worker was lost with may be what it died of: no second worker for it at the same time.
+            if !tx.losses(&[running.unit])?.is_empty() {
+                continue;
+            }
             let copy = speculator::copy(tx, &work.job, &work.workflow, running.unit, running.epoch)?;
             if let Some(copy) = copy {
                 free_slots -= 1;

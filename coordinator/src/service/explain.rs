@@ -1,8 +1,8 @@
 //! Why something does not run (WAIT-1).
-use super::Workflows;
+use super::{Workflows, since};
 use super::graph::Graph;
 use crate::store::{BarrierState, JobRow, JobState, Phase, StoreResult, Tx};
-use protocol::id::{PartNo, StepNo};
+use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::wait::{WaitFacts, WaitReason, reason};
 use protocol::time::Timestamp;
@@ -23,8 +23,15 @@ pub struct UnitExplanation {
     pub reason: WaitReason,
     /// The reason in words, with what will change it.
     pub message: String,
+    /// Since when, where it is known.
+    pub since: Option<String>,
+    /// What will change it.
+    pub next: String,
     /// When that is, where it is known.
     pub changes_at: Option<String>,
+    /// Workers that fell silent with it in hand, when there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_with: Vec<String>,
 }
 
 /// A barrier that is not open.
@@ -38,6 +45,10 @@ pub struct BarrierExplanation {
     pub state: String,
     /// What it waits for, in words.
     pub message: String,
+    /// When time alone opens it, where its policy says so.
+    pub changes_at: Option<String>,
+    /// What will change it.
+    pub next: String,
     /// Members that are missing: step and partition's first asset, with their state.
     pub missing: Vec<String>,
 }
@@ -59,7 +70,10 @@ pub fn unit(
             state: "unknown".into(),
             reason: WaitReason::Planning,
             message: "there is no such step".into(),
+            since: None,
+            next: "the name of a step of the job".into(),
             changes_at: None,
+            lost_with: Vec::new(),
         });
     };
     let computed = declared.needs.is_empty() && declared.has_units();
@@ -80,6 +94,9 @@ pub fn unit(
     };
     let withheld = tx.withheld(job.no)?.into_iter().find(|row| row.step == step);
     facts.withheld = withheld.map(|row| row.reason);
+    if let Some(kind) = declared.kind().filter(|_| state == UnitState::Ready) {
+        facts.slots = since::slots(tx, kind, now)?;
+    }
     let mut named = String::new();
     for need in &declared.needs {
         look_at_need(tx, &workflow, job, *need, part, now, &mut facts, &mut named)?;
@@ -90,19 +107,26 @@ pub fn unit(
     if let Some(row) = withheld {
         message = format!("{message} (since {})", row.since);
     }
-    let changes_at = facts.due_at.or(withheld.and_then(|row| row.until));
+    let changes_at = facts.due_at.or(withheld.as_ref().and_then(|row| row.until));
+    let waits_since = match &withheld {
+        Some(row) => Some(row.since),
+        None => since::since(tx, job, why)?,
+    };
+    let losses = tx.losses(&[UnitId { job: job.no, step, part }])?;
     Ok(UnitExplanation {
         state: state.as_str().to_owned(),
         reason: why,
         message,
+        since: waits_since.map(|t| t.to_string()),
+        next: since::next(why, &job.id),
         changes_at: changes_at.map(|t| t.to_string()),
+        lost_with: losses.into_iter().map(|loss| loss.worker).collect(),
     })
 }
 
 fn why_dead(tx: &mut dyn Tx, job: &JobRow, step: StepNo, part: PartNo) -> StoreResult<String> {
-    let failures = tx.failures(job.no, u32::MAX)?;
-    let own = failures.into_iter().filter(|f| f.unit.step == step && f.unit.part == part);
-    let told: Vec<String> = own.map(|f| f.failure.message).collect();
+    let own = tx.failures_of(UnitId { job: job.no, step, part })?;
+    let told: Vec<String> = own.into_iter().map(|(_, failure)| failure.message).collect();
     Ok(format!("{}; mend the cause, then: showrunner job retry {}", told.join("; "), job.id))
 }
 
@@ -191,12 +215,24 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
                     key: row.key.clone(),
                     state: state.as_str().to_owned(),
                     message,
+                    changes_at: until(&step.action).map(|t| t.to_string()),
+                    next: match state {
+                        BarrierState::Held => since::next(WaitReason::BarrierHeld, &job.id),
+                        _ => "the end of the members that are missing".to_owned(),
+                    },
                     missing,
                 });
             }
         }
     }
     Ok(list)
+}
+
+fn until(action: &Action) -> Option<Timestamp> {
+    match action {
+        Action::Barrier { policy, .. } => policy.until,
+        Action::Units { .. } | Action::Seal { .. } => None,
+    }
 }
 
 fn missing(

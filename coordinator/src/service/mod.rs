@@ -13,6 +13,7 @@ pub mod recovery;
 pub mod rescuer;
 pub mod retrier;
 pub mod sequencer;
+pub mod since;
 pub mod slicer;
 pub mod speculator;
 pub mod splitter;

@@ -85,7 +85,7 @@ pub fn take_back_lost(
     }
 }
 
-/// Parks a unit, unless a copy of it still runs elsewhere.
+/// Parks a unit, also when a copy of it still runs elsewhere: that one's end will change nothing any more.
 fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, losses: &[Loss], now: Timestamp) -> StoreResult<bool> {
     let mut workers: Vec<&str> = losses.iter().map(|loss| loss.worker.as_str()).collect();
     workers.dedup();
@@ -105,7 +105,9 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, losses: &[Loss], n
         return Ok(true);
     }
     let row = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
-    let Some(row) = row.filter(|row| row.state == UnitState::Ready) else { return Ok(false) };
+    let out = |row: &UnitRow| matches!(row.state, UnitState::Ready | UnitState::Leased);
+    let Some(row) = row.filter(out) else { return Ok(false) };
+    tx.put_speculation(unit, None)?;
     let failures = [(String::new(), Failure::permanent(POISON, message.clone()))];
     tx.put_failures(unit, &failures)?;
     control::count_dead(tx, unit, &failures, now)?;

@@ -42,7 +42,20 @@ pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
 pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let (job, step, part) = parse_unit(text)?;
     let explanation = Source::open(context)?.explain_unit((&job, &step, part))?;
-    let words = |e: &UnitExplanation| format!("{text} is {}: {}\n", e.state, e.message);
+    let words = |e: &UnitExplanation| {
+        let mut words = format!("{text} is {}: {}\n", e.state, e.message);
+        if let Some(since) = &e.since {
+            words += &format!("  since {since}\n");
+        }
+        words += &format!("  what changes it: {}\n", e.next);
+        if let Some(at) = &e.changes_at {
+            words += &format!("  at {at}\n");
+        }
+        if !e.lost_with.is_empty() {
+            words += &format!("  it was lost with {}\n", e.lost_with.join(", "));
+        }
+        words
+    };
     output::one(context.output, &explanation, words, text)?;
     Ok(Exit::Ok)
 }

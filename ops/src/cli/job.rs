@@ -7,6 +7,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::source::{Source, Verb, server};
 use crate::submit;
+use coordinator::service::control::PriorityRequest;
 use coordinator::service::inquiry::{JobListed, Progress};
 use coordinator::service::submission::{Submitted, entropy_of};
 use coordinator::store::JobState;
@@ -65,6 +66,16 @@ pub(crate) enum Command {
     Resume(Target),
     /// Cancel: call back what runs, keep what is done
     Cancel(Target),
+    /// Change who goes first: class and deadline
+    Priority {
+        #[command(flatten)]
+        target: Target,
+        /// urgent, normal or bulk
+        priority: Option<String>,
+        /// When it must be finished, e.g. 2026-12-01T18:00:00Z, or none
+        #[arg(long, value_name = "TIME")]
+        deadline: Option<String>,
+    },
     /// Run failed units again, and what was not run because of them
     Retry {
         #[command(flatten)]
@@ -103,6 +114,10 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
         Command::Pause(target) => steer::job(context, &target, Verb::Pause),
         Command::Resume(target) => steer::job(context, &target, Verb::Resume),
         Command::Cancel(target) => steer::job(context, &target, Verb::Cancel),
+        Command::Priority { target, priority, deadline } => {
+            let request = PriorityRequest { priority, deadline, order: target.note.order() };
+            steer::show(context, &Source::open(context)?.prioritise(&target.id, &request)?)
+        }
         Command::Retry { target, select } => retry::job(context, &target.id, &target.note, &select),
         Command::Operations { id, limit } => operation::list(context, Some(&id), limit),
         Command::Explain { id } => explain::job(context, &id),

@@ -3,7 +3,7 @@ use super::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::{Source, Verb};
-use coordinator::service::control::Order;
+use coordinator::service::control::{JobChanged, Order};
 
 /// Why, by whom, and whether for real.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,8 +43,12 @@ pub(crate) struct Target {
 
 /// Changes the state of a job.
 pub(crate) fn job(context: &Context, target: &Target, verb: Verb) -> CliResult<Exit> {
-    let changed = Source::open(context)?.change(verb, &target.id, &target.note.order())?;
+    show(context, &Source::open(context)?.change(verb, &target.id, &target.note.order())?)
+}
+
+/// Shows a job after a change.
+pub(crate) fn show(context: &Context, changed: &JobChanged) -> CliResult<Exit> {
     let would = if changed.dry_run { "would be " } else { "" };
-    output::one(context.output, &changed, |s| format!("{}: {would}{}\n", s.job, s.state), &target.id)?;
+    output::one(context.output, changed, |s| format!("{}: {would}{}\n", s.job, s.state), &changed.job)?;
     Ok(Exit::Ok)
 }

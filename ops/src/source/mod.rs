@@ -14,7 +14,7 @@ use crate::submit::now;
 use coordinator::http::{OfJob, Problem};
 use coordinator::service::Workflows;
 use coordinator::service::control::{
-    self, Answer, CauseView, JobChanged, OperationView, Order, Refusal, Retried, RetryRequest, Steering, WaiveRequest,
+    self, Answer, CauseView, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried, RetryRequest, Steering, WaiveRequest,
     Waived, WorkerView,
 };
 use coordinator::service::explain::UnitExplanation;
@@ -155,6 +155,14 @@ impl Source {
         match self {
             Source::Local(db) => answered(db.write(|tx| change(tx, id, order, now()))),
             Source::Remote(remote) => remote.post(&["jobs", id, verb.as_str()], order),
+        }
+    }
+
+    /// Changes who goes first.
+    pub(crate) fn prioritise(&mut self, id: &str, request: &PriorityRequest) -> CliResult<JobChanged> {
+        match self {
+            Source::Local(db) => answered(db.write(|tx| control::prioritise(tx, id, request, now()))),
+            Source::Remote(remote) => remote.post(&["jobs", id, "priority"], request),
         }
     }
 

@@ -4,6 +4,7 @@ mod failure;
 mod fleet;
 mod operation;
 mod order;
+mod priority;
 mod redrive;
 mod retry;
 mod select;
@@ -14,6 +15,7 @@ pub(crate) use failure::{changes as cause_changes, count_dead};
 pub use fleet::{WorkerView, drain, release, workers};
 pub use operation::{OperationView, advance, next_due, operations, steer};
 pub use order::*;
+pub use priority::prioritise;
 pub use retry::{redrive, retry};
 pub use select::Plan;
 

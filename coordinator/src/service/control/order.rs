@@ -15,6 +15,19 @@ pub struct Order {
     pub dry_run: bool,
 }
 
+/// Changes who goes first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct PriorityRequest {
+    /// `urgent`, `normal` or `bulk`.
+    pub priority: Option<String>,
+    /// When the job must be finished, as RFC 3339; `none` for no deadline.
+    pub deadline: Option<String>,
+    /// Who, why, and whether for real.
+    #[serde(flatten)]
+    pub order: Order,
+}
+
 /// A job after a change of its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobChanged {
