@@ -75,6 +75,7 @@ impl World {
             1 => {
                 self.note(|| "the transport is wiped".into());
                 self.queues.clear();
+                self.taken_by.clear();
                 self.inbox.clear();
             }
             2..=4 => {

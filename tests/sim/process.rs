@@ -171,6 +171,10 @@ impl World {
                 break;
             }
             let plant = self.plant;
+            let Some(process) = &self.process else { return };
+            // What no heartbeat showed the transport may know: who took it and did not give it back.
+            let holder = self.taken_by.get(&(unit, epoch));
+            let with = with.or_else(|| process.leases.lost_with(holder?, unit, epoch, &limits, now));
             let with = with.filter(|_| plant != Some(Plant::LossesForgotten)).map(|with| {
                 let alone = with.alone || plant == Some(Plant::GuiltByPresence);
                 LostWith { alone, ..with }

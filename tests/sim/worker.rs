@@ -122,6 +122,8 @@ impl World {
         self.executions += 1;
         let (exec, incarnation) = (self.executions, self.workers[no].incarnation);
         self.note(|| format!("worker {no} starts {} epoch {}", unit.id, unit.epoch));
+        let name = self.name(no);
+        self.taken_by.insert((unit.id, unit.epoch), name);
         // A newer epoch of the same unit ends the older execution.
         let older = self.workers[no].running.iter().position(|e| e.unit.id == unit.id);
         if let Some(older) = older {

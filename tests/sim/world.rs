@@ -10,7 +10,7 @@ use crate::stats::Stats;
 use crate::worker::Worker;
 use coordinator::store::{JobState, JobTx, NewJob};
 use fastrand::Rng;
-use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Report, ScanPage};
@@ -101,6 +101,8 @@ pub(crate) struct World {
     pub views: BTreeMap<JobNo, JobView>,
     /// Reports settled, for the plant that counts them.
     pub seen: BTreeSet<(UnitId, u32)>,
+    /// Who took which published unit, as the transport knows it.
+    pub taken_by: BTreeMap<(UnitId, u32), WorkerId>,
     /// Workers that died or stood still with a unit in hand, and whether it was alone in them.
     pub deaths: BTreeMap<UnitId, BTreeSet<(String, bool)>>,
     /// Counts of what happened.
@@ -145,6 +147,7 @@ impl World {
             plans: BTreeMap::new(),
             views: BTreeMap::new(),
             seen: BTreeSet::new(),
+            taken_by: BTreeMap::new(),
             deaths: BTreeMap::new(),
             stats: Stats::default(),
             history: History::default(),
