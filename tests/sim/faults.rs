@@ -20,7 +20,7 @@ pub(crate) enum Plant {
     TurnNotRolledBack,
     /// Of two executions of a unit the older wins, and nobody writes down that it did.
     AdoptionNotRecorded,
-    /// Whoever was in a worker that died counts as having killed it.
+    /// Whoever was in two workers that died counts as having killed them.
     GuiltByPresence,
     /// Who was lost with whom is forgotten.
     LossesForgotten,

@@ -183,7 +183,11 @@ impl World {
             let workflows = process.engine.workflows.clone();
             let result = self.store.write(&mut self.rng, |tx| match &with {
                 Some(with) => {
-                    rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &PoisonLimits::default(), now)
+                    let mut poison = PoisonLimits::default();
+                    if plant == Some(Plant::GuiltByPresence) {
+                        poison.workers_max = 2;
+                    }
+                    rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &poison, now)
                 }
                 None => Ok(if rescuer::take_back(tx, unit, epoch)? { Taken::Ready } else { Taken::No }),
             });
