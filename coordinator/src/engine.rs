@@ -152,8 +152,7 @@ impl Engine {
                 continue;
             }
             let rows = tx.losses(&[unit.id])?;
-            let losses: Vec<Loss> =
-                rows.into_iter().map(|row| Loss { worker: row.worker, alone: row.alone }).collect();
+            let losses: Vec<Loss> = rows.into_iter().map(|row| Loss { worker: row.worker, alone: row.alone }).collect();
             if judge(&losses, &PoisonLimits::default()) == Suspicion::None {
                 suspects.remove(&unit.id);
                 continue;

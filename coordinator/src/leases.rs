@@ -256,10 +256,9 @@ impl Leases {
         limits: &LeaseLimits,
         now: Timestamp,
     ) -> Option<LostWith> {
-        let dead = self
-            .workers
-            .get(worker)
-            .is_none_or(|seen| !seen.draining && now.since(seen.heard_at.max(self.readable_since)) > limits.silence_max);
+        let dead = self.workers.get(worker).is_none_or(|seen| {
+            !seen.draining && now.since(seen.heard_at.max(self.readable_since)) > limits.silence_max
+        });
         let alone = self.alone.get(&unit).is_some_and(|(of, by)| *of == epoch && by == worker);
         dead.then(|| LostWith { worker: worker.0.clone(), alone })
     }

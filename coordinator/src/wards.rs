@@ -1,9 +1,9 @@
 //! How workers do, in memory: what failed in whom, and who made up for it. The leader asks the rule of quarantine with
 //! these facts. All of it can be lost: it gathers again from the next reports.
+use protocol::failure::ErrorClass;
 use protocol::id::{UnitId, WorkerId};
 use protocol::rules::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, judge};
 use protocol::wire::report::{Outcome, UnitResult};
-use protocol::failure::ErrorClass;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// Outcomes of a worker that are remembered.
@@ -160,7 +160,8 @@ impl Wards {
             facts.succeeded += of.succeeded;
         }
         facts.full = self.failed.values().any(|(failed_in, _)| {
-            failed_in.get(worker).is_some_and(|own| own.full) && failed_in.iter().any(|(other, f)| other != worker && f.full)
+            failed_in.get(worker).is_some_and(|own| own.full)
+                && failed_in.iter().any(|(other, f)| other != worker && f.full)
         });
         facts
     }
@@ -193,9 +194,8 @@ enum Verdict {
 fn verdict(result: &UnitResult) -> Option<Verdict> {
     let speaks = |class: ErrorClass| matches!(class, ErrorClass::Transient | ErrorClass::Ambiguous);
     match result {
-        UnitResult::Failed(failure) => {
-            (!matches!(failure.class, ErrorClass::Throttled { .. })).then(|| Verdict::Failed { full: failure.reason == FULL })
-        }
+        UnitResult::Failed(failure) => (!matches!(failure.class, ErrorClass::Throttled { .. }))
+            .then(|| Verdict::Failed { full: failure.reason == FULL }),
         UnitResult::Finished { failures, .. } => {
             let counted: Vec<_> = failures.iter().filter(|(_, failure)| speaks(failure.class)).collect();
             match counted.is_empty() {

@@ -58,8 +58,7 @@ fn terms_combine_and_nothing_selected_is_refused() {
     let (scratch, id) = two_missing(LAND);
     let units = |filters: &[&str]| {
         let filters = filters.iter().flat_map(|f| ["--filter", f]);
-        let args: Vec<&str> =
-            ["job", "retry", &id, "--dry-run", "-o", "json"].into_iter().chain(filters).collect();
+        let args: Vec<&str> = ["job", "retry", &id, "--dry-run", "-o", "json"].into_iter().chain(filters).collect();
         count(&scratch.run(&args).expect_code(0).json(), "/units")
     };
     assert_eq!(units(&["title=t1"]), 1);
@@ -82,7 +81,11 @@ fn corrected_input_is_what_the_next_attempt_reads() {
     let refused = scratch.run(&["job", "retry", &id, "--all", "--input", "wrong.csv"]);
     refused.expect_code(2).expect_said(&["\"a\"", "not among"]);
     let place = |name: &str| format!("file:{}", scratch.path(name).display());
-    let rows = format!("{{\"asset\": \"b\", \"location\": {:?}}}\n{{\"asset\": \"d\", \"location\": {:?}}}\n", place("new/b.bin"), place("new/other.bin"));
+    let rows = format!(
+        "{{\"asset\": \"b\", \"location\": {:?}}}\n{{\"asset\": \"d\", \"location\": {:?}}}\n",
+        place("new/b.bin"),
+        place("new/other.bin")
+    );
     scratch.write("rows.jsonl", rows);
     let retry = ["job", "retry", &id, "--all", "--input", "rows.jsonl", "-o", "json"];
     let preview = scratch.run(&[&retry[..], &["--dry-run"]].concat()).expect_code(0).json();
@@ -168,7 +171,10 @@ fn class_and_deadline_change_under_way_and_are_explained() {
     let operations = scratch.run(&["job", "operations", &id, "-o", "json"]).expect_code(0).json();
     assert_eq!(operations[0]["action"], "pause");
     assert_eq!(operations[1]["action"], "priority urgent, deadline 2999-01-01T00:00:00Z");
-    assert_eq!((operations[0]["reason"].as_str(), operations[1]["actor"].as_str()), (Some("the store moves"), Some("ada")));
+    assert_eq!(
+        (operations[0]["reason"].as_str(), operations[1]["actor"].as_str()),
+        (Some("the store moves"), Some("ada"))
+    );
     scratch.run(&["job", "cancel", &id]).expect_code(0);
     scratch.run(&["job", "priority", "nobody", "bulk"]).expect_code(5);
 }

@@ -165,7 +165,8 @@ fn transition(
     }
     let handed_out = row.state == S::Leased;
     // An attempt that a sick worker used is given back.
-    let refunded = was.is_some_and(|w| UnitRow { attempt: w.attempt.saturating_sub(1), ..*w } == row) && witness.redriving;
+    let refunded =
+        was.is_some_and(|w| UnitRow { attempt: w.attempt.saturating_sub(1), ..*w } == row) && witness.redriving;
     if refunded {
         return Ok(());
     }

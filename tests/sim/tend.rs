@@ -37,11 +37,8 @@ impl World {
             .map(|(name, _)| name.clone())
             .collect();
         let findings = process.wards.findings(&taking);
-        let blamed = taking.iter().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| Finding {
-            worker: worker.clone(),
-            reason: "planted".into(),
-            no_space: false,
-            failed: Vec::new(),
+        let blamed = taking.iter().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| {
+            Finding { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
         });
         let findings: Vec<Finding> = findings.into_iter().chain(blamed.take(1)).collect();
         let told = self.store.write(&mut self.rng, |tx| ward::tend(tx, &rows, now));

@@ -311,7 +311,8 @@ impl World {
             }
             let view = JobView::read(&mut self.store.memory, no, before.map(|b| b.workflow.clone()));
             let mut witness = Witness {
-                deaths: &self.deaths, memory: &mut self.store.memory,
+                deaths: &self.deaths,
+                memory: &mut self.store.memory,
                 effects: &self.effects,
                 library: &self.libraries[&no],
                 redriving,

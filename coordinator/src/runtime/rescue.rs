@@ -31,9 +31,7 @@ impl Coordinator {
         let workflows = self.engine.lock().workflows.clone();
         let told = with.as_ref().map(|with| with.worker.clone()).unwrap_or_default();
         let write = self.store.write(move |tx| match &with {
-            Some(with) => {
-                rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &PoisonLimits::default(), now)
-            }
+            Some(with) => rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &PoisonLimits::default(), now),
             None => Ok(if rescuer::take_back(tx, unit, epoch)? { Taken::Ready } else { Taken::No }),
         });
         let taken = write.await?;
@@ -70,9 +68,8 @@ impl Coordinator {
         let lost = self.queue.lost(waiting, alive).await?;
         let leases = self.leases.lock();
         let lapsed = |lost: crate::queue::Lost| {
-            let with = lost.holder.and_then(|holder| {
-                leases.lost_with(&holder, lost.unit, lost.epoch, &self.limits, now)
-            });
+            let with =
+                lost.holder.and_then(|holder| leases.lost_with(&holder, lost.unit, lost.epoch, &self.limits, now));
             Lapsed { unit: lost.unit, epoch: lost.epoch, with }
         };
         Ok(lost.into_iter().map(lapsed).collect())

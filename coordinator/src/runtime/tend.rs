@@ -38,7 +38,11 @@ impl Coordinator {
         let workers = self.workers();
         let taking: BTreeSet<WorkerId> = {
             let alive: BTreeSet<WorkerId> = self.leases.lock().alive(&self.limits, now).into_iter().collect();
-            workers.iter().filter(|(name, seen)| !seen.draining && alive.contains(name)).map(|(name, _)| name.clone()).collect()
+            workers
+                .iter()
+                .filter(|(name, seen)| !seen.draining && alive.contains(name))
+                .map(|(name, _)| name.clone())
+                .collect()
         };
         let exonerated: Vec<String> = self.wards.lock().exonerated().into_iter().map(|worker| worker.0).collect();
         if !exonerated.is_empty() {

@@ -1,6 +1,6 @@
 //! Why something does not run (WAIT-1).
-use super::{Workflows, since};
 use super::graph::Graph;
+use super::{Workflows, since};
 use crate::store::{BarrierState, JobRow, JobState, Phase, StoreResult, Tx};
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;

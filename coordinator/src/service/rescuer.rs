@@ -73,8 +73,7 @@ pub fn take_back_lost(
     let loss = LossRow { unit, epoch, worker: with.worker.clone(), alone: with.alone, at: now };
     tx.put_losses(&[loss])?;
     let rows = tx.losses(&[unit])?;
-    let losses: Vec<Loss> =
-        rows.iter().map(|row| Loss { worker: row.worker.clone(), alone: row.alone }).collect();
+    let losses: Vec<Loss> = rows.iter().map(|row| Loss { worker: row.worker.clone(), alone: row.alone }).collect();
     match judge(&losses, limits) {
         Suspicion::None => Ok(Taken::Ready),
         Suspicion::RunAlone => Ok(Taken::Suspect),

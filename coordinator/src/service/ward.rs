@@ -54,8 +54,7 @@ pub fn quarantine(
     if row.order.is_some() {
         return Ok(None);
     }
-    let order =
-        WorkerOrder { what: "quarantine".into(), actor: ACTOR.into(), reason: reason.to_owned(), at: now };
+    let order = WorkerOrder { what: "quarantine".into(), actor: ACTOR.into(), reason: reason.to_owned(), at: now };
     tx.put_order(worker, Some(&order))?;
     let mut refunded = 0;
     for (unit, epoch) in failed {

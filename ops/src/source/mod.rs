@@ -14,8 +14,8 @@ use crate::submit::now;
 use coordinator::http::{OfJob, Problem};
 use coordinator::service::Workflows;
 use coordinator::service::control::{
-    self, Answer, CauseView, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried, RetryRequest, Steering, WaiveRequest,
-    Waived, WorkerView,
+    self, Answer, CauseView, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried, RetryRequest,
+    Steering, WaiveRequest, Waived, WorkerView,
 };
 use coordinator::service::explain::UnitExplanation;
 use coordinator::service::inquiry::{

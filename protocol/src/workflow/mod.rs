@@ -114,7 +114,9 @@ impl Workflow {
     pub fn scan_task(&self) -> Option<&ScanTask> {
         match self.scan.as_ref() {
             TaskSpec::Scan(task) => Some(task),
-            TaskSpec::Transfer(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_) | TaskSpec::Seal(_) | TaskSpec::Alone(_) => None,
+            TaskSpec::Transfer(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_) | TaskSpec::Seal(_) | TaskSpec::Alone(_) => {
+                None
+            }
         }
     }
 }

@@ -10,12 +10,12 @@ mod retry;
 mod select;
 
 pub use failure::{CauseView, Waived, causes, waive};
-pub(crate) use redrive::bring_back;
 pub(crate) use failure::{changes as cause_changes, count_dead};
 pub use fleet::{WorkerView, drain, release, workers};
 pub use operation::{OperationView, advance, next_due, operations, steer};
 pub use order::*;
 pub use priority::prioritise;
+pub(crate) use redrive::bring_back;
 pub use retry::{redrive, retry};
 pub use select::Plan;
 

@@ -38,7 +38,10 @@ pub fn prioritise(
         words.push(format!("deadline {text}"));
     }
     if words.is_empty() {
-        return Ok(Err(Refusal::Invalid("nothing to change".into(), "urgent, normal or bulk, or --deadline TIME".into())));
+        return Ok(Err(Refusal::Invalid(
+            "nothing to change".into(),
+            "urgent, normal or bulk, or --deadline TIME".into(),
+        )));
     }
     let mut operation = None;
     if !request.order.dry_run {
