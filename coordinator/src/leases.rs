@@ -164,8 +164,16 @@ impl Leases {
     }
 
     /// Notes that an execution has reported its end: learns from it, and gives up any other execution of a unit it ended.
-    pub fn reported(&mut self, outcome: &Outcome, now: Timestamp) {
-        let Some(out) = self.take(outcome.unit, outcome.epoch) else { return };
+    /// Returns its kind and how long it waited for its start, when it was out.
+    pub fn reported(&mut self, outcome: &Outcome, now: Timestamp) -> Option<(Kind, Duration)> {
+        let out = self.take(outcome.unit, outcome.epoch)?;
+        let waited = now.since(out.lease.published_at).saturating_sub(Duration::from_micros(outcome.duration_us));
+        let known = (out.kind, waited);
+        self.learn(out, outcome, now);
+        Some(known)
+    }
+
+    fn learn(&mut self, out: Out, outcome: &Outcome, now: Timestamp) {
         let UnitResult::Finished { failures, .. } = &outcome.result else {
             if let UnitResult::Failed(failure) = &outcome.result {
                 self.experience.sign(&out.endpoints, sign([failure]));
@@ -187,6 +195,16 @@ impl Leases {
     /// Whether a unit is out.
     pub fn is_out(&self, unit: UnitId) -> bool {
         self.out.contains_key(&unit)
+    }
+
+    /// The kind of a unit that is out.
+    pub fn kind_of(&self, unit: UnitId) -> Option<Kind> {
+        self.out.get(&unit).map(|out| out.kind)
+    }
+
+    /// Units that are out, by step.
+    pub fn out_by_step(&self) -> &BTreeMap<(JobNo, StepNo), u32> {
+        &self.out_by_step
     }
 
     /// Units that are out, by kind.

@@ -10,6 +10,7 @@ mod janitor;
 pub mod leases;
 pub mod member;
 pub mod metrics;
+pub mod observer;
 pub mod queue;
 pub mod runtime;
 pub mod schedule;

@@ -9,6 +9,7 @@ use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
 use crate::queue::{QueueError, UnitQueue};
 use crate::schedule::endpoints::EndpointBook;
+use crate::service::census::Survey;
 use crate::service::{collector, recovery};
 use crate::store::handle::Store;
 use crate::store::{StoreError, StoreResult};
@@ -158,6 +159,17 @@ impl Coordinator {
         self.leases.lock().workers().clone()
     }
 
+    /// What is out and who lives, for those who count.
+    pub fn survey(&self) -> Survey {
+        let leases = self.leases.lock();
+        Survey {
+            out: leases.out_by_step().clone(),
+            workers: leases.workers().values().cloned().collect(),
+            last_finished: self.metrics.last_finished(),
+            ended: self.metrics.ended(),
+        }
+    }
+
     /// Watches again what an earlier coordinator had handed out: its workers may still be at it.
     async fn adopt(&self) -> StoreResult<()> {
         let jobs = self.store.write(|tx| tx.jobs(true, u32::MAX)).await?;
@@ -295,7 +307,7 @@ impl Coordinator {
             return Ok(());
         }
         self.leases.lock().published(&turn.units, (self.clock)());
-        self.metrics.published.inc_by(turn.units.len() as u64);
+        turn.units.iter().for_each(|unit| self.metrics.enqueued(unit.kind));
         let mut by_class: BTreeMap<Priority, Vec<Unit>> = BTreeMap::new();
         for (class, unit) in turn.classes.into_iter().zip(turn.units) {
             by_class.entry(class).or_default().push(unit);
@@ -389,9 +401,13 @@ impl Coordinator {
             Kept::NotLeader => return false,
         };
         let (mut leases, now) = (self.leases.lock(), (self.clock)());
-        outcomes.iter().for_each(|outcome| leases.reported(outcome, now));
+        for outcome in outcomes.iter() {
+            if let Some((kind, waited)) = leases.reported(outcome, now) {
+                self.metrics.reported(kind, waited, outcome);
+            }
+        }
         drop(leases);
-        self.metrics.settled(&settled);
+        self.metrics.settled(&settled, now);
         if let Some((job, at)) = settled.scan_retry {
             self.engine.lock().scan_due(job, at);
         }
@@ -410,7 +426,7 @@ impl Coordinator {
             })
             .await;
         if matches!(taken, Kept::Stored(true)) {
-            self.metrics.listed.inc_by(page.assets.len() as u64);
+            self.metrics.listed(page.assets.len() as u64);
         }
         !matches!(taken, Kept::NotLeader)
     }

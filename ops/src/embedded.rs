@@ -1,11 +1,12 @@
 //! Coordinator and worker in one process over one data directory.
+use crate::cli::counted;
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::endpoint_limits;
 use crate::settings::Settings;
 use crate::submit::now;
 use coordinator::http::State;
 use coordinator::member::Role;
-use coordinator::metrics::Metrics;
+use coordinator::metrics::{Metrics, register_build};
 use coordinator::queue::local::LocalQueue as CoordinatorQueue;
 use coordinator::runtime::Coordinator;
 use coordinator::store::handle::{Store, StoreThread};
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use worker::metrics::WorkerMetrics;
 use worker::queue::local::LocalQueue as WorkerQueue;
 use worker::runtime::{Worker, WorkerConfig};
 use worker::task::Tools;
@@ -99,7 +101,9 @@ impl Embedded {
         let path = data.database();
         let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
-        let metrics = Metrics::new(&registry).map_err(|e| CliError::failed(e.to_string()))?;
+        let metrics = counted(Metrics::new(&registry))?;
+        counted(register_build(&registry, "up"))?;
+        let worker_metrics = counted(WorkerMetrics::new())?;
         let (coordinator_queue, worker_queue) = transport();
         let clock: coordinator::runtime::Clock = Arc::new(now);
         // Channels of this process lose nothing: a unit waits for its slot as long as it takes.
@@ -118,7 +122,14 @@ impl Embedded {
         });
         let token = stop.clone();
         let give_up = Arc::new(move || token.cancel());
-        let worker = Worker::start(config, Arc::new(worker_queue), tokio::runtime::Handle::current(), give_up);
+        let worker = Worker::start(
+            config,
+            Arc::new(worker_queue),
+            tokio::runtime::Handle::current(),
+            give_up,
+            worker_metrics.clone(),
+        );
+        counted(worker_metrics.register(&registry, worker.vitals().clone()))?;
         Ok(Embedded { store, registry, coordinator, worker, stop, driving, thread, _data: data })
     }
 

@@ -309,7 +309,9 @@ impl World {
                     self.note(|| format!("settle {} epoch {}: {:?}", outcome.unit, outcome.epoch, outcome.result));
                 }
                 let Some(process) = &mut self.process else { return Ok(()) };
-                kept.iter().for_each(|outcome| process.leases.reported(outcome, now));
+                for outcome in &kept {
+                    process.leases.reported(outcome, now);
+                }
                 if let Some((job, at)) = settled.scan_retry {
                     process.engine.scan_due(job, at);
                 }

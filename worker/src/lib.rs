@@ -6,6 +6,7 @@
 //! - [`qc`]: measuring and judging media
 pub mod actor;
 pub mod hash;
+pub mod metrics;
 pub mod mhl;
 mod outbox;
 pub mod qc;

@@ -3,6 +3,7 @@ use crate::actor::departure::Departure;
 use crate::actor::executor::{Execution, Running};
 use crate::actor::heartbeat::Vitals;
 use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
+use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
 use crate::task::Tools;
@@ -60,6 +61,7 @@ impl Worker {
         queue: Arc<dyn WorkQueue>,
         runtime: Handle,
         give_up: Arc<dyn Fn() + Send + Sync>,
+        metrics: WorkerMetrics,
     ) -> Worker {
         let outbox = Outbox::start(Arc::clone(&queue), &runtime);
         let bytes = Arc::new(AtomicU64::new(0));
@@ -90,6 +92,7 @@ impl Worker {
             tools: Arc::new(config.tools),
             departure,
             turns: Arc::default(),
+            metrics,
         };
         let parts = Parts { queue, execution, vitals: vitals.clone(), give_up, leave: CancellationToken::new() };
         let leave = parts.leave.clone();

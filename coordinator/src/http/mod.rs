@@ -2,6 +2,7 @@
 //! same functions. Reads are answered by every coordinator, writes by the leader alone.
 mod assets;
 mod body;
+mod events;
 mod failures;
 mod health;
 mod jobs;
@@ -13,20 +14,25 @@ mod workers;
 
 pub use assets::{IMPORT_MAX, Import, Imported};
 pub use body::BODY_MAX;
+pub use events::LISTENERS_MAX;
 pub use failures::OfJob;
 pub use health::{Part, serve_health};
 pub use jobs::Submission;
 pub use problem::Problem;
 pub use state::{State, leader_name};
 
+use crate::metrics::ClusterGauges;
+use crate::observer::{Event, Observer};
 use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use events::Events;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Paths;
 use utoipa_actix_web::AppExt;
@@ -37,12 +43,26 @@ const CONNECTIONS_MAX: usize = 1_024;
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Seconds that answers may take when the server stops.
+const SHUTDOWN_SECONDS: u64 = 5;
+
 /// A server that has started.
 pub struct Served {
     /// Stops it.
     pub handle: ServerHandle,
     /// Where it listens.
     pub address: SocketAddr,
+    events: Option<watch::Sender<Event>>,
+}
+
+impl Served {
+    /// Stops it: what is being answered is answered, streams end.
+    pub async fn stop(self) {
+        if let Some(events) = &self.events {
+            events.send_replace(Event::last());
+        }
+        self.handle.stop(true).await;
+    }
 }
 
 /// What the document says of the API as a whole.
@@ -62,6 +82,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
     operations::routes(config);
     workers::routes(config);
     health::routes(config);
+    events::routes(config);
 }
 
 /// The OpenAPI document of the API.
@@ -74,10 +95,21 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
     let document = document();
     let paths = Arc::new(document.paths.clone());
     let document = web::Bytes::from(document.to_pretty_json().map_err(io::Error::other)?);
+    let gauges = ClusterGauges::new(&state.registry).map_err(io::Error::other)?;
+    let told = watch::Sender::default();
+    let events = web::Data::new(Events::new(told.clone()));
+    let observer = Observer {
+        store: state.store.clone(),
+        role: Arc::clone(&state.role),
+        clock: Arc::clone(&state.clock),
+        gauges,
+        events: told.clone(),
+    };
     let server = HttpServer::new(move || {
         let (paths, document) = (Arc::clone(&paths), document.clone());
         let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
         app.app_data(web::Data::new(state.clone()))
+            .app_data(events.clone())
             .configure(body::limits)
             .configure(health::plain_routes)
             .route(
@@ -111,16 +143,18 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
     .workers(1)
     .max_connections(CONNECTIONS_MAX)
     .client_request_timeout(HEAD_TIMEOUT)
+    .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
     .bind(listen)?;
-    started(&server.addrs(), server.run())
+    tokio::spawn(observer.run());
+    Ok(Served { events: Some(told), ..started(&server.addrs(), server.run())? })
 }
 
 fn started(addresses: &[SocketAddr], running: Server) -> io::Result<Served> {
     let address = addresses.first().copied().ok_or_else(|| io::Error::other("no address"))?;
     let handle = running.handle();
     tokio::spawn(running);
-    Ok(Served { handle, address })
+    Ok(Served { handle, address, events: None })
 }
 
 /// Refuses what no handler should see: texts no database takes, and changes that another site's page asks for.

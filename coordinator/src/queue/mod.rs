@@ -1,6 +1,7 @@
 //! The coordinator's side of the transport. It may lose, repeat and reorder: nothing here is the truth (TRUTH-2).
 pub mod local;
 pub mod redis;
+pub mod timed;
 
 use async_trait::async_trait;
 use protocol::failure::ErrorClass;

@@ -35,6 +35,7 @@ impl Coordinator {
             None => Ok(if rescuer::take_back(tx, unit, epoch)? { Taken::Ready } else { Taken::No }),
         });
         let taken = write.await?;
+        let kind = self.leases.lock().kind_of(unit);
         self.leases.lock().ended(unit, epoch);
         match taken {
             Taken::No => return Ok(()),
@@ -47,7 +48,7 @@ impl Coordinator {
                 tracing::error!(unit.id = %unit, unit.epoch = epoch, worker.id = told, "parked: it kills its workers");
             }
         }
-        self.metrics.reclaimed.inc();
+        kind.into_iter().for_each(|kind| self.metrics.reclaimed(kind));
         Ok(())
     }
 

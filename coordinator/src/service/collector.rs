@@ -4,7 +4,7 @@ use super::speculator::{Standing, standing};
 use super::{Workflows, control, job_row, splitter};
 use crate::store::{CauseRow, JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
-use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
@@ -14,6 +14,19 @@ use protocol::wire::report::{Outcome, ScanPage, UnitResult};
 use protocol::workflow::Workflow;
 use protocol::workflow::file::OnFailure;
 use std::collections::{BTreeMap, HashMap};
+
+/// Ends of units of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// See [`Settled::rejected`].
+    pub rejected: u64,
+    /// See [`Settled::succeeded`].
+    pub succeeded: u64,
+    /// See [`Settled::retried`].
+    pub retried: u64,
+    /// See [`Settled::dead`].
+    pub dead: u64,
+}
 
 /// What a batch of reports did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +45,24 @@ pub struct Settled {
     pub dead: u64,
     /// When the scan of a job may be tried again.
     pub scan_retry: Option<(JobNo, Timestamp)>,
+    /// The same by kind; what came for jobs that are gone has none.
+    pub by_kind: BTreeMap<Kind, Ends>,
+}
+
+impl Settled {
+    fn ends(&self) -> Ends {
+        Ends { rejected: self.rejected, succeeded: self.succeeded, retried: self.retried, dead: self.dead }
+    }
+
+    /// Counts what came since `before` for a kind.
+    fn count(&mut self, kind: Kind, before: Ends) {
+        let now = self.ends();
+        let ends = self.by_kind.entry(kind).or_default();
+        ends.rejected += now.rejected - before.rejected;
+        ends.succeeded += now.succeeded - before.succeeded;
+        ends.retried += now.retried - before.retried;
+        ends.dead += now.dead - before.dead;
+    }
 }
 
 /// Takes a page of a listing. A page that is not the next one of the current scan is ignored: it was taken already, or
@@ -74,16 +105,21 @@ pub fn settle(
             done.rejected += group.len() as u64;
             continue;
         };
+        let before = done.ends();
         if step == StepNo::SCAN {
             for outcome in group {
                 settle_scan(tx, row.clone(), outcome, now, jitter(), &mut done)?;
             }
+            done.count(Kind::Scan, before);
             continue;
         }
         let workflow = workflows.of(tx, job)?;
         let mut group_settling =
             Group { tx, job: row, workflow: &workflow, step, now, done: &mut done, causes: Vec::new() };
         group_settling.settle(group, jitter)?;
+        if let Some(kind) = workflow.step(step).and_then(|step| step.kind()) {
+            done.count(kind, before);
+        }
     }
     Ok(done)
 }

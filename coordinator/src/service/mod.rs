@@ -1,5 +1,6 @@
 //! One duty a file. Each function runs in one transaction, takes `now` as an argument, and may run at any time and any
 //! number of times: what it finds done it leaves.
+pub mod census;
 pub mod collector;
 pub mod control;
 pub mod explain;

@@ -1,5 +1,6 @@
 //! `showrunner coordinator`: the truth in a database, workers anywhere, several coordinators of which one leads.
 use super::redis::{self, RedisArgs};
+use super::worker::counted;
 use super::{Context, stop_signal};
 use crate::database;
 use crate::embedded::DataDir;
@@ -8,9 +9,10 @@ use crate::limits::{LimitArgs, endpoint_limits};
 use crate::submit::now;
 use ::coordinator::http::{Served, State, leader_name, serve};
 use ::coordinator::member::{Connect, Make, Member, Role};
-use ::coordinator::metrics::Metrics;
+use ::coordinator::metrics::{Metrics, register_build};
 use ::coordinator::queue::UnitQueue;
 use ::coordinator::queue::redis::RedisQueue;
+use ::coordinator::queue::timed::{Timed, Timings};
 use ::coordinator::runtime::Coordinator;
 use ::coordinator::store::handle::Store;
 use prometheus::Registry;
@@ -70,10 +72,13 @@ fn member(
     retention: Option<RetentionLimits>,
     endpoints: Vec<EndpointLimit>,
 ) -> CliResult<Member> {
-    let metrics = Arc::new(Metrics::new(registry).map_err(|e| CliError::failed(e.to_string()))?);
+    let metrics = Arc::new(counted(Metrics::new(registry))?);
+    let timings = counted(Timings::new(registry))?;
+    counted(register_build(registry, "coordinator"))?;
     let terms = store.clone();
     let make: Make = Arc::new(move |queue| {
         let limits = LeaseLimits::default();
+        let queue = Arc::new(Timed::new(queue, timings.clone()));
         Coordinator::new(terms.clone(), queue, Arc::new(now), limits, Arc::clone(&metrics))
             .shared()
             .forgetting(retention)
@@ -123,7 +128,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         token.cancel();
     });
     let ran = member.run(stop).await;
-    served.handle.stop(true).await;
+    served.stop().await;
     drop(member);
     drop(thread);
     ran?;

@@ -22,6 +22,8 @@ mod up;
 mod validate;
 mod worker;
 
+pub(crate) use worker::counted;
+
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Format;
 use crate::settings::{self, Settings};

@@ -50,7 +50,7 @@ pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Ex
         () = stop_signal() => Exit::Ok,
         () = embedded.failed() => Exit::Failed,
     };
-    served.handle.stop(true).await;
+    served.stop().await;
     embedded.shutdown(GRACE).await;
     Ok(exit)
 }

@@ -4,8 +4,11 @@ use super::{Context, stop_signal};
 use crate::embedded::worker_config;
 use crate::error::{CliError, CliResult, Exit};
 use crate::submit::now;
+use ::coordinator::metrics::register_build;
 use ::worker::actor::departure::Departure;
+use ::worker::metrics::WorkerMetrics;
 use ::worker::queue::redis::RedisQueue;
+use ::worker::queue::timed::Timed;
 use ::worker::runtime::Worker;
 use prometheus::Registry;
 use protocol::id::Kind;
@@ -54,6 +57,11 @@ impl Args {
     }
 }
 
+/// Names of metrics are of the program's own making: an error would be its mistake.
+pub(crate) fn counted<T>(made: prometheus::Result<T>) -> CliResult<T> {
+    made.map_err(|e| CliError::failed(format!("metrics: {e}")))
+}
+
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
@@ -76,11 +84,15 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     }
     let queue =
         RedisQueue::connect(server, config.worker.clone()).await.map_err(|why| redis::unreachable(&context, &why))?;
+    let (registry, metrics) = (Registry::new(), counted(WorkerMetrics::new())?);
+    let queue = counted(Timed::new(queue, &registry))?;
     eprintln!("worker {}", config.worker);
     let stop = CancellationToken::new();
     let token = stop.clone();
     let give_up: Arc<dyn Fn() + Send + Sync> = Arc::new(move || token.cancel());
-    let worker = Worker::start(config, Arc::new(queue), tokio::runtime::Handle::current(), give_up);
+    let worker = Worker::start(config, Arc::new(queue), tokio::runtime::Handle::current(), give_up, metrics.clone());
+    counted(metrics.register(&registry, worker.vitals().clone()))?;
+    counted(register_build(&registry, "worker"))?;
     let departure = Arc::clone(&worker.vitals().departure);
     if let Some(text) = &args.leaves_at {
         let at = Timestamp::parse(text);
@@ -95,7 +107,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         Some(listen) => {
             let draining = Arc::clone(&worker.vitals().draining);
             let ready = Arc::new(move || !draining.load(Ordering::Relaxed));
-            let served = ::coordinator::http::serve_health(listen, Registry::new(), ready)
+            let served = ::coordinator::http::serve_health(listen, registry, ready)
                 .map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
             eprintln!("health and metrics on http://{}", served.address);
             Some(served)
@@ -115,7 +127,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         }
     }
     if let Some(served) = served {
-        served.handle.stop(true).await;
+        served.stop().await;
     }
     Ok(exit)
 }

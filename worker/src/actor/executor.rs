@@ -2,6 +2,7 @@
 //! fails one unit and a busy unit delays nobody's heartbeat.
 use super::departure::Departure;
 use super::supervisor::ExitGuard;
+use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
 use crate::task::{self, PageSink, TaskContext, Tools};
@@ -86,6 +87,8 @@ pub struct Execution {
     pub departure: Arc<Departure>,
     /// Held by every execution; alone by one that runs alone.
     pub turns: Arc<RwLock<()>>,
+    /// What is counted.
+    pub metrics: WorkerMetrics,
 }
 
 impl Execution {
@@ -206,6 +209,7 @@ async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
         execution.departure.took(&unit, outcome.duration_us);
     }
     drop(turn);
+    execution.metrics.executed(unit.kind, &outcome.result, started.elapsed());
     execution.outbox.send(Report::Settled(outcome)).await;
     execution.running.end(unit.id, unit.epoch);
 }

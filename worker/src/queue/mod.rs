@@ -1,6 +1,7 @@
 //! The worker's side of the transport.
 pub mod local;
 pub mod redis;
+pub mod timed;
 
 use async_trait::async_trait;
 use protocol::id::Kind;

@@ -1,0 +1,125 @@
+//! Gauges about the cluster as a whole. The leader alone exports them: a process that stands by has no such series, or
+//! every sum would count the cluster once a coordinator.
+use crate::service::census::Census;
+use prometheus::{GaugeVec, IntGauge, Opts, Registry};
+use protocol::failure::ErrorClass;
+use protocol::id::Kind;
+use protocol::workflow::file::{Priority, Scope};
+
+const WORKER_STATES: [&str; 4] = ["active", "draining", "quarantined", "lost"];
+const BARRIER_STATES: [&str; 2] = ["waiting", "held"];
+
+/// The gauges.
+pub struct ClusterGauges {
+    leader: IntGauge,
+    depth: GaugeVec,
+    pending: GaugeVec,
+    oldest: GaugeVec,
+    last_finished: GaugeVec,
+    dead: GaugeVec,
+    unresolved: GaugeVec,
+    workers: GaugeVec,
+    slots: GaugeVec,
+    desired: GaugeVec,
+    actual: GaugeVec,
+    barriers: GaugeVec,
+    slack: GaugeVec,
+}
+
+impl ClusterGauges {
+    /// Registers the gauges.
+    pub fn new(registry: &Registry) -> prometheus::Result<ClusterGauges> {
+        let vec = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<GaugeVec> {
+            let gauge = GaugeVec::new(Opts::new(format!("showrunner_{name}"), help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let leader = IntGauge::new("showrunner_leader", "1 on the coordinator that leads, 0 on those that stand by.")?;
+        registry.register(Box::new(leader.clone()))?;
+        Ok(ClusterGauges {
+            leader,
+            depth: vec("queue_depth", "Work units that are ready and not with a worker.", &["stage", "priority"])?,
+            pending: vec("queue_pending", "Work units that are handed out.", &["stage", "priority"])?,
+            oldest: vec(
+                "queue_oldest_timestamp_seconds",
+                "Submission of the oldest job with ready work units; 0 without any.",
+                &["stage", "priority"],
+            )?,
+            last_finished: vec(
+                "queue_last_finished_timestamp_seconds",
+                "When a work unit ended last, since this process leads; 0 before the first.",
+                &["stage"],
+            )?,
+            dead: vec("dead_letters", "Dead work units by class of their cause.", &["stage", "reason"])?,
+            unresolved: vec(
+                "unresolved_failures",
+                "Dead work units whose cause nobody has waived, by class.",
+                &["stage", "reason"],
+            )?,
+            workers: vec("workers", "Workers by state.", &["state"])?,
+            slots: vec("slots", "Slots of live workers by state.", &["stage", "state"])?,
+            desired: vec("autoscale_desired_workers", "Workers there should be.", &["stage"])?,
+            actual: vec("autoscale_actual_workers", "Workers that take such work units.", &["stage"])?,
+            barriers: vec("barriers", "Barriers that are not open, by scope and state.", &["kind", "state"])?,
+            slack: vec(
+                "deadline_min_slack_seconds",
+                "Least time between a job's forecast end (p90) and its deadline, by how far the deadline is; only where a \
+                 forecast is possible.",
+                &["band"],
+            )?,
+        })
+    }
+
+    /// Shows what was counted; nothing when this process does not lead.
+    pub fn show(&self, census: Option<&Census>) {
+        self.leader.set(i64::from(census.is_some()));
+        let all = [&self.depth, &self.pending, &self.oldest, &self.last_finished, &self.dead, &self.unresolved];
+        let more = [&self.workers, &self.slots, &self.desired, &self.actual, &self.barriers];
+        let Some(census) = census else {
+            all.iter().chain(&more).for_each(|gauge| gauge.reset());
+            self.slack.reset();
+            return;
+        };
+        for kind in Kind::ALL {
+            self.show_kind(kind, census);
+        }
+        for state in WORKER_STATES {
+            let n = census.workers.get(state).copied().unwrap_or(0);
+            self.workers.with_label_values(&[state]).set(f64::from(n));
+        }
+        for scope in [Scope::Title, Scope::Batch, Scope::Job] {
+            for state in BARRIER_STATES {
+                let n = census.barriers.get(&(scope.as_str(), state)).copied().unwrap_or(0);
+                self.barriers.with_label_values(&[scope.as_str(), state]).set(n as f64);
+            }
+        }
+        // A band without a forecast is unknown, which no number stands for.
+        self.slack.reset();
+        for (band, seconds) in &census.slack {
+            self.slack.with_label_values(&[band]).set(*seconds as f64);
+        }
+    }
+
+    fn show_kind(&self, kind: Kind, census: &Census) {
+        let stage = kind.as_str();
+        let seconds = |at: Option<protocol::time::Timestamp>| at.map_or(0.0, |at| at.0 as f64 / 1e6);
+        for class in [Priority::Urgent, Priority::Normal, Priority::Bulk] {
+            let waiting = census.queues.get(&(kind, class)).copied().unwrap_or_default();
+            let labels = [stage, class.as_str()];
+            self.depth.with_label_values(&labels).set(waiting.ready as f64);
+            self.pending.with_label_values(&labels).set(waiting.out as f64);
+            self.oldest.with_label_values(&labels).set(seconds(waiting.oldest));
+        }
+        self.last_finished.with_label_values(&[stage]).set(seconds(census.last_finished.get(&kind).copied()));
+        for class in ErrorClass::ALL {
+            let found = census.dead.get(&(kind, class.as_str())).copied().unwrap_or_default();
+            self.dead.with_label_values(&[stage, class.as_str()]).set(found.units as f64);
+            self.unresolved.with_label_values(&[stage, class.as_str()]).set(found.unresolved as f64);
+        }
+        let fleet = census.fleet.get(&kind).copied().unwrap_or_default();
+        self.slots.with_label_values(&[stage, "busy"]).set(f64::from(fleet.busy));
+        self.slots.with_label_values(&[stage, "idle"]).set(f64::from(fleet.idle));
+        self.desired.with_label_values(&[stage]).set(f64::from(fleet.desired));
+        self.actual.with_label_values(&[stage]).set(f64::from(fleet.workers));
+    }
+}

@@ -1,0 +1,168 @@
+//! What the coordinator counts. One registry a process, never the global one, so that two clusters fit in one test.
+//! Labels come from closed lists, and every label set is there from the start, at zero.
+mod cluster;
+
+pub use cluster::ClusterGauges;
+
+use crate::service::collector::Settled;
+use parking_lot::Mutex;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use protocol::id::Kind;
+use protocol::time::Timestamp;
+use protocol::wire::report::{Outcome, UnitResult};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Upper bounds of durations of units, in seconds: from light work to a night's transfer.
+pub const DURATION_SECONDS: [f64; 14] =
+    [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+/// The same for waiting, which may take days.
+const WAIT_SECONDS: [f64; 16] =
+    [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
+/// The same for calls to Redis.
+pub const CALL_SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
+/// What executions end with.
+const OUTCOMES: [&str; 3] = ["success", "retry", "dead"];
+/// The stage of a report whose job is gone.
+const UNKNOWN: &str = "unknown";
+
+/// The coordinator's metrics.
+pub struct Metrics {
+    enqueued: IntCounterVec,
+    listed: IntCounter,
+    reclaimed: IntCounterVec,
+    rejected: IntCounterVec,
+    finished: IntCounterVec,
+    duration: HistogramVec,
+    wait: HistogramVec,
+    transferred: IntCounter,
+    /// Jobs that have not ended.
+    pub jobs_open: IntGauge,
+    last_finished: Mutex<BTreeMap<Kind, Timestamp>>,
+}
+
+impl Metrics {
+    /// Registers the metrics.
+    pub fn new(registry: &Registry) -> prometheus::Result<Metrics> {
+        let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let seconds = |name: &str, help: &str, bounds: &[f64]| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds.to_vec()), &["stage"])
+        };
+        let metrics = Metrics {
+            enqueued: counters("showrunner_units_enqueued_total", "Work units handed to the transport.", &["stage"])?,
+            listed: IntCounter::new("showrunner_assets_listed_total", "Assets listed by scans.")?,
+            reclaimed: counters(
+                "showrunner_units_reclaimed_total",
+                "Work units taken back from silent workers or a transport that lost them.",
+                &["stage"],
+            )?,
+            rejected: counters(
+                "showrunner_duplicate_completions_total",
+                "Reports of work units that came late, twice or from elsewhere and changed nothing.",
+                &["stage"],
+            )?,
+            finished: counters(
+                "showrunner_units_finished_total",
+                "Executions of work units that ended, by outcome.",
+                &["stage", "outcome"],
+            )?,
+            duration: seconds("showrunner_unit_duration_seconds", "Execution of work units.", &DURATION_SECONDS)?,
+            wait: seconds(
+                "showrunner_unit_wait_seconds",
+                "From handing a work unit to the transport to the start of its execution.",
+                &WAIT_SECONDS,
+            )?,
+            transferred: IntCounter::new(
+                "showrunner_transfer_bytes_total",
+                "Bytes that transfers have written and verified.",
+            )?,
+            jobs_open: IntGauge::new("showrunner_jobs_open", "Jobs that have not ended, as this process drives them.")?,
+            last_finished: Mutex::default(),
+        };
+        for kind in Kind::ALL.map(Kind::as_str) {
+            for counter in [&metrics.enqueued, &metrics.reclaimed, &metrics.rejected] {
+                counter.with_label_values(&[kind]);
+            }
+            OUTCOMES.iter().for_each(|outcome| drop(metrics.finished.with_label_values(&[kind, outcome])));
+            metrics.duration.with_label_values(&[kind]);
+            metrics.wait.with_label_values(&[kind]);
+        }
+        metrics.rejected.with_label_values(&[UNKNOWN]);
+        registry.register(Box::new(metrics.enqueued.clone()))?;
+        registry.register(Box::new(metrics.listed.clone()))?;
+        registry.register(Box::new(metrics.reclaimed.clone()))?;
+        registry.register(Box::new(metrics.rejected.clone()))?;
+        registry.register(Box::new(metrics.finished.clone()))?;
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.wait.clone()))?;
+        registry.register(Box::new(metrics.transferred.clone()))?;
+        registry.register(Box::new(metrics.jobs_open.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Counts a unit handed to the transport.
+    pub fn enqueued(&self, kind: Kind) {
+        self.enqueued.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Counts assets that a scan listed.
+    pub fn listed(&self, assets: u64) {
+        self.listed.inc_by(assets);
+    }
+
+    /// Counts a unit taken back.
+    pub fn reclaimed(&self, kind: Kind) {
+        self.reclaimed.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Counts an execution that reported its end, `waited` after it was handed out.
+    pub fn reported(&self, kind: Kind, waited: Duration, outcome: &Outcome) {
+        if matches!(outcome.result, UnitResult::Returned | UnitResult::Cancelled) {
+            return;
+        }
+        let took = Duration::from_micros(outcome.duration_us);
+        self.duration.with_label_values(&[kind.as_str()]).observe(took.as_secs_f64());
+        self.wait.with_label_values(&[kind.as_str()]).observe(waited.as_secs_f64());
+        if let (Kind::Transfer, UnitResult::Finished { facts, .. }) = (kind, &outcome.result) {
+            let written = facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes);
+            self.transferred.inc_by(written.sum());
+        }
+    }
+
+    /// Counts a settled batch.
+    pub fn settled(&self, settled: &Settled, now: Timestamp) {
+        let mut rejected = settled.rejected;
+        for (kind, ends) in &settled.by_kind {
+            let stage = kind.as_str();
+            rejected = rejected.saturating_sub(ends.rejected);
+            self.rejected.with_label_values(&[stage]).inc_by(ends.rejected);
+            for (outcome, n) in OUTCOMES.iter().zip([ends.succeeded, ends.retried, ends.dead]) {
+                self.finished.with_label_values(&[stage, outcome]).inc_by(n);
+            }
+            if ends.succeeded + ends.dead > 0 {
+                self.last_finished.lock().insert(*kind, now);
+            }
+        }
+        self.rejected.with_label_values(&[UNKNOWN]).inc_by(rejected);
+    }
+
+    /// Executions that ended so far, whatever with.
+    pub fn ended(&self) -> u64 {
+        let of = |kind: Kind| OUTCOMES.map(|outcome| self.finished.with_label_values(&[kind.as_str(), outcome]).get());
+        Kind::ALL.into_iter().flat_map(of).sum()
+    }
+
+    /// When a unit of each kind ended last.
+    pub fn last_finished(&self) -> BTreeMap<Kind, Timestamp> {
+        self.last_finished.lock().clone()
+    }
+}
+
+/// Which build this is and what it is for.
+pub fn register_build(registry: &Registry, role: &str) -> prometheus::Result<()> {
+    let opts = Opts::new("showrunner_build_info", "The build that answers; always 1.");
+    let build = IntGaugeVec::new(opts, &["version", "revision", "role"])?;
+    let revision = option_env!("SHOWRUNNER_REVISION").unwrap_or("unknown");
+    build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision, role]).set(1);
+    registry.register(Box::new(build))
+}
