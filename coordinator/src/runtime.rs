@@ -130,7 +130,11 @@ impl Coordinator {
     /// Takes back what an earlier process had out, then runs until `stop`.
     pub async fn run(&self, stop: CancellationToken) -> StoreResult<()> {
         if self.shared {
-            self.adopt().await?
+            self.adopt().await?;
+            // A server nobody has filled yet is no loss; what had been in one that was wiped meanwhile is looked for.
+            if let Err(error) = self.queue.wiped().await {
+                tracing::debug!(%error, "the transport could not be asked what it holds");
+            }
         } else {
             self.recover().await?
         }

@@ -4,8 +4,12 @@ use crate::leases::Lapsed;
 use crate::queue::QueueError;
 use crate::service::rescuer::{self, Taken};
 use crate::store::StoreResult;
+use protocol::id::UnitId;
 use protocol::rules::poison::PoisonLimits;
 use protocol::time::Timestamp;
+
+/// Units taken back in one transaction.
+const TAKE_BACK_PAGE: usize = 1_000;
 
 impl Coordinator {
     /// Takes back what has lapsed.
@@ -20,8 +24,39 @@ impl Coordinator {
                 return Ok(());
             }
         }
-        for lapsed in gone {
+        let (with, without): (Vec<Lapsed>, Vec<Lapsed>) = gone.into_iter().partition(|lapsed| lapsed.with.is_some());
+        for lapsed in with {
             self.take_back(lapsed, now).await?;
+        }
+        for page in without.chunks(TAKE_BACK_PAGE) {
+            self.take_back_all(page.iter().map(|lapsed| (lapsed.unit, lapsed.epoch)).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what nobody is to blame for, a page in one transaction: a wiped transport loses thousands at once.
+    async fn take_back_all(&self, page: Vec<(UnitId, u32)>) -> StoreResult<()> {
+        let asked = page.clone();
+        let taken = self
+            .store
+            .write(move |tx| asked.iter().map(|(unit, epoch)| rescuer::take_back(tx, *unit, *epoch)).collect())
+            .await;
+        let taken: Vec<bool> = taken?;
+        let mut count = 0;
+        for ((unit, epoch), taken) in page.into_iter().zip(taken) {
+            let mut leases = self.leases.lock();
+            let kind = leases.kind_of(unit);
+            leases.ended(unit, epoch);
+            drop(leases);
+            if taken {
+                count += 1;
+                tracing::debug!(unit.id = %unit, unit.epoch = epoch, "taken back");
+                kind.into_iter().for_each(|kind| self.metrics.reclaimed(kind));
+            }
+        }
+        if count > 0 {
+            tracing::warn!(units = count, "taken back: no worker holds them");
+            self.wake.notify_one();
         }
         Ok(())
     }
