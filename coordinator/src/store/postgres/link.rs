@@ -140,7 +140,8 @@ fn session(options: &PostgresOptions) -> String {
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
          SET tcp_user_timeout = {}; SET tcp_keepalives_idle = {}; SET tcp_keepalives_interval = {};
          SET tcp_keepalives_count = 3; SET client_min_messages = warning; SET jit = off;
-         SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+         SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+         SET enable_bitmapscan = off",
         ms(options.statement_timeout),
         ms(options.lock_timeout),
         ms(options.idle_timeout),
