@@ -77,7 +77,12 @@ impl Engine {
         now: Timestamp,
     ) -> StoreResult<Turn> {
         self.schedule.begin(&mut load, now);
-        let mut turn = Turn { more: retrier::bring_back(tx, now)? > 0, ..Turn::default() };
+        let mut turn = Turn::default();
+        let mut pauses = tx.next_due()?;
+        if pauses.is_some_and(|due| due <= now) {
+            turn.more = retrier::bring_back(tx, now)? > 0;
+            pauses = tx.next_due()?;
+        }
         let operations_due = self.operate(tx, now, &mut turn)?;
         turn.obsolete = std::mem::take(&mut load.obsolete);
         let mut jobs = tx.jobs(true, u32::MAX)?;
@@ -95,7 +100,6 @@ impl Engine {
             turn.units.push(unit);
         }
         self.isolate(tx, &mut turn.units)?;
-        let pauses = tx.next_due()?;
         let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due);
         // What was due before and still waits (for a worker, for the end of a cancellation) waits for something else than
         // time: woken for it, the coordinator would go round and round.

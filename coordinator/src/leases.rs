@@ -357,6 +357,27 @@ impl Leases {
         }
     }
 
+    /// The same as if these executions were over: they are being settled in the transaction of the turn.
+    pub fn load_without(&mut self, ended: &[Outcome], now: Timestamp) -> Load {
+        for outcome in ended.iter().filter(|outcome| outcome.result == UnitResult::Returned) {
+            // Whoever gives units back takes no more of them, until its next sign of life says otherwise.
+            self.workers.entry(outcome.worker.clone()).and_modify(|seen| seen.draining = true);
+        }
+        let mut load = self.load(now);
+        let less = |n: &mut u32| *n = n.saturating_sub(1);
+        for outcome in ended {
+            let lists = [&self.out, &self.older];
+            let mut found = lists.into_iter().filter_map(|list| list.get(&outcome.unit));
+            let Some(out) = found.find(|out| out.lease.epoch == outcome.epoch) else { continue };
+            load.kinds.entry(out.kind).and_modify(|kind| less(&mut kind.out));
+            load.steps.entry((outcome.unit.job, outcome.unit.step)).and_modify(less);
+            for at in &out.endpoints {
+                load.busy.get_mut(usize::from(*at)).into_iter().for_each(less);
+            }
+        }
+        load
+    }
+
     fn leaving(&self) -> Vec<Leaving> {
         let live = self.workers.values().filter(|seen| !seen.draining);
         let slots = |seen: &WorkerSeen| seen.slots.iter().map(|(kind, total, _)| (*kind, *total)).collect();

@@ -1,4 +1,5 @@
 //! The coordinator as a process: two loops over one store. One collects what workers report, the other turns the engine.
+mod collect;
 mod rescue;
 mod tend;
 
@@ -9,20 +10,21 @@ use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
 use crate::queue::{QueueError, UnitQueue};
 use crate::schedule::endpoints::EndpointBook;
+use crate::schedule::load::Load;
 use crate::service::census::Survey;
-use crate::service::{collector, recovery};
+use crate::service::recovery;
 use crate::store::handle::Store;
-use crate::store::{StoreError, StoreResult};
+use crate::store::{StoreError, StoreResult, Tx};
 use crate::wards::Wards;
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
-use protocol::id::{JobNo, WorkerId};
+use protocol::id::{JobNo, UnitId, WorkerId};
 use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
-use protocol::wire::report::{Outcome, Report, ScanPage};
+use protocol::wire::report::Outcome;
 use protocol::wire::unit::Unit;
 use protocol::workflow::file::Priority;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,10 +49,6 @@ const UNSEEN: Duration = Duration::from_secs(8);
 /// Units looked for in one round.
 const MISSING_PAGE: usize = 500;
 const RETRY_STORE: Duration = Duration::from_millis(250);
-/// Times a write is repeated whose outcome is unknown.
-const UNKNOWN_MAX: u32 = 5;
-/// For what is under way when the process is to end.
-const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// Where the coordinator's time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -74,6 +72,8 @@ pub struct Coordinator {
     wards: Arc<Mutex<Wards>>,
     engine: Arc<Mutex<Engine>>,
     wake: Arc<Notify>,
+    /// Held from the claim of units until the leases know of them: whoever claims next must count them.
+    claiming: Arc<tokio::sync::Mutex<()>>,
     metrics: Arc<Metrics>,
     /// Workers live on when this process dies: what is out at its start may still be running somewhere.
     shared: bool,
@@ -98,6 +98,7 @@ impl Coordinator {
             wards: Arc::default(),
             engine: Arc::default(),
             wake: Arc::default(),
+            claiming: Arc::default(),
             metrics,
             shared: false,
             retention: None,
@@ -282,18 +283,11 @@ impl Coordinator {
     }
 
     async fn turn(&self, now: Timestamp) -> StoreResult<Turn> {
+        let _claim = self.claiming.lock().await;
         let (engine, leases) = (Arc::clone(&self.engine), Arc::clone(&self.leases));
-        self.store
-            .write(move |tx| {
-                let load = leases.lock().load(now);
-                let open = tx.jobs(true, u32::MAX)?;
-                let out: BTreeSet<JobNo> = {
-                    let leases = leases.lock();
-                    open.iter().map(|job| job.no).filter(|no| leases.is_out(scan_unit(*no))).collect()
-                };
-                engine.lock().turn(tx, load, &out, now)
-            })
-            .await
+        let turn = self.store.write(move |tx| turn_in(tx, &engine, &leases, &[], now)).await?;
+        self.leases.lock().published(&turn.units, (self.clock)());
+        Ok(turn)
     }
 
     async fn carry_out(&self, turn: Turn) -> Result<(), QueueError> {
@@ -310,7 +304,6 @@ impl Coordinator {
         if turn.units.is_empty() {
             return Ok(());
         }
-        self.leases.lock().published(&turn.units, (self.clock)());
         turn.units.iter().for_each(|unit| self.metrics.enqueued(unit.kind));
         let mut by_class: BTreeMap<Priority, Vec<Unit>> = BTreeMap::new();
         for (class, unit) in turn.classes.into_iter().zip(turn.units) {
@@ -322,160 +315,23 @@ impl Coordinator {
         }
         Ok(())
     }
-
-    async fn collect(&self, stop: CancellationToken) {
-        loop {
-            let batch = tokio::select! {
-                () = stop.cancelled() => return,
-                batch = self.queue.collect(BATCH_REPORTS) => batch,
-            };
-            match batch {
-                Ok(batch) if batch.reports.is_empty() => self.forget(batch.entries).await,
-                Ok(batch) => {
-                    failpoint::pass("reports-read");
-                    let taken = tokio::select! {
-                        taken = self.take(batch.reports) => taken,
-                        () = long_after(&stop) => return,
-                    };
-                    failpoint::pass("reports-stored");
-                    // Whoever leads no longer leaves the reports to whoever does.
-                    if taken {
-                        self.forget(batch.entries).await;
-                    }
-                    self.wake.notify_one();
-                }
-                Err(error) if error.class() == ErrorClass::Permanent => return,
-                Err(error) => {
-                    tracing::warn!(%error, "reports could not be read; leases stand still meanwhile");
-                    tokio::time::sleep(RETRY_STORE).await;
-                    self.leases.lock().readable_from((self.clock)());
-                }
-            }
-        }
-    }
-
-    /// What could not be forgotten comes again and changes nothing.
-    async fn forget(&self, entries: Vec<String>) {
-        if let Err(error) = self.queue.settled(entries).await {
-            tracing::debug!(%error, "settled reports stay in the transport");
-        }
-    }
-
-    /// Takes a batch in order: a scan's pages come before its end. Returns whether all of it is settled, and need not come
-    /// again.
-    async fn take(&self, batch: Vec<Report>) -> bool {
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
-        for report in batch {
-            match report {
-                Report::Settled(outcome) => outcomes.push(outcome),
-                Report::Heartbeat(beat) => self.leases.lock().heard(&beat, (self.clock)()),
-                Report::Alone(unit, epoch, worker) => {
-                    self.leases.lock().runs_alone(unit, epoch, &worker, (self.clock)());
-                }
-                Report::Page(page) => {
-                    if !self.settle(std::mem::take(&mut outcomes)).await || !self.page(page).await {
-                        return false;
-                    }
-                }
-            }
-        }
-        self.settle(outcomes).await
-    }
-
-    async fn settle(&self, outcomes: Vec<Outcome>) -> bool {
-        if outcomes.is_empty() {
-            return true;
-        }
-        self.wards.lock().note(&outcomes);
-        let outcomes = Arc::new(outcomes);
-        let settled = self
-            .persist(|| {
-                let (engine, now) = (Arc::clone(&self.engine), (self.clock)());
-                let outcomes = Arc::clone(&outcomes);
-                self.store.write(move |tx| {
-                    let workflows = engine.lock().workflows.clone();
-                    collector::settle(tx, &workflows, outcomes.to_vec(), now, &mut fastrand::f64)
-                })
-            })
-            .await;
-        // Without a certain commit the leases stay, and lapse unless the reports come again.
-        let settled = match settled {
-            Kept::Stored(settled) => settled,
-            Kept::Dropped => return true,
-            Kept::NotLeader => return false,
-        };
-        let (mut leases, now) = (self.leases.lock(), (self.clock)());
-        for outcome in outcomes.iter() {
-            if let Some((kind, waited)) = leases.reported(outcome, now) {
-                self.metrics.reported(kind, waited, outcome);
-            }
-        }
-        drop(leases);
-        self.metrics.settled(&settled, now);
-        if let Some((job, at)) = settled.scan_retry {
-            self.engine.lock().scan_due(job, at);
-        }
-        true
-    }
-
-    async fn page(&self, page: ScanPage) -> bool {
-        let page = Arc::new(page);
-        let taken = self
-            .persist(|| {
-                let (engine, page) = (Arc::clone(&self.engine), Arc::clone(&page));
-                self.store.write(move |tx| {
-                    let workflows = engine.lock().workflows.clone();
-                    collector::page(tx, &workflows, &page)
-                })
-            })
-            .await;
-        if matches!(taken, Kept::Stored(true)) {
-            self.metrics.listed(page.assets.len() as u64);
-        }
-        !matches!(taken, Kept::NotLeader)
-    }
-
-    /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk. Nor for a
-    /// commit whose reply was lost: settled twice, a report changes nothing (FEN-1).
-    async fn persist<R, F, Fut>(&self, mut write: F) -> Kept<R>
-    where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = StoreResult<R>>,
-    {
-        let mut unknown = 0;
-        loop {
-            match write().await {
-                Ok(done) => return Kept::Stored(done),
-                Err(StoreError::NotLeader(_)) => return Kept::NotLeader,
-                Err(error) if error.class() == ErrorClass::Transient => {
-                    tracing::warn!(%error, "reports wait until the store can be written");
-                }
-                Err(error) if error.class() == ErrorClass::Ambiguous && unknown < UNKNOWN_MAX => {
-                    unknown += 1;
-                    tracing::warn!(%error, "reports are stored once more");
-                }
-                Err(error) => {
-                    tracing::error!(%error, "reports could not be stored; their leases will lapse");
-                    return Kept::Dropped;
-                }
-            }
-            tokio::time::sleep(RETRY_STORE).await;
-        }
-    }
 }
 
-/// What became of reports.
-enum Kept<R> {
-    /// They are in the store.
-    Stored(R),
-    /// They cannot be stored.
-    Dropped,
-    /// Another leads and takes them.
-    NotLeader,
-}
-
-/// A while after `stop`: what waits for a store that is away cannot wait for ever then.
-async fn long_after(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(STOP_MAX).await;
+/// Takes a turn inside a transaction. Executions in `ended` are over as far as room is counted.
+fn turn_in(
+    tx: &mut dyn Tx,
+    engine: &Mutex<Engine>,
+    leases: &Mutex<Leases>,
+    ended: &[Outcome],
+    now: Timestamp,
+) -> StoreResult<Turn> {
+    let open = tx.jobs(true, u32::MAX)?;
+    let (load, scans_out): (Load, BTreeSet<JobNo>) = {
+        let mut leases = leases.lock();
+        let load = leases.load_without(ended, now);
+        let over = |unit: UnitId| ended.iter().any(|outcome| outcome.unit == unit);
+        let out = |no: &JobNo| leases.is_out(scan_unit(*no)) && !over(scan_unit(*no));
+        (load, open.iter().map(|job| job.no).filter(out).collect())
+    };
+    engine.lock().turn(tx, load, &scans_out, now)
 }

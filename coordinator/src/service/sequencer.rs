@@ -113,9 +113,6 @@ fn note_timer(graph: &Graph<'_>, row: &BarrierRow, sweep: &mut Sweep) {
 fn spread_page(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, now: Timestamp) -> StoreResult<bool> {
     for (no, step) in workflow.numbered() {
         let Action::Barrier { .. } = step.action else { continue };
-        if tx.barrier_counts(job, no)?.spreading == 0 {
-            continue;
-        }
         if let Some(row) = tx.barriers_spreading(job, no, 1)?.pop() {
             Graph { tx, job, workflow, sealed: true, now }.spread(row)?;
             return Ok(true);

@@ -1,4 +1,5 @@
 //! Rows as services see them, the same over every database.
+use super::{StoreError, StoreResult};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact};
@@ -216,6 +217,27 @@ pub struct StepRow {
     pub busy_us: u64,
     /// Executions reported.
     pub executions: u64,
+}
+
+impl StepRow {
+    /// Takes a change in. An error means that more would end than there are.
+    pub(crate) fn add(&mut self, delta: StepDelta) -> StoreResult<()> {
+        let fields = [
+            (&mut self.total, delta.total),
+            (&mut self.succeeded, delta.succeeded),
+            (&mut self.dead, delta.dead),
+            (&mut self.cancelled, delta.cancelled),
+            (&mut self.live, delta.live),
+            (&mut self.retrying, delta.retrying),
+            (&mut self.busy_us, delta.busy_us),
+            (&mut self.executions, delta.executions),
+        ];
+        for (count, change) in fields {
+            let sum = count.checked_add_signed(change);
+            *count = sum.ok_or_else(|| StoreError::Corrupt(format!("a counter of step {} below 0", self.step.0)))?;
+        }
+        Ok(())
+    }
 }
 
 /// A change of a step's counters.

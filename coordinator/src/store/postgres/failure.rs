@@ -98,7 +98,9 @@ impl FailureTx for PostgresTx<'_> {
 
 /// A failure with what is known of its asset and its unit.
 pub(super) const FAILURE: &str = "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, \
-     f.reason, f.message, f.checks, f.findings, COALESCE(u.state, 'leased'), COALESCE(l.role, '')
+     f.reason, f.message, f.checks, f.findings, COALESCE(u.state, \
+     CASE WHEN f.part <= (SELECT s.last FROM streak s WHERE s.job = f.job AND s.step = f.step AND s.first <= f.part \
+     ORDER BY s.first DESC LIMIT 1) THEN 'succeeded' END, 'leased'), COALESCE(l.role, '')
      FROM failure f
      LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
      LEFT JOIN partition p ON p.job = f.job AND p.part = f.part

@@ -41,6 +41,51 @@ pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
     })
 }
 
+impl PostgresTx<'_> {
+    /// Writes the jobs that wait.
+    pub(super) fn flush_jobs(&mut self) -> StoreResult<()> {
+        for job in std::mem::take(&mut self.waiting.jobs).values() {
+            self.write_job(job)?;
+        }
+        Ok(())
+    }
+
+    fn write_job(&mut self, job: &JobRow) -> StoreResult<()> {
+        let after = job.plan_after.as_ref();
+        self.run(
+            "UPDATE job SET state = $2, phase = $3, ended_at = $4, scan_page = $5, scan_byte = $6, scan_line = $7,
+               scan_epoch = $8, scan_attempt = $9, plan_title = $10, plan_asset = $11, assets = $12,
+               bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18,
+               priority = $19, tenant = $20, deadline = $21
+             WHERE no = $1",
+            &[
+                &job.no.0,
+                &job.state.as_str(),
+                &job.phase.as_str(),
+                &job.ended_at.map(|t| t.0),
+                &signed(job.scan.page),
+                &signed(job.scan.byte),
+                &signed(job.scan.line),
+                &i64::from(job.scan_epoch),
+                &i64::from(job.scan_attempt),
+                &after.map(|a| &a.0),
+                &after.map(|a| &a.1),
+                &signed(job.assets),
+                &signed(job.bytes_declared),
+                &signed(job.bytes),
+                &signed(job.row_errors),
+                &job.parts,
+                &job.parts_planned,
+                &job.message.as_deref().map(printable),
+                &job.priority.as_str(),
+                &job.tenant,
+                &job.deadline.map(|t| t.0),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
 impl JobTx for PostgresTx<'_> {
     fn insert_job(&mut self, job: &NewJob) -> StoreResult<JobNo> {
         let workflow = serde_json::to_string(&job.workflow).map_err(|e| corrupt("workflow", e))?;
@@ -83,51 +128,35 @@ impl JobTx for PostgresTx<'_> {
     }
 
     fn job(&mut self, no: JobNo) -> StoreResult<Option<JobRow>> {
-        self.one(&format!("SELECT {COLUMNS} FROM job WHERE no = $1"), &[&no.0], read_job)
+        if let Some(seen) = self.seen.jobs.get(&no) {
+            return Ok(Some(seen.clone()));
+        }
+        let found = self.one(&format!("SELECT {COLUMNS} FROM job WHERE no = $1"), &[&no.0], read_job)?;
+        self.seen.jobs.extend(found.clone().map(|job| (no, job)));
+        Ok(found)
     }
 
     fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>> {
-        self.one(&format!("SELECT {COLUMNS} FROM job WHERE id = $1"), &[&id], read_job)
+        self.flush_jobs()?;
+        let found = self.one(&format!("SELECT {COLUMNS} FROM job WHERE id = $1"), &[&id], read_job)?;
+        self.seen.jobs.extend(found.clone().map(|job| (job.no, job)));
+        Ok(found)
     }
 
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
+        self.flush_jobs()?;
         let filter = if open { "WHERE ended_at IS NULL" } else { "" };
         let sql = format!("SELECT {COLUMNS} FROM job {filter} ORDER BY no DESC LIMIT $1");
-        self.all(&sql, &[&i64::from(limit)], read_job)
+        let found = self.all(&sql, &[&i64::from(limit)], read_job)?;
+        if open {
+            self.seen.jobs.extend(found.iter().map(|job| (job.no, job.clone())));
+        }
+        Ok(found)
     }
 
     fn update_job(&mut self, job: &JobRow) -> StoreResult<()> {
-        let after = job.plan_after.as_ref();
-        self.run(
-            "UPDATE job SET state = $2, phase = $3, ended_at = $4, scan_page = $5, scan_byte = $6, scan_line = $7,
-               scan_epoch = $8, scan_attempt = $9, plan_title = $10, plan_asset = $11, assets = $12,
-               bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18,
-               priority = $19, tenant = $20, deadline = $21
-             WHERE no = $1",
-            &[
-                &job.no.0,
-                &job.state.as_str(),
-                &job.phase.as_str(),
-                &job.ended_at.map(|t| t.0),
-                &signed(job.scan.page),
-                &signed(job.scan.byte),
-                &signed(job.scan.line),
-                &i64::from(job.scan_epoch),
-                &i64::from(job.scan_attempt),
-                &after.map(|a| &a.0),
-                &after.map(|a| &a.1),
-                &signed(job.assets),
-                &signed(job.bytes_declared),
-                &signed(job.bytes),
-                &signed(job.row_errors),
-                &job.parts,
-                &job.parts_planned,
-                &job.message.as_deref().map(printable),
-                &job.priority.as_str(),
-                &job.tenant,
-                &job.deadline.map(|t| t.0),
-            ],
-        )?;
+        self.seen.jobs.insert(job.no, job.clone());
+        self.waiting.jobs.insert(job.no, job.clone());
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use protocol::time::Timestamp;
 
 impl RetentionTx for PostgresTx<'_> {
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>> {
+        self.flush_jobs()?;
         self.all(
             "SELECT no FROM job WHERE ended_at < $1 AND no < (SELECT MAX(no) FROM job) ORDER BY no LIMIT $2",
             &[&before.0, &i64::from(limit)],
@@ -16,6 +17,9 @@ impl RetentionTx for PostgresTx<'_> {
 
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed> {
         let mut rows = 0;
+        self.flush_jobs()?;
+        self.seen.jobs.remove(&job);
+        self.seen.steps.remove(&job);
         for (table, _) in OF_A_JOB {
             // By place: neither side reads more than what goes.
             let sql = format!(

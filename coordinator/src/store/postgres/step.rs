@@ -2,25 +2,31 @@
 use super::tx::{PostgresTx, column, count};
 use crate::store::{StepDelta, StepRow, StepTx, StoreResult};
 use protocol::id::{JobNo, PartNo, StepNo};
+use std::collections::BTreeSet;
 
 impl PostgresTx<'_> {
-    /// Writes what counters gained.
+    /// Writes what counters gained and where cursors are.
     pub(super) fn flush_steps(&mut self) -> StoreResult<()> {
-        if self.waiting.steps.is_empty() {
+        let deltas = std::mem::take(&mut self.waiting.steps);
+        let cursors = std::mem::take(&mut self.waiting.cursors);
+        let keys: BTreeSet<(JobNo, StepNo)> = deltas.keys().chain(cursors.keys()).copied().collect();
+        if keys.is_empty() {
             return Ok(());
         }
-        let deltas = std::mem::take(&mut self.waiting.steps);
-        let of = |field: fn(&StepDelta) -> i64| deltas.values().map(field).collect::<Vec<i64>>();
-        let jobs: Vec<i64> = deltas.keys().map(|(job, _)| job.0).collect();
-        let steps: Vec<i64> = deltas.keys().map(|(_, step)| step.0.into()).collect();
+        let of = |field: fn(&StepDelta) -> i64| -> Vec<i64> {
+            keys.iter().map(|key| deltas.get(key).map_or(0, field)).collect()
+        };
+        let jobs: Vec<i64> = keys.iter().map(|(job, _)| job.0).collect();
+        let steps: Vec<i64> = keys.iter().map(|(_, step)| step.0.into()).collect();
+        let cursors: Vec<Option<PartNo>> = keys.iter().map(|key| cursors.get(key).copied()).collect();
         self.run(
             "UPDATE step SET total = step.total + d.total, succeeded = step.succeeded + d.succeeded,
                dead = step.dead + d.dead, cancelled = step.cancelled + d.cancelled, live = step.live + d.live,
                retrying = step.retrying + d.retrying, busy_us = step.busy_us + d.busy_us,
-               executions = step.executions + d.executions
+               executions = step.executions + d.executions, cursor = COALESCE(d.cursor, step.cursor)
              FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
-                    $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[])
-               AS d (job, step, total, succeeded, dead, cancelled, live, retrying, busy_us, executions)
+                    $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[])
+               AS d (job, step, total, succeeded, dead, cancelled, live, retrying, busy_us, executions, cursor)
              WHERE step.job = d.job AND step.step = d.step",
             &[
                 &jobs,
@@ -33,16 +39,25 @@ impl PostgresTx<'_> {
                 &of(|d| d.retrying),
                 &of(|d| d.busy_us),
                 &of(|d| d.executions),
+                &cursors,
             ],
         )?;
         Ok(())
+    }
+
+    /// The counters of a step as this transaction has seen them.
+    fn seen_step(&mut self, job: JobNo, step: StepNo) -> Option<&mut StepRow> {
+        self.seen.steps.get_mut(&job)?.iter_mut().find(|row| row.step == step)
     }
 }
 
 impl StepTx for PostgresTx<'_> {
     fn steps(&mut self, job: JobNo) -> StoreResult<Vec<StepRow>> {
+        if let Some(seen) = self.seen.steps.get(&job) {
+            return Ok(seen.clone());
+        }
         self.flush_steps()?;
-        self.all(
+        let found = self.all(
             "SELECT step, total, succeeded, dead, cancelled, live, retrying, cursor, busy_us, executions
              FROM step WHERE job = $1 ORDER BY step",
             &[&job.0],
@@ -60,16 +75,24 @@ impl StepTx for PostgresTx<'_> {
                     executions: count(row, 9)?,
                 })
             },
-        )
+        )?;
+        self.seen.steps.insert(job, found.clone());
+        Ok(found)
     }
 
     fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
         self.waiting.steps.entry((job, step)).or_default().add(delta);
+        if let Some(seen) = self.seen_step(job, step) {
+            seen.add(delta)?;
+        }
         Ok(())
     }
 
     fn set_cursor(&mut self, job: JobNo, step: StepNo, part: PartNo) -> StoreResult<()> {
-        self.run("UPDATE step SET cursor = $3 WHERE job = $1 AND step = $2", &[&job.0, &i64::from(step.0), &part])?;
+        self.waiting.cursors.insert((job, step), part);
+        if let Some(seen) = self.seen_step(job, step) {
+            seen.cursor = part;
+        }
         Ok(())
     }
 }

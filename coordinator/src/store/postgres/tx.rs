@@ -2,7 +2,9 @@
 //! batch: writes wait until something reads what they change, single reads bring their neighbours along.
 use super::link::{Fault, Link, Params};
 use super::{failed, said};
-use crate::store::{BarrierGrowth, BarrierRow, Partition, StepDelta, StoreError, StoreResult, UnitRow};
+use crate::store::{
+    BarrierGrowth, BarrierRow, JobRow, Partition, StepDelta, StepRow, StoreError, StoreResult, UnitRow,
+};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +25,8 @@ pub(super) struct Seen {
     pub(super) units: HashMap<UnitId, Option<UnitRow>>,
     pub(super) partitions: HashMap<(JobNo, PartNo), Partition>,
     pub(super) barriers: HashMap<BarrierKey, Option<BarrierRow>>,
+    pub(super) jobs: HashMap<JobNo, JobRow>,
+    pub(super) steps: HashMap<JobNo, Vec<StepRow>>,
     asked_alone: u32,
 }
 
@@ -47,7 +51,9 @@ pub(super) enum Before {
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) units: BTreeMap<UnitId, (UnitRow, Before)>,
+    pub(super) jobs: BTreeMap<JobNo, JobRow>,
     pub(super) steps: BTreeMap<(JobNo, StepNo), StepDelta>,
+    pub(super) cursors: BTreeMap<(JobNo, StepNo), PartNo>,
     pub(super) growth: BTreeMap<BarrierKey, BarrierGrowth>,
     pub(super) barriers: BTreeMap<BarrierKey, BarrierRow>,
     pub(super) failures: BTreeMap<UnitId, Vec<(String, Failure)>>,
@@ -72,6 +78,7 @@ impl<'a> PostgresTx<'a> {
         if let Some(why) = &self.broken {
             return Err(StoreError::Database(format!("a statement of this transaction failed: {why}")));
         }
+        self.flush_jobs()?;
         self.flush_barriers()?;
         self.flush_units()?;
         self.flush_failures()?;

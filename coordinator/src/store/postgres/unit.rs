@@ -216,6 +216,7 @@ impl UnitTx for PostgresTx<'_> {
 
     fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
         self.flush_units()?;
+        self.flush_steps()?;
         self.all(
             "SELECT p.part FROM partition p
              WHERE p.job = $1 AND p.parent = 0
