@@ -10,7 +10,7 @@ use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, judge};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,6 +205,16 @@ impl Leases {
     /// Units that are out, by step.
     pub fn out_by_step(&self) -> &BTreeMap<(JobNo, StepNo), u32> {
         &self.out_by_step
+    }
+
+    /// Every execution that is out.
+    pub fn all_out(&self) -> BTreeSet<(UnitId, u32)> {
+        self.out.iter().chain(&self.older).map(|(unit, out)| (*unit, out.lease.epoch)).collect()
+    }
+
+    /// Whether this is the latest execution of its unit and still out.
+    pub fn is_latest(&self, unit: UnitId, epoch: u32) -> bool {
+        self.out.get(&unit).is_some_and(|out| out.lease.epoch == epoch)
     }
 
     /// Units that are out, by kind.

@@ -2,6 +2,7 @@
 mod collect;
 mod rescue;
 mod tend;
+mod upkeep;
 
 use crate::engine::{Engine, Turn, scan_unit};
 use crate::failpoint;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use transport::alarm::Alarm;
 
 /// Reports settled in one transaction.
 const BATCH_REPORTS: usize = 8_192;
@@ -59,6 +61,7 @@ struct Watch {
     rescued_at: Timestamp,
     tended_at: Timestamp,
     judged_at: Timestamp,
+    cleaned_at: Timestamp,
 }
 
 /// A coordinator over one store and one transport.
@@ -75,6 +78,10 @@ pub struct Coordinator {
     /// Held from the claim of units until the leases know of them: whoever claims next must count them.
     claiming: Arc<tokio::sync::Mutex<()>>,
     metrics: Arc<Metrics>,
+    /// Units that the transport had no room for or refused, by class.
+    outbox: Arc<Mutex<Vec<(Priority, Vec<Unit>)>>>,
+    full: Arc<Alarm>,
+    parked: Arc<Alarm>,
     /// Workers live on when this process dies: what is out at its start may still be running somewhere.
     shared: bool,
     retention: Option<RetentionLimits>,
@@ -100,6 +107,9 @@ impl Coordinator {
             wake: Arc::default(),
             claiming: Arc::default(),
             metrics,
+            outbox: Arc::default(),
+            full: Arc::new(Alarm::new("the transport takes no units; they wait")),
+            parked: Arc::new(Alarm::new("no worker could read some entries; they are parked")),
             shared: false,
             retention: None,
         }
@@ -210,7 +220,8 @@ impl Coordinator {
 
     async fn drive(&self, stop: CancellationToken) -> StoreResult<()> {
         let mut turned_at = (self.clock)();
-        let mut watch = Watch { rescued_at: turned_at, ..Watch::default() };
+        let mut pause = RETRY_STORE;
+        let mut watch = Watch { rescued_at: turned_at, cleaned_at: turned_at, ..Watch::default() };
         while !stop.is_cancelled() {
             let now = (self.clock)();
             if now.since(turned_at) > STANDSTILL {
@@ -220,6 +231,7 @@ impl Coordinator {
             }
             turned_at = now;
             self.keep_watch(now, &mut watch).await?;
+            self.offer_again(&stop, &mut pause).await;
             let turn = self.turn(now).await;
             if turn.is_err() {
                 self.engine.lock().rolled_back();
@@ -268,6 +280,7 @@ impl Coordinator {
         };
         if now.since(watch.rescued_at) >= RESCUE_EVERY {
             watch.rescued_at = now;
+            self.clean(&mut watch.cleaned_at, now).await;
             // What was not taken back is still out, and is judged again.
             passed(self.rescue(now).await, "lapsed leases could not be taken back")?;
         }
@@ -282,10 +295,18 @@ impl Coordinator {
         Ok(())
     }
 
+    fn claim(&self) -> Claiming {
+        Claiming {
+            engine: Arc::clone(&self.engine),
+            leases: Arc::clone(&self.leases),
+            held_back: !self.outbox.lock().is_empty(),
+        }
+    }
+
     async fn turn(&self, now: Timestamp) -> StoreResult<Turn> {
         let _claim = self.claiming.lock().await;
-        let (engine, leases) = (Arc::clone(&self.engine), Arc::clone(&self.leases));
-        let turn = self.store.write(move |tx| turn_in(tx, &engine, &leases, &[], now)).await?;
+        let claim = self.claim();
+        let turn = self.store.write(move |tx| claim.turn(tx, &[], now)).await?;
         self.leases.lock().published(&turn.units, (self.clock)());
         Ok(turn)
     }
@@ -310,28 +331,35 @@ impl Coordinator {
             by_class.entry(class).or_default().push(unit);
         }
         for (class, units) in by_class {
-            self.queue.publish(class, units).await?;
+            self.publish(class, units).await?;
             failpoint::pass("units-published");
         }
         Ok(())
     }
 }
 
-/// Takes a turn inside a transaction. Executions in `ended` are over as far as room is counted.
-fn turn_in(
-    tx: &mut dyn Tx,
-    engine: &Mutex<Engine>,
-    leases: &Mutex<Leases>,
-    ended: &[Outcome],
-    now: Timestamp,
-) -> StoreResult<Turn> {
-    let open = tx.jobs(true, u32::MAX)?;
-    let (load, scans_out): (Load, BTreeSet<JobNo>) = {
-        let mut leases = leases.lock();
-        let load = leases.load_without(ended, now);
-        let over = |unit: UnitId| ended.iter().any(|outcome| outcome.unit == unit);
-        let out = |no: &JobNo| leases.is_out(scan_unit(*no)) && !over(scan_unit(*no));
-        (load, open.iter().map(|job| job.no).filter(out).collect())
-    };
-    engine.lock().turn(tx, load, &scans_out, now)
+/// What a turn inside a transaction needs of its coordinator.
+struct Claiming {
+    engine: Arc<Mutex<Engine>>,
+    leases: Arc<Mutex<Leases>>,
+    held_back: bool,
+}
+
+impl Claiming {
+    /// Takes a turn. Executions in `ended` are over as far as room is counted.
+    fn turn(&self, tx: &mut dyn Tx, ended: &[Outcome], now: Timestamp) -> StoreResult<Turn> {
+        let open = tx.jobs(true, u32::MAX)?;
+        let (mut load, scans_out): (Load, BTreeSet<JobNo>) = {
+            let mut leases = self.leases.lock();
+            let load = leases.load_without(ended, now);
+            let over = |unit: UnitId| ended.iter().any(|outcome| outcome.unit == unit);
+            let out = |no: &JobNo| leases.is_out(scan_unit(*no)) && !over(scan_unit(*no));
+            (load, open.iter().map(|job| job.no).filter(out).collect())
+        };
+        if self.held_back {
+            // What the transport has not taken goes first; until then nothing more is handed out.
+            load.kinds.clear();
+        }
+        self.engine.lock().turn(tx, load, &scans_out, now)
+    }
 }

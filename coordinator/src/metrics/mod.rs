@@ -38,6 +38,7 @@ pub struct Metrics {
     transferred: IntCounter,
     /// Jobs that have not ended.
     pub jobs_open: IntGauge,
+    parked: IntGauge,
     last_finished: Mutex<BTreeMap<Kind, Timestamp>>,
 }
 
@@ -77,6 +78,7 @@ impl Metrics {
                 "Bytes that transfers have written and verified.",
             )?,
             jobs_open: IntGauge::new("showrunner_jobs_open", "Jobs that have not ended, as this process drives them.")?,
+            parked: IntGauge::new("showrunner_parked_entries", "Entries of unit streams that no worker could read.")?,
             last_finished: Mutex::default(),
         };
         for kind in Kind::ALL.map(Kind::as_str) {
@@ -97,12 +99,18 @@ impl Metrics {
         registry.register(Box::new(metrics.wait.clone()))?;
         registry.register(Box::new(metrics.transferred.clone()))?;
         registry.register(Box::new(metrics.jobs_open.clone()))?;
+        registry.register(Box::new(metrics.parked.clone()))?;
         Ok(metrics)
     }
 
     /// Counts a unit handed to the transport.
     pub fn enqueued(&self, kind: Kind) {
         self.enqueued.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Says how many entries are parked.
+    pub fn parked(&self, entries: u64) {
+        self.parked.set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
     /// Counts assets that a scan listed.

@@ -1,4 +1,5 @@
 //! The coordinator's side of the transport. It may lose, repeat and reorder: nothing here is the truth (TRUTH-2).
+mod janitor;
 pub mod local;
 pub mod redis;
 pub mod timed;
@@ -10,6 +11,8 @@ use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use protocol::workflow::file::Priority;
+use std::collections::BTreeSet;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why the transport could not be used.
@@ -25,6 +28,14 @@ pub enum QueueError {
     /// The server has no room.
     #[error("the transport is full: {0}; raise maxmemory or wait for workers")]
     Full(String),
+    /// The server certainly did not take these units; all others of the call it has.
+    #[error("{} units wait for the transport: {why}", units.len())]
+    Untaken {
+        /// They may be published again as they are.
+        units: Vec<Unit>,
+        /// What the server said.
+        why: Box<QueueError>,
+    },
     /// The server refuses this user or command.
     #[error("the transport refuses: {0}; check the user's ACL and password")]
     Refused(String),
@@ -36,6 +47,7 @@ impl QueueError {
         match self {
             QueueError::Closed => ErrorClass::Permanent,
             QueueError::Away(_) | QueueError::Refused(_) => ErrorClass::Transient,
+            QueueError::Untaken { why, .. } => why.class(),
             QueueError::Full(_) => ErrorClass::Throttled { retry_after_ms: None },
         }
     }
@@ -61,6 +73,17 @@ pub struct Lost {
     pub holder: Option<WorkerId>,
 }
 
+/// What one round of cleaning up did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Consumers removed.
+    pub consumers: u64,
+    /// Entries acknowledged for consumers that are gone.
+    pub entries: u64,
+    /// Entries nobody could read, parked for an operator to look at.
+    pub parked: u64,
+}
+
 /// Publishes units and collects reports.
 #[async_trait]
 pub trait UnitQueue: Send + Sync {
@@ -74,6 +97,15 @@ pub trait UnitQueue: Send + Sync {
     async fn control(&self, message: Control) -> Result<(), QueueError>;
     /// Which of these published units the transport no longer holds for anybody who lives.
     async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError>;
+    /// Cleans up behind workers that are gone: `alive` were heard of lately, `out` are the executions that are out now.
+    async fn clean(
+        &self,
+        _alive: Vec<WorkerId>,
+        _out: BTreeSet<(UnitId, u32)>,
+        _idle_min: Duration,
+    ) -> Result<Cleaned, QueueError> {
+        Ok(Cleaned::default())
+    }
     /// Whether the transport has lost everything since the last call: a wiped or replaced server.
     async fn wiped(&self) -> Result<bool, QueueError>;
 }

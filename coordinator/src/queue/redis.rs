@@ -3,7 +3,7 @@
 //!
 //! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
 //! store, so a new leader finds exactly what the old one had not taken.
-use super::{Collected, Lost, QueueError, UnitQueue};
+use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::id::{Kind, UnitId, WorkerId};
@@ -14,7 +14,7 @@ use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
 use protocol::workflow::file::Priority;
 use redis::{RedisError, Value, cmd, pipe};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
@@ -48,7 +48,7 @@ pub struct RedisQueue {
 }
 
 /// Sorts an error of the client by what can be done about it.
-fn failed(error: RedisError) -> QueueError {
+pub(super) fn failed(error: RedisError) -> QueueError {
     let text = error.to_string();
     match error.code() {
         Some("OOM") => QueueError::Full(text),
@@ -77,6 +77,11 @@ impl RedisQueue {
         // INFO, not CONFIG: hosted servers have no CONFIG, and its readers see passwords.
         let info: String = cmd("INFO").arg("memory").query_async(&mut short).await.ok()?;
         transport::health::eviction(&info)
+    }
+
+    /// The connection of short commands.
+    pub(super) fn short(&self) -> Shared {
+        self.short.clone()
     }
 
     async fn read_reports(&self, max: usize) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
@@ -124,6 +129,7 @@ impl UnitQueue for RedisQueue {
         for unit in units {
             by_kind.entry(unit.kind).or_default().push(unit);
         }
+        let (mut untaken, mut why) = (Vec::new(), None);
         for (kind, units) in by_kind {
             let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
             let batches = UnitBatch::pack(units, pack);
@@ -134,16 +140,27 @@ impl UnitQueue for RedisQueue {
                 pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body);
             }
             let mut short = self.short.clone();
-            let ids: Vec<String> = pipeline.query_async(&mut short).await.map_err(failed)?;
+            let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut short).await.map_err(failed)?;
             let mut places = self.places.lock();
-            for (batch, entry) in batches.iter().zip(ids) {
+            for (batch, reply) in batches.into_iter().zip(replies) {
+                let entry: String = match reply.extract_error().and_then(|id| Ok(redis::from_redis_value(id)?)) {
+                    Ok(entry) => entry,
+                    Err(error) => {
+                        why = Some(failed(error));
+                        untaken.extend(batch.unpack());
+                        continue;
+                    }
+                };
                 for unit in &batch.units {
                     let place = Place { epoch: unit.epoch, stream: stream.clone(), entry: entry.clone() };
                     places.insert(unit.id, place);
                 }
             }
         }
-        Ok(())
+        match why {
+            Some(why) => Err(QueueError::Untaken { units: untaken, why: Box::new(why) }),
+            None => Ok(()),
+        }
     }
 
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
@@ -236,6 +253,15 @@ impl UnitQueue for RedisQueue {
             }
         }
         Ok(lost)
+    }
+
+    async fn clean(
+        &self,
+        alive: Vec<WorkerId>,
+        out: BTreeSet<(UnitId, u32)>,
+        idle_min: Duration,
+    ) -> Result<Cleaned, QueueError> {
+        self.clean_streams(&alive, &out, idle_min).await
     }
 
     async fn wiped(&self) -> Result<bool, QueueError> {

@@ -1,5 +1,5 @@
 //! A transport whose calls are measured.
-use super::{Collected, Lost, QueueError, UnitQueue};
+use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use crate::metrics::CALL_SECONDS;
 use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
@@ -7,10 +7,12 @@ use protocol::id::{UnitId, WorkerId};
 use protocol::wire::control::Control;
 use protocol::wire::unit::Unit;
 use protocol::workflow::file::Priority;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Calls that are measured; reading reports waits for them and is not.
-const COMMANDS: [&str; 5] = ["publish", "forget", "control", "locate", "probe"];
+const COMMANDS: [&str; 6] = ["publish", "forget", "control", "locate", "clean", "probe"];
 
 /// How long calls to Redis take. Kept over the terms of a coordinator.
 #[derive(Clone)]
@@ -72,6 +74,16 @@ impl UnitQueue for Timed {
     async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
         let _timer = self.start("locate");
         self.queue.lost(units, alive).await
+    }
+
+    async fn clean(
+        &self,
+        alive: Vec<WorkerId>,
+        out: BTreeSet<(UnitId, u32)>,
+        idle_min: Duration,
+    ) -> Result<Cleaned, QueueError> {
+        let _timer = self.start("clean");
+        self.queue.clean(alive, out, idle_min).await
     }
 
     async fn wiped(&self) -> Result<bool, QueueError> {

@@ -1,5 +1,5 @@
 //! Takes what workers report, and hands out at once what that makes room for.
-use super::{BATCH_REPORTS, Coordinator, RETRY_STORE, TURN_EVERY, turn_in};
+use super::{BATCH_REPORTS, Coordinator, RETRY_STORE, TURN_EVERY};
 use crate::engine::Turn;
 use crate::failpoint;
 use crate::service::collector;
@@ -99,14 +99,14 @@ impl Coordinator {
         let (claim, unsure) = (self.claiming.lock().await, AtomicBool::new(false));
         let settled = self
             .persist(&unsure, || {
-                let (engine, leases, now) = (Arc::clone(&self.engine), Arc::clone(&self.leases), (self.clock)());
+                let (engine, claim, now) = (Arc::clone(&self.engine), self.claim(), (self.clock)());
                 let (outcomes, store) = (Arc::clone(&outcomes), self.store.clone());
                 async move {
                     let inside = Arc::clone(&engine);
                     let written = store.write(move |tx| {
                         let workflows = inside.lock().workflows.clone();
                         let settled = collector::settle(tx, &workflows, outcomes.to_vec(), now, &mut fastrand::f64)?;
-                        Ok((settled, turn_in(tx, &inside, &leases, &outcomes, now)?))
+                        Ok((settled, claim.turn(tx, &outcomes, now)?))
                     });
                     written.await.inspect_err(|_| engine.lock().rolled_back())
                 }

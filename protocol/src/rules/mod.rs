@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod fairness;
 pub mod fingerprint;
 pub mod forecast;
+pub mod janitor;
 pub mod lease;
 pub mod lifecycle;
 pub mod order;

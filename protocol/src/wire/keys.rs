@@ -10,7 +10,11 @@ pub const REPORTS: &str = "sr:reports";
 pub const CONTROL: &str = "sr:control";
 /// Holds the generation of the coordinator that filled the streams; its absence means the server was wiped.
 pub const MARK: &str = "sr:mark";
-/// The one field of an entry.
+/// Entries of unit streams that no worker could read, each with its reason.
+pub const PARKED: &str = "sr:parked";
+/// How often an entry has been tried by a worker that could not read it; absent in what the coordinator writes.
+pub const TRIES: &str = "t";
+/// The field of an entry that holds the message.
 pub const BODY: &str = "b";
 
 /// Classes, most urgent first.

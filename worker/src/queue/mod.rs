@@ -1,5 +1,6 @@
 //! The worker's side of the transport.
 pub mod local;
+mod park;
 pub mod redis;
 pub mod timed;
 

@@ -3,6 +3,7 @@
 //! Each kind has a blocking connection of its own; nothing races a read, so no entry is assigned to a reader that has
 //! gone. An entry is acknowledged and deleted in the same round trip that reports its last unit: if that is lost, the lease
 //! lapses and the coordinator acts.
+use super::park::{self, Unreadable};
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -42,6 +43,8 @@ struct Lane {
     reader: Option<Link>,
     /// Units read beyond the free slots, for the next call.
     stash: VecDeque<Unit>,
+    /// Entries this build cannot read, until they are given back.
+    unreadable: Vec<Unreadable>,
 }
 
 /// The worker's connections.
@@ -103,7 +106,15 @@ impl RedisQueue {
             self.stash(reply, lane);
         }
         lane.reader = Some(reader);
+        for entry in std::mem::take(&mut lane.unreadable) {
+            self.give_back(entry).await?;
+        }
         Ok(())
+    }
+
+    /// The connection of short commands, and who we are.
+    pub(super) fn short(&self) -> (Shared, &WorkerId) {
+        (self.short.clone(), &self.worker)
     }
 
     fn read_command(&self, count: usize, block: Option<Duration>, streams: &[String]) -> redis::Cmd {
@@ -123,12 +134,19 @@ impl RedisQueue {
         let parsed: Result<Streams, _> = redis::from_redis_value(reply);
         for (stream, entries) in parsed.unwrap_or_default() {
             for (entry, fields) in entries {
-                let body = fields.and_then(|f| f.into_iter().nth(1)).unwrap_or_default();
+                let fields = fields.unwrap_or_default();
+                let tries = park::tries(&fields);
+                let body = fields.into_iter().nth(1).unwrap_or_default();
                 let units = match envelope::decode::<UnitBatch>(&body) {
                     Ok(batch) => batch.unpack().collect::<Vec<_>>(),
                     Err(error) => {
-                        // Left unacknowledged: the coordinator sees that nobody who lives works on it.
-                        tracing::error!(%entry, %error, "an unreadable entry was left alone");
+                        lane.unreadable.push(Unreadable {
+                            stream: stream.clone(),
+                            entry,
+                            body,
+                            tries,
+                            why: error.to_string(),
+                        });
                         continue;
                     }
                 };

@@ -1,0 +1,63 @@
+//! Entries that this build cannot read: written by a newer one, or by somebody else. Another worker may read them, so they
+//! go back to the end of their stream a few times; then they are parked with the reason, for a person to look at. Whatever
+//! units were in them are found missing by the coordinator and handed out again.
+use super::redis::RedisQueue;
+use protocol::wire::keys;
+use redis::{RedisError, pipe};
+
+/// How many workers may try.
+const TRIES_MAX: u32 = 5;
+/// Parked entries kept, about.
+const PARKED_MAX: u32 = 1_000;
+
+/// One such entry.
+pub(super) struct Unreadable {
+    pub(super) stream: String,
+    pub(super) entry: String,
+    pub(super) body: Vec<u8>,
+    /// How many workers have tried before.
+    pub(super) tries: u32,
+    pub(super) why: String,
+}
+
+/// How many workers have tried an entry with these fields.
+pub(super) fn tries(fields: &[Vec<u8>]) -> u32 {
+    let mut pairs = fields.chunks(2);
+    let found = pairs.find(|pair| pair[0] == keys::TRIES.as_bytes()).and_then(|pair| pair.get(1));
+    found.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
+}
+
+impl RedisQueue {
+    /// Puts an entry back for others to try, or parks it; in either case it is no longer ours.
+    pub(super) async fn give_back(&self, unreadable: Unreadable) -> Result<(), RedisError> {
+        let Unreadable { stream, entry, body, tries, why } = unreadable;
+        let (mut short, worker) = self.short();
+        let mut pipeline = pipe();
+        if tries + 1 < TRIES_MAX {
+            let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(&body);
+            add.arg(keys::TRIES).arg(tries + 1).ignore();
+        } else {
+            tracing::error!(%entry, %stream, error = %why, "an entry that nobody could read was parked");
+            let add = pipeline.cmd("XADD").arg(keys::PARKED).arg("MAXLEN").arg("~").arg(PARKED_MAX).arg("*");
+            add.arg(keys::BODY).arg(&body).arg("stream").arg(&stream).arg("why").arg(&why);
+            add.arg("worker").arg(&worker.0).ignore();
+        }
+        pipeline.cmd("XACK").arg(&stream).arg(keys::GROUP).arg(&entry).ignore();
+        pipeline.cmd("XDEL").arg(&stream).arg(&entry).ignore();
+        pipeline.query_async(&mut short).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_counted_and_absent_in_what_the_coordinator_writes() {
+        let fields = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+        assert_eq!(tries(&fields(&["b", "x"])), 0);
+        assert_eq!(tries(&fields(&["b", "t", "t", "3"])), 3);
+        assert_eq!(tries(&fields(&["b", "x", "t", "many"])), 0);
+        assert_eq!(tries(&fields(&["t"])), 0);
+    }
+}
