@@ -1,4 +1,5 @@
 //! What reviews would otherwise have to remember: who may depend on whom, the purity of `protocol`, sizes, names.
+mod cases;
 mod source;
 
 use source::{Source, workspace};
