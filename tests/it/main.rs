@@ -8,6 +8,7 @@ mod database;
 mod demo;
 mod disk;
 mod drain;
+mod failover;
 mod failpoint;
 mod folder;
 mod golden;

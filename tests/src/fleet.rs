@@ -24,6 +24,8 @@ pub struct Fleet {
     pub database: String,
     /// Name of the database on the server.
     pub name: String,
+    /// URL of the transport that coordinators and workers use: the server itself, or a proxy before it.
+    pub transport: String,
 }
 
 /// A coordinator that serves.
@@ -63,14 +65,20 @@ impl Fleet {
     pub fn over(postgres: PostgresServer) -> Fleet {
         let scratch = Scratch::new();
         let redis = Redis::start(&scratch.path("."));
+        Fleet::of(scratch, postgres, redis)
+    }
+
+    /// The same over both servers.
+    pub fn of(scratch: Scratch, postgres: PostgresServer, redis: Redis) -> Fleet {
         let database = postgres.create_database(DATABASE);
-        Fleet { scratch, postgres, redis, database, name: DATABASE.into() }
+        let transport = redis.url();
+        Fleet { scratch, postgres, redis, database, name: DATABASE.into(), transport }
     }
 
     /// The command of a coordinator.
     pub fn coordinator_command(&self) -> Command {
-        let url = self.redis.url();
-        let args = ["coordinator", "--redis", &url, "--database", &self.database, "--listen", "127.0.0.1:0", "-v"];
+        let (url, database) = (&self.transport, &self.database);
+        let args = ["coordinator", "--redis", url, "--database", database, "--listen", "127.0.0.1:0", "-v"];
         self.scratch.showrunner(&args)
     }
 
@@ -88,9 +96,21 @@ impl Fleet {
 
     /// A worker with so many slots, once it has said its name.
     pub fn worker(&self, slots: u32, more: &[&str]) -> Running {
+        let mut command = self.worker_command(slots);
+        command.args(more);
+        self.worker_of(command)
+    }
+
+    /// The command of a worker with so many slots.
+    pub fn worker_command(&self, slots: u32) -> Command {
         let slots = format!("noop={slots},transfer=0,qc=0,sync=0");
-        let mut command = self.scratch.showrunner(&["worker", "--redis", &self.redis.url(), "--slots", &slots, "-v"]);
-        command.args(more).env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path("witnesses"));
+        let mut command = self.scratch.showrunner(&["worker", "--redis", &self.transport, "--slots", &slots, "-v"]);
+        command.env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path("witnesses"));
+        command
+    }
+
+    /// A worker started by this command, once it has said its name.
+    pub fn worker_of(&self, command: Command) -> Running {
         let worker = Running::start(command, &self.scratch.path("."));
         wait_until("the worker says its name", || worker.stderr().contains("worker "));
         worker

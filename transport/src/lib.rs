@@ -4,12 +4,14 @@
 //! - [`server`]: how to get a connection to it, with TLS and a password that may rotate
 //! - [`health`]: what a server says about itself that operators must know
 //! - [`link`]: one connection, whatever the form; on a cluster a pipeline is split by slot
+//! - [`run`]: which run of which server a connection leads to
 //! - [`shared`]: the connection of short commands, opened again when it has broken
 //! - [`alarm`]: one line for one trouble, however often it is met
 pub mod address;
 pub mod alarm;
 pub mod health;
 pub mod link;
+pub mod run;
 pub mod server;
 pub mod shared;
 

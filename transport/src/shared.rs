@@ -2,6 +2,7 @@
 //! is the master by then, with the password that is valid by then.
 use crate::alarm::Alarm;
 use crate::link::{Link, is_broken, is_wrong_server};
+use crate::run::{self, Run};
 use crate::server::Server;
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike;
@@ -17,8 +18,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 struct State {
     server: Server,
     patience: Duration,
-    /// The open connection and how many came before it.
-    open: Mutex<(u64, Option<Link>)>,
+    /// The open connection with the server's run, and how many came before it.
+    open: Mutex<(u64, Option<(Link, Option<Run>)>)>,
     /// Held while one is being opened: when the next attempt is due and the pause after it.
     opening: AsyncMutex<(Instant, Duration)>,
     alarm: Alarm,
@@ -31,20 +32,26 @@ pub struct Shared(Arc<State>);
 impl Shared {
     /// Opens a connection whose replies may take as long as `patience`; fails when the server cannot be used now.
     pub async fn open(server: Server, patience: Duration) -> RedisResult<Shared> {
-        let link = server.open(patience).await?;
+        let mut link = server.open(patience).await?;
+        let run = run::of(&mut link).await;
         Ok(Shared(Arc::new(State {
             server,
             patience,
-            open: Mutex::new((0, Some(link))),
+            open: Mutex::new((0, Some((link, run)))),
             opening: AsyncMutex::new((Instant::now(), PAUSE_MIN)),
             alarm: Alarm::new("Redis cannot be used; trying again"),
         })))
     }
 
-    async fn link(&self) -> RedisResult<(u64, Link)> {
+    /// The run of the server that commands go to now, when it can be told.
+    pub async fn run(&self) -> RedisResult<Option<Run>> {
+        Ok(self.link().await?.2)
+    }
+
+    async fn link(&self) -> RedisResult<(u64, Link, Option<Run>)> {
         let now_open = || {
             let open = self.0.open.lock();
-            open.1.clone().map(|link| (open.0, link))
+            open.1.clone().map(|(link, run)| (open.0, link, run))
         };
         if let Some(open) = now_open() {
             return Ok(open);
@@ -55,12 +62,13 @@ impl Shared {
         }
         tokio::time::sleep(opening.0.saturating_duration_since(Instant::now())).await;
         match self.0.server.open(self.0.patience).await {
-            Ok(link) => {
+            Ok(mut link) => {
+                let run = run::of(&mut link).await;
                 *opening = (Instant::now() + PAUSE_MIN, PAUSE_MIN);
                 let mut open = self.0.open.lock();
                 open.0 += 1;
-                open.1 = Some(link.clone());
-                Ok((open.0, link))
+                open.1 = Some((link.clone(), run.clone()));
+                Ok((open.0, link, run))
             }
             Err(error) => {
                 self.0.alarm.raise(&error);
@@ -93,7 +101,7 @@ fn refusal(values: &[Value]) -> Option<RedisError> {
 impl ConnectionLike for Shared {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
-            let (number, mut link) = self.link().await?;
+            let (number, mut link, _) = self.link().await?;
             let answer = link.req_packed_command(cmd).await;
             match &answer {
                 Ok(value) => self.judge(number, refusal(std::slice::from_ref(value)).as_ref()),
@@ -110,7 +118,7 @@ impl ConnectionLike for Shared {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            let (number, mut link) = self.link().await?;
+            let (number, mut link, _) = self.link().await?;
             let answer = link.req_packed_commands(pipeline, offset, count).await;
             match &answer {
                 Ok(values) => self.judge(number, refusal(values).as_ref()),

@@ -89,7 +89,13 @@ impl RedisQueue {
         let mut reader = match guard.take() {
             Some(reader) => reader,
             // A blocking read has a connection of its own, whose patience is longer than the read.
-            None => self.server.open(BLOCK + RESPONSE).await.map_err(failed)?,
+            None => {
+                let opened = self.server.open(BLOCK + RESPONSE).await.map_err(failed)?;
+                // Settled reports are deleted: what is there is to be read. Behind a connection that broke may be
+                // another server, whose entries have lower ids if its clock is behind.
+                *self.last_report.lock() = "0".into();
+                opened
+            }
         };
         let last = self.last_report.lock().clone();
         let reply: Value = cmd("XREAD")
@@ -130,6 +136,7 @@ impl UnitQueue for RedisQueue {
             by_kind.entry(unit.kind).or_default().push(unit);
         }
         let (mut untaken, mut why) = (Vec::new(), None);
+        let run = self.short.run().await.map_err(failed)?;
         for (kind, units) in by_kind {
             let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
             let batches = UnitBatch::pack(units, pack);
@@ -137,7 +144,10 @@ impl UnitQueue for RedisQueue {
             let mut pipeline = pipe();
             for batch in &batches {
                 let body = envelope::encode(batch).map_err(|e| QueueError::Refused(e.to_string()))?;
-                pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body);
+                let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body);
+                if let Some(run) = &run {
+                    add.arg(keys::RUN).arg(run.as_bytes());
+                }
             }
             let mut short = self.short.clone();
             let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut short).await.map_err(failed)?;

@@ -14,6 +14,8 @@ pub const MARK: &str = "sr:mark";
 pub const PARKED: &str = "sr:parked";
 /// How often an entry has been tried by a worker that could not read it; absent in what the coordinator writes.
 pub const TRIES: &str = "t";
+/// The run of the server that an entry was added to: under another one it may be back after it was dealt with.
+pub const RUN: &str = "r";
 /// The field of an entry that holds the message.
 pub const BODY: &str = "b";
 

@@ -15,27 +15,35 @@ pub(super) struct Unreadable {
     pub(super) stream: String,
     pub(super) entry: String,
     pub(super) body: Vec<u8>,
+    /// The run of the server it was added to.
+    pub(super) run: Option<Vec<u8>>,
     /// How many workers have tried before.
     pub(super) tries: u32,
     pub(super) why: String,
 }
 
+/// The value of a field of an entry.
+pub(super) fn field<'a>(fields: &'a [Vec<u8>], name: &str) -> Option<&'a Vec<u8>> {
+    fields.chunks(2).find(|pair| pair[0] == name.as_bytes()).and_then(|pair| pair.get(1))
+}
+
 /// How many workers have tried an entry with these fields.
 pub(super) fn tries(fields: &[Vec<u8>]) -> u32 {
-    let mut pairs = fields.chunks(2);
-    let found = pairs.find(|pair| pair[0] == keys::TRIES.as_bytes()).and_then(|pair| pair.get(1));
-    found.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
+    field(fields, keys::TRIES).and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
 }
 
 impl RedisQueue {
     /// Puts an entry back for others to try, or parks it; in either case it is no longer ours.
     pub(super) async fn give_back(&self, unreadable: Unreadable) -> Result<(), RedisError> {
-        let Unreadable { stream, entry, body, tries, why } = unreadable;
+        let Unreadable { stream, entry, body, run, tries, why } = unreadable;
         let (mut short, worker) = self.short();
         let mut pipeline = pipe();
         if tries + 1 < TRIES_MAX {
             let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(&body);
             add.arg(keys::TRIES).arg(tries + 1).ignore();
+            if let Some(run) = run {
+                add.arg(keys::RUN).arg(run);
+            }
         } else {
             tracing::error!(%entry, %stream, error = %why, "an entry that nobody could read was parked");
             let add = pipeline.cmd("XADD").arg(keys::PARKED).arg("MAXLEN").arg("~").arg(PARKED_MAX).arg("*");

@@ -3,14 +3,14 @@
 //! Each kind has a blocking connection of its own; nothing races a read, so no entry is assigned to a reader that has
 //! gone. An entry is acknowledged and deleted in the same round trip that reports its last unit: if that is lost, the lease
 //! lapses and the coordinator acts.
-use super::park::{self, Unreadable};
+use super::park::{self, Unreadable, field};
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::id::{Kind, UnitId, WorkerId};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::control::Control;
-use protocol::wire::report::Report;
+use protocol::wire::report::{Outcome, Report, UnitResult};
 use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
 use redis::{RedisError, Value, cmd, pipe};
@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 use transport::alarm::Alarm;
+use transport::run::{self, Run};
 use transport::{Link, Server, Shared};
 
 /// Longest wait for units in one read.
@@ -41,6 +42,10 @@ struct Held {
 #[derive(Default)]
 struct Lane {
     reader: Option<Link>,
+    /// The run of the server behind it.
+    run: Option<Run>,
+    /// Units of entries that were added to an earlier run, until they are given back.
+    stale: Vec<Unit>,
     /// Units read beyond the free slots, for the next call.
     stash: VecDeque<Unit>,
     /// Entries this build cannot read, until they are given back.
@@ -89,7 +94,11 @@ impl RedisQueue {
     async fn read(&self, lane: &mut Lane, kind: Kind, max: usize) -> Result<(), RedisError> {
         let mut reader = match lane.reader.take() {
             Some(reader) => reader,
-            None => self.connection().await?,
+            None => {
+                let mut opened = self.connection().await?;
+                lane.run = run::of(&mut opened).await;
+                opened
+            }
         };
         for class in keys::CLASSES {
             let room = max.saturating_sub(lane.stash.len());
@@ -100,7 +109,7 @@ impl RedisQueue {
                 self.read_command(room, None, &[keys::units(kind, class)]).query_async(&mut reader).await?;
             self.stash(reply, lane);
         }
-        if lane.stash.is_empty() {
+        if lane.stash.is_empty() && lane.stale.is_empty() {
             let streams = keys::CLASSES.map(|class| keys::units(kind, class));
             let reply: Value = self.read_command(1, Some(BLOCK), &streams).query_async(&mut reader).await?;
             self.stash(reply, lane);
@@ -109,7 +118,23 @@ impl RedisQueue {
         for entry in std::mem::take(&mut lane.unreadable) {
             self.give_back(entry).await?;
         }
+        self.return_stale(lane).await;
         Ok(())
+    }
+
+    /// Gives back what was added to an earlier run of the server: it may have been done. If it has, nothing changes; if not,
+    /// it comes again under another epoch.
+    async fn return_stale(&self, lane: &mut Lane) {
+        let stale = std::mem::take(&mut lane.stale);
+        if stale.is_empty() {
+            return;
+        }
+        tracing::info!(units = stale.len(), "given back: another run of the server had them");
+        let returned = stale.into_iter().map(|unit| {
+            let (worker, result) = (self.worker.clone(), UnitResult::Returned);
+            Report::Settled(Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 })
+        });
+        drop(self.report(returned.collect()).await);
     }
 
     /// The connection of short commands, and who we are.
@@ -136,6 +161,8 @@ impl RedisQueue {
             for (entry, fields) in entries {
                 let fields = fields.unwrap_or_default();
                 let tries = park::tries(&fields);
+                let run = field(&fields, keys::RUN).cloned();
+                let stale = run.as_deref().zip(lane.run.as_deref()).is_some_and(|(of, now)| of != now.as_bytes());
                 let body = fields.into_iter().nth(1).unwrap_or_default();
                 let units = match envelope::decode::<UnitBatch>(&body) {
                     Ok(batch) => batch.unpack().collect::<Vec<_>>(),
@@ -144,6 +171,7 @@ impl RedisQueue {
                             stream: stream.clone(),
                             entry,
                             body,
+                            run,
                             tries,
                             why: error.to_string(),
                         });
@@ -154,7 +182,11 @@ impl RedisQueue {
                 *next += 1;
                 self.held.lock().insert(*next, Held { stream: stream.clone(), entry, left: units.len() });
                 self.holders.lock().extend(units.iter().map(|unit| ((unit.id, unit.epoch), *next)));
-                lane.stash.extend(units);
+                if stale {
+                    lane.stale.extend(units);
+                } else {
+                    lane.stash.extend(units);
+                }
             }
         }
     }
