@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_say_is_not_known() {
-        let said = "# Server\r\nredis_version:7.0.15\r\nrun_id:0123456789abcdef0123456789abcdef01234567\r\ntcp_port:1\r\n";
+        let said =
+            "# Server\r\nredis_version:7.0.15\r\nrun_id:0123456789abcdef0123456789abcdef01234567\r\ntcp_port:1\r\n";
         assert_eq!(parse(said).as_deref(), Some("0123456789abcdef0123"));
         for nothing in ["", "# Server\r\nrun_id:\r\n", "run_id:ü0123456789012345678é"] {
             assert!(parse(nothing).is_none_or(|run| run.len() == 20), "{nothing:?}");
