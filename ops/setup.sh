@@ -49,11 +49,14 @@ if ! have cargo; then
   exit 1
 fi
 
-# Python programs of the tests, with the version each was tried in.
+# Python programs of the tests, with the version each was tried in. The interpreter is asked, not the scripts beside it:
+# those name the folder that they were installed in, and the project may have been moved or copied since.
 reference() {
-  local program=$1 package=$2
-  [ -x "$tools/bin/$program" ] && return
-  if [ ! -x "$tools/bin/pip" ]; then
+  local program=$1 version=$2
+  local -a known=("$tools"/lib/python3*/site-packages/"$program-$version".dist-info)
+  [ -x "$tools/bin/$program" ] && [ -d "${known[0]}" ] && return
+  if ! "$tools/bin/python3" -m pip --version >/dev/null 2>&1; then
+    rm -rf "$tools"
     mkdir -p "$top/target"
     if ! python3 -m venv "$tools" 2>/dev/null; then
       rm -rf "$tools"
@@ -61,11 +64,11 @@ reference() {
       python3 -m venv "$tools"
     fi
   fi
-  echo "setup: installing $package" >&2
-  "$tools/bin/pip" install --quiet --disable-pip-version-check "$package" >&2
+  echo "setup: installing $program $version" >&2
+  "$tools/bin/python3" -m pip install --quiet --disable-pip-version-check "$program==$version" >&2
 }
 
 if [ "$want" = test ]; then
-  reference ascmhl ascmhl==1.2
-  reference schemathesis schemathesis==4.32.5
+  reference ascmhl 1.2
+  reference schemathesis 4.32.5
 fi

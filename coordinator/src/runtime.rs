@@ -158,6 +158,7 @@ impl Coordinator {
         }
         let result = self.drive(stop.clone()).await;
         stop.cancel();
+        self.metrics.stand_by();
         match collector.await {
             Ok(()) => result,
             Err(panic) => Err(StoreError::Database(format!("the collector stopped: {panic}"))),

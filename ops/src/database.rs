@@ -53,7 +53,7 @@ fn opened<T>(
 ) -> CliResult<T> {
     if let Some(url) = url(settings) {
         return open(url, options(settings)).map_err(|error| {
-            let error = CliError::from(error);
+            let error = hinted(CliError::from(error));
             CliError { message: format!("{}: {}", masked(settings)["database"].value, error.message), ..error }
         });
     }
@@ -67,4 +67,19 @@ fn opened<T>(
         ));
     }
     open(&path.display().to_string(), PostgresOptions::default()).map_err(|error| CliError::from(error).about(&path))
+}
+
+/// Adds what helps with the usual first mistakes.
+fn hinted(error: CliError) -> CliError {
+    let says = |word: &str| error.message.contains(word);
+    let hint = if says("certificate") {
+        "--database-ca FILE names the authorities; Amazon RDS publishes its own as a bundle"
+    } else if says("password") {
+        "--database-password-file FILE holds the password alone; it is read at every connection"
+    } else if says("refused") || says("timed out") {
+        "is it running, and may this host reach it? try: psql URL -c 'SELECT 1'"
+    } else {
+        return error;
+    };
+    error.hint(hint)
 }

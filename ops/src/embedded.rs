@@ -6,7 +6,7 @@ use crate::settings::Settings;
 use crate::submit::now;
 use coordinator::http::State;
 use coordinator::member::Role;
-use coordinator::metrics::{Metrics, register_build};
+use coordinator::metrics::{Metrics, register_process};
 use coordinator::queue::local::LocalQueue as CoordinatorQueue;
 use coordinator::runtime::Coordinator;
 use coordinator::store::handle::{Store, StoreThread};
@@ -102,7 +102,7 @@ impl Embedded {
         let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
         let metrics = counted(Metrics::new(&registry))?;
-        counted(register_build(&registry, "up"))?;
+        counted(register_process(&registry, "up"))?;
         let worker_metrics = counted(WorkerMetrics::new())?;
         let (coordinator_queue, worker_queue) = transport();
         let clock: coordinator::runtime::Clock = Arc::new(now);

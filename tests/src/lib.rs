@@ -11,6 +11,7 @@
 //! - [`http`]: requests as raw as a test needs them
 //! - [`postgres`]: a database server of a test's own
 //! - [`redis`]: a server of a test's own
+//! - [`prometheus`]: a Prometheus that scrapes what a test starts
 //! - [`proxy`]: a TCP proxy that does to connections what networks do
 //! - [`reference`]: the programs of others that judge what we wrote
 pub mod cluster;
@@ -22,6 +23,7 @@ pub mod history;
 pub mod http;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod redis;
 pub mod reference;

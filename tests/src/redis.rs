@@ -16,7 +16,7 @@ pub struct Redis {
 }
 
 /// A port that is free now; nothing else on this machine is asked for it meanwhile.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
 }
 

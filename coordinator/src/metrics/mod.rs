@@ -77,8 +77,14 @@ impl Metrics {
                 "showrunner_transfer_bytes_total",
                 "Bytes that transfers have written and verified.",
             )?,
-            jobs_open: IntGauge::new("showrunner_jobs_open", "Jobs that have not ended, as this process drives them.")?,
-            parked: IntGauge::new("showrunner_parked_entries", "Entries of unit streams that no worker could read.")?,
+            jobs_open: IntGauge::new(
+                "showrunner_jobs_open",
+                "Jobs that have not ended; 0 on a coordinator that stands by.",
+            )?,
+            parked: IntGauge::new(
+                "showrunner_parked_entries",
+                "Entries of unit streams that no worker could read; 0 on a coordinator that stands by.",
+            )?,
             last_finished: Mutex::default(),
         };
         for kind in Kind::ALL.map(Kind::as_str) {
@@ -111,6 +117,12 @@ impl Metrics {
     /// Says how many entries are parked.
     pub fn parked(&self, entries: u64) {
         self.parked.set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// The term is over: what the cluster has open is shown by whoever leads next.
+    pub fn stand_by(&self) {
+        self.jobs_open.set(0);
+        self.parked.set(0);
     }
 
     /// Counts assets that a scan listed.
@@ -166,11 +178,14 @@ impl Metrics {
     }
 }
 
-/// Which build this is and what it is for.
-pub fn register_build(registry: &Registry, role: &str) -> prometheus::Result<()> {
+/// Which build this is and what it is for, and what its process uses.
+pub fn register_process(registry: &Registry, role: &str) -> prometheus::Result<()> {
     let opts = Opts::new("showrunner_build_info", "The build that answers; always 1.");
     let build = IntGaugeVec::new(opts, &["version", "revision", "role"])?;
     let revision = option_env!("SHOWRUNNER_REVISION").unwrap_or("unknown");
     build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision, role]).set(1);
-    registry.register(Box::new(build))
+    registry.register(Box::new(build))?;
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    Ok(())
 }

@@ -22,6 +22,12 @@ const CAUSES_MAX: u32 = 20_000;
 const WORKERS: WorkerLimits = WorkerLimits { min: 0, max: 1_000 };
 /// How far a deadline is, in hours, by name; the last has no end.
 const BANDS: [(&str, u64); 4] = [("1h", 1), ("6h", 6), ("24h", 24), ("7d", 168)];
+const LATER: &str = "later";
+
+/// Every name of how far a deadline is.
+pub fn bands() -> impl Iterator<Item = &'static str> {
+    BANDS.iter().map(|(band, _)| *band).chain([LATER])
+}
 
 /// What the leader remembers of what is out and who lives.
 #[derive(Debug, Clone, Default)]
@@ -193,7 +199,7 @@ fn note_slack(
     let Some(ahead) = forecast(left, slots).filter(|_| job.phase == Phase::Sealed) else { return };
     let slack = deadline.0.saturating_sub(now.after(ahead.p90).0) / 1_000_000;
     let hours = deadline.since(now).as_secs() / 3_600;
-    let band = BANDS.iter().find(|(_, limit)| hours < *limit).map_or("later", |(band, _)| band);
+    let band = BANDS.iter().find(|(_, limit)| hours < *limit).map_or(LATER, |(band, _)| band);
     let least = census.slack.entry(band).or_insert(slack);
     *least = (*least).min(slack);
 }
@@ -222,6 +228,8 @@ fn count_workers(tx: &mut dyn Tx, census: &mut Census, now: Timestamp) -> StoreR
             "draining" => "draining",
             "quarantined" => "quarantined",
             "silent" => "lost",
+            // It ended as it was asked to: no loss, and no longer a worker.
+            "left" => continue,
             _ => "active",
         };
         *census.workers.entry(state).or_default() += 1;

@@ -36,8 +36,8 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process holds the database.
-    #[error("the database is busy: {0}")]
+    /// Another process holds the database, or it is away.
+    #[error("the database cannot be used now: {0}")]
     Busy(String),
     /// No room on its disk: nothing is lost, work goes on when there is room again.
     #[error("no room for the database: {0}; free space on its disk")]

@@ -9,7 +9,7 @@ use crate::limits::{LimitArgs, endpoint_limits};
 use crate::submit::now;
 use ::coordinator::http::{Served, State, leader_name, serve};
 use ::coordinator::member::{Connect, Make, Member, Role};
-use ::coordinator::metrics::{Metrics, register_build};
+use ::coordinator::metrics::{Metrics, register_process};
 use ::coordinator::queue::UnitQueue;
 use ::coordinator::queue::redis::RedisQueue;
 use ::coordinator::queue::timed::{Timed, Timings};
@@ -31,7 +31,7 @@ use transport::Server;
 pub(crate) struct Args {
     #[command(flatten)]
     redis: RedisArgs,
-    /// Address of health, metrics and jobs [env: SHOWRUNNER_LISTEN]
+    /// Address of health, metrics and API [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
     #[arg(long)]
     listen: Option<String>,
     /// Where others reach the address of --listen, when that is not where it listens
@@ -74,7 +74,7 @@ fn member(
 ) -> CliResult<Member> {
     let metrics = Arc::new(counted(Metrics::new(registry))?);
     let timings = counted(Timings::new(registry))?;
-    counted(register_build(registry, "coordinator"))?;
+    counted(register_process(registry, "coordinator"))?;
     let terms = store.clone();
     let make: Make = Arc::new(move |queue| {
         let limits = LeaseLimits::default();

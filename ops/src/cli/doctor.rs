@@ -38,7 +38,7 @@ pub(crate) async fn run(context: Context) -> CliResult<Exit> {
         tool("ffprobe", &context.settings["ffprobe"].value),
         permissions(context),
         room(context),
-        database(context),
+        database(context).await,
         clock(),
     ];
     if !context.settings["redis"].value.is_empty() {
@@ -57,13 +57,18 @@ async fn redis(context: &Context) -> Finding {
     let asked = async {
         let server = super::redis::server(context)?;
         let mut link = server.open(Duration::from_secs(5)).await.map_err(|e| CliError::failed(e.to_string()))?;
-        let info: String =
-            redis::cmd("INFO").query_async(&mut link).await.map_err(|e| CliError::failed(e.to_string()))?;
+        let info: redis::RedisResult<String> = redis::cmd("INFO").query_async(&mut link).await;
+        let info = match info {
+            // A worker's user may take work and nothing else.
+            Err(error) if error.code() == Some("NOPERM") => None,
+            info => Some(info.map_err(|e| CliError::failed(e.to_string()))?),
+        };
         Ok::<_, CliError>((server.name(), info))
     };
     match asked.await {
+        Ok((name, None)) => ok("redis", format!("{name}: it answers; its settings are not for this user to see")),
         Err(error) => bad("redis", super::redis::unreachable(context, &error.message).message),
-        Ok((name, info)) => match transport::health::eviction(&info) {
+        Ok((name, Some(info))) => match transport::health::eviction(&info) {
             Some(warning) => bad("redis", format!("{name}: {warning}")),
             None => {
                 let version = info.lines().find_map(|line| line.trim().strip_prefix("redis_version:"));
@@ -120,14 +125,18 @@ fn room(context: &Context) -> Finding {
     }
 }
 
-fn database(context: &Context) -> Finding {
+async fn database(context: &Context) -> Finding {
     let path = database_path(&context.data());
     let server = database::url(&context.settings).map(|_| masked(&context.settings)["database"].value.clone());
     if server.is_none() && !path.exists() {
         return ok("database", format!("{} will be made by the first job", path.display()));
     }
     let place = server.unwrap_or_else(|| path.display().to_string());
-    match database::open(&context.settings, false).and_then(|mut db| Ok(db.read(|tx| tx.jobs(true, 1000))?)) {
+    let asked = async {
+        let (store, _thread) = database::open_store(&context.settings, false)?;
+        Ok::<_, CliError>(store.read(|tx| tx.jobs(true, 1000)).await?)
+    };
+    match asked.await {
         Ok(jobs) => ok("database", format!("{place}: {} open jobs", jobs.len())),
         Err(error) => bad("database", error.message),
     }

@@ -55,6 +55,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 the job ended with failed or dead units, 
 
 /// Options of every command.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// Data directory of the local coordinator [env: SHOWRUNNER_DATA] [default: showrunner-data]
     #[arg(long, global = true, value_name = "DIR")]
@@ -86,7 +87,7 @@ struct Global {
     /// Profile of the configuration file
     #[arg(long, global = true, env = "SHOWRUNNER_PROFILE")]
     profile: Option<String>,
-    /// Slots of the embedded worker, e.g. transfer=8,qc=2 [env: SHOWRUNNER_SLOTS]
+    /// Slots of the worker in this process by kind, e.g. transfer=8,qc=2 [env: SHOWRUNNER_SLOTS]
     #[arg(long, global = true)]
     slots: Option<String>,
 }
@@ -130,7 +131,7 @@ enum Command {
     /// Settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
-    /// Check tools, storage, clock and permissions
+    /// Check tools, storage, clock, permissions, and the database, Redis and server that the settings name
     Doctor,
     /// Print a completion script for a shell
     Completion {

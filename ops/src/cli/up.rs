@@ -11,7 +11,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Address of health, metrics and jobs [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
+    /// Address of health, metrics and API [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
     #[arg(long)]
     pub(crate) listen: Option<String>,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use super::{Context, stop_signal};
 use crate::embedded::worker_config;
 use crate::error::{CliError, CliResult, Exit};
 use crate::submit::now;
-use ::coordinator::metrics::register_build;
+use ::coordinator::metrics::register_process;
 use ::worker::actor::departure::Departure;
 use ::worker::metrics::WorkerMetrics;
 use ::worker::queue::redis::RedisQueue;
@@ -92,7 +92,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let give_up: Arc<dyn Fn() + Send + Sync> = Arc::new(move || token.cancel());
     let worker = Worker::start(config, Arc::new(queue), tokio::runtime::Handle::current(), give_up, metrics.clone());
     counted(metrics.register(&registry, worker.vitals().clone()))?;
-    counted(register_build(&registry, "worker"))?;
+    counted(register_process(&registry, "worker"))?;
     let departure = Arc::clone(&worker.vitals().departure);
     if let Some(text) = &args.leaves_at {
         let at = Timestamp::parse(text);

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 pub struct WorkerView {
     /// Its name: one incarnation of a process.
     pub worker: String,
-    /// `working`, `draining`, `quarantined` or `silent`.
+    /// `working`, `draining`, `quarantined`, `left` (it was to end and is gone) or `silent` (it is gone unasked).
     pub state: String,
     /// Slots by kind, as `kind=busy/total`.
     pub slots: Vec<String>,
@@ -40,6 +40,7 @@ fn view(row: WorkerRow, now: Timestamp) -> WorkerView {
     let told = row.order.as_ref().map_or("", |order| order.what.as_str());
     let release = || format!("showrunner worker release {}", row.name);
     let (state, next) = match told {
+        _ if silent && row.state == "draining" => ("left", "it was to end, and it has ended".to_owned()),
         _ if silent => ("silent", "it was taken for dead and what it held runs elsewhere".to_owned()),
         "quarantine" => ("quarantined", format!("find out what is wrong with it, then: {}", release())),
         "drain" => ("draining", format!("what it holds ends, it takes nothing more; to undo: {}", release())),
@@ -82,4 +83,25 @@ fn tell(tx: &mut dyn Tx, name: &str, what: &str, order: &Order, now: Timestamp) 
     }
     row.order = Some(told);
     Ok(Ok(view(row, now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_to_end_is_no_loss() {
+        let row = |state: &str| WorkerRow {
+            name: "w".into(),
+            slots: String::new(),
+            held: 2,
+            heard_at: Timestamp(0),
+            state: state.into(),
+            order: None,
+        };
+        let (soon, late) = (Timestamp(1_000_000), Timestamp(3_600_000_000));
+        let seen = |state: &str, now| view(row(state), now).state;
+        assert_eq!([seen("working", soon), seen("draining", soon)], ["working", "draining"]);
+        assert_eq!([seen("working", late), seen("draining", late)], ["silent", "left"]);
+    }
 }
