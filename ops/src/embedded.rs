@@ -126,6 +126,7 @@ impl Embedded {
             config,
             Arc::new(worker_queue),
             tokio::runtime::Handle::current(),
+            None,
             give_up,
             worker_metrics.clone(),
         );
@@ -191,6 +192,7 @@ pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig>
         rigged: Rigged {
             kill: std::env::var("SHOWRUNNER_REHEARSAL_KILL").ok(),
             sick: std::env::var("SHOWRUNNER_REHEARSAL_SICK").ok(),
+            block: std::env::var_os("SHOWRUNNER_REHEARSAL_BLOCK").is_some(),
         },
         ffmpeg: settings["ffmpeg"].value.clone(),
         ffprobe: settings["ffprobe"].value.clone(),

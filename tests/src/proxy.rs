@@ -45,6 +45,9 @@ struct Knobs {
     lose_reply_to: Option<Vec<u8>>,
     /// Replies lost so far.
     lost: u64,
+    /// Connections made so far, and how many of the first of them are dead without anybody having been told.
+    made: u64,
+    abandoned: u64,
     pairs: Vec<(TcpStream, TcpStream)>,
 }
 
@@ -128,6 +131,12 @@ impl Proxy {
     /// Cuts the connection over which this many more bytes have gone this way.
     pub fn cut_after(&self, way: Way, bytes: u64) {
         self.change(|knobs| knobs.toxic(way).cut_after = Some(bytes));
+    }
+
+    /// Lets every open connection be as if the machine behind it had lost its power: nothing comes through any more and
+    /// nobody is told. New ones are welcome.
+    pub fn abandon(&self) {
+        self.change(|knobs| knobs.abandoned = knobs.made);
     }
 
     /// Cuts every connection; new ones are welcome.
@@ -214,6 +223,7 @@ fn connect(shared: &Arc<Shared>, client: TcpStream, server: u16) {
     if both.into_iter().any(|end| end.set_nonblocking(false).and_then(|()| end.set_nodelay(true)).is_err()) {
         return;
     }
+    let number;
     let copies = || Some((client.try_clone().ok()?, server.try_clone().ok()?));
     let (Some(kept), Some(up), Some(down)) = (copies(), copies(), copies()) else { return };
     {
@@ -223,16 +233,20 @@ fn connect(shared: &Arc<Shared>, client: TcpStream, server: u16) {
         }
         knobs.pairs.retain(|(client, _)| client.peer_addr().is_ok());
         knobs.pairs.push(kept);
+        knobs.made += 1;
+        number = knobs.made;
     }
     let waiting = Arc::new(Mutex::new(false));
     for (way, (client, server)) in [(Way::Up, up), (Way::Down, down)] {
-        let pump = Pump { way, client, server, shared: Arc::clone(shared), losing: Arc::clone(&waiting) };
+        let pump = Pump { number, way, client, server, shared: Arc::clone(shared), losing: Arc::clone(&waiting) };
         std::thread::spawn(move || pump.run());
     }
 }
 
 /// Carries the bytes of one way of one connection.
 struct Pump {
+    /// Which connection of the proxy.
+    number: u64,
     way: Way,
     client: TcpStream,
     server: TcpStream,
@@ -281,7 +295,7 @@ impl Pump {
             sleep(latency);
             knobs = self.shared.knobs.lock();
         }
-        while knobs.toxic(self.way).stalled && !knobs.ended {
+        while (knobs.toxic(self.way).stalled || self.number <= knobs.abandoned) && !knobs.ended {
             self.shared.changed.wait(&mut knobs);
         }
         (!knobs.ended).then(|| knobs.toxic(self.way).clone())
@@ -402,6 +416,18 @@ mod tests {
         proxy.refuse(false);
         std::thread::sleep(LOOK_EVERY * 10);
         assert_eq!(say(&mut client(&proxy), b"back").expect("echoed"), b"back");
+    }
+
+    #[test]
+    fn an_abandoned_connection_is_silent_for_ever_and_the_next_is_not() {
+        let proxy = Proxy::start(echo());
+        let mut stream = client(&proxy);
+        assert_eq!(say(&mut stream, b"hello").expect("echoed"), b"hello");
+        proxy.abandon();
+        let error = say(&mut stream, b"hello").expect_err("nothing comes back");
+        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        assert_eq!(say(&mut client(&proxy), b"again").expect("echoed"), b"again");
+        assert!(say(&mut stream, b"hello").is_err());
     }
 
     #[test]

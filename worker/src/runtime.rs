@@ -1,7 +1,7 @@
 //! The worker as a part of a process: actors on the main thread, units on the multi-thread runtime.
 use crate::actor::departure::Departure;
 use crate::actor::executor::{Execution, Running};
-use crate::actor::heartbeat::Vitals;
+use crate::actor::heartbeat::{Pulse, Vitals};
 use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
@@ -55,14 +55,17 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker. Must be called on a thread of an actix system whose runtime is `runtime`.
+    /// Starts a worker. Must be called on a thread of an actix system whose runtime is `runtime`. Without a `pulse` signs of
+    /// life go the way of everything else.
     pub fn start(
         config: WorkerConfig,
         queue: Arc<dyn WorkQueue>,
         runtime: Handle,
+        pulse: Option<Pulse>,
         give_up: Arc<dyn Fn() + Send + Sync>,
         metrics: WorkerMetrics,
     ) -> Worker {
+        let pulse = pulse.unwrap_or_else(|| Pulse { queue: Arc::clone(&queue), runtime: runtime.clone() });
         let outbox = Outbox::start(Arc::clone(&queue), &runtime);
         let bytes = Arc::new(AtomicU64::new(0));
         let running = Running::default();
@@ -94,7 +97,7 @@ impl Worker {
             turns: Arc::default(),
             metrics,
         };
-        let parts = Parts { queue, execution, vitals: vitals.clone(), give_up, leave: CancellationToken::new() };
+        let parts = Parts { queue, pulse, execution, vitals: vitals.clone(), give_up, leave: CancellationToken::new() };
         let leave = parts.leave.clone();
         Worker { supervisor: WorkerSupervisor::new(parts).start(), vitals, outbox, leave }
     }

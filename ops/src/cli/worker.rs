@@ -6,12 +6,13 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::submit::now;
 use ::coordinator::metrics::register_process;
 use ::worker::actor::departure::Departure;
+use ::worker::actor::heartbeat::Pulse;
 use ::worker::metrics::WorkerMetrics;
 use ::worker::queue::redis::RedisQueue;
 use ::worker::queue::timed::Timed;
 use ::worker::runtime::Worker;
 use prometheus::Registry;
-use protocol::id::Kind;
+use protocol::id::{Kind, WorkerId};
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -82,15 +83,18 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         let kinds = kinds?;
         config.slots.retain(|kind, _| kinds.contains(kind));
     }
-    let queue =
-        RedisQueue::connect(server, config.worker.clone()).await.map_err(|why| redis::unreachable(&context, &why))?;
+    let away = |why: String| redis::unreachable(&context, &why);
+    let beating = Beating::start().map_err(|e| CliError::failed(format!("a thread cannot be started: {e}")))?;
+    let pulse = beating.pulse(server.clone(), config.worker.clone()).await.map_err(away)?;
+    let queue = RedisQueue::connect(server, config.worker.clone()).await.map_err(away)?;
     let (registry, metrics) = (Registry::new(), counted(WorkerMetrics::new())?);
     let queue = counted(Timed::new(queue, &registry))?;
     eprintln!("worker {}", config.worker);
     let stop = CancellationToken::new();
     let token = stop.clone();
     let give_up: Arc<dyn Fn() + Send + Sync> = Arc::new(move || token.cancel());
-    let worker = Worker::start(config, Arc::new(queue), tokio::runtime::Handle::current(), give_up, metrics.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let worker = Worker::start(config, Arc::new(queue), runtime, Some(pulse), give_up, metrics.clone());
     counted(metrics.register(&registry, worker.vitals().clone()))?;
     counted(register_process(&registry, "worker"))?;
     let departure = Arc::clone(&worker.vitals().departure);
@@ -130,6 +134,31 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         served.stop().await;
     }
     Ok(exit)
+}
+
+/// The thread that signs of life are sent from.
+struct Beating(Option<tokio::runtime::Runtime>);
+
+impl Beating {
+    fn start() -> std::io::Result<Beating> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("heartbeat").enable_all().build().map(|runtime| Beating(Some(runtime)))
+    }
+
+    /// A connection that lives there.
+    async fn pulse(&self, server: transport::Server, worker: WorkerId) -> Result<Pulse, String> {
+        let runtime = self.0.as_ref().map(|runtime| runtime.handle().clone()).ok_or("it has ended")?;
+        let connecting = runtime.spawn(RedisQueue::connect(server, worker));
+        let queue = connecting.await.map_err(|e| e.to_string())??;
+        Ok(Pulse { queue: Arc::new(queue), runtime })
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        // Its last message may be on its way: nobody waits for it.
+        self.0.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    }
 }
 
 /// Announces the moment that a file holds, as soon as it does.

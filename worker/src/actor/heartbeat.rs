@@ -1,4 +1,5 @@
-//! Says that the worker lives and what it holds. On its own arbiter, so that nothing a unit does can silence it.
+//! Says that the worker lives and what it holds. On an arbiter, a runtime and a connection of its own, so that nothing a
+//! unit does can silence it.
 use super::departure::Departure;
 use super::executor::Running;
 use super::supervisor::ExitGuard;
@@ -48,23 +49,31 @@ impl Vitals {
     }
 }
 
+/// Where signs of life go.
+#[derive(Clone)]
+pub struct Pulse {
+    /// The transport.
+    pub queue: Arc<dyn WorkQueue>,
+    /// Where its connection lives: not where units run, or one that blocks a thread silences the worker.
+    pub runtime: Handle,
+}
+
 /// The heartbeat.
 pub struct Heartbeat {
     vitals: Vitals,
-    queue: Arc<dyn WorkQueue>,
-    runtime: Handle,
+    pulse: Pulse,
     _exit: ExitGuard,
 }
 
 impl Heartbeat {
-    /// A heartbeat that sends through `queue` on `runtime`, where the transport's connections live.
-    pub fn new(vitals: Vitals, queue: Arc<dyn WorkQueue>, runtime: Handle, exit: ExitGuard) -> Heartbeat {
-        Heartbeat { vitals, queue, runtime, _exit: exit }
+    /// A heartbeat.
+    pub fn new(vitals: Vitals, pulse: Pulse, exit: ExitGuard) -> Heartbeat {
+        Heartbeat { vitals, pulse, _exit: exit }
     }
 
     fn send(&self) {
-        let (queue, beat) = (Arc::clone(&self.queue), self.vitals.beat());
-        drop(self.runtime.spawn(async move {
+        let (queue, beat) = (Arc::clone(&self.pulse.queue), self.vitals.beat());
+        drop(self.pulse.runtime.spawn(async move {
             if let Err(error) = queue.report(vec![Report::Heartbeat(beat)]).await {
                 tracing::debug!(%error, "heartbeat not sent");
             }

@@ -2,7 +2,7 @@
 //! supervisor does not survive a panic, so this one listens to guards that the children drop.
 use super::consumer::{Consumer, Drain, Resume};
 use super::executor::{Execution, Executor, Revoke};
-use super::heartbeat::{Heartbeat, Vitals};
+use super::heartbeat::{Heartbeat, Pulse, Vitals};
 use crate::queue::WorkQueue;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture};
 use protocol::id::Kind;
@@ -45,6 +45,8 @@ impl Drop for ExitGuard {
 pub struct Parts {
     /// The transport.
     pub queue: Arc<dyn WorkQueue>,
+    /// Where signs of life go.
+    pub pulse: Pulse,
     /// What executions share.
     pub execution: Execution,
     /// What heartbeats show.
@@ -100,11 +102,10 @@ impl WorkerSupervisor {
                 self.consumers.insert(kind, consumer.start());
             }
             Child::Heartbeat => {
-                let (vitals, queue) = (self.parts.vitals.clone(), Arc::clone(&self.parts.queue));
-                let runtime = self.parts.execution.runtime.clone();
+                let (vitals, pulse) = (self.parts.vitals.clone(), self.parts.pulse.clone());
                 let arbiter = Arbiter::new();
                 drop(Heartbeat::start_in_arbiter(&arbiter.handle(), move |_| {
-                    Heartbeat::new(vitals, queue, runtime, exit)
+                    Heartbeat::new(vitals, pulse, exit)
                 }));
                 self.heartbeat = Some(arbiter);
             }

@@ -29,7 +29,11 @@ pub async fn run(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitRes
 
 async fn take_time(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let (length, fails) = lot(task, unit.id, unit.attempt);
-    if context.cancel.is_cancelled() || context.cancel.run_until_cancelled(wait(length)).await.is_none() {
+    if context.tools.rigged.block {
+        std::thread::sleep(length);
+    }
+    let rest = if context.tools.rigged.block { Duration::ZERO } else { length };
+    if context.cancel.is_cancelled() || context.cancel.run_until_cancelled(wait(rest)).await.is_none() {
         return UnitResult::Cancelled;
     }
     if let Some(failure) = context.tools.rigged.strike(unit) {

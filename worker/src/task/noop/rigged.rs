@@ -10,6 +10,8 @@ pub struct Rigged {
     pub kill: Option<String>,
     /// Every unit fails for this reason, as on a machine where something is broken.
     pub sick: Option<String>,
+    /// Every unit holds its thread while it waits, as one does that computes without a pause.
+    pub block: bool,
 }
 
 impl Rigged {
