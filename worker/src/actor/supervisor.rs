@@ -104,9 +104,7 @@ impl WorkerSupervisor {
             Child::Heartbeat => {
                 let (vitals, pulse) = (self.parts.vitals.clone(), self.parts.pulse.clone());
                 let arbiter = Arbiter::new();
-                drop(Heartbeat::start_in_arbiter(&arbiter.handle(), move |_| {
-                    Heartbeat::new(vitals, pulse, exit)
-                }));
+                drop(Heartbeat::start_in_arbiter(&arbiter.handle(), move |_| Heartbeat::new(vitals, pulse, exit)));
                 self.heartbeat = Some(arbiter);
             }
         }
