@@ -1,7 +1,7 @@
 //! Programs of others that judge what we wrote.
 use crate::command::Ran;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The reference implementation of ASC MHL: `SHOWRUNNER_ASCMHL` (`ascmhl-debug` beside it), else the one on `PATH`.
 pub fn ascmhl() -> Option<PathBuf> {
@@ -19,6 +19,22 @@ pub fn ascmhl_verify(root: &Path) -> Option<Ran> {
     let mut command = Command::new(ascmhl()?);
     command.arg("verify").arg(root);
     Some(Ran::of(command))
+}
+
+/// Schemathesis: `SHOWRUNNER_SCHEMATHESIS`, else the one that `ops/setup.sh test` installs, else the one on `PATH`. `None`,
+/// with a line that says why, when none of them runs.
+pub fn schemathesis() -> Option<PathBuf> {
+    let named = std::env::var_os("SHOWRUNNER_SCHEMATHESIS").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin/schemathesis");
+    let found = named.into_iter().chain([ours, "schemathesis".into()]).find(|program| {
+        let mut command = Command::new(program);
+        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    });
+    if found.is_none() {
+        println!("SKIP: Schemathesis is not installed: ops/setup.sh test");
+    }
+    found
 }
 
 /// Runs ffmpeg; what it is told to make lies there afterwards.

@@ -3,6 +3,7 @@ use super::problem::Problem;
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
@@ -33,6 +34,33 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
             read(&kind, &bytes).map(Body)
         })
     }
+}
+
+/// An order: a body in which a misspelt member is refused, because what it left out would be done for real.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Serialize + Default + 'static> FromRequest for Asked<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Asked<T>, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = Body::<serde_json::Value>::from_request(request, payload);
+        Box::pin(async move { order(body.await?.0).map(Asked) })
+    }
+}
+
+/// Reads an order; what it may hold is what one that says nothing holds.
+fn order<T: DeserializeOwned + Serialize + Default>(sent: serde_json::Value) -> Result<T, Problem> {
+    let wrong =
+        |error: serde_json::Error| Problem::new("usage", format!("the body cannot be read: {error}")).at("body");
+    let known = serde_json::to_value(T::default()).map_err(wrong)?;
+    let known: Vec<&str> = known.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let members = sent.as_object().ok_or_else(|| Problem::new("usage", "the body is no object").at("body"))?;
+    if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
+        let problem = Problem::new("usage", format!("there is no member {name:?}")).at("body");
+        return Err(problem.hint(protocol::yaml::suggest(name, &known)));
+    }
+    serde_json::from_value(sent).map_err(wrong)
 }
 
 fn read<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<T, Problem> {
@@ -93,6 +121,19 @@ pub(super) fn limits(config: &mut web::ServiceConfig) {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn a_misspelt_member_of_an_order_is_refused_by_name() {
+        use crate::service::control::{Order, RetryRequest};
+        let sent = |text: &str| serde_json::from_str(text).expect("JSON");
+        let asked: RetryRequest = order(sent(r#"{"all":true,"dry_run":true,"actor":"me"}"#)).expect("an order");
+        assert!(asked.all && asked.order.dry_run && asked.order.actor == "me");
+        let refused = order::<Order>(sent(r#"{"dry_runn":true}"#)).expect_err("no such member");
+        assert!(refused.message.contains("dry_runn") && refused.hint.is_some_and(|hint| hint.contains("dry_run")));
+        for text in ["[]", "null", r#"{"dry_run":1}"#, r#"{"all":true}"#] {
+            assert_eq!(order::<Order>(sent(text)).expect_err(text).status(), 400, "{text}");
+        }
+    }
 
     #[test]
     fn bodies_are_json_without_nul() {

@@ -1,6 +1,6 @@
 //! `/api/v1/failures`: dead letters by cause.
 use super::State;
-use super::body::Body;
+use super::body::Asked;
 use super::problem::{Problem, Refused};
 use crate::service::Workflows;
 use crate::service::control::{self, CauseView, Retried, RetryRequest, WaiveRequest, Waived};
@@ -63,7 +63,7 @@ async fn retry(
     state: Data<State>,
     request: HttpRequest,
     of: Query<OfJob>,
-    Body(asked): Body<RetryRequest>,
+    Asked(asked): Asked<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
     let (asked, now, job) = (state.retry(asked)?, state.now(), of.into_inner().job);
     state
@@ -84,7 +84,7 @@ async fn waive(
     state: Data<State>,
     request: HttpRequest,
     cause: Path<String>,
-    Body(mut asked): Body<WaiveRequest>,
+    Asked(mut asked): Asked<WaiveRequest>,
 ) -> Result<Json<Waived>, Problem> {
     asked.order = state.order(asked.order)?;
     let now = state.now();

@@ -1,6 +1,6 @@
 //! `/api/v1/jobs`.
 use super::State;
-use super::body::{Body, key};
+use super::body::{Asked, Body, key};
 use super::problem::{Problem, Refused};
 use crate::service::Workflows;
 use crate::service::control::{self, Answer, JobChanged, Order, PriorityRequest, Retried, RetryRequest};
@@ -115,7 +115,7 @@ async fn pause(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<JobChanged>, Problem> {
     steer(&state, &request, job, order, control::pause).await
 }
@@ -132,7 +132,7 @@ async fn resume(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<JobChanged>, Problem> {
     steer(&state, &request, job, order, control::resume).await
 }
@@ -149,7 +149,7 @@ async fn cancel(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<JobChanged>, Problem> {
     steer(&state, &request, job, order, control::cancel).await
 }
@@ -166,7 +166,7 @@ async fn priority(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Body(asked): Body<PriorityRequest>,
+    Asked(asked): Asked<PriorityRequest>,
 ) -> Result<Json<JobChanged>, Problem> {
     let (order, now) = (state.order(asked.order)?, state.now());
     let asked = PriorityRequest { order, ..asked };
@@ -185,7 +185,7 @@ async fn retry(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Body(asked): Body<RetryRequest>,
+    Asked(asked): Asked<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
     let (asked, now) = (state.retry(asked)?, state.now());
     state.write(&request, move |tx| control::retry(tx, &Workflows::default(), &job, &asked, now)).await.map(Json)

@@ -2,6 +2,7 @@
 //! same functions. Reads are answered by every coordinator, writes by the leader alone.
 mod assets;
 mod body;
+mod document;
 mod events;
 mod failures;
 mod health;
@@ -14,6 +15,7 @@ mod workers;
 
 pub use assets::{IMPORT_MAX, Import, Imported};
 pub use body::BODY_MAX;
+pub use document::document;
 pub use events::LISTENERS_MAX;
 pub use failures::OfJob;
 pub use health::{Part, serve_health};
@@ -33,7 +35,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use utoipa::OpenApi;
 use utoipa::openapi::path::Paths;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -65,15 +66,6 @@ impl Served {
     }
 }
 
-/// What the document says of the API as a whole.
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "Showrunner",
-    description = "Runs bulk work over media libraries. Lists are ordered; ask for the next page with after= and the id \
-                   of the last entry. Errors have one shape everywhere."
-))]
-struct Document;
-
 fn routes(config: &mut ServiceConfig<'_>) {
     jobs::routes(config);
     units::routes(config);
@@ -83,11 +75,6 @@ fn routes(config: &mut ServiceConfig<'_>) {
     workers::routes(config);
     health::routes(config);
     events::routes(config);
-}
-
-/// The OpenAPI document of the API.
-pub fn document() -> utoipa::openapi::OpenApi {
-    App::new().into_utoipa_app().openapi(Document::openapi()).configure(routes).split_for_parts().1
 }
 
 /// Starts the server. Fails at once when the address cannot be had.
@@ -181,9 +168,11 @@ fn elsewhere(request: &HttpRequest, paths: &Paths) -> HttpResponse {
         let known: Vec<&str> = path.split('/').collect();
         known.len() == asked.len() && known.iter().zip(&asked).all(|(k, a)| k.starts_with('{') || k == a)
     };
+    // An address that is written out goes before one with a name in its place.
+    let exact = paths.paths.contains_key(request.uri().path());
     let mut methods: Vec<&str> = Vec::new();
     for (path, item) in &paths.paths {
-        if same(path) {
+        if if exact { path == request.uri().path() } else { same(path) } {
             methods.extend(item.get.as_ref().map(|_| "GET"));
             methods.extend(item.post.as_ref().map(|_| "POST"));
         }

@@ -1,6 +1,6 @@
 //! `/api/v1/operations`: what operators asked for, and what is still being carried out.
 use super::State;
-use super::body::Body;
+use super::body::Asked;
 use super::failures::OfJob;
 use super::problem::{Problem, Refused};
 use crate::service::control::{self, OperationView, Order, Steering};
@@ -32,7 +32,7 @@ async fn pause(
     state: Data<State>,
     request: HttpRequest,
     operation: Path<i64>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<OperationView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
     state.write(&request, move |tx| control::steer(tx, *operation, Steering::Pause, &order, now)).await.map(Json)
@@ -50,7 +50,7 @@ async fn resume(
     state: Data<State>,
     request: HttpRequest,
     operation: Path<i64>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<OperationView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
     state.write(&request, move |tx| control::steer(tx, *operation, Steering::Resume, &order, now)).await.map(Json)
@@ -68,7 +68,7 @@ async fn abort(
     state: Data<State>,
     request: HttpRequest,
     operation: Path<i64>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<OperationView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
     state.write(&request, move |tx| control::steer(tx, *operation, Steering::Abort, &order, now)).await.map(Json)

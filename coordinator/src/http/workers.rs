@@ -1,6 +1,6 @@
 //! `/api/v1/workers`.
 use super::State;
-use super::body::Body;
+use super::body::Asked;
 use super::problem::{Problem, Refused};
 use crate::service::control::{self, Order, WorkerView};
 use actix_web::web::{Data, Json, Path};
@@ -31,7 +31,7 @@ async fn drain(
     state: Data<State>,
     request: HttpRequest,
     worker: Path<String>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<WorkerView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
     state.write(&request, move |tx| control::drain(tx, &worker, &order, now)).await.map(Json)
@@ -49,7 +49,7 @@ async fn release(
     state: Data<State>,
     request: HttpRequest,
     worker: Path<String>,
-    Body(order): Body<Order>,
+    Asked(order): Asked<Order>,
 ) -> Result<Json<WorkerView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
     state.write(&request, move |tx| control::release(tx, &worker, &order, now)).await.map(Json)

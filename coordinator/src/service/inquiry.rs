@@ -108,6 +108,7 @@ pub struct UnitsFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// Start after this unit (`job/step/partition`): the last one of the page before.
+    #[param(pattern = "^[^/]+/[^/]+/[0-9]{1,9}$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// Units at most.

@@ -233,11 +233,13 @@ fn block_on(work: impl Future<Output = CliResult<Exit>>) -> CliResult<Exit> {
 }
 
 fn start_logging(global: &Global) {
-    let level = match global.verbose {
-        0 => std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "warn".into()),
-        1 => "info".into(),
-        _ => "debug".into(),
+    // What a client sends malformed is its own trouble; all of it is only of interest to those who want to see all.
+    let (level, more) = match global.verbose {
+        0 => (std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "warn".into()), ",actix_http=off"),
+        1 => ("info".into(), ",actix_http=off"),
+        _ => ("debug".into(), ""),
     };
+    let level = format!("{level}{more}");
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "warn".into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     if global.log_format == "json" {

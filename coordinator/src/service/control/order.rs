@@ -8,8 +8,10 @@ use utoipa::ToSchema;
 #[serde(default)]
 pub struct Order {
     /// Who asks.
+    #[schema(max_length = 1000)]
     pub actor: String,
     /// Why, for the record.
+    #[schema(max_length = 1000)]
     pub reason: String,
     /// Check and count, change nothing.
     pub dry_run: bool,
@@ -20,6 +22,7 @@ pub struct Order {
 #[serde(default)]
 pub struct PriorityRequest {
     /// `urgent`, `normal` or `bulk`.
+    #[schema(pattern = "^(urgent|normal|bulk)$")]
     pub priority: Option<String>,
     /// When the job must be finished, as RFC 3339; `none` for no deadline.
     pub deadline: Option<String>,
@@ -58,6 +61,7 @@ pub struct Correction {
     /// Its hash, as `algorithm:digest`.
     pub hash: Option<String>,
     /// Its size.
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_u64)]
     pub bytes: Option<u64>,
 }
 
@@ -66,14 +70,17 @@ pub struct Correction {
 #[serde(default)]
 pub struct RetryRequest {
     /// Terms `key=value`: step, reason, class, title, role, asset, cause, state. The same key twice means either.
+    #[schema(max_items = 10_000)]
     pub filter: Vec<String>,
     /// Every dead unit; needed when no term is given.
     pub all: bool,
     /// Bring back units of this step alone, and what depends on them.
     pub only: Option<String>,
     /// Corrected input for selected assets.
+    #[schema(max_items = 10_000)]
     pub corrections: Vec<Correction>,
     /// Units at most a second; none means as fast as it goes. The coordinator carries it out.
+    #[schema(exclusive_minimum = 0, maximum = 1_000_000)]
     pub rate: Option<f64>,
     /// Who, why, and whether for real.
     #[serde(flatten)]
