@@ -1,5 +1,5 @@
 # The menu. Each target does its own set-up.
-.PHONY: help demo test sim bench check fmt release clean
+.PHONY: help demo test sim soak bench check fmt release clean
 
 export SHOWRUNNER_ASCMHL ?= $(CURDIR)/target/tools/bin/ascmhl
 
@@ -7,6 +7,7 @@ help:
 	@echo "make demo     a sample library with planted faults through the whole workflow"
 	@echo "make test     every test, with real tools"
 	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000)"
+	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7)"
 	@echo "make bench    whole jobs and transfers, measured beside cp and rsync"
 	@echo "make check    formatting, lints, licences"
 	@echo "make release  the binary, in target/release/showrunner"
@@ -37,6 +38,11 @@ test:
 
 sim:
 	SHOWRUNNER_SIM_SEEDS=$(or $(SEEDS),5000) cargo nextest run --workspace --cargo-profile release -E 'binary(sim) and test(many_seeds)' --no-capture
+
+soak:
+	ops/setup.sh test
+	cargo build --workspace --bins
+	SHOWRUNNER_SOAK=$(or $(FOR),30m) $(if $(SEED),SHOWRUNNER_SEED=$(SEED)) cargo nextest run --workspace --profile soak -E 'binary(it) and test(soak::)' --no-capture
 
 bench: target/release/showrunner-built
 	ops/setup.sh test

@@ -18,6 +18,8 @@ if [ "$want" = test ]; then
   have redis-server && have redis-cli || packages+=(redis-server)
   have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages+=(postgresql)
   have prometheus && have promtool || packages+=(prometheus)
+  ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || packages+=(faketime)
+  have ip || packages+=(iproute2)
   have python3 || packages+=(python3 python3-venv)
 fi
 

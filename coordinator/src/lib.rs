@@ -3,6 +3,7 @@
 //! - [`store`]: the truth, over SQLite, PostgreSQL or memory
 //! - [`queue`]: what is handed to workers and comes back
 //! - [`service`]: one duty a file, each safe to run any number of times
+pub mod clock;
 pub mod engine;
 mod failpoint;
 pub mod http;

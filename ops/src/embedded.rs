@@ -105,7 +105,7 @@ impl Embedded {
         counted(register_process(&registry, "up"))?;
         let worker_metrics = counted(WorkerMetrics::new())?;
         let (coordinator_queue, worker_queue) = transport();
-        let clock: coordinator::runtime::Clock = Arc::new(now);
+        let clock = coordinator::clock::steady(now);
         // Channels of this process lose nothing: a unit waits for its slot as long as it takes.
         let limits = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
         let coordinator =

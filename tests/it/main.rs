@@ -2,6 +2,7 @@
 mod api;
 mod bad_input;
 mod cli;
+mod clock;
 mod cluster;
 mod conformance;
 mod control;
@@ -31,5 +32,6 @@ mod retention;
 mod retry;
 mod scheduling;
 mod serve;
+mod soak;
 mod transport;
 mod wipe;

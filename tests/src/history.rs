@@ -15,7 +15,7 @@ pub type Rows = Vec<Vec<String>>;
 /// A unit: job number, step number, partition.
 type Key = (i64, i64, i64);
 
-/// What one execution noted, in nanoseconds of the machine's clock.
+/// What one execution noted, in nanoseconds since the machine started.
 #[derive(Debug, Clone, Default)]
 struct Execution {
     starts: Vec<u64>,
@@ -93,6 +93,14 @@ impl History {
     /// # Panics
     /// When there is no such job or the file holds something else.
     pub fn read(job: &str, query: &dyn Fn(&str) -> Rows, log: &Path) -> History {
+        History::among(job, query, &Witnesses::read(log))
+    }
+
+    /// The same with witnesses that have been read: those of many jobs share a file.
+    ///
+    /// # Panics
+    /// When there is no such job.
+    pub fn among(job: &str, query: &dyn Fn(&str) -> Rows, witnesses: &Witnesses) -> History {
         let found = query(&format!("SELECT no, state, workflow FROM job WHERE id = '{job}'"));
         let [row] = found.as_slice() else { panic!("{} jobs have the id {job}", found.len()) };
         let (no, state) = (number(&row[0]), row[1].clone());
@@ -118,7 +126,7 @@ impl History {
             units: units.collect(),
             barriers: barriers.collect(),
             needs: needs(&workflow),
-            executions: executions(log, no),
+            executions: witnesses.0.get(&no).cloned().unwrap_or_default(),
             violations: Vec::new(),
         };
         let ended = ["succeeded", "finished_with_failures"].contains(&state.as_str());
@@ -137,10 +145,16 @@ impl History {
     /// # Panics
     /// With everything that does not hold.
     #[track_caller]
-    pub fn assert_exact(mut self, units: u64) -> Verdict {
-        let verdict = self.judge(units);
-        assert!(self.violations.is_empty(), "the run broke its promises:\n  {}", self.violations.join("\n  "));
+    pub fn assert_exact(self, units: u64) -> Verdict {
+        let (verdict, violations) = self.verdict(units);
+        assert!(violations.is_empty(), "the run broke its promises:\n  {}", violations.join("\n  "));
         verdict
+    }
+
+    /// What the run came to, and everything that does not hold.
+    pub fn verdict(mut self, units: u64) -> (Verdict, Vec<String>) {
+        let verdict = self.judge(units);
+        (verdict, self.violations)
     }
 
     fn judge(&mut self, units: u64) -> Verdict {
@@ -213,19 +227,30 @@ fn needs(workflow: &Value) -> BTreeMap<i64, Vec<i64>> {
     (0..).zip(&steps).map(|(no, step)| (no, numbers(step))).collect()
 }
 
-/// Executions of one job: witnesses of several share a file.
-fn executions(log: &Path, of: i64) -> HashMap<(Key, u32), Execution> {
-    let mut executions: HashMap<(Key, u32), Execution> = HashMap::new();
-    for line in std::fs::read_to_string(log).unwrap_or_default().lines() {
+/// What executions noted, by job, unit and epoch.
+#[derive(Debug, Default)]
+pub struct Witnesses(HashMap<i64, HashMap<(Key, u32), Execution>>);
+
+impl Witnesses {
+    /// Reads a file of notes; one that is not there holds none.
+    ///
+    /// # Panics
+    /// When it holds something else.
+    pub fn read(log: &Path) -> Witnesses {
+        let mut witnesses = Witnesses::default();
+        for line in std::fs::read_to_string(log).unwrap_or_default().lines() {
+            witnesses.note(line);
+        }
+        witnesses
+    }
+
+    fn note(&mut self, line: &str) {
         let words: Vec<&str> = line.split(' ').collect();
         let [unit, epoch, _attempt, _worker, what, at] = words.as_slice() else { panic!("{line:?} is no note") };
         let parts: Vec<i64> = unit.split('/').map(number).collect();
         let [job, step, part] = parts.as_slice() else { panic!("{unit:?} is no unit") };
-        if *job != of {
-            continue;
-        }
         let epoch = u32::try_from(number(epoch)).unwrap_or(0);
-        let execution = executions.entry(((*job, *step, *part), epoch)).or_default();
+        let execution = self.0.entry(*job).or_default().entry(((*job, *step, *part), epoch)).or_default();
         let at = at.parse().unwrap_or(0);
         match *what {
             "start" => execution.starts.push(at),
@@ -233,7 +258,6 @@ fn executions(log: &Path, of: i64) -> HashMap<(Key, u32), Execution> {
             _ => {}
         }
     }
-    executions
 }
 
 /// Counts of a running job as `job get` shows them: what is done never exceeds what there is.

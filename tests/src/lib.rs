@@ -1,6 +1,8 @@
 //! The kit of the integration tests: the real `showrunner` binary over directories of their own.
 //!
+//! - [`soak`]: random faults under load for as long as one likes
 //! - [`scratch`]: a directory that a test has to itself, with its files
+//! - [`clock`]: clocks that a test sets
 //! - [`cluster`]: a coordinator and workers over a real Redis, and a rehearsal that can be judged
 //! - [`disk`]: a small filesystem that can be filled
 //! - [`fleet`]: any number of coordinators and workers over a real PostgreSQL and a real Redis
@@ -14,6 +16,7 @@
 //! - [`prometheus`]: a Prometheus that scrapes what a test starts
 //! - [`proxy`]: a TCP proxy that does to connections what networks do
 //! - [`reference`]: the programs of others that judge what we wrote
+pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod content;
@@ -28,6 +31,7 @@ pub mod proxy;
 pub mod redis;
 pub mod reference;
 pub mod scratch;
+pub mod soak;
 
 pub use command::Ran;
 pub use process::Running;

@@ -1,5 +1,6 @@
 //! A real PostgreSQL server for a test: its own files in a temporary directory, its own port on the loopback, gone with
 //! the value.
+use crate::redis::Environment;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -22,6 +23,7 @@ pub struct PostgresServer {
     port: u16,
     server: Option<Child>,
     settings: Vec<String>,
+    environment: Environment,
 }
 
 impl PostgresServer {
@@ -33,6 +35,11 @@ impl PostgresServer {
 
     /// The same with settings (`name=value`) of its own.
     pub fn start_with(settings: &[&str]) -> PostgresServer {
+        PostgresServer::start_under(settings, Environment::new())
+    }
+
+    /// The same with an environment of its own.
+    pub fn start_under(settings: &[&str], environment: Environment) -> PostgresServer {
         let binaries = binaries().expect("PostgreSQL is not installed: run ops/setup.sh");
         let dir = tempfile::tempdir().expect("makes a directory");
         if getuid().is_root() {
@@ -48,6 +55,7 @@ impl PostgresServer {
             port,
             server: None,
             settings: settings.iter().map(|s| (*s).to_owned()).collect(),
+            environment,
         };
         let made = server
             .command("initdb")
@@ -257,13 +265,16 @@ impl PostgresServer {
 
     fn command(&self, name: &str) -> Command {
         let binary = self.binaries.join(name);
+        // Its variables are the server's alone, not those of the program that changes the user.
+        let pairs = self.environment.iter().map(|(name, value)| format!("{name}={value}"));
         let mut command = if getuid().is_root() {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid", SYSTEM_USER, "--regid", SYSTEM_USER, "--clear-groups", "--"]).arg(binary);
+            command.args(["--reuid", SYSTEM_USER, "--regid", SYSTEM_USER, "--clear-groups", "--", "env"]);
             command
         } else {
-            Command::new(binary)
+            Command::new("env")
         };
+        command.args(pairs).arg(binary);
         // The directory of the test may be closed to the server's user.
         command.current_dir(self.dir.path());
         command

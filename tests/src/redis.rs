@@ -13,16 +13,20 @@ pub struct Redis {
     port: u16,
     /// What it was started with, for the next time.
     arguments: Vec<String>,
+    environment: Environment,
 }
+
+/// Variables of a server's environment.
+pub type Environment = Vec<(String, String)>;
 
 /// A port that is free now; nothing else on this machine is asked for it meanwhile.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
 }
 
-fn launch(dir: &Path, port: u16, arguments: &[String]) -> Running {
+fn launch(dir: &Path, port: u16, arguments: &[String], environment: &Environment) -> Running {
     let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--dir"]).arg(dir).args(arguments);
+    command.args(["--bind", "127.0.0.1", "--dir"]).arg(dir).args(arguments).envs(environment.iter().cloned());
     let mut running = Running::start(command, dir);
     wait_until("redis-server answers", || {
         assert!(!running.has_ended(), "redis-server ended: {}", running.stdout());
@@ -39,10 +43,15 @@ impl Redis {
 
     /// Starts a server with options of its own.
     pub fn start_with(dir: &Path, options: &[&str]) -> Redis {
+        Redis::start_under(dir, options, Environment::new())
+    }
+
+    /// The same with an environment of its own.
+    pub fn start_under(dir: &Path, options: &[&str], environment: Environment) -> Redis {
         let port = free_port();
         let mut arguments = vec!["--port".to_owned(), port.to_string()];
         arguments.extend(options.iter().map(|&option| option.to_owned()));
-        Redis::launch(dir, port, arguments)
+        Redis::launch(dir, port, arguments, environment)
     }
 
     /// Starts a server that takes nothing but TLS, with this certificate and key.
@@ -58,11 +67,11 @@ impl Redis {
             ["--tls-auth-clients".to_owned(), "optional".to_owned()],
             ["--save".to_owned(), String::new()],
         ];
-        Redis::launch(dir, port, arguments.concat())
+        Redis::launch(dir, port, arguments.concat(), Environment::new())
     }
 
-    fn launch(dir: &Path, port: u16, arguments: Vec<String>) -> Redis {
-        Redis { running: launch(dir, port, &arguments), dir: dir.to_owned(), port, arguments }
+    fn launch(dir: &Path, port: u16, arguments: Vec<String>, environment: Environment) -> Redis {
+        Redis { running: launch(dir, port, &arguments, &environment), dir: dir.to_owned(), port, arguments, environment }
     }
 
     /// The server's process.
@@ -93,7 +102,7 @@ impl Redis {
 
     /// Starts it again as it was started, on what it left on disk.
     pub fn restart(&mut self) {
-        self.running = launch(&self.dir, self.port, &self.arguments);
+        self.running = launch(&self.dir, self.port, &self.arguments, &self.environment);
         wait_until("redis-server has loaded what it had", || self.cli(&["PING"]).contains("PONG"));
     }
 
@@ -144,7 +153,8 @@ impl Replicated {
         wait_until("the Sentinel knows the replica", || {
             cli(port, &["SENTINEL", "REPLICAS", "main"]).contains(&replica.port().to_string())
         });
-        let sentinel = Redis { running, dir: home, port, arguments: Vec::new() };
+        let (arguments, environment) = (Vec::new(), Environment::new());
+        let sentinel = Redis { running, dir: home, port, arguments, environment };
         Replicated { master, replica, sentinel }
     }
 

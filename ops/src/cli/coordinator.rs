@@ -7,13 +7,14 @@ use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::{LimitArgs, endpoint_limits};
 use crate::submit::now;
+use ::coordinator::clock::steady;
 use ::coordinator::http::{Served, State, leader_name, serve};
 use ::coordinator::member::{Connect, Make, Member, Role};
 use ::coordinator::metrics::{Metrics, register_process};
 use ::coordinator::queue::UnitQueue;
 use ::coordinator::queue::redis::RedisQueue;
 use ::coordinator::queue::timed::{Timed, Timings};
-use ::coordinator::runtime::Coordinator;
+use ::coordinator::runtime::{Clock, Coordinator};
 use ::coordinator::store::handle::Store;
 use prometheus::Registry;
 use protocol::rules::election::ElectionLimits;
@@ -69,6 +70,7 @@ fn member(
     registry: &Registry,
     holder: String,
     connect: Connect,
+    clock: Clock,
     retention: Option<RetentionLimits>,
     endpoints: Vec<EndpointLimit>,
 ) -> CliResult<Member> {
@@ -79,7 +81,7 @@ fn member(
     let make: Make = Arc::new(move |queue| {
         let limits = LeaseLimits::default();
         let queue = Arc::new(Timed::new(queue, timings.clone()));
-        Coordinator::new(terms.clone(), queue, Arc::new(now), limits, Arc::clone(&metrics))
+        Coordinator::new(terms.clone(), queue, Arc::clone(&clock), limits, Arc::clone(&metrics))
             .shared()
             .forgetting(retention)
             .limited(endpoints.clone())
@@ -114,11 +116,12 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let part: Arc<OnceLock<watch::Receiver<Role>>> = Arc::default();
     let known = Arc::clone(&part);
     let role = move || known.get().map_or_else(Role::default, |role| role.borrow().clone());
-    let state = State { store: store.clone(), registry: registry.clone(), clock: Arc::new(now), role: Arc::new(role) };
+    let clock = steady(now);
+    let state = State { store: store.clone(), registry: registry.clone(), clock: Arc::clone(&clock), role: Arc::new(role) };
     let retention = database::retention(&context.settings)?;
     let listen = &context.settings["listen"].value;
     let served = serve(listen, state).map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
-    let member = member(&store, &registry, holder(&args, &served), connect, retention, endpoints)?;
+    let member = member(&store, &registry, holder(&args, &served), connect, clock, retention, endpoints)?;
     drop(part.set(member.role()));
     eprintln!("coordinator on http://{}", served.address);
     let stop = CancellationToken::new();

@@ -63,6 +63,14 @@ pub(crate) fn counted<T>(made: prometheus::Result<T>) -> CliResult<T> {
     made.map_err(|e| CliError::failed(format!("metrics: {e}")))
 }
 
+/// The kinds of these names.
+fn kinds(names: &[String]) -> CliResult<Vec<Kind>> {
+    let known = Kind::ALL.map(Kind::as_str);
+    let unknown =
+        |name: &str| CliError::usage(format!("unknown kind {name:?}")).hint(protocol::yaml::suggest(name, &known));
+    names.iter().map(|name| Kind::parse(name).ok_or_else(|| unknown(name))).collect()
+}
+
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
@@ -70,17 +78,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut config = worker_config(&context.settings, &host)?;
     if !args.kinds.is_empty() {
-        let known = Kind::ALL.map(Kind::as_str);
-        let kinds: Result<Vec<Kind>, CliError> = args
-            .kinds
-            .iter()
-            .map(|name| {
-                Kind::parse(name).ok_or_else(|| {
-                    CliError::usage(format!("unknown kind {name:?}")).hint(protocol::yaml::suggest(name, &known))
-                })
-            })
-            .collect();
-        let kinds = kinds?;
+        let kinds = kinds(&args.kinds)?;
         config.slots.retain(|kind, _| kinds.contains(kind));
     }
     let away = |why: String| redis::unreachable(&context, &why);

@@ -19,7 +19,17 @@ pub(super) const BEGIN_ALONE: &str = begin_alone!();
 pub(super) const BEGIN_WRITING: &str = concat!(begin_alone!(), "; SELECT generation FROM leader WHERE one = 1");
 
 /// The database's clock, while it moves: `now()` stands still inside a transaction that waited for its turn.
-const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT";
+macro_rules! clock {
+    () => {
+        "(extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT"
+    };
+}
+
+const CLOCK: &str = clock!();
+
+/// A lease that binds: it has not ended, and ends within the five minutes that no lease exceeds. One that ends later was
+/// written before the clock was set back.
+const BINDS: &str = concat!("expires_at > ", clock!(), " AND expires_at <= ", clock!(), " + 300000000");
 
 /// What a process may write as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +78,7 @@ impl Postgres {
         let taken = self.in_turn(|link| {
             let sql = format!(
                 "UPDATE leader SET generation = generation + 1, holder = $1, expires_at = {CLOCK} + $2
-                 WHERE one = 1 AND (expires_at <= {CLOCK} OR holder = $1) RETURNING generation"
+                 WHERE one = 1 AND (NOT ({BINDS}) OR holder = $1) RETURNING generation"
             );
             let rows = link.query(&sql, &[&holder, &micros(lease)]).map_err(failed)?;
             Ok(rows.first().map(|row| row.get::<_, i64>(0)))
@@ -81,7 +91,7 @@ impl Postgres {
 
     /// Who holds the lease at this moment.
     pub fn leader(&mut self) -> StoreResult<Option<Leader>> {
-        let sql = format!("SELECT generation, holder FROM leader WHERE one = 1 AND expires_at > {CLOCK}");
+        let sql = format!("SELECT generation, holder FROM leader WHERE one = 1 AND {BINDS}");
         self.read(|tx| {
             let read = |row: &tokio_postgres::Row| {
                 Ok(Leader { generation: super::tx::column(row, 0)?, holder: super::tx::column(row, 1)? })

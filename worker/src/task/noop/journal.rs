@@ -1,10 +1,10 @@
 //! What a rehearsal did, for whoever checks it afterwards: one line when an execution starts and one when it ends.
 use protocol::wire::unit::Unit;
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file that executions append to. Several workers may share one: each line is a single write at the end of the file.
 #[derive(Debug, Clone)]
@@ -16,9 +16,11 @@ impl Journal {
         Ok(Journal(Arc::new(File::options().create(true).append(true).open(path)?)))
     }
 
-    /// Appends `unit epoch attempt worker event nanoseconds-UTC`.
+    /// Appends `unit epoch attempt worker event nanoseconds`, counted since the machine started: a clock that is set
+    /// changes no order.
     pub(super) fn note(&self, unit: &Unit, worker: &str, event: &str) {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let at = clock_gettime(ClockId::Monotonic);
+        let at = i128::from(at.tv_sec) * 1_000_000_000 + i128::from(at.tv_nsec);
         let line = format!("{} {} {} {worker} {event} {at}\n", unit.id, unit.epoch, unit.attempt);
         if let Err(error) = self.0.as_ref().write_all(line.as_bytes()) {
             tracing::warn!(%error, "the rehearsal journal could not be written");

@@ -1,0 +1,61 @@
+//! Cases 16 and 53: the clock of the transport, of a worker, of the leader and of the database is set an hour ahead and an
+//! hour back while they work. Nothing is taken back for it, and the dead are still found in time.
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use testkit::Scratch;
+use testkit::clock::Clock;
+use testkit::fleet::Fleet;
+use testkit::postgres::PostgresServer;
+use testkit::process::wait_until;
+use testkit::redis::Redis;
+
+const HOUR: i64 = 3_600;
+const ASSETS: usize = 12_000;
+const TAKEN_BACK: &str = "SELECT COUNT(*) FROM units WHERE epoch > 1";
+
+#[test]
+fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
+    let scratch = Scratch::new();
+    let clocks: Option<Vec<Clock>> = (0..4).map(|_| Clock::new()).collect();
+    let Some([of_redis, of_worker, of_leader, of_database]) = clocks.as_deref() else { return };
+    let redis = Redis::start_under(&scratch.path("."), &["--save", ""], of_redis.environment());
+    let fleet = Fleet::of(scratch, PostgresServer::start_under(&[], of_database.environment()), redis);
+    let mut command = fleet.coordinator_command();
+    command.envs(of_leader.environment());
+    let leader = fleet.coordinator_of(command);
+    let mut command = fleet.worker_command(16);
+    command.envs(of_worker.environment());
+    let (set, right) = (fleet.worker_of(command), fleet.worker(16, &[]));
+    let job = fleet.submit(ASSETS, "10ms..40ms");
+    fleet.wait_for(200);
+    let hour = || fleet.number("SELECT (extract(epoch FROM clock_timestamp()) / 3600)::BIGINT");
+    let now = hour();
+    for (name, clock) in
+        [("redis", of_redis), ("worker", of_worker), ("leader", of_leader), ("database", of_database)]
+    {
+        for seconds in [HOUR, -HOUR] {
+            clock.set(seconds);
+            std::thread::sleep(Duration::from_millis(1_500));
+            fleet.wait_for_progress();
+            let taken = fleet.number(TAKEN_BACK);
+            assert_eq!(taken, 0, "{taken} units were taken back with the clock of the {name} at {seconds:+} s");
+        }
+    }
+    assert!(hour() < now, "the database has another time");
+    // Everybody is an hour behind by now.
+    let killed = Instant::now();
+    set.signal(Signal::KILL);
+    wait_until("what the dead one held is done again", || {
+        fleet.number("SELECT COUNT(*) FROM units WHERE epoch > 1 AND state = 'succeeded'") >= 8
+    });
+    println!("done again after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(25), "{:?}", killed.elapsed());
+    // A lease that ends in an hour binds nobody.
+    leader.running.signal(Signal::STOP);
+    of_database.set(-2 * HOUR);
+    let next = fleet.coordinator();
+    wait_until("another leads", || next.leads());
+    leader.running.signal(Signal::CONT);
+    fleet.assert_exact(&job, ASSETS);
+    drop(right);
+}

@@ -1,0 +1,174 @@
+//! The processes and servers of a soak, what is wrong with them at the moment, and how they are healed.
+use crate::fleet::Fleet;
+use crate::process::Running;
+use crate::proxy::{Proxy, Way};
+use crate::redis::Redis;
+use rustix::process::Signal;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Coordinators; they come first among the members.
+pub(super) const COORDINATORS: usize = 2;
+const WORKERS: usize = 4;
+/// A process that nobody hurt and that ends within this time could not start: a server was away.
+const YOUNG: Duration = Duration::from_secs(15);
+const START_AGAIN: Duration = Duration::from_millis(700);
+
+/// A process, and its own ways to the servers.
+pub(super) struct Member {
+    pub(super) running: Option<Running>,
+    /// Its way to the transport.
+    pub(super) redis: Proxy,
+    /// A coordinator's way to the database.
+    pub(super) database: Proxy,
+    started: Instant,
+    /// Somebody asked or forced it to end.
+    pub(super) ending: bool,
+    /// Not started again before.
+    pub(super) due: Instant,
+}
+
+/// What ends a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heal {
+    /// A member goes on.
+    Continue(usize),
+    /// A member reaches the transport again.
+    Redis(usize),
+    /// A member reaches the database again.
+    Database(usize),
+    /// The transport goes on.
+    RedisGoesOn,
+    /// The database goes on.
+    DatabaseGoesOn,
+}
+
+/// All of it.
+pub(super) struct Cluster {
+    pub(super) fleet: Fleet,
+    /// The server that is not in use: it follows the other.
+    pub(super) replica: Redis,
+    pub(super) members: Vec<Member>,
+    heals: Vec<(Instant, Heal)>,
+}
+
+impl Cluster {
+    pub(super) fn start() -> Cluster {
+        let fleet = Fleet::start();
+        let home = fleet.scratch.path("replica");
+        std::fs::create_dir_all(&home).expect("a scratch directory can be made");
+        let replica = Redis::start(&home);
+        let mut cluster = Cluster { fleet, replica, members: Vec::new(), heals: Vec::new() };
+        cluster.follow();
+        for _ in 0..COORDINATORS + WORKERS {
+            let now = Instant::now();
+            let (redis, database) =
+                (Proxy::start(cluster.fleet.redis.port()), Proxy::start(cluster.fleet.postgres.port()));
+            cluster.members.push(Member { running: None, redis, database, started: now, ending: true, due: now });
+        }
+        cluster
+    }
+
+    /// Has the replica follow the server in use.
+    pub(super) fn follow(&self) {
+        self.replica.cli(&["REPLICAOF", "127.0.0.1", &self.fleet.redis.port().to_string()]);
+    }
+
+    fn command(&mut self, number: usize) -> Command {
+        let member = &self.members[number];
+        self.fleet.transport = format!("redis://127.0.0.1:{}/", member.redis.port());
+        let (own, real) = (member.database.port(), self.fleet.postgres.port());
+        if number < COORDINATORS {
+            let direct = self.fleet.database.clone();
+            self.fleet.database = direct.replace(&format!(":{real}/"), &format!(":{own}/"));
+            let command = self.fleet.coordinator_command();
+            self.fleet.database = direct;
+            return command;
+        }
+        let url = self.fleet.transport.clone();
+        let slots = "noop=24,transfer=4,qc=0,sync=0";
+        let mut command = self.fleet.scratch.showrunner(&["worker", "--redis", &url, "--slots", slots, "-v"]);
+        command.env("SHOWRUNNER_REHEARSAL_LOG", self.fleet.scratch.path("witnesses"));
+        command
+    }
+
+    /// Ends what is due to end and starts what has ended again. Returns what ended without anybody having hurt it.
+    pub(super) fn supervise(&mut self) -> Vec<String> {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.heals).into_iter().partition(|(at, _)| *at <= now);
+        self.heals = later;
+        let due: Vec<(Instant, Heal)> = due;
+        due.into_iter().for_each(|(_, heal)| self.heal(heal));
+        let mut violations = Vec::new();
+        for number in 0..self.members.len() {
+            let member = &mut self.members[number];
+            if let Some(running) = &mut member.running {
+                if !running.has_ended() {
+                    continue;
+                }
+                let said = running.stderr();
+                if !member.ending && member.started.elapsed() > YOUNG {
+                    let last: Vec<&str> = said.lines().rev().take(8).collect();
+                    violations.push(format!("member {number} ended by itself: {last:#?}"));
+                }
+                if let Some(panic) = said.lines().find(|line| line.contains("panicked at")) {
+                    violations.push(format!("member {number}: {panic}"));
+                }
+                member.running = None;
+                member.due = member.due.max(now + START_AGAIN);
+            }
+            if now >= self.members[number].due {
+                let command = self.command(number);
+                let member = &mut self.members[number];
+                (member.started, member.ending) = (now, false);
+                member.running = Some(Running::start(command, &self.fleet.scratch.path(".")));
+            }
+        }
+        violations
+    }
+
+    /// Has a fault end after this long.
+    pub(super) fn later(&mut self, after: Duration, heal: Heal) {
+        self.heals.push((Instant::now() + after, heal));
+    }
+
+    /// Whether this is broken at the moment.
+    pub(super) fn is_broken(&self, heal: Heal) -> bool {
+        self.heals.iter().any(|(_, pending)| *pending == heal)
+    }
+
+    /// Ends every fault now.
+    pub(super) fn heal_everything(&mut self) {
+        for (_, heal) in std::mem::take(&mut self.heals) {
+            self.heal(heal);
+        }
+    }
+
+    fn heal(&mut self, heal: Heal) {
+        match heal {
+            Heal::Continue(member) => {
+                self.members[member].running.iter().for_each(|running| running.signal(Signal::CONT));
+            }
+            Heal::Redis(member) => calm(&self.members[member].redis),
+            Heal::Database(member) => calm(&self.members[member].database),
+            Heal::RedisGoesOn => self.fleet.redis.signal(Signal::CONT),
+            Heal::DatabaseGoesOn => self.fleet.postgres.freeze(false),
+        }
+    }
+
+    /// What each process said last.
+    pub(super) fn stories(&self) -> String {
+        let last = |running: &Running| running.stderr().lines().rev().take(6).collect::<Vec<_>>().join("\n    ");
+        let told = self.members.iter().enumerate().filter_map(|(number, member)| {
+            Some(format!("\n  member {number}:\n    {}", last(member.running.as_ref()?)))
+        });
+        told.collect()
+    }
+}
+
+fn calm(proxy: &Proxy) {
+    proxy.refuse(false);
+    proxy.blackhole(false);
+    proxy.delay(Way::Up, Duration::ZERO);
+    proxy.delay(Way::Down, Duration::ZERO);
+}
