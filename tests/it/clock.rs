@@ -30,8 +30,7 @@ fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
     fleet.wait_for(200);
     let hour = || fleet.number("SELECT (extract(epoch FROM clock_timestamp()) / 3600)::BIGINT");
     let now = hour();
-    for (name, clock) in
-        [("redis", of_redis), ("worker", of_worker), ("leader", of_leader), ("database", of_database)]
+    for (name, clock) in [("redis", of_redis), ("worker", of_worker), ("leader", of_leader), ("database", of_database)]
     {
         for seconds in [HOUR, -HOUR] {
             clock.set(seconds);

@@ -71,7 +71,13 @@ impl Redis {
     }
 
     fn launch(dir: &Path, port: u16, arguments: Vec<String>, environment: Environment) -> Redis {
-        Redis { running: launch(dir, port, &arguments, &environment), dir: dir.to_owned(), port, arguments, environment }
+        Redis {
+            running: launch(dir, port, &arguments, &environment),
+            dir: dir.to_owned(),
+            port,
+            arguments,
+            environment,
+        }
     }
 
     /// The server's process.

@@ -117,7 +117,8 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let known = Arc::clone(&part);
     let role = move || known.get().map_or_else(Role::default, |role| role.borrow().clone());
     let clock = steady(now);
-    let state = State { store: store.clone(), registry: registry.clone(), clock: Arc::clone(&clock), role: Arc::new(role) };
+    let state =
+        State { store: store.clone(), registry: registry.clone(), clock: Arc::clone(&clock), role: Arc::new(role) };
     let retention = database::retention(&context.settings)?;
     let listen = &context.settings["listen"].value;
     let served = serve(listen, state).map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;

@@ -155,7 +155,8 @@ impl Load {
 
     /// Every file has arrived whole, and nothing else.
     fn judge_transfer(&self, cluster: &Cluster, id: &str, into: &str) -> Vec<String> {
-        let state = cluster.fleet.postgres.ask(&cluster.fleet.name, &format!("SELECT state FROM job WHERE id = '{id}'"));
+        let state =
+            cluster.fleet.postgres.ask(&cluster.fleet.name, &format!("SELECT state FROM job WHERE id = '{id}'"));
         let mut wrong = Vec::new();
         if state.as_deref() != Some("succeeded") {
             wrong.push(format!("it is {state:?}"));
