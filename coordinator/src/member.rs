@@ -36,7 +36,7 @@ pub enum Role {
         /// Number of its term.
         generation: i64,
         /// Its memory, once it has reached the transport.
-        coordinator: Option<Coordinator>,
+        coordinator: Option<Box<Coordinator>>,
     },
 }
 
@@ -147,7 +147,7 @@ impl Member {
                 queue = connected(&connect) => queue,
             };
             let coordinator = make(connected);
-            role.send_replace(Role::Leader { generation, coordinator: Some(coordinator.clone()) });
+            role.send_replace(Role::Leader { generation, coordinator: Some(Box::new(coordinator.clone())) });
             coordinator.run(token).await
         });
         Term { stop, running }

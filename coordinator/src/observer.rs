@@ -183,7 +183,7 @@ fn survey(role: &Role) -> Option<Survey> {
     match role {
         Role::Standby { .. } => None,
         Role::Leader { coordinator, .. } => {
-            Some(coordinator.as_ref().map(crate::runtime::Coordinator::survey).unwrap_or_default())
+            Some(coordinator.as_deref().map(crate::runtime::Coordinator::survey).unwrap_or_default())
         }
     }
 }

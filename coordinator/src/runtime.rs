@@ -55,6 +55,9 @@ const RETRY_STORE: Duration = Duration::from_millis(250);
 /// Where the coordinator's time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// Units that wait for room in the transport, by class.
+type Outbox = Vec<(Priority, Vec<Unit>)>;
+
 /// When the rounds beside turns were made last.
 #[derive(Debug, Default)]
 struct Watch {
@@ -79,7 +82,7 @@ pub struct Coordinator {
     claiming: Arc<tokio::sync::Mutex<()>>,
     metrics: Arc<Metrics>,
     /// Units that the transport had no room for or refused, by class.
-    outbox: Arc<Mutex<Vec<(Priority, Vec<Unit>)>>>,
+    outbox: Arc<Mutex<Outbox>>,
     full: Arc<Alarm>,
     parked: Arc<Alarm>,
     /// Workers live on when this process dies: what is out at its start may still be running somewhere.

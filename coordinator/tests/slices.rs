@@ -85,7 +85,11 @@ fn a_sliced_unit_is_completed_once_and_with_every_byte() {
         let mut now = Timestamp(0);
         for _ in 0..2_000 {
             now = now.after(Duration::from_secs(10));
-            memory.write(|tx| Ok(run.step(tx, unit, now, &policy, dies))).expect("steps");
+            let stepped = |tx: &mut dyn Tx| {
+                run.step(tx, unit, now, &policy, dies);
+                Ok(())
+            };
+            memory.write(stepped).expect("steps");
         }
         assert!(run.completed.len() as u32 + run.failed == 1, "seed {seed}: ended {:?}, {}", run.completed, run.failed);
         if let Some(receipts) = run.completed.first() {

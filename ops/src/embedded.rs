@@ -147,7 +147,7 @@ impl Embedded {
     /// What the HTTP API works with: this process alone decides.
     pub fn api(&self) -> State {
         let coordinator = self.coordinator.clone();
-        let role = move || Role::Leader { generation: 1, coordinator: Some(coordinator.clone()) };
+        let role = move || Role::Leader { generation: 1, coordinator: Some(Box::new(coordinator.clone())) };
         State { store: self.store.clone(), registry: self.registry.clone(), clock: Arc::new(now), role: Arc::new(role) }
     }
 

@@ -163,12 +163,15 @@ fn delivery_specs_and_manifests_travel_with_the_request() {
     assert!(refused.json()["message"].as_str().unwrap().contains("was not sent"), "{refused:?}");
 }
 
+/// Method, path, headers and body of a request, with the status and code of its refusal.
+type Refused<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 #[test]
 fn refusals_have_one_shape() {
     let (_scratch, _running, address, id) = served();
     let job = format!("/api/v1/jobs/{id}");
     let pause = format!("{job}/pause");
-    let asked: [(&str, &str, &[(&str, &str)], &str, u16, &str); 14] = [
+    let asked: [Refused; 14] = [
         ("GET", "/api/v1/jobs/nope", &[], "", 404, "not_found"),
         ("GET", "/api/v2/jobs", &[], "", 404, "not_found"),
         ("GET", "/api/v1/jobs?limit=0", &[], "", 400, "usage"),

@@ -8,6 +8,8 @@ use testkit::proxy::Proxy;
 /// How soon throughput is back.
 const BACK_MAX: Duration = Duration::from_secs(30);
 
+type Restart = fn(&mut Fleet);
+
 /// Case 60. Throughput is measured by the same load before and after.
 #[test]
 fn throughput_is_back_after_every_kind_of_restart() {
@@ -17,7 +19,7 @@ fn throughput_is_back_after_every_kind_of_restart() {
     let job = fleet.submit(40_000, "40ms");
     fleet.wait_for(2_000);
     let before = fleet.rate(Duration::from_secs(4));
-    let kinds: [(&str, fn(&mut Fleet)); 3] = [
+    let kinds: [(&str, Restart); 3] = [
         ("fast", |fleet| {
             fleet.postgres.stop();
             fleet.postgres.restart();

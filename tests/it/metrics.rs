@@ -7,9 +7,9 @@ use coordinator::service::census::{Census, bands};
 use protocol::id::{Kind, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use worker::actor::heartbeat::Vitals;
+use worker::actor::slots::Slots;
 use worker::metrics::WorkerMetrics;
 use worker::queue::local::LocalQueue;
 use worker::queue::timed::Timed;
@@ -59,7 +59,7 @@ fn leader() -> Registry {
 
 fn worker() -> Registry {
     let registry = Registry::new();
-    let slots = Kind::ALL.map(|kind| (kind, (Arc::new(Semaphore::new(1)), 1)));
+    let slots = Kind::ALL.map(|kind| (kind, Slots::new(1)));
     let vitals = Vitals {
         worker: WorkerId("w".into()),
         running: Default::default(),

@@ -75,6 +75,11 @@ fn a_real_prometheus_scrapes_the_cluster_and_its_counts_are_those_of_the_job() {
     prometheus.wait_for(&on_workers("finished"), succeeded as f64);
     prometheus.wait_for(&on_workers("failed"), dead as f64 + retried);
 
+    // Nothing runs any more: a worker that waits for work has no slot busy.
+    prometheus.wait_for(r#"sum(showrunner_worker_slots{state="busy"})"#, 0.0);
+    prometheus.wait_for(r#"sum(showrunner_slots{state="busy"})"#, 0.0);
+    prometheus.wait_for(r#"sum(showrunner_slots{stage="noop",state="idle"})"#, 16.0);
+
     for address in [&leader.address, &standby.address, &worker_address] {
         let (status, text) = get(address, "/metrics");
         assert_eq!(status, 200);

@@ -15,11 +15,14 @@ use tokio::sync::Mutex as AsyncMutex;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// A connection, with the server's run where it says it.
+type Opened = (Link, Option<Run>);
+
 struct State {
     server: Server,
     patience: Duration,
-    /// The open connection with the server's run, and how many came before it.
-    open: Mutex<(u64, Option<(Link, Option<Run>)>)>,
+    /// The open connection, and how many came before it.
+    open: Mutex<(u64, Option<Opened>)>,
     /// Held while one is being opened: when the next attempt is due and the pause after it.
     opening: AsyncMutex<(Instant, Duration)>,
     alarm: Alarm,

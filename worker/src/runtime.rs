@@ -2,6 +2,7 @@
 use crate::actor::departure::Departure;
 use crate::actor::executor::{Execution, Running};
 use crate::actor::heartbeat::{Pulse, Vitals};
+use crate::actor::slots::Slots;
 use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// For the last reports to leave a worker that ends.
@@ -74,7 +74,7 @@ impl Worker {
             .slots
             .iter()
             .filter(|(_, total)| **total > 0)
-            .map(|(kind, total)| (*kind, (Arc::new(Semaphore::new(*total as usize)), *total)))
+            .map(|(kind, total)| (*kind, Slots::new(*total)))
             .collect();
         let vitals = Vitals {
             worker: config.worker.clone(),

@@ -137,7 +137,7 @@ pub fn census(
     Ok(census)
 }
 
-fn live<'a>(survey: &'a Survey, now: Timestamp) -> impl Iterator<Item = &'a WorkerSeen> {
+fn live(survey: &Survey, now: Timestamp) -> impl Iterator<Item = &WorkerSeen> {
     let silence_max = LeaseLimits::default().silence_max;
     survey.workers.iter().filter(move |seen| now.since(seen.heard_at) <= silence_max)
 }

@@ -59,6 +59,6 @@ pub fn next(reason: WaitReason, job: &str) -> String {
         WaitReason::SlicesOpen => "the end of its slices".into(),
         WaitReason::NoSlot => "the next free slot, or more workers".into(),
         WaitReason::Running => "its end, or the end of its worker".into(),
-        WaitReason::Ended => format!("nothing; to run it again: showrunner job retry {job}"),
+        WaitReason::Ended => format!("nothing; to run again what failed: showrunner job retry {job} --all"),
     }
 }

@@ -2,17 +2,17 @@
 //! cannot start at once. Receives `Pull` (from itself) and `Drain`; sends `Execute`.
 use super::departure::Departure;
 use super::executor::{Execute, Executor};
+use super::slots::Slots;
 use super::supervisor::ExitGuard;
 use crate::queue::{QueueError, WorkQueue};
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use protocol::id::Kind;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// The consumer of one kind.
 pub struct Consumer {
     kind: Kind,
-    slots: Arc<Semaphore>,
+    slots: Slots,
     queue: Arc<dyn WorkQueue>,
     executor: Addr<Executor>,
     departure: Arc<Departure>,
@@ -25,7 +25,7 @@ impl Consumer {
     /// A consumer that fills `slots`.
     pub fn new(
         kind: Kind,
-        slots: Arc<Semaphore>,
+        slots: Slots,
         queue: Arc<dyn WorkQueue>,
         executor: Addr<Executor>,
         departure: Arc<Departure>,
@@ -57,8 +57,8 @@ impl Handler<Pull> for Consumer {
         }
         self.pulling = true;
         let (slots, queue, executor, kind) =
-            (Arc::clone(&self.slots), Arc::clone(&self.queue), self.executor.clone(), self.kind);
-        let pulled = async move { pull(kind, slots, queue.as_ref(), &executor).await };
+            (self.slots.clone(), Arc::clone(&self.queue), self.executor.clone(), self.kind);
+        let pulled = async move { pull(kind, &slots, queue.as_ref(), &executor).await };
         ctx.spawn(pulled.into_actor(self).map(|result, actor, ctx| {
             actor.pulling = false;
             match result {
@@ -71,18 +71,11 @@ impl Handler<Pull> for Consumer {
     }
 }
 
-async fn pull(
-    kind: Kind,
-    slots: Arc<Semaphore>,
-    queue: &dyn WorkQueue,
-    executor: &Addr<Executor>,
-) -> Result<(), QueueError> {
-    let closed = |_| QueueError::Closed;
-    let mut free = vec![Arc::clone(&slots).acquire_owned().await.map_err(closed)?];
-    while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-        free.push(slot);
-    }
+async fn pull(kind: Kind, slots: &Slots, queue: &dyn WorkQueue, executor: &Addr<Executor>) -> Result<(), QueueError> {
+    let free = slots.take().await.map_err(|_| QueueError::Closed)?;
+    let offer = slots.offer(free.len());
     let units = queue.take(kind, free.len()).await?;
+    drop(offer);
     let filled = units.into_iter().zip(free).collect();
     executor.send(Execute(filled)).await.map_err(|_| QueueError::Closed)
 }

@@ -2,6 +2,7 @@
 //! unit does can silence it.
 use super::departure::Departure;
 use super::executor::Running;
+use super::slots::Slots;
 use super::supervisor::ExitGuard;
 use crate::queue::WorkQueue;
 use actix::{Actor, AsyncContext, Context};
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 /// Between two signs of life: five fit into the silence after which a lease lapses.
 pub const EVERY: Duration = Duration::from_secs(3);
@@ -24,8 +24,8 @@ pub struct Vitals {
     pub worker: WorkerId,
     /// Executions under way.
     pub running: Running,
-    /// Slots by kind, with how many there are.
-    pub slots: BTreeMap<Kind, (Arc<Semaphore>, u32)>,
+    /// Slots by kind.
+    pub slots: BTreeMap<Kind, Slots>,
     /// Whether it takes no more work.
     pub draining: Arc<AtomicBool>,
     /// Bytes moved.
@@ -37,11 +37,10 @@ pub struct Vitals {
 impl Vitals {
     /// The state of this moment.
     pub fn beat(&self) -> Beat {
-        let free = |slots: &Semaphore| u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
         Beat {
             worker: self.worker.clone(),
             held: self.running.held(),
-            slots: self.slots.iter().map(|(kind, (slots, total))| (*kind, *total, free(slots))).collect(),
+            slots: self.slots.iter().map(|(kind, slots)| (*kind, slots.total(), slots.free())).collect(),
             draining: self.draining.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             leaves_at: self.departure.at(),

@@ -10,4 +10,5 @@ pub mod consumer;
 pub mod departure;
 pub mod executor;
 pub mod heartbeat;
+pub mod slots;
 pub mod supervisor;

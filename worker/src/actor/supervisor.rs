@@ -96,9 +96,9 @@ impl WorkerSupervisor {
             }
             Child::Consumer(kind) => {
                 let Some(executor) = self.executor.clone() else { return };
-                let Some((slots, _)) = self.parts.vitals.slots.get(&kind) else { return };
+                let Some(slots) = self.parts.vitals.slots.get(&kind) else { return };
                 let (queue, departure) = (Arc::clone(&self.parts.queue), Arc::clone(&self.parts.vitals.departure));
-                let consumer = Consumer::new(kind, Arc::clone(slots), queue, executor, departure, exit);
+                let consumer = Consumer::new(kind, slots.clone(), queue, executor, departure, exit);
                 self.consumers.insert(kind, consumer.start());
             }
             Child::Heartbeat => {

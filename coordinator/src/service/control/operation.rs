@@ -20,6 +20,9 @@ const BATCH_UNITS: u32 = 1_000;
 /// Operations carried out side by side.
 const RUNNING_MAX: u32 = 16;
 
+/// A unit with the failures of its assets.
+type Unsuccessful = (UnitId, Vec<(String, Failure)>);
+
 /// An operation as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationView {
@@ -143,7 +146,7 @@ pub(super) fn carry_out(
     }
     let plan = Plan::read(&row.filter);
     let (mut walk, mut jobs) = (Walk::new(&plan, row.job, row.after), Jobs::default());
-    let mut batch: BTreeMap<JobNo, Vec<(UnitId, Vec<(String, Failure)>)>> = BTreeMap::new();
+    let mut batch: BTreeMap<JobNo, Vec<Unsuccessful>> = BTreeMap::new();
     let (mut taken, mut ended) = (0, true);
     while let Some(found) = walk.next(tx, workflows)? {
         let workflow = workflows.of(tx, found.unit.job)?;
