@@ -116,10 +116,18 @@ impl PostgresTx<'_> {
         let ahead = if parts.len() == 1 { self.seen.ahead() } else { 1 };
         let until = last + ahead - 1;
         let dense = until - first < unseen.len() as i64 * 4 || ahead > 1;
-        let which = if dense { "part BETWEEN $3 AND $4" } else { "part = ANY($6)" };
+        let columns = "part, state, epoch, attempt, due_at, duration_us";
+        let rows_of = if dense {
+            format!("SELECT {columns}, NULL::BIGINT FROM unit WHERE job = $1 AND step = $2 AND part BETWEEN $3 AND $4")
+        } else {
+            // One look-up of a whole key each, also in a table that has not been counted yet (OFFSET 0).
+            format!(
+                "SELECT u.*, NULL::BIGINT FROM unnest($6::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
+                   (SELECT {columns} FROM unit WHERE job = $1 AND step = $2 AND part = wanted.part OFFSET 0) AS u"
+            )
+        };
         let sql = format!(
-            "SELECT part, state, epoch, attempt, due_at, duration_us, NULL::BIGINT FROM unit
-             WHERE job = $1 AND step = $2 AND {which}
+            "{rows_of}
              UNION ALL SELECT first, 'succeeded', 1, 0, NULL, busy_us, last FROM streak
              WHERE job = $1 AND step = $2 AND first > $5 AND first <= $4 AND last >= $3"
         );
