@@ -209,16 +209,20 @@ fn writers_take_turns() {
 fn a_failed_statement_is_never_committed_around() {
     let server = PostgresServer::start();
     let mut postgres = open(&server.url());
-    let passed_over = postgres.write(|tx| {
-        let tx: &mut dyn Tx = tx;
-        let job = add_job(tx, "j")?;
-        let part = coordinator::store::conformance::partition(1, "t", "a", "a", 1);
-        tx.insert_partitions(job, std::slice::from_ref(&part))?;
-        assert!(tx.insert_partitions(job, &[part]).is_err(), "a number is unique");
-        Ok(())
-    });
-    assert!(matches!(passed_over, Err(StoreError::Database(_))), "{passed_over:?}");
-    assert_eq!(jobs(&mut postgres), [""; 0]);
+    for asks_on in [false, true] {
+        let passed_over = postgres.write(|tx| {
+            let tx: &mut dyn Tx = tx;
+            let job = add_job(tx, "j")?;
+            let part = coordinator::store::conformance::partition(1, "t", "a", "a", 1);
+            tx.insert_partitions(job, std::slice::from_ref(&part))?;
+            // A number is unique. That it is taken may be said here, by what is asked next, or by the commit.
+            let said = tx.insert_partitions(job, &[part]).is_err();
+            assert!(!asks_on || said || tx.jobs(false, 9).is_err());
+            Ok(())
+        });
+        assert!(matches!(passed_over, Err(StoreError::Database(_))), "{passed_over:?}");
+        assert_eq!(jobs(&mut postgres), [""; 0]);
+    }
 }
 
 #[test]
@@ -295,4 +299,42 @@ async fn a_url_opens_from_async_code() {
     let found = store.read(|tx| tx.jobs(true, 9)).await.expect("reads");
     assert_eq!(found.len(), 1);
     assert!(matches!(Store::open("mysql://h/d", PostgresOptions::default()), Err(StoreError::Refused(_))));
+}
+
+#[test]
+fn what_a_leader_remembers_ends_with_the_write_of_another() {
+    let server = PostgresServer::start();
+    let mut leader = open(&server.url());
+    leader.acquire("leader", LEASE).expect("asks").expect("nobody leads");
+    let open_jobs = |leader: &mut Postgres| -> Vec<(String, String)> {
+        let rows = leader.write(|tx| (tx as &mut dyn Tx).jobs(true, u32::MAX)).expect("reads");
+        rows.into_iter().map(|job| (job.id, job.tenant)).collect()
+    };
+    let named = |id: &str, tenant: &str| (id.to_owned(), tenant.to_owned());
+    assert_eq!(open_jobs(&mut leader), []);
+    let mut operator = open(&server.url());
+    let job = operator.write(|tx| add_job(tx, "theirs")).expect("writes");
+    assert_eq!(open_jobs(&mut leader), [named("theirs", "default")], "a job handed in by another process is seen");
+    let rename = |tx: &mut dyn Tx, tenant: &str| -> StoreResult<()> {
+        let mut row = tx.job(job)?.expect("it is there");
+        row.tenant = tenant.into();
+        tx.update_job(&row)
+    };
+    operator.write(|tx| rename(tx, "sport")).expect("writes");
+    assert_eq!(open_jobs(&mut leader), [named("theirs", "sport")], "and so is a change of it");
+    // What was taken back has not happened, in memory either.
+    let taken_back: StoreResult<()> = leader.write(|tx| {
+        rename(tx, "never")?;
+        Err(StoreError::Closed)
+    });
+    assert!(taken_back.is_err());
+    assert_eq!(open_jobs(&mut leader), [named("theirs", "sport")]);
+    // A new generation remembers nothing of the one before.
+    leader.release().expect("released");
+    let mut second = open(&server.url());
+    second.acquire("second", LEASE).expect("asks").expect("it was released");
+    second.write(|tx| rename(tx, "news")).expect("writes");
+    second.release().expect("released");
+    leader.acquire("leader", LEASE).expect("asks").expect("it was released");
+    assert_eq!(open_jobs(&mut leader), [named("theirs", "news")]);
 }

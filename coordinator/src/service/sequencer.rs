@@ -146,10 +146,6 @@ fn finish(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, sweep: &Sweep, now: 
     if sweep.next_timer.is_some() && timer_pending(tx, workflow, job)? {
         return Ok(());
     }
-    if tx.operations(Some(job), OPERATIONS_PAGE)?.iter().any(|o| o.state == OperationState::Running) {
-        // An operator's retry has not brought everything back yet.
-        return Ok(());
-    }
     for (no, step) in workflow.numbered() {
         let Some(counter) = counters.iter().find(|c| c.step == no) else { continue };
         let ended = counter.succeeded + counter.dead + counter.cancelled;
@@ -157,6 +153,10 @@ fn finish(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, sweep: &Sweep, now: 
         if counter.live > 0 || (computed && ended < counter.total) {
             return Ok(());
         }
+    }
+    if tx.operations(Some(job), OPERATIONS_PAGE)?.iter().any(|o| o.state == OperationState::Running) {
+        // An operator's retry has not brought everything back yet.
+        return Ok(());
     }
     let mut row = job_row(tx, job)?;
     if row.state != JobState::Running {

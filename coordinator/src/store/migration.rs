@@ -40,8 +40,13 @@ macro_rules! same {
 }
 
 /// Every migration, in order: the first makes version 1.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[pair!("0001_first_schema"), pair!("0002_operator_control"), pair!("0003_streaks"), pair!("0004_scheduling")];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    pair!("0001_first_schema"),
+    pair!("0002_operator_control"),
+    pair!("0003_streaks"),
+    pair!("0004_scheduling"),
+    pair!("0005_other_writes"),
+];
 
 /// Newest schema this build knows.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;

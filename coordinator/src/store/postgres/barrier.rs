@@ -1,5 +1,5 @@
 //! Barrier instances.
-use super::tx::{BarrierKey, PostgresTx, column, count, signed, word};
+use super::tx::{BarrierKey, PostgresTx, column, count, own, signed, word};
 use crate::store::{BarrierCounts, BarrierGrowth, BarrierRow, BarrierState, BarrierTx, StoreResult};
 use protocol::id::{JobNo, StepNo};
 use protocol::time::Timestamp;
@@ -23,11 +23,11 @@ fn read_barrier(row: &Row) -> StoreResult<BarrierRow> {
 }
 
 /// The key columns of rows that wait.
-fn keys<'k>(rows: impl Iterator<Item = &'k BarrierKey> + Clone) -> (Vec<i64>, Vec<i64>, Vec<&'k str>) {
+fn keys<'k>(rows: impl Iterator<Item = &'k BarrierKey> + Clone) -> (Vec<i64>, Vec<i64>, Vec<String>) {
     (
         rows.clone().map(|(job, ..)| job.0).collect(),
         rows.clone().map(|(_, step, _)| step.0.into()).collect(),
-        rows.map(|(.., key)| key.as_str()).collect(),
+        rows.map(|(.., key)| key.clone()).collect(),
     )
 }
 
@@ -45,16 +45,15 @@ impl PostgresTx<'_> {
         let growth = std::mem::take(&mut self.waiting.growth);
         let (jobs, steps, names) = keys(growth.keys());
         let of = |field: fn(&BarrierGrowth) -> i64| growth.values().map(field).collect::<Vec<i64>>();
-        self.run(
+        self.later(
             "INSERT INTO barrier (job, step, key, first_part, last_part, total, succeeded, failed, state, spread)
              SELECT g.*, 0, 0, 'waiting', 0 FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[],
                $5::BIGINT[], $6::BIGINT[]) AS g
              ON CONFLICT (job, step, key) DO UPDATE SET total = barrier.total + excluded.total,
                first_part = LEAST(barrier.first_part, excluded.first_part),
                last_part = GREATEST(barrier.last_part, excluded.last_part)",
-            &[&jobs, &steps, &names, &of(|g| g.first), &of(|g| g.last), &of(|g| signed(g.members))],
-        )?;
-        Ok(())
+            own![jobs, steps, names, of(|g| g.first), of(|g| g.last), of(|g| signed(g.members))],
+        )
     }
 
     fn flush_rows(&mut self) -> StoreResult<()> {
@@ -64,9 +63,9 @@ impl PostgresTx<'_> {
         let rows = std::mem::take(&mut self.waiting.barriers);
         let (jobs, steps, names) = keys(rows.keys());
         let of = |field: fn(&BarrierRow) -> i64| rows.values().map(field).collect::<Vec<i64>>();
-        let states: Vec<&str> = rows.values().map(|row| row.state.as_str()).collect();
+        let states: Vec<&'static str> = rows.values().map(|row| row.state.as_str()).collect();
         let released: Vec<Option<i64>> = rows.values().map(|row| row.released_at.map(|t| t.0)).collect();
-        self.run(
+        self.later(
             "UPDATE barrier SET first_part = b.first_part, last_part = b.last_part, total = b.total,
                succeeded = b.succeeded, failed = b.failed, state = b.state, spread = b.spread,
                released_at = b.released_at
@@ -74,21 +73,20 @@ impl PostgresTx<'_> {
                $7::BIGINT[], $8::BIGINT[], $9::TEXT[], $10::BIGINT[], $11::BIGINT[])
                AS b (job, step, key, first_part, last_part, total, succeeded, failed, state, spread, released_at)
              WHERE barrier.job = b.job AND barrier.step = b.step AND barrier.key = b.key",
-            &[
-                &jobs,
-                &steps,
-                &names,
-                &of(|b| b.first),
-                &of(|b| b.last),
-                &of(|b| signed(b.total)),
-                &of(|b| signed(b.succeeded)),
-                &of(|b| signed(b.failed)),
-                &states,
-                &of(|b| b.spread),
-                &released,
+            own![
+                jobs,
+                steps,
+                names,
+                of(|b| b.first),
+                of(|b| b.last),
+                of(|b| signed(b.total)),
+                of(|b| signed(b.succeeded)),
+                of(|b| signed(b.failed)),
+                states,
+                of(|b| b.spread),
+                released,
             ],
-        )?;
-        Ok(())
+        )
     }
 }
 
@@ -114,7 +112,7 @@ impl BarrierTx for PostgresTx<'_> {
         }
         let sql =
             format!("SELECT {COLUMNS} FROM barrier WHERE job = $1 AND step = $2 AND key >= $3 ORDER BY key LIMIT $4");
-        let ahead = self.seen.ahead();
+        let ahead = self.seen.walks.barriers();
         for row in self.all(&sql, &[&job.0, &i64::from(step.0), &key, &ahead], read_barrier)? {
             // What this transaction wrote is newer than what it reads along.
             self.seen.barriers.entry((job, step, row.key.clone())).or_insert(Some(row));

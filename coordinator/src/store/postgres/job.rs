@@ -1,6 +1,6 @@
 //! Jobs.
 use super::corrupt;
-use super::tx::{PostgresTx, column, count, printable, signed, word};
+use super::tx::{PostgresTx, column, count, own, printable, signed, word};
 use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult};
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
@@ -52,37 +52,36 @@ impl PostgresTx<'_> {
 
     fn write_job(&mut self, job: &JobRow) -> StoreResult<()> {
         let after = job.plan_after.as_ref();
-        self.run(
+        self.later(
             "UPDATE job SET state = $2, phase = $3, ended_at = $4, scan_page = $5, scan_byte = $6, scan_line = $7,
                scan_epoch = $8, scan_attempt = $9, plan_title = $10, plan_asset = $11, assets = $12,
                bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18,
                priority = $19, tenant = $20, deadline = $21
              WHERE no = $1",
-            &[
-                &job.no.0,
-                &job.state.as_str(),
-                &job.phase.as_str(),
-                &job.ended_at.map(|t| t.0),
-                &signed(job.scan.page),
-                &signed(job.scan.byte),
-                &signed(job.scan.line),
-                &i64::from(job.scan_epoch),
-                &i64::from(job.scan_attempt),
-                &after.map(|a| &a.0),
-                &after.map(|a| &a.1),
-                &signed(job.assets),
-                &signed(job.bytes_declared),
-                &signed(job.bytes),
-                &signed(job.row_errors),
-                &job.parts,
-                &job.parts_planned,
-                &job.message.as_deref().map(printable),
-                &job.priority.as_str(),
-                &job.tenant,
-                &job.deadline.map(|t| t.0),
+            own![
+                job.no.0,
+                job.state.as_str(),
+                job.phase.as_str(),
+                job.ended_at.map(|t| t.0),
+                signed(job.scan.page),
+                signed(job.scan.byte),
+                signed(job.scan.line),
+                i64::from(job.scan_epoch),
+                i64::from(job.scan_attempt),
+                after.map(|a| a.0.clone()),
+                after.map(|a| a.1.clone()),
+                signed(job.assets),
+                signed(job.bytes_declared),
+                signed(job.bytes),
+                signed(job.row_errors),
+                job.parts,
+                job.parts_planned,
+                job.message.as_deref().map(printable),
+                job.priority.as_str(),
+                job.tenant.clone(),
+                job.deadline.map(|t| t.0),
             ],
-        )?;
-        Ok(())
+        )
     }
 }
 
@@ -109,6 +108,7 @@ impl JobTx for PostgresTx<'_> {
             |row| column(row, 0),
         )?;
         let no = no.ok_or_else(|| StoreError::Database(format!("job id {} exists", job.id)))?;
+        self.seen.open = None;
         let mut numbers: Vec<i64> = Vec::new();
         let (mut ids, mut kinds, mut computed): (Vec<&str>, Vec<&str>, Vec<i64>) = Default::default();
         for (step_no, step) in job.workflow.numbered() {
@@ -144,17 +144,27 @@ impl JobTx for PostgresTx<'_> {
     }
 
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
+        if let Some(seen) = self.seen.open.as_ref().filter(|_| open) {
+            let rows = seen.iter().filter_map(|no| self.seen.jobs.get(no)).filter(|row| row.ended_at.is_none());
+            return Ok(rows.take(limit as usize).cloned().collect());
+        }
         self.flush_jobs()?;
         let filter = if open { "WHERE ended_at IS NULL" } else { "" };
         let sql = format!("SELECT {COLUMNS} FROM job {filter} ORDER BY no DESC LIMIT $1");
         let found = self.all(&sql, &[&i64::from(limit)], read_job)?;
         if open {
             self.seen.jobs.extend(found.iter().map(|job| (job.no, job.clone())));
+            let whole = found.len() < limit as usize;
+            self.seen.open = whole.then(|| found.iter().map(|job| job.no).collect());
         }
         Ok(found)
     }
 
     fn update_job(&mut self, job: &JobRow) -> StoreResult<()> {
+        if self.seen.open.as_ref().is_some_and(|open| job.ended_at.is_none() && !open.contains(&job.no)) {
+            // It had ended, and goes on.
+            self.seen.open = None;
+        }
         self.seen.jobs.insert(job.no, job.clone());
         self.waiting.jobs.insert(job.no, job.clone());
         Ok(())

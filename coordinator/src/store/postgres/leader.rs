@@ -15,8 +15,17 @@ macro_rules! begin_alone {
 /// Begins a transaction no other writer is in.
 pub(super) const BEGIN_ALONE: &str = begin_alone!();
 
-/// The same, and answers with the generation of the leader: no other process can become leader until it ends.
-pub(super) const BEGIN_WRITING: &str = concat!(begin_alone!(), "; SELECT generation FROM leader WHERE one = 1");
+/// The same, and answers with the generation of the leader and the count of other processes' writes: no other process can
+/// become leader or write until it ends.
+pub(super) const BEGIN_LEADING: &str =
+    concat!(begin_alone!(), "; SELECT generation || ':' || last_value FROM leader, other_writes WHERE one = 1");
+
+/// Counts a write of a process that does not lead. A sequence counts at once and for ever, also when the transaction is
+/// taken back.
+pub(super) const COUNT_WRITE: &str = "SELECT nextval('other_writes')";
+
+/// Begins a transaction no other writer is in, for a process that does not lead.
+pub(super) const BEGIN_WRITING: &str = concat!(begin_alone!(), "; SELECT nextval('other_writes')");
 
 /// The database's clock, while it moves: `now()` stands still inside a transaction that waited for its turn.
 macro_rules! clock {

@@ -4,9 +4,11 @@ use super::copy::CopyRows;
 use super::{PostgresOptions, failed, refused};
 use crate::store::{StoreError, StoreResult};
 use futures_util::SinkExt;
+use futures_util::future::poll_immediate;
 use std::collections::HashMap;
 use std::io::Cursor;
-use std::pin::pin;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
@@ -14,6 +16,10 @@ use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 /// Parameters of a statement.
 pub(super) type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
+/// Parameters of a statement whose answer is not waited for.
+pub(super) type OwnParams = Vec<Box<dyn ToSql + Sync + Send>>;
+/// The answer to a statement that has been sent.
+type Answer = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
 
 /// Added to the server's own limit before the server is taken for dead.
 const GRACE: Duration = Duration::from_secs(5);
@@ -28,14 +34,30 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// Whether the server itself refused the statement.
+    fn is_of_server(&self) -> bool {
+        matches!(self, Fault::Said(error) if error.as_db_error().is_some())
+    }
+
     fn no_table(&self) -> bool {
         matches!(self, Fault::Said(e) if e.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE))
     }
 }
 
+/// How a COMMIT failed.
+#[derive(Debug)]
+pub(super) enum NotDone {
+    /// A statement before it failed: nothing was committed.
+    Before(Fault),
+    /// It failed itself, or no answer came.
+    Itself(Fault),
+}
+
 /// One connection.
 pub(super) struct Link {
-    client: Client,
+    client: Arc<Client>,
+    /// Statements that have been sent and whose answers nobody has waited for yet, in the order of sending.
+    sent: Vec<Answer>,
     statements: HashMap<String, Statement>,
     patience: Duration,
     // Only while dropping is it gone.
@@ -73,7 +95,7 @@ impl Link {
         });
         let client = client.map_err(unreachable)?;
         let patience = options.statement_timeout + GRACE;
-        let mut link = Link { client, statements: HashMap::new(), patience, runtime: Some(runtime) };
+        let mut link = Link { client: Arc::new(client), sent: Vec::new(), statements: HashMap::new(), patience, runtime: Some(runtime) };
         link.script(&session(options)).map_err(failed)?;
         Ok(link)
     }
@@ -83,15 +105,51 @@ impl Link {
         self.client.is_closed()
     }
 
-    fn wait<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
+    /// Waits for an answer, and for those to everything sent before: the first that failed made the others fail.
+    fn wait<T>(&mut self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
+        let sent = std::mem::take(&mut self.sent);
+        self.block_on(async {
+            // Sent now: the answers come one after another.
+            let mut asked = std::pin::pin!(asked);
+            let at_once = if sent.is_empty() { None } else { poll_immediate(&mut asked).await };
+            for answer in sent {
+                answer.await?;
+            }
+            match at_once {
+                Some(answer) => answer,
+                None => asked.await,
+            }
+        })
+    }
+
+    fn block_on<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
         let runtime = self.runtime.as_ref().expect("only a link that is being dropped has none");
         let answer = runtime.block_on(async { tokio::time::timeout(self.patience, asked).await });
         answer.map_err(|_| Fault::Silent(self.patience))?.map_err(Fault::Said)
     }
 
+    /// Has `asked` sent, and its answer waited for later. What fails is said by the next call that waits.
+    fn send(&mut self, mut asked: Answer) -> Result<(), Fault> {
+        let runtime = self.runtime.as_ref().expect("only a link that is being dropped has none");
+        let at_once = runtime.block_on(async {
+            let at_once = poll_immediate(&mut asked).await;
+            // The connection's own task hands it to the system.
+            tokio::task::yield_now().await;
+            at_once
+        });
+        match at_once {
+            Some(answer) => answer.map(drop).map_err(Fault::Said),
+            None => {
+                self.sent.push(asked);
+                Ok(())
+            }
+        }
+    }
+
     /// Runs statements without parameters in one round trip; returns the first column of the last row.
     pub(super) fn script(&mut self, sql: &str) -> Result<Option<String>, Fault> {
-        let messages = self.wait(self.client.simple_query(sql))?;
+        let client = Arc::clone(&self.client);
+        let messages = self.wait(client.simple_query(sql))?;
         let rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
@@ -103,7 +161,8 @@ impl Link {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.wait(self.client.prepare(sql))?;
+        let client = Arc::clone(&self.client);
+        let statement = self.wait(client.prepare(sql))?;
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
@@ -111,24 +170,58 @@ impl Link {
     /// Runs a statement; returns how many rows it touched.
     pub(super) fn run(&mut self, sql: &str, params: Params<'_>) -> Result<u64, Fault> {
         let statement = self.prepared(sql)?;
-        self.wait(self.client.execute(&statement, params))
+        let client = Arc::clone(&self.client);
+        self.wait(client.execute(&statement, params))
     }
 
     /// Runs a query.
     pub(super) fn query(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let statement = self.prepared(sql)?;
-        self.wait(self.client.query(&statement, params))
+        let client = Arc::clone(&self.client);
+        self.wait(client.query(&statement, params))
     }
 
-    /// Copies rows into a table.
+    /// Sends a statement without waiting for its answer.
+    pub(super) fn later(&mut self, sql: &str, params: OwnParams) -> Result<(), Fault> {
+        let (statement, client) = (self.prepared(sql)?, Arc::clone(&self.client));
+        self.send(Box::pin(async move { client.execute_raw(&statement, params).await }))
+    }
+
+    /// Copies rows into a table; how that goes is not waited for.
     pub(super) fn copy(&mut self, sql: &str, rows: CopyRows) -> Result<(), Fault> {
-        let statement = self.prepared(sql)?;
-        self.wait(async {
-            let mut sink = pin!(self.client.copy_in(&statement).await?);
+        let (statement, client) = (self.prepared(sql)?, Arc::clone(&self.client));
+        let sink = self.wait(async {
+            let mut sink = Box::pin(client.copy_in(&statement).await?);
             sink.send(Cursor::new(rows.finish())).await?;
-            sink.finish().await
-        })?;
-        Ok(())
+            Ok(sink)
+        });
+        let mut sink = sink?;
+        self.send(Box::pin(async move { sink.as_mut().finish().await }))
+    }
+
+    /// Commits, once everything sent before is known to have gone well.
+    pub(super) fn commit(&mut self) -> Result<(), NotDone> {
+        let (sent, client) = (std::mem::take(&mut self.sent), Arc::clone(&self.client));
+        let mut before = true;
+        let committed = self.block_on(async {
+            // On its way with the rest: after a statement that failed, a server makes a ROLLBACK of it.
+            let mut commit = std::pin::pin!(client.simple_query("COMMIT"));
+            let at_once = poll_immediate(&mut commit).await;
+            for answer in sent {
+                answer.await?;
+            }
+            before = false;
+            match at_once {
+                Some(answer) => answer,
+                None => commit.await,
+            }
+        });
+        match committed {
+            Ok(_) => Ok(()),
+            // A connection that is lost while a statement is under way may have carried the COMMIT already.
+            Err(fault @ Fault::Said(_)) if before && fault.is_of_server() => Err(NotDone::Before(fault)),
+            Err(fault) => Err(NotDone::Itself(fault)),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod control;
 mod copy;
 mod failure;
 mod job;
+mod kept;
 mod leader;
 mod link;
 mod listing;
@@ -29,10 +30,12 @@ mod view;
 use super::{StoreError, StoreResult};
 use address::Address;
 use leader::Fence;
-use link::{Fault, Link};
+use kept::Kept;
+use link::{Fault, Link, NotDone};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
+use tx::Seen;
 pub use tx::PostgresTx;
 
 /// Limits and secrets of a connection that are not in its URL.
@@ -74,13 +77,14 @@ pub struct Postgres {
     options: PostgresOptions,
     link: Option<Link>,
     fence: Fence,
+    kept: Kept,
 }
 
 impl Postgres {
     /// Connects, creates the schema or brings it up to date. Refuses a newer schema.
     pub fn open(url: &str, options: PostgresOptions) -> StoreResult<Postgres> {
         let address = Address::parse(url, &options)?;
-        let mut postgres = Postgres { address, options, link: None, fence: Fence::Open };
+        let mut postgres = Postgres { address, options, link: None, fence: Fence::Open, kept: Kept::default() };
         postgres.connected()?;
         Ok(postgres)
     }
@@ -112,34 +116,44 @@ impl Postgres {
 
     /// Runs `work` in one transaction: all of it or nothing. No other process writes meanwhile.
     pub fn write<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
-        let held = self.fence.held()?;
-        let begun = self.begin(leader::BEGIN_WRITING)?;
-        if let Some(generation) = held {
-            let found = begun.and_then(|text| text.parse::<i64>().ok());
-            if found != Some(generation) {
-                self.fence = Fence::Lost;
-                return Err(self.give_up(leader::another(generation, found.unwrap_or(0))));
-            }
+        let Some(generation) = self.fence.held()? else {
+            self.begin(leader::BEGIN_WRITING)?;
+            return self.run(work, Seen::default()).map(|(result, _)| result);
+        };
+        let begun = self.begin(leader::BEGIN_LEADING)?.unwrap_or_default();
+        let found = begun.split(':').next().and_then(|text| text.parse::<i64>().ok());
+        if found != Some(generation) {
+            self.fence = Fence::Lost;
+            return Err(self.give_up(leader::another(generation, found.unwrap_or(0))));
         }
-        self.run(work)
+        let seen = self.kept.recall(&begun);
+        let (result, seen) = self.run(work, seen)?;
+        self.kept.keep(begun, seen);
+        Ok(result)
     }
 
     /// Runs `work` on one consistent snapshot; it can write nothing, and waits for no writer.
     pub fn read<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        self.run(work)
+        self.run(work, Seen::default()).map(|(result, _)| result)
     }
 
-    fn run<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+    /// Runs `work` in the transaction that has begun, and commits; returns also what the transaction has seen.
+    fn run<R>(
+        &mut self,
+        work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>,
+        seen: Seen,
+    ) -> StoreResult<(R, Seen)> {
         let link = self.link.as_mut().expect("a transaction has begun over it");
-        let mut tx = PostgresTx::new(link);
-        let result = work(&mut tx).and_then(|result| tx.finish().map(|()| result));
+        let mut tx = PostgresTx::new(link, seen);
+        let result = work(&mut tx).and_then(|result| tx.finish().map(|seen| (result, seen)));
         let result = result.map_err(|error| self.give_up(error))?;
         let link = self.link.as_mut().expect("it is kept while nothing fails");
         crate::failpoint::pass("before-commit");
-        match link.script("COMMIT") {
-            Ok(_) => Ok(result),
-            Err(fault) => {
+        match link.commit() {
+            Ok(()) => Ok(result),
+            Err(NotDone::Before(fault)) => Err(self.give_up(failed(fault))),
+            Err(NotDone::Itself(fault)) => {
                 let error = not_committed(&fault).unwrap_or_else(|| {
                     StoreError::Database(format!("whether the last commit took effect is unknown: {}", said(&fault)))
                 });

@@ -182,7 +182,7 @@ impl PostgresTx<'_> {
         let (Some(first), Some(last)) = (unseen.iter().min(), unseen.iter().max()) else { return Ok(()) };
         let rows = if parts.len() == 1 {
             let sql = format!("SELECT {COLUMNS} FROM partition WHERE job = $1 AND part >= $2 ORDER BY part LIMIT $3");
-            let ahead = self.seen.ahead();
+            let ahead = self.seen.walks.partitions.ahead(*first);
             self.all(&sql, &[&job.0, first, &ahead], read_partition)?
         } else if last - first < unseen.len() as i64 * 4 {
             let sql = format!("SELECT {COLUMNS} FROM partition WHERE job = $1 AND part BETWEEN $2 AND $3");

@@ -20,6 +20,7 @@ impl RetentionTx for PostgresTx<'_> {
         self.flush_jobs()?;
         self.seen.jobs.remove(&job);
         self.seen.steps.remove(&job);
+        (self.seen.open, self.seen.due) = (None, None);
         for (table, _) in OF_A_JOB {
             // By place: neither side reads more than what goes.
             let sql = format!(

@@ -28,5 +28,9 @@ fn next_step(link: &mut Link) -> StoreResult<()> {
          ON CONFLICT (key) DO UPDATE SET value = excluded.value"
     ))
     .map_err(failed)?;
+    // A leader of the version before goes on working beside it, and remembers rows a migration may have filled.
+    if link.script("SELECT to_regclass('other_writes')").map_err(failed)?.is_some() {
+        link.script(leader::COUNT_WRITE).map_err(failed)?;
+    }
     Ok(())
 }

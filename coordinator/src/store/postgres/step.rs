@@ -1,5 +1,5 @@
 //! Counters of steps.
-use super::tx::{PostgresTx, column, count};
+use super::tx::{PostgresTx, column, count, own};
 use crate::store::{StepDelta, StepRow, StepTx, StoreResult};
 use protocol::id::{JobNo, PartNo, StepNo};
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ impl PostgresTx<'_> {
         let jobs: Vec<i64> = keys.iter().map(|(job, _)| job.0).collect();
         let steps: Vec<i64> = keys.iter().map(|(_, step)| step.0.into()).collect();
         let cursors: Vec<Option<PartNo>> = keys.iter().map(|key| cursors.get(key).copied()).collect();
-        self.run(
+        self.later(
             "UPDATE step SET total = step.total + d.total, succeeded = step.succeeded + d.succeeded,
                dead = step.dead + d.dead, cancelled = step.cancelled + d.cancelled, live = step.live + d.live,
                retrying = step.retrying + d.retrying, busy_us = step.busy_us + d.busy_us,
@@ -28,21 +28,20 @@ impl PostgresTx<'_> {
                     $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[])
                AS d (job, step, total, succeeded, dead, cancelled, live, retrying, busy_us, executions, cursor)
              WHERE step.job = d.job AND step.step = d.step",
-            &[
-                &jobs,
-                &steps,
-                &of(|d| d.total),
-                &of(|d| d.succeeded),
-                &of(|d| d.dead),
-                &of(|d| d.cancelled),
-                &of(|d| d.live),
-                &of(|d| d.retrying),
-                &of(|d| d.busy_us),
-                &of(|d| d.executions),
-                &cursors,
+            own![
+                jobs,
+                steps,
+                of(|d| d.total),
+                of(|d| d.succeeded),
+                of(|d| d.dead),
+                of(|d| d.cancelled),
+                of(|d| d.live),
+                of(|d| d.retrying),
+                of(|d| d.busy_us),
+                of(|d| d.executions),
+                cursors,
             ],
-        )?;
-        Ok(())
+        )
     }
 
     /// The counters of a step as this transaction has seen them.

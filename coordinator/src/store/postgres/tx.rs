@@ -1,18 +1,21 @@
 //! One transaction. What services write or ask one row at a time is gathered here, so that it costs a round trip a
 //! batch: writes wait until something reads what they change, single reads bring their neighbours along.
-use super::link::{Fault, Link, Params};
+use super::link::{Fault, Link, OwnParams, Params};
 use super::{failed, said};
 use crate::store::{
     BarrierGrowth, BarrierRow, JobRow, Partition, StepDelta, StepRow, StoreError, StoreResult, UnitRow,
 };
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
 /// Neighbours read along with a row that is asked for alone, once services turn out to ask like that.
 const AHEAD: i64 = 128;
+/// Whoever skips no more than this walks.
+const STRIDE: PartNo = 4;
 /// Rows that may wait in one transaction.
 const WAITING_MAX: usize = 20_000;
 
@@ -25,16 +28,44 @@ pub(super) struct Seen {
     pub(super) units: HashMap<UnitId, Option<UnitRow>>,
     pub(super) partitions: HashMap<(JobNo, PartNo), Partition>,
     pub(super) barriers: HashMap<BarrierKey, Option<BarrierRow>>,
+    /// Open jobs: all of them, and perhaps some that have ended since.
+    pub(super) open: Option<Vec<JobNo>>,
     pub(super) jobs: HashMap<JobNo, JobRow>,
     pub(super) steps: HashMap<JobNo, Vec<StepRow>>,
-    asked_alone: u32,
+    /// When the next retry is due, unless a retry was touched since.
+    pub(super) due: Option<Option<Timestamp>>,
+    pub(super) walks: Walks,
 }
 
-impl Seen {
-    /// How many rows to read for one that is asked for alone.
-    pub(super) fn ahead(&mut self) -> i64 {
-        self.asked_alone += 1;
-        if self.asked_alone < 3 { 1 } else { AHEAD }
+/// How rows have been asked for one by one.
+#[derive(Default)]
+pub(super) struct Walks {
+    pub(super) units: Walk,
+    pub(super) partitions: Walk,
+    barriers: u32,
+}
+
+impl Walks {
+    /// How many instances to read for one that is asked for alone.
+    pub(super) fn barriers(&mut self) -> i64 {
+        self.barriers += 1;
+        if self.barriers < 3 { 1 } else { AHEAD }
+    }
+}
+
+/// Whether somebody walks along the partitions one by one.
+#[derive(Default)]
+pub(super) struct Walk {
+    last: PartNo,
+    steps: u32,
+}
+
+impl Walk {
+    /// How many rows to read for one that is asked for alone: one of scattered ones, more of neighbours.
+    pub(super) fn ahead(&mut self, part: PartNo) -> i64 {
+        let onward = (1..=STRIDE).contains(&(part - self.last));
+        (self.last, self.steps) = (part, if onward { self.steps + 1 } else { 0 });
+        if self.steps < 2 { 1 } else { AHEAD }
     }
 }
 
@@ -51,6 +82,8 @@ pub(super) enum Before {
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) units: BTreeMap<UnitId, (UnitRow, Before)>,
+    /// Whether one of them waits for its retry, or did.
+    pub(super) retries: bool,
     pub(super) jobs: BTreeMap<JobNo, JobRow>,
     pub(super) steps: BTreeMap<(JobNo, StepNo), StepDelta>,
     pub(super) cursors: BTreeMap<(JobNo, StepNo), PartNo>,
@@ -69,12 +102,13 @@ pub struct PostgresTx<'a> {
 }
 
 impl<'a> PostgresTx<'a> {
-    pub(super) fn new(link: &'a mut Link) -> PostgresTx<'a> {
-        PostgresTx { link, seen: Seen::default(), waiting: Waiting::default(), broken: None }
+    pub(super) fn new(link: &'a mut Link, seen: Seen) -> PostgresTx<'a> {
+        PostgresTx { link, seen, waiting: Waiting::default(), broken: None }
     }
 
-    /// Writes what waits. An error that a service passed over is an error all the same: nothing will be committed.
-    pub(super) fn finish(&mut self) -> StoreResult<()> {
+    /// Writes what waits; returns what was seen. An error that a service passed over is an error all the same: nothing
+    /// will be committed.
+    pub(super) fn finish(mut self) -> StoreResult<Seen> {
         if let Some(why) = &self.broken {
             return Err(StoreError::Database(format!("a statement of this transaction failed: {why}")));
         }
@@ -82,7 +116,8 @@ impl<'a> PostgresTx<'a> {
         self.flush_barriers()?;
         self.flush_units()?;
         self.flush_failures()?;
-        self.flush_steps()
+        self.flush_steps()?;
+        Ok(self.seen)
     }
 
     /// Bounds what waits.
@@ -105,6 +140,12 @@ impl<'a> PostgresTx<'a> {
 
     pub(super) fn run(&mut self, sql: &str, params: Params<'_>) -> StoreResult<u64> {
         let answer = self.link.run(sql, params);
+        self.checked(answer)
+    }
+
+    /// Sends a statement whose answer nobody needs; that it failed is said at the latest by the commit.
+    pub(super) fn later(&mut self, sql: &str, params: OwnParams) -> StoreResult<()> {
+        let answer = self.link.later(sql, params);
         self.checked(answer)
     }
 
@@ -132,6 +173,12 @@ impl<'a> PostgresTx<'a> {
         Ok(self.all(sql, params, read)?.pop())
     }
 }
+
+/// Owned parameters of [`PostgresTx::later`].
+macro_rules! own {
+    ($($param:expr),* $(,)?) => { vec![$(Box::new($param)),*] };
+}
+pub(super) use own;
 
 /// Reads a column.
 pub(super) fn column<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> StoreResult<T> {

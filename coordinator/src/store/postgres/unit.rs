@@ -1,6 +1,6 @@
 //! Units with a history.
 use super::copy::CopyRows;
-use super::tx::{Before, PostgresTx, column, count, signed, word};
+use super::tx::{Before, PostgresTx, column, count, own, signed, word};
 use crate::store::streak::{self, Streak};
 use crate::store::{StoreResult, UnitRow, UnitTx};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -34,6 +34,7 @@ impl PostgresTx<'_> {
             return Ok(());
         }
         let mut units = std::mem::take(&mut self.waiting.units);
+        self.waiting.retries = false;
         self.flush_streaks(&mut units)?;
         let new = units.values().filter(|(_, before)| *before == Before::None).count();
         let copied = |before: Before| new >= COPY_MIN && before == Before::None;
@@ -57,26 +58,25 @@ impl PostgresTx<'_> {
         let of = |field: fn(&UnitId, &UnitRow) -> i64| -> Vec<i64> {
             rest.iter().map(|(id, unit)| field(id, unit)).collect()
         };
-        let states: Vec<&str> = rest.iter().map(|(_, unit)| unit.state.as_str()).collect();
+        let states: Vec<&'static str> = rest.iter().map(|(_, unit)| unit.state.as_str()).collect();
         let due: Vec<Option<i64>> = rest.iter().map(|(_, unit)| unit.due_at.map(|t| t.0)).collect();
-        self.run(
+        self.later(
             "INSERT INTO unit (job, step, part, state, epoch, attempt, due_at, duration_us)
              SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[],
                $7::BIGINT[], $8::BIGINT[])
              ON CONFLICT (job, step, part) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
                attempt = excluded.attempt, due_at = excluded.due_at, duration_us = excluded.duration_us",
-            &[
-                &of(|id, _| id.job.0),
-                &of(|id, _| id.step.0.into()),
-                &of(|id, _| id.part),
-                &states,
-                &of(|_, unit| unit.epoch.into()),
-                &of(|_, unit| unit.attempt.into()),
-                &due,
-                &of(|_, unit| signed(unit.duration_us)),
+            own![
+                of(|id, _| id.job.0),
+                of(|id, _| id.step.0.into()),
+                of(|id, _| id.part),
+                states,
+                of(|_, unit| unit.epoch.into()),
+                of(|_, unit| unit.attempt.into()),
+                due,
+                of(|_, unit| signed(unit.duration_us)),
             ],
-        )?;
-        Ok(())
+        )
     }
 
     /// Takes the runs out of the units that wait, and writes them.
@@ -113,7 +113,7 @@ impl PostgresTx<'_> {
         let (Some(&first), Some(&last)) = (unseen.iter().min(), unseen.iter().max()) else { return Ok(()) };
         let step_no = i64::from(step.0);
         // Batches are mostly runs of neighbours: one walk over the run instead of one look-up a unit.
-        let ahead = if parts.len() == 1 { self.seen.ahead() } else { 1 };
+        let ahead = if parts.len() == 1 { self.seen.walks.units.ahead(first) } else { 1 };
         let until = last + ahead - 1;
         let dense = until - first < unseen.len() as i64 * 4 || ahead > 1;
         let columns = "part, state, epoch, attempt, due_at, duration_us";
@@ -171,20 +171,37 @@ impl UnitTx for PostgresTx<'_> {
         for (part, row) in units {
             let id = UnitId { job, step, part: *part };
             let before = self.seen.units.insert(id, Some(*row));
+            let retried = |row: &UnitRow| row.state == UnitState::Retrying;
+            if retried(row) || before.is_none_or(|row| row.is_some_and(|row| retried(&row))) {
+                self.waiting.retries = true;
+                self.seen.due = None;
+            }
             let before = if before == Some(None) { Before::None } else { Before::Perhaps };
             self.waiting.units.entry(id).and_modify(|(waiting, _)| *waiting = *row).or_insert((*row, before));
         }
         self.flush_when_many()
     }
 
+    /// What waits to be written is laid over what is there: most of what becomes ready goes out in the same transaction,
+    /// and is written once.
     fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>> {
-        self.flush_units()?;
-        self.all(
+        let id = |part: PartNo| UnitId { job, step, part };
+        let here = || id(PartNo::MIN)..=id(PartNo::MAX);
+        let hidden = self.waiting.units.range(here()).filter(|(_, (_, before))| *before == Before::Perhaps).count();
+        let asked = i64::from(limit) + hidden as i64;
+        let stored = self.all(
             "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
              WHERE state = 'ready' AND job = $1 AND step = $2 ORDER BY part LIMIT $3",
-            &[&job.0, &i64::from(step.0), &i64::from(limit)],
+            &[&job.0, &i64::from(step.0), &asked],
             |row| Ok((column(row, 0)?, read_unit(row, 1)?)),
-        )
+        )?;
+        let waiting = self.waiting.units.range(here());
+        let ready = waiting.filter(|(_, (row, _))| row.state == UnitState::Ready).map(|(id, (row, _))| (id.part, *row));
+        let untouched = stored.into_iter().filter(|(part, _)| !self.waiting.units.contains_key(&id(*part)));
+        let mut found: Vec<(PartNo, UnitRow)> = untouched.chain(ready).collect();
+        found.sort_unstable_by_key(|(part, _)| *part);
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     fn due_units(&mut self, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>> {
@@ -198,10 +215,17 @@ impl UnitTx for PostgresTx<'_> {
     }
 
     fn next_due(&mut self) -> StoreResult<Option<Timestamp>> {
-        self.flush_units()?;
+        if let Some(seen) = self.seen.due {
+            return Ok(seen);
+        }
+        if self.waiting.retries {
+            self.flush_units()?;
+        }
         let due: Option<Option<i64>> =
             self.one("SELECT MIN(due_at) FROM unit WHERE state = 'retrying'", &[], |row| column(row, 0))?;
-        Ok(due.flatten().map(Timestamp))
+        let due = due.flatten().map(Timestamp);
+        self.seen.due = Some(due);
+        Ok(due)
     }
 
     fn units_in(

@@ -1,0 +1,1 @@
+-- A file is read anew in every transaction: nothing is remembered that another process could make untrue.
