@@ -28,7 +28,7 @@ impl Coordinator {
                 batch = self.queue.collect(BATCH_REPORTS) => batch,
             };
             match batch {
-                Ok(batch) if batch.reports.is_empty() => self.forget(batch.entries).await,
+                Ok(batch) if batch.reports.is_empty() => self.forget(batch.entries),
                 Ok(batch) => {
                     failpoint::pass("reports-read");
                     let taken = tokio::select! {
@@ -38,7 +38,7 @@ impl Coordinator {
                     failpoint::pass("reports-stored");
                     // Whoever leads no longer leaves the reports to whoever does.
                     if taken {
-                        self.forget(batch.entries).await;
+                        self.forget(batch.entries);
                     }
                 }
                 Err(error) if error.class() == ErrorClass::Permanent => return,
@@ -51,11 +51,15 @@ impl Coordinator {
         }
     }
 
-    /// What could not be forgotten comes again and changes nothing.
-    async fn forget(&self, entries: Vec<String>) {
-        if let Err(error) = self.queue.settled(entries).await {
-            tracing::debug!(%error, "settled reports stay in the transport");
-        }
+    /// Forgets what is settled, while the next reports are read. What could not be forgotten comes again and changes
+    /// nothing.
+    fn forget(&self, entries: Vec<String>) {
+        let queue = Arc::clone(&self.queue);
+        tokio::spawn(async move {
+            if let Err(error) = queue.settled(entries).await {
+                tracing::debug!(%error, "settled reports stay in the transport");
+            }
+        });
     }
 
     /// Takes a batch in order: a scan's pages come before its end. Returns whether all of it is settled, and need not come

@@ -156,7 +156,8 @@ pub trait ListingTx {
 pub trait PartitionTx {
     /// Adds partitions.
     fn insert_partitions(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<()>;
-    /// Partitions cut by the planner (not children of splits) with numbers above `after`, ascending.
+    /// Partitions cut by the planner (not children of splits) with numbers above `after`, ascending: the first ones,
+    /// none left out; fewer than `limit` do not mean that there are no more.
     fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>>;
     /// These partitions, in the order asked; an unknown number is an error.
     fn partitions(&mut self, job: JobNo, parts: &[PartNo]) -> StoreResult<Vec<Partition>>;

@@ -7,6 +7,7 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A database's URL, read.
+#[derive(Clone)]
 pub(super) struct Address {
     config: tokio_postgres::Config,
     tls: TlsMode,

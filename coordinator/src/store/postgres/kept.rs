@@ -19,11 +19,16 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Whether it holds in a transaction that began like this.
+    pub(super) fn is_for(&self, valid_for: &str) -> bool {
+        self.valid_for == valid_for
+    }
+
     /// What a transaction has seen before it asks anything: nothing, unless this is still the same leader and nobody
     /// else has written.
     pub(super) fn recall(&mut self, valid_for: &str) -> Seen {
         let kept = std::mem::take(self);
-        if kept.valid_for != valid_for {
+        if !kept.is_for(valid_for) {
             return Seen::default();
         }
         Seen { open: kept.open, jobs: kept.jobs, steps: kept.steps, due: kept.due, ..Seen::default() }

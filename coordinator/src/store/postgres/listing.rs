@@ -35,6 +35,30 @@ pub(super) fn declared_json(asset: &Asset) -> Option<String> {
     asset.declared.as_ref().map(|d| serde_json::to_string(d).expect("plain columns always serialise"))
 }
 
+impl PostgresTx<'_> {
+    /// Which assets of a page are listed already, with their lines. Manifests are mostly in order: then the whole page
+    /// lies behind what is there, and nothing is looked for.
+    fn listed(&mut self, job: JobNo, page: &[(u64, Asset)]) -> StoreResult<HashMap<String, u64>> {
+        let ids: Vec<&str> = page.iter().map(|(_, asset)| asset.id.as_str()).collect();
+        let (least, greatest) = (ids.iter().min().copied(), ids.iter().max().copied());
+        let listed_to = match self.seen.listed_to.remove(&job) {
+            Some(known) => known,
+            None => self
+                .one("SELECT MAX(asset) FROM listing WHERE job = $1", &[&job.0], |row| column(row, 0))?
+                .flatten(),
+        };
+        let behind = listed_to.as_deref().is_none_or(|last| least > Some(last));
+        let last = listed_to.as_deref().max(greatest).map(str::to_owned);
+        self.seen.listed_to.insert(job, last);
+        if behind {
+            return Ok(HashMap::new());
+        }
+        let sql = "SELECT asset, line FROM listing WHERE job = $1 AND asset = ANY($2)";
+        let known = self.all(sql, &[&job.0, &ids], |row| Ok((column(row, 0)?, count(row, 1)?)))?;
+        Ok(known.into_iter().collect())
+    }
+}
+
 impl ListingTx for PostgresTx<'_> {
     /// What is there is asked first: COPY takes no conflicts, and writes what is left several times faster than an
     /// INSERT that would.
@@ -43,12 +67,7 @@ impl ListingTx for PostgresTx<'_> {
         if page.is_empty() {
             return Ok(done);
         }
-        let ids: Vec<&str> = page.iter().map(|(_, asset)| asset.id.as_str()).collect();
-        let known =
-            self.all("SELECT asset, line FROM listing WHERE job = $1 AND asset = ANY($2)", &[&job.0, &ids], |row| {
-                Ok((column::<String>(row, 0)?, count::<u64>(row, 1)?))
-            })?;
-        let known: HashMap<String, u64> = known.into_iter().collect();
+        let known = self.listed(job, page)?;
         let mut lines: HashMap<&str, u64> = known.iter().map(|(id, line)| (id.as_str(), *line)).collect();
         let mut rows = CopyRows::new(11, page.len());
         for (line, asset) in page {

@@ -7,6 +7,7 @@
 //! SQLite's one writer does, and a leader's transaction begins by checking that it still leads ([`leader`]). And the
 //! connection may go away at any moment, so every call has a limit and a lost one is replaced at the next transaction.
 mod address;
+mod ahead;
 mod barrier;
 mod catalogue;
 mod control;
@@ -29,6 +30,7 @@ mod view;
 
 use super::{StoreError, StoreResult};
 use address::Address;
+use ahead::Ahead;
 use leader::Fence;
 use kept::Kept;
 use link::{Fault, Link, NotDone};
@@ -78,13 +80,15 @@ pub struct Postgres {
     link: Option<Link>,
     fence: Fence,
     kept: Kept,
+    /// What a leader reads before it is asked; others have none.
+    ahead: Option<Ahead>,
 }
 
 impl Postgres {
     /// Connects, creates the schema or brings it up to date. Refuses a newer schema.
     pub fn open(url: &str, options: PostgresOptions) -> StoreResult<Postgres> {
         let address = Address::parse(url, &options)?;
-        let mut postgres = Postgres { address, options, link: None, fence: Fence::Open, kept: Kept::default() };
+        let mut postgres = Postgres { address, options, link: None, fence: Fence::Open, kept: Kept::default(), ahead: None };
         postgres.connected()?;
         Ok(postgres)
     }
@@ -126,6 +130,11 @@ impl Postgres {
             self.fence = Fence::Lost;
             return Err(self.give_up(leader::another(generation, found.unwrap_or(0))));
         }
+        let ahead = self.ahead.get_or_insert_default();
+        if !self.kept.is_for(&begun) {
+            ahead.clear();
+        }
+        ahead.serve(&self.address, &self.options);
         let seen = self.kept.recall(&begun);
         let (result, seen) = self.run(work, seen)?;
         self.kept.keep(begun, seen);
@@ -145,7 +154,7 @@ impl Postgres {
         seen: Seen,
     ) -> StoreResult<(R, Seen)> {
         let link = self.link.as_mut().expect("a transaction has begun over it");
-        let mut tx = PostgresTx::new(link, seen);
+        let mut tx = PostgresTx::new(link, self.ahead.as_mut(), seen);
         let result = work(&mut tx).and_then(|result| tx.finish().map(|seen| (result, seen)));
         let result = result.map_err(|error| self.give_up(error))?;
         let link = self.link.as_mut().expect("it is kept while nothing fails");

@@ -188,7 +188,10 @@ impl PostgresTx<'_> {
             let sql = format!("SELECT {COLUMNS} FROM partition WHERE job = $1 AND part BETWEEN $2 AND $3");
             self.all(&sql, &[&job.0, first, last], read_partition)?
         } else {
-            let sql = format!("SELECT {COLUMNS} FROM partition WHERE job = $1 AND part = ANY($2)");
+            let sql = format!(
+                "SELECT p.* FROM unnest($2::BIGINT[]) AS wanted (number) CROSS JOIN LATERAL
+                   (SELECT {COLUMNS} FROM partition WHERE job = $1 AND part = wanted.number OFFSET 0) AS p"
+            );
             self.all(&sql, &[&job.0, &unseen], read_partition)?
         };
         self.seen.partitions.extend(rows.into_iter().map(|p| ((job, p.part), p)));
@@ -215,10 +218,21 @@ impl PartitionTx for PostgresTx<'_> {
     }
 
     fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM partition WHERE job = $1 AND part > $2 AND parent = 0 ORDER BY part LIMIT $3"
-        );
-        self.all(&sql, &[&job.0, &after, &i64::from(limit)], read_partition)
+        let mut found: Vec<Partition> = Vec::new();
+        for (partition, members) in self.ahead.as_mut().map_or_else(Vec::new, |a| a.take(job, after, limit)) {
+            self.seen.members.insert((job, partition.part), members);
+            found.push(partition);
+        }
+        if found.is_empty() {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM partition WHERE job = $1 AND part > $2 AND parent = 0 ORDER BY part LIMIT $3"
+            );
+            found = self.all(&sql, &[&job.0, &after, &i64::from(limit)], read_partition)?;
+        }
+        if let (Some(ahead), Some(last)) = (&mut self.ahead, found.last()) {
+            ahead.handed_out(job, last.part, limit);
+        }
+        Ok(found)
     }
 
     fn partitions(&mut self, job: JobNo, parts: &[PartNo]) -> StoreResult<Vec<Partition>> {
@@ -236,6 +250,11 @@ impl PartitionTx for PostgresTx<'_> {
     }
 
     fn members(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<Vec<Vec<Asset>>> {
+        let known = |p: &Partition| self.seen.members.contains_key(&(job, p.part));
+        if !partitions.is_empty() && partitions.iter().all(known) {
+            let mut take = |p: &Partition| self.seen.members.remove(&(job, p.part)).unwrap_or_default();
+            return Ok(partitions.iter().map(&mut take).collect());
+        }
         let mut runs = Runs::of(partitions);
         self.walk(job, &mut runs, false)?;
         self.walk(job, &mut runs, true)?;
@@ -246,6 +265,10 @@ impl PartitionTx for PostgresTx<'_> {
 
     fn shrink_partition(&mut self, job: JobNo, part: PartNo, assets: u32) -> StoreResult<()> {
         self.seen.partitions.remove(&(job, part));
+        self.seen.members.clear();
+        if let Some(ahead) = &mut self.ahead {
+            ahead.forget(job);
+        }
         self.run(
             "UPDATE partition SET assets = assets - $3, split = 1 WHERE job = $1 AND part = $2",
             &[&job.0, &part, &i64::from(assets)],

@@ -21,6 +21,7 @@ impl RetentionTx for PostgresTx<'_> {
         self.seen.jobs.remove(&job);
         self.seen.steps.remove(&job);
         (self.seen.open, self.seen.due) = (None, None);
+        self.seen.listed_to.remove(&job);
         for (table, _) in OF_A_JOB {
             // By place: neither side reads more than what goes.
             let sql = format!(

@@ -1,5 +1,6 @@
 //! One transaction. What services write or ask one row at a time is gathered here, so that it costs a round trip a
 //! batch: writes wait until something reads what they change, single reads bring their neighbours along.
+use super::ahead::Ahead;
 use super::link::{Fault, Link, OwnParams, Params};
 use super::{failed, said};
 use crate::store::{
@@ -7,6 +8,7 @@ use crate::store::{
 };
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::media::asset::Asset;
 use protocol::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use tokio_postgres::Row;
@@ -28,12 +30,16 @@ pub(super) struct Seen {
     pub(super) units: HashMap<UnitId, Option<UnitRow>>,
     pub(super) partitions: HashMap<(JobNo, PartNo), Partition>,
     pub(super) barriers: HashMap<BarrierKey, Option<BarrierRow>>,
+    /// Members of partitions that were read ahead, until they are asked for.
+    pub(super) members: HashMap<(JobNo, PartNo), Vec<Asset>>,
     /// Open jobs: all of them, and perhaps some that have ended since.
     pub(super) open: Option<Vec<JobNo>>,
     pub(super) jobs: HashMap<JobNo, JobRow>,
     pub(super) steps: HashMap<JobNo, Vec<StepRow>>,
     /// When the next retry is due, unless a retry was touched since.
     pub(super) due: Option<Option<Timestamp>>,
+    /// The greatest asset in the listing of a job, as far as this transaction knows.
+    pub(super) listed_to: HashMap<JobNo, Option<String>>,
     pub(super) walks: Walks,
 }
 
@@ -95,6 +101,7 @@ pub(super) struct Waiting {
 /// One transaction.
 pub struct PostgresTx<'a> {
     link: &'a mut Link,
+    pub(super) ahead: Option<&'a mut Ahead>,
     pub(super) seen: Seen,
     pub(super) waiting: Waiting,
     /// The statement after which the server refuses all others.
@@ -102,8 +109,8 @@ pub struct PostgresTx<'a> {
 }
 
 impl<'a> PostgresTx<'a> {
-    pub(super) fn new(link: &'a mut Link, seen: Seen) -> PostgresTx<'a> {
-        PostgresTx { link, seen, waiting: Waiting::default(), broken: None }
+    pub(super) fn new(link: &'a mut Link, ahead: Option<&'a mut Ahead>, seen: Seen) -> PostgresTx<'a> {
+        PostgresTx { link, ahead, seen, waiting: Waiting::default(), broken: None }
     }
 
     /// Writes what waits; returns what was seen. An error that a service passed over is an error all the same: nothing
