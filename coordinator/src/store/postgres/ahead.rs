@@ -142,8 +142,7 @@ impl Ahead {
         let Some(reader) = &self.reader else { return };
         loop {
             let starved = self.lanes.get(&job).is_some_and(|lane| lane.found.is_empty() && lane.under_way);
-            let page =
-                if starved { reader.pages.recv_timeout(PATIENCE).ok() } else { reader.pages.try_recv().ok() };
+            let page = if starved { reader.pages.recv_timeout(PATIENCE).ok() } else { reader.pages.try_recv().ok() };
             let Some(page) = page else { return };
             if let Some(lane) = self.lanes.get_mut(&page.job).filter(|lane| lane.state == page.asked_in) {
                 lane.under_way = false;

@@ -95,7 +95,13 @@ impl Link {
         });
         let client = client.map_err(unreachable)?;
         let patience = options.statement_timeout + GRACE;
-        let mut link = Link { client: Arc::new(client), sent: Vec::new(), statements: HashMap::new(), patience, runtime: Some(runtime) };
+        let mut link = Link {
+            client: Arc::new(client),
+            sent: Vec::new(),
+            statements: HashMap::new(),
+            patience,
+            runtime: Some(runtime),
+        };
         link.script(&session(options)).map_err(failed)?;
         Ok(link)
     }

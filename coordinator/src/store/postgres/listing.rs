@@ -43,9 +43,9 @@ impl PostgresTx<'_> {
         let (least, greatest) = (ids.iter().min().copied(), ids.iter().max().copied());
         let listed_to = match self.seen.listed_to.remove(&job) {
             Some(known) => known,
-            None => self
-                .one("SELECT MAX(asset) FROM listing WHERE job = $1", &[&job.0], |row| column(row, 0))?
-                .flatten(),
+            None => {
+                self.one("SELECT MAX(asset) FROM listing WHERE job = $1", &[&job.0], |row| column(row, 0))?.flatten()
+            }
         };
         let behind = listed_to.as_deref().is_none_or(|last| least > Some(last));
         let last = listed_to.as_deref().max(greatest).map(str::to_owned);

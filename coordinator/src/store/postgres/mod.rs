@@ -31,14 +31,14 @@ mod view;
 use super::{StoreError, StoreResult};
 use address::Address;
 use ahead::Ahead;
-use leader::Fence;
 use kept::Kept;
+use leader::Fence;
 use link::{Fault, Link, NotDone};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
-use tx::Seen;
 pub use tx::PostgresTx;
+use tx::Seen;
 
 /// Limits and secrets of a connection that are not in its URL.
 #[derive(Debug, Clone)]
@@ -88,7 +88,8 @@ impl Postgres {
     /// Connects, creates the schema or brings it up to date. Refuses a newer schema.
     pub fn open(url: &str, options: PostgresOptions) -> StoreResult<Postgres> {
         let address = Address::parse(url, &options)?;
-        let mut postgres = Postgres { address, options, link: None, fence: Fence::Open, kept: Kept::default(), ahead: None };
+        let mut postgres =
+            Postgres { address, options, link: None, fence: Fence::Open, kept: Kept::default(), ahead: None };
         postgres.connected()?;
         Ok(postgres)
     }
