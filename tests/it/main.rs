@@ -24,6 +24,7 @@ mod machine;
 mod media;
 mod metrics;
 mod migration;
+mod netns;
 mod network;
 mod operations;
 mod prometheus;

@@ -11,6 +11,7 @@
 //! - [`content`]: bytes that repeat themselves, and whole trees
 //! - [`history`]: judges a run of real processes by its database and its witnesses
 //! - [`http`]: requests as raw as a test needs them
+//! - [`netns`]: hosts on a network of their own, each of which can be cut off
 //! - [`postgres`]: a database server of a test's own
 //! - [`redis`]: a server of a test's own
 //! - [`prometheus`]: a Prometheus that scrapes what a test starts
@@ -24,6 +25,7 @@ pub mod disk;
 pub mod fleet;
 pub mod history;
 pub mod http;
+pub mod netns;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;

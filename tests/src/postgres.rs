@@ -221,6 +221,14 @@ impl PostgresServer {
         self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
+    /// Lets everybody of a network in without a password, as those on the loopback are.
+    pub fn trust(&self, network: &str) {
+        let rules = self.files().join("pg_hba.conf");
+        let text = std::fs::read_to_string(&rules).expect("initdb has written it");
+        std::fs::write(rules, format!("{text}host all all {network} trust\n")).expect("writes");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
     /// Lets sessions be encrypted with this certificate and its key.
     pub fn encrypt(&self, certificate: &str, key: &str) {
         for (name, text) in [("server.crt", certificate), ("server.key", key)] {
