@@ -19,9 +19,8 @@ const FAILOVER_MAX: Duration = Duration::from_secs(6);
 fn fleet(hosts: &Hosts) -> Fleet {
     let scratch = Scratch::new();
     let home = scratch.path(".");
-    let redis = hosts.on(REDIS_HOST, || {
-        Redis::start_with(&home, &["--save", "", "--bind", "0.0.0.0", "--protected-mode", "no"])
-    });
+    let redis = hosts
+        .on(REDIS_HOST, || Redis::start_with(&home, &["--save", "", "--bind", "0.0.0.0", "--protected-mode", "no"]));
     let postgres = PostgresServer::start_with(&["listen_addresses=*"]);
     postgres.trust(NETWORK);
     let mut fleet = Fleet::of(scratch, postgres, redis);
