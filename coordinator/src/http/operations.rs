@@ -20,6 +20,17 @@ async fn list(state: Data<State>, filter: Query<OfJob>) -> Result<Json<Vec<Opera
     state.read(move |tx| control::operations(tx, filter.job.as_deref(), filter.limit)).await.map(Json)
 }
 
+async fn steer(
+    state: &State,
+    request: &HttpRequest,
+    operation: i64,
+    how: Steering,
+    order: Order,
+) -> Result<Json<OperationView>, Problem> {
+    let (order, now) = (state.order(order)?, state.now());
+    state.write(request, move |tx| control::steer(tx, operation, how, &order, now)).await.map(Json)
+}
+
 /// Lets a running operation stand still.
 #[utoipa::path(
     tag = "operations",
@@ -34,8 +45,7 @@ async fn pause(
     operation: Path<i64>,
     Asked(order): Asked<Order>,
 ) -> Result<Json<OperationView>, Problem> {
-    let (order, now) = (state.order(order)?, state.now());
-    state.write(&request, move |tx| control::steer(tx, *operation, Steering::Pause, &order, now)).await.map(Json)
+    steer(&state, &request, *operation, Steering::Pause, order).await
 }
 
 /// Lets it go on.
@@ -52,8 +62,7 @@ async fn resume(
     operation: Path<i64>,
     Asked(order): Asked<Order>,
 ) -> Result<Json<OperationView>, Problem> {
-    let (order, now) = (state.order(order)?, state.now());
-    state.write(&request, move |tx| control::steer(tx, *operation, Steering::Resume, &order, now)).await.map(Json)
+    steer(&state, &request, *operation, Steering::Resume, order).await
 }
 
 /// Ends it; what it has done stays done.
@@ -70,6 +79,5 @@ async fn abort(
     operation: Path<i64>,
     Asked(order): Asked<Order>,
 ) -> Result<Json<OperationView>, Problem> {
-    let (order, now) = (state.order(order)?, state.now());
-    state.write(&request, move |tx| control::steer(tx, *operation, Steering::Abort, &order, now)).await.map(Json)
+    steer(&state, &request, *operation, Steering::Abort, order).await
 }
