@@ -34,5 +34,6 @@ mod retry;
 mod scheduling;
 mod serve;
 mod soak;
+mod streams;
 mod transport;
 mod wipe;

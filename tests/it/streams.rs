@@ -1,0 +1,153 @@
+//! Both ends of the transport against a real server, without processes around them: what is blocked, what is left behind by
+//! the dead, what nobody can read.
+use coordinator::queue::UnitQueue;
+use coordinator::queue::redis::RedisQueue as Publisher;
+use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::wire::report::{Heartbeat, Report};
+use protocol::wire::unit::{NoopTask, TaskSpec, Unit};
+use protocol::workflow::file::Priority;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use testkit::Scratch;
+use testkit::fleet::Fleet;
+use testkit::process::wait_until;
+use testkit::redis::Redis;
+use transport::{Server, Settings};
+use worker::queue::WorkQueue;
+use worker::queue::redis::RedisQueue as Taker;
+
+const UNITS: &str = "sr:{noop}:units:normal";
+/// Entries that a dead worker was given.
+const PENDING: u32 = 300_000;
+
+fn server(redis: &Redis) -> Server {
+    Server::new(&Settings { url: redis.url(), ..Settings::default() }).expect("an address")
+}
+
+fn number(redis: &Redis, command: &[&str]) -> u64 {
+    redis.cli(command).trim().parse().expect("a number")
+}
+
+fn pending(redis: &Redis) -> u64 {
+    let summary = redis.cli(&["XPENDING", UNITS, "workers"]);
+    summary.lines().next().and_then(|count| count.trim().parse().ok()).expect("a summary")
+}
+
+/// Cases 13 and 14.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_reader_delays_no_report_and_opens_nothing() {
+    let scratch = Scratch::new();
+    let redis = Redis::start(&scratch.path("."));
+    let id = WorkerId("w-1".into());
+    let taker = Arc::new(Taker::connect(server(&redis), id.clone()).await.expect("connects"));
+    let blocked = Arc::clone(&taker);
+    let reading = tokio::spawn(async move { blocked.take(Kind::Noop, 4).await.map(|units| units.len()) });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut took = Vec::new();
+    for _ in 0..200 {
+        let beat = Heartbeat {
+            worker: id.clone(),
+            held: Vec::new(),
+            slots: Vec::new(),
+            draining: false,
+            bytes: 0,
+            leaves_at: None,
+        };
+        let started = Instant::now();
+        taker.report(vec![Report::Heartbeat(beat)]).await.expect("sent");
+        took.push(started.elapsed());
+    }
+    took.sort();
+    println!("reports beside a blocked reader: p50 {:?}, p99 {:?}", took[100], took[198]);
+    assert!(took[198] < Duration::from_millis(50), "{:?}", took[198]);
+    // Idle for longer than a reply may take: the same connections.
+    let connections = || {
+        let stats = redis.cli(&["INFO", "stats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).expect("a count")
+    };
+    let before = connections();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    // One is the question itself.
+    assert_eq!(connections() - before, 1, "nobody came back");
+    reading.abort();
+}
+
+fn unit(part: i64) -> Unit {
+    let task = Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 }));
+    let id = UnitId { job: JobNo(1), step: StepNo(0), part };
+    Unit { id, epoch: 1, attempt: 0, kind: Kind::Noop, task, assets: Vec::new(), deadline: None }
+}
+
+/// Cases 8 and 24: what the dead were given is cleaned up a little at a time, nothing that is out is lost by it, and no
+/// command holds the server up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_thousands_of_entries_of_the_dead_hold_nobody_up() {
+    let scratch = Scratch::new();
+    let redis = Redis::start(&scratch.path("."));
+    let publisher = Publisher::connect(server(&redis)).await.expect("connects");
+    redis.cli(&["XGROUP", "CREATE", UNITS, "workers", "0", "MKSTREAM"]);
+    publisher.publish(Priority::Normal, vec![unit(7)]).await.expect("published");
+    redis.cli(&["XREADGROUP", "GROUP", "workers", "awaited", "STREAMS", UNITS, ">"]);
+    let fill = format!(
+        "for i = 1, {PENDING} do redis.call('XADD', KEYS[1], '*', 'b', 'spent') end \
+         redis.call('XREADGROUP', 'GROUP', 'workers', 'dead', 'COUNT', {PENDING}, 'STREAMS', KEYS[1], '>') return 1"
+    );
+    assert!(redis.cli(&["EVAL", &fill, "1", UNITS]).contains('1'));
+    redis.cli(&["XGROUP", "CREATECONSUMER", UNITS, "workers", "left"]);
+    assert_eq!(pending(&redis), u64::from(PENDING) + 1);
+    // A look through all of it takes 70 ms and more; on a machine that is busy even a short one may take some.
+    redis.cli(&["CONFIG", "SET", "slowlog-log-slower-than", "20000"]);
+    redis.cli(&["SLOWLOG", "RESET"]);
+    let out: BTreeSet<(UnitId, u32)> = [(unit(7).id, 1)].into();
+    for _ in 0..20 {
+        publisher.clean(Vec::new(), out.clone(), Duration::ZERO).await.expect("cleans");
+    }
+    let slow = number(&redis, &["SLOWLOG", "LEN"]);
+    assert_eq!(slow, 0, "commands above 20 ms: {}", redis.cli(&["SLOWLOG", "GET"]));
+    let left = pending(&redis);
+    assert!(left < u64::from(PENDING) - 2_000 && left > 0, "a little at a time: {left}");
+    let consumers = redis.cli(&["XINFO", "CONSUMERS", UNITS, "workers"]);
+    assert!(!consumers.contains("left"), "who holds nothing is removed: {consumers}");
+    assert!(consumers.contains("dead") && consumers.contains("awaited"), "who holds something stays: {consumers}");
+    assert!(!redis.cli(&["XPENDING", UNITS, "workers", "-", "+", "1", "awaited"]).trim().is_empty());
+    publisher.clean(Vec::new(), BTreeSet::new(), Duration::ZERO).await.expect("cleans");
+    assert!(redis.cli(&["XPENDING", UNITS, "workers", "-", "+", "1", "awaited"]).trim().is_empty());
+    // Whoever is heard of keeps everything.
+    let before = pending(&redis);
+    publisher.clean(vec![WorkerId("dead".into())], BTreeSet::new(), Duration::ZERO).await.expect("cleans");
+    assert_eq!(pending(&redis), before);
+}
+
+/// Case 20.
+#[test]
+fn what_nobody_can_read_is_parked_and_everything_else_comes_through() {
+    let fleet = Fleet::start();
+    let coordinator = fleet.coordinator();
+    let mut workers = [fleet.worker(8, &[]), fleet.worker(8, &[])];
+    let job = fleet.submit(2_000, "5ms..15ms");
+    fleet.wait_for(200);
+    for strange in ["nonsense", "", "\u{ff}\u{ff}\u{ff}"] {
+        fleet.redis.cli(&["XADD", UNITS, "*", "b", strange]);
+    }
+    fleet.redis.cli(&["XADD", UNITS, "*", "other", "field"]);
+    wait_until("all four are parked", || number(&fleet.redis, &["XLEN", "sr:parked"]) == 4);
+    let parked = fleet.redis.cli(&["XRANGE", "sr:parked", "-", "+"]);
+    assert!(parked.contains("why") && parked.contains(UNITS), "{parked}");
+    fleet.assert_exact(&job, 2_000);
+    wait_until("it is said", || coordinator.running.stderr().contains("parked"));
+    assert!(workers.iter_mut().all(|worker| !worker.has_ended()), "nobody fell over it");
+}
+
+/// Case 38: a hundred thousand units that take no time, each title's second half behind a barrier.
+#[test]
+fn barriers_over_a_hundred_thousand_quick_units_never_open_early() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let _workers = [fleet.worker(64, &[]), fleet.worker(64, &[])];
+    let started = Instant::now();
+    let job = fleet.submit(50_000, "0ms");
+    let verdict = fleet.assert_exact(&job, 50_000);
+    println!("{:.0} units/s", verdict.units as f64 / started.elapsed().as_secs_f64());
+}
