@@ -67,7 +67,7 @@ impl Cluster {
     /// Submits a rehearsal: `assets` units that take `duration` each, a barrier for each title, and as many units behind
     /// the barriers. Returns its id.
     pub fn submit(&self, assets: usize, duration: &str) -> String {
-        write_rehearsal(&self.scratch, assets, duration);
+        write_rehearsal(&self.scratch, "rehearsal", assets, duration);
         self.scratch.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
     }
 
@@ -114,21 +114,22 @@ impl Cluster {
 }
 
 /// Writes the manifest and the job file of a rehearsal: `assets` units that take `duration` each, a barrier for each title,
-/// and as many units behind the barriers.
-pub(crate) fn write_rehearsal(scratch: &Scratch, assets: usize, duration: &str) {
+/// and as many units behind the barriers. A library is read after its job was submitted: those of several jobs need names of
+/// their own, unless they are the same.
+pub(crate) fn write_rehearsal(scratch: &Scratch, name: &str, assets: usize, duration: &str) {
     let mut rows = String::from("asset,title,role,location\n");
     for n in 0..assets {
         let title = n % TITLES;
         writeln!(rows, "a{n:06},t{title:02},document,none/{n}").expect("writing to memory cannot fail");
     }
-    scratch.write("rehearsal.csv", rows);
+    scratch.write(format!("{name}.csv"), rows);
     let job = format!(
-        "job: rehearsal\nlibrary: {{ manifest: rehearsal.csv }}\npartition: {{ by: title, max_assets: 1 }}\nsteps:\n\
+        "job: rehearsal\nlibrary: {{ manifest: {name}.csv }}\npartition: {{ by: title, max_assets: 1 }}\nsteps:\n\
          \x20 - id: work\n    noop: {{ duration: {duration} }}\n    retry: {{ attempts: 20, backoff: 10ms..100ms }}\n\
          \x20 - id: together\n    needs: [work]\n    barrier: {{ scope: title, require: all }}\n\
          \x20 - id: behind\n    needs: [together]\n    noop: {{ duration: 0ms }}\n"
     );
-    scratch.write("rehearsal.yaml", job);
+    scratch.write(format!("{name}.yaml"), job);
 }
 
 fn coordinator(scratch: &Scratch, arguments: &[String]) -> Running {

@@ -125,7 +125,7 @@ impl Fleet {
 
     /// Submits a rehearsal as [`crate::cluster::Cluster::submit`] does.
     pub fn submit(&self, assets: usize, duration: &str) -> String {
-        write_rehearsal(&self.scratch, assets, duration);
+        write_rehearsal(&self.scratch, "rehearsal", assets, duration);
         self.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
     }
 

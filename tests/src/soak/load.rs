@@ -73,16 +73,17 @@ impl Load {
         let (file, sort) = if number % 4 == 3 {
             let into = format!("out-{number:04}");
             self.write_transfer(cluster, &into);
-            ("transfer.yaml", Sort::Transfer(into))
+            ("transfer.yaml".to_owned(), Sort::Transfer(into))
         } else {
             let assets = self.random.usize(100..900);
             let duration = ["0ms", "1ms..30ms", "50ms..400ms", "1s..4s"][self.random.usize(0..4)];
             let assets = if duration.ends_with("4s") { assets / 4 } else { assets };
-            write_rehearsal(&cluster.fleet.scratch, assets, duration);
-            ("rehearsal.yaml", Sort::Rehearsal(assets))
+            let name = format!("rehearsal-{number:04}");
+            write_rehearsal(&cluster.fleet.scratch, &name, assets, duration);
+            (format!("{name}.yaml"), Sort::Rehearsal(assets))
         };
         let key = format!("soak-{number}");
-        let args = ["job", "submit", file, "-o", "name", "-q", "--idempotency-key", &key];
+        let args = ["job", "submit", &file, "-o", "name", "-q", "--idempotency-key", &key];
         let ran = cluster.fleet.run(&args);
         // A database that is away says no; another job is drawn then. One whose answer was lost is there all the same,
         // and is not judged.
