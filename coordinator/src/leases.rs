@@ -77,6 +77,8 @@ pub struct Leases {
     long_at: Timestamp,
     workers: BTreeMap<WorkerId, WorkerSeen>,
     readable_since: Timestamp,
+    /// Until when this process stood still, or its clock was set ahead: what was published before is no older than that.
+    stood_still_until: Timestamp,
     /// The last unit that was looked for.
     looked_to: Option<UnitId>,
     /// Units that run alone, with the epoch and the worker.
@@ -89,6 +91,12 @@ impl Leases {
     /// Reports are readable from this moment on (LEASE-1).
     pub fn readable_from(&mut self, now: Timestamp) {
         self.readable_since = now;
+    }
+
+    /// This process stood still until now, or its clock was set ahead: no silence and no age from before proves anything.
+    pub fn stood_still(&mut self, now: Timestamp) {
+        self.readable_from(now);
+        self.stood_still_until = now;
     }
 
     /// The endpoints to count by.
@@ -308,7 +316,9 @@ impl Leases {
 
     /// Executions published before `before` that no worker has shown in a heartbeat, at most `limit`.
     pub fn unclaimed(&mut self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
-        let waiting = self.all().filter(|(_, out)| out.lease.held.is_none() && out.lease.published_at < before);
+        let still = self.stood_still_until;
+        let old = |lease: &Lease| lease.published_at.max(still) < before;
+        let waiting = self.all().filter(|(_, out)| out.lease.held.is_none() && old(&out.lease));
         let mut waiting: Vec<(UnitId, u32)> = waiting.map(|(unit, out)| (*unit, out.lease.epoch)).collect();
         // Where the last page ended the next begins: a page full of units that only wait must not hide a lost one.
         waiting.sort_unstable();

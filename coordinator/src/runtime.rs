@@ -231,7 +231,7 @@ impl Coordinator {
             if now.since(turned_at) > STANDSTILL {
                 // This process stood still (stopped, suspended, starved): it heard nobody, so silence proves nothing.
                 tracing::warn!(seconds = now.since(turned_at).as_secs(), "the coordinator stood still");
-                self.leases.lock().readable_from(now);
+                self.leases.lock().stood_still(now);
             }
             turned_at = now;
             self.keep_watch(now, &mut watch).await?;

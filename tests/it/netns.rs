@@ -12,7 +12,7 @@ const DATABASE_HOST: u8 = 0;
 const REDIS_HOST: u8 = 1;
 const COORDINATORS: [u8; 2] = [2, 3];
 const WORKERS: [u8; 3] = [4, 5, 6];
-const ASSETS: usize = 9_000;
+const ASSETS: usize = 5_500;
 /// The promise is five seconds after a death; a host that is cut off may have renewed its lease just before.
 const FAILOVER_MAX: Duration = Duration::from_secs(6);
 
@@ -47,8 +47,8 @@ fn over(hosts: &Hosts) {
     let fleet = fleet(hosts);
     let _coordinators = COORDINATORS.map(|host| coordinator(hosts, &fleet, host));
     let _workers: [Running; 3] = WORKERS.map(|host| hosts.on(host, || fleet.worker(16, &[])));
-    let job = fleet.submit(ASSETS, "20ms..60ms");
-    fleet.wait_for(600);
+    let job = fleet.submit(ASSETS, "100ms..300ms");
+    fleet.wait_for(300);
     hosts.cut(WORKERS[0], true);
     let since = Instant::now();
     wait_until("what the lost host held is done elsewhere", || {
