@@ -57,5 +57,18 @@ impl Clock {
 impl Drop for Clock {
     fn drop(&mut self) {
         std::fs::remove_file(&self.file).unwrap_or_default();
+        sweep();
+    }
+}
+
+/// Removes what the library shares between processes and leaves behind when they are killed.
+fn sweep() {
+    for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let of = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        if of.is_some_and(|pid| pid.parse::<u32>().is_ok() && !std::path::Path::new("/proc").join(pid).exists()) {
+            // Another sweep may have been quicker.
+            std::fs::remove_file(entry.path()).unwrap_or_default();
+        }
     }
 }
