@@ -14,11 +14,12 @@ fn random_faults_under_load_break_no_promise() {
     println!("SHOWRUNNER_SEED={seed}, for {duration:?}");
     let outcome = testkit::soak::run(seed, duration);
     println!(
-        "seed {seed}: {} faults, {} jobs with {} units, {} of them given again, {} violations",
+        "seed {seed}: {} faults, {} jobs with {} units, {} of them given again, {} with a copy that lost, {} violations",
         outcome.faults,
         outcome.jobs,
         outcome.units,
         outcome.again,
+        outcome.adopted,
         outcome.violations.len()
     );
     assert!(outcome.violations.is_empty(), "SHOWRUNNER_SEED={seed}:\n{}", outcome.violations.join("\n"));

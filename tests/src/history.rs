@@ -31,11 +31,15 @@ pub struct Verdict {
     pub executions: u64,
     /// Units whose last epoch is above 1: taken back or tried again at least once.
     pub again: u64,
+    /// Units with a copy whose first execution counts: their epoch is that of the copy.
+    pub adopted: u64,
 }
 
 /// A job as its database and its witnesses tell it.
 pub struct History {
     units: Vec<(Key, String, u32)>,
+    /// The epoch that counts of units with a copy, where it is not the last one.
+    adopted: HashMap<Key, u32>,
     /// Step, key, state, total, settled, first and last partition, moment of release.
     barriers: Vec<Barrier>,
     /// Steps in order and what each needs.
@@ -105,6 +109,15 @@ impl History {
         let [row] = found.as_slice() else { panic!("{} jobs have the id {job}", found.len()) };
         let (no, state) = (number(&row[0]), row[1].clone());
         let workflow: Value = serde_json::from_str(&row[2..].join("|")).unwrap_or(Value::Null);
+        let adopted = query(&format!(
+            "SELECT s.step, s.part, s.older FROM speculation s JOIN units u
+             ON u.job_no = s.job AND u.step_no = s.step AND u.part = s.part AND u.epoch = s.newer
+             WHERE s.job = {no} AND s.state = 'adopted'"
+        ));
+        let adopted = adopted
+            .iter()
+            .map(|row| ((no, number(&row[0]), number(&row[1])), u32::try_from(number(&row[2])).unwrap_or(0)));
+        let adopted = adopted.collect();
         let units = query(&format!("SELECT step_no, part, state, epoch FROM units WHERE job_no = {no}"));
         let units = units.iter().map(|row| {
             ((no, number(&row[0]), number(&row[1])), row[2].clone(), u32::try_from(number(&row[3])).unwrap_or(0))
@@ -124,6 +137,7 @@ impl History {
         });
         let mut history = History {
             units: units.collect(),
+            adopted,
             barriers: barriers.collect(),
             needs: needs(&workflow),
             executions: witnesses.0.get(&no).cloned().unwrap_or_default(),
@@ -169,6 +183,7 @@ impl History {
             if state == "succeeded" {
                 succeeded += 1;
                 // What counts was really done, and under the epoch that counts.
+                let epoch = self.counts(key, epoch);
                 let done = self.executions.get(&(key, epoch)).is_some_and(|e| !e.ends.is_empty());
                 self.require(done, || format!("unit {key:?} succeeded in epoch {epoch}, in which nobody did it"));
             }
@@ -182,16 +197,24 @@ impl History {
             self.require(ends <= 1, || format!("unit {key:?} had {ends} effects in epoch {epoch} ({starts} starts)"));
         }
         self.judge_barriers();
-        Verdict { units: found, executions, again }
+        Verdict { units: found, executions, again, adopted: self.adopted.len() as u64 }
+    }
+
+    /// The epoch whose result counts, of a unit whose last one is `epoch`.
+    fn counts(&self, key: Key, epoch: u32) -> u32 {
+        self.adopted.get(&key).copied().unwrap_or(epoch)
+    }
+
+    /// When the last of these units was done, in the execution that counts.
+    fn last_end(&self, of: &dyn Fn(&Key) -> bool) -> u64 {
+        let succeeded = self.units.iter().filter(|(key, state, _)| of(key) && state == "succeeded");
+        let end =
+            |key: &Key, epoch: &u32| self.executions.get(&(*key, self.counts(*key, *epoch)))?.ends.first().copied();
+        succeeded.filter_map(|(key, _, epoch)| end(key, epoch)).max().unwrap_or(0)
     }
 
     /// Barriers are complete, and what waits behind one began after the last of its members was done.
     fn judge_barriers(&mut self) {
-        let last_end = |of: &dyn Fn(&Key) -> bool, units: &[(Key, String, u32)], executions: &HashMap<_, Execution>| {
-            let adopted = units.iter().filter(|(key, state, _)| of(key) && state == "succeeded");
-            let ends = adopted.filter_map(|(key, _, epoch)| executions.get(&(*key, *epoch))?.ends.first().copied());
-            ends.max().unwrap_or(0)
-        };
         for barrier in std::mem::take(&mut self.barriers) {
             let Barrier { step, key, first, last, total, settled, state, released_at } = barrier;
             self.require(state == "released", || format!("barrier {step}/{key} is {state}"));
@@ -200,11 +223,7 @@ impl History {
             let members = self.needs.get(&step).cloned().unwrap_or_default();
             let followers: Vec<i64> =
                 self.needs.iter().filter(|(_, needs)| needs.contains(&step)).map(|(step, _)| *step).collect();
-            let done = last_end(
-                &|(_, step, part)| members.contains(step) && (first..=last).contains(part),
-                &self.units,
-                &self.executions,
-            );
+            let done = self.last_end(&|(_, step, part)| members.contains(step) && (first..=last).contains(part));
             let early: Vec<String> = self
                 .executions
                 .iter()

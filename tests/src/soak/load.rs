@@ -143,6 +143,7 @@ impl Load {
                     let (verdict, violations) = History::among(&job.id, &query, &witnesses).verdict(2 * *assets as u64);
                     outcome.units += verdict.units;
                     outcome.again += verdict.again;
+                    outcome.adopted += verdict.adopted;
                     violations
                 }
                 Sort::Transfer(into) => {

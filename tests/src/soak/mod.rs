@@ -25,6 +25,8 @@ pub struct Outcome {
     pub units: u64,
     /// Units that were taken back or tried again.
     pub again: u64,
+    /// Units with a copy whose first execution counts.
+    pub adopted: u64,
     /// Faults.
     pub faults: usize,
     /// Everything that did not hold.
