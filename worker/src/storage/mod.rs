@@ -1,13 +1,43 @@
-//! Local files: where a location points, directories nothing can climb out of, temporary files that become visible
-//! in one step (EFF-1), and what it takes for them to survive a power loss. Knows nothing of units and assets.
+//! Where bytes are: directories, S3, Google Cloud Storage, web servers, behind one trait ([`port`]). Knows nothing of
+//! units and assets.
+//!
+//! - [`backend`]: one module per kind; a [`Registry`] finds the right one for a location
+//! - [`layer`]: decorators, of which [`throttle`] keeps to limits and [`faults`] breaks things for tests
+//! - what local copies use directly: directories nothing can climb out of, temporary files that become visible in one
+//!   step (EFF-1), and what it takes for them to survive a power loss
+pub mod backend;
+mod body;
+mod checksum;
 mod directory;
 mod durable;
+mod error;
 mod fast_copy;
+pub mod faults;
+pub mod layer;
 mod location;
+mod network;
 mod partial;
+pub mod persist;
+mod place;
+pub mod port;
+mod reading;
+mod registry;
+pub mod settings;
+pub mod throttle;
+mod web;
 
+pub use body::Body;
+pub use checksum::{Checksum, ChecksumKind, Running};
 pub use directory::{Directory, DirectoryError, Root};
 pub use durable::{Durability, sync_directories, sync_files};
+pub use error::StorageError;
 pub use fast_copy::{CopyError, copy_in_kernel, reflink};
 pub use location::{LocationError, file_location, local_path};
 pub use partial::{PARTIAL_SUFFIX, Partial};
+pub use place::{Location, Object};
+pub use port::{
+    Archive, Attributes, Capabilities, Condition, CopySource, Listing, ObjectState, Part, PartLimits, Slot, Storage,
+    Upload, Version,
+};
+pub use reading::Reading;
+pub use registry::Registry;

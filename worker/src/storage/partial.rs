@@ -126,6 +126,27 @@ impl Partial {
         }
     }
 
+    /// Makes the file visible as `target`, in the place of whatever is there.
+    pub(super) fn publish_over(mut self, target: &str) -> Result<(), Errno> {
+        if self.name.is_none() {
+            // What has no name cannot take the place of what has one: it gets a hidden one first.
+            let mark = fastrand::u64(..);
+            let hidden = OsString::from(format!(".{}.{mark:016x}{PARTIAL_SUFFIX}", stem(target)));
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            linkat(CWD, path, &self.directory, &hidden, AtFlags::SYMLINK_FOLLOW)?;
+            self.name = Some(hidden);
+        }
+        let Some(name) = self.name.clone() else { return Err(Errno::NOENT) };
+        rustix::fs::renameat(&self.directory, &name, &self.directory, target)?;
+        self.remove = false;
+        Ok(())
+    }
+
+    /// Takes over a hidden file that others wrote; dropped without being published, it stays.
+    pub(super) fn adopt(file: File, directory: &Arc<Directory>, name: OsString) -> Partial {
+        Partial { file, directory: Arc::clone(directory), name: Some(name), remove: false }
+    }
+
     fn private(directory: &Arc<Directory>, target: &str, identity: u64) -> Result<Partial, Errno> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         loop {
@@ -170,7 +191,7 @@ fn remove_quietly(directory: &Directory, name: &OsStr) {
 }
 
 /// The file name as it appears in hidden names: itself, or a prefix and a digest when it is too long.
-fn stem(target: &str) -> String {
+pub(super) fn stem(target: &str) -> String {
     if target.len() <= NAME_BYTES_MAX {
         return target.to_owned();
     }

@@ -2,4 +2,5 @@
 mod fixture;
 mod mhl;
 mod qc;
+mod storage;
 mod transfer;

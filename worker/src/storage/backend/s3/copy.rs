@@ -1,0 +1,142 @@
+//! Copies that the server makes, and storage classes, which are copies onto oneself.
+use super::fault::{Effect, fault};
+use super::upload::number;
+use super::{COPY_BYTES_MAX, S3Storage, conditions, kept, version};
+use crate::storage::place::encode;
+use crate::storage::{Attributes, Condition, CopySource, ObjectState, Part, Slot, StorageError, Upload, Version};
+use aws_sdk_s3::types::{MetadataDirective, StorageClass};
+use std::ops::Range;
+
+impl S3Storage {
+    /// Copies an object of the same server. Where the server does not judge the condition of a copy, it becomes an
+    /// upload of one part, whose completion is judged.
+    pub(super) async fn copy_object(
+        &self,
+        from: &CopySource,
+        key: &str,
+        attributes: &Attributes,
+        condition: &Condition,
+    ) -> Result<ObjectState, StorageError> {
+        let location = self.checked(key)?;
+        self.same_domain(&location, from)?;
+        if from.bytes > COPY_BYTES_MAX {
+            let said = format!("{} bytes are copied in parts, at most {COPY_BYTES_MAX} at once", from.bytes);
+            return Err(StorageError::unsupported(location, said));
+        }
+        let judged = self.settings.copy_condition.unwrap_or(!self.settings.is_own_server());
+        if !judged && *condition != Condition::Any && from.bytes > 0 {
+            return self.copy_as_upload(from, key, attributes, condition).await;
+        }
+        if !judged && *condition != Condition::Any {
+            let nothing = crate::storage::Body::new(Vec::new(), self.kind());
+            return self.put_whole(key, &nothing, attributes, condition).await;
+        }
+        let (encryption, kms) = self.encryption();
+        let (free, same) = conditions(condition);
+        let request = self.client.copy_object().bucket(&self.bucket).key(key).copy_source(source(from));
+        let request = request
+            .set_request_payer(self.payer())
+            .copy_source_if_match(&from.version.tag)
+            .set_storage_class(self.class(attributes))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms)
+            .set_if_none_match(free)
+            .set_if_match(same);
+        request.send().await.map_err(|error| fault(location, Effect::Commit, &error))?;
+        self.head(key).await
+    }
+
+    /// A copy in one part, proven by the source's checksum where that is known.
+    async fn copy_as_upload(
+        &self,
+        from: &CopySource,
+        key: &str,
+        attributes: &Attributes,
+        condition: &Condition,
+    ) -> Result<ObjectState, StorageError> {
+        let upload = self.begin_upload(key, attributes).await?;
+        let copied = async {
+            let part = self.take_part(&upload, Slot { number: 1, offset: 0 }, from, 0..from.bytes).await?;
+            self.complete_upload(&upload, &[part], from.checksum, condition).await
+        };
+        let result = copied.await;
+        if result.is_err() {
+            // Whatever went wrong matters more than what is left behind, which is listed and swept.
+            if let Err(error) = self.abort_upload(&upload).await {
+                tracing::warn!(%error, "an upload could not be aborted");
+            }
+        }
+        result
+    }
+
+    pub(super) async fn take_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        from: &CopySource,
+        range: Range<u64>,
+    ) -> Result<Part, StorageError> {
+        let location = self.checked(&upload.key)?;
+        self.same_domain(&location, from)?;
+        let request = self.client.upload_part_copy().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        let request = request
+            .set_request_payer(self.payer())
+            .part_number(number(&location, slot.number)?)
+            .copy_source(source(from))
+            .copy_source_if_match(&from.version.tag)
+            .copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let copied = request.send().await.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+        let result = copied.copy_part_result();
+        let tag = result.and_then(|result| result.e_tag()).unwrap_or_default().to_owned();
+        let checksum = result.and_then(|result| kept(result.checksum_crc64_nvme(), result.checksum_crc32_c()));
+        Ok(Part { number: slot.number, bytes: range.end - range.start, tag, checksum })
+    }
+
+    pub(super) async fn move_to_class(
+        &self,
+        key: &str,
+        same: &Version,
+        class: &str,
+    ) -> Result<ObjectState, StorageError> {
+        let location = self.checked(key)?;
+        let now = self.head(key).await?;
+        if now.version.tag != same.tag {
+            return Err(StorageError::condition(location, "it has changed"));
+        }
+        if now.bytes > COPY_BYTES_MAX {
+            return Err(StorageError::unsupported(location, "more than 5 GiB change their class in parts"));
+        }
+        let (encryption, kms) = self.encryption();
+        let own = format!("{}/{}", self.bucket, encode(key, true));
+        let request = self.client.copy_object().bucket(&self.bucket).key(key).copy_source(own);
+        let request = request
+            .set_request_payer(self.payer())
+            .copy_source_if_match(&same.tag)
+            .metadata_directive(MetadataDirective::Copy)
+            .storage_class(StorageClass::from(class))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms);
+        let moved = request.send().await.map_err(|error| fault(location, Effect::Commit, &error))?;
+        let tag = moved.copy_object_result().and_then(|result| result.e_tag());
+        let version = version(tag, moved.version_id());
+        let now = self.head(key).await?;
+        if version.tag.is_empty() || now.version.tag == version.tag {
+            Ok(now)
+        } else {
+            Err(StorageError::condition(self.at(key), "it was replaced meanwhile"))
+        }
+    }
+
+    fn same_domain(&self, location: &str, from: &CopySource) -> Result<(), StorageError> {
+        let own = self.settings.url.as_deref().unwrap_or("aws");
+        if from.domain == own {
+            return Ok(());
+        }
+        Err(StorageError::unsupported(location, format!("{} is another server than {own}", from.domain)))
+    }
+}
+
+fn source(from: &CopySource) -> String {
+    let version = from.version.id.as_ref().map(|id| format!("?versionId={}", encode(id, false)));
+    format!("{}/{}{}", from.container, encode(&from.key, true), version.unwrap_or_default())
+}

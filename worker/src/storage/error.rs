@@ -1,0 +1,197 @@
+//! What storage says when it cannot: one enum for every backend, named by what the caller may do about it.
+use protocol::failure::{ErrorClass, Failure};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why an operation did not end well. Every message names the place, what was said there, and what to do.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// There is nothing at that place.
+    #[error("{0} does not exist: deliver it or correct the location")]
+    NotFound(String),
+    /// The other side knows us and refuses, or does not know us.
+    #[error("{location} may not be used ({said}): check the credentials, their rights and this machine's clock")]
+    Denied {
+        /// The place.
+        location: String,
+        /// What the other side said.
+        said: String,
+    },
+    /// Something is there that should not be, or what is there is no longer what it was. Nothing was changed.
+    #[error("{location} is not in the expected state ({said}): it was not touched; look at it, then retry")]
+    Condition {
+        /// The place.
+        location: String,
+        /// What was expected or found.
+        said: String,
+    },
+    /// The content lies in an archive and must be restored first.
+    #[error("{0} is archived: restore it before it is read")]
+    Archived(String),
+    /// This backend, or the server behind it, cannot do that.
+    #[error("{location} cannot do this ({said}): choose another way or another place")]
+    Unsupported {
+        /// The place.
+        location: String,
+        /// What it cannot do.
+        said: String,
+    },
+    /// The request itself is wrong: a name, a size, a setting, a path that leaves its root.
+    #[error("{location} is refused ({said}): correct the location or the storage settings")]
+    Invalid {
+        /// The place.
+        location: String,
+        /// What is wrong.
+        said: String,
+    },
+    /// Bytes differ from their checksum. What was sent has not become visible.
+    #[error("{location} carries other bytes than their checksum says ({said}): the network or a disk is faulty")]
+    Corrupt {
+        /// The place.
+        location: String,
+        /// Which checksum, and whose.
+        said: String,
+    },
+    /// An upload that is not known any more: begin another one.
+    #[error("the upload to {0} is no longer known: it was completed, aborted or cleaned up; it is begun again")]
+    UploadGone(String),
+    /// There is no room.
+    #[error("{location} has no space left ({said}): free or add space")]
+    Full {
+        /// The place.
+        location: String,
+        /// What the other side said.
+        said: String,
+    },
+    /// The other side asks for less.
+    #[error("{location} asks for fewer requests ({said})")]
+    Throttled {
+        /// The place.
+        location: String,
+        /// What the other side said.
+        said: String,
+        /// How long to wait, when it said so.
+        retry_after: Option<Duration>,
+    },
+    /// It did not happen, and may well succeed later: a broken connection, a server in trouble.
+    #[error("{location} is not available ({said})")]
+    Unavailable {
+        /// The place.
+        location: String,
+        /// What happened.
+        said: String,
+    },
+    /// The answer to a change was lost: it may have happened. Look before doing it again.
+    #[error("{location} gave no answer to a change ({said}): whether it happened is found out by looking")]
+    Unknown {
+        /// The place.
+        location: String,
+        /// What happened.
+        said: String,
+    },
+}
+
+impl StorageError {
+    /// What a retry rule may do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            StorageError::Throttled { retry_after, .. } => ErrorClass::Throttled {
+                retry_after_ms: retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            },
+            StorageError::Corrupt { .. }
+            | StorageError::UploadGone(_)
+            | StorageError::Full { .. }
+            | StorageError::Unavailable { .. } => ErrorClass::Transient,
+            StorageError::Unknown { .. } => ErrorClass::Ambiguous,
+            _ => ErrorClass::Permanent,
+        }
+    }
+
+    /// Stable code for grouping.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            StorageError::NotFound(_) => "storage_missing",
+            StorageError::Denied { .. } => "storage_denied",
+            StorageError::Condition { .. } => "storage_conflict",
+            StorageError::Archived(_) => "storage_archived",
+            StorageError::Unsupported { .. } => "storage_unsupported",
+            StorageError::Invalid { .. } => "storage_invalid",
+            StorageError::Corrupt { .. } => "storage_corrupt",
+            StorageError::UploadGone(_) => "storage_upload_gone",
+            StorageError::Full { .. } => "storage_full",
+            StorageError::Throttled { .. } => "storage_throttled",
+            StorageError::Unavailable { .. } => "storage_unavailable",
+            StorageError::Unknown { .. } => "storage_unknown",
+        }
+    }
+
+    /// The failure of an asset that this ends.
+    pub fn failure(&self) -> Failure {
+        Failure::new(self.class(), self.reason(), self.to_string())
+    }
+
+    pub(super) fn invalid(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Invalid { location: location.into(), said: said.into() }
+    }
+
+    pub(super) fn unsupported(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Unsupported { location: location.into(), said: said.into() }
+    }
+
+    pub(super) fn unavailable(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Unavailable { location: location.into(), said: said.into() }
+    }
+
+    pub(super) fn corrupt(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Corrupt { location: location.into(), said: said.into() }
+    }
+
+    pub(super) fn condition(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Condition { location: location.into(), said: said.into() }
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_names_its_place_and_has_a_class() {
+        let place = || "s3://b/k".to_owned();
+        let said = || "said".to_owned();
+        let cases = [
+            (StorageError::NotFound(place()), false),
+            (StorageError::Denied { location: place(), said: said() }, false),
+            (StorageError::condition(place(), "x"), false),
+            (StorageError::Archived(place()), false),
+            (StorageError::unsupported(place(), "x"), false),
+            (StorageError::invalid(place(), "x"), false),
+            (StorageError::corrupt(place(), "x"), true),
+            (StorageError::UploadGone(place()), true),
+            (StorageError::Full { location: place(), said: said() }, true),
+            (StorageError::Throttled { location: place(), said: said(), retry_after: None }, true),
+            (StorageError::unavailable(place(), "x"), true),
+            (StorageError::Unknown { location: place(), said: said() }, true),
+        ];
+        for (error, retryable) in cases {
+            assert!(error.to_string().contains("s3://b/k"), "{error}");
+            assert_eq!(error.class().retryable(), retryable, "{error}");
+            assert_eq!(error.failure().reason, error.reason());
+        }
+    }
+}

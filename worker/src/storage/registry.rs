@@ -1,0 +1,55 @@
+//! From a location to the storage that has it. Places are opened once and remembered with their connections.
+use super::backend::{BACKENDS, Opened, Opening};
+use super::layer::Layered;
+use super::settings::{EndpointSettings, StorageSettings};
+use super::throttle::{Budget, Throttle};
+use super::{Location, Storage, StorageError};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens locations. One for a worker: limits hold over everything that uses it.
+#[derive(Default)]
+pub struct Registry {
+    settings: StorageSettings,
+    places: Mutex<HashMap<String, Arc<dyn Storage>>>,
+    budgets: Mutex<HashMap<String, Arc<Budget>>>,
+}
+
+impl Registry {
+    /// With the settings of the storage file.
+    pub fn new(settings: StorageSettings) -> Registry {
+        Registry { settings, ..Registry::default() }
+    }
+
+    /// Opens the place of a location. `root` is the directory that a `file:` location must be below.
+    pub async fn open(&self, text: &str, root: Option<&Path>) -> Result<Opened, StorageError> {
+        let location = Location::parse(text)?;
+        let settings = self.settings.of(text);
+        let opening = Opening { location: &location, text, settings: &settings, all: &self.settings, root };
+        let found = BACKENDS.iter().find_map(|backend| Some((backend, (backend.place)(&opening)?)));
+        let (backend, place) = found.ok_or_else(|| StorageError::invalid(text, "no storage knows it"))?;
+        let place = place?;
+        if let Some(storage) = self.places.lock().get(&place.name) {
+            return Ok(Opened { storage: Arc::clone(storage), key: place.key });
+        }
+        let inner = (backend.open)(&opening).await?;
+        let storage = self.limited(inner, &place.name, &settings);
+        // Two may have opened it at the same time; either will do, and one is kept.
+        let storage = Arc::clone(self.places.lock().entry(place.name).or_insert(storage));
+        Ok(Opened { storage, key: place.key })
+    }
+
+    /// Keeps a place within its endpoint's budget, which it shares with every other place of that endpoint.
+    fn limited(&self, inner: Arc<dyn Storage>, place: &str, settings: &EndpointSettings) -> Arc<dyn Storage> {
+        let own = settings.bytes_per_second.is_some() || settings.requests_per_second.is_some();
+        if !own && place.starts_with("file:") {
+            return inner;
+        }
+        let name = if settings.prefix.is_empty() { place } else { &settings.prefix };
+        let mut budgets = self.budgets.lock();
+        let budget = budgets.entry(name.to_owned()).or_insert_with(|| Arc::new(Budget::new(settings)));
+        Arc::new(Layered::new(inner, Throttle(Arc::clone(budget))))
+    }
+}

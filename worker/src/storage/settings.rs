@@ -1,0 +1,159 @@
+//! Settings of storage: roots that files must be below, and what differs from endpoint to endpoint. An endpoint is the
+//! longest configured prefix of a location. Secrets are never written here: only where they are.
+use super::ChecksumKind;
+use protocol::quantity::Bytes;
+use protocol::yaml::{self, Problem};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSettings {
+    /// Directories that `file:` locations must be below; none means anywhere.
+    pub roots: Vec<PathBuf>,
+    /// What differs from the defaults, by prefix.
+    pub endpoints: Vec<EndpointSettings>,
+}
+
+/// What is special about the locations that begin with a prefix.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EndpointSettings {
+    /// Locations that begin with this.
+    pub prefix: String,
+    /// Address of the server, where it is not the cloud's own.
+    pub url: Option<String>,
+    /// Region, where the standard chain should not be asked.
+    pub region: Option<String>,
+    /// Bucket in the path instead of the host name; the default for servers of one's own.
+    pub path_style: Option<bool>,
+    /// Profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// AWS credentials file, or Google service account key.
+    pub credentials_file: Option<PathBuf>,
+    /// No credentials at all: public buckets, and emulators.
+    pub anonymous: bool,
+    /// File whose content is sent as a bearer token; read again for every request.
+    pub token_file: Option<PathBuf>,
+    /// Role to assume with those credentials.
+    pub assume_role: Option<String>,
+    /// External id for that role.
+    pub external_id: Option<String>,
+    /// `aes256`, `kms` or `kms:KEY`.
+    pub encryption: Option<String>,
+    /// Storage class of what is written.
+    pub storage_class: Option<String>,
+    /// Whether we pay for requests to other people's buckets.
+    pub requester_pays: bool,
+    /// Project that pays, for Google's requester-pays buckets.
+    pub billing_project: Option<String>,
+    /// What the server verifies; the default is the strongest the backend knows.
+    pub checksum: Option<ChecksumKind>,
+    /// Whether the server verifies the checksum of a whole; false for those that compute it wrongly.
+    pub whole_checksum: Option<bool>,
+    /// Whether the server judges `If-None-Match` on `CopyObject`; AWS does.
+    pub copy_condition: Option<bool>,
+    /// Certificate authority to trust besides the system's, PEM.
+    pub ca: Option<PathBuf>,
+    /// Addresses that web sources may have although they are private: `10.0.0.0/8`.
+    pub allow_private: Vec<String>,
+    /// Bytes a second, over all units of this worker.
+    pub bytes_per_second: Option<Bytes>,
+    /// Requests a second, over all units of this worker.
+    pub requests_per_second: Option<f64>,
+}
+
+impl StorageSettings {
+    /// Reads the file; says what is wrong where.
+    pub fn read(file: &str, source: &str) -> Result<StorageSettings, Problem> {
+        let settings: StorageSettings = yaml::read(file, source)?;
+        for endpoint in &settings.endpoints {
+            if let Some(wrong) = endpoint.problem() {
+                return Err(Problem::new(file, format!("endpoint {:?}: {wrong}", endpoint.prefix))
+                    .near(source, &endpoint.prefix));
+            }
+        }
+        if let Some(root) = settings.roots.iter().find(|root| !root.is_absolute()) {
+            let root = root.display().to_string();
+            return Err(Problem::new(file, format!("root {root:?} is not absolute")).near(source, &root));
+        }
+        Ok(settings)
+    }
+
+    /// The settings of a location: those of the longest prefix that ends where a name ends.
+    pub fn of(&self, location: &str) -> EndpointSettings {
+        let matches = |endpoint: &&EndpointSettings| {
+            let rest = location.strip_prefix(endpoint.prefix.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || endpoint.prefix.ends_with(['/', ':']))
+        };
+        let found = self.endpoints.iter().filter(matches).max_by_key(|endpoint| endpoint.prefix.len());
+        found.cloned().unwrap_or_default()
+    }
+}
+
+impl EndpointSettings {
+    /// The server, the key that encrypts, and whether its endpoint is one of the cloud's own.
+    pub(super) fn is_own_server(&self) -> bool {
+        self.url.is_some()
+    }
+
+    fn problem(&self) -> Option<String> {
+        if !["file:", "s3:", "gs:", "http:", "https:"].iter().any(|scheme| self.prefix.starts_with(scheme)) {
+            return Some(
+                "its prefix is no location: write s3://bucket, gs://bucket, https://host or file:/path".into(),
+            );
+        }
+        if let Some(url) = &self.url {
+            let parsed = reqwest::Url::parse(url);
+            let sound = parsed.is_ok_and(|url| {
+                ["http", "https"].contains(&url.scheme()) && url.username().is_empty() && url.password().is_none()
+            });
+            if !sound {
+                return Some("its url is none of http or https without credentials".into());
+            }
+        }
+        if self.encryption.as_deref().is_some_and(|how| how != "aes256" && how != "kms" && !how.starts_with("kms:")) {
+            return Some("its encryption is neither aes256 nor kms nor kms:KEY".into());
+        }
+        if self.requests_per_second.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+            return Some("its requests_per_second is no number above 0".into());
+        }
+        if self.bytes_per_second.is_some_and(|rate| rate.0 == 0) {
+            return Some("its bytes_per_second is 0".into());
+        }
+        self.allow_private.iter().find_map(|network| super::network::Network::parse(network).err())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_that_ends_a_name_counts() {
+        let text = "roots: [/media]\nendpoints:\n  - prefix: 's3:'\n    region: a\n  - prefix: s3://buck/in\n    region: b\n    bytes_per_second: 1MiB\n";
+        let settings = StorageSettings::read("storage.yaml", text).expect("reads");
+        let region = |location| settings.of(location).region;
+        assert_eq!(region("s3://buck/in/x").as_deref(), Some("b"));
+        assert_eq!(region("s3://buck/inx").as_deref(), Some("a"));
+        assert_eq!(region("gs://buck/in"), None);
+        assert_eq!(settings.of("s3://buck/in").bytes_per_second, Some(Bytes(1 << 20)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, says) in [
+            ("endpoints: [{ prefix: 's3:', regoin: x }]", "region"),
+            ("endpoints: [{ prefix: bucket }]", "its prefix is no location"),
+            ("endpoints: [{ prefix: 's3:', url: 'http://a:b@h' }]", "without credentials"),
+            ("endpoints: [{ prefix: 's3:', encryption: rot13 }]", "kms:KEY"),
+            ("endpoints: [{ prefix: 's3:', requests_per_second: 0 }]", "above 0"),
+            ("endpoints: [{ prefix: 'https:', allow_private: [10.0.0.0/33] }]", "10.0.0.0/33"),
+            ("roots: [media]", "not absolute"),
+        ] {
+            let problem = StorageSettings::read("storage.yaml", text).expect_err(text).to_string();
+            assert!(problem.contains(says) && problem.starts_with("storage.yaml"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! HTTP as storage speaks it: one client per endpoint, answers read the same way everywhere.
+use super::error::chain;
+use super::network::{Network, may_use};
+use super::settings::EndpointSettings;
+use super::{Reading, StorageError};
+use futures_util::StreamExt;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Between two packets of an answer.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Makes a client. With `guarded`, names only resolve to addresses a source may have, at the moment of connecting.
+/// Redirects are never followed by the client. Says what is wrong with the settings otherwise.
+pub(super) fn client(settings: &EndpointSettings, guarded: Option<Vec<Network>>) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_MAX)
+        .read_timeout(SILENCE_MAX)
+        .user_agent("showrunner");
+    if let Some(allowed) = guarded {
+        // A proxy would resolve names where nobody looks at their addresses.
+        builder = builder.no_proxy().dns_resolver(Arc::new(GuardedResolver { allowed }));
+    }
+    if let Some(path) = &settings.ca {
+        let pem = std::fs::read(path).map_err(|error| format!("ca {} cannot be read: {error}", path.display()))?;
+        let wrong = |error| format!("ca {}: {error}", path.display());
+        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(wrong)?);
+    }
+    builder.build().map_err(|error| chain(&error))
+}
+
+/// Resolves as the system does, and refuses what may not be used.
+struct GuardedResolver {
+    allowed: Vec<Network>,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (host, allowed) = (name.as_str().to_owned(), self.allowed.clone());
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            let usable: Vec<SocketAddr> = found.filter(|address| may_use(address.ip(), &allowed)).collect();
+            if usable.is_empty() {
+                return Err(refused(&host).into());
+            }
+            Ok(Box::new(usable.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn refused(host: &str) -> String {
+    format!("{host} has no public address: add its network to allow_private in the storage settings if it is yours")
+}
+
+/// Checks a URL before it is asked: an address written as such is not resolved, so nobody else looks at it.
+pub(super) fn check_url(url: &Url, allowed: &[Network]) -> Result<(), StorageError> {
+    let invalid = |said: String| Err(StorageError::invalid(url.to_string(), said));
+    if !["http", "https"].contains(&url.scheme()) {
+        return invalid(format!("{} is no web address", url.scheme()));
+    }
+    let Some(host) = url.host_str() else { return invalid("it has no host".into()) };
+    // Every other spelling of an address, such as one number, has been made this one when the URL was read.
+    let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return Ok(()) };
+    if may_use(address, allowed) { Ok(()) } else { invalid(refused(&address.to_string())) }
+}
+
+/// Whether a lost answer leaves open what has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing changes, or doing it again is the same.
+    Repeatable,
+    /// Something may have become visible.
+    Commit,
+}
+
+/// An error of the client: nothing, or not all, of an answer came.
+pub(super) fn unsent(location: &str, effect: Effect, error: &reqwest::Error) -> StorageError {
+    let (location, said) = (location.to_owned(), without_url(error));
+    if said.contains("allow_private") {
+        return StorageError::Invalid { location, said };
+    }
+    match effect {
+        Effect::Commit if !error.is_connect() && !error.is_builder() => StorageError::Unknown { location, said },
+        _ if error.is_builder() => StorageError::Invalid { location, said },
+        _ => StorageError::Unavailable { location, said },
+    }
+}
+
+/// An answer that is an error.
+pub(super) fn answered(
+    location: &str,
+    effect: Effect,
+    status: StatusCode,
+    said: String,
+    wait: Option<Duration>,
+) -> StorageError {
+    let location = location.to_owned();
+    match status.as_u16() {
+        401 | 403 => StorageError::Denied { location, said },
+        404 | 410 => StorageError::NotFound(location),
+        405 | 501 => StorageError::Unsupported { location, said },
+        412 => StorageError::Condition { location, said },
+        408 | 425 => StorageError::Unavailable { location, said },
+        429 | 503 => StorageError::Throttled { location, said, retry_after: wait },
+        507 => StorageError::Full { location, said },
+        500..=599 if effect == Effect::Commit => StorageError::Unknown { location, said },
+        500..=599 => StorageError::Unavailable { location, said },
+        _ => StorageError::Invalid { location, said },
+    }
+}
+
+/// How long an answer asks to wait.
+pub(super) fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = header(response, "retry-after")?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// A header as text.
+pub(super) fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The size of the whole and where an answer begins, out of `Content-Range: bytes 0-9/100`.
+pub(super) fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
+    let text = header(response, "content-range")?;
+    let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.trim().parse().ok()?, whole.trim().parse().ok()))
+}
+
+/// The content of an answer, `bytes` long by its own word.
+pub(super) fn reading(location: String, bytes: u64, response: Response) -> Reading {
+    let place = location.clone();
+    let pieces = response.bytes_stream().map(move |piece| {
+        piece.map_err(|error| StorageError::unavailable(place.clone(), format!("broken off: {}", chain(&error))))
+    });
+    Reading::new(location, bytes, pieces)
+}
+
+/// Errors carry the URL, whose query may hold a signature: it is left out.
+fn without_url(error: &reqwest::Error) -> String {
+    let text = chain(error);
+    match error.url() {
+        Some(url) => text.replace(url.as_str(), url.host_str().unwrap_or("its server")),
+        None => text,
+    }
+}

@@ -1,0 +1,165 @@
+//! Web servers as sources: ranges, changes, redirects, what breaks off, and what may not be read at all.
+use crate::fixture::noise;
+use crate::storage::web::{Answer, Request, ranged, serve};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use worker::storage::backend::Opened;
+use worker::storage::persist::{Patience, read_on};
+use worker::storage::settings::{EndpointSettings, StorageSettings};
+use worker::storage::{Reading, Registry, StorageError};
+
+const PATIENCE: Patience =
+    Patience { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
+
+/// Opens a location of a server here, which has to be allowed.
+async fn open(location: &str) -> Opened {
+    let endpoint = EndpointSettings {
+        prefix: "http:".into(),
+        allow_private: vec!["127.0.0.0/8".into()],
+        ..EndpointSettings::default()
+    };
+    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
+    Registry::new(settings).open(location, None).await.expect("opened")
+}
+
+async fn bytes(reading: Result<Reading, StorageError>) -> Result<Vec<u8>, StorageError> {
+    Ok(reading?.collect().await?.concat())
+}
+
+#[tokio::test]
+async fn ranges_are_read_in_one_state() {
+    let content = noise(300_000, 1);
+    let shared = Arc::new(content.clone());
+    let url = serve(move |request| match request.method.as_str() {
+        "HEAD" => ranged(&Request::default(), &shared, "\"v1\""),
+        _ => ranged(request, &shared, "\"v1\""),
+    });
+    let opened = open(&format!("{}/media/a%20b.mov?sig=secret", url.await)).await;
+    let state = opened.storage.stat(&opened.key).await.expect("answers");
+    assert_eq!((state.bytes, state.version.tag.as_str()), (300_000, "\"v1\""));
+    let read = |from, to| opened.storage.read(&opened.key, from..to, Some(&state.version));
+    assert!(bytes(read(0, 300_000).await).await.expect("whole") == content);
+    assert!(bytes(read(1_000, 2_000).await).await.expect("a stretch") == content[1_000..2_000]);
+    assert_eq!(bytes(read(5, 5).await).await, Ok(vec![]));
+    assert!(!opened.storage.location(&opened.key).contains("secret"));
+    let put = opened.storage.begin(&opened.key, &Default::default()).await;
+    assert!(matches!(put, Err(StorageError::Unsupported { .. })), "{put:?}");
+}
+
+#[tokio::test]
+async fn a_change_between_two_ranges_is_noticed() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let url = serve(move |request| {
+        let tag = if count.fetch_add(1, Ordering::SeqCst) < 2 { "\"v1\"" } else { "\"v2\"" };
+        ranged(request, &noise(1_000, 1), tag)
+    });
+    let opened = open(&format!("{}/x", url.await)).await;
+    let state = opened.storage.stat(&opened.key).await.expect("answers");
+    bytes(opened.storage.read(&opened.key, 0..500, Some(&state.version)).await).await.expect("the same");
+    let changed = bytes(opened.storage.read(&opened.key, 500..1_000, Some(&state.version)).await).await;
+    assert!(matches!(changed, Err(StorageError::Condition { .. })), "{changed:?}");
+}
+
+#[tokio::test]
+async fn servers_without_head_or_ranges_are_read_as_far_as_they_go() {
+    let url = serve(|request| match request.method.as_str() {
+        "HEAD" => Answer::new(405),
+        _ => Answer::new(200).with("etag", "\"v1\"").body("0123456789"),
+    });
+    let opened = open(&format!("{}/x", url.await)).await;
+    assert_eq!(opened.storage.stat(&opened.key).await.expect("answers").bytes, 10);
+    assert_eq!(bytes(opened.storage.read(&opened.key, 0..10, None).await).await, Ok(b"0123456789".to_vec()));
+    let middle = bytes(opened.storage.read(&opened.key, 3..5, None).await).await;
+    assert!(matches!(middle, Err(StorageError::Unsupported { .. })), "{middle:?}");
+}
+
+#[tokio::test]
+async fn redirects_are_judged_like_the_first_address() {
+    let url = serve(|request| {
+        let to = |place: &str| Answer::new(302).with("location", place);
+        match request.path.as_str() {
+            "/once" => to("/x"),
+            "/circle" => to("/circle"),
+            "/inside" => to("http://169.254.169.254/latest/meta-data"),
+            "/named" => to("http://localhost.localdomain.invalid/x"),
+            "/file" => to("file:///etc/passwd"),
+            "/nowhere" => Answer::new(302),
+            _ => ranged(request, b"content", "\"v1\""),
+        }
+    });
+    let url = url.await;
+    let read = async |path: &str| {
+        let opened = open(&format!("{url}{path}")).await;
+        bytes(opened.storage.read(&opened.key, 0..7, None).await).await
+    };
+    assert_eq!(read("/once").await, Ok(b"content".to_vec()));
+    for path in ["/circle", "/inside", "/file", "/nowhere"] {
+        let refused = read(path).await;
+        assert!(matches!(refused, Err(StorageError::Invalid { .. })), "{path}: {refused:?}");
+    }
+    assert!(read("/named").await.is_err());
+}
+
+#[tokio::test]
+async fn nothing_inside_is_read_unless_it_is_allowed() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let url = serve(move |request| {
+        count.fetch_add(1, Ordering::SeqCst);
+        ranged(request, b"secret", "\"v1\"")
+    });
+    let port = url.await.rsplit(':').next().expect("a port").to_owned();
+    for host in ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+        let opened = Registry::default().open(&format!("http://{host}:{port}/x"), None).await.expect("opened");
+        let read = bytes(opened.storage.read(&opened.key, 0..6, None).await).await.expect_err(host);
+        assert!(matches!(read, StorageError::Invalid { .. }), "{host}: {read:?}");
+        assert!(read.to_string().contains("allow_private"), "{host}: {read}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_breaks_off_is_asked_for_again_from_there() {
+    let content = Arc::new(noise(400_000, 2));
+    let (shared, asked) = (Arc::clone(&content), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&asked);
+    let url = serve(move |request| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => ranged(request, &shared, "\"v1\""),
+        1 => Answer { cut_after: Some(100_000), ..ranged(request, &shared, "\"v1\"") },
+        2 => Answer::new(503).with("retry-after", "0"),
+        3 => Answer::new(500),
+        4 => Answer { cut_after: Some(0), ..ranged(request, &shared, "\"v1\"") },
+        _ => ranged(request, &shared, "\"v1\""),
+    });
+    let opened = open(&format!("{}/x", url.await)).await;
+    let state = opened.storage.stat(&opened.key).await.expect("answers");
+    let once = bytes(opened.storage.read(&opened.key, 0..400_000, Some(&state.version)).await).await;
+    let once = once.expect_err("it breaks off");
+    assert!(once.class().retryable(), "{once}");
+    asked.store(1, Ordering::SeqCst);
+    let reading = read_on(opened.storage, opened.key, 0..400_000, state.version, PATIENCE);
+    assert!(reading.collect().await.expect("whole").concat() == *content);
+    assert_eq!(asked.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test]
+async fn answers_that_are_errors_have_their_meaning() {
+    let url = serve(|request| Answer::new(request.path.trim_start_matches('/').parse().expect("a status"))).await;
+    for (status, reason) in [
+        (401, "storage_denied"),
+        (403, "storage_denied"),
+        (404, "storage_missing"),
+        (410, "storage_missing"),
+        (416, "storage_conflict"),
+        (429, "storage_throttled"),
+        (500, "storage_unavailable"),
+        (503, "storage_throttled"),
+        (418, "storage_invalid"),
+    ] {
+        let opened = open(&format!("{url}/{status}")).await;
+        let read = opened.storage.read(&opened.key, 0..1, None).await.err().expect("an error");
+        assert_eq!(read.reason(), reason, "{status}: {read}");
+    }
+}
