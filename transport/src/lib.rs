@@ -4,6 +4,7 @@
 //! - [`server`]: how to get a connection to it, with TLS and a password that may rotate
 //! - [`health`]: what a server says about itself that operators must know
 //! - [`link`]: one connection, whatever the form; on a cluster a pipeline is split by slot
+//! - [`rounds`]: a pool for rounds of long questions, so that short commands do not queue behind them
 //! - [`run`]: which run of which server a connection leads to
 //! - [`shared`]: the connection of short commands, opened again when it has broken
 //! - [`alarm`]: one line for one trouble, however often it is met
@@ -11,10 +12,12 @@ pub mod address;
 pub mod alarm;
 pub mod health;
 pub mod link;
+pub mod rounds;
 pub mod run;
 pub mod server;
 pub mod shared;
 
 pub use link::Link;
+pub use rounds::Rounds;
 pub use server::{Server, Settings};
 pub use shared::Shared;

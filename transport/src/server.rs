@@ -59,6 +59,11 @@ fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
     std::fs::read(path).map_err(|error| SettingsError::File { path: path.display().to_string(), error })
 }
 
+/// Limits of a connection whose replies may take as long as `patience`.
+pub(crate) fn config(patience: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(Some(patience)).set_connection_timeout(Some(CONNECT))
+}
+
 impl Server {
     /// Reads the settings and every file they name; opens nothing yet.
     pub fn new(settings: &Settings) -> Result<Server, SettingsError> {
@@ -86,6 +91,18 @@ impl Server {
     /// Whether keys are spread over several servers.
     pub fn is_cluster(&self) -> bool {
         self.address.is_cluster()
+    }
+
+    /// The one server to talk to now, with the password of now; nothing of a cluster.
+    pub(crate) async fn target(&self) -> RedisResult<Option<ConnectionInfo>> {
+        let target = match &self.address {
+            Address::One(one) => self.with_password(one)?,
+            Address::Sentinel { sentinels, service, around } => {
+                self.with_password(&self.ask_sentinels(sentinels, service, around).await?)?
+            }
+            Address::Cluster(_) => return Ok(None),
+        };
+        Ok(Some(self.client(target)?.get_connection_info().clone()))
     }
 
     /// Opens a connection whose replies may take as long as `patience`.
@@ -118,13 +135,14 @@ impl Server {
     }
 
     async fn open_one(&self, info: ConnectionInfo, patience: Duration) -> RedisResult<MultiplexedConnection> {
-        let client = match &self.certificates {
-            Some(certificates) => Client::build_with_tls(info, certificates.clone())?,
-            None => Client::open(info)?,
-        };
-        let config =
-            AsyncConnectionConfig::new().set_response_timeout(Some(patience)).set_connection_timeout(Some(CONNECT));
-        client.get_multiplexed_async_connection_with_config(&config).await
+        self.client(info)?.get_multiplexed_async_connection_with_config(&config(patience)).await
+    }
+
+    fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
+        match &self.certificates {
+            Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+            None => Client::open(info),
+        }
     }
 
     /// The password of this moment.

@@ -9,6 +9,7 @@ use protocol::wire::{envelope, keys};
 use redis::{FromRedisValue, Value, cmd, pipe};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
+use transport::rounds::Loan;
 
 /// Consumers looked at in one stream and round.
 const CONSUMERS_MAX: usize = 256;
@@ -24,90 +25,96 @@ impl RedisQueue {
         idle_min: Duration,
     ) -> Result<Cleaned, QueueError> {
         let mut cleaned = Cleaned::default();
+        let mut loan = self.rounds.borrow().await.map_err(failed)?;
         for kind in Kind::ALL {
             for class in keys::CLASSES {
                 let stream = keys::units(kind, class);
-                for (name, seen) in self.consumers(&stream, alive).await?.into_iter().take(CONSUMERS_MAX) {
+                for (name, seen) in consumers(&mut loan, &stream, alive).await?.into_iter().take(CONSUMERS_MAX) {
                     match judge(seen, idle_min) {
                         ConsumerDecision::Keep => {}
                         ConsumerDecision::HandOver => {
-                            cleaned.entries += self.hand_over(&stream, &name, out).await?;
+                            cleaned.entries += hand_over(&mut loan, &stream, &name, out).await?;
                         }
                         ConsumerDecision::Remove => {
-                            let mut short = self.short();
                             let mut remove = cmd("XGROUP");
                             remove.arg("DELCONSUMER").arg(&stream).arg(keys::GROUP).arg(&name);
-                            let _pending: u64 = remove.query_async(&mut short).await.map_err(failed)?;
+                            let _pending: u64 = remove.query_async(&mut loan).await.map_err(failed)?;
                             cleaned.consumers += 1;
                         }
                     }
                 }
             }
         }
-        let mut short = self.short();
-        cleaned.parked = cmd("XLEN").arg(keys::PARKED).query_async(&mut short).await.map_err(failed)?;
+        cleaned.parked = cmd("XLEN").arg(keys::PARKED).query_async(&mut loan).await.map_err(failed)?;
         Ok(cleaned)
     }
+}
 
-    async fn consumers(&self, stream: &str, alive: &[WorkerId]) -> Result<Vec<(String, ConsumerSeen)>, QueueError> {
-        let mut short = self.short();
-        let mut ask = cmd("XINFO");
-        ask.arg("CONSUMERS").arg(stream).arg(keys::GROUP);
-        let listed: Vec<HashMap<String, Value>> = match ask.query_async(&mut short).await {
-            Ok(listed) => listed,
-            // No stream or no group: nobody to clean up behind.
-            Err(error) if matches!(error.code(), Some("ERR" | "NOGROUP")) => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
+async fn consumers(
+    loan: &mut Loan<'_>,
+    stream: &str,
+    alive: &[WorkerId],
+) -> Result<Vec<(String, ConsumerSeen)>, QueueError> {
+    let mut ask = cmd("XINFO");
+    ask.arg("CONSUMERS").arg(stream).arg(keys::GROUP);
+    let listed: Vec<HashMap<String, Value>> = match ask.query_async(loan).await {
+        Ok(listed) => listed,
+        // No stream or no group: nobody to clean up behind.
+        Err(error) if matches!(error.code(), Some("ERR" | "NOGROUP")) => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let number = |of: &HashMap<String, Value>, name: &str| {
+        of.get(name).and_then(|value| u64::from_redis_value_ref(value).ok()).unwrap_or(0)
+    };
+    let seen = listed.into_iter().filter_map(|consumer| {
+        let name = String::from_redis_value_ref(consumer.get("name")?).ok()?;
+        let seen = ConsumerSeen {
+            alive: alive.iter().any(|worker| worker.0 == name),
+            idle: Duration::from_millis(number(&consumer, "idle")),
+            pending: number(&consumer, "pending"),
         };
-        let number = |of: &HashMap<String, Value>, name: &str| {
-            of.get(name).and_then(|value| u64::from_redis_value_ref(value).ok()).unwrap_or(0)
-        };
-        let seen = listed.into_iter().filter_map(|consumer| {
-            let name = String::from_redis_value_ref(consumer.get("name")?).ok()?;
-            let seen = ConsumerSeen {
-                alive: alive.iter().any(|worker| worker.0 == name),
-                idle: Duration::from_millis(number(&consumer, "idle")),
-                pending: number(&consumer, "pending"),
-            };
-            Some((name, seen))
+        Some((name, seen))
+    });
+    Ok(seen.collect())
+}
+
+/// Acknowledges and deletes the entries of a dead consumer that nobody waits for: each unit in them is out under
+/// another epoch or not at all. Entries that no consumer was given are not among them.
+async fn hand_over(
+    loan: &mut Loan<'_>,
+    stream: &str,
+    name: &str,
+    out: &BTreeSet<(UnitId, u32)>,
+) -> Result<u64, QueueError> {
+    let mut ask = cmd("XPENDING");
+    ask.arg(stream).arg(keys::GROUP).arg("-").arg("+").arg(ENTRIES_MAX).arg(name);
+    let pending: Vec<(String, String, u64, u64)> = ask.query_async(loan).await.map_err(failed)?;
+    let ids: Vec<String> = pending.into_iter().map(|(id, ..)| id).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let mut look = pipe();
+    for id in &ids {
+        look.cmd("XRANGE").arg(stream).arg(id).arg(id);
+    }
+    let found: Vec<Vec<(String, Vec<Vec<u8>>)>> = look.query_async(loan).await.map_err(failed)?;
+    let mut spent = Vec::new();
+    for (id, entry) in ids.into_iter().zip(found) {
+        let body = entry.into_iter().next().and_then(|(_, fields)| fields.into_iter().nth(1));
+        let awaited = body.is_some_and(|body| match envelope::decode::<UnitBatch>(&body) {
+            Ok(batch) => batch.units.iter().any(|unit| out.contains(&(unit.id, unit.epoch))),
+            Err(_) => false,
         });
-        Ok(seen.collect())
+        if !awaited {
+            spent.push(id);
+        }
     }
-
-    /// Acknowledges and deletes the entries of a dead consumer that nobody waits for: each unit in them is out under
-    /// another epoch or not at all. Entries that no consumer was given are not among them.
-    async fn hand_over(&self, stream: &str, name: &str, out: &BTreeSet<(UnitId, u32)>) -> Result<u64, QueueError> {
-        let mut short = self.short();
-        let mut ask = cmd("XPENDING");
-        ask.arg(stream).arg(keys::GROUP).arg("-").arg("+").arg(ENTRIES_MAX).arg(name);
-        let pending: Vec<(String, String, u64, u64)> = ask.query_async(&mut short).await.map_err(failed)?;
-        let ids: Vec<String> = pending.into_iter().map(|(id, ..)| id).collect();
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let mut look = pipe();
-        for id in &ids {
-            look.cmd("XRANGE").arg(stream).arg(id).arg(id);
-        }
-        let found: Vec<Vec<(String, Vec<Vec<u8>>)>> = look.query_async(&mut short).await.map_err(failed)?;
-        let mut spent = Vec::new();
-        for (id, entry) in ids.into_iter().zip(found) {
-            let body = entry.into_iter().next().and_then(|(_, fields)| fields.into_iter().nth(1));
-            let awaited = body.is_some_and(|body| match envelope::decode::<UnitBatch>(&body) {
-                Ok(batch) => batch.units.iter().any(|unit| out.contains(&(unit.id, unit.epoch))),
-                Err(_) => false,
-            });
-            if !awaited {
-                spent.push(id);
-            }
-        }
-        if spent.is_empty() {
-            return Ok(0);
-        }
-        let mut end = pipe();
-        end.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&spent).ignore();
-        end.cmd("XDEL").arg(stream).arg(&spent).ignore();
-        end.query_async::<()>(&mut short).await.map_err(failed)?;
-        Ok(spent.len() as u64)
+    if spent.is_empty() {
+        return Ok(0);
     }
+    let mut end = pipe();
+    end.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&spent).ignore();
+    end.cmd("XDEL").arg(stream).arg(&spent).ignore();
+    end.query_async::<()>(loan).await.map_err(failed)?;
+    Ok(spent.len() as u64)
 }

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
-use transport::{Link, Server, Shared};
+use transport::{Link, Rounds, Server, Shared};
 
 /// Longest wait for reports in one read.
 const BLOCK: Duration = Duration::from_millis(500);
@@ -41,6 +41,8 @@ struct Place {
 pub struct RedisQueue {
     server: Server,
     short: Shared,
+    /// For rounds that look around: what they ask takes long to answer.
+    pub(super) rounds: Rounds,
     reader: AsyncMutex<Option<Link>>,
     alarm: Alarm,
     last_report: Mutex<String>,
@@ -62,6 +64,7 @@ impl RedisQueue {
     pub async fn connect(server: Server) -> Result<RedisQueue, QueueError> {
         let short = Shared::open(server.clone(), RESPONSE).await.map_err(failed)?;
         Ok(RedisQueue {
+            rounds: Rounds::new(server.clone(), RESPONSE),
             server,
             short,
             reader: AsyncMutex::new(None),
@@ -77,11 +80,6 @@ impl RedisQueue {
         // INFO, not CONFIG: hosted servers have no CONFIG, and its readers see passwords.
         let info: String = cmd("INFO").arg("memory").query_async(&mut short).await.ok()?;
         transport::health::eviction(&info)
-    }
-
-    /// The connection of short commands.
-    pub(super) fn short(&self) -> Shared {
-        self.short.clone()
     }
 
     async fn read_reports(&self, max: usize) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
@@ -250,8 +248,8 @@ impl UnitQueue for RedisQueue {
             pipeline.cmd("XRANGE").arg(&place.stream).arg(&place.entry).arg(&place.entry);
             pipeline.cmd("XPENDING").arg(&place.stream).arg(keys::GROUP).arg(&place.entry).arg(&place.entry).arg(1);
         }
-        let mut short = self.short.clone();
-        let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut short).await.map_err(failed)?;
+        let mut loan = self.rounds.borrow().await.map_err(failed)?;
+        let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut loan).await.map_err(failed)?;
         for ((unit, _), pair) in asked.into_iter().zip(replies.chunks(2)) {
             let [entry, pending] = pair else { continue };
             let there = matches!(entry, Value::Array(found) if !found.is_empty());
