@@ -1,4 +1,5 @@
 //! A transport with no room: units wait, nothing fails, and it goes on by itself (cases 3 and 17).
+use rustix::process::Signal;
 use std::time::Duration;
 use testkit::fleet::Fleet;
 use testkit::process::wait_until;
@@ -32,4 +33,24 @@ fn units_wait_while_the_transport_has_no_room() {
     fleet.assert_exact(&job, 4_000);
     assert!(!coordinator.running.has_ended() && !worker.has_ended());
     assert_eq!(fleet.number("SELECT COALESCE(MAX(attempt), 0) FROM unit"), 0, "nothing failed");
+}
+
+/// MEM-1: a library is listed many times faster than it is stored; what is listed ahead must not fill the transport.
+#[test]
+fn a_listing_waits_for_a_coordinator_that_is_behind() {
+    let fleet = Fleet::start();
+    let coordinator = fleet.coordinator();
+    let _worker = fleet.worker(16, &[]);
+    wait_until("it leads", || coordinator.leads());
+    let job = fleet.submit(400_000, "0ms");
+    wait_until("pages come", || fleet.number("SELECT COUNT(*) FROM listing") > 0);
+    coordinator.running.signal(Signal::STOP);
+    std::thread::sleep(Duration::from_secs(2));
+    let under_way = fleet.redis.cli(&["XLEN", "sr:reports"]);
+    coordinator.running.signal(Signal::CONT);
+    let under_way: usize = under_way.trim().parse().expect("a number");
+    assert!((10..60).contains(&under_way), "{under_way} pages under way, of 200");
+    wait_until("all is listed", || fleet.number("SELECT COUNT(*) FROM listing") == 400_000);
+    let ran = fleet.run(&["job", "cancel", &job]);
+    assert!([0, 6].contains(&ran.code), "{ran:#?}");
 }

@@ -237,6 +237,7 @@ struct Pages(Arc<dyn WorkQueue>);
 impl PageSink for Pages {
     async fn send(&self, page: ScanPage) -> Result<(), Failure> {
         let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes pages");
+        self.0.room().await;
         self.0.report(vec![Report::Page(page)]).await.map_err(gone)
     }
 }

@@ -30,6 +30,9 @@ pub trait WorkQueue: Send + Sync {
     async fn drain(&self, kind: Kind) -> Vec<Unit>;
     /// Sends reports, in order. Waits while the coordinator is behind.
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError>;
+    /// Waits while so many reports are under way that more of them would only fill the transport: for what can be sent
+    /// faster than it is stored (pages of a listing).
+    async fn room(&self) {}
     /// Waits for the next message of the coordinator.
     async fn control(&self) -> Result<Control, QueueError>;
 }

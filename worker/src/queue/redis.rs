@@ -29,6 +29,9 @@ const RESPONSE: Duration = Duration::from_secs(5);
 /// Pause after a failed read, doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Entries of reports under way beyond which pages of listings wait (MEM-1), and how often they look.
+const PAGES_AHEAD: usize = 32;
+const ROOM_EVERY: Duration = Duration::from_millis(5);
 /// Reports in one entry.
 const REPORTS_MAX: usize = 1_024;
 
@@ -310,6 +313,17 @@ impl WorkQueue for RedisQueue {
             }
         }
         Ok(())
+    }
+
+    async fn room(&self) {
+        let mut short = self.short.clone();
+        // What cannot be asked (an older ACL, a server that is away) is no reason to wait: the report itself will.
+        while let Ok(length) = cmd("XLEN").arg(keys::REPORTS).query_async::<usize>(&mut short).await {
+            if length <= PAGES_AHEAD {
+                return;
+            }
+            tokio::time::sleep(ROOM_EVERY).await;
+        }
     }
 
     async fn control(&self) -> Result<Control, QueueError> {

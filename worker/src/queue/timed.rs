@@ -43,6 +43,10 @@ impl<Q: WorkQueue> WorkQueue for Timed<Q> {
         self.queue.report(reports).await
     }
 
+    async fn room(&self) {
+        self.queue.room().await;
+    }
+
     async fn control(&self) -> Result<Control, QueueError> {
         self.queue.control().await
     }
