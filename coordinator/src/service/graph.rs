@@ -115,6 +115,10 @@ impl Graph<'_> {
             return Ok(());
         }
         let rows = self.tx.units(self.job, step, parts)?;
+        let asked = units_before(workflow, &target.needs);
+        if asked != target.needs || asked.len() > 1 {
+            self.tx.foresee(self.job, &asked, parts)?;
+        }
         let mut changes = Vec::new();
         for (part, row) in parts.iter().zip(rows) {
             let untouched = row.is_none_or(|r| r.state == UnitState::Planned);
@@ -300,6 +304,20 @@ impl Graph<'_> {
 }
 
 /// Unit steps behind a barrier, through barriers over it too.
+/// Steps whose units decide whether these needs are met, barriers between them or not.
+fn units_before(workflow: &Workflow, needs: &[StepNo]) -> Vec<StepNo> {
+    let (mut units, mut open) = (Vec::new(), needs.to_vec());
+    while let Some(no) = open.pop() {
+        let Some(step) = workflow.step(no) else { continue };
+        match &step.action {
+            Action::Units { .. } if !units.contains(&no) => units.push(no),
+            Action::Barrier { .. } => open.extend(&step.needs),
+            _ => {}
+        }
+    }
+    units
+}
+
 fn behind_barrier(workflow: &Workflow, barrier: StepNo) -> Vec<StepNo> {
     let mut behind = Vec::new();
     let mut barriers = vec![barrier];

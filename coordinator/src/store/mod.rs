@@ -156,6 +156,11 @@ pub trait ListingTx {
 pub trait PartitionTx {
     /// Adds partitions.
     fn insert_partitions(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<()>;
+    /// These partitions, and units of these partitions in `steps`, are going to be asked for one by one: a store for which
+    /// each question is a journey makes one of it.
+    fn foresee(&mut self, _job: JobNo, _steps: &[StepNo], _parts: &[PartNo]) -> StoreResult<()> {
+        Ok(())
+    }
     /// Partitions cut by the planner (not children of splits) with numbers above `after`, ascending: the first ones,
     /// none left out; fewer than `limit` do not mean that there are no more.
     fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>>;

@@ -4,7 +4,7 @@ use super::corrupt;
 use super::listing::{ASSET, read_asset};
 use super::tx::{PostgresTx, column, count, signed};
 use crate::store::{Partition, PartitionTx, StoreResult};
-use protocol::id::{JobNo, PartNo};
+use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::media::asset::Asset;
 use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
@@ -215,6 +215,14 @@ impl PartitionTx for PostgresTx<'_> {
             "COPY partition (job, part, title, first, last, assets, bytes, parent, split) FROM STDIN (FORMAT binary)",
             rows,
         )
+    }
+
+    fn foresee(&mut self, job: JobNo, steps: &[StepNo], parts: &[PartNo]) -> StoreResult<()> {
+        if parts.len() < 2 {
+            return Ok(());
+        }
+        self.look_up(job, parts)?;
+        steps.iter().try_for_each(|step| self.look_up_units(job, *step, parts))
     }
 
     fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>> {

@@ -18,6 +18,8 @@ use tokio_postgres::types::FromSql;
 const AHEAD: i64 = 128;
 /// Whoever skips no more than this walks.
 const STRIDE: PartNo = 4;
+/// Whoever asks this often will want most of what lies between, too.
+const SCATTERED_MAX: u32 = 16;
 /// Rows that may wait in one transaction.
 const WAITING_MAX: usize = 20_000;
 
@@ -64,14 +66,16 @@ impl Walks {
 pub(super) struct Walk {
     last: PartNo,
     steps: u32,
+    asked: u32,
 }
 
 impl Walk {
-    /// How many rows to read for one that is asked for alone: one of scattered ones, more of neighbours.
+    /// How many rows to read for one that is asked for alone: one of a few scattered ones, more of neighbours or of many.
     pub(super) fn ahead(&mut self, part: PartNo) -> i64 {
         let onward = (1..=STRIDE).contains(&(part - self.last));
         (self.last, self.steps) = (part, if onward { self.steps + 1 } else { 0 });
-        if self.steps < 2 { 1 } else { AHEAD }
+        self.asked += 1;
+        if self.steps < 2 && self.asked < SCATTERED_MAX { 1 } else { AHEAD }
     }
 }
 

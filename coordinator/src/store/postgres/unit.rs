@@ -106,7 +106,7 @@ impl PostgresTx<'_> {
     }
 
     /// Reads units that this transaction has not seen.
-    fn look_up_units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<()> {
+    pub(super) fn look_up_units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<()> {
         let id = |part: PartNo| UnitId { job, step, part };
         let unseen: Vec<PartNo> =
             parts.iter().copied().filter(|part| !self.seen.units.contains_key(&id(*part))).collect();
