@@ -2,6 +2,7 @@
 //! What had been done is not done again under the same epoch (cases 4 and 5).
 use rustix::process::Signal;
 use testkit::Scratch;
+use testkit::clock::Clock;
 use testkit::fleet::Fleet;
 use testkit::postgres::PostgresServer;
 use testkit::proxy::Proxy;
@@ -77,5 +78,32 @@ fn a_restart_with_everything_and_one_with_nothing_cost_time_alone() {
     std::fs::remove_dir_all(fleet.scratch.path("appendonlydir")).expect("what it kept can be deleted");
     fleet.redis.restart();
     println!("with nothing: units go on {:?} later", fleet.wait_for_progress());
+    fleet.assert_exact(&job, ASSETS);
+}
+
+/// Case 16: the server that takes over has a clock that is behind, so its entries have lower ids than those read before.
+#[test]
+fn a_promoted_replica_whose_clock_is_behind_is_heard() {
+    let mut fleet = fleet(&["--save", ""]);
+    let front = Proxy::start(fleet.redis.port());
+    fleet.transport = format!("redis://127.0.0.1:{}/", front.port());
+    let home = fleet.scratch.path("replica");
+    std::fs::create_dir_all(&home).expect("a scratch directory can be made");
+    let Some(clock) = Clock::new() else { return };
+    clock.set(-3_600);
+    let of = fleet.redis.port().to_string();
+    let replica = Redis::start_under(&home, &["--save", "", "--replicaof", "127.0.0.1", &of], clock.environment());
+    testkit::process::wait_until("the replica follows", || {
+        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+    });
+    let _coordinator = fleet.coordinator();
+    let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
+    let job = fleet.submit(ASSETS, "2ms..20ms");
+    fleet.wait_for(2_500);
+    fleet.redis.kill();
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    front.lead_to(replica.port());
+    front.cut();
+    println!("units go on {:?} after the promotion", fleet.wait_for_progress());
     fleet.assert_exact(&job, ASSETS);
 }

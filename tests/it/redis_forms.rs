@@ -180,7 +180,9 @@ fn a_cluster_is_used_while_its_slots_move() {
     let workers = [worker(), worker()];
     let job = cluster.submit(5_000, "2ms..20ms");
     cluster.wait_for(&job, 500);
-    for key in ["sr:{noop}:units:normal", "sr:reports", "sr:mark"] {
+    // The stream of units moves several times: entries are added to it meanwhile, and none of them twice.
+    let units = "sr:{noop}:units:normal";
+    for key in [units, "sr:reports", units, "sr:mark", units, units, units] {
         let to = (set.holder(key) + 1) % 3;
         set.move_slot(key, to);
         wait_until("the slot has moved", || set.holder(key) == to);

@@ -4,6 +4,7 @@
 //! - [`server`]: how to get a connection to it, with TLS and a password that may rotate
 //! - [`health`]: what a server says about itself that operators must know
 //! - [`link`]: one connection, whatever the form; on a cluster a pipeline is split by slot
+//! - `once`: commands for a cluster that must not be done twice
 //! - [`rounds`]: a pool for rounds of long questions, so that short commands do not queue behind them
 //! - [`run`]: which run of which server a connection leads to
 //! - [`shared`]: the connection of short commands, opened again when it has broken
@@ -12,6 +13,7 @@ pub mod address;
 pub mod alarm;
 pub mod health;
 pub mod link;
+mod once;
 pub mod rounds;
 pub mod run;
 pub mod server;

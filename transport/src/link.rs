@@ -1,4 +1,5 @@
 //! One connection, whatever the form of the server behind it.
+use crate::once;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
@@ -8,8 +9,10 @@ use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 pub enum Link {
     /// To one server.
     One(MultiplexedConnection),
-    /// To the nodes of a cluster; it follows slots that move.
+    /// To the nodes of a cluster; it follows slots that move, and says again what was not answered.
     Cluster(Box<ClusterConnection>),
+    /// The same, but nothing is said twice that may have been heard.
+    Once(Box<ClusterConnection>),
 }
 
 impl ConnectionLike for Link {
@@ -17,6 +20,7 @@ impl ConnectionLike for Link {
         match self {
             Link::One(one) => one.req_packed_command(cmd),
             Link::Cluster(cluster) => cluster.req_packed_command(cmd),
+            Link::Once(cluster) => Box::pin(once::say((**cluster).clone(), cmd.clone())),
         }
     }
 
@@ -29,13 +33,14 @@ impl ConnectionLike for Link {
         match self {
             Link::One(one) => one.req_packed_commands(pipeline, offset, count),
             Link::Cluster(cluster) => Box::pin(slot_by_slot(cluster, pipeline)),
+            Link::Once(cluster) => Box::pin(once::say_each(cluster, pipeline)),
         }
     }
 
     fn get_db(&self) -> i64 {
         match self {
             Link::One(one) => one.get_db(),
-            Link::Cluster(_) => 0,
+            Link::Cluster(_) | Link::Once(_) => 0,
         }
     }
 }

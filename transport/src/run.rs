@@ -9,7 +9,7 @@ pub type Run = Arc<str>;
 
 /// Asks. Nothing where it cannot be told: in a cluster slots move between servers, and a user may be denied `INFO`.
 pub async fn of(link: &mut Link) -> Option<Run> {
-    if matches!(link, Link::Cluster(_)) {
+    if matches!(link, Link::Cluster(_) | Link::Once(_)) {
         return None;
     }
     let info: String = cmd("INFO").arg("server").query_async(link).await.ok()?;

@@ -122,16 +122,30 @@ impl Server {
                 Ok(Link::One(link))
             }
             Address::Cluster(nodes) => {
-                let nodes: RedisResult<Vec<ConnectionInfo>> = nodes.iter().map(|n| self.with_password(n)).collect();
-                let mut builder =
-                    ClusterClientBuilder::new(nodes?).connection_timeout(CONNECT).response_timeout(patience);
-                if let Some(certificates) = &self.certificates {
-                    builder = builder.certs(certificates.clone());
-                }
-                let opened = builder.build()?.get_async_connection().await?;
-                Ok(Link::Cluster(Box::new(opened)))
+                Ok(Link::Cluster(Box::new(self.cluster(nodes, patience)?.build()?.get_async_connection().await?)))
             }
         }
+    }
+
+    /// The same, for commands of which none may be said twice that may have been heard. Only the client of a cluster
+    /// does that by itself.
+    pub async fn open_once(&self, patience: Duration) -> RedisResult<Link> {
+        match &self.address {
+            Address::Cluster(nodes) => {
+                let client = self.cluster(nodes, patience)?.retries(0).build()?;
+                Ok(Link::Once(Box::new(client.get_async_connection().await?)))
+            }
+            _ => self.open(patience).await,
+        }
+    }
+
+    fn cluster(&self, nodes: &[ConnectionInfo], patience: Duration) -> RedisResult<ClusterClientBuilder> {
+        let nodes: RedisResult<Vec<ConnectionInfo>> = nodes.iter().map(|n| self.with_password(n)).collect();
+        let builder = ClusterClientBuilder::new(nodes?).connection_timeout(CONNECT).response_timeout(patience);
+        Ok(match &self.certificates {
+            Some(certificates) => builder.certs(certificates.clone()),
+            None => builder,
+        })
     }
 
     async fn open_one(&self, info: ConnectionInfo, patience: Duration) -> RedisResult<MultiplexedConnection> {

@@ -21,6 +21,8 @@ type Opened = (Link, Option<Run>);
 struct State {
     server: Server,
     patience: Duration,
+    /// Whether nothing may be said twice that may have been heard.
+    once: bool,
     /// The open connection, and how many came before it.
     open: Mutex<(u64, Option<Opened>)>,
     /// Held while one is being opened: when the next attempt is due and the pause after it.
@@ -35,11 +37,24 @@ pub struct Shared(Arc<State>);
 impl Shared {
     /// Opens a connection whose replies may take as long as `patience`; fails when the server cannot be used now.
     pub async fn open(server: Server, patience: Duration) -> RedisResult<Shared> {
-        let mut link = server.open(patience).await?;
+        Shared::opened(server, patience, false).await
+    }
+
+    /// Another one where this one might say a command twice by itself; this one elsewhere.
+    pub async fn saying_once(&self) -> RedisResult<Shared> {
+        if self.0.once || !self.0.server.is_cluster() {
+            return Ok(self.clone());
+        }
+        Shared::opened(self.0.server.clone(), self.0.patience, true).await
+    }
+
+    async fn opened(server: Server, patience: Duration, once: bool) -> RedisResult<Shared> {
+        let mut link = if once { server.open_once(patience).await? } else { server.open(patience).await? };
         let run = run::of(&mut link).await;
         Ok(Shared(Arc::new(State {
             server,
             patience,
+            once,
             open: Mutex::new((0, Some((link, run)))),
             opening: AsyncMutex::new((Instant::now(), PAUSE_MIN)),
             alarm: Alarm::new("Redis cannot be used; trying again"),
@@ -64,7 +79,9 @@ impl Shared {
             return Ok(open);
         }
         tokio::time::sleep(opening.0.saturating_duration_since(Instant::now())).await;
-        match self.0.server.open(self.0.patience).await {
+        let (server, patience) = (&self.0.server, self.0.patience);
+        let opened = if self.0.once { server.open_once(patience).await } else { server.open(patience).await };
+        match opened {
             Ok(mut link) => {
                 let run = run::of(&mut link).await;
                 *opening = (Instant::now() + PAUSE_MIN, PAUSE_MIN);

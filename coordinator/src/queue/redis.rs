@@ -41,6 +41,8 @@ struct Place {
 pub struct RedisQueue {
     server: Server,
     short: Shared,
+    /// For units: an entry that is added twice is run twice, under one epoch.
+    publishing: Shared,
     /// For rounds that look around: what they ask takes long to answer.
     pub(super) rounds: Rounds,
     reader: AsyncMutex<Option<Link>>,
@@ -64,6 +66,7 @@ impl RedisQueue {
     pub async fn connect(server: Server) -> Result<RedisQueue, QueueError> {
         let short = Shared::open(server.clone(), RESPONSE).await.map_err(failed)?;
         Ok(RedisQueue {
+            publishing: short.saying_once().await.map_err(failed)?,
             rounds: Rounds::new(server.clone(), RESPONSE),
             server,
             short,
@@ -134,7 +137,7 @@ impl UnitQueue for RedisQueue {
             by_kind.entry(unit.kind).or_default().push(unit);
         }
         let (mut untaken, mut why) = (Vec::new(), None);
-        let run = self.short.run().await.map_err(failed)?;
+        let run = self.publishing.run().await.map_err(failed)?;
         for (kind, units) in by_kind {
             let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
             let batches = UnitBatch::pack(units, pack);
@@ -147,8 +150,8 @@ impl UnitQueue for RedisQueue {
                     add.arg(keys::RUN).arg(run.as_bytes());
                 }
             }
-            let mut short = self.short.clone();
-            let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut short).await.map_err(failed)?;
+            let mut publishing = self.publishing.clone();
+            let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut publishing).await.map_err(failed)?;
             let mut places = self.places.lock();
             for (batch, reply) in batches.into_iter().zip(replies) {
                 let entry: String = match reply.extract_error().and_then(|id| Ok(redis::from_redis_value(id)?)) {

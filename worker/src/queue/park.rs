@@ -36,7 +36,9 @@ impl RedisQueue {
     /// Puts an entry back for others to try, or parks it; in either case it is no longer ours.
     pub(super) async fn give_back(&self, unreadable: Unreadable) -> Result<(), RedisError> {
         let Unreadable { stream, entry, body, run, tries, why } = unreadable;
-        let (mut short, worker) = self.short();
+        let (short, worker) = self.short();
+        // It is rare, and an entry that is added twice may be run twice.
+        let mut once = short.saying_once().await?;
         let mut pipeline = pipe();
         if tries + 1 < TRIES_MAX {
             let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(&body);
@@ -52,7 +54,7 @@ impl RedisQueue {
         }
         pipeline.cmd("XACK").arg(&stream).arg(keys::GROUP).arg(&entry).ignore();
         pipeline.cmd("XDEL").arg(&stream).arg(&entry).ignore();
-        pipeline.query_async(&mut short).await
+        pipeline.query_async(&mut once).await
     }
 }
 
