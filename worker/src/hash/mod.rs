@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 use xxhash_rust::xxh64::Xxh64;
 
 /// A finished hash. Shows itself as `algorithm:digest`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Digest {
     /// How it was computed.
     pub algorithm: HashAlgorithm,

@@ -6,7 +6,7 @@ use super::read::read_generation;
 use super::{CHAIN_FILE, FOLDER};
 use crate::hash::{Digest, hash_file};
 use protocol::wire::unit::HashAlgorithm;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,10 @@ pub(super) struct Known {
     latest: Vec<Recorded>,
     bytes: Option<u64>,
     modified: Option<String>,
+    /// In a bucket: what the other side called the state that was hashed last.
+    state: Option<String>,
+    /// Whether it was met in the tree.
+    pub(super) seen: bool,
 }
 
 /// A loaded history; empty when the tree has none.
@@ -29,8 +33,10 @@ pub(super) struct History {
     pub(super) links: Vec<Link>,
     /// Files by path relative to the root.
     pub(super) files: HashMap<String, Known>,
-    /// Directories by path relative to the root.
-    pub(super) directories: HashSet<String>,
+    /// Directories by path relative to the root, and whether they were met in the tree.
+    pub(super) directories: HashMap<String, bool>,
+    /// Algorithms that files are recorded with.
+    pub(super) algorithms: BTreeSet<HashAlgorithm>,
     /// Patterns of the last generation, with ours.
     pub(super) ignore: Vec<String>,
     /// What is wrong with the chain and its generations.
@@ -43,6 +49,11 @@ impl Known {
     /// The first hash of an algorithm.
     pub(super) fn first(&self, algorithm: HashAlgorithm) -> Option<&Digest> {
         self.first.iter().find(|digest| digest.algorithm == algorithm)
+    }
+
+    /// The first hashes, one of each algorithm.
+    pub(super) fn firsts(&self) -> &[Digest] {
+        &self.first
     }
 
     /// The algorithm a file must be hashed with to be held against its history, when `wanted` alone does not do.
@@ -66,8 +77,12 @@ impl Known {
         self.latest.iter().any(|recorded| recorded.action == Some(Action::Failed))
     }
 
-    /// Whether size and time are those recorded. Others write whole seconds; ours are exact.
-    pub(super) fn is_unchanged(&self, bytes: u64, modified: jiff::Timestamp) -> bool {
+    /// Whether size and time are those recorded. Others write whole seconds; ours are exact. In a bucket times are too
+    /// coarse to tell anything: there the state counts.
+    pub(super) fn is_unchanged(&self, bytes: u64, modified: jiff::Timestamp, state: Option<&str>) -> bool {
+        if state.is_some() {
+            return self.state.as_deref() == state && self.bytes.unwrap_or(0) == bytes;
+        }
         let recorded = self.modified.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
         let same_time = recorded.is_some_and(|recorded| match recorded.subsec_nanosecond() {
             0 => recorded.as_second() == modified.as_second(),
@@ -82,6 +97,7 @@ impl Known {
             self.bytes = bytes;
         }
         self.modified = entry.modified;
+        self.state = entry.state;
         self.latest.clear();
         for recorded in entry.hashes {
             if self.original.is_none() && recorded.action == Some(Action::Original) {
@@ -102,7 +118,8 @@ impl History {
         let mut history = History {
             links: Vec::new(),
             files: HashMap::new(),
-            directories: HashSet::new(),
+            directories: HashMap::new(),
+            algorithms: BTreeSet::new(),
             ignore: default_patterns(),
             problems: Vec::new(),
             unlisted: Vec::new(),
@@ -132,6 +149,15 @@ impl History {
         Ok(history)
     }
 
+    /// A file or directory of this path is in the tree.
+    pub(super) fn see(&mut self, path: &str) {
+        if let Some(known) = self.files.get_mut(path) {
+            known.seen = true;
+        } else if let Some(seen) = self.directories.get_mut(path) {
+            *seen = true;
+        }
+    }
+
     /// Number the next generation gets.
     pub(super) fn next_number(&self) -> u64 {
         self.links.last().map_or(1, |link| link.number.saturating_add(1))
@@ -152,8 +178,11 @@ impl History {
                 return;
             }
         }
-        let (files, directories) = (&mut self.files, &mut self.directories);
-        let read = read_generation(&path, |entry| add_entry(files, directories, entry));
+        let (files, directories, algorithms) = (&mut self.files, &mut self.directories, &mut self.algorithms);
+        let read = read_generation(&path, |entry| {
+            algorithms.extend(entry.hashes.iter().map(|recorded| recorded.digest.algorithm));
+            add_entry(files, directories, entry);
+        });
         match read {
             Ok((header, _)) if !header.ignore.is_empty() => {
                 self.ignore = header.ignore;
@@ -175,7 +204,7 @@ pub(super) fn c4_of(path: &Path) -> Result<String, MhlError> {
     }
 }
 
-fn add_entry(files: &mut HashMap<String, Known>, directories: &mut HashSet<String>, entry: Entry) {
+fn add_entry(files: &mut HashMap<String, Known>, directories: &mut HashMap<String, bool>, entry: Entry) {
     if let Some(previous) = entry.previous_path.as_deref().filter(|previous| *previous != entry.path) {
         directories.remove(previous);
         if let Some(known) = files.remove(previous) {
@@ -184,7 +213,7 @@ fn add_entry(files: &mut HashMap<String, Known>, directories: &mut HashSet<Strin
     }
     match entry.kind {
         EntryKind::Directory => {
-            directories.insert(entry.path);
+            directories.insert(entry.path, false);
         }
         EntryKind::File { .. } => files.entry(entry.path.clone()).or_default().add(entry),
     }

@@ -1,10 +1,13 @@
-//! What a job landed, line by line, until its MHL generation is written: `<root>/.showrunner/<job>/<worker>.jsonl`.
+//! What a job landed, line by line, until its MHL generation is written: `<root>/.showrunner/<job>/<worker>.jsonl` in a
+//! directory, one object for each execution of a unit in a bucket, where nothing can be appended to.
 //!
 //! Appended in one write per unit before the unit is reported, so that whatever was reported is here. A line that was
 //! torn by a crash is ignored when read; its file is then hashed again when the tree is sealed.
 use crate::hash::Digest;
-use crate::storage::{Durability, Root, sync_directories};
-use protocol::id::WorkerId;
+use crate::storage::persist::{Patience, persist};
+use crate::storage::{Attributes, Body, Condition, Durability, Root, Storage, StorageError, sync_directories};
+use bytes::Bytes;
+use protocol::id::{UnitId, WorkerId};
 use rustix::fs::{Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -13,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// Directory of all journals below a root. Never part of a history.
 pub const DIRECTORY: &str = ".showrunner";
+
+/// Answers to one object of a journal that may be lost in a row.
+const LOST_ANSWERS_MAX: u32 = 3;
 
 /// One landed file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +35,9 @@ pub struct Record {
     pub hashes: Vec<String>,
     /// Whether it was copied now, or was there already and proved identical.
     pub action: Action,
+    /// In a bucket: what the other side calls this state of it, which tells more than a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// How a file came to be in a journal.
@@ -73,6 +82,47 @@ pub fn append(root: &Root, job: &str, worker: &WorkerId, records: &[Record], dur
         sync_directories(&directories)?;
     }
     Ok(())
+}
+
+/// Writes the records of one execution of a unit below the tree at `root`, a key. A repeated call replaces itself.
+pub async fn put(
+    storage: &dyn Storage,
+    root: &str,
+    job: &str,
+    execution: (UnitId, u32),
+    records: &[Record],
+) -> Result<(), StorageError> {
+    let mut text = Vec::with_capacity(records.len() * 200);
+    for record in records {
+        let line = serde_json::to_vec(record);
+        text.extend(line.map_err(|error| StorageError::invalid(storage.location(root), error.to_string()))?);
+        text.push(b'\n');
+    }
+    let root = root.trim_matches('/');
+    let above = if root.is_empty() { String::new() } else { format!("{root}/") };
+    let UnitId { step, part, .. } = execution.0;
+    let key = format!("{above}{}{}-{part}-{}.jsonl", prefix(job), step.0, execution.1);
+    let body = Body::new(vec![Bytes::from(text)], storage.capabilities().checksum);
+    let attributes = Attributes { content_type: Some("application/jsonl".into()), ..Attributes::default() };
+    // The answer to a journal may be lost: the same again is the same.
+    let mut failures = 0;
+    loop {
+        let put = || storage.put(&key, &body, &attributes, &Condition::Any);
+        match persist(Patience::default(), put).await {
+            Err(StorageError::Unknown { .. }) if failures < LOST_ANSWERS_MAX => failures += 1,
+            put => return put.map(|_| ()),
+        }
+    }
+}
+
+/// What the objects of a job's journal begin with, relative to the tree.
+pub(super) fn prefix(job: &str) -> String {
+    format!("{DIRECTORY}/{}/", component(job))
+}
+
+/// Reads the records of an object of a journal.
+pub(super) fn parse(content: &[u8], mut each: impl FnMut(Record)) {
+    content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).for_each(&mut each);
 }
 
 /// Directory of one job's journal.
@@ -145,6 +195,7 @@ mod tests {
             hashed_at_us: 5,
             hashes: vec!["xxh3:78af5f94892f3950".into()],
             action: Action::Copied,
+            tag: None,
         }
     }
 

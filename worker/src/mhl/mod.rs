@@ -9,9 +9,13 @@
 mod chain;
 mod history;
 mod ignore;
+pub mod import;
 pub mod journal;
 mod model;
+pub mod object;
 mod read;
+mod renames;
+mod scope;
 pub mod seal;
 mod tree;
 pub mod verify;
@@ -30,6 +34,9 @@ pub const CHAIN_FILE: &str = "ascmhl_chain.xml";
 const NAMESPACE: &str = "urn:ASC:MHL:v2.0";
 /// Namespace of the chain.
 const CHAIN_NAMESPACE: &str = "urn:ASC:MHL:DIRECTORY:v2.0";
+/// The element of an entry's metadata that holds the state of an object, and its namespace.
+const STATE: &str = "state";
+const STATE_NAMESPACE: &str = "urn:showrunner:mhl";
 /// How we name ourselves in generations.
 const TOOL: &str = "showrunner";
 

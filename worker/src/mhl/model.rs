@@ -1,5 +1,7 @@
 //! What a generation says.
 use crate::hash::Digest;
+use crate::storage::StorageError;
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -41,6 +43,9 @@ pub enum MhlError {
     /// Another process writes to the history of this tree.
     #[error("another process is sealing {root}", root = .0.display())]
     Busy(PathBuf),
+    /// The storage the tree is in.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The work was called off.
     #[error("stopped before the end")]
     Cancelled,
@@ -52,10 +57,26 @@ impl MhlError {
         let path = path.to_owned();
         move |source| MhlError::Io { path, source }
     }
+
+    /// Speaks of the tree at `place` where it speaks of the copy of its history below `scratch`.
+    pub(super) fn seen_at(mut self, scratch: &Path, place: &str) -> MhlError {
+        let path = match &mut self {
+            MhlError::Io { path, .. } | MhlError::Malformed { path, .. } => Some(path),
+            MhlError::Broken { folder, .. } => Some(folder),
+            MhlError::Unrecordable(path) | MhlError::Busy(path) => Some(path),
+            MhlError::Storage(_) | MhlError::Cancelled => None,
+        };
+        if let Some(path) = path
+            && let Ok(rest) = path.strip_prefix(scratch)
+        {
+            *path = PathBuf::from(format!("{}/{}", place.trim_end_matches('/'), rest.display()));
+        }
+        self
+    }
 }
 
 /// What a hash in a generation is the result of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// The first hash of this file in the history.
     Original,
@@ -82,7 +103,7 @@ impl Action {
 }
 
 /// One hash element.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     /// The digest.
     pub digest: Digest,
@@ -93,7 +114,7 @@ pub struct Recorded {
 }
 
 /// Whether an entry is a `hash` or a `directoryhash`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryKind {
     /// A file of so many bytes; the reference tool leaves the size of empty files out.
     File {
@@ -105,7 +126,7 @@ pub enum EntryKind {
 }
 
 /// A file or directory of a generation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// File or directory.
     pub kind: EntryKind,
@@ -119,6 +140,9 @@ pub struct Entry {
     pub structure: Vec<Recorded>,
     /// The path it had in earlier generations, when it was renamed.
     pub previous_path: Option<String>,
+    /// In a bucket: what the other side calls the state that was hashed. It stands in the metadata of the entry, which
+    /// other tools leave alone.
+    pub state: Option<String>,
 }
 
 /// Everything of a generation but its entries.

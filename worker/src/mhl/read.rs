@@ -1,4 +1,5 @@
 //! Reads a generation entry by entry: a history of a million files never stands in memory as XML.
+use super::STATE;
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
 use crate::hash::Digest;
 use protocol::wire::unit::{HashAlgorithm, parse_hash};
@@ -157,6 +158,10 @@ impl<F: FnMut(Entry)> Parser<F> {
     fn end(&mut self) -> Result<(), String> {
         let name = self.stack.pop().unwrap_or_default();
         if self.stack.iter().any(|open| open == "metadata") {
+            if name == STATE && self.stack.ends_with(&["hash".to_owned(), "metadata".to_owned()]) {
+                let state = std::mem::take(&mut self.text);
+                self.entry.iter_mut().for_each(|entry| entry.state = Some(state.clone()));
+            }
             return Ok(());
         }
         let text = std::mem::take(&mut self.text);
@@ -212,7 +217,15 @@ impl<F: FnMut(Entry)> Parser<F> {
 }
 
 fn empty_entry(kind: EntryKind) -> Entry {
-    Entry { kind, path: String::new(), modified: None, hashes: Vec::new(), structure: Vec::new(), previous_path: None }
+    Entry {
+        kind,
+        path: String::new(),
+        modified: None,
+        hashes: Vec::new(),
+        structure: Vec::new(),
+        previous_path: None,
+        state: None,
+    }
 }
 
 /// A path must stay below the root of its history, whoever wrote it.
@@ -239,13 +252,14 @@ mod tests {
     fn reads_entities_and_skips_what_it_does_not_know() {
         let body = r#"<hash><path size="3" creationdate="x">a &amp;&#252;<![CDATA[<]]>.mov</path><xxh32>00</xxh32>
             <md5 action="original">900150983CD24FB0D6963F7D28E17F72</md5>
-            <metadata><hash><path>../no</path></hash></metadata></hash>"#;
+            <metadata><hash><path>../no</path></hash><state>"1"</state></metadata></hash>"#;
         let entries = read(body).expect("well formed");
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].path, "a &ü<.mov");
         assert_eq!(entries[0].kind, EntryKind::File { bytes: Some(3) });
         assert_eq!(entries[0].hashes[0].digest.to_string(), "md5:900150983cd24fb0d6963f7d28e17f72");
         assert_eq!(entries[0].hashes[0].action, Some(Action::Original));
+        assert_eq!(entries[0].state.as_deref(), Some("\"1\""));
     }
 
     #[test]

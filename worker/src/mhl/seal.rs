@@ -6,13 +6,13 @@
 //!
 //! Killed at any point, the next seal finds either no trace, or a generation that no chain lists and that it removes, or
 //! a finished generation whose records it recognises by hash and date and does not write again.
-use super::history::{History, Known, c4_of};
+use super::history::History;
 use super::ignore::Ignore;
 use super::journal::{self, Record};
-use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
+use super::model::{MhlError, Reference};
+use super::scope::{Found, Scope, Verdict};
 use super::tree::{Child, DirectoryHash, children, join};
-use super::write::{Body, chain_xml};
-use super::{CHAIN_FILE, FOLDER, TOOL, is_recordable};
+use super::{CHAIN_FILE, FOLDER, TOOL};
 use crate::hash::{Digest, HashError, hash_file};
 use crate::storage::PARTIAL_SUFFIX;
 use protocol::wire::unit::HashAlgorithm;
@@ -82,18 +82,6 @@ struct Sealer<'a> {
     report: SealReport,
 }
 
-/// One history being continued.
-struct Scope {
-    root: PathBuf,
-    /// Its root, relative to the root of the seal.
-    prefix: String,
-    history: History,
-    body: Body,
-    /// Files in the new generation, and references to new generations below.
-    news: u64,
-    references: Vec<Reference>,
-}
-
 /// What a parent needs of a finished history.
 struct Sealed {
     content: Digest,
@@ -109,18 +97,15 @@ impl Sealer<'_> {
         let broken = |problem: &String| MhlError::Broken { folder: root.join(FOLDER), problem: problem.clone() };
         history.problems.first().map_or(Ok(()), |problem| Err(broken(problem)))?;
         self.scopes += 1;
-        let body = Body::create(&self.scratch.join(format!("{}.body", self.scopes)))?;
         self.ignores.push((prefix.to_owned(), Ignore::new(&history.ignore)));
-        let (root, prefix) = (root.to_owned(), prefix.to_owned());
-        let mut scope = Scope { root, prefix, history, body, news: 0, references: Vec::new() };
-        let directory = scope.root.clone();
-        let hashed = self.walk(&mut scope, &directory, "");
+        let mut scope = Scope::new(prefix.to_owned(), history, &self.scratch, self.scopes)?;
+        let hashed = self.walk(&mut scope, root, "");
         self.ignores.pop();
         let (content, structure) = hashed?;
         let (top, last) = (scope.prefix.is_empty(), scope.last_reference());
-        let written = scope.commit(&content, &structure)?;
+        let written = commit(scope, root, &content, &structure)?;
         if let (true, Some(written)) = (top, &written) {
-            self.report.generation = Some(directory.join(&written.path));
+            self.report.generation = Some(root.join(&written.path));
         }
         let new = written.is_some();
         Ok(Sealed { content, structure, reference: written.or(last), new })
@@ -134,6 +119,7 @@ impl Sealer<'_> {
         // Subdirectories first and the directory itself last: the order of the reference tool.
         for child in found.iter().filter(|child| child.metadata.is_dir()) {
             let (below, at) = (path.join(&child.name), join(relative, &child.name));
+            scope.history.see(&at);
             let (content, structure) = if below.join(FOLDER).is_dir() {
                 let sealed = self.seal_history(&below, &join(&from_root, &child.name))?;
                 scope.news += u64::from(sealed.new);
@@ -142,7 +128,7 @@ impl Sealer<'_> {
             } else {
                 self.walk(scope, &below, &at)?
             };
-            scope.body.push(&directory_entry(at, &child.metadata, &content, &structure))?;
+            scope.directory(at, Some(modified(&child.metadata)), &content, &structure)?;
             hash.push(&child.name, &content, &structure);
         }
         for child in found.iter().filter(|child| child.metadata.is_file()) {
@@ -159,51 +145,27 @@ impl Sealer<'_> {
     fn file(&mut self, scope: &mut Scope, path: &Path, parent: &str, child: &Child) -> Result<Digest, MhlError> {
         let relative = join(parent, &child.name);
         let from_root = join_paths(&scope.prefix, &relative);
-        let nothing = Known::default();
-        let known = scope.history.files.get(&relative).unwrap_or(&nothing);
+        scope.history.see(&relative);
         let mut metadata = child.metadata.clone();
         let record = self.records.remove(&from_root);
         let record = record.filter(|r| r.bytes == metadata.len() && r.modified_ns == modified_ns(&metadata));
-        let date = record.as_ref().and_then(|r| jiff::Timestamp::from_microsecond(r.hashed_at_us).ok());
-        let mut digests: Vec<Digest> = record.iter().flat_map(Record::digests).collect();
-        digests.retain(|digest| is_recordable(digest.algorithm));
-        let date = date.unwrap_or_else(jiff::Timestamp::now).to_string();
-        let said = digests.iter().any(|digest| known.has_stamp(digest, &date));
-        let unchanged = said || digests.is_empty() && known.is_unchanged(metadata.len(), modified(&metadata));
-        if let Some(digest) = known.latest(self.algorithm).filter(|_| unchanged) {
-            if known.has_failed() {
-                self.report.failed.push(format!("{from_root}: failed in an earlier generation and was not restored"));
+        let found = Found { path: relative, bytes: metadata.len(), modified: modified(&metadata), state: None, record };
+        let mut draft = match scope.consider(found, self.algorithm) {
+            Verdict::Unchanged { digest, failed } => {
+                let failed =
+                    failed.then(|| format!("{from_root}: failed in an earlier generation and was not restored"));
+                self.report.failed.extend(failed);
+                return Ok(digest);
             }
-            return Ok(digest.clone());
+            Verdict::Record(draft) => draft,
+        };
+        if !draft.wanted.is_empty() {
+            let hashed = self.hash(path, &draft.wanted, &mut metadata)?;
+            draft.digests.extend(hashed);
+            (draft.bytes, draft.modified) = (metadata.len(), modified(&metadata));
         }
-        let mut wanted: Vec<HashAlgorithm> = Vec::new();
-        if !digests.iter().any(|digest| digest.algorithm == self.algorithm) {
-            wanted.push(self.algorithm);
-        }
-        let would_have: Vec<Digest> = digests.iter().cloned().chain(wanted.iter().map(|a| placeholder(*a))).collect();
-        wanted.extend(known.needed(&would_have));
-        if !wanted.is_empty() {
-            let hashed = self.hash(path, &wanted, &mut metadata)?;
-            digests.extend(hashed);
-        }
-        let digest = digests.iter().find(|digest| digest.algorithm == self.algorithm).cloned();
-        let digest = digest.unwrap_or_else(|| placeholder(self.algorithm));
-        let hashes = judge(known, &digests, &date);
-        for failed in hashes.iter().filter(|recorded| recorded.action == Some(Action::Failed)) {
-            let recorded = known.first(failed.digest.algorithm).map_or_else(String::new, Digest::to_string);
-            self.report.failed.push(format!("{from_root}: recorded {recorded}, found {}", failed.digest));
-        }
-        let kind = EntryKind::File { bytes: Some(metadata.len()) };
-        let modified = Some(modified(&metadata).to_string());
-        scope.body.push(&Entry {
-            kind,
-            path: relative,
-            modified,
-            hashes,
-            structure: Vec::new(),
-            previous_path: None,
-        })?;
-        scope.news += 1;
+        let (digest, failed) = scope.record(draft, self.algorithm)?;
+        self.report.failed.extend(failed.iter().map(|what| format!("{from_root}: {what}")));
         self.report.files += 1;
         Ok(digest)
     }
@@ -239,86 +201,27 @@ impl Sealer<'_> {
     }
 }
 
-impl Scope {
-    /// Writes the generation and lists it in the chain, unless nothing is new. Returns how to refer to it.
-    fn commit(self, content: &Digest, structure: &Digest) -> Result<Option<Reference>, MhlError> {
-        if self.news == 0 && !self.history.links.is_empty() {
-            return Ok(None);
-        }
-        let folder = self.root.join(FOLDER);
-        // The first generation appears together with its chain: a folder without a chain is an error to every reader.
-        let first = !folder.exists();
-        let work = if first { self.root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}")) } else { folder.clone() };
-        if first {
-            std::fs::create_dir(&work).map_err(MhlError::io(&work))?;
-        }
-        let now = jiff::Timestamp::now();
-        let number = self.history.next_number();
-        let name = self.root.file_name().map_or_else(|| "root".to_owned(), |n| n.to_string_lossy().into_owned());
-        let file = format!("{number:04}_{name}_{}.mhl", now.strftime("%Y-%m-%d_%H%M%SZ"));
-        let header = header(&self.history.ignore, now, content, structure);
-        let temporary = work.join(format!(".{number:04}{PARTIAL_SUFFIX}"));
-        self.body.finish(&header, &self.references, &temporary)?;
-        let c4 = c4_of(&temporary)?;
-        rename(&temporary, &work.join(&file))?;
-        let links = self.history.links.iter().map(|link| (link.number, link.file.as_str(), link.c4.as_str()));
-        let chain = chain_xml(links.chain([(number, file.as_str(), c4.as_str())]));
-        replace(&work.join(CHAIN_FILE), &chain)?;
-        if first {
-            rename(&work, &folder)?;
-        }
-        Ok(Some(Reference { path: format!("{FOLDER}/{file}"), c4 }))
+/// Writes the generation and lists it in the chain, unless nothing is new. Returns how to refer to it.
+fn commit(scope: Scope, root: &Path, content: &Digest, structure: &Digest) -> Result<Option<Reference>, MhlError> {
+    if !scope.has_news() {
+        return Ok(None);
     }
-
-    fn last_reference(&self) -> Option<Reference> {
-        let last = self.history.links.last()?;
-        Some(Reference { path: format!("{FOLDER}/{}", last.file), c4: last.c4.clone() })
+    let folder = root.join(FOLDER);
+    // The first generation appears together with its chain: a folder without a chain is an error to every reader.
+    let first = !folder.exists();
+    let work = if first { root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}")) } else { folder.clone() };
+    if first {
+        std::fs::create_dir(&work).map_err(MhlError::io(&work))?;
     }
-}
-
-/// Decides the action of each hash, as the reference tool does: a hash agrees or disagrees with the first one of its
-/// algorithm; a new algorithm is verified when another one vouches for the file, and left out when that one failed.
-fn judge(known: &Known, digests: &[Digest], date: &str) -> Vec<Recorded> {
-    let held = |digest: &Digest| known.first(digest.algorithm).map(|first| first == digest);
-    let failed = digests.iter().any(|digest| held(digest) == Some(false));
-    let action = |digest: &Digest| match (held(digest), known.original.is_some()) {
-        (_, false) => Some(Action::Original),
-        (Some(true), true) => Some(Action::Verified),
-        (Some(false), true) => Some(Action::Failed),
-        (None, true) if failed => None,
-        (None, true) => Some(Action::Verified),
-    };
-    let recorded = |digest: &Digest| {
-        let action = Some(action(digest)?);
-        Some(Recorded { digest: digest.clone(), action, date: Some(date.to_owned()) })
-    };
-    digests.iter().filter_map(recorded).collect()
-}
-
-fn directory_entry(path: String, metadata: &Metadata, content: &Digest, structure: &Digest) -> Entry {
-    Entry {
-        kind: EntryKind::Directory,
-        path,
-        modified: Some(modified(metadata).to_string()),
-        hashes: vec![Recorded { digest: content.clone(), action: None, date: None }],
-        structure: vec![Recorded { digest: structure.clone(), action: None, date: None }],
-        previous_path: None,
+    let name = root.file_name().map_or_else(|| "root".to_owned(), |n| n.to_string_lossy().into_owned());
+    let temporary = work.join(format!(".{:04}{PARTIAL_SUFFIX}", scope.history.next_number()));
+    let written = scope.write(&name, content, structure, &temporary)?;
+    rename(&temporary, &work.join(&written.file))?;
+    replace(&work.join(CHAIN_FILE), &written.chain)?;
+    if first {
+        rename(&work, &folder)?;
     }
-}
-
-fn header(ignore: &[String], now: jiff::Timestamp, content: &Digest, structure: &Digest) -> Header {
-    let root = |digest: &Digest| vec![Recorded { digest: digest.clone(), action: None, date: Some(now.to_string()) }];
-    Header {
-        creation_date: now.to_string(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        tool: TOOL.to_owned(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        comment: None,
-        process: "transfer".to_owned(),
-        root_content: root(content),
-        root_structure: root(structure),
-        ignore: ignore.to_vec(),
-    }
+    Ok(Some(written.reference))
 }
 
 /// Removes what an interrupted seal left. A generation that somebody else wrote and did not list is not ours to remove.
@@ -377,9 +280,4 @@ fn modified(metadata: &Metadata) -> jiff::Timestamp {
 
 fn modified_ns(metadata: &Metadata) -> i128 {
     i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())
-}
-
-/// A digest of which only the algorithm counts.
-fn placeholder(algorithm: HashAlgorithm) -> Digest {
-    crate::hash::hash_bytes(algorithm, b"")
 }

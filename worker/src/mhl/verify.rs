@@ -120,7 +120,7 @@ impl Walker<'_> {
         }
         self.ignores.push((prefix.to_owned(), Ignore::new(&history.ignore)));
         let mut unseen: BTreeSet<&str> = history.files.keys().map(String::as_str).collect();
-        unseen.extend(history.directories.iter().map(String::as_str));
+        unseen.extend(history.directories.keys().map(String::as_str));
         let walked = self.walk(&history, &mut unseen, root, prefix, "");
         if walked.is_ok() {
             let missing = unseen.into_iter().map(|path| join(prefix, path)).filter(|path| !self.is_covered(path));

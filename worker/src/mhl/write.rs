@@ -1,10 +1,10 @@
 //! Writes a generation. Entries go to a body file as they come, since the hash of the root stands before them and is
 //! known only after them.
 use super::model::{Entry, EntryKind, Header, MhlError, Recorded, Reference};
-use super::{CHAIN_NAMESPACE, NAMESPACE};
+use super::{CHAIN_NAMESPACE, NAMESPACE, STATE, STATE_NAMESPACE};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -49,6 +49,45 @@ impl Body {
             file.into_inner()?.sync_all()
         };
         write().map_err(failed)
+    }
+}
+
+/// Entries set aside, on disk: a tree of a million new files costs no memory.
+pub(super) struct Spool {
+    path: PathBuf,
+    out: BufWriter<File>,
+    /// Entries set aside so far.
+    pub(super) entries: u64,
+}
+
+impl Spool {
+    /// Starts a spool in a file that may be left over.
+    pub(super) fn create(path: &Path) -> Result<Spool, MhlError> {
+        let file = File::create(path).map_err(MhlError::io(path))?;
+        Ok(Spool { path: path.to_owned(), out: BufWriter::new(file), entries: 0 })
+    }
+
+    /// Sets an entry aside.
+    pub(super) fn push(&mut self, entry: &Entry) -> Result<(), MhlError> {
+        self.entries += 1;
+        let written = serde_json::to_writer(&mut self.out, entry).map_err(io::Error::from);
+        written.and_then(|()| self.out.write_all(b"\n")).map_err(MhlError::io(&self.path))
+    }
+
+    /// Ends it; returns where it is.
+    pub(super) fn finish(mut self) -> Result<PathBuf, MhlError> {
+        self.out.flush().map_err(MhlError::io(&self.path))?;
+        Ok(self.path)
+    }
+
+    /// Hands every entry to `each`.
+    pub(super) fn read(path: &Path, mut each: impl FnMut(Entry) -> Result<(), MhlError>) -> Result<(), MhlError> {
+        let file = File::open(path).map_err(MhlError::io(path))?;
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(MhlError::io(path))?;
+            each(serde_json::from_str(&line).map_err(io::Error::from).map_err(MhlError::io(path))?)?;
+        }
+        Ok(())
     }
 }
 
@@ -115,6 +154,11 @@ fn entry_xml(entry: &Entry) -> String {
     }
     if let Some(previous) = &entry.previous_path {
         xml.push_str(&format!("      <previousPath>{}</previousPath>\n", text(previous)));
+    }
+    if let Some(state) = &entry.state {
+        let state = text(state);
+        let element = format!("<{STATE} xmlns=\"{STATE_NAMESPACE}\">{state}</{STATE}>");
+        xml.push_str(&format!("      <metadata>{element}</metadata>\n"));
     }
     xml.push_str(&format!("    </{tag}>\n"));
     xml

@@ -131,23 +131,23 @@ impl StorageError {
         Failure::new(self.class(), self.reason(), self.to_string())
     }
 
-    pub(super) fn invalid(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+    pub(crate) fn invalid(location: impl Into<String>, said: impl Into<String>) -> StorageError {
         StorageError::Invalid { location: location.into(), said: said.into() }
     }
 
-    pub(super) fn unsupported(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+    pub(crate) fn unsupported(location: impl Into<String>, said: impl Into<String>) -> StorageError {
         StorageError::Unsupported { location: location.into(), said: said.into() }
     }
 
-    pub(super) fn unavailable(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+    pub(crate) fn unavailable(location: impl Into<String>, said: impl Into<String>) -> StorageError {
         StorageError::Unavailable { location: location.into(), said: said.into() }
     }
 
-    pub(super) fn corrupt(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+    pub(crate) fn corrupt(location: impl Into<String>, said: impl Into<String>) -> StorageError {
         StorageError::Corrupt { location: location.into(), said: said.into() }
     }
 
-    pub(super) fn condition(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+    pub(crate) fn condition(location: impl Into<String>, said: impl Into<String>) -> StorageError {
         StorageError::Condition { location: location.into(), said: said.into() }
     }
 }

@@ -58,6 +58,7 @@ fn failure(error: &MhlError) -> Failure {
         },
         MhlError::Malformed { .. } | MhlError::Broken { .. } => Failure::permanent("mhl_history_broken", message),
         MhlError::Unrecordable(_) => Failure::permanent("mhl_name_unrecordable", message),
+        MhlError::Storage(error) => error.failure(),
         MhlError::Busy(_) | MhlError::Cancelled => Failure::transient("mhl_busy", message),
     }
 }

@@ -12,7 +12,7 @@ use worker::mhl::verify::{VerifyReport, verify};
 use worker::mhl::{Action, EntryKind, Header, read_generation};
 
 /// Runs the reference tool; returns its exit code and what it said. Its `verify` is a command of `ascmhl-debug`.
-fn ascmhl(arguments: &[&str], root: &Path) -> (i32, String) {
+pub(crate) fn ascmhl(arguments: &[&str], root: &Path) -> (i32, String) {
     let program = std::env::var("SHOWRUNNER_ASCMHL").unwrap_or_else(|_| "ascmhl".into());
     let program = if arguments[0] == "verify" { format!("{program}-debug") } else { program };
     let Output { status, stdout, stderr } =
@@ -121,7 +121,7 @@ async fn three_generations_by_both_tools() {
     assert_eq!(report.generation, paths.last().and_then(|path| path.canonicalize().ok()));
     let (header, files) = contents(&paths[2]);
     assert_eq!((header.tool.as_str(), header.process.as_str()), ("showrunner", "transfer"));
-    let expected = [("s2/new.mov".into(), vec![Action::Original]), ("a b.mov".into(), vec![Action::Verified])];
+    let expected = [("a b.mov".into(), vec![Action::Verified]), ("s2/new.mov".into(), vec![Action::Original])];
     assert_eq!(files, expected);
     for command in ["verify", "diff", "info"] {
         let (code, said) = ascmhl(&[command], &root(&yard));
@@ -268,7 +268,7 @@ async fn a_history_in_another_algorithm_is_verified_before_it_is_continued() {
     assert_eq!(report.hashed_bytes, 1, "md5 of the known file only");
     let (header, files) = contents(&generations(&root(&yard))[1]);
     assert!(header.ignore.contains(&"*.tmp".to_owned()));
-    assert_eq!(files[1], ("a".to_owned(), vec![Action::Verified, Action::Verified]));
+    assert_eq!(files[0], ("a".to_owned(), vec![Action::Verified, Action::Verified]));
     assert!(verified(&root(&yard)).is_intact());
     accepted_by_reference_but_directories(&root(&yard));
     assert_eq!(ascmhl(&["create", "-h", "c4"], &root(&yard)).0, 0);
@@ -336,4 +336,65 @@ async fn what_cannot_be_recorded_is_refused_with_its_name() {
     sealed(&yard, "job-1");
     assert!(verified(&root(&yard)).is_intact());
     accepted_by_reference(&root(&yard));
+}
+
+#[tokio::test]
+async fn adds_a_rename_and_a_changed_file_over_three_generations() {
+    let mut yard = yard();
+    let out = root(&yard);
+    let first: &[(&str, &[u8])] =
+        &[("reel/a.mov", b"picture"), ("old/deep/b.wav", b"sound"), ("old/c.srt", b"text"), ("e.txt", b"")];
+    land(&mut yard, "job-1", first).await;
+    std::fs::rename(out.join("reel/a.mov"), out.join("reel/renamed.mov")).expect("renamed");
+    std::fs::rename(out.join("old"), out.join("new")).expect("renamed");
+    let report = land(&mut yard, "job-2", &[("added.mov", b"added")]).await;
+    assert_eq!(report.failed, Vec::<String>::new());
+    let mut renamed = Vec::new();
+    let paths = generations(&out);
+    read_generation(&paths[1], |entry| renamed.extend(entry.previous_path.map(|old| (old, entry.path)))).expect("read");
+    renamed.sort();
+    let expected = [
+        ("old", "new"),
+        ("old/c.srt", "new/c.srt"),
+        ("old/deep", "new/deep"),
+        ("old/deep/b.wav", "new/deep/b.wav"),
+        ("reel/a.mov", "reel/renamed.mov"),
+    ];
+    assert_eq!(renamed, expected.map(|(old, new)| (old.to_owned(), new.to_owned())));
+    let actions: Vec<_> = contents(&paths[1]).1.into_iter().filter(|(path, _)| path != "added.mov").collect();
+    assert!(actions.iter().all(|(_, actions)| *actions == [Action::Verified]), "{actions:?}");
+    accepted_by_reference_but_directories(&out);
+    assert!(verified(&out).is_intact(), "{:?}", verified(&out));
+    // The changed file is named by both, under its new name, until it is restored.
+    std::fs::write(out.join("new/c.srt"), b"TEXT!").expect("changed");
+    let failed = failure(seal_task(&yard, "job-3", HashAlgorithm::Xxh128).await);
+    assert!(failed.message.contains("new/c.srt"), "{}", failed.message);
+    assert_eq!(ascmhl(&["verify"], &out).0, 11);
+    std::fs::write(out.join("new/c.srt"), b"text").expect("restored");
+    land(&mut yard, "job-3", &[("added.wav", b"more")]).await;
+    assert_eq!(generations(&out).len(), 4);
+    accepted_by_reference_but_directories(&out);
+    assert!(verified(&out).is_intact(), "{:?}", verified(&out));
+    assert_eq!(ascmhl(&["create"], &out).0, 0);
+    assert!(verified(&out).is_intact());
+}
+
+#[tokio::test]
+async fn a_rename_is_found_in_a_history_of_another_algorithm_and_never_guessed() {
+    let mut yard = yard();
+    let out = root(&yard);
+    std::fs::create_dir_all(&out).expect("created");
+    for (name, content) in [("a", "1"), ("gone", "22"), ("empty", "")] {
+        std::fs::write(out.join(name), content).expect("written");
+    }
+    assert_eq!(ascmhl(&["create", "-h", "md5"], &out).0, 0);
+    std::fs::rename(out.join("a"), out.join("b")).expect("renamed");
+    std::fs::remove_file(out.join("gone")).expect("removed");
+    std::fs::rename(out.join("empty"), out.join("nothing")).expect("renamed");
+    land(&mut yard, "job-1", &[("c", b"3")]).await;
+    let mut renamed = Vec::new();
+    read_generation(&generations(&out)[1], |entry| renamed.extend(entry.previous_path.map(|old| (old, entry.path))))
+        .expect("read");
+    assert_eq!(renamed, [("a".to_owned(), "b".to_owned())]);
+    assert_eq!(verified(&out).missing, ["empty", "gone"]);
 }

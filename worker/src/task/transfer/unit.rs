@@ -293,6 +293,7 @@ impl Landed {
             hashed_at_us: jiff::Timestamp::now().as_microsecond(),
             hashes: self.digests.iter().map(Digest::to_string).collect(),
             action,
+            tag: None,
         }
     }
 }

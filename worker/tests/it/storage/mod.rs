@@ -3,6 +3,7 @@ mod conformance;
 mod faults;
 mod gcs_stub;
 mod http;
+mod mhl;
 mod places;
 mod server;
 mod subjects;

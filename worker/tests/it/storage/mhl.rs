@@ -1,0 +1,251 @@
+//! Histories of trees in buckets: written there, checked there, and accepted by the reference tool once downloaded.
+use crate::fixture::noise;
+use crate::mhl::ascmhl;
+use crate::storage::conformance::Bench;
+use crate::storage::subjects::{self, Subject};
+use protocol::id::{JobNo, StepNo, UnitId};
+use protocol::wire::unit::HashAlgorithm;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+use worker::hash::hash_bytes;
+use worker::mhl::MhlError;
+use worker::mhl::journal::{self, Action, Record};
+use worker::mhl::object::{self, ObjectTree};
+use worker::mhl::seal::SealReport;
+use worker::mhl::verify::VerifyReport;
+use worker::storage::Condition;
+
+/// A tree in a bucket, as transfers leave it.
+struct Bucket<'a> {
+    bench: Bench<'a>,
+    landed: u32,
+}
+
+impl<'a> Bucket<'a> {
+    async fn new(subject: &'a Subject, test: &str) -> Bucket<'a> {
+        let (storage, prefix) = subject.open(test).await;
+        Bucket { bench: Bench { subject, storage, prefix }, landed: 0 }
+    }
+
+    fn tree(&self) -> ObjectTree {
+        ObjectTree::new(self.bench.storage.clone(), &self.bench.prefix)
+    }
+
+    /// Lands objects with their journal, as one unit does.
+    async fn land(&mut self, job: &str, files: &[(&str, &[u8])]) {
+        let mut records = Vec::new();
+        for (name, content) in files {
+            let state = self.bench.put(&self.bench.key(name), content).await;
+            records.push(Record {
+                path: (*name).to_owned(),
+                bytes: content.len() as u64,
+                modified_ns: 0,
+                hashed_at_us: jiff::Timestamp::now().as_microsecond(),
+                hashes: vec![hash_bytes(HashAlgorithm::Xxh128, content).to_string()],
+                action: Action::Copied,
+                tag: Some(state.version.tag),
+            });
+        }
+        self.landed += 1;
+        let unit = UnitId { job: JobNo(1), step: StepNo(0), part: i64::from(self.landed) };
+        let put = journal::put(&*self.bench.storage, &self.bench.prefix, job, (unit, 1), &records).await;
+        put.expect("written");
+    }
+
+    async fn seal(&self, job: &str) -> Result<SealReport, MhlError> {
+        object::seal(&self.tree(), job, HashAlgorithm::Xxh128, &CancellationToken::new()).await
+    }
+
+    async fn verify(&self) -> VerifyReport {
+        object::verify(&self.tree(), 4, &CancellationToken::new()).await.expect("verified")
+    }
+
+    async fn overwrite(&self, name: &str, content: &[u8]) {
+        let body = self.bench.body(content);
+        let put = self.bench.storage.put(&self.bench.key(name), &body, &Default::default(), &Condition::Any).await;
+        put.expect("written");
+    }
+
+    async fn rename(&self, from: &str, to: &str) {
+        let content = self.bench.content(&self.bench.key(from)).await;
+        self.bench.put(&self.bench.key(to), &content).await;
+        self.bench.storage.delete(&self.bench.key(from), None).await.expect("removed");
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        let (mut keys, mut page) = (Vec::new(), None);
+        loop {
+            let listed = self.bench.storage.list(&self.bench.prefix, page.as_deref(), 3).await.expect("listed");
+            keys.extend(listed.objects.into_iter().map(|o| o.key[self.bench.prefix.len()..].to_owned()));
+            match listed.next {
+                Some(next) => page = Some(next),
+                None => return keys,
+            }
+        }
+    }
+
+    async fn download(&self, to: &Path) {
+        for key in self.keys().await {
+            let path = to.join(&key);
+            std::fs::create_dir_all(path.parent().expect("below")).expect("created");
+            std::fs::write(path, self.bench.content(&self.bench.key(&key)).await).expect("written");
+        }
+    }
+
+    async fn accepted_by_reference(&self, name: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let root = dir.path().join(name);
+        self.download(&root).await;
+        for command in ["verify", "diff", "info"] {
+            let (code, said) = ascmhl(&[command], &root);
+            assert_eq!(code, 0, "{}: ascmhl {command}: {said}", self.bench.subject.name);
+            assert!(!said.contains("ERROR"), "ascmhl {command}: {said}");
+        }
+        dir
+    }
+}
+
+async fn three_generations(subject: &Subject) {
+    let mut bucket = Bucket::new(subject, "tree").await;
+    let large = noise(9 << 20, 3);
+    let first: &[(&str, &[u8])] =
+        &[("a-b.mov", b"x"), ("a.mov", b"y"), ("a/b.mov", b"a"), ("a/deep/x.srt", b""), ("large.mxf", &large)];
+    bucket.land("job-1", first).await;
+    let report = bucket.seal("job-1").await.expect("sealed");
+    assert_eq!((report.files, report.hashed_bytes), (5, 0), "{}: the journal vouches for all", subject.name);
+    assert!(!bucket.keys().await.iter().any(|key| key.starts_with(".showrunner")), "the journal is gone");
+    let copy = bucket.accepted_by_reference("tree").await;
+    let (code, said) = ascmhl(&["verify", "-dh"], &copy.path().join("tree"));
+    assert_eq!(code, 0, "directory hashes: {said}");
+    assert!(bucket.verify().await.is_intact());
+    let again = bucket.seal("job-1").await.expect("sealed");
+    assert_eq!((again.generation, again.files, again.hashed_bytes), (None, 0, 0), "nothing new");
+
+    bucket.rename("a/b.mov", "a/renamed.mov").await;
+    bucket.land("job-2", &[("added.mov", b"added")]).await;
+    let report = bucket.seal("job-2").await.expect("sealed");
+    assert_eq!((report.files, report.hashed_bytes, report.failed.len()), (2, 1, 0), "{}", subject.name);
+    bucket.accepted_by_reference("tree").await;
+    let verified = bucket.verify().await;
+    assert_eq!((verified.is_intact(), verified.generations, verified.files), (true, 2, 6), "{verified:?}");
+
+    // A changed object is named by the generation and by every verification.
+    bucket.overwrite("a/renamed.mov", b"A").await;
+    let report = bucket.seal("job-3").await.expect("sealed");
+    assert!(report.failed.len() == 1 && report.failed[0].starts_with("a/renamed.mov: "), "{:?}", report.failed);
+    let verified = bucket.verify().await;
+    assert_eq!(verified.mismatched.iter().map(|m| m.path.as_str()).collect::<Vec<_>>(), ["a/renamed.mov"]);
+    bucket.overwrite("a/renamed.mov", b"a").await;
+    let report = bucket.seal("job-4").await.expect("sealed");
+    assert_eq!(report.failed, Vec::<String>::new());
+    let copy = bucket.accepted_by_reference("tree").await;
+    // What the reference tool adds to the copy is continued by us, in a directory.
+    let root = copy.path().join("tree");
+    assert_eq!(ascmhl(&["create"], &root).0, 0);
+    assert!(worker::mhl::verify::verify(&root, 2, &CancellationToken::new()).expect("verified").is_intact());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_generations_on_seaweedfs() {
+    let Some(subject) = subjects::weed().await else { return };
+    three_generations(&subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_generations_on_google_cloud_storage() {
+    three_generations(&subjects::stub().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_new_broken_and_left_over_is_told() {
+    let subject = subjects::stub().await;
+    let mut bucket = Bucket::new(&subject, "told").await;
+    let none = bucket.verify().await;
+    assert!(none.broken[0].contains("has no ASC MHL history"), "{none:?}");
+    bucket.land("job-1", &[("a", b"1"), ("d/b", b"2")]).await;
+    bucket.seal("job-1").await.expect("sealed");
+    bucket.bench.storage.delete(&bucket.bench.key("d/b"), None).await.expect("removed");
+    bucket.bench.put(&bucket.bench.key("new"), b"3").await;
+    bucket.bench.put(&bucket.bench.key(".DS_Store"), b"ignored").await;
+    let report = bucket.verify().await;
+    assert_eq!((report.missing, report.new), (vec!["d".to_owned(), "d/b".to_owned()], vec!["new".to_owned()]));
+    // A landed object that has gone fails the seal.
+    bucket.land("job-2", &[("e", b"5")]).await;
+    bucket.bench.storage.delete(&bucket.bench.key("e"), None).await.expect("removed");
+    assert_eq!(bucket.seal("job-2").await.expect("sealed").failed, ["e: landed by this job and no longer there"]);
+    // A generation that a killed seal left is reported, then swept by the next one; a foreign one is not ours to remove.
+    let generation = bucket.keys().await.into_iter().find(|key| key.contains("ascmhl/0001")).expect("a generation");
+    let content = bucket.bench.content(&bucket.bench.key(&generation)).await;
+    let leftover = bucket.bench.key("ascmhl/0003_told_2026-01-01_000000Z.mhl");
+    bucket.bench.put(&leftover, &content).await;
+    assert!(bucket.verify().await.broken[0].contains("0003_told"), "{:?}", bucket.verify().await);
+    bucket.land("job-3", &[("f", b"6")]).await;
+    bucket.seal("job-3").await.expect("sealed");
+    assert!(!bucket.keys().await.iter().any(|key| key.contains("0003_told_2026-01-01")));
+    let foreign = String::from_utf8(content).expect("text").replace(">showrunner<", ">other<");
+    bucket.bench.put(&leftover, foreign.as_bytes()).await;
+    bucket.land("job-4", &[("g", b"7")]).await;
+    let refused = bucket.seal("job-4").await.expect_err("refused").to_string();
+    assert!(refused.contains("gs://bucket/told") && refused.contains("0003_told"), "{refused}");
+    bucket.bench.storage.delete(&leftover, None).await.expect("removed");
+    // A generation that was altered breaks the history, and is named by its location.
+    bucket.overwrite(&generation, foreign.as_bytes()).await;
+    assert!(bucket.verify().await.broken[0].contains("was changed"));
+    let refused = bucket.seal("job-4").await.expect_err("refused").to_string();
+    assert!(refused.contains("history gs://bucket/told/ascmhl is broken"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_seals_at_once_one_wins_and_nothing_is_lost() {
+    let subject = subjects::stub().await;
+    let mut bucket = Bucket::new(&subject, "race").await;
+    bucket.land("job-0", &[("a", b"1")]).await;
+    bucket.seal("job-0").await.expect("sealed");
+    bucket.land("job-1", &[("b", b"2")]).await;
+    bucket.land("job-2", &[("c", b"3")]).await;
+    let (one, two) = tokio::join!(bucket.seal("job-1"), bucket.seal("job-2"));
+    let lost = [&one, &two].iter().filter(|sealed| matches!(sealed, Err(MhlError::Busy(_)))).count();
+    assert!(lost <= 1 && [one, two].into_iter().flatten().count() + lost == 2);
+    for job in ["job-1", "job-2"] {
+        bucket.seal(job).await.expect("sealed");
+    }
+    let report = bucket.verify().await;
+    assert!(report.is_intact(), "{report:?}");
+    bucket.accepted_by_reference("race").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_comes_with_a_source_is_continued() {
+    let subject = subjects::stub().await;
+    let source = tempfile::tempdir().expect("a temp dir");
+    let card = source.path().join("A001");
+    std::fs::create_dir_all(card.join("clips")).expect("created");
+    std::fs::write(card.join("clips/1.mov"), b"one").expect("written");
+    assert_eq!(ascmhl(&["create", "-h", "md5"], &card).0, 0);
+    let mut bucket = Bucket::new(&subject, "A001").await;
+    bucket.land("job-1", &[("clips/1.mov", b"one"), ("clips/2.mov", b"two")]).await;
+    let cancel = CancellationToken::new();
+    let imported = object::import_into(&card, &bucket.tree(), &cancel).await;
+    assert_eq!(imported.expect("imported"), 1);
+    assert_eq!(object::import_into(&card, &bucket.tree(), &cancel).await.expect("nothing to do"), 0);
+    bucket.seal("job-1").await.expect("sealed");
+    let report = bucket.verify().await;
+    assert_eq!((report.is_intact(), report.generations), (true, 2), "{report:?}");
+    bucket.accepted_by_reference("A001").await;
+    // And from the bucket on to a directory, and to another bucket.
+    let back = source.path().join("back/A001");
+    std::fs::create_dir_all(back.join("clips")).expect("created");
+    assert_eq!(object::import_to_directory(&bucket.tree(), &back, &cancel).await.expect("imported"), 2);
+    for (name, content) in [("1.mov", "one"), ("2.mov", "two")] {
+        std::fs::write(back.join("clips").join(name), content).expect("written");
+    }
+    worker::mhl::seal::seal(&back, "job-2", HashAlgorithm::Xxh128, &cancel).expect("sealed");
+    assert!(worker::mhl::verify::verify(&back, 2, &cancel).expect("verified").is_intact());
+    let second = Bucket::new(&subject, "copy").await;
+    assert_eq!(object::import(&bucket.tree(), &second.tree(), &cancel).await.expect("imported"), 2);
+    // One that does not hold is no history.
+    std::fs::write(card.join("ascmhl/ascmhl_chain.xml"), "<x>").expect("broken");
+    let third = Bucket::new(&subject, "third").await;
+    assert!(matches!(object::import_into(&card, &third.tree(), &cancel).await, Err(MhlError::Malformed { .. })));
+    assert!(matches!(worker::mhl::import::import(&card, &source.path().join("b")), Err(MhlError::Malformed { .. })));
+}
