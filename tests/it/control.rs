@@ -69,7 +69,7 @@ fn a_unit_that_kills_its_workers_is_parked_and_the_others_come_through() {
     assert_eq!((count(&summary, "/units/succeeded"), count(&summary, "/units/dead")), (39, 1), "{summary:#}");
     assert_eq!(summary["failures"][0]["reason"], "poison", "{summary:#}");
     // A copy that was out before the first death was known may cost one more.
-    assert!((3..=4).contains(&killed), "{killed} workers died of it");
+    assert!((4..=5).contains(&killed), "{killed} workers died of it");
     let causes = cluster.scratch.run(&["failure", "list", "--job", &id, "-o", "json"]).expect_code(0).json();
     assert_eq!((causes[0]["reason"].as_str(), count(&causes, "/0/units")), (Some("poison"), 1), "{causes:#}");
 }

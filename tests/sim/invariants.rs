@@ -182,16 +182,16 @@ fn transition(
     if row.state == S::Succeeded { effects(unit, row, view, witness) } else { Ok(()) }
 }
 
-/// A unit is parked as poison only when it was lost with three workers, and once when nothing else was in the worker.
+/// A unit is parked as poison only when it was lost with four workers, and twice when nothing else was in the worker.
 fn poison(unit: UnitId, witness: &mut Witness<'_>) -> Verdict {
     let failures = witness.memory.failures_of(unit).map_err(|e| e.to_string())?;
     if !failures.iter().any(|(_, failure)| failure.reason == POISON) {
         return Ok(());
     }
     let deaths = witness.deaths.get(&unit);
-    let alone = deaths.is_some_and(|deaths| deaths.iter().any(|(_, alone)| *alone));
+    let alone = deaths.map_or(0, |deaths| deaths.iter().filter(|(_, alone)| *alone).count());
     let workers: BTreeSet<&str> = deaths.into_iter().flatten().map(|(worker, _)| worker.as_str()).collect();
-    must!(alone && workers.len() >= 3, "POISON: unit {unit} was parked for {deaths:?}");
+    must!(alone >= 2 && workers.len() >= 4, "POISON: unit {unit} was parked for {deaths:?}");
     Ok(())
 }
 

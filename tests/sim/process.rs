@@ -185,7 +185,7 @@ impl World {
                 Some(with) => {
                     let mut poison = PoisonLimits::default();
                     if plant == Some(Plant::GuiltByPresence) {
-                        poison.workers_max = 2;
+                        poison.workers_max = 3;
                     }
                     rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &poison, now)
                 }

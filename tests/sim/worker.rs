@@ -124,10 +124,10 @@ impl World {
         self.note(|| format!("worker {no} starts {} epoch {}", unit.id, unit.epoch));
         let name = self.name(no);
         self.taken_by.insert((unit.id, unit.epoch), name);
-        // A newer epoch of the same unit ends the older execution.
-        let older = self.workers[no].running.iter().position(|e| e.unit.id == unit.id);
+        // A newer epoch of the same unit ends the older execution and takes its slot.
+        let older = self.workers[no].running.iter().position(|e| e.unit.id == unit.id && e.result.is_none());
         if let Some(older) = older {
-            self.revoke(no, older);
+            self.report_end(no, older, UnitResult::Cancelled);
         }
         let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
         let longest = u64::try_from(plan.luck.duration_max.as_micros()).unwrap_or(u64::MAX);
@@ -241,6 +241,11 @@ impl World {
 
     fn finish(&mut self, no: usize, exec: u64, result: UnitResult) {
         let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else { return };
+        self.report_end(no, at, result);
+        self.fill();
+    }
+
+    fn report_end(&mut self, no: usize, at: usize, result: UnitResult) {
         let ended = self.workers[no].running.remove(at);
         let outcome = Outcome {
             unit: ended.unit.id,
@@ -251,7 +256,6 @@ impl World {
             duration_us: if self.rng.f64() < 0.02 { 3_600_000_000 } else { self.rng.u64(0..1_000_000) },
         };
         self.report(Report::Settled(outcome));
-        self.fill();
     }
 
     fn revoke(&mut self, no: usize, at: usize) {

@@ -89,7 +89,7 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, losses: &[Loss], n
     let mut workers: Vec<&str> = losses.iter().map(|loss| loss.worker.as_str()).collect();
     workers.dedup();
     let message = format!(
-        "it was lost with {} workers ({}), the last time alone: it kills the worker it runs in; look at its assets and \
+        "it was lost with {} workers ({}), the last two times alone: it kills the worker it runs in; look at its assets and \
          at those workers' logs, then: showrunner job retry",
         workers.len(),
         workers.join(", ")

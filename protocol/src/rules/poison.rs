@@ -1,29 +1,33 @@
 //! Units that kill the workers they run in, told from units that only were there when it happened.
 //!
 //! A worker that falls silent takes everything in its hand down with it, so a loss is evidence against all of that. One
-//! kill says little and costs nobody anything. What was lost with one worker less than it takes runs *alone* from then on:
-//! nothing else runs in its worker meanwhile, so that the next loss speaks of this unit and no other. Only then is it
-//! parked. A poison unit has killed exactly as many workers as the limit says; an innocent one comes through its run
-//! alone.
+//! kill says little and costs nobody anything. What was lost with two workers less than it takes runs *alone* from then on:
+//! nothing else runs in its worker meanwhile, so that the next losses speak of this unit and no other. Two of them: where
+//! machines go away all the time, one is chance. Only then is it parked. A poison unit has killed exactly as many workers
+//! as the limit says; an innocent one comes through its run alone.
 use std::collections::BTreeSet;
+
+/// Workers lost with a unit alone that prove it. In half an hour of random kills, one innocent unit in 150,000 was lost
+/// with two workers in company and with one alone.
+const PROOFS: usize = 2;
 
 /// Limits of suspicion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoisonLimits {
-    /// Different workers a unit may kill before it is parked; at least 2.
+    /// Different workers a unit may kill before it is parked; at least 3.
     pub workers_max: u32,
 }
 
 impl Default for PoisonLimits {
     fn default() -> PoisonLimits {
-        PoisonLimits { workers_max: 3 }
+        PoisonLimits { workers_max: 4 }
     }
 }
 
 impl PoisonLimits {
     /// Losses from which on a unit runs alone.
     pub fn suspect_at(&self) -> u32 {
-        self.workers_max.max(2) - 1
+        self.workers_max.max(3) - 2
     }
 }
 
@@ -49,11 +53,13 @@ pub enum Suspicion {
 
 /// Judges a unit by its losses. The same worker lost twice counts once.
 pub fn judge(losses: &[Loss], limits: &PoisonLimits) -> Suspicion {
-    let workers: BTreeSet<&str> = losses.iter().map(|loss| loss.worker.as_str()).collect();
-    let killed = u32::try_from(workers.len()).unwrap_or(u32::MAX);
-    let proven = losses.iter().any(|loss| loss.alone);
+    let workers = |alone: bool| -> BTreeSet<&str> {
+        losses.iter().filter(|loss| loss.alone || !alone).map(|loss| loss.worker.as_str()).collect()
+    };
+    let killed = u32::try_from(workers(false).len()).unwrap_or(u32::MAX);
+    let proven = workers(true).len() >= PROOFS;
     match () {
-        () if killed >= limits.workers_max.max(2) && proven => Suspicion::Poison,
+        () if killed >= limits.workers_max.max(3) && proven => Suspicion::Poison,
         () if killed >= limits.suspect_at() => Suspicion::RunAlone,
         () => Suspicion::None,
     }
@@ -78,6 +84,9 @@ mod tests {
         losses.push(loss("c", false));
         assert_eq!(judge(&losses, &limits), Suspicion::RunAlone, "in company it may have been another");
         losses.push(loss("d", true));
+        losses.push(loss("d", true));
+        assert_eq!(judge(&losses, &limits), Suspicion::RunAlone, "that one may have been about to die");
+        losses.push(loss("e", true));
         assert_eq!(judge(&losses, &limits), Suspicion::Poison);
     }
 
@@ -85,7 +94,7 @@ mod tests {
         /// Whatever runs beside whatever: no innocent unit is parked, every poison unit is, and each of those has killed
         /// exactly as many workers as the limit says.
         #[test]
-        fn the_innocent_go_free(poison in prop::collection::vec(any::<bool>(), 1..24), slots in 1usize..8, max in 2u32..5, seed in any::<u64>()) {
+        fn the_innocent_go_free(poison in prop::collection::vec(any::<bool>(), 1..24), slots in 1usize..8, max in 3u32..6, seed in any::<u64>()) {
             let limits = PoisonLimits { workers_max: max };
             let mut losses: Vec<Vec<Loss>> = vec![Vec::new(); poison.len()];
             let mut open: Vec<usize> = (0..poison.len()).collect();

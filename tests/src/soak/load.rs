@@ -3,7 +3,7 @@ use super::Outcome;
 use super::cluster::Cluster;
 use crate::cluster::write_rehearsal;
 use crate::content::{bytes, files};
-use crate::history::{History, Witnesses, psql};
+use crate::history::{History, Rows, Witnesses, psql};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -144,7 +144,7 @@ impl Load {
                     outcome.units += verdict.units;
                     outcome.again += verdict.again;
                     outcome.adopted += verdict.adopted;
-                    violations
+                    violations.into_iter().chain(deaths(&query, &job.id)).collect()
                 }
                 Sort::Transfer(into) => {
                     outcome.units += (FILES as u64).div_ceil(3);
@@ -174,4 +174,12 @@ impl Load {
         }
         wrong
     }
+}
+
+/// Nothing fails by itself in a rehearsal: whatever died was blamed for what others did.
+fn deaths(query: &dyn Fn(&str) -> Rows, id: &str) -> Vec<String> {
+    let dead = query(&format!(
+        "SELECT f.step, f.part, f.reason, f.message FROM failure f JOIN job j ON j.no = f.job WHERE j.id = '{id}'"
+    ));
+    dead.into_iter().map(|row| format!("a unit died: {}", row.join(" "))).collect()
 }
