@@ -93,6 +93,7 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
         cancel: CancellationToken::new(),
         worker: WorkerId("bench".into()),
         pages: counted.clone(),
+        storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(Tools::default()),
     };

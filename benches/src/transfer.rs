@@ -184,6 +184,7 @@ fn ours(source: &Path, out: &Path, durability: Durability, runtime: &tokio::runt
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("bench".into()),
         pages: Arc::new(NoPages),
+        storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(Tools::default()),
     };

@@ -11,6 +11,7 @@ mod janitor;
 pub mod leases;
 pub mod member;
 pub mod metrics;
+pub mod movement;
 pub mod observer;
 pub mod queue;
 pub mod runtime;

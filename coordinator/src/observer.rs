@@ -54,6 +54,7 @@ struct Told<'a> {
     jobs: &'a [Progress],
     more_jobs: usize,
     units_per_second: f64,
+    bytes_per_second: u64,
     workers: &'a BTreeMap<&'static str, u32>,
     slots: &'a BTreeMap<&'static str, [u32; 2]>,
 }
@@ -141,8 +142,9 @@ impl Observer {
             ended.saturating_sub(before) as f64 / now.duration_since(at).as_secs_f64().max(0.001)
         });
         seen.ended = Some((now, ended));
+        let bytes = survey.map_or(0, |survey| survey.bytes_per_second as u64);
         let role = if survey.is_some() { "leader" } else { "standby" };
-        let text = in_few_words(role, &jobs, rate, &seen.census.workers, &slots);
+        let text = in_few_words(role, &jobs, (rate, bytes), &seen.census.workers, &slots);
         let changed = *self.events.borrow().text != *text;
         if changed {
             seen.id += 1;
@@ -156,7 +158,7 @@ impl Observer {
 fn in_few_words(
     role: &'static str,
     jobs: &[Progress],
-    rate: f64,
+    (units_per_second, bytes_per_second): (f64, u64),
     workers: &BTreeMap<&'static str, u32>,
     slots: &BTreeMap<&'static str, [u32; 2]>,
 ) -> String {
@@ -166,7 +168,8 @@ fn in_few_words(
             role,
             jobs: &jobs[..shown],
             more_jobs: jobs.len() - shown,
-            units_per_second: (rate * 10.0).round() / 10.0,
+            units_per_second: (units_per_second * 10.0).round() / 10.0,
+            bytes_per_second,
             workers,
             slots,
         };
@@ -202,11 +205,13 @@ mod tests {
             phase: "sealed".into(),
             assets: u64::MAX,
             bytes: u64::MAX,
+            bytes_per_second: u64::MAX,
             units: Units { total: u64::MAX, ..Units::default() },
+            running: Vec::new(),
         };
         for jobs in [0, 1, 20] {
             let jobs: Vec<Progress> = (0..jobs).map(job).collect();
-            let text = in_few_words("leader", &jobs, 1.0 / 3.0, &BTreeMap::new(), &BTreeMap::new());
+            let text = in_few_words("leader", &jobs, (1.0 / 3.0, u64::MAX), &BTreeMap::new(), &BTreeMap::new());
             assert!(text.len() <= EVENT_BYTES_MAX, "{} bytes", text.len());
             let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             assert_eq!(value["more_jobs"], jobs.len());

@@ -9,6 +9,7 @@ use crate::failpoint;
 use crate::janitor;
 use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
+use crate::movement::Movement;
 use crate::queue::{QueueError, UnitQueue};
 use crate::schedule::endpoints::EndpointBook;
 use crate::schedule::load::Load;
@@ -75,6 +76,7 @@ pub struct Coordinator {
     clock: Clock,
     limits: LeaseLimits,
     leases: Arc<Mutex<Leases>>,
+    movement: Arc<Mutex<Movement>>,
     wards: Arc<Mutex<Wards>>,
     engine: Arc<Mutex<Engine>>,
     wake: Arc<Notify>,
@@ -105,6 +107,7 @@ impl Coordinator {
             clock,
             limits,
             leases: Arc::default(),
+            movement: Arc::default(),
             wards: Arc::default(),
             engine: Arc::default(),
             wake: Arc::default(),
@@ -186,6 +189,7 @@ impl Coordinator {
             workers: leases.workers().values().cloned().collect(),
             last_finished: self.metrics.last_finished(),
             ended: self.metrics.ended(),
+            bytes_per_second: self.movement.lock().per_second((self.clock)()),
         }
     }
 

@@ -204,7 +204,7 @@ fn verdict(result: &UnitResult) -> Option<Verdict> {
                 false => Some(Verdict::Failed { full: counted.iter().any(|(_, failure)| failure.reason == FULL) }),
             }
         }
-        UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } => None,
+        UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } | UnitResult::Waiting { .. } => None,
     }
 }
 

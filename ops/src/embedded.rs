@@ -199,7 +199,7 @@ pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig>
         ..Tools::default()
     };
     let worker = WorkerId(format!("{name}-{:08x}", fastrand::u32(..)));
-    Ok(WorkerConfig { worker, slots, tools })
+    Ok(WorkerConfig { worker, slots, tools, storage: crate::storage::registry(settings)? })
 }
 
 /// Reads `transfer=8,qc=2`.

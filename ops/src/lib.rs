@@ -4,6 +4,7 @@
 //! - [`database`]: the database that the settings name
 //! - [`embedded`]: coordinator and worker in one process over one data directory
 //! - [`limits`]: what endpoints take at once
+//! - [`storage`]: the storage that the settings describe
 //! - [`submit`]: from a job file to a job
 //! - [`demo`]: the sample library
 pub mod cli;
@@ -15,4 +16,5 @@ pub mod limits;
 pub mod output;
 pub mod settings;
 mod source;
+pub mod storage;
 pub mod submit;

@@ -110,6 +110,6 @@ fn own_directories_and_empty_ones_are_no_assets() {
     let scratch = Scratch::new();
     library(&scratch);
     fs::create_dir_all(scratch.path("library/empty/er")).expect("a scratch directory can be made");
-    scratch.write("library/ascmhl/ascmhl_chain.xml", "<x/>");
+    scratch.write("library/harbour/ascmhl/ascmhl_chain.xml", "<x/>");
     assert_eq!(count(&scratch.run_job("job.yaml", 0), "/assets"), 6);
 }

@@ -1,5 +1,6 @@
 //! Integration tests: the real `showrunner` binary over real files, as its users meet it.
 mod api;
+mod archive;
 mod bad_input;
 mod cli;
 mod clock;

@@ -65,7 +65,6 @@ fn worker() -> Registry {
         running: Default::default(),
         slots: BTreeMap::from(slots),
         draining: Default::default(),
-        bytes: Default::default(),
         departure: Default::default(),
     };
     let metrics = WorkerMetrics::new().expect("names are sound");

@@ -260,7 +260,11 @@ impl World {
                     }
                     Ok(())
                 }
-                Report::Page(page) => self.settle(std::mem::take(&mut outcomes)).and_then(|()| self.page(page)),
+                // Its workers neither move bytes nor list buckets nor remove anything.
+                Report::Progress(_) | Report::Buried(..) => Ok(()),
+                Report::Page(page) | Report::PageUpTo(page, _) => {
+                    self.settle(std::mem::take(&mut outcomes)).and_then(|()| self.page(page))
+                }
             };
             if let Err(unwritten) = written {
                 return self.later(unwritten.into_iter().chain(reports).collect());
@@ -329,7 +333,7 @@ impl World {
     fn page(&mut self, page: ScanPage) -> Result<(), Vec<Report>> {
         let Some(process) = &mut self.process else { return Ok(()) };
         let workflows = process.engine.workflows.clone();
-        let result = self.store.write(&mut self.rng, |tx| collector::page(tx, &workflows, &page));
+        let result = self.store.write(&mut self.rng, |tx| collector::page(tx, &workflows, &page, None));
         self.check(false);
         match result {
             Ok(taken) => {

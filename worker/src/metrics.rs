@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Upper bounds of durations of units, in seconds.
 const DURATION_SECONDS: [f64; 14] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
-const OUTCOMES: [&str; 4] = ["finished", "failed", "returned", "cancelled"];
+const OUTCOMES: [&str; 5] = ["finished", "failed", "waiting", "returned", "cancelled"];
 
 /// The worker's metrics.
 #[derive(Clone)]
@@ -59,6 +59,7 @@ impl WorkerMetrics {
         let outcome = match result {
             UnitResult::Finished { .. } | UnitResult::Listed { .. } => "finished",
             UnitResult::Failed(_) => "failed",
+            UnitResult::Waiting { .. } => "waiting",
             UnitResult::Returned => "returned",
             UnitResult::Cancelled => "cancelled",
         };

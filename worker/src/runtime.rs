@@ -7,12 +7,13 @@ use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
+use crate::storage::Registry;
 use crate::task::Tools;
 use actix::{Actor, Addr};
 use protocol::id::{Kind, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ pub struct WorkerConfig {
     pub slots: BTreeMap<Kind, u32>,
     /// Outside programs.
     pub tools: Tools,
+    /// Storage of every kind.
+    pub storage: Arc<Registry>,
 }
 
 impl WorkerConfig {
@@ -67,7 +70,6 @@ impl Worker {
     ) -> Worker {
         let pulse = pulse.unwrap_or_else(|| Pulse { queue: Arc::clone(&queue), runtime: runtime.clone() });
         let outbox = Outbox::start(Arc::clone(&queue), &runtime);
-        let bytes = Arc::new(AtomicU64::new(0));
         let running = Running::default();
         let departure = Arc::new(Departure::default());
         let slots = config
@@ -81,7 +83,6 @@ impl Worker {
             running: running.clone(),
             slots,
             draining: Arc::new(AtomicBool::new(false)),
-            bytes: Arc::clone(&bytes),
             departure: Arc::clone(&departure),
         };
         let execution = Execution {
@@ -91,8 +92,8 @@ impl Worker {
             queue: Arc::clone(&queue),
             running,
             draining: Arc::clone(&vitals.draining),
-            bytes,
             tools: Arc::new(config.tools),
+            storage: config.storage,
             departure,
             turns: Arc::default(),
             metrics,

@@ -1,7 +1,7 @@
 //! Gauges about the cluster as a whole. The leader alone exports them: a process that stands by has no such series, or
 //! every sum would count the cluster once a coordinator.
 use crate::service::census::Census;
-use prometheus::{GaugeVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use protocol::failure::ErrorClass;
 use protocol::id::Kind;
 use protocol::workflow::file::{Priority, Scope};
@@ -24,6 +24,7 @@ pub struct ClusterGauges {
     actual: GaugeVec,
     barriers: GaugeVec,
     slack: GaugeVec,
+    moving: Gauge,
 }
 
 impl ClusterGauges {
@@ -36,6 +37,11 @@ impl ClusterGauges {
         };
         let leader = IntGauge::new("showrunner_leader", "1 on the coordinator that leads, 0 on those that stand by.")?;
         registry.register(Box::new(leader.clone()))?;
+        let moving = Gauge::new(
+            "showrunner_moving_bytes_per_second",
+            "Bytes a second that running work units move; 0 on a coordinator that stands by.",
+        )?;
+        registry.register(Box::new(moving.clone()))?;
         Ok(ClusterGauges {
             leader,
             depth: vec("queue_depth", "Work units that are ready and not with a worker.", &["stage", "priority"])?,
@@ -67,6 +73,7 @@ impl ClusterGauges {
                  forecast is possible.",
                 &["band"],
             )?,
+            moving,
         })
     }
 
@@ -78,6 +85,7 @@ impl ClusterGauges {
         let Some(census) = census else {
             all.iter().chain(&more).for_each(|gauge| gauge.reset());
             self.slack.reset();
+            self.moving.set(0.0);
             return;
         };
         for kind in Kind::ALL {
@@ -93,6 +101,7 @@ impl ClusterGauges {
                 self.barriers.with_label_values(&[scope.as_str(), state]).set(n as f64);
             }
         }
+        self.moving.set(census.bytes_per_second as f64);
         // A band without a forecast is unknown, which no number stands for.
         self.slack.reset();
         for (band, seconds) in &census.slack {

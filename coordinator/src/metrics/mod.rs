@@ -137,7 +137,7 @@ impl Metrics {
 
     /// Counts an execution that reported its end, `waited` after it was handed out.
     pub fn reported(&self, kind: Kind, waited: Duration, outcome: &Outcome) {
-        if matches!(outcome.result, UnitResult::Returned | UnitResult::Cancelled) {
+        if matches!(outcome.result, UnitResult::Returned | UnitResult::Cancelled | UnitResult::Waiting { .. }) {
             return;
         }
         let took = Duration::from_micros(outcome.duration_us);

@@ -2,11 +2,12 @@
 use super::{BATCH_REPORTS, Coordinator, RETRY_STORE, TURN_EVERY};
 use crate::engine::Turn;
 use crate::failpoint;
-use crate::service::collector;
+use crate::service::{burial, collector};
 use crate::store::{StoreError, StoreResult};
 use protocol::failure::ErrorClass;
+use protocol::id::UnitId;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, Report, ScanPage};
+use protocol::wire::report::{Burial, Outcome, Report, ScanPage};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,7 +67,7 @@ impl Coordinator {
     /// again.
     async fn take(&self, batch: Vec<Report>) -> bool {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
-        let mut pages: Vec<ScanPage> = Vec::new();
+        let mut pages: Vec<Listed> = Vec::new();
         for report in batch {
             match report {
                 Report::Settled(outcome) => {
@@ -79,11 +80,17 @@ impl Coordinator {
                 Report::Alone(unit, epoch, worker) => {
                     self.leases.lock().runs_alone(unit, epoch, &worker, (self.clock)());
                 }
-                Report::Page(page) => {
+                Report::Buried(unit, _, burials) => {
+                    if !self.bury(unit, burials).await {
+                        return false;
+                    }
+                }
+                Report::Progress(progress) => self.movement.lock().heard(&progress, (self.clock)()),
+                page @ (Report::Page(_) | Report::PageUpTo(..)) => {
                     if !self.settle(std::mem::take(&mut outcomes)).await {
                         return false;
                     }
-                    pages.push(page);
+                    pages.extend(listed(page));
                     if pages.len() == PAGES_MAX && !self.pages(std::mem::take(&mut pages)).await {
                         return false;
                     }
@@ -139,8 +146,9 @@ impl Coordinator {
 
     /// Notes what has ended and what is out instead.
     fn over(&self, outcomes: &[Outcome], turn: &Turn, now: Timestamp) {
-        let mut leases = self.leases.lock();
+        let (mut leases, mut movement) = (self.leases.lock(), self.movement.lock());
         for outcome in outcomes {
+            movement.ended(outcome, now);
             if let Some((kind, waited)) = leases.reported(outcome, now) {
                 self.metrics.reported(kind, waited, outcome);
             }
@@ -164,7 +172,7 @@ impl Coordinator {
         });
     }
 
-    async fn pages(&self, pages: Vec<ScanPage>) -> bool {
+    async fn pages(&self, pages: Vec<Listed>) -> bool {
         if pages.is_empty() {
             return true;
         }
@@ -174,7 +182,8 @@ impl Coordinator {
                 let (engine, pages) = (Arc::clone(&self.engine), Arc::clone(&pages));
                 self.store.write(move |tx| {
                     let workflows = engine.lock().workflows.clone();
-                    pages.iter().map(|page| collector::page(tx, &workflows, page)).collect::<StoreResult<Vec<bool>>>()
+                    let take = |(page, up_to): &Listed| collector::page(tx, &workflows, page, up_to.as_deref());
+                    pages.iter().map(take).collect::<StoreResult<Vec<bool>>>()
                 })
             })
             .await;
@@ -184,8 +193,24 @@ impl Coordinator {
             Kept::NotLeader => return false,
         };
         let fresh = pages.iter().zip(taken).filter(|(_, taken)| *taken);
-        self.metrics.listed(fresh.map(|(page, _)| page.assets.len() as u64).sum());
+        self.metrics.listed(fresh.map(|((page, _), _)| page.assets.len() as u64).sum());
         true
+    }
+
+    /// Keeps what a purge removed. Returns whether it need not come again.
+    async fn bury(&self, unit: UnitId, burials: Vec<Burial>) -> bool {
+        let burials = Arc::new(burials);
+        let kept = self
+            .persist(&AtomicBool::new(false), || {
+                let (engine, burials, now) = (Arc::clone(&self.engine), Arc::clone(&burials), (self.clock)());
+                self.store.write(move |tx| {
+                    let workflows = engine.lock().workflows.clone();
+                    burial::bury(tx, &workflows, unit, burials.to_vec(), now)
+                })
+            })
+            .await;
+        // Unlike ends, which lapse and are done again, a removal that is not kept is forgotten: it stays in the transport.
+        matches!(kept, Kept::Stored(()))
     }
 
     /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk. Nor for a
@@ -215,6 +240,17 @@ impl Coordinator {
             }
             tokio::time::sleep(RETRY_STORE).await;
         }
+    }
+}
+
+/// A page, and where its listing goes on after it when that is a key.
+type Listed = (ScanPage, Option<String>);
+
+fn listed(report: Report) -> Option<Listed> {
+    match report {
+        Report::Page(page) => Some((page, None)),
+        Report::PageUpTo(page, up_to) => Some((page, Some(up_to))),
+        _ => None,
     }
 }
 

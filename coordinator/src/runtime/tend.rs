@@ -1,6 +1,7 @@
 //! Keeps the list of workers in the store, has them do what they were told, and puts sick ones aside.
 use super::Coordinator;
 use crate::leases::WorkerSeen;
+use crate::service::pace;
 use crate::service::ward::{self, Telling};
 use crate::store::{StoreResult, WorkerRow};
 use protocol::id::WorkerId;
@@ -9,14 +10,19 @@ use protocol::wire::control::Control;
 use std::collections::BTreeSet;
 
 impl Coordinator {
-    /// Writes how workers are, and tells them what they have to be told.
+    /// Writes how workers are and how fast they move bytes, and tells them what they have to be told.
     pub(super) async fn tend(&self, now: Timestamp) -> StoreResult<()> {
         let workers = self.workers();
         if workers.is_empty() {
             return Ok(());
         }
         let rows: Vec<WorkerRow> = workers.iter().map(|(name, seen)| row(name, seen)).collect();
-        let tellings = self.store.write(move |tx| ward::tend(tx, &rows, now)).await?;
+        let (paces, workflows) = (self.movement.lock().paces(now), self.engine.lock().workflows.clone());
+        let written = self.store.write(move |tx| {
+            pace::put(tx, &workflows, paces)?;
+            ward::tend(tx, &rows, now)
+        });
+        let tellings = written.await?;
         for telling in tellings {
             let message = match telling {
                 Telling::Drain(name) => Control::Hold(WorkerId(name)),

@@ -35,8 +35,13 @@ pub fn of_unit(limits: &[EndpointLimit], unit: &Unit) -> Endpoints {
             found.extend(endpoint_of(limits, &target));
         }
     }
-    if let TaskSpec::Seal(task) = unit.task.as_ref() {
-        found.extend(endpoint_of(limits, &task.root));
+    match unit.task.as_ref() {
+        TaskSpec::Seal(task) | TaskSpec::SealCopy { seal: task, .. } => found.extend(endpoint_of(limits, &task.root)),
+        TaskSpec::Purge(task) => {
+            let copies = unit.assets.iter().filter_map(|asset| template::follow(&task.keep, asset).ok());
+            found.extend(copies.filter_map(|copy| endpoint_of(limits, &copy)));
+        }
+        _ => {}
     }
     unique(found)
 }

@@ -40,6 +40,8 @@ pub struct Survey {
     pub last_finished: BTreeMap<Kind, Timestamp>,
     /// Executions that have ended, since the process started.
     pub ended: u64,
+    /// Bytes a second that running units move.
+    pub bytes_per_second: f64,
 }
 
 /// Units of one kind and class.
@@ -92,6 +94,8 @@ pub struct Census {
     pub barriers: BTreeMap<(&'static str, &'static str), u64>,
     /// Least slack in seconds by how far the deadline is.
     pub slack: BTreeMap<&'static str, i64>,
+    /// Bytes a second that running units move.
+    pub bytes_per_second: u64,
 }
 
 /// What has been asked for so far, by kind.
@@ -105,7 +109,8 @@ pub fn census(
     pace: &mut Pace,
     now: Timestamp,
 ) -> StoreResult<Census> {
-    let mut census = Census { last_finished: survey.last_finished.clone(), ..Census::default() };
+    let bytes_per_second = survey.bytes_per_second as u64;
+    let mut census = Census { last_finished: survey.last_finished.clone(), bytes_per_second, ..Census::default() };
     let costs = Costs::read(tx)?;
     count_fleet(&mut census, survey, now);
     let slots = census.fleet.iter().map(|(kind, fleet)| (*kind, fleet.busy + fleet.idle)).collect();

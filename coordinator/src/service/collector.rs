@@ -11,9 +11,14 @@ use protocol::rules::retry::{RetryDecision, RetryPolicy, decide as decide_retry}
 use protocol::rules::settle::{Reported, Settlement, UnitFacts, decide};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, ScanPage, UnitResult};
-use protocol::workflow::Workflow;
+use protocol::wire::unit::TaskSpec;
 use protocol::workflow::file::OnFailure;
+use protocol::workflow::{Action, Workflow};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// What a unit that waits for an archive is noted with while it pauses.
+pub(super) const RESTORING: &str = "restoring";
 
 /// Ends of units of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub struct Settled {
     pub retried: u64,
     /// Units that died.
     pub dead: u64,
+    /// Units that wait for something outside, and are looked at again.
+    pub waiting: u64,
     /// When the scan of a job may be tried again.
     pub scan_retry: Option<(JobNo, Timestamp)>,
     /// The same by kind; what came for jobs that are gone has none.
@@ -67,7 +74,8 @@ impl Settled {
 
 /// Takes a page of a listing. A page that is not the next one of the current scan is ignored: it was taken already, or
 /// comes from a scan that has been taken back.
-pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage) -> StoreResult<bool> {
+/// `up_to` is the last key of a page of a bucket.
+pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Option<&str>) -> StoreResult<bool> {
     let Some(mut row) = tx.job(page.unit.job)? else { return Ok(false) };
     let expected = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && row.scan.page == page.page;
     if !expected || row.state.has_ended() {
@@ -82,6 +90,9 @@ pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage) -> StoreRes
     row.scan.page += 1;
     if let Some(next) = page.next {
         (row.scan.byte, row.scan.line) = (next.byte, next.line);
+    }
+    if let Some(up_to) = up_to {
+        row.scan_after = Some(up_to.to_owned());
     }
     tx.update_job(&row)?;
     Ok(true)
@@ -141,7 +152,9 @@ fn settle_scan(
         UnitResult::Listed { pages } if pages == row.scan.page => row.phase = Phase::Planning,
         // Pages are missing (or its worker does not say): the library is listed again from the first missing one.
         UnitResult::Listed { .. } | UnitResult::Finished { .. } => done.scan_retry = Some((row.no, now)),
-        UnitResult::Returned | UnitResult::Cancelled => done.scan_retry = Some((row.no, now)),
+        UnitResult::Returned | UnitResult::Cancelled | UnitResult::Waiting { .. } => {
+            done.scan_retry = Some((row.no, now));
+        }
         UnitResult::Failed(failure) => {
             row.scan_attempt += 1;
             match decide_retry(&RetryPolicy::default(), row.scan_attempt, failure.class, now, jitter) {
@@ -264,6 +277,9 @@ impl Group<'_, '_> {
                 (Reported::Finished(failures), facts)
             }
             UnitResult::Failed(failure) => (Reported::Failed(failure), Vec::new()),
+            UnitResult::Waiting { look_again_us, message } => {
+                (Reported::Waiting(Duration::from_micros(look_again_us), message), Vec::new())
+            }
             UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } => {
                 (Reported::Returned, Vec::new())
             }
@@ -282,7 +298,7 @@ impl Group<'_, '_> {
         let row = |state, attempt, due_at| UnitRow { state, epoch: unit.epoch, attempt, due_at, duration_us };
         let to = match settlement {
             Settlement::Succeed => {
-                if unit.attempt > 0 {
+                if unit.attempt > 0 || self.may_wait() {
                     self.tx.put_failures(id, &[])?;
                 }
                 self.done.succeeded += 1;
@@ -312,10 +328,22 @@ impl Group<'_, '_> {
                     }
                 }
             }
+            Settlement::Wait(at, what) => {
+                let note = Failure::transient(RESTORING, what);
+                self.tx.put_failures(id, &[(String::new(), note)])?;
+                self.done.waiting += 1;
+                row(UnitState::Retrying, unit.attempt, Some(at))
+            }
             Settlement::Release | Settlement::Reject(_) => row(UnitState::Ready, unit.attempt, None),
         };
         let executed_us = (to.state != UnitState::Ready).then_some(duration_us);
         Ok(Change { part, from, to, executed_us })
+    }
+
+    /// Whether units of the step may wait for something outside without having failed.
+    fn may_wait(&self) -> bool {
+        let action = self.workflow.step(self.step).map(|step| &step.action);
+        matches!(action, Some(Action::Units { task, .. }) if matches!(task.as_ref(), TaskSpec::Restore(_)))
     }
 
     fn die(&mut self, id: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {

@@ -1,4 +1,5 @@
 //! Why something does not run (WAIT-1).
+use super::collector::RESTORING;
 use super::graph::Graph;
 use super::{Workflows, since};
 use crate::store::{BarrierState, JobRow, JobState, Phase, StoreResult, Tx};
@@ -65,17 +66,7 @@ pub fn unit(
     let workflow = workflows.of(tx, job.no)?;
     let row = tx.units(job.no, step, &[part])?.pop().flatten();
     let counter = tx.steps(job.no)?.into_iter().find(|c| c.step == step);
-    let Some(declared) = workflow.step(step) else {
-        return Ok(UnitExplanation {
-            state: "unknown".into(),
-            reason: WaitReason::Planning,
-            message: "there is no such step".into(),
-            since: None,
-            next: "the name of a step of the job".into(),
-            changes_at: None,
-            lost_with: Vec::new(),
-        });
-    };
+    let Some(declared) = workflow.step(step) else { return Ok(no_step()) };
     let computed = declared.needs.is_empty() && declared.has_units();
     let state = row.map(|r| r.state).unwrap_or_else(|| match counter {
         Some(c) if computed && part <= c.cursor => UnitState::Leased,
@@ -101,6 +92,10 @@ pub fn unit(
     for need in &declared.needs {
         look_at_need(tx, &workflow, job, *need, part, now, &mut facts, &mut named)?;
     }
+    if let Some(note) = restoring(tx, UnitId { job: job.no, step, part }, state)? {
+        facts.restoring = true;
+        named = note;
+    }
     let why = reason(&facts);
     let mut message = if state == UnitState::Dead { why_dead(tx, job, step, part)? } else { words(why, &named) };
     let withheld = withheld.filter(|row| row.reason == why);
@@ -122,6 +117,27 @@ pub fn unit(
         changes_at: changes_at.map(|t| t.to_string()),
         lost_with: losses.into_iter().map(|loss| loss.worker).collect(),
     })
+}
+
+fn no_step() -> UnitExplanation {
+    UnitExplanation {
+        state: "unknown".into(),
+        reason: WaitReason::Planning,
+        message: "there is no such step".into(),
+        since: None,
+        next: "the name of a step of the job".into(),
+        changes_at: None,
+        lost_with: Vec::new(),
+    }
+}
+
+/// What a unit waits for that pauses without having failed.
+fn restoring(tx: &mut dyn Tx, unit: UnitId, state: UnitState) -> StoreResult<Option<String>> {
+    if state != UnitState::Retrying {
+        return Ok(None);
+    }
+    let noted = tx.failures_of(unit)?.into_iter().next();
+    Ok(noted.filter(|(_, note)| note.reason == RESTORING).map(|(_, note)| note.message))
 }
 
 fn why_dead(tx: &mut dyn Tx, job: &JobRow, step: StepNo, part: PartNo) -> StoreResult<String> {
@@ -178,6 +194,7 @@ fn words(reason: WaitReason, named: &str) -> String {
         WaitReason::BarrierWaiting => format!("waits for barrier {named}"),
         WaitReason::BarrierHeld => format!("barrier {named} is held by failures: retry them"),
         WaitReason::NeedsFailed => format!("step {named} failed for these assets: retry it"),
+        WaitReason::Restoring => format!("{named}; no slot is held meanwhile"),
         WaitReason::Backoff => "failed, pauses before the next attempt".into(),
         WaitReason::NoWorker => "no live worker has slots of this kind".into(),
         WaitReason::EndpointBackoff => "an endpoint it uses asked for a pause".into(),

@@ -4,7 +4,7 @@ use super::control::{Answer, Refusal};
 use super::explain::{self, BarrierExplanation, UnitExplanation};
 use super::summary::{Summary, Units, summary, totals};
 use crate::store::view::{UnitFilter, UnitView};
-use crate::store::{CatalogueRow, JobRow, JobState, StoreResult, Tx};
+use crate::store::{CatalogueRow, JobRow, JobState, Pace, StoreResult, Tx};
 use protocol::id::{PartNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
@@ -71,8 +71,30 @@ pub struct Progress {
     pub assets: u64,
     /// Bytes of media read.
     pub bytes: u64,
+    /// Bytes a second that its units move at the moment; a few seconds old.
+    #[serde(default)]
+    pub bytes_per_second: u64,
     /// All units.
     pub units: Units,
+    /// Units that run and move bytes, those that have moved the most first, at most 50; only where one job is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<UnitProgress>,
+}
+
+/// How far a unit is that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnitProgress {
+    /// `job/step/partition`.
+    pub unit: String,
+    /// Who runs it.
+    pub worker: String,
+    /// Bytes moved in this execution.
+    pub bytes: u64,
+    /// Declared bytes of its assets, where they are declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Bytes a second.
+    pub bytes_per_second: u64,
 }
 
 /// Why a job is where it is.
@@ -162,6 +184,40 @@ pub struct AssetView {
     /// The QC report; only where one asset is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<serde_json::Value>,
+    /// What purges removed of it, oldest first; only where one asset is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tombstones: Vec<Tombstone>,
+}
+
+/// What is left of a file or object that a purge removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Tombstone {
+    /// What was removed.
+    pub location: String,
+    /// Its state, as its storage called it.
+    pub version: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its content.
+    pub hash: String,
+    /// The copy that stays.
+    pub copy: String,
+    /// How the copy was proven: `content` or `checksum`.
+    pub proof: String,
+    /// The job that removed it.
+    pub job: String,
+    /// The step.
+    pub step: String,
+    /// Who ordered it.
+    pub ordered_by: String,
+    /// Why.
+    pub reason: String,
+    /// It was gone before the execution that reports it looked.
+    pub found_gone: bool,
+    /// Nothing was removed; it would have been.
+    pub dry_run: bool,
+    /// When it was reported.
+    pub at: String,
 }
 
 pub(crate) fn limit_in_range(limit: u32) -> Answer<()> {
@@ -218,14 +274,35 @@ pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summ
 /// How far a job is.
 pub fn progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
     match tx.job_by_id(id)? {
-        Some(row) => progress_of(tx, row).map(Ok),
+        Some(row) => {
+            let pace = pace_of(tx, &row)?;
+            let running = pace.units.into_iter().map(|unit| UnitProgress {
+                unit: format!("{}/{}/{}", row.id, unit.step, unit.part),
+                worker: unit.worker,
+                bytes: unit.bytes,
+                total: unit.total,
+                bytes_per_second: unit.bytes_per_second as u64,
+            });
+            let running = running.collect();
+            Ok(Ok(Progress { running, ..progress_of(tx, row)? }))
+        }
         None => Ok(Err(Refusal::NotFound)),
     }
+}
+
+/// How fast a job moves bytes; nothing when it has ended.
+fn pace_of(tx: &mut dyn Tx, row: &JobRow) -> StoreResult<Pace> {
+    if row.state.has_ended() {
+        return Ok(Pace::default());
+    }
+    Ok(tx.pace(row.no)?.unwrap_or_default())
 }
 
 /// How far a job is whose row is at hand.
 pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
     Ok(Progress {
+        bytes_per_second: pace_of(tx, &row)?.bytes_per_second as u64,
+        running: Vec::new(),
         units: totals(tx, &row)?,
         job: row.id,
         name: row.name,
@@ -346,6 +423,7 @@ fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
         verdict: row.fact.verdict,
         updated_at: row.updated_at.to_string(),
         report,
+        tombstones: Vec::new(),
     }
 }
 
@@ -362,7 +440,23 @@ pub fn assets(tx: &mut dyn Tx, filter: &AssetsFilter) -> StoreResult<Answer<Vec<
 pub fn asset(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<AssetView>> {
     let row = tx.catalogue_entry(id)?;
     let absent = || Refusal::Unknown(format!("no asset {id:?} in the catalogue: showrunner asset list"));
-    Ok(row.map(|row| asset_view(row, true)).ok_or_else(absent))
+    let Some(row) = row else { return Ok(Err(absent())) };
+    let tombstones = tx.tombstones(id)?.into_iter().map(|row| Tombstone {
+        location: row.location,
+        version: row.version,
+        bytes: row.bytes,
+        hash: row.hash,
+        copy: row.copy,
+        proof: row.proof,
+        job: row.job,
+        step: row.step,
+        ordered_by: row.ordered_by,
+        reason: row.reason,
+        found_gone: row.found_gone,
+        dry_run: row.dry_run,
+        at: row.at.to_string(),
+    });
+    Ok(Ok(AssetView { tombstones: tombstones.collect(), ..asset_view(row, true) }))
 }
 
 /// Progress of jobs that have not ended, newest first, at most `limit`.

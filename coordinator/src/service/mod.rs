@@ -1,5 +1,6 @@
 //! One duty a file. Each function runs in one transaction, takes `now` as an argument, and may run at any time and any
 //! number of times: what it finds done it leaves.
+pub mod burial;
 pub mod census;
 pub mod collector;
 pub mod control;
@@ -8,6 +9,7 @@ pub mod forecast;
 pub mod graph;
 pub mod inquiry;
 pub mod janitor;
+pub mod pace;
 pub mod planner;
 pub mod publisher;
 pub mod recovery;

@@ -7,7 +7,7 @@ use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::rules::lifecycle::UnitState;
-use protocol::wire::unit::{ScanTask, TaskSpec, Unit};
+use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 
@@ -205,12 +205,11 @@ fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets:
         // A barrier has no kind, so none of it is ever claimed.
         Action::Barrier { .. } => (Kind::Noop, &workflow.scan, None),
     };
-    if let Some(target) = reads.and_then(|no| target_of(workflow, no)) {
-        for asset in &mut assets {
-            // An asset whose target cannot be expanded failed in the transfer and does not get here.
-            if let Ok(copy) = template::expand(target, asset) {
-                asset.location = copy;
-            }
+    let targets = reads.map(|no| workflow.targets_to(no)).unwrap_or_default();
+    for asset in assets.iter_mut().filter(|_| !targets.is_empty()) {
+        // An asset whose target cannot be expanded failed in the transfer and does not get here.
+        if let Ok(copy) = template::follow(&targets, asset) {
+            asset.location = copy;
         }
     }
     Unit {
@@ -221,16 +220,6 @@ fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets:
         task: Arc::clone(task),
         assets,
         deadline: job.deadline,
-    }
-}
-
-fn target_of(workflow: &Workflow, no: StepNo) -> Option<&str> {
-    match workflow.step(no).map(|s| &s.action) {
-        Some(Action::Units { task, .. }) => match task.as_ref() {
-            TaskSpec::Transfer(transfer) => Some(&transfer.to),
-            TaskSpec::Scan(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_) | TaskSpec::Seal(_) | TaskSpec::Alone(_) => None,
-        },
-        _ => None,
     }
 }
 
@@ -245,7 +234,10 @@ pub fn claim_scan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreRe
     row.scan_epoch += 1;
     tx.update_job(&row)?;
     let resume = (row.scan.page > 0).then_some(row.scan);
-    let task = ScanTask { resume, ..task.clone() };
+    let mut task = ScanTask { resume, ..task.clone() };
+    if let ScanSource::Bucket { after, .. } = &mut task.source {
+        after.clone_from(&row.scan_after);
+    }
     Ok(Some(Unit {
         id: UnitId { job, step: StepNo::SCAN, part: 0 },
         epoch: row.scan_epoch,

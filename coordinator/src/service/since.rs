@@ -49,6 +49,7 @@ pub fn next(reason: WaitReason, job: &str) -> String {
         WaitReason::BarrierHeld | WaitReason::NeedsFailed => {
             format!("mend the cause, then: showrunner job retry {job}; showrunner failure list --job {job}")
         }
+        WaitReason::Restoring => "the archive, which is looked at again then".into(),
         WaitReason::Backoff => "the end of the pause".into(),
         WaitReason::NoWorker => "a worker with slots of this kind; showrunner worker list".into(),
         WaitReason::EndpointBackoff => "the end of the pause the endpoint asked for".into(),

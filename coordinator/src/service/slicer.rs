@@ -94,7 +94,7 @@ pub fn settle(
             (row.state, row.attempt) = (UnitState::Dead, row.attempt + 1);
             dead = failures.into_iter().next().map(|(_, failure)| failure);
         }
-        Settlement::Split { .. } | Settlement::Release => row.state = UnitState::Ready,
+        Settlement::Split { .. } | Settlement::Release | Settlement::Wait(..) => row.state = UnitState::Ready,
     }
     let changed = row.clone();
     tx.put_slices(unit, &[changed])?;

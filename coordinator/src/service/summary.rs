@@ -179,9 +179,9 @@ fn units(counter: &StepRow, ended: bool) -> Units {
 /// The file name of a manifest, as people know it.
 fn library_name(workflow: &Workflow) -> &str {
     match workflow.scan_task().map(|task| &task.source) {
-        Some(ScanSource::Manifest { path } | ScanSource::Folder { path, .. }) => {
-            path.rsplit('/').next().unwrap_or(path)
-        }
+        Some(
+            ScanSource::Manifest { path } | ScanSource::Folder { path, .. } | ScanSource::Bucket { location: path, .. },
+        ) => path.rsplit('/').next().unwrap_or(path),
         None => "",
     }
 }

@@ -41,6 +41,8 @@ pub fn checks() -> Vec<Check> {
         ("losses count workers and are forgotten", super::control::conformance::losses),
         ("workers keep their orders", super::control::conformance::workers),
         ("a corrected listing says what it was told", super::control::conformance::corrections),
+        ("tombstones are kept once and outlive their job", tombstones),
+        ("paces are replaced as a whole", paces),
         ("costs, withheld steps and speculative copies read back", schedule),
     ]
 }
@@ -143,6 +145,7 @@ fn jobs(tx: &mut dyn Tx) {
     row.ended_at = Some(Timestamp(9));
     row.plan_after = Some(("t".into(), "a".into()));
     row.scan.byte = 77;
+    row.scan_after = Some("p/k".into());
     row.parts = 3;
     row.message = Some("m".into());
     assert_eq!((row.priority, row.tenant.as_str(), row.deadline), (Priority::Normal, "default", None));
@@ -339,6 +342,47 @@ fn facts(tx: &mut dyn Tx) {
     let titles = tx.catalogue(Some("v"), None, 9).expect("lists");
     assert_eq!(titles.len(), 1);
     assert_eq!(tx.catalogue(None, Some("a"), 9).expect("lists"), titles);
+}
+
+fn tombstones(tx: &mut dyn Tx) {
+    let row = |asset: &str, job: &str, at| TombstoneRow {
+        asset: asset.into(),
+        location: format!("s3://b/{asset}"),
+        job: job.into(),
+        step: "free".into(),
+        version: "v".into(),
+        bytes: 12,
+        hash: "xxh128:00".into(),
+        copy: "file:/c".into(),
+        proof: "content".into(),
+        ordered_by: "ana".into(),
+        reason: "space".into(),
+        found_gone: false,
+        dry_run: job == "dry",
+        at: Timestamp(at),
+    };
+    tx.bury(&[]).expect("nothing to keep");
+    tx.bury(&[row("a", "dry", 1), row("b", "dry", 1)]).expect("keeps");
+    tx.bury(&[row("a", "wet", 2)]).expect("keeps");
+    let again = TombstoneRow { found_gone: true, ..row("a", "wet", 3) };
+    tx.bury(&[again, row("c", "wet", 3)]).expect("the first counts");
+    assert_eq!(tx.tombstones("a").expect("reads"), [row("a", "dry", 1), row("a", "wet", 2)]);
+    assert_eq!(tx.tombstones("c").expect("reads"), [row("c", "wet", 3)]);
+    let job = add_job(tx);
+    while !tx.remove_job(job, 100).expect("removes").gone {}
+    assert_eq!(tx.tombstones("b").expect("reads").len(), 1);
+}
+
+fn paces(tx: &mut dyn Tx) {
+    let pace = |bytes| Pace { bytes_moved: bytes, bytes_per_second: 1.5, at: Some(Timestamp(4)), ..Pace::default() };
+    let unit = UnitPace { step: "land".into(), part: 3, worker: "w".into(), total: Some(9), ..UnitPace::default() };
+    let with_unit = Pace { units: vec![unit], ..pace(2) };
+    tx.put_paces(&[(JobNo(1), pace(1)), (JobNo(2), with_unit.clone())]).expect("writes");
+    assert_eq!(tx.pace(JobNo(2)).expect("reads"), Some(with_unit));
+    tx.put_paces(&[(JobNo(1), pace(5))]).expect("replaces");
+    assert_eq!((tx.pace(JobNo(1)).expect("reads"), tx.pace(JobNo(2)).expect("reads")), (Some(pace(5)), None));
+    tx.put_paces(&[]).expect("clears");
+    assert_eq!(tx.pace(JobNo(1)).expect("reads"), None);
 }
 
 fn schedule(tx: &mut dyn Tx) {

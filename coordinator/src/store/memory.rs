@@ -19,6 +19,8 @@ pub struct Memory {
     pub(super) failures: BTreeMap<(UnitId, String), Failure>,
     pub(super) barriers: BTreeMap<(JobNo, StepNo, String), BarrierRow>,
     catalogue: BTreeMap<String, CatalogueRow>,
+    pub(super) buried: super::tombstone::Buried,
+    pub(super) paces: super::pace::Paces,
     pub(super) control: Controlled,
     pub(super) schedule: super::schedule::Kept,
 }
@@ -60,6 +62,7 @@ impl JobTx for Memory {
             submitted_at: job.submitted_at,
             ended_at: None,
             scan: protocol::wire::unit::ScanCursor { page: 0, byte: 0, line: 0 },
+            scan_after: None,
             scan_epoch: 0,
             scan_attempt: 0,
             plan_after: None,

@@ -46,6 +46,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0003_streaks"),
     pair!("0004_scheduling"),
     pair!("0005_other_writes"),
+    pair!("0006_archives"),
 ];
 
 /// Newest schema this build knows.

@@ -10,18 +10,22 @@ mod control;
 pub mod handle;
 pub mod memory;
 mod migration;
+mod pace;
 pub mod postgres;
 pub mod retention;
 mod rows;
 pub mod schedule;
 pub mod sqlite;
 mod streak;
+mod tombstone;
 pub mod view;
 
 pub use control::*;
+pub use pace::{PACE_UNITS_MAX, Pace, PaceTx, UnitPace};
 use retention::RetentionTx;
 pub use rows::*;
 pub use schedule::{CostRow, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow};
+pub use tombstone::{TombstoneRow, TombstoneTx};
 
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -95,6 +99,8 @@ pub trait Tx:
     + BarrierTx
     + CatalogueTx
     + ControlTx
+    + PaceTx
+    + TombstoneTx
     + RetentionTx
     + ScheduleTx
     + ViewTx
@@ -111,6 +117,8 @@ impl<T> Tx for T where
         + BarrierTx
         + CatalogueTx
         + ControlTx
+        + PaceTx
+        + TombstoneTx
         + RetentionTx
         + ScheduleTx
         + ViewTx

@@ -133,6 +133,8 @@ pub struct JobRow {
     pub ended_at: Option<Timestamp>,
     /// Number of the next scan page, and where it starts.
     pub scan: ScanCursor,
+    /// The key up to which a bucket has been listed.
+    pub scan_after: Option<String>,
     /// Epoch of the scan unit; 0 before it was first published.
     pub scan_epoch: u32,
     /// Failed attempts of the scan.

@@ -7,7 +7,7 @@ use crate::source::{Client, Source, server};
 use crate::submit::now;
 use async_trait::async_trait;
 use coordinator::http::Import;
-use coordinator::service::inquiry::AssetView;
+use coordinator::service::inquiry::{AssetView, Tombstone};
 use coordinator::store::handle::{Store, StoreThread};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
@@ -77,8 +77,9 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
 fn words(s: &AssetView) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let report = s.report.as_ref().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
+    let tombstones: String = s.tombstones.iter().map(tombstone).collect();
     format!(
-        "asset     {}\ntitle     {}\nrole      {}\nversion   {}\nlanguage  {}\nlocation  {}\ncopy      {}\nbytes     {}\nhash      {}\nverdict   {}\nupdated   {}\n{report}\n",
+        "asset     {}\ntitle     {}\nrole      {}\nversion   {}\nlanguage  {}\nlocation  {}\ncopy      {}\nbytes     {}\nhash      {}\nverdict   {}\nupdated   {}\n{tombstones}{report}\n",
         s.asset,
         s.title,
         s.role,
@@ -90,6 +91,27 @@ fn words(s: &AssetView) -> String {
         text(&s.hash),
         text(&s.verdict),
         s.updated_at
+    )
+}
+
+fn tombstone(t: &Tombstone) -> String {
+    let word = match (t.dry_run, t.found_gone) {
+        (true, _) => "would be purged",
+        (false, true) => "found purged",
+        (false, false) => "purged",
+    };
+    format!(
+        "{word}  {} ({}, {}) at {} by job {}, step {}\n          ordered by {}: {}\n          kept in {}, proven by {}\n",
+        t.location,
+        output::bytes(t.bytes),
+        t.hash,
+        t.at,
+        t.job,
+        t.step,
+        t.ordered_by,
+        t.reason,
+        t.copy,
+        t.proof
     )
 }
 
@@ -157,6 +179,7 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("import".into()),
         pages: Arc::clone(&importer) as Arc<dyn PageSink>,
+        storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(Tools::default()),
     };

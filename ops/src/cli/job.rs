@@ -4,7 +4,7 @@ use super::retry::Select;
 use super::steer::Target;
 use super::{Context, explain, operation, retry, steer};
 use crate::error::{CliError, CliResult, Exit};
-use crate::output;
+use crate::output::{self, Format};
 use crate::source::{Source, Verb, server};
 use crate::submit;
 use coordinator::service::control::PriorityRequest;
@@ -15,6 +15,8 @@ use protocol::quantity::Span;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Running units a progress line names.
+const RUNNING_SHOWN: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a coordinator that has answered may be away.
 const AWAY_MAX: Duration = Duration::from_secs(60);
@@ -180,7 +182,10 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
                 }
                 let line = progress_line(&progress);
                 if show && line != shown {
-                    eprintln!("{line}");
+                    match context.output {
+                        Format::Jsonl => output::one(context.output, &progress, |_| String::new(), &progress.job)?,
+                        _ => eprintln!("{line}"),
+                    }
                     shown = line;
                 }
             }
@@ -204,5 +209,22 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
 fn progress_line(s: &Progress) -> String {
     let u = s.units;
     let ended = u.succeeded + u.dead + u.cancelled;
-    format!("{}: {} of {} units, {} dead, {} waiting to retry", s.state, ended, u.total, u.dead, u.failed)
+    let rate = match s.bytes_per_second {
+        0 => String::new(),
+        rate => format!(", {}/s", output::bytes(rate)),
+    };
+    let moved = output::bytes(s.bytes);
+    let mut text = format!(
+        "{}: {ended} of {} units, {} dead, {} waiting to retry, {moved}{rate}",
+        s.state, u.total, u.dead, u.failed
+    );
+    for unit in s.running.iter().take(RUNNING_SHOWN) {
+        let of = unit.total.map(|total| format!(" of {}", output::bytes(total))).unwrap_or_default();
+        let rate = output::bytes(unit.bytes_per_second);
+        text += &format!("\n  {}  {}{of}, {rate}/s, {}", unit.unit, output::bytes(unit.bytes), unit.worker);
+    }
+    if let Some(more) = s.running.len().checked_sub(RUNNING_SHOWN + 1) {
+        text += &format!("\n  and {} more", more + 1);
+    }
+    text
 }

@@ -4,31 +4,43 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
+use worker::mhl::object::{self, ObjectTree};
 use worker::mhl::verify::{VerifyReport, verify};
+
+/// Objects read at a time for each core: most of the time they are waited for.
+const OBJECTS_PER_CORE: usize = 8;
 
 /// Commands of `mhl`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Hash every file of a tree and compare with its ASC MHL history
     Verify {
-        /// Root of the tree: the folder that holds `ascmhl`
-        dir: PathBuf,
+        /// Root of the tree, which holds `ascmhl`: a folder, `s3://bucket/prefix` or `gs://bucket/prefix`
+        #[arg(value_name = "DIR")]
+        tree: String,
     },
 }
 
 /// Runs the command.
 pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
-    let Command::Verify { dir } = command;
-    if !dir.is_dir() {
-        return Err(CliError::new(Exit::NotFound, format!("{} is not a directory", dir.display())));
-    }
+    let Command::Verify { tree } = command;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let root = dir.clone();
-    let verified = tokio::task::spawn_blocking(move || verify(&root, threads, &CancellationToken::new()))
-        .await
-        .map_err(|e| CliError::failed(e.to_string()))?;
+    let verified = if tree.starts_with("s3://") || tree.starts_with("gs://") {
+        let opened = crate::storage::registry(&context.settings)?.open(&tree, None).await;
+        let opened = opened.map_err(|error| CliError::failed(error.to_string()))?;
+        let objects = ObjectTree::new(opened.storage, &opened.key);
+        object::verify(&objects, threads * OBJECTS_PER_CORE, &CancellationToken::new()).await
+    } else {
+        let dir = PathBuf::from(tree.strip_prefix("file:").unwrap_or(&tree));
+        if !dir.is_dir() {
+            return Err(CliError::new(Exit::NotFound, format!("{} is not a directory", dir.display())));
+        }
+        tokio::task::spawn_blocking(move || verify(&dir, threads, &CancellationToken::new()))
+            .await
+            .map_err(|e| CliError::failed(e.to_string()))?
+    };
     let report = verified.map_err(|e| CliError::failed(e.to_string()))?;
-    output::one(context.output, &report, words, &dir.display().to_string())?;
+    output::one(context.output, &report, words, &tree)?;
     Ok(if report.is_intact() { Exit::Ok } else { Exit::Failed })
 }
 

@@ -72,6 +72,9 @@ struct Global {
     /// Ask a running coordinator instead of the local data directory [env: SHOWRUNNER_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
+    /// Endpoints, credentials and limits of storage, and where files may be [env: SHOWRUNNER_STORAGE]
+    #[arg(long, global = true, value_name = "FILE")]
+    storage: Option<String>,
     /// How data is written to stdout
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     output: Format,
@@ -179,6 +182,7 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
     let flags = [
         ("data", cli.global.data),
         ("slots", cli.global.slots),
+        ("storage", cli.global.storage),
         ("server", cli.global.server),
         ("database", cli.global.database),
         ("database_ca", cli.global.database_ca),

@@ -50,6 +50,7 @@ fn scanned(dir: &Path) -> Vec<Asset> {
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("w".into()),
         pages: kept.clone(),
+        storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(Tools::default()),
     };

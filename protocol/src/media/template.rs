@@ -66,6 +66,20 @@ pub fn expand(template: &str, asset: &Asset) -> Result<String, TemplateError> {
     Ok(out)
 }
 
+/// Where the asset is after it went through these targets one after the other: each starts from the copy before it.
+pub fn follow<T: AsRef<str>>(targets: &[T], asset: &Asset) -> Result<String, TemplateError> {
+    let Some((first, rest)) = targets.split_first() else { return Ok(asset.location.clone()) };
+    let mut location = expand(first.as_ref(), asset)?;
+    if !rest.is_empty() {
+        let mut copy = asset.clone();
+        for target in rest {
+            copy.location = location;
+            location = expand(target.as_ref(), &copy)?;
+        }
+    }
+    Ok(location)
+}
+
 /// The literal part of a target before its first placeholder, cut back to a directory: the root nothing may leave.
 pub fn root(template: &str) -> &str {
     let literal = template.split('{').next().unwrap_or(template);
@@ -151,6 +165,16 @@ mod tests {
         assert_eq!(got, "file:/out/t1/master/a1-y.mov");
         assert_eq!(root("file:/out/{title}/x"), "file:/out");
         assert_eq!(root("file:./landing/pre-{file}"), "file:./landing");
+    }
+
+    #[test]
+    fn each_target_starts_from_the_copy_before_it() {
+        let asset = asset("t1", "x/y.mov");
+        let none: [&str; 0] = [];
+        assert_eq!(follow(&none, &asset).expect("valid"), "file:///lib/x/y.mov");
+        let targets = ["file:/out/{title}.mov", "s3://b/{file}"];
+        assert_eq!(follow(&targets, &asset).expect("valid"), "s3://b/t1.mov");
+        assert!(follow(&["{language}"], &asset).is_err());
     }
 
     #[test]

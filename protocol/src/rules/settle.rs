@@ -4,6 +4,7 @@ use super::lifecycle::UnitState;
 use super::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
 use crate::failure::{ErrorClass, Failure};
 use crate::time::Timestamp;
+use std::time::Duration;
 
 /// Durable facts of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Reported {
     Failed(Failure),
     /// Came back unexecuted.
     Returned,
+    /// What it needs is not there yet; it says after how long to look again, and what it waits for.
+    Waiting(Duration, String),
 }
 
 /// Why a report changes nothing.
@@ -58,7 +61,12 @@ pub enum Settlement {
     },
     /// Straight back to ready; no attempt was used.
     Release,
+    /// Ready again at this moment; no attempt was used. The words say what it waits for.
+    Wait(Timestamp, String),
 }
+
+/// Least and longest time until what a unit waits for is looked for again.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(24 * 3_600));
 
 /// Decides what a report at `epoch` means. `jitter` in 0..1.
 pub fn decide(
@@ -78,6 +86,7 @@ pub fn decide(
     let retry = |class: ErrorClass| decide_retry(policy, facts.attempt + 1, class, now, jitter);
     match reported {
         Reported::Returned => Settlement::Release,
+        Reported::Waiting(pause, what) => Settlement::Wait(now.after(pause.clamp(LOOK_AGAIN.0, LOOK_AGAIN.1)), what),
         Reported::Failed(failure) => match retry(failure.class) {
             RetryDecision::At(at) => Settlement::Retry(at, failure),
             RetryDecision::GiveUp => Settlement::Die(vec![(String::new(), failure)]),
@@ -168,6 +177,20 @@ mod tests {
     }
 
     proptest! {
+        /// Waiting uses no attempt, ends nothing, and comes to an end whatever a worker asks for.
+        #[test]
+        fn waiting_is_neither_failure_nor_end(pause in any::<u64>(), attempt in 0u32..9, now in 0i64..1_000_000) {
+            let reported = Reported::Waiting(Duration::from_micros(pause), "w".into());
+            let policy = RetryPolicy { attempts_max: 1, ..RetryPolicy::default() };
+            match decide(facts(UnitState::Leased, 1, attempt, 3), 1, reported, &policy, Timestamp(now), 0.5) {
+                Settlement::Wait(at, _) => {
+                    let wait = at.since(Timestamp(now));
+                    prop_assert!(at > Timestamp(now) && wait <= Duration::from_secs(86_400));
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
         /// Every asset of a finished unit has exactly one fate, and no failed asset is ever taken for a success.
         #[test]
         fn no_failure_is_lost(classes in prop::collection::vec(0..3usize, 0..6), passed in 0u32..4, attempt in 0u32..4) {

@@ -25,6 +25,8 @@ pub enum WaitReason {
     NeedsFailed,
     /// It failed and pauses before its next attempt.
     Backoff,
+    /// What it reads is on its way back from an archive.
+    Restoring,
     /// No live worker has slots of its kind.
     NoWorker,
     /// An endpoint it uses asked for a pause.
@@ -49,7 +51,7 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [WaitReason; 19] = [
+    pub const ALL: [WaitReason; 20] = [
         WaitReason::JobPaused,
         WaitReason::JobCancelled,
         WaitReason::Scanning,
@@ -59,6 +61,7 @@ impl WaitReason {
         WaitReason::BarrierHeld,
         WaitReason::NeedsFailed,
         WaitReason::Backoff,
+        WaitReason::Restoring,
         WaitReason::NoWorker,
         WaitReason::EndpointBackoff,
         WaitReason::EndpointLimit,
@@ -83,6 +86,7 @@ impl WaitReason {
             WaitReason::BarrierHeld => "barrier_held",
             WaitReason::NeedsFailed => "needs_failed",
             WaitReason::Backoff => "backoff",
+            WaitReason::Restoring => "restoring",
             WaitReason::NoWorker => "no_worker",
             WaitReason::EndpointBackoff => "endpoint_backoff",
             WaitReason::EndpointLimit => "endpoint_limit",
@@ -125,6 +129,8 @@ pub struct WaitFacts {
     pub barrier_held: bool,
     /// Slots of its kind over all live workers, when known.
     pub slots: Option<u32>,
+    /// Its pause is no consequence of a failure: what it reads is being restored.
+    pub restoring: bool,
     /// When its pause ends.
     pub due_at: Option<Timestamp>,
     /// It is cut into slices that have not all ended.
@@ -143,6 +149,7 @@ pub fn reason(facts: &WaitFacts) -> WaitReason {
     let ordered = [
         (facts.cancelled, WaitReason::JobCancelled),
         (facts.paused, WaitReason::JobPaused),
+        (facts.state == Some(UnitState::Retrying) && facts.restoring, WaitReason::Restoring),
         (facts.state == Some(UnitState::Retrying), WaitReason::Backoff),
         (!facts.scanned, WaitReason::Scanning),
         (!facts.planned, WaitReason::Planning),
@@ -170,6 +177,10 @@ mod tests {
         assert_eq!(reason(&WaitFacts { barrier_held: true, barrier_open: true, ..ready }), WaitReason::BarrierHeld);
         assert_eq!(reason(&WaitFacts { state: Some(UnitState::Dead), paused: true, ..ready }), WaitReason::Ended);
         assert_eq!(reason(&WaitFacts::default()), WaitReason::Scanning);
+        let pausing = WaitFacts { state: Some(UnitState::Retrying), ..ready };
+        assert_eq!(reason(&pausing), WaitReason::Backoff);
+        assert_eq!(reason(&WaitFacts { restoring: true, ..pausing }), WaitReason::Restoring);
+        assert_eq!(reason(&WaitFacts { restoring: true, ..ready }), WaitReason::NoSlot);
         let withheld = WaitFacts { withheld: Some(WaitReason::TenantShare), ..ready };
         assert_eq!(reason(&withheld), WaitReason::TenantShare);
         assert_eq!(reason(&WaitFacts { slots: Some(0), ..withheld }), WaitReason::NoWorker);

@@ -71,8 +71,11 @@ mod tests {
     use crate::failure::{ErrorClass, Failure};
     use crate::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
     use crate::media::asset::{Asset, Role};
-    use crate::wire::report::{Outcome, Report, UnitResult};
-    use crate::wire::unit::{NoopTask, TaskSpec, Unit};
+    use crate::wire::report::{Burial, Outcome, Progress, Report, ScanPage, UnitResult};
+    use crate::wire::unit::{
+        ArchiveTask, HashAlgorithm, NoopTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, ScanSource, ScanTask,
+        SealTask, TaskSpec, Unit,
+    };
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -122,6 +125,55 @@ mod tests {
     fn golden_bytes_of_version_1() {
         insta::assert_snapshot!("wire-1-unit", hex(&encode(&unit()).expect("encodes")));
         insta::assert_snapshot!("wire-1-report", hex(&encode(&report()).expect("encodes")));
+    }
+
+    /// Messages that came later, each at the end of its enum: what was there before keeps its bytes.
+    #[test]
+    fn golden_bytes_of_later_messages() {
+        let (id, worker) = (unit().id, || WorkerId("w".into()));
+        let progress = Progress { worker: worker(), units: vec![(id, 3, 1 << 40), (id, 4, 0)] };
+        let burial = Burial {
+            asset: "a-1".into(),
+            location: "s3://b/a".into(),
+            version: "e".into(),
+            bytes: 12,
+            hash: "xxh128:00".into(),
+            copy: "file:/c/a".into(),
+            proof: PurgeProof::Content,
+            found_gone: false,
+            dry_run: true,
+        };
+        let page = ScanPage { unit: id, epoch: 1, page: 2, assets: vec![], errors: vec![], next: None };
+        let waiting = UnitResult::Waiting { look_again_us: 900_000_000, message: "m".into() };
+        let outcome = Outcome { unit: id, epoch: 3, worker: worker(), result: waiting, duration_us: 7 };
+        let restore = RestoreTask { days: 7, tier: RestoreTier::Bulk, look_again_us: 5 };
+        let purge = PurgeTask {
+            of: vec![],
+            keep: vec!["s3://b/{path}".into()],
+            proof: PurgeProof::Checksum,
+            ordered_by: "o".into(),
+            reason: "r".into(),
+            dry_run: true,
+        };
+        let bucket = ScanSource::Bucket { location: "s3://b/p".into(), pattern: None, after: Some("p/k".into()) };
+        let scan = ScanTask { source: bucket, root: String::new(), resume: None, page_assets: 9 };
+        let seal = SealTask { root: "s3://b/p".into(), job: "j".into(), algorithm: HashAlgorithm::Md5 };
+        let reports = [
+            Report::PageUpTo(page, "p/k".into()),
+            Report::Buried(id, 3, vec![burial]),
+            Report::Progress(progress),
+            Report::Settled(outcome),
+        ];
+        let tasks = [
+            TaskSpec::Archive(ArchiveTask { class: "GLACIER".into() }),
+            TaskSpec::Restore(restore),
+            TaskSpec::Purge(purge),
+            TaskSpec::Scan(scan),
+            TaskSpec::SealCopy { seal, from: "file:/card".into() },
+        ];
+        let mut bytes: Vec<String> = reports.iter().map(|report| hex(&encode(report).expect("encodes"))).collect();
+        bytes.extend(tasks.iter().map(|task| hex(&encode(task).expect("encodes"))));
+        insta::assert_snapshot!("wire-1-later", bytes.join("\n"));
     }
 
     #[test]

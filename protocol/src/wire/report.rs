@@ -1,5 +1,5 @@
 //! What a worker tells the coordinator.
-use super::unit::ScanCursor;
+use super::unit::{PurgeProof, ScanCursor};
 use crate::failure::Failure;
 use crate::id::{Kind, UnitId, WorkerId};
 use crate::media::asset::{Asset, AssetFact};
@@ -17,6 +17,12 @@ pub enum Report {
     Heartbeat(Heartbeat),
     /// This unit is about to run alone: everything else in the worker has ended.
     Alone(UnitId, u32, WorkerId),
+    /// A part of a bucket's listing, and the last key in it: where it goes on when it is interrupted.
+    PageUpTo(ScanPage, String),
+    /// What an execution has removed. It is a fact whatever becomes of its unit.
+    Buried(UnitId, u32, Vec<Burial>),
+    /// How far units in hand are.
+    Progress(Progress),
 }
 
 /// How one execution of a unit ended.
@@ -56,6 +62,49 @@ pub enum UnitResult {
         /// Number of pages of the whole listing, those before the scan was resumed included.
         pages: u64,
     },
+    /// Nothing is wrong, but what it needs is not there yet. No attempt is used and no slot held until it is looked for
+    /// again.
+    Waiting {
+        /// Microseconds until then.
+        look_again_us: u64,
+        /// What it waits for, for people.
+        message: String,
+    },
+}
+
+/// What is left of something that was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Burial {
+    /// The asset's id.
+    pub asset: String,
+    /// What was removed.
+    pub location: String,
+    /// Its state, as its storage called it.
+    pub version: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its content, `algorithm:digest`.
+    pub hash: String,
+    /// The copy that stays.
+    pub copy: String,
+    /// How the copy was proven.
+    pub proof: PurgeProof,
+    /// It was gone before this execution looked: an earlier one removed it, or somebody else did.
+    pub found_gone: bool,
+    /// Nothing was removed; it would have been.
+    pub dry_run: bool,
+}
+
+/// Units whose progress one message tells at most.
+pub const PROGRESS_UNITS_MAX: usize = 256;
+
+/// How far units in hand are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Who holds them.
+    pub worker: WorkerId,
+    /// Unit, epoch, and bytes moved in this execution; at most [`PROGRESS_UNITS_MAX`].
+    pub units: Vec<(UnitId, u32, u64)>,
 }
 
 /// A page of a library's listing, in the source's own order. Pages of one scan are numbered from 0.

@@ -40,6 +40,19 @@ pub enum TaskSpec {
     Seal(SealTask),
     /// Do this while nothing else runs in the worker: the unit is suspected of killing the workers it runs in.
     Alone(Box<TaskSpec>),
+    /// Move to another storage class.
+    Archive(ArchiveTask),
+    /// Bring content back from an archive, and wait for it.
+    Restore(RestoreTask),
+    /// Remove what is proven to be elsewhere.
+    Purge(PurgeTask),
+    /// Seal a tree that is a copy of another as a whole: it continues the history that the other came with.
+    SealCopy {
+        /// What is sealed.
+        seal: SealTask,
+        /// The tree it is a copy of: `file:`, `s3://` or `gs://`.
+        from: String,
+    },
 }
 
 /// Where a library's assets are listed.
@@ -55,7 +68,7 @@ pub struct ScanTask {
     pub page_assets: u32,
 }
 
-/// The two local forms of a library.
+/// The forms of a library.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ScanSource {
     /// CSV with a header, or JSON lines, told apart by extension and first byte.
@@ -69,6 +82,15 @@ pub enum ScanSource {
         path: String,
         /// Regular expression over the relative path; named captures fill the columns of the same name.
         pattern: Option<String>,
+    },
+    /// Every object whose key begins with a prefix.
+    Bucket {
+        /// `s3://bucket/prefix` or `gs://bucket/prefix`, without a slash at its end.
+        location: String,
+        /// As for folders, over the key without the prefix.
+        pattern: Option<String>,
+        /// The key after which an interrupted listing goes on.
+        after: Option<String>,
     },
 }
 
@@ -107,6 +129,66 @@ pub struct SealTask {
     pub job: String,
     /// Hash the generation records.
     pub algorithm: HashAlgorithm,
+}
+
+/// Moving content to another storage class, where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveTask {
+    /// The class as the storage spells it.
+    pub class: String,
+}
+
+/// Bringing content back from an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreTask {
+    /// Days the readable copy is kept.
+    pub days: u32,
+    /// How fast it is wanted.
+    pub tier: RestoreTier,
+    /// Microseconds until it is looked for again.
+    pub look_again_us: u64,
+}
+
+/// How fast content comes back from an archive, and at what price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RestoreTier {
+    /// Minutes; not from the deepest archives.
+    Expedited,
+    /// Hours.
+    #[default]
+    Standard,
+    /// Up to two days, at the lowest price.
+    Bulk,
+}
+
+/// Removing what is proven to be elsewhere. Targets are those of the transfers that made each copy, first to last; none
+/// for the library's own file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeTask {
+    /// Targets that lead to what is removed.
+    pub of: Vec<String>,
+    /// Targets that lead to the copy that stays.
+    pub keep: Vec<String>,
+    /// How the copy is proven.
+    pub proof: PurgeProof,
+    /// Who orders it.
+    pub ordered_by: String,
+    /// Why.
+    pub reason: String,
+    /// Look and report, remove nothing.
+    pub dry_run: bool,
+}
+
+/// How a copy is proven to have the content that is to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PurgeProof {
+    /// Both are read and hashed.
+    #[default]
+    Content,
+    /// What is to be removed is read; of the copy, the checksum counts that its storage keeps and vouches for.
+    Checksum,
 }
 
 /// Measuring and judging media.

@@ -1,5 +1,5 @@
 //! From a job file to a workflow. Reports every problem it finds, each with its place, not just the first.
-use super::file::{BarrierFile, JobFile, LibraryFile, PartitionBy, RetryFile, Scope, StepFile};
+use super::file::{BarrierFile, JobFile, PartitionBy, RetryFile, Scope, StepFile};
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
@@ -7,7 +7,7 @@ use crate::rules::barrier::BarrierPolicy;
 use crate::rules::partition::PartitionLimits;
 use crate::rules::retry::RetryPolicy;
 use crate::time::Timestamp;
-use crate::wire::unit::{HashAlgorithm, NoopTask, QcTask, ScanSource, ScanTask, SealTask, TaskSpec, TransferTask};
+use crate::wire::unit::{HashAlgorithm, NoopTask, QcTask, SealTask, TaskSpec, TransferTask};
 use crate::yaml::{self, Problem};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,6 @@ use std::sync::Arc;
 /// Loads and resolves a delivery spec for a `qc` step, given its path as written.
 pub type PolicyLoader<'a> = dyn FnMut(&str) -> Result<QcTask, Problem> + 'a;
 
-/// Assets a scan page carries.
-const PAGE_ASSETS: u32 = 2_000;
 const BATCH_UNITS: u32 = 1_000;
 
 /// Compiles a job file. `base` is the absolute directory of the file, `job_id` names the run, `now` is its submission.
@@ -29,22 +27,24 @@ pub fn compile(
     policies: &mut PolicyLoader<'_>,
 ) -> Result<Workflow, Vec<Problem>> {
     let parsed: JobFile = yaml::read(file, source).map_err(|p| vec![p])?;
-    let mut compiler = Compiler { file, source, base, job_id, now, problems: Vec::new() };
+    let mut compiler = Compiler { file, source, base, job_id, now, problems: Vec::new(), tree: None };
     let workflow = compiler.workflow(parsed, policies);
     if compiler.problems.is_empty() { Ok(workflow) } else { Err(compiler.problems) }
 }
 
-struct Compiler<'a> {
+pub(super) struct Compiler<'a> {
     file: &'a str,
     source: &'a str,
     base: &'a str,
     job_id: &'a str,
     now: Timestamp,
     problems: Vec<Problem>,
+    /// The tree that the library is: a folder or a bucket prefix.
+    pub(super) tree: Option<String>,
 }
 
 impl Compiler<'_> {
-    fn blame(&mut self, needle: &str, message: String, hint: impl Into<String>) {
+    pub(super) fn blame(&mut self, needle: &str, message: String, hint: impl Into<String>) {
         self.problems.push(Problem::new(self.file, message).hint(hint).near(self.source, needle));
     }
 
@@ -88,56 +88,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn library(&mut self, library: &LibraryFile) -> ScanTask {
-        let later =
-            [("s3", &library.s3), ("gcs", &library.gcs), ("mimir", &library.mimir), ("catalogue", &library.catalogue)];
-        for (name, value) in later {
-            if value.is_some() {
-                self.blame(
-                    name,
-                    format!("a {name} library is not available in this version"),
-                    "use manifest: or folder:",
-                );
-            }
-        }
-        let source = match (&library.manifest, &library.folder) {
-            (Some(manifest), None) => ScanSource::Manifest { path: self.absolute(manifest) },
-            (None, Some(folder)) => {
-                if let Some(Err(error)) = library.pattern.as_deref().map(regex::Regex::new) {
-                    self.blame(
-                        "pattern",
-                        format!("pattern is not a regular expression: {error}"),
-                        "named captures look like (?<title>[^/]+)",
-                    );
-                }
-                ScanSource::Folder { path: self.absolute(folder), pattern: library.pattern.clone() }
-            }
-            (Some(_), Some(_)) => {
-                self.blame("library", "library names both a manifest and a folder".into(), "keep one of them");
-                ScanSource::Manifest { path: String::new() }
-            }
-            (None, None) => {
-                if later.iter().all(|(_, value)| value.is_none()) {
-                    self.blame(
-                        "library",
-                        "library names no source".into(),
-                        "write `manifest: library.csv` or `folder: media`",
-                    );
-                }
-                ScanSource::Manifest { path: String::new() }
-            }
-        };
-        let root = match (&library.root, &source) {
-            (Some(root), _) => self.absolute(root),
-            (None, ScanSource::Manifest { path }) => {
-                path.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned())
-            }
-            (None, ScanSource::Folder { path, .. }) => path.clone(),
-        };
-        ScanTask { source, root, resume: None, page_assets: PAGE_ASSETS }
-    }
-
-    fn absolute(&self, path: &str) -> String {
+    pub(super) fn absolute(&self, path: &str) -> String {
         absolute(self.base, path)
     }
 
@@ -163,8 +114,11 @@ impl Compiler<'_> {
             return steps;
         }
         link_reads(&mut steps);
+        self.link_purges(&files, &mut steps);
         self.check_barriers(&steps);
-        let seals: Vec<Step> = steps.iter().enumerate().filter_map(|(i, s)| seal_of(StepNo(i as u16), s)).collect();
+        let library = self.tree.clone();
+        let seal = |(i, step)| seal_of(StepNo(i as u16), step, library.as_deref());
+        let seals: Vec<Step> = steps.iter().enumerate().filter_map(seal).collect();
         steps.extend(seals);
         steps
     }
@@ -221,25 +175,24 @@ impl Compiler<'_> {
             ("approval", file.approval.is_some()),
             ("sync", file.sync.is_some()),
             ("notify", file.notify.is_some()),
-            ("archive", file.archive.is_some()),
-            ("purge", file.purge.is_some()),
             ("deliver", file.deliver.is_some()),
         ]);
+        let stored = [file.archive.is_some(), file.restore.is_some(), file.purge.is_some()];
         let here = [file.transfer.is_some(), file.qc.is_some(), file.noop.is_some(), file.barrier.is_some()];
-        let chosen = here.iter().chain(later.values()).filter(|set| **set).count();
+        let chosen = here.iter().chain(&stored).chain(later.values()).filter(|set| **set).count();
         let needle = format!("id: {}", file.id);
         if chosen != 1 {
             self.blame(
                 &needle,
                 format!("step {:?} has {chosen} kinds", file.id),
-                "give it exactly one of transfer, qc, barrier, noop",
+                "give it exactly one of transfer, qc, archive, restore, purge, barrier, noop",
             );
         }
         if let Some((kind, _)) = later.iter().find(|(_, set)| **set) {
             self.blame(
                 &format!("{kind}:"),
                 format!("step kind {kind:?} is not available in this version"),
-                "available: transfer, qc, barrier, noop",
+                "available: transfer, qc, archive, restore, purge, barrier, noop",
             );
         }
         let units = |kind, task| Action::Units { kind, task: Arc::new(task), reads: None };
@@ -266,6 +219,9 @@ impl Compiler<'_> {
                 QcTask { policy: String::new(), digest: String::new() }
             });
             return units(Kind::Qc, TaskSpec::Qc(task));
+        }
+        if let Some(task) = self.stored(file) {
+            return units(Kind::Transfer, task);
         }
         let noop = file.noop.clone().unwrap_or_default();
         let micros = |d: std::time::Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
@@ -393,7 +349,9 @@ fn nearest_transfer(steps: &[Step], from: usize) -> Option<StepNo> {
         let no = queue[seen];
         seen += 1;
         let step = &steps[usize::from(no.0)];
-        if matches!(&step.action, Action::Units { kind: Kind::Transfer, .. }) {
+        if let Action::Units { task, .. } = &step.action
+            && matches!(task.as_ref(), TaskSpec::Transfer(_))
+        {
             return Some(no);
         }
         for need in &step.needs {
@@ -405,8 +363,9 @@ fn nearest_transfer(steps: &[Step], from: usize) -> Option<StepNo> {
     None
 }
 
-fn seal_of(no: StepNo, step: &Step) -> Option<Step> {
-    let Action::Units { task, .. } = &step.action else { return None };
+/// The seal a transfer implies. `library` is the tree the job's assets are in, when it is one.
+fn seal_of(no: StepNo, step: &Step, library: Option<&str>) -> Option<Step> {
+    let Action::Units { task, reads, .. } = &step.action else { return None };
     let TaskSpec::Transfer(transfer) = task.as_ref() else { return None };
     if !transfer.mhl {
         return None;
@@ -416,12 +375,18 @@ fn seal_of(no: StepNo, step: &Step) -> Option<Step> {
         job: transfer.job.clone(),
         algorithm: transfer.verify.unwrap_or(HashAlgorithm::Xxh128),
     };
+    // Only a copy that keeps every path can go on with the history of what it is a copy of.
+    let whole = reads.is_none() && transfer.to.strip_prefix(&seal.root).is_some_and(|rest| rest == "/{path}");
+    let seal = match library.filter(|_| whole) {
+        Some(library) => TaskSpec::SealCopy { seal, from: library.to_owned() },
+        None => TaskSpec::Seal(seal),
+    };
     Some(Step {
         id: format!("{}.mhl", step.id),
         needs: Vec::new(),
         retry: RetryPolicy::default(),
         on_failure: super::file::OnFailure::Hold,
-        action: Action::Seal { of: no, task: Arc::new(TaskSpec::Seal(seal)) },
+        action: Action::Seal { of: no, task: Arc::new(seal) },
     })
 }
 

@@ -1,6 +1,6 @@
 //! A job file exactly as a person writes it. Keys that do not exist are errors with the nearest right one.
 use crate::quantity::{Bytes, Share, Span, SpanRange};
-use crate::wire::unit::HashAlgorithm;
+use crate::wire::unit::{HashAlgorithm, PurgeProof, RestoreTier};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
@@ -35,15 +35,15 @@ pub struct JobFile {
 pub struct LibraryFile {
     /// CSV or JSON lines file.
     pub manifest: Option<String>,
-    /// Directory; every regular file below it is an asset.
+    /// Directory, or `s3://bucket/prefix` or `gs://bucket/prefix`; every regular file or object below it is an asset.
     pub folder: Option<String>,
-    /// Folder only: regular expression over the relative path; named captures fill columns.
+    /// Folders and buckets only: regular expression over the relative path; named captures fill columns.
     pub pattern: Option<String>,
     /// Manifest only: directory that relative locations start from and may not leave (default: the manifest's own).
     pub root: Option<String>,
-    /// Bucket prefix on S3.
+    /// Bucket and prefix on S3: `bucket/prefix`.
     pub s3: Option<String>,
-    /// Bucket prefix on GCS.
+    /// Bucket and prefix on Google Cloud Storage: `bucket/prefix`.
     pub gcs: Option<String>,
     /// Search in Mimir.
     pub mimir: Option<String>,
@@ -131,9 +131,11 @@ pub struct StepFile {
     /// A message.
     pub notify: Option<serde_json::Value>,
     /// Move to cheaper storage.
-    pub archive: Option<serde_json::Value>,
-    /// Delete.
-    pub purge: Option<serde_json::Value>,
+    pub archive: Option<ArchiveFile>,
+    /// Bring back from an archive, and wait for it.
+    pub restore: Option<RestoreFile>,
+    /// Delete what is proven to be elsewhere.
+    pub purge: Option<PurgeFile>,
     /// Hand over to a partner.
     pub deliver: Option<serde_json::Value>,
 }
@@ -203,6 +205,47 @@ impl JsonSchema for Verify {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "enum": ["xxh128", "xxh3", "xxh64", "md5", "sha1", "sha256", "c4", "crc64nvme", "none"] })
     }
+}
+
+/// Parameters of an archive step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveFile {
+    /// Storage class to move to, as the storage spells it: `GLACIER`, `DEEP_ARCHIVE`, `GLACIER_IR`, `STANDARD_IA`; on
+    /// Google Cloud Storage `NEARLINE`, `COLDLINE`, `ARCHIVE`.
+    pub class: String,
+}
+
+/// Parameters of a restore step.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestoreFile {
+    /// Days the readable copy is kept (default 7).
+    pub days: Option<u32>,
+    /// How fast it is wanted (default standard: hours).
+    pub tier: Option<RestoreTier>,
+    /// How often to look whether it is there (default 15m; 1m when expedited).
+    pub look: Option<Span>,
+}
+
+/// Parameters of a purge step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeFile {
+    /// The transfer step whose copy is removed; without it the library's own file is.
+    pub of: Option<String>,
+    /// The transfer step whose copy stays, and proves each file before it is removed.
+    pub keep: String,
+    /// How the copy is proven (default content: both are read at that moment).
+    #[serde(default)]
+    pub proof: PurgeProof,
+    /// Who orders it; kept with what is left of each file.
+    pub ordered_by: String,
+    /// Why; kept with what is left of each file.
+    pub reason: String,
+    /// Look and report, remove nothing.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Parameters of a qc step.

@@ -2,8 +2,10 @@
 //!
 //! A job runs the revision it started with: the compiled [`Workflow`] is stored with it as JSON, paths absolute and
 //! policies resolved, so that later edits of the files change nothing under way.
+mod archives;
 pub mod compile;
 pub mod file;
+mod library;
 
 #[cfg(test)]
 mod tests;
@@ -105,6 +107,11 @@ impl Workflow {
         self.numbered().filter(move |(_, step)| step.needs.contains(&no))
     }
 
+    /// Targets that lead from the library's own file to the copy that the transfer `no` makes, first to last.
+    pub fn targets_to(&self, no: StepNo) -> Vec<&str> {
+        targets(&self.steps, no)
+    }
+
     /// Unit steps that can start as soon as their partition is planned.
     pub fn roots(&self) -> impl Iterator<Item = (StepNo, &Step)> {
         self.numbered().filter(|(_, step)| step.needs.is_empty() && matches!(step.action, Action::Units { .. }))
@@ -114,9 +121,7 @@ impl Workflow {
     pub fn scan_task(&self) -> Option<&ScanTask> {
         match self.scan.as_ref() {
             TaskSpec::Scan(task) => Some(task),
-            TaskSpec::Transfer(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_) | TaskSpec::Seal(_) | TaskSpec::Alone(_) => {
-                None
-            }
+            _ => None,
         }
     }
 }
@@ -139,9 +144,29 @@ impl Step {
     /// The kind word of the product (`transfer`, `qc`, `barrier`, …).
     pub fn kind_word(&self) -> &'static str {
         match &self.action {
-            Action::Units { kind, .. } => kind.as_str(),
+            Action::Units { kind, task, .. } => match task.as_ref() {
+                TaskSpec::Archive(_) => "archive",
+                TaskSpec::Restore(_) => "restore",
+                TaskSpec::Purge(_) => "purge",
+                _ => kind.as_str(),
+            },
             Action::Barrier { .. } => "barrier",
             Action::Seal { .. } => "seal",
         }
     }
+}
+
+/// See [`Workflow::targets_to`].
+fn targets(steps: &[Step], no: StepNo) -> Vec<&str> {
+    let (mut targets, mut at) = (Vec::new(), Some(no));
+    // A step reads what an earlier one made, so this ends; a stored workflow that says otherwise must not hang us.
+    while let Some(step) = at.and_then(|no| steps.get(usize::from(no.0))).filter(|_| targets.len() < steps.len()) {
+        let Action::Units { task, reads, .. } = &step.action else { break };
+        if let TaskSpec::Transfer(transfer) = task.as_ref() {
+            targets.push(transfer.to.as_str());
+        }
+        at = *reads;
+    }
+    targets.reverse();
+    targets
 }

@@ -1,6 +1,6 @@
 use super::compile::{absolute, compile};
 use super::*;
-use crate::wire::unit::QcTask;
+use crate::wire::unit::{ArchiveTask, QcTask, RestoreTask, RestoreTier, ScanSource};
 use crate::yaml::Problem;
 
 const JOB: &str = "
@@ -97,4 +97,77 @@ fn paths_are_joined_lexically() {
     assert_eq!(absolute("/a/b", "../c/./d"), "/a/c/d");
     assert_eq!(absolute("/a", "/x//y"), "/x/y");
     assert_eq!(absolute("/a", "../../.."), "/");
+}
+
+const ARCHIVES: &str = "
+job: vault
+library: { folder: \"s3://cards/day-1/\" }
+steps:
+  - id: thaw
+    restore: { days: 3, tier: bulk, look: 30m }
+  - id: land
+    needs: [thaw]
+    transfer: { to: \"file:/landing/{path}\" }
+  - id: vault
+    needs: [land]
+    transfer: { to: \"file:/vault/{title}/{file}\" }
+  - id: cold
+    needs: [vault]
+    archive: { class: DEEP_ARCHIVE }
+  - id: free
+    needs: [cold]
+    purge: { of: land, keep: vault, ordered_by: ana, reason: space, dry_run: true }
+";
+
+fn task<'a>(workflow: &'a Workflow, id: &str) -> (&'a TaskSpec, Option<StepNo>) {
+    let step = workflow.step_no(id).and_then(|no| workflow.step(no)).expect("a step");
+    let Action::Units { task, reads, .. } = &step.action else { panic!("{id} has units") };
+    (task.as_ref(), *reads)
+}
+
+#[test]
+fn archives_libraries_in_buckets_and_purges_compile() {
+    let workflow = run(ARCHIVES).expect("valid");
+    let scan = workflow.scan_task().expect("a scan");
+    let bucket = ScanSource::Bucket { location: "s3://cards/day-1".into(), pattern: None, after: None };
+    assert_eq!((&scan.source, scan.root.as_str()), (&bucket, "s3://cards/day-1"));
+    let restore = RestoreTask { days: 3, tier: RestoreTier::Bulk, look_again_us: 1_800_000_000 };
+    assert_eq!(task(&workflow, "thaw"), (&TaskSpec::Restore(restore), None));
+    let archive = TaskSpec::Archive(ArchiveTask { class: "DEEP_ARCHIVE".into() });
+    assert_eq!(task(&workflow, "cold"), (&archive, Some(StepNo(2))));
+    let (TaskSpec::Purge(purge), None) = task(&workflow, "free") else { panic!("a purge opens the library's file") };
+    assert_eq!(purge.of, ["file:/landing/{path}"]);
+    assert_eq!(purge.keep, ["file:/landing/{path}", "file:/vault/{title}/{file}"]);
+    let words: Vec<_> = workflow.steps.iter().map(Step::kind_word).collect();
+    assert_eq!(words, ["restore", "transfer", "transfer", "archive", "purge"]);
+    assert_eq!(workflow.targets_to(StepNo(2)), purge.keep);
+    for (form, location) in [
+        ("{ s3: cards/day-1 }", "s3://cards/day-1"),
+        ("{ s3: \"s3://cards\" }", "s3://cards"),
+        ("{ gcs: cards/day-1 }", "gs://cards/day-1"),
+    ] {
+        let workflow = run(&ARCHIVES.replace("{ folder: \"s3://cards/day-1/\" }", form)).expect(form);
+        assert_eq!(workflow.scan_task().map(|scan| scan.root.as_str()), Some(location));
+    }
+}
+
+#[test]
+fn a_purge_says_what_proves_it_who_orders_it_and_why() {
+    let cases = [
+        ("keep: vault", "keep: valt", "did you mean `vault`?"),
+        ("keep: vault", "keep: cold", "is no transfer step"),
+        ("keep: vault", "keep: land", "purges the copy it keeps"),
+        ("needs: [cold]", "needs: [thaw]", "does not need \"vault\""),
+        ("ordered_by: ana", "ordered_by: \"\"", "say who orders it"),
+        (", reason: space", "", "reason"),
+        ("class: DEEP_ARCHIVE", "class: DEEP_ARCHIV", "did you mean `DEEP_ARCHIVE`?"),
+        ("days: 3", "days: 0", "at least a day"),
+        ("folder: \"s3://cards/day-1/\"", "folder: \"s3://cards/../x\"", "names no bucket"),
+        ("folder: \"s3://cards/day-1/\"", "s3: a/b, gcs: c", "both s3 and gcs"),
+        ("folder: \"s3://cards/day-1/\"", "gcs: \"s3://cards\"", "no gcs library"),
+    ];
+    for (good, bad, says) in cases {
+        let problems = run(&ARCHIVES.replace(good, bad)).expect_err(bad);
+        assert!(problems.iter().any(|problem| problem.to_string().contains(says)), "{bad}: {problems:?}");
+    }
 }

@@ -5,14 +5,14 @@ use super::supervisor::ExitGuard;
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
-use crate::task::{self, PageSink, TaskContext, Tools};
+use crate::task::{self, PageSink, Registry, TaskContext, Tools};
 use actix::{Actor, Context, Handler, Message};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::{UnitId, WorkerId};
-use protocol::wire::report::{Outcome, Report, ScanPage, UnitResult};
+use protocol::wire::report::{Burial, Outcome, Report, ScanPage, UnitResult};
 use protocol::wire::unit::{TaskSpec, Unit};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -25,41 +25,86 @@ use tokio_util::sync::CancellationToken;
 
 /// Executions under way, shared with the heartbeat.
 #[derive(Clone, Default)]
-pub struct Running(Arc<Mutex<HashMap<UnitId, (u32, CancellationToken)>>>);
+pub struct Running(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    units: HashMap<UnitId, InHand>,
+    /// Bytes that executions moved which are over.
+    bytes_ended: u64,
+}
+
+struct InHand {
+    epoch: u32,
+    token: CancellationToken,
+    /// Bytes it has moved so far.
+    bytes: Arc<AtomicU64>,
+}
 
 impl Running {
     /// Units in hand with their epochs.
     pub fn held(&self) -> Vec<(UnitId, u32)> {
-        let mut held: Vec<_> = self.0.lock().iter().map(|(unit, (epoch, _))| (*unit, *epoch)).collect();
+        let mut held: Vec<_> = self.0.lock().units.iter().map(|(unit, held)| (*unit, held.epoch)).collect();
         held.sort_unstable();
         held
     }
 
+    /// Bytes moved since the worker started.
+    pub fn bytes(&self) -> u64 {
+        let held = self.0.lock();
+        held.bytes_ended + held.units.values().map(|held| held.bytes.load(Ordering::Relaxed)).sum::<u64>()
+    }
+
+    /// Units in hand that have moved bytes, those with the most first, at most `most`.
+    pub fn progress(&self, most: usize) -> Vec<(UnitId, u32, u64)> {
+        let held = self.0.lock();
+        let moved = held.units.iter().map(|(unit, held)| (*unit, held.epoch, held.bytes.load(Ordering::Relaxed)));
+        let mut moved: Vec<_> = moved.filter(|(_, _, bytes)| *bytes > 0).collect();
+        drop(held);
+        moved.sort_unstable_by_key(|(unit, _, bytes)| (std::cmp::Reverse(*bytes), *unit));
+        moved.truncate(most);
+        moved
+    }
+
     /// Whether nothing runs.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.0.lock().units.is_empty()
     }
 
     /// Stops an execution, if it is this one.
     pub fn revoke(&self, unit: UnitId, epoch: u32) {
-        if let Some((held, token)) = self.0.lock().get(&unit)
-            && *held == epoch
+        if let Some(held) = self.0.lock().units.get(&unit)
+            && held.epoch == epoch
         {
-            token.cancel();
+            held.token.cancel();
         }
     }
 
     /// Stops everything.
     pub fn revoke_all(&self) {
-        for (_, token) in self.0.lock().values() {
-            token.cancel();
+        for held in self.0.lock().units.values() {
+            held.token.cancel();
         }
+    }
+
+    /// Notes an execution that begins. An older one of the same unit no longer counts, and is stopped.
+    fn begin(&self, unit: UnitId, epoch: u32, token: CancellationToken) -> Arc<AtomicU64> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        let mut running = self.0.lock();
+        let before = running.units.insert(unit, InHand { epoch, token, bytes: Arc::clone(&bytes) });
+        if let Some(older) = before {
+            running.bytes_ended += older.bytes.load(Ordering::Relaxed);
+            older.token.cancel();
+        }
+        bytes
     }
 
     fn end(&self, unit: UnitId, epoch: u32) {
         let mut running = self.0.lock();
-        if running.get(&unit).is_some_and(|(held, _)| *held == epoch) {
-            running.remove(&unit);
+        if running.units.get(&unit).is_some_and(|held| held.epoch == epoch)
+            && let Some(ended) = running.units.remove(&unit)
+        {
+            running.bytes_ended += ended.bytes.load(Ordering::Relaxed);
         }
     }
 }
@@ -79,10 +124,10 @@ pub struct Execution {
     pub running: Running,
     /// Whether the worker takes no more work.
     pub draining: Arc<AtomicBool>,
-    /// Bytes moved.
-    pub bytes: Arc<AtomicU64>,
     /// Outside programs.
     pub tools: Arc<Tools>,
+    /// Storage of every kind.
+    pub storage: Arc<Registry>,
     /// When the worker must be gone.
     pub departure: Arc<Departure>,
     /// Held by every execution; alone by one that runs alone.
@@ -135,14 +180,11 @@ impl Handler<Execute> for Executor {
                 continue;
             }
             let token = CancellationToken::new();
-            let before = self.execution.running.0.lock().insert(unit.id, (unit.epoch, token.clone()));
-            if let Some((_, older)) = before {
-                // The coordinator took the unit back and it came to us again: the older execution no longer counts.
-                older.cancel();
-            }
+            // The coordinator may have taken the unit back and given it to us again.
+            let bytes = self.execution.running.begin(unit.id, unit.epoch, token.clone());
             let execution = self.execution.clone();
             drop(self.execution.runtime.spawn(async move {
-                execute(unit, token, &execution).await;
+                execute(unit, token, bytes, &execution).await;
                 drop(slot);
             }));
         }
@@ -185,15 +227,16 @@ enum Turn {
     Alone(OwnedRwLockWriteGuard<()>),
 }
 
-async fn execute(unit: Unit, cancel: CancellationToken, execution: &Execution) {
+async fn execute(unit: Unit, cancel: CancellationToken, bytes: Arc<AtomicU64>, execution: &Execution) {
     let turn = cancel.run_until_cancelled(turn(&unit, execution)).await;
     let started = Instant::now();
     let context = TaskContext {
         cancel,
         worker: execution.worker.clone(),
         pages: Arc::new(Pages(Arc::clone(&execution.queue))),
-        bytes: Arc::clone(&execution.bytes),
+        bytes,
         tools: Arc::clone(&execution.tools),
+        storage: Arc::clone(&execution.storage),
     };
     // What would not end before this worker is gone goes back at once, without using an attempt.
     let allowed = execution.departure.allows(&unit);
@@ -239,5 +282,16 @@ impl PageSink for Pages {
         let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes pages");
         self.0.room().await;
         self.0.report(vec![Report::Page(page)]).await.map_err(gone)
+    }
+
+    async fn send_up_to(&self, page: ScanPage, key: String) -> Result<(), Failure> {
+        let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes pages");
+        self.0.room().await;
+        self.0.report(vec![Report::PageUpTo(page, key)]).await.map_err(gone)
+    }
+
+    async fn buried(&self, unit: UnitId, epoch: u32, burials: Vec<Burial>) -> Result<(), Failure> {
+        let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes what was removed");
+        self.0.report(vec![Report::Buried(unit, epoch, burials)]).await.map_err(gone)
     }
 }

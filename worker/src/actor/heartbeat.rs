@@ -7,10 +7,10 @@ use super::supervisor::ExitGuard;
 use crate::queue::WorkQueue;
 use actix::{Actor, AsyncContext, Context};
 use protocol::id::{Kind, WorkerId};
-use protocol::wire::report::{Heartbeat as Beat, Report};
+use protocol::wire::report::{Heartbeat as Beat, PROGRESS_UNITS_MAX, Progress, Report};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -28,8 +28,6 @@ pub struct Vitals {
     pub slots: BTreeMap<Kind, Slots>,
     /// Whether it takes no more work.
     pub draining: Arc<AtomicBool>,
-    /// Bytes moved.
-    pub bytes: Arc<AtomicU64>,
     /// When it must be gone.
     pub departure: Arc<Departure>,
 }
@@ -42,9 +40,15 @@ impl Vitals {
             held: self.running.held(),
             slots: self.slots.iter().map(|(kind, slots)| (*kind, slots.total(), slots.free())).collect(),
             draining: self.draining.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
+            bytes: self.running.bytes(),
             leaves_at: self.departure.at(),
         }
+    }
+
+    /// How far units in hand are; `None` when none of them has moved anything.
+    pub fn progress(&self) -> Option<Progress> {
+        let units = self.running.progress(PROGRESS_UNITS_MAX);
+        (!units.is_empty()).then(|| Progress { worker: self.worker.clone(), units })
     }
 }
 
@@ -71,9 +75,11 @@ impl Heartbeat {
     }
 
     fn send(&self) {
-        let (queue, beat) = (Arc::clone(&self.pulse.queue), self.vitals.beat());
+        let queue = Arc::clone(&self.pulse.queue);
+        let mut reports = vec![Report::Heartbeat(self.vitals.beat())];
+        reports.extend(self.vitals.progress().map(Report::Progress));
         drop(self.pulse.runtime.spawn(async move {
-            if let Err(error) = queue.report(vec![Report::Heartbeat(beat)]).await {
+            if let Err(error) = queue.report(reports).await {
                 tracing::debug!(%error, "heartbeat not sent");
             }
         }));

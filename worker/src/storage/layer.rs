@@ -4,6 +4,7 @@ use super::{
     Storage, StorageError, Upload, Version,
 };
 use async_trait::async_trait;
+use protocol::wire::unit::RestoreTier;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -146,6 +147,10 @@ impl<L: Layer> Storage for Layered<L> {
         around!(self, List, prefix, self.inner.list(prefix, page, most))
     }
 
+    async fn list_after(&self, prefix: &str, after: &str, most: u32) -> Result<Listing, StorageError> {
+        around!(self, List, prefix, self.inner.list_after(prefix, after, most))
+    }
+
     async fn put(
         &self,
         key: &str,
@@ -230,7 +235,7 @@ impl<L: Layer> Storage for Layered<L> {
         around!(self, SetClass, key, self.inner.set_class(key, same, class))
     }
 
-    async fn restore(&self, key: &str, days: u32) -> Result<(), StorageError> {
-        around!(self, Restore, key, self.inner.restore(key, days))
+    async fn restore(&self, key: &str, days: u32, tier: RestoreTier) -> Result<(), StorageError> {
+        around!(self, Restore, key, self.inner.restore(key, days, tier))
     }
 }

@@ -8,6 +8,7 @@
 pub mod backend;
 mod body;
 mod checksum;
+pub mod content;
 mod directory;
 mod durable;
 mod error;

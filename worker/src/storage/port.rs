@@ -8,6 +8,7 @@
 use super::{Body, Checksum, ChecksumKind, Reading, StorageError};
 use async_trait::async_trait;
 use protocol::time::Timestamp;
+use protocol::wire::unit::RestoreTier;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -199,6 +200,12 @@ pub trait Storage: Send + Sync {
         Err(StorageError::unsupported(self.location(prefix), "it cannot be listed"))
     }
 
+    /// Lists from the first key after `after` on.
+    async fn list_after(&self, prefix: &str, after: &str, most: u32) -> Result<Listing, StorageError> {
+        let _ = (after, most);
+        Err(StorageError::unsupported(self.location(prefix), "its listing begins at the beginning"))
+    }
+
     /// Writes content in one step.
     async fn put(
         &self,
@@ -300,8 +307,8 @@ pub trait Storage: Send + Sync {
 
     /// Asks for a readable copy of an archived object for some days. Asking again is fine; [`Storage::stat`] tells
     /// when it is there.
-    async fn restore(&self, key: &str, days: u32) -> Result<(), StorageError> {
-        let _ = days;
+    async fn restore(&self, key: &str, days: u32, tier: RestoreTier) -> Result<(), StorageError> {
+        let _ = (days, tier);
         Err(StorageError::unsupported(self.location(key), "it has no archive"))
     }
 

@@ -54,6 +54,8 @@ pub struct EndpointSettings {
     pub whole_checksum: Option<bool>,
     /// Whether the server judges `If-None-Match` on `CopyObject`; AWS does.
     pub copy_condition: Option<bool>,
+    /// Largest object the server copies in one request, where that is less than AWS's 5 GiB.
+    pub copy_bytes_max: Option<Bytes>,
     /// Certificate authority to trust besides the system's, PEM.
     pub ca: Option<PathBuf>,
     /// Addresses that web sources may have although they are private: `10.0.0.0/8`.
@@ -118,6 +120,9 @@ impl EndpointSettings {
         }
         if self.requests_per_second.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
             return Some("its requests_per_second is no number above 0".into());
+        }
+        if self.copy_bytes_max.is_some_and(|most| most.0 < 5 << 20) {
+            return Some("its copy_bytes_max is below 5 MiB, the least part of an upload".into());
         }
         if self.bytes_per_second.is_some_and(|rate| rate.0 == 0) {
             return Some("its bytes_per_second is 0".into());

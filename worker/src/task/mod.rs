@@ -1,25 +1,45 @@
 //! What a worker can do. A new task is one file here and one line in [`run`].
+pub mod archive;
+mod assets;
 pub mod noop;
+pub mod purge;
 pub mod qc;
+pub mod restore;
 pub mod scan;
 pub mod seal;
 pub mod transfer;
 
+/// What tasks open locations with; actors only hand it on.
+pub use crate::storage::Registry;
+
 use async_trait::async_trait;
 use protocol::failure::Failure;
-use protocol::id::WorkerId;
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::id::{UnitId, WorkerId};
+use protocol::wire::report::{Burial, ScanPage, UnitResult};
 use protocol::wire::unit::{TaskSpec, Unit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Where a scan sends its pages. Waits while the coordinator is behind, so that a listing never piles up in memory.
+/// Where a task sends what its end does not carry: pages of listings, and what was removed. Waits while the coordinator is behind, so that a listing never piles up in memory.
 #[async_trait]
 pub trait PageSink: Send + Sync {
     /// Hands over one page; an error means the scan has lost its lease or its coordinator and should stop.
     async fn send(&self, page: ScanPage) -> Result<(), Failure>;
+
+    /// The same for a page of a bucket, with the last key in it.
+    async fn send_up_to(&self, page: ScanPage, key: String) -> Result<(), Failure> {
+        let _ = key;
+        self.send(page).await
+    }
+
+    /// Hands over what an execution has removed for good.
+    async fn buried(&self, unit: UnitId, epoch: u32, burials: Vec<Burial>) -> Result<(), Failure> {
+        let _ = (unit, epoch);
+        let count = burials.len();
+        Err(Failure::permanent("purge_unrecorded", format!("nobody here keeps what is left of {count} files")))
+    }
 }
 
 /// What a running task may use besides its unit.
@@ -31,10 +51,12 @@ pub struct TaskContext {
     pub worker: WorkerId,
     /// Receiver of scan pages.
     pub pages: Arc<dyn PageSink>,
-    /// Bytes moved, for progress.
+    /// Bytes this execution has moved, for progress.
     pub bytes: Arc<AtomicU64>,
     /// Outside programs.
     pub tools: Arc<Tools>,
+    /// Storage of every kind.
+    pub storage: Arc<Registry>,
 }
 
 /// Outside programs and how they may use the machine.
@@ -83,7 +105,11 @@ async fn run_task(task: &TaskSpec, unit: &Unit, context: &TaskContext) -> UnitRe
         TaskSpec::Transfer(task) => Box::pin(transfer::run(task, unit, context)).await,
         TaskSpec::Qc(task) => Box::pin(qc::run(task, unit, context)).await,
         TaskSpec::Noop(task) => noop::run(task, unit, context).await,
-        TaskSpec::Seal(task) => Box::pin(seal::run(task, unit, context)).await,
+        TaskSpec::Seal(task) => Box::pin(seal::run(task, None, context)).await,
+        TaskSpec::SealCopy { seal: task, from } => Box::pin(seal::run(task, Some(from), context)).await,
+        TaskSpec::Archive(task) => Box::pin(archive::run(task, unit, context)).await,
+        TaskSpec::Restore(task) => Box::pin(restore::run(task, unit, context)).await,
+        TaskSpec::Purge(task) => Box::pin(purge::run(task, unit, context)).await,
         // Whoever executes it has seen to it that it is alone.
         TaskSpec::Alone(task) => Box::pin(run_task(task, unit, context)).await,
     }

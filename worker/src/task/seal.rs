@@ -1,36 +1,98 @@
 //! Closes a destination tree with an ASC MHL generation.
 use super::TaskContext;
+use crate::mhl::import::import as import_local;
+use crate::mhl::object::{self, ObjectTree};
 use crate::mhl::seal::seal;
 use crate::mhl::{MhlError, is_recordable};
 use crate::storage::local_path;
 use protocol::failure::Failure;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{SealTask, Unit};
+use protocol::wire::unit::SealTask;
 use std::io;
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
 
 /// Files named in a failure; the generation has them all.
 const NAMED_MAX: usize = 5;
 
-/// Closes a destination tree with an ASC MHL generation.
-pub async fn run(task: &SealTask, _unit: &Unit, context: &TaskContext) -> UnitResult {
-    let invalid = |message: String| UnitResult::Failed(Failure::permanent("mhl_invalid", message));
-    let root = match local_path(&task.root) {
-        Ok(root) => root,
-        Err(error) => return invalid(error.to_string()),
-    };
+/// Closes a destination tree with an ASC MHL generation. A tree that is a copy of `from` as a whole goes on with the
+/// history that came with it.
+pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> UnitResult {
     if !is_recordable(task.algorithm) {
         let name = task.algorithm.as_str();
         return invalid(format!("ASC MHL cannot record {name}: verify with xxh128, xxh3, xxh64, md5, sha1 or c4"));
     }
+    let opened = match (Tree::open(&task.root, context).await, from) {
+        (Ok(root), None) => Ok((root, None)),
+        (Ok(root), Some(from)) => Tree::open(from, context).await.map(|from| (root, Some(from))),
+        (Err(failure), _) => Err(failure),
+    };
+    let (root, from) = match opened {
+        Ok(opened) => opened,
+        Err(failure) => return UnitResult::Failed(failure),
+    };
+    if let Some(from) = from {
+        match import(from, root.clone(), &context.cancel).await {
+            Ok(0) => {}
+            Ok(generations) => tracing::info!(generations, root = %task.root, "goes on with the history of its source"),
+            Err(MhlError::Cancelled) => return UnitResult::Cancelled,
+            Err(error) => return UnitResult::Failed(failure(&error)),
+        }
+    }
     let (job, algorithm, cancel) = (task.job.clone(), task.algorithm, context.cancel.clone());
-    let sealed = tokio::task::spawn_blocking(move || seal(&root, &job, algorithm, &cancel)).await;
+    let sealed = match root {
+        Tree::Directory(root) => blocking(move || seal(&root, &job, algorithm, &cancel)).await,
+        Tree::Objects(tree) => object::seal(&tree, &job, algorithm, &cancel).await,
+    };
     match sealed {
-        Ok(Ok(report)) if report.failed.is_empty() => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
-        Ok(Ok(report)) => UnitResult::Failed(mismatch(&report.failed)),
-        Ok(Err(MhlError::Cancelled)) => UnitResult::Cancelled,
-        Ok(Err(error)) => UnitResult::Failed(failure(&error)),
+        Ok(report) if report.failed.is_empty() => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
+        Ok(report) => UnitResult::Failed(mismatch(&report.failed)),
+        Err(MhlError::Cancelled) => UnitResult::Cancelled,
+        Err(error) => UnitResult::Failed(failure(&error)),
+    }
+}
+
+fn invalid(message: String) -> UnitResult {
+    UnitResult::Failed(Failure::permanent("mhl_invalid", message))
+}
+
+/// A tree, wherever it is.
+#[derive(Clone)]
+enum Tree {
+    Directory(PathBuf),
+    Objects(ObjectTree),
+}
+
+impl Tree {
+    async fn open(location: &str, context: &TaskContext) -> Result<Tree, Failure> {
+        if !(location.starts_with("s3:") || location.starts_with("gs:")) {
+            let path = local_path(location);
+            return path.map(Tree::Directory).map_err(|error| Failure::permanent("mhl_invalid", error.to_string()));
+        }
+        let opened = context.storage.open(location, None).await.map_err(|error| error.failure())?;
+        Ok(Tree::Objects(ObjectTree::new(opened.storage, &opened.key)))
+    }
+}
+
+async fn import(from: Tree, to: Tree, cancel: &CancellationToken) -> Result<u64, MhlError> {
+    match (from, to) {
+        // Nothing landed: what is missing is said by the seal.
+        (_, Tree::Directory(to)) if !to.is_dir() => Ok(0),
+        (Tree::Directory(from), Tree::Directory(to)) => blocking(move || import_local(&from, &to)).await,
+        (Tree::Directory(from), Tree::Objects(to)) => object::import_into(&from, &to, cancel).await,
+        (Tree::Objects(from), Tree::Directory(to)) => object::import_to_directory(&from, &to, cancel).await,
+        (Tree::Objects(from), Tree::Objects(to)) => object::import(&from, &to, cancel).await,
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, MhlError> + Send + 'static,
+) -> Result<T, MhlError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(error) => UnitResult::Failed(Failure::transient("worker_stopping", format!("not sealed: {error}"))),
+        // The runtime is going down, and this process with it.
+        Err(_) => Err(MhlError::Cancelled),
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn context() -> TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("worker-1".into()),
         pages: Arc::new(NoPages),
+        storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(Tools::default()),
     }

@@ -1,4 +1,5 @@
 //! Tasks against real files, processes, programs and the reference tools.
+mod archives;
 mod fixture;
 mod mhl;
 mod qc;

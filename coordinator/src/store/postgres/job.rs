@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
-     deadline";
+     deadline, scan_after";
 
 pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
     let after: (Option<String>, Option<String>) = (column(row, 13)?, column(row, 14)?);
@@ -28,6 +28,7 @@ pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
         submitted_at: Timestamp(column(row, 6)?),
         ended_at: column::<Option<i64>>(row, 7)?.map(Timestamp),
         scan: ScanCursor { page: count(row, 8)?, byte: count(row, 9)?, line: count(row, 10)? },
+        scan_after: column(row, 25)?,
         scan_epoch: count(row, 11)?,
         scan_attempt: count(row, 12)?,
         plan_after: after.0.zip(after.1),
@@ -56,7 +57,7 @@ impl PostgresTx<'_> {
             "UPDATE job SET state = $2, phase = $3, ended_at = $4, scan_page = $5, scan_byte = $6, scan_line = $7,
                scan_epoch = $8, scan_attempt = $9, plan_title = $10, plan_asset = $11, assets = $12,
                bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18,
-               priority = $19, tenant = $20, deadline = $21
+               priority = $19, tenant = $20, deadline = $21, scan_after = $22
              WHERE no = $1",
             own![
                 job.no.0,
@@ -80,6 +81,7 @@ impl PostgresTx<'_> {
                 job.priority.as_str(),
                 job.tenant.clone(),
                 job.deadline.map(|t| t.0),
+                job.scan_after.clone(),
             ],
         )
     }

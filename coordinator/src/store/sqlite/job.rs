@@ -10,7 +10,7 @@ use rusqlite::{Row, params};
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
-     deadline";
+     deadline, scan_after";
 
 pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let state: String = row.get(4)?;
@@ -31,6 +31,7 @@ pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         submitted_at: Timestamp(row.get(6)?),
         ended_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         scan: ScanCursor { page: unsigned(row, 8)?, byte: unsigned(row, 9)?, line: unsigned(row, 10)? },
+        scan_after: row.get(25)?,
         scan_epoch: row.get(11)?,
         scan_attempt: row.get(12)?,
         plan_after: after.0.zip(after.1),
@@ -105,7 +106,7 @@ impl JobTx for SqliteTx<'_> {
             "UPDATE job SET state = ?2, phase = ?3, ended_at = ?4, scan_page = ?5, scan_byte = ?6, scan_line = ?7,
                scan_epoch = ?8, scan_attempt = ?9, plan_title = ?10, plan_asset = ?11, assets = ?12,
                bytes_declared = ?13, bytes = ?14, row_errors = ?15, parts = ?16, parts_planned = ?17, message = ?18,
-               priority = ?19, tenant = ?20, deadline = ?21
+               priority = ?19, tenant = ?20, deadline = ?21, scan_after = ?22
              WHERE no = ?1",
             params![
                 job.no.0,
@@ -129,6 +130,7 @@ impl JobTx for SqliteTx<'_> {
                 job.priority.as_str(),
                 job.tenant,
                 job.deadline.map(|t| t.0),
+                job.scan_after,
             ],
         )?;
         Ok(())

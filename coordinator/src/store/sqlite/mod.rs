@@ -5,9 +5,11 @@ mod catalogue;
 mod control;
 mod job;
 mod listing;
+mod pace;
 mod partition;
 mod retention;
 mod schedule;
+mod tombstone;
 mod unit;
 mod view;
 

@@ -35,7 +35,7 @@ pub async fn import_into(from: &Path, to: &ObjectTree, cancel: &CancellationToke
             Err(MhlError::Storage(error @ StorageError::Condition { .. })) => {
                 let key = to.key(&relative);
                 let there = persist(Patience::default(), || to.storage.stat(&key)).await?;
-                let digests = hash::hash(to.storage.clone(), &there, &[HashAlgorithm::C4], cancel).await?;
+                let digests = hash(&to.storage, &there, &[HashAlgorithm::C4], cancel).await?;
                 if digests.first().is_none_or(|digest| digest.text != link.c4) {
                     return Err(error.into());
                 }

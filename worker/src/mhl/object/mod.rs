@@ -7,7 +7,6 @@
 //!
 //! In a listing everything below a directory stands together, so a tree is walked page by page with nothing in memory
 //! but the directories around the current key.
-mod hash;
 mod import;
 mod mirror;
 mod scratch;
@@ -20,8 +19,12 @@ pub use seal::seal;
 pub use verify::verify;
 
 use super::MhlError;
-use crate::storage::Storage;
+use crate::hash::Digest;
+use crate::storage::content::digests;
+use crate::storage::{ObjectState, Storage};
+use protocol::wire::unit::HashAlgorithm;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// A tree in object storage.
 #[derive(Clone)]
@@ -54,6 +57,17 @@ impl ObjectTree {
         let full = if path.is_empty() { place.as_str() } else { path };
         full.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("root").to_owned()
     }
+}
+
+/// Hashes an object in the state it was listed in.
+async fn hash(
+    storage: &Arc<dyn Storage>,
+    state: &ObjectState,
+    algorithms: &[HashAlgorithm],
+    cancel: &CancellationToken,
+) -> Result<Vec<Digest>, MhlError> {
+    let digests = digests(Arc::clone(storage), state, algorithms, None, cancel).await?;
+    digests.ok_or(MhlError::Cancelled)
 }
 
 /// Runs what blocks on a thread that may be blocked.

@@ -17,7 +17,8 @@ use crate::storage::persist::{Patience, persist, read_on};
 use crate::storage::{Body, Condition, ObjectState, StorageError, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use protocol::time::Timestamp;
 use protocol::wire::unit::HashAlgorithm;
 use std::collections::{BTreeMap, HashMap};
@@ -75,9 +76,10 @@ async fn seal_in(
     }
     gone.sort();
     report.failed.extend(gone);
-    let removed =
-        stream::iter(&journal).map(|state| persist(Patience::default(), || tree.storage.delete(&state.key, None)));
-    removed.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let remove = |state: ObjectState| async move {
+        Ok::<_, MhlError>(persist(Patience::default(), || tree.storage.delete(&state.key, None)).await?)
+    };
+    some_at_once(journal.into_iter().map(|state| remove(state).boxed()).collect()).await?;
     Ok(report)
 }
 
@@ -88,17 +90,29 @@ async fn records(
     cancel: &CancellationToken,
 ) -> Result<HashMap<String, Record>, MhlError> {
     let mut records = HashMap::new();
-    let read = stream::iter(journal).map(|state| async move {
-        let (storage, same) = (tree.storage.clone(), state.version.clone());
-        read_on(storage, state.key.clone(), 0..state.bytes, same, Patience::default()).collect().await
-    });
-    let mut read = read.buffered(AT_ONCE);
-    while let Some(pieces) = cancel.run_until_cancelled(read.next()).await.ok_or(MhlError::Cancelled)? {
-        journal::parse(&pieces?.concat(), |record| {
-            records.insert(record.path.clone(), record);
-        });
+    for some in journal.chunks(BATCH_OBJECTS) {
+        let read = |state: ObjectState| async move {
+            let (storage, bytes) = (tree.storage.clone(), state.bytes);
+            let read = read_on(storage, state.key, 0..bytes, state.version, Patience::default()).collect();
+            let pieces = cancel.run_until_cancelled(read).await.ok_or(MhlError::Cancelled)?;
+            Ok::<_, MhlError>(pieces?.concat())
+        };
+        for content in some_at_once(some.iter().cloned().map(|state| read(state).boxed()).collect()).await? {
+            journal::parse(&content, |record| {
+                records.insert(record.path.clone(), record);
+            });
+        }
     }
     Ok(records)
+}
+
+/// Does several things at a time; their results in order.
+async fn some_at_once<T: Send>(work: Vec<BoxFuture<'_, Result<T, MhlError>>>) -> Result<Vec<T>, MhlError> {
+    let (mut work, mut done) = (stream::iter(work).buffered(AT_ONCE), Vec::new());
+    while let Some(one) = work.next().await {
+        done.push(one?);
+    }
+    Ok(done)
 }
 
 struct Sealer<'a> {
@@ -272,12 +286,13 @@ impl Sealer<'_> {
     /// Reads what must be read of the current directory, several objects at a time.
     async fn read_batch(&mut self) -> Result<(), MhlError> {
         let (tree, cancel) = (self.tree, self.cancel);
-        let read = stream::iter(std::mem::take(&mut self.batch)).map(|(mut draft, state, path)| async move {
-            let hashed = hash::hash(tree.storage.clone(), &state, &draft.wanted, cancel).await?;
+        let read = |(mut draft, state, path): (Draft, ObjectState, String)| async move {
+            let hashed = hash(&tree.storage, &state, &draft.wanted, cancel).await?;
             draft.digests.extend(hashed);
             Ok::<_, MhlError>((draft, path))
-        });
-        let read: Vec<(Draft, String)> = read.buffered(AT_ONCE).try_collect().await?;
+        };
+        let batch = std::mem::take(&mut self.batch);
+        let read = some_at_once(batch.into_iter().map(|one| read(one).boxed()).collect()).await?;
         for (draft, path) in read {
             self.report.hashed_bytes += draft.bytes;
             self.record(draft, &path)?;

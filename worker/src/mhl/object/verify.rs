@@ -106,7 +106,7 @@ impl Visitor for Checker<'_> {
         }
         let (storage, cancel, path) = (self.tree.storage.clone(), self.cancel.clone(), path.to_owned());
         self.reads.spawn(async move {
-            let read = hash::hash(storage, &state, &[recorded.algorithm], &cancel).await;
+            let read = hash(&storage, &state, &[recorded.algorithm], &cancel).await;
             (path, state.bytes, recorded, read)
         });
         Ok(())

@@ -107,6 +107,7 @@ mod tests {
             cancel: CancellationToken::new(),
             worker: WorkerId("w".into()),
             pages: Arc::new(NoPages),
+            storage: Arc::default(),
             bytes: Arc::default(),
             tools: Arc::new(Tools::default()),
         }

@@ -2,13 +2,12 @@
 //!
 //! A directory's names are sorted in batches of the next smallest ones, so that a flat directory of millions costs
 //! passes over it and not memory. Directories are opened one at a time: deep trees exhaust no descriptors.
-use super::guess;
+use super::entry::{Entry, OWN_DIRECTORIES, compile};
 use super::location::Root;
 use super::page::{Pager, Stop};
-use super::row::{self, Cells, Column};
+use super::sidecar;
 use super::source::cannot_open;
 use protocol::failure::Failure;
-use protocol::media::asset::Asset;
 use protocol::wire::report::RowError;
 use regex::Regex;
 use std::collections::BinaryHeap;
@@ -19,9 +18,6 @@ use std::path::{Path, PathBuf};
 
 /// Names of one directory held at a time.
 const NAMES_MAX: usize = 250_000;
-
-/// Directories that belong to us or to ASC MHL, not to the library.
-const OWN_DIRECTORIES: [&str; 2] = ["ascmhl", ".showrunner"];
 
 /// Reads a folder to its end or until it is stopped.
 pub(super) fn scan(path: &str, pattern: Option<&str>, pager: Pager) -> Result<(), Stop> {
@@ -36,14 +32,6 @@ pub(super) fn scan(path: &str, pattern: Option<&str>, pager: Pager) -> Result<()
     let names = names.map_err(|error| cannot_open(path, &error))?;
     let start = Directory { path: path.into(), names, last: None };
     Walk { base: path.into(), real, root: Root::new(path), pattern, pager, files: 0, open: vec![start] }.run()
-}
-
-fn compile(pattern: &str) -> Result<Regex, Stop> {
-    Regex::new(pattern).map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or("not a regular expression").trim();
-        Stop::Failed(Failure::permanent("folder_pattern", format!("folder pattern {pattern:?}: {reason}")))
-    })
 }
 
 /// A directory being listed: a batch of its names, smallest last so that the next one is popped.
@@ -192,38 +180,31 @@ impl Walk {
             return self.complain(path, "the name is not UTF-8: rename the file".to_owned());
         };
         self.files += 1;
-        let row = self.describe(relative, bytes);
+        let declared = sidecar::beside(path, |extension| self.is_listed(path, extension));
+        let hash = match declared {
+            Ok(hash) => hash,
+            Err(message) => {
+                self.complain(path, message)?;
+                None
+            }
+        };
+        let root = &self.root;
+        let entry = Entry { relative, bytes, hash, pattern: self.pattern.as_ref() };
+        let row = entry.describe(|| root.inside(relative.to_owned()));
         self.pager.row(None, self.files, row)
     }
 
-    fn describe(&self, relative: &str, bytes: u64) -> Result<Asset, RowError> {
-        let bytes = bytes.to_string();
-        let mut cells = Cells::default();
-        cells.set(Column::Asset, relative);
-        cells.set(Column::Title, guess::title(relative));
-        cells.set(Column::Role, guess::role(relative).as_str());
-        cells.set(Column::Bytes, &bytes);
-        cells.set(Column::Location, relative);
-        if let Some(pattern) = &self.pattern {
-            let Some(captures) = pattern.captures(relative) else {
-                let message =
-                    format!("{relative:?} does not match the folder's pattern: rename it or widen the pattern");
-                return Err(RowError { line: 0, column: None, asset: Some(relative.to_owned()), message });
-            };
-            for name in pattern.capture_names().flatten() {
-                let Some(value) = captures.name(name).map(|found| found.as_str()).filter(|v| !v.is_empty()) else {
-                    continue;
-                };
-                match Column::parse(name) {
-                    // Where the file is was seen, not guessed.
-                    Some(Column::Location | Column::Bytes) => {}
-                    Some(column) => cells.set(column, value),
-                    None => cells.meta.push((name, value)),
-                }
-            }
+    /// Whether the directory being listed has a file of this name with an extension more. Names behind the batch in hand
+    /// are looked for on disk.
+    fn is_listed(&self, path: &Path, extension: &str) -> bool {
+        let Some((directory, name)) = self.open.last().zip(path.file_name()) else { return false };
+        let mut wanted = name.to_owned();
+        wanted.push(extension);
+        let names = &directory.names;
+        match names.names.first() {
+            Some(largest) if *largest >= wanted => names.names.binary_search_by(|probe| wanted.cmp(probe)).is_ok(),
+            _ => names.more && fs::symlink_metadata(path.with_file_name(wanted)).is_ok(),
         }
-        // A name is taken as it stands: unlike in a manifest, a colon in it starts no scheme.
-        row::asset(&cells, 0, |_| Ok(self.root.inside(relative.to_owned())))
     }
 
     fn complain(&mut self, path: &Path, message: String) -> Result<(), Stop> {

@@ -1,9 +1,12 @@
-//! Lists a library: a manifest row by row, or a folder file by file, in pages that wait for their receiver.
+//! Lists a library: a manifest row by row, a folder file by file, or a bucket object by object, in pages that wait for
+//! their receiver.
 //!
 //! Reading blocks, so it has a thread of its own; a channel of two pages joins it to the runtime. Memory is
 //! bounded by those pages and one row, whatever the library's size (MEM-1). A bad row is reported in its page and the
 //! rest goes on; only a library that cannot be read at all fails the unit. Media files are never opened here.
+mod bucket;
 mod csv;
+mod entry;
 mod folder;
 mod guess;
 mod jsonl;
@@ -11,16 +14,19 @@ mod location;
 mod manifest;
 mod page;
 mod row;
+mod sidecar;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use super::TaskContext;
+use bucket::Bucket;
 use location::Root;
-use page::{Pager, Stop};
+use page::{Pager, Sent, Stop};
 use protocol::failure::Failure;
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{ScanSource, ScanTask, Unit};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// Pages the reader may be ahead of the receiver.
@@ -35,8 +41,12 @@ pub async fn run(task: &ScanTask, unit: &Unit, context: &TaskContext) -> UnitRes
     let pager = Pager::new(unit.id, unit.epoch, task, sender, stop);
     // A resumed scan that finds nothing more sends no page: then the listing was whole already.
     let resumed_at = task.resume.map_or(0, |cursor| cursor.page);
+    let bucket = match open_bucket(&task.source, context).await {
+        Ok(bucket) => bucket,
+        Err(failure) => return UnitResult::Failed(failure),
+    };
     let task = task.clone();
-    let reading = tokio::task::spawn_blocking(move || read(&task, pager));
+    let reading = tokio::task::spawn_blocking(move || read(&task, bucket, pager));
     let last = match context.cancel.run_until_cancelled(deliver(pages, context)).await {
         None => return UnitResult::Cancelled,
         Some(Err(failure)) => return UnitResult::Failed(failure),
@@ -53,17 +63,39 @@ pub async fn run(task: &ScanTask, unit: &Unit, context: &TaskContext) -> UnitRes
 }
 
 /// Sends pages as they come; returns the number of the last one.
-async fn deliver(mut pages: mpsc::Receiver<ScanPage>, context: &TaskContext) -> Result<Option<u64>, Failure> {
+async fn deliver(mut pages: mpsc::Receiver<Sent>, context: &TaskContext) -> Result<Option<u64>, Failure> {
     let mut last = None;
-    while let Some(page) = pages.recv().await {
+    while let Some((page, up_to)) = pages.recv().await {
         last = Some(page.page);
-        context.pages.send(page).await?;
+        match up_to {
+            Some(key) => context.pages.send_up_to(page, key).await?,
+            None => context.pages.send(page).await?,
+        }
     }
     Ok(last)
 }
 
-fn read(task: &ScanTask, pager: Pager) -> Result<(), Stop> {
+/// Opens the bucket of a library that is one.
+async fn open_bucket(source: &ScanSource, context: &TaskContext) -> Result<Option<Bucket>, Failure> {
+    let ScanSource::Bucket { location, pattern, after } = source else { return Ok(None) };
+    let opened = context.storage.open(location, None).await.map_err(|error| error.failure())?;
+    let prefix = if opened.key.is_empty() { String::new() } else { format!("{}/", opened.key) };
+    Ok(Some(Bucket {
+        storage: opened.storage,
+        prefix,
+        after: after.clone(),
+        pattern: pattern.clone(),
+        runtime: Handle::current(),
+    }))
+}
+
+fn read(task: &ScanTask, bucket: Option<Bucket>, pager: Pager) -> Result<(), Stop> {
+    if let Some(bucket) = bucket {
+        return bucket::scan(bucket, pager);
+    }
     match &task.source {
+        // Whoever opens it comes before.
+        ScanSource::Bucket { .. } => Ok(()),
         ScanSource::Manifest { path } => manifest::scan(path, &Root::new(&task.root), task.resume, pager),
         ScanSource::Folder { path, pattern } => folder::scan(path, pattern.as_deref(), pager),
     }

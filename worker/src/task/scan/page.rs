@@ -3,7 +3,7 @@ use protocol::failure::Failure;
 use protocol::id::UnitId;
 use protocol::media::asset::Asset;
 use protocol::wire::report::{RowError, ScanPage};
-use protocol::wire::unit::{ScanCursor, ScanTask};
+use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,9 +37,14 @@ pub(super) struct Pager {
     page: ScanPage,
     size: usize,
     rows_max: usize,
-    sender: mpsc::Sender<ScanPage>,
+    /// The last key that is in a page or needs none, in a bucket.
+    passed: Option<String>,
+    sender: mpsc::Sender<Sent>,
     stop: CancellationToken,
 }
+
+/// A page, and the last key in it when it is one of a bucket.
+pub(super) type Sent = (ScanPage, Option<String>);
 
 impl Pager {
     /// Starts with the page that `task.resume` asks for.
@@ -47,16 +52,17 @@ impl Pager {
         unit: UnitId,
         epoch: u32,
         task: &ScanTask,
-        sender: mpsc::Sender<ScanPage>,
+        sender: mpsc::Sender<Sent>,
         stop: CancellationToken,
     ) -> Pager {
         let number = match (&task.source, task.resume) {
             // A folder has no place to go back to: its listing starts again, with page 0.
-            (protocol::wire::unit::ScanSource::Manifest { .. }, Some(cursor)) => cursor.page,
+            (ScanSource::Manifest { .. } | ScanSource::Bucket { after: Some(_), .. }, Some(cursor)) => cursor.page,
             _ => 0,
         };
         let page = ScanPage { unit, epoch, page: number, assets: Vec::new(), errors: Vec::new(), next: None };
-        Pager { page, size: 0, rows_max: task.page_assets.max(1) as usize, sender, stop }
+        let rows_max = task.page_assets.max(1) as usize;
+        Pager { page, size: 0, rows_max, passed: None, sender, stop }
     }
 
     /// The token that ends reading early.
@@ -82,6 +88,11 @@ impl Pager {
         Ok(())
     }
 
+    /// Everything up to this key has been given.
+    pub(super) fn passed(&mut self, key: String) {
+        self.passed = Some(key);
+    }
+
     /// Sends what is left. An empty library still has one page, so that its receiver sees that it was read.
     pub(super) fn finish(mut self, place: Option<Place>) -> Result<(), Stop> {
         let rows = self.page.assets.len() + self.page.errors.len();
@@ -104,7 +115,8 @@ impl Pager {
         let mut page = std::mem::replace(&mut self.page, empty);
         page.next = place.map(|place| ScanCursor { page: number, byte: place.byte, line: place.line });
         self.size = 0;
-        self.sender.blocking_send(page).map_err(|_| Stop::Revoked)
+        let sent = (page, self.passed.clone());
+        self.sender.blocking_send(sent).map_err(|_| Stop::Revoked)
     }
 }
 

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::wire::report::RowError;
+use protocol::wire::report::{RowError, ScanPage};
 use protocol::wire::unit::{ScanCursor, TaskSpec};
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -69,6 +69,7 @@ fn context(pages: Arc<dyn PageSink>) -> TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("w".into()),
         pages,
+        storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(Tools::default()),
     }
@@ -546,4 +547,32 @@ proptest! {
         let lines: Vec<u64> = whole.assets().iter().map(|(line, _)| *line).collect();
         prop_assert!(lines.is_sorted());
     }
+}
+
+#[test]
+fn sidecars_declare_hashes_and_bad_ones_are_named() {
+    let dir = TempDir::new().expect("a directory");
+    let md5 = "900150983cd24fb0d6963f7d28e17f72";
+    for (name, content) in [
+        ("a.mov", "abc"),
+        ("a.mov.md5", md5),
+        ("a.mov.xxh64", "44bc2cf5ad770999"),
+        ("b.mov", "abc"),
+        ("b.mov.sha1", "short"),
+        ("d/c.mov", "abc"),
+        ("d/c.mov.md5", md5),
+        ("e.md5", md5),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("above")).expect("created");
+        std::fs::write(path, content).expect("written");
+    }
+    let listing = scan(&folder(&dir, None)).finished();
+    let declared: Vec<(String, String)> =
+        listing.assets().into_iter().filter_map(|(_, asset)| Some((asset.id, asset.hash?))).collect();
+    let expected = [("a.mov", "xxh64:44bc2cf5ad770999"), ("d/c.mov", "md5:900150983cd24fb0d6963f7d28e17f72")];
+    assert_eq!(declared, expected.map(|(id, hash)| (id.to_owned(), hash.to_owned())));
+    assert_eq!(listing.ids().len(), 8, "sidecars are files of the library too");
+    let errors = listing.errors();
+    assert!(errors.len() == 1 && errors[0].message.contains("b.mov.sha1"), "{errors:?}");
 }

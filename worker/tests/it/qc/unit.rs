@@ -26,6 +26,7 @@ fn context(tools: Tools) -> TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("w-1".into()),
         pages: Arc::new(NoPages),
+        storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(tools),
     }

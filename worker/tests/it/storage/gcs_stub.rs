@@ -80,7 +80,9 @@ impl Bucket {
     fn list(&self, request: &Request) -> Answer {
         let of = |name: &str| request.query.get(name).cloned().unwrap_or_default();
         let (prefix, after, most) = (of("prefix"), of("pageToken"), of("maxResults").parse().unwrap_or(1000));
-        let mut found = self.objects.iter().filter(|(name, _)| name.starts_with(&prefix) && **name > after);
+        let offset = of("startOffset");
+        let mut found =
+            self.objects.iter().filter(|(name, _)| name.starts_with(&prefix) && **name > after && **name >= offset);
         let page: Vec<_> = found.by_ref().take(most).collect();
         let items: Vec<Value> = page.iter().map(|(name, object)| describe(name, object)).collect();
         let more = found.next().is_some();

@@ -127,6 +127,11 @@ pub(crate) async fn weed() -> Option<Subject> {
     s3("weed", Server::weed, &[], |_| {}).await
 }
 
+/// The same server with other settings.
+pub(crate) async fn weed_with(change: impl FnOnce(&mut EndpointSettings)) -> Option<Subject> {
+    s3("weed", Server::weed, &[], change).await
+}
+
 /// The same server spoken to as one that knows nothing newer than MD5.
 pub(crate) async fn weed_md5() -> Option<Subject> {
     s3("weed, md5", Server::weed, &[], |endpoint| endpoint.checksum = Some(ChecksumKind::Md5)).await

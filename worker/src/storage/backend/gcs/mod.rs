@@ -128,13 +128,23 @@ impl GcsStorage {
         Ok(web::reading(location, wanted, response).of(version, whole))
     }
 
-    async fn page(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
+    async fn page(
+        &self,
+        prefix: &str,
+        page: Option<&str>,
+        after: Option<&str>,
+        most: u32,
+    ) -> Result<Listing, StorageError> {
         let mut query = vec![("prefix", prefix.to_owned()), ("maxResults", most.clamp(1, 1000).to_string())];
         query.extend(page.map(|page| ("pageToken", page.to_owned())));
+        query.extend(after.map(|after| ("startOffset", after.to_owned())));
         let request = self.api.request(Method::GET, &format!("/storage/v1/b/{}/o", self.bucket), &query);
         let listed: Page = self.api.json(&self.at(prefix), Effect::Repeatable, request).await?;
         let hidden = |resource: &Resource| resource.name.starts_with(PARTS) && !prefix.starts_with(PARTS);
-        let objects = listed.items.into_iter().filter(|resource| !hidden(resource)).map(state).collect();
+        // Its offset is the first key that counts; ours is the last that does not.
+        let passed = |resource: &Resource| after.is_some_and(|after| resource.name.as_str() <= after);
+        let shown = listed.items.into_iter().filter(|resource| !hidden(resource) && !passed(resource));
+        let objects = shown.map(state).collect();
         Ok(Listing { objects, next: listed.next_page_token })
     }
 
@@ -227,7 +237,11 @@ impl Storage for GcsStorage {
     }
 
     async fn list(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
-        self.page(prefix, page, most).await
+        self.page(prefix, page, None, most).await
+    }
+
+    async fn list_after(&self, prefix: &str, after: &str, most: u32) -> Result<Listing, StorageError> {
+        self.page(prefix, None, Some(after), most).await
     }
 
     async fn put(

@@ -220,7 +220,7 @@ impl GcsStorage {
     async fn all(&self, prefix: &str) -> Result<Vec<ObjectState>, StorageError> {
         let (mut found, mut page) = (Vec::new(), None);
         loop {
-            let listed = self.page(prefix, page.as_deref(), 1000).await?;
+            let listed = self.page(prefix, page.as_deref(), None, 1000).await?;
             found.extend(listed.objects);
             page = listed.next;
             if page.is_none() {

@@ -1,11 +1,17 @@
 //! Copies that the server makes, and storage classes, which are copies onto oneself.
 use super::fault::{Effect, fault};
 use super::upload::number;
-use super::{COPY_BYTES_MAX, S3Storage, conditions, kept, version};
+use super::{MIB, S3Storage, conditions, kept, version};
 use crate::storage::place::encode;
-use crate::storage::{Attributes, Condition, CopySource, ObjectState, Part, Slot, StorageError, Upload, Version};
+use crate::storage::{
+    Attributes, Condition, CopySource, ObjectState, Part, Slot, Storage, StorageError, Upload, Version,
+};
 use aws_sdk_s3::types::{MetadataDirective, StorageClass};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use std::ops::Range;
+
+/// Parts the server copies at a time.
+const PARTS_AT_ONCE: usize = 4;
 
 impl S3Storage {
     /// Copies an object of the same server. Where the server does not judge the condition of a copy, it becomes an
@@ -19,8 +25,9 @@ impl S3Storage {
     ) -> Result<ObjectState, StorageError> {
         let location = self.checked(key)?;
         self.same_domain(&location, from)?;
-        if from.bytes > COPY_BYTES_MAX {
-            let said = format!("{} bytes are copied in parts, at most {COPY_BYTES_MAX} at once", from.bytes);
+        let most = self.copy_bytes_max();
+        if from.bytes > most {
+            let said = format!("{} bytes are copied in parts, at most {most} at once", from.bytes);
             return Err(StorageError::unsupported(location, said));
         }
         let judged = self.settings.copy_condition.unwrap_or(!self.settings.is_own_server());
@@ -103,8 +110,8 @@ impl S3Storage {
         if now.version.tag != same.tag {
             return Err(StorageError::condition(location, "it has changed"));
         }
-        if now.bytes > COPY_BYTES_MAX {
-            return Err(StorageError::unsupported(location, "more than 5 GiB change their class in parts"));
+        if now.bytes > self.copy_bytes_max() {
+            return self.move_in_parts(&now, class).await;
         }
         let (encryption, kms) = self.encryption();
         let own = format!("{}/{}", self.bucket, encode(key, true));
@@ -127,6 +134,40 @@ impl S3Storage {
         }
     }
 
+    /// Moves an object that is too large for one request, as an upload of copied parts onto itself. What one request
+    /// would have kept of it is asked for and sent along.
+    async fn move_in_parts(&self, now: &ObjectState, class: &str) -> Result<ObjectState, StorageError> {
+        let location = self.checked(&now.key)?;
+        let request = self.client.head_object().bucket(&self.bucket).key(&now.key).set_request_payer(self.payer());
+        let head = request.send().await.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+        let attributes = Attributes {
+            content_type: head.content_type().map(str::to_owned),
+            class: Some(class.to_owned()),
+            metadata: head.metadata().map(|pairs| pairs.clone().into_iter().collect()).unwrap_or_default(),
+        };
+        let from = self.copy_source(now).ok_or_else(|| StorageError::unsupported(&location, "it cannot be copied"))?;
+        let upload = self.begin_upload(&now.key, &attributes).await?;
+        let moved = async {
+            let size = part_bytes(now.bytes, self.copy_bytes_max());
+            let ranges = (0..now.bytes).step_by(usize::try_from(size).unwrap_or(usize::MAX)).zip(1..);
+            let parts = stream::iter(ranges).map(|(offset, number)| {
+                let range = offset..now.bytes.min(offset + size);
+                self.take_part(&upload, Slot { number, offset }, &from, range)
+            });
+            let parts: Vec<Part> = parts.buffered(PARTS_AT_ONCE).try_collect().await?;
+            let whole = Part::whole(&parts).or(now.checksum);
+            self.complete_upload(&upload, &parts, whole, &Condition::Same(now.version.clone())).await
+        };
+        let result = moved.await;
+        if result.is_err()
+            && let Err(error) = self.abort_upload(&upload).await
+        {
+            tracing::warn!(%error, "an upload could not be aborted");
+        }
+        result?;
+        self.head(&now.key).await
+    }
+
     fn same_domain(&self, location: &str, from: &CopySource) -> Result<(), StorageError> {
         let own = self.settings.url.as_deref().unwrap_or("aws");
         if from.domain == own {
@@ -134,6 +175,12 @@ impl S3Storage {
         }
         Err(StorageError::unsupported(location, format!("{} is another server than {own}", from.domain)))
     }
+}
+
+/// Size of the parts an object of `bytes` is copied in: as few as may be, of whole MiB and about the same size.
+fn part_bytes(bytes: u64, most: u64) -> u64 {
+    let count = bytes.div_ceil(most).max(1);
+    bytes.div_ceil(count).next_multiple_of(MIB).min(most)
 }
 
 fn source(from: &CopySource) -> String {

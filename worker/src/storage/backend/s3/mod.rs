@@ -24,6 +24,7 @@ use aws_sdk_s3::types::{ChecksumMode, RequestPayer, ServerSideEncryption, Storag
 use fault::{Effect, fault};
 use futures_util::FutureExt;
 use protocol::time::Timestamp;
+use protocol::wire::unit::RestoreTier;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -78,6 +79,10 @@ impl S3Storage {
 
     fn kind(&self) -> ChecksumKind {
         self.settings.checksum.unwrap_or(ChecksumKind::Crc64nvme)
+    }
+
+    fn copy_bytes_max(&self) -> u64 {
+        self.settings.copy_bytes_max.map_or(COPY_BYTES_MAX, |bytes| bytes.0.min(COPY_BYTES_MAX))
     }
 
     fn payer(&self) -> Option<RequestPayer> {
@@ -187,10 +192,18 @@ impl S3Storage {
         })
     }
 
-    async fn page(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
+    /// A page of a listing: the one a token names, or the one that begins after a key.
+    async fn page(
+        &self,
+        prefix: &str,
+        page: Option<&str>,
+        after: Option<&str>,
+        most: u32,
+    ) -> Result<Listing, StorageError> {
         let location = self.at(prefix);
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
         let request = request.set_continuation_token(page.map(str::to_owned)).set_request_payer(self.payer());
+        let request = request.set_start_after(after.map(str::to_owned));
         let most = i32::try_from(most.clamp(1, 1000)).unwrap_or(1000);
         let listed = request.max_keys(most).send().await;
         let listed = listed.map_err(|error| fault(location, Effect::Repeatable, &error))?;
@@ -292,7 +305,7 @@ impl Storage for S3Storage {
             parts: Some(PART_LIMITS),
             checksum: kind,
             whole_checksum: kind != ChecksumKind::Md5 && self.settings.whole_checksum.unwrap_or(true),
-            copy_bytes_max: Some(COPY_BYTES_MAX),
+            copy_bytes_max: Some(self.copy_bytes_max()),
             copy_part: true,
             rename: false,
             classes: true,
@@ -317,7 +330,11 @@ impl Storage for S3Storage {
     }
 
     async fn list(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
-        self.page(prefix, page, most).await
+        self.page(prefix, page, None, most).await
+    }
+
+    async fn list_after(&self, prefix: &str, after: &str, most: u32) -> Result<Listing, StorageError> {
+        self.page(prefix, None, Some(after), most).await
     }
 
     async fn put(
@@ -418,9 +435,14 @@ impl Storage for S3Storage {
         self.move_to_class(key, same, class).await
     }
 
-    async fn restore(&self, key: &str, days: u32) -> Result<(), StorageError> {
+    async fn restore(&self, key: &str, days: u32, tier: RestoreTier) -> Result<(), StorageError> {
         let location = self.checked(key)?;
-        let job = aws_sdk_s3::types::GlacierJobParameters::builder().tier(Tier::Standard).build();
+        let tier = match tier {
+            RestoreTier::Expedited => Tier::Expedited,
+            RestoreTier::Standard => Tier::Standard,
+            RestoreTier::Bulk => Tier::Bulk,
+        };
+        let job = aws_sdk_s3::types::GlacierJobParameters::builder().tier(tier).build();
         let job = job.map_err(|error| StorageError::invalid(location.clone(), error.to_string()))?;
         let wish = aws_sdk_s3::types::RestoreRequest::builder();
         let wish = wish.days(i32::try_from(days).unwrap_or(i32::MAX)).glacier_job_parameters(job).build();

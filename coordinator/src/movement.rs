@@ -1,0 +1,164 @@
+//! How fast bytes move, in memory: what workers say of units in hand, and what ends add. Units of a second are never seen
+//! in hand; what they moved counts when they end.
+use crate::store::{PACE_UNITS_MAX, Pace, UnitPace};
+use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
+use protocol::rules::rate::Rate;
+use protocol::time::Timestamp;
+use protocol::wire::report::{Outcome, Progress, UnitResult};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// Units and jobs nobody has spoken of for this long are forgotten.
+const UNIT_KEPT: Duration = Duration::from_secs(60);
+const JOB_KEPT: Duration = Duration::from_secs(600);
+
+/// One execution.
+#[derive(Debug)]
+struct Moving {
+    worker: WorkerId,
+    bytes: u64,
+    rate: Rate,
+    heard_at: Timestamp,
+}
+
+/// What moves.
+#[derive(Debug, Default)]
+pub struct Movement {
+    units: HashMap<(UnitId, u32), Moving>,
+    jobs: BTreeMap<JobNo, (Total, Timestamp)>,
+    all: Total,
+}
+
+/// Bytes that have been added up, and how fast.
+#[derive(Debug, Default, Clone, Copy)]
+struct Total {
+    bytes: u64,
+    rate: Rate,
+}
+
+impl Total {
+    fn add(&mut self, bytes: u64, now: Timestamp) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.rate.note(self.bytes, now);
+    }
+}
+
+impl Movement {
+    /// Takes in what a worker says of its units.
+    pub fn heard(&mut self, progress: &Progress, now: Timestamp) {
+        for (unit, epoch, bytes) in &progress.units {
+            let moving = self.units.entry((*unit, *epoch)).or_insert_with(|| {
+                let mut rate = Rate::default();
+                rate.note(0, now);
+                Moving { worker: progress.worker.clone(), bytes: 0, rate, heard_at: now }
+            });
+            let more = bytes.saturating_sub(moving.bytes);
+            moving.rate.note(*bytes, now);
+            (moving.bytes, moving.heard_at) = (moving.bytes.max(*bytes), now);
+            self.add(unit.job, more, now);
+        }
+    }
+
+    /// Takes in the end of an execution.
+    pub fn ended(&mut self, outcome: &Outcome, now: Timestamp) {
+        let before = self.units.remove(&(outcome.unit, outcome.epoch)).map_or(0, |moving| moving.bytes);
+        let UnitResult::Finished { facts, .. } = &outcome.result else { return };
+        let moved: u64 = facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes).sum();
+        self.add(outcome.unit.job, moved.saturating_sub(before), now);
+    }
+
+    fn add(&mut self, job: JobNo, bytes: u64, now: Timestamp) {
+        let (total, heard_at) = self.jobs.entry(job).or_insert((Total::default(), now));
+        *heard_at = now;
+        total.add(bytes, now);
+        self.all.add(bytes, now);
+    }
+
+    /// Bytes a second of everything.
+    pub fn per_second(&self, now: Timestamp) -> f64 {
+        self.all.rate.at(now)
+    }
+
+    /// The paces of jobs, with the steps of units by number; forgets what nobody speaks of any more.
+    pub fn paces(&mut self, now: Timestamp) -> Vec<(JobNo, Pace, Vec<StepNo>)> {
+        self.units.retain(|_, moving| now.since(moving.heard_at) <= UNIT_KEPT);
+        self.jobs.retain(|_, (_, heard_at)| now.since(*heard_at) <= JOB_KEPT);
+        let paces = self.jobs.iter().map(|(job, (total, _))| {
+            let of_job = self.units.iter().filter(|((unit, _), _)| unit.job == *job);
+            let mut units: Vec<_> = of_job.collect();
+            units.sort_unstable_by_key(|((unit, epoch), moving)| (Reverse(moving.bytes), *unit, *epoch));
+            units.truncate(PACE_UNITS_MAX);
+            let steps = units.iter().map(|((unit, _), _)| unit.step).collect();
+            let units = units.into_iter().map(|((unit, _), moving)| UnitPace {
+                step: String::new(),
+                part: unit.part,
+                worker: moving.worker.0.clone(),
+                bytes: moving.bytes,
+                total: None,
+                bytes_per_second: moving.rate.at(now).round(),
+            });
+            let pace = Pace {
+                bytes_moved: total.bytes,
+                bytes_per_second: total.rate.at(now).round(),
+                units: units.collect(),
+                at: Some(now),
+            };
+            (*job, pace, steps)
+        });
+        paces.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::media::asset::AssetFact;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000)
+    }
+
+    fn unit(part: i64) -> UnitId {
+        UnitId { job: JobNo(1), step: StepNo(0), part }
+    }
+
+    fn progress(units: &[(i64, u64)]) -> Progress {
+        let units = units.iter().map(|(part, bytes)| (unit(*part), 1, *bytes)).collect();
+        Progress { worker: WorkerId("w".into()), units }
+    }
+
+    fn end(part: i64, bytes: u64, skipped: bool) -> Outcome {
+        let fact = AssetFact { asset: "a".into(), bytes: Some(bytes), skipped, ..AssetFact::default() };
+        let result = UnitResult::Finished { facts: vec![fact], failures: vec![] };
+        Outcome { unit: unit(part), epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 }
+    }
+
+    #[test]
+    fn every_byte_counts_once_whether_it_was_seen_in_hand_or_not() {
+        let mut movement = Movement::default();
+        for second in 0..=60 {
+            movement.heard(&progress(&[(1, second * 50), (2, 7)]), at(second as i64));
+        }
+        let paces = movement.paces(at(60));
+        let (_, pace, _) = &paces[0];
+        assert_eq!(pace.bytes_moved, 3_007);
+        assert!((pace.bytes_per_second - 50.0).abs() <= 2.0, "{pace:?}");
+        assert_eq!(pace.units.iter().map(|unit| (unit.part, unit.bytes)).collect::<Vec<_>>(), [(1, 3_000), (2, 7)]);
+        movement.ended(&end(1, 4_000, false), at(61));
+        movement.ended(&end(3, 500, false), at(61));
+        movement.ended(&end(4, 9_000, true), at(61));
+        let (_, pace, _) = &movement.paces(at(61))[0];
+        assert_eq!((pace.bytes_moved, pace.units.len()), (4_507, 1));
+        assert!(movement.paces(at(61 + 601)).is_empty() && movement.per_second(at(662)) < 0.1);
+    }
+
+    #[test]
+    fn units_that_are_named_are_bounded() {
+        let mut movement = Movement::default();
+        let many: Vec<(i64, u64)> = (0..500).map(|part| (part, part as u64)).collect();
+        movement.heard(&progress(&many), at(1));
+        let (_, pace, steps) = &movement.paces(at(1))[0];
+        assert_eq!((pace.units.len(), steps.len(), pace.units[0].part), (PACE_UNITS_MAX, PACE_UNITS_MAX, 499));
+    }
+}

@@ -1,0 +1,114 @@
+//! Where a job's assets come from.
+use super::compile::Compiler;
+use super::file::LibraryFile;
+use crate::wire::unit::{ScanSource, ScanTask};
+
+/// Assets a scan page carries.
+const PAGE_ASSETS: u32 = 2_000;
+
+impl Compiler<'_> {
+    /// The scan that lists a library.
+    pub(super) fn library(&mut self, library: &LibraryFile) -> ScanTask {
+        let later = [("mimir", &library.mimir), ("catalogue", &library.catalogue)];
+        for (name, value) in later {
+            if value.is_some() {
+                self.blame(
+                    name,
+                    format!("a {name} library is not available in this version"),
+                    "use manifest:, folder:, s3: or gcs:",
+                );
+            }
+        }
+        let folder = self.folder(library);
+        let source = match (&library.manifest, &folder) {
+            (Some(manifest), None) => ScanSource::Manifest { path: self.absolute(manifest) },
+            (None, Some(folder)) => {
+                if let Some(Err(error)) = library.pattern.as_deref().map(regex::Regex::new) {
+                    self.blame(
+                        "pattern",
+                        format!("pattern is not a regular expression: {error}"),
+                        "named captures look like (?<title>[^/]+)",
+                    );
+                }
+                let pattern = library.pattern.clone();
+                match bucket(folder) {
+                    true => ScanSource::Bucket { location: self.bucket(folder), pattern, after: None },
+                    false => ScanSource::Folder { path: self.absolute(folder), pattern },
+                }
+            }
+            (Some(_), Some(_)) => {
+                self.blame("library", "library names both a manifest and a folder".into(), "keep one of them");
+                ScanSource::Manifest { path: String::new() }
+            }
+            (None, None) => {
+                if later.iter().all(|(_, value)| value.is_none()) {
+                    self.blame(
+                        "library",
+                        "library names no source".into(),
+                        "write `manifest: library.csv` or `folder: media`",
+                    );
+                }
+                ScanSource::Manifest { path: String::new() }
+            }
+        };
+        let root = match (&library.root, &source) {
+            (Some(root), _) => self.absolute(root),
+            (None, ScanSource::Manifest { path }) => {
+                path.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned())
+            }
+            (None, ScanSource::Folder { path: place, .. } | ScanSource::Bucket { location: place, .. }) => {
+                place.clone()
+            }
+        };
+        self.tree = match &source {
+            ScanSource::Folder { path, .. } => Some(format!("file:{path}")),
+            ScanSource::Bucket { location, .. } => Some(location.clone()),
+            ScanSource::Manifest { .. } => None,
+        };
+        ScanTask { source, root, resume: None, page_assets: PAGE_ASSETS }
+    }
+
+    /// The folder or bucket prefix of a library, in whatever form it was written.
+    fn folder(&mut self, library: &LibraryFile) -> Option<String> {
+        let spelled = |scheme: &str, text: &String| match text.contains("://") {
+            true => text.clone(),
+            false => format!("{scheme}://{text}"),
+        };
+        let forms = [
+            ("folder", library.folder.clone()),
+            ("s3", library.s3.as_ref().map(|text| spelled("s3", text))),
+            ("gcs", library.gcs.as_ref().map(|text| spelled("gs", text))),
+        ];
+        let mut named = forms.into_iter().filter_map(|(word, text)| Some((word, text?)));
+        let (word, text) = named.next()?;
+        if let Some((other, _)) = named.next() {
+            self.blame("library", format!("library names both {word} and {other}"), "keep one of them");
+        }
+        let scheme = match word {
+            "s3" => Some("s3://"),
+            "gcs" => Some("gs://"),
+            _ => None,
+        };
+        if let Some(scheme) = scheme.filter(|scheme| !text.starts_with(scheme)) {
+            self.blame(&text, format!("{text:?} is no {word} library"), format!("write {scheme}bucket/prefix"));
+        }
+        Some(text)
+    }
+
+    /// A bucket prefix without a slash at its end.
+    fn bucket(&mut self, text: &str) -> String {
+        let trimmed = text.trim_end_matches('/');
+        let rest = trimmed.split_once("://").map_or("", |(_, rest)| rest);
+        let bucket = rest.split('/').next().unwrap_or_default();
+        let climbs = rest.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+        if bucket.len() < 3 || climbs {
+            self.blame(text, format!("{text:?} names no bucket and prefix"), "write s3://bucket/prefix");
+        }
+        trimmed.to_owned()
+    }
+}
+
+/// Whether a folder is one of object storage.
+fn bucket(folder: &str) -> bool {
+    folder.starts_with("s3://") || folder.starts_with("gs://")
+}

@@ -1,0 +1,167 @@
+//! Removes content for good, when a copy of it is proven to be elsewhere at that very moment. What the catalogue or an
+//! earlier step believes proves nothing here: [`protocol::rules::purge`] decides over what was seen.
+//!
+//! What was removed is reported one by one before the unit ends. A unit that dies in between finds the rest gone, and the
+//! copy there: that is reported as what it is.
+use super::{TaskContext, assets};
+use crate::storage::content::digests;
+use crate::storage::persist::{Patience, persist};
+use crate::storage::{Checksum, ObjectState, Storage, StorageError, local_path};
+use protocol::failure::Failure;
+use protocol::media::asset::Asset;
+use protocol::media::template::follow;
+use protocol::rules::purge::{Evidence, PurgeDecision, Seen, judge};
+use protocol::wire::report::{Burial, UnitResult};
+use protocol::wire::unit::{HashAlgorithm, PurgeProof, PurgeTask, Unit, parse_hash};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+/// The hash that two copies are compared by, where the asset declares none.
+const USUAL: HashAlgorithm = HashAlgorithm::Xxh128;
+
+/// Purges every asset of a unit, or says why not.
+pub async fn run(task: &PurgeTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+    if task.keep.is_empty() || task.ordered_by.trim().is_empty() || task.reason.trim().is_empty() {
+        let message = "the job does not state which copy stays, who orders the purge and why: nothing was removed";
+        return UnitResult::Failed(Failure::permanent("purge_not_ordered", message));
+    }
+    let purged = assets::each(unit, context, |asset| purge(task, unit, asset, context)).await;
+    let Some(purged) = purged else { return UnitResult::Cancelled };
+    let failures = purged.into_iter().filter_map(|(asset, done)| Some((asset.id.clone(), done.err()?)));
+    UnitResult::Finished { facts: Vec::new(), failures: failures.collect() }
+}
+
+/// Something in a storage.
+struct Place {
+    location: String,
+    storage: Arc<dyn Storage>,
+    key: String,
+    /// What is there; `None` for nothing.
+    state: Option<ObjectState>,
+}
+
+impl Place {
+    async fn look(location: String, context: &TaskContext) -> Result<Place, StorageError> {
+        let opened = context.storage.open(&location, None).await?;
+        let (storage, key) = (opened.storage, opened.key);
+        let state = match persist(Patience::default(), || storage.stat(&key)).await {
+            Ok(state) => Some(state),
+            Err(StorageError::NotFound(_)) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Place { location, storage, key, state })
+    }
+
+    /// Its content, read now; `None` when nothing is there.
+    async fn read(&self, algorithm: HashAlgorithm, context: &TaskContext) -> Result<Option<Seen>, StorageError> {
+        let Some(state) = &self.state else { return Ok(None) };
+        let moved = Some(&*context.bytes);
+        let read = digests(Arc::clone(&self.storage), state, &[algorithm], moved, &context.cancel).await?;
+        // Called off: the whole unit ends before anything is made of this.
+        let digest = read.and_then(|digests| digests.into_iter().next());
+        Ok(digest.map(|digest| Seen { bytes: state.bytes, hash: digest.to_string() }))
+    }
+
+    /// Its content as its storage vouches for it.
+    fn vouched(&self) -> Result<Option<Seen>, Failure> {
+        let Some(state) = &self.state else { return Ok(None) };
+        match state.checksum {
+            Some(sum @ Checksum::Crc64nvme(_)) => Ok(Some(Seen { bytes: state.bytes, hash: sum.to_string() })),
+            _ => {
+                let message = format!(
+                    "the storage of {} keeps no CRC-64/NVME of the whole: say `proof: content`, which reads it",
+                    self.location
+                );
+                Err(Failure::permanent("purge_unproven", message))
+            }
+        }
+    }
+}
+
+async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskContext) -> Result<(), Failure> {
+    let failed = |error: StorageError| error.failure();
+    let located = |targets: &[String]| {
+        follow(targets, asset).map_err(|error| Failure::permanent("purge_invalid", error.to_string()))
+    };
+    let of = Place::look(located(&task.of)?, context).await.map_err(failed)?;
+    let keep = Place::look(located(&task.keep)?, context).await.map_err(failed)?;
+    let declared = asset.hash.as_deref().and_then(|text| parse_hash(text).ok());
+    let algorithm = match task.proof {
+        PurgeProof::Content => declared.as_ref().map_or(USUAL, |(algorithm, _)| *algorithm),
+        PurgeProof::Checksum => HashAlgorithm::Crc64nvme,
+    };
+    let declared = declared.filter(|(declared, _)| *declared == algorithm);
+    let (seen, kept) = match task.proof {
+        PurgeProof::Content => tokio::join!(of.read(algorithm, context), keep.read(algorithm, context)),
+        PurgeProof::Checksum => (of.read(algorithm, context).await, Ok(keep.vouched()?)),
+    };
+    let evidence = Evidence {
+        of: seen.map_err(failed)?,
+        keep: kept.map_err(failed)?,
+        same_object: same_object(&of, &keep),
+        declared: declared.map(|(algorithm, digest)| format!("{}:{digest}", algorithm.as_str())),
+    };
+    let found_gone = match judge(&evidence) {
+        PurgeDecision::Remove => false,
+        PurgeDecision::Gone => true,
+        refused => return Err(refusal(refused, &evidence, &of.location, &keep.location)),
+    };
+    if let (false, false, Some(state)) = (found_gone, task.dry_run, &of.state) {
+        let same = Some(&state.version);
+        persist(Patience::default(), || of.storage.delete(&of.key, same)).await.map_err(failed)?;
+    }
+    let content = evidence.of.or(evidence.keep);
+    let burial = Burial {
+        asset: asset.id.clone(),
+        location: of.location,
+        version: of.state.map(|state| state.version.id.unwrap_or(state.version.tag)).unwrap_or_default(),
+        bytes: content.as_ref().map_or(0, |seen| seen.bytes),
+        hash: content.map(|seen| seen.hash).unwrap_or_default(),
+        copy: keep.location,
+        proof: task.proof,
+        found_gone,
+        dry_run: task.dry_run,
+    };
+    context.pages.buried(unit.id, unit.epoch, vec![burial]).await
+}
+
+/// Whether two places are one: the same key of the same bucket, or one file under two names.
+fn same_object(of: &Place, keep: &Place) -> bool {
+    if of.location == keep.location {
+        return true;
+    }
+    let source = |place: &Place| place.state.as_ref().and_then(|state| place.storage.copy_source(state));
+    if let (Some(a), Some(b)) = (source(of), source(keep))
+        && (&a.domain, &a.container, &a.key) == (&b.domain, &b.container, &b.key)
+    {
+        return true;
+    }
+    let inode = |place: &Place| {
+        let metadata = std::fs::metadata(local_path(&place.location).ok()?).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    inode(of).is_some_and(|inode_of| Some(inode_of) == inode(keep))
+}
+
+fn refusal(why: PurgeDecision, evidence: &Evidence, of: &str, keep: &str) -> Failure {
+    let told = |seen: &Option<Seen>| {
+        seen.as_ref().map_or_else(|| "nothing".to_owned(), |seen| format!("{} ({} bytes)", seen.hash, seen.bytes))
+    };
+    let message = match why {
+        PurgeDecision::NoCopy => format!("{of} was not removed: there is no copy at {keep}; make one, then retry"),
+        PurgeDecision::SameObject => {
+            format!("{of} was not removed: {keep} is the same file, not a copy of it; keep another copy")
+        }
+        PurgeDecision::NotDeclared => format!(
+            "{of} was not removed: it holds {}, declared is {}; find out which is right",
+            told(&evidence.of),
+            evidence.declared.as_deref().unwrap_or_default()
+        ),
+        PurgeDecision::Differs | PurgeDecision::Remove | PurgeDecision::Gone => format!(
+            "{of} was not removed: it holds {}, the copy at {keep} {}; make a right copy, then retry",
+            told(&evidence.of),
+            told(&evidence.keep)
+        ),
+    };
+    Failure::permanent("purge_unproven", message)
+}

@@ -1,0 +1,169 @@
+//! Lists every object below a prefix, page by page, in the order its storage has. What an object is called says what it is,
+//! as in a folder.
+//!
+//! An object waits for as long as sidecars of it may still come, which is while names follow that begin with its own.
+//! A listing that is interrupted goes on after the last object that was handed over.
+use super::entry::{Entry, OWN_DIRECTORIES, compile};
+use super::location::Located;
+use super::page::{Pager, Stop};
+use super::sidecar::{self, Declared};
+use crate::storage::persist::{Patience, persist};
+use crate::storage::{Listing, ObjectState, Storage, StorageError};
+use protocol::wire::report::RowError;
+use regex::Regex;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// Objects asked for at a time.
+const PAGE_OBJECTS: u32 = 1_000;
+/// Objects that wait for their sidecars at most.
+const WAITING_MAX: usize = 10_000;
+
+/// What is listed, and from where on.
+pub(super) struct Bucket {
+    pub(super) storage: Arc<dyn Storage>,
+    /// What keys begin with: empty, or ending in `/`.
+    pub(super) prefix: String,
+    /// The key after which an interrupted listing goes on.
+    pub(super) after: Option<String>,
+    pub(super) pattern: Option<String>,
+    /// The runtime that the storage works on.
+    pub(super) runtime: Handle,
+}
+
+/// Reads a listing to its end or until it is stopped. Blocks.
+pub(super) fn scan(bucket: Bucket, pager: Pager) -> Result<(), Stop> {
+    let pattern = bucket.pattern.as_deref().map(compile).transpose()?;
+    let after = bucket.after.clone();
+    let mut listing = Walk { bucket, pattern, pager, waiting: VecDeque::new(), count: 0 };
+    let (mut token, mut first) = (None::<String>, true);
+    while first || token.is_some() {
+        let (storage, prefix) = (Arc::clone(&listing.bucket.storage), listing.bucket.prefix.clone());
+        let page = listing.wait(async {
+            let asked = || async {
+                match (&token, after.as_deref().filter(|_| first)) {
+                    (None, Some(after)) => storage.list_after(&prefix, after, PAGE_OBJECTS).await,
+                    (token, _) => storage.list(&prefix, token.as_deref(), PAGE_OBJECTS).await,
+                }
+            };
+            persist(Patience::default(), asked).await
+        })?;
+        let Listing { objects, next } = page;
+        (token, first) = (next, false);
+        for object in objects {
+            listing.object(object)?;
+        }
+    }
+    listing.finish()
+}
+
+/// An object that waits for its sidecars.
+struct Waiting {
+    relative: String,
+    state: ObjectState,
+    declared: Option<Declared>,
+}
+
+struct Walk {
+    bucket: Bucket,
+    pattern: Option<Regex>,
+    pager: Pager,
+    waiting: VecDeque<Waiting>,
+    count: u64,
+}
+
+impl Walk {
+    fn object(&mut self, state: ObjectState) -> Result<(), Stop> {
+        let Some(relative) = state.key.strip_prefix(&self.bucket.prefix).map(str::to_owned) else { return Ok(()) };
+        let mut parts = relative.split('/').rev();
+        let name = parts.next().unwrap_or_default();
+        // An empty name marks a directory that somebody made by hand.
+        let own = parts.any(|directory| OWN_DIRECTORIES.contains(&directory));
+        if own || name.is_empty() || name == ".DS_Store" {
+            return Ok(());
+        }
+        while self.waiting.front().is_some_and(|first| !state.key.starts_with(&first.state.key)) {
+            self.release()?;
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            self.release()?;
+        }
+        if let Some((owner, extension)) = sidecar::owner(&relative) {
+            let (owner, extension) = (owner.to_owned(), extension);
+            self.sidecar(&owner, extension, &state)?;
+        }
+        self.waiting.push_back(Waiting { relative, state, declared: None });
+        Ok(())
+    }
+
+    /// Honours a sidecar, when its owner is in the listing. The first extension in their order counts.
+    fn sidecar(&mut self, owner: &str, extension: &'static str, state: &ObjectState) -> Result<(), Stop> {
+        let Some(at) = self.waiting.iter().rposition(|waiting| waiting.relative == owner) else { return Ok(()) };
+        let rank = |sidecar: &str| sidecar::EXTENSIONS.into_iter().position(|extension| sidecar.ends_with(extension));
+        let before = self.waiting[at].declared.as_ref().and_then(|declared| rank(&declared.sidecar));
+        if before.is_some_and(|before| rank(extension).is_some_and(|rank| before < rank)) {
+            return Ok(());
+        }
+        let name = owner.rsplit('/').next().unwrap_or(owner).to_owned();
+        let (storage, key, bytes) = (Arc::clone(&self.bucket.storage), state.key.clone(), state.bytes);
+        let read = self.wait(async {
+            let range = 0..bytes.min(sidecar::BYTES_MAX);
+            let read = || async { storage.read(&key, range.clone(), Some(&state.version)).await?.collect().await };
+            // One that cannot be read is a row that cannot be used, not the end of the listing.
+            Ok(persist(Patience::default(), read).await)
+        })?;
+        let declared = match read {
+            Ok(pieces) => sidecar::declared(&pieces.concat(), extension, &name),
+            Err(error) => Err(format!("its sidecar cannot be read: {error}; its hash is not checked")),
+        };
+        match declared {
+            Ok(hash) => {
+                self.waiting[at].declared = Some(Declared { hash, sidecar: format!("{name}{extension}") });
+                Ok(())
+            }
+            Err(message) => self.complain(owner, &message),
+        }
+    }
+
+    /// Hands the object over that has waited the longest.
+    fn release(&mut self) -> Result<(), Stop> {
+        let Some(Waiting { relative, state, declared }) = self.waiting.pop_front() else { return Ok(()) };
+        self.count += 1;
+        let sound = state.key.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        if !sound {
+            self.complain(&relative, "a key with an empty part, . or .. has no path: give the object another key")?;
+        } else {
+            let entry =
+                Entry { relative: &relative, bytes: state.bytes, hash: declared, pattern: self.pattern.as_ref() };
+            let location = self.bucket.storage.location(&state.key);
+            let row = entry.describe(|| Located { location, path: relative.clone() });
+            self.pager.row(None, self.count, row)?;
+        }
+        self.pager.passed(state.key);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), Stop> {
+        while !self.waiting.is_empty() {
+            self.release()?;
+        }
+        self.pager.finish(None)
+    }
+
+    fn complain(&mut self, relative: &str, message: &str) -> Result<(), Stop> {
+        let message = format!("{relative:?}: {message}");
+        let error = RowError { line: 0, column: None, asset: Some(relative.to_owned()), message };
+        self.pager.row(None, 0, Err(error))
+    }
+
+    /// Waits for the storage, or until nobody wants to know any more.
+    fn wait<T>(&self, work: impl Future<Output = Result<T, StorageError>>) -> Result<T, Stop> {
+        match self.bucket.runtime.block_on(self.pager.stop().run_until_cancelled(work)) {
+            None => Err(Stop::Revoked),
+            Some(Ok(done)) => Ok(done),
+            Some(Err(error)) => Err(Stop::Failed(error.failure())),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A file or object of a library that nobody wrote a row for: what its name says, and what stands beside it.
+use super::guess;
+use super::location::Located;
+use super::page::Stop;
+use super::row::{self, Cells, Column};
+use super::sidecar::Declared;
+use protocol::failure::Failure;
+use protocol::media::asset::Asset;
+use protocol::wire::report::RowError;
+use regex::Regex;
+
+/// Directories that belong to us or to ASC MHL, not to the library.
+pub(super) const OWN_DIRECTORIES: [&str; 2] = ["ascmhl", ".showrunner"];
+
+/// The metadata that says which sidecar a hash was declared in.
+const DECLARED_IN: &str = "hash_declared_in";
+
+pub(super) fn compile(pattern: &str) -> Result<Regex, Stop> {
+    Regex::new(pattern).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or("not a regular expression").trim();
+        Stop::Failed(Failure::permanent("folder_pattern", format!("folder pattern {pattern:?}: {reason}")))
+    })
+}
+
+/// A file or object.
+pub(super) struct Entry<'a> {
+    /// Its path relative to the library.
+    pub(super) relative: &'a str,
+    pub(super) bytes: u64,
+    /// The hash that a sidecar declares.
+    pub(super) hash: Option<Declared>,
+    /// What its path is taken apart by.
+    pub(super) pattern: Option<&'a Regex>,
+}
+
+impl Entry<'_> {
+    /// The asset it is. `locate` says where.
+    pub(super) fn describe(&self, locate: impl FnOnce() -> Located) -> Result<Asset, RowError> {
+        let (relative, bytes) = (self.relative, self.bytes.to_string());
+        let mut cells = Cells::default();
+        cells.set(Column::Asset, relative);
+        cells.set(Column::Title, guess::title(relative));
+        cells.set(Column::Role, guess::role(relative).as_str());
+        cells.set(Column::Bytes, &bytes);
+        cells.set(Column::Location, relative);
+        if let Some(declared) = &self.hash {
+            cells.set(Column::Hash, &declared.hash);
+            cells.meta.push((DECLARED_IN, &declared.sidecar));
+        }
+        if let Some(pattern) = self.pattern {
+            let Some(captures) = pattern.captures(relative) else {
+                let message =
+                    format!("{relative:?} does not match the folder's pattern: rename it or widen the pattern");
+                return Err(RowError { line: 0, column: None, asset: Some(relative.to_owned()), message });
+            };
+            for name in pattern.capture_names().flatten() {
+                let Some(value) = captures.name(name).map(|found| found.as_str()).filter(|v| !v.is_empty()) else {
+                    continue;
+                };
+                match Column::parse(name) {
+                    // Where the file is was seen, not guessed.
+                    Some(Column::Location | Column::Bytes) => {}
+                    Some(column) => cells.set(column, value),
+                    None => cells.meta.push((name, value)),
+                }
+            }
+        }
+        // A name is taken as it stands: unlike in a manifest, a colon in it starts no scheme.
+        row::asset(&cells, 0, |_| Ok(locate()))
+    }
+}

@@ -1,0 +1,150 @@
+//! Checksums in files beside the files they speak of: `a.mov.md5` beside `a.mov`. What they declare is what the transfer
+//! proves, like the hash of a manifest's row.
+//!
+//! Read as `md5sum`, `sha1sum`, `xxhsum` and the offload tools write them: the digest alone, the digest and a name, or
+//! `MD5 (name) = digest`.
+use protocol::wire::unit::{HashAlgorithm, parse_hash};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Bytes of a sidecar that are read: one line each for as many files as stand on a card.
+pub(super) const BYTES_MAX: u64 = 1 << 20;
+
+/// Extensions in the order in which they are believed: the cheapest to compute first.
+pub(super) const EXTENSIONS: [&str; 9] =
+    [".xxh128", ".xxh3", ".xxh64", ".xxh", ".md5", ".sha1", ".sha256", ".c4", ".xxhash"];
+
+/// A hash that a sidecar declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Declared {
+    /// `algorithm:digest`.
+    pub(super) hash: String,
+    /// Name of the sidecar.
+    pub(super) sidecar: String,
+}
+
+/// The path a sidecar speaks of, and its extension; `None` for what is no sidecar.
+pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
+    let found = EXTENSIONS.into_iter().find_map(|extension| Some((path.strip_suffix(extension)?, extension)))?;
+    let named = !found.0.is_empty() && !found.0.ends_with('/');
+    named.then_some(found)
+}
+
+/// What the sidecars beside a file declare of it. `is_there` says whether there is one with an extension.
+pub(super) fn beside(path: &Path, is_there: impl Fn(&str) -> bool) -> Result<Option<Declared>, String> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
+    let Some(extension) = EXTENSIONS.into_iter().find(|extension| is_there(extension)) else { return Ok(None) };
+    let sidecar = format!("{name}{extension}");
+    let mut text = Vec::new();
+    let read = File::open(path.with_file_name(&sidecar)).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
+    read.map_err(|error| format!("its sidecar {sidecar} cannot be read: {error}; its hash is not checked"))?;
+    declared(&text, extension, name).map(|hash| Some(Declared { hash, sidecar }))
+}
+
+/// The hash that a sidecar declares of the file called `name`.
+pub(super) fn declared(text: &[u8], extension: &str, name: &str) -> Result<String, String> {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])).collect();
+    let unusable = |why: &str| format!("its sidecar {name}{extension} {why}: correct or remove it");
+    let mut others = None;
+    for line in lines {
+        let (digest, of) = taken_apart(line);
+        match of {
+            Some(of) if of.rsplit(['/', '\\']).next() != Some(name) => others = Some(of.to_owned()),
+            _ => return spelled(digest, extension).ok_or_else(|| unusable("holds no digest of its kind")),
+        }
+    }
+    match others {
+        Some(other) => Err(unusable(&format!("speaks of {other:?} and not of {name:?}"))),
+        None => Err(unusable("is empty")),
+    }
+}
+
+/// The digest of a line, and the name it speaks of when it says one.
+fn taken_apart(line: &str) -> (&str, Option<&str>) {
+    if let Some((before, digest)) = line.rsplit_once(") = ")
+        && let Some((_, name)) = before.split_once(" (")
+    {
+        return (digest.trim(), Some(name));
+    }
+    match line.split_once([' ', '\t']) {
+        Some((digest, name)) => {
+            (digest, Some(name.trim_start().trim_start_matches('*')).filter(|name| !name.is_empty()))
+        }
+        None => (line, None),
+    }
+}
+
+/// A digest with its algorithm, which the extension names, or its length where that is enough.
+fn spelled(digest: &str, extension: &str) -> Option<String> {
+    let (xxh3, digest) = match digest.strip_prefix("XXH3_") {
+        Some(digest) => (true, digest),
+        None => (false, digest),
+    };
+    let algorithm = match (extension, digest.len()) {
+        (".xxh" | ".xxhash" | ".xxh64", 16) if xxh3 => HashAlgorithm::Xxh3,
+        (".xxh" | ".xxhash", 16) => HashAlgorithm::Xxh64,
+        (".xxh" | ".xxhash", 32) => HashAlgorithm::Xxh128,
+        _ => HashAlgorithm::parse(extension.strip_prefix('.')?)?,
+    };
+    let (algorithm, digest) = parse_hash(&format!("{}:{digest}", algorithm.as_str())).ok()?;
+    Some(format!("{}:{digest}", algorithm.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
+
+    #[test]
+    fn every_usual_form_is_read() {
+        let upper = MD5.to_uppercase();
+        for text in [
+            MD5.to_owned(),
+            format!("{upper}\r\n"),
+            format!("\u{feff}# made by a tool\n{MD5}  a b.mov\n"),
+            format!("{MD5} *clips/a b.mov"),
+            format!("{MD5}\tC:\\card\\a b.mov"),
+            format!("MD5 (a b.mov) = {MD5}"),
+            format!("{}  other.mov\n{MD5}  a b.mov\n", "0".repeat(32)),
+        ] {
+            let declared = declared(text.as_bytes(), ".md5", "a b.mov");
+            assert_eq!(declared, Ok(format!("md5:{MD5}")), "{text:?}");
+        }
+        for (digest, extension, expected) in [
+            ("44bc2cf5ad770999", ".xxh", "xxh64:44bc2cf5ad770999"),
+            ("XXH3_78af5f94892f3950", ".xxh", "xxh3:78af5f94892f3950"),
+            ("06b05ab6733a618578af5f94892f3950", ".xxh", "xxh128:06b05ab6733a618578af5f94892f3950"),
+            ("78af5f94892f3950", ".xxh3", "xxh3:78af5f94892f3950"),
+            ("a9993e364706816aba3e25717850c26c9cd0d89d", ".sha1", "sha1:a9993e364706816aba3e25717850c26c9cd0d89d"),
+        ] {
+            assert_eq!(declared(digest.as_bytes(), extension, "a"), Ok(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_said() {
+        for (text, says) in [
+            ("", "is empty"),
+            ("# nothing", "is empty"),
+            ("hello", "no digest"),
+            ("0123456789abcdef", "no digest"),
+            (&format!("{MD5}  b.mov"), "speaks of \"b.mov\""),
+        ] {
+            let said = declared(text.as_bytes(), ".md5", "a.mov").expect_err(text);
+            assert!(said.contains(says) && said.contains("a.mov.md5"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_sidecar_names_its_owner() {
+        assert_eq!(owner("x/a.mov.md5"), Some(("x/a.mov", ".md5")));
+        assert_eq!(owner("a.xxh128"), Some(("a", ".xxh128")));
+        for none in ["a.mov", ".md5", "x/.md5", "a.md5.txt"] {
+            assert_eq!(owner(none), None, "{none}");
+        }
+    }
+}

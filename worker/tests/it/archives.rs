@@ -1,0 +1,283 @@
+//! Archive, restore and purge: units as a worker runs them, against an archive that behaves as S3's documentation says,
+//! against SeaweedFS, and against directories.
+use crate::fixture::{asset, context, noise};
+use crate::storage::s3_archive::{self, Handle};
+use crate::storage::subjects;
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use protocol::failure::Failure;
+use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::media::asset::Asset;
+use protocol::wire::report::{Burial, ScanPage, UnitResult};
+use protocol::wire::unit::{ArchiveTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, TaskSpec, Unit};
+use std::path::Path;
+use std::sync::Arc;
+use worker::hash::hash_bytes;
+use worker::storage::settings::{EndpointSettings, StorageSettings};
+use worker::storage::{Attributes, Body, Condition, Registry};
+use worker::task::{PageSink, TaskContext};
+
+/// Keeps what was removed, or refuses to.
+#[derive(Default)]
+struct Graves {
+    kept: Mutex<Vec<Burial>>,
+    closed: bool,
+}
+
+#[async_trait]
+impl PageSink for Graves {
+    async fn send(&self, _page: ScanPage) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn buried(&self, _unit: UnitId, _epoch: u32, burials: Vec<Burial>) -> Result<(), Failure> {
+        if self.closed {
+            return Err(Failure::transient("coordinator_gone", "closed"));
+        }
+        self.kept.lock().extend(burials);
+        Ok(())
+    }
+}
+
+fn unit(task: TaskSpec, assets: Vec<Asset>) -> Unit {
+    let id = UnitId { job: JobNo(1), step: StepNo(0), part: 1 };
+    Unit { id, epoch: 1, attempt: 0, kind: Kind::Transfer, task: Arc::new(task), assets, deadline: None }
+}
+
+fn at(location: &str) -> Asset {
+    let name = location.rsplit('/').next().unwrap_or(location);
+    Asset { location: location.into(), ..asset(name, Path::new("/none")) }
+}
+
+async fn run(task: TaskSpec, assets: Vec<Asset>, context: &TaskContext) -> UnitResult {
+    worker::task::run(&unit(task, assets), context).await
+}
+
+fn reasons(result: UnitResult) -> Vec<String> {
+    match result {
+        UnitResult::Finished { failures, .. } => failures.into_iter().map(|(_, failure)| failure.reason).collect(),
+        other => panic!("the unit did not finish: {other:?}"),
+    }
+}
+
+/// A worker that reaches the archive at `s3://vault`.
+async fn vault() -> (TaskContext, Handle, tempfile::TempDir) {
+    let (url, handle) = s3_archive::start().await;
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let endpoint = EndpointSettings {
+        prefix: "s3://vault".into(),
+        url: Some(url),
+        region: Some("us-east-1".into()),
+        credentials_file: Some(subjects::credentials(dir.path(), "secret")),
+        ..EndpointSettings::default()
+    };
+    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
+    (TaskContext { storage: Arc::new(Registry::new(settings)), ..context() }, handle, dir)
+}
+
+fn archive(class: &str) -> TaskSpec {
+    TaskSpec::Archive(ArchiveTask { class: class.into() })
+}
+
+fn restore(tier: RestoreTier) -> TaskSpec {
+    TaskSpec::Restore(RestoreTask { days: 3, tier, look_again_us: 900_000_000 })
+}
+
+#[tokio::test]
+async fn what_was_archived_comes_back_and_nothing_waits_for_it() {
+    let (context, vault, _dir) = vault().await;
+    vault.put("a.mov", b"picture", "STANDARD");
+    vault.put("b.mov", b"picture", "STANDARD_IA");
+    let assets = || vec![at("s3://vault/a.mov"), at("s3://vault/b.mov")];
+    for _ in 0..2 {
+        assert_eq!(reasons(run(archive("GLACIER"), assets(), &context).await), [""; 0]);
+    }
+    assert_eq!(vault.class("a.mov").as_deref(), Some("GLACIER"));
+    // To be moved on, it must be readable.
+    assert_eq!(reasons(run(archive("DEEP_ARCHIVE"), assets(), &context).await), ["storage_archived"; 2]);
+    for looks in 0..3 {
+        let waiting = run(restore(RestoreTier::Bulk), assets(), &context).await;
+        let UnitResult::Waiting { look_again_us, message } = waiting else { panic!("not there yet: {waiting:?}") };
+        assert_eq!(look_again_us, 900_000_000);
+        assert!(message.contains("2 of 2") && message.contains("s3://vault/a.mov"), "{message}");
+        assert_eq!(vault.restores().len(), 2, "asked once for each, at look {looks} too");
+    }
+    assert!(vault.restores().iter().all(|wish| wish.contains("<Days>3</Days>") && wish.contains("Bulk")));
+    vault.deliver();
+    assert_eq!(reasons(run(restore(RestoreTier::Bulk), assets(), &context).await), [""; 0]);
+    assert_eq!(reasons(run(archive("DEEP_ARCHIVE"), assets(), &context).await), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_archived_or_restored_says_why() {
+    let (context, vault, dir) = vault().await;
+    vault.put("deep.mov", b"x", "DEEP_ARCHIVE");
+    let assets = || vec![at("s3://vault/deep.mov"), at("s3://vault/none.mov")];
+    let failed = reasons(run(restore(RestoreTier::Expedited), assets(), &context).await);
+    assert_eq!(failed, ["storage_invalid", "storage_missing"]);
+    // What waits is looked at again before what failed is told.
+    assert!(matches!(run(restore(RestoreTier::Standard), assets(), &context).await, UnitResult::Waiting { .. }));
+    vault.deliver();
+    assert_eq!(reasons(run(restore(RestoreTier::Standard), assets(), &context).await), ["storage_missing"]);
+    std::fs::write(dir.path().join("f"), b"x").expect("written");
+    let file = at(&format!("file:{}/f", dir.path().display()));
+    assert_eq!(reasons(run(archive("GLACIER"), vec![file.clone()], &context).await), ["storage_unsupported"]);
+    assert_eq!(reasons(run(restore(RestoreTier::Standard), vec![file], &context).await), [""; 0], "it can be read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do() {
+    let Some(subject) =
+        subjects::weed_with(|endpoint| endpoint.copy_bytes_max = Some(protocol::quantity::Bytes(6 << 20))).await
+    else {
+        return;
+    };
+    let (storage, prefix) = subject.open("class").await;
+    let content = noise(15 << 20, 5);
+    let key = format!("{prefix}large.mxf");
+    let attributes = Attributes {
+        content_type: Some("application/mxf".into()),
+        metadata: [("reel".to_owned(), "7".to_owned())].into(),
+        ..Attributes::default()
+    };
+    let upload = storage.begin(&key, &attributes).await.expect("begun");
+    let mut parts = Vec::new();
+    for (number, (offset, piece)) in (1..).zip((0..).step_by(5 << 20).zip(content.chunks(5 << 20))) {
+        let body = Body::new(vec![Bytes::copy_from_slice(piece)], storage.capabilities().checksum);
+        parts.push(storage.put_part(&upload, worker::storage::Slot { number, offset }, &body).await.expect("sent"));
+    }
+    storage.complete(&upload, &parts, None, &Condition::Free).await.expect("there");
+    let context = TaskContext { storage: Arc::new(subject.registry), ..context() };
+    let location = format!("{}{key}", subject.base);
+    assert_eq!(reasons(run(archive("STANDARD_IA"), vec![at(&location)], &context).await), [""; 0]);
+    let state = storage.stat(&key).await.expect("there");
+    assert_eq!((state.bytes, state.class.as_deref()), (15 << 20, Some("STANDARD_IA")));
+    let read = storage.read(&key, 0..state.bytes, None).await.expect("readable").collect().await.expect("whole");
+    assert!(read.concat() == content, "every byte is where it was");
+    assert_eq!(storage.uploads(&key).await.expect("listed"), []);
+}
+
+/// A file, its copy, and the order to remove the file.
+struct Pair {
+    dir: tempfile::TempDir,
+    graves: Arc<Graves>,
+    context: TaskContext,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        std::fs::create_dir(dir.path().join("vault")).expect("created");
+        let graves = Arc::new(Graves::default());
+        let context = TaskContext { pages: Arc::clone(&graves) as Arc<dyn PageSink>, ..context() };
+        Pair { dir, graves, context }
+    }
+
+    fn order(&self) -> PurgeTask {
+        PurgeTask {
+            of: vec![],
+            keep: vec![format!("file:{}/vault/{{file}}", self.dir.path().display())],
+            proof: PurgeProof::Content,
+            ordered_by: "ana".into(),
+            reason: "space".into(),
+            dry_run: false,
+        }
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Asset {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        asset(name, &path)
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.dir.path().join(name).exists()
+    }
+
+    async fn purge(&self, task: PurgeTask, asset: &Asset) -> Vec<String> {
+        reasons(run(TaskSpec::Purge(task), vec![asset.clone()], &self.context).await)
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_removed_when_its_copy_is_proven_and_leaves_a_tombstone() {
+    let pair = Pair::new();
+    let file = pair.write("a.mov", b"picture");
+    pair.write("vault/a.mov", b"picture");
+    let dry = PurgeTask { dry_run: true, ..pair.order() };
+    assert_eq!(pair.purge(dry, &file).await, [""; 0]);
+    assert!(pair.exists("a.mov"), "a dry run removes nothing");
+    assert_eq!(pair.purge(pair.order(), &file).await, [""; 0]);
+    assert!(!pair.exists("a.mov") && pair.exists("vault/a.mov"));
+    // An execution that died before it reported is done again, and says what it finds.
+    assert_eq!(pair.purge(pair.order(), &file).await, [""; 0]);
+    let graves = pair.graves.kept.lock();
+    let hash = hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, b"picture").to_string();
+    for grave in &*graves {
+        assert_eq!((grave.asset.as_str(), grave.bytes, &grave.hash), ("a.mov", 7, &hash));
+        assert_eq!(grave.copy, format!("file:{}/vault/a.mov", pair.dir.path().display()));
+    }
+    let told: Vec<_> = graves.iter().map(|grave| (grave.dry_run, grave.found_gone)).collect();
+    assert_eq!(told, [(true, false), (false, false), (false, true)]);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_that_is_not_proven_elsewhere() {
+    let pair = Pair::new();
+    let file = pair.write("a.mov", b"picture");
+    assert_eq!(pair.purge(pair.order(), &file).await, ["purge_unproven"], "no copy");
+    pair.write("vault/a.mov", b"PICTURE");
+    assert_eq!(pair.purge(pair.order(), &file).await, ["purge_unproven"], "another content");
+    pair.write("vault/a.mov", b"picture");
+    let declared = Asset { hash: Some("md5:00000000000000000000000000000000".into()), ..file.clone() };
+    assert_eq!(pair.purge(pair.order(), &declared).await, ["purge_unproven"], "not what was declared");
+    // One file under two names is no copy.
+    std::fs::remove_file(pair.dir.path().join("vault/a.mov")).expect("removed");
+    std::fs::hard_link(pair.dir.path().join("a.mov"), pair.dir.path().join("vault/a.mov")).expect("linked");
+    assert_eq!(pair.purge(pair.order(), &file).await, ["purge_unproven"], "a second name");
+    let own = PurgeTask { keep: vec![file.location.replace("a.mov", "{file}")], ..pair.order() };
+    assert_eq!(pair.purge(own, &file).await, ["purge_unproven"], "itself");
+    for silent in [
+        PurgeTask { keep: vec![], ..pair.order() },
+        PurgeTask { ordered_by: " ".into(), ..pair.order() },
+        PurgeTask { reason: String::new(), ..pair.order() },
+    ] {
+        let refused = run(TaskSpec::Purge(silent), vec![file.clone()], &pair.context).await;
+        assert!(matches!(refused, UnitResult::Failed(failure) if failure.reason == "purge_not_ordered"));
+    }
+    assert!(pair.exists("a.mov") && pair.graves.kept.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_in_an_archive_is_proven_by_what_its_storage_vouches_for() {
+    let (vault_context, vault, _dir) = vault().await;
+    let graves = Arc::new(Graves::default());
+    let context = TaskContext { pages: Arc::clone(&graves) as Arc<dyn PageSink>, ..vault_context };
+    let pair = Pair::new();
+    let file = pair.write("a.mov", b"picture");
+    vault.put("a.mov", b"picture", "DEEP_ARCHIVE");
+    let keep = vec!["s3://vault/{file}".to_owned()];
+    let order = |proof| TaskSpec::Purge(PurgeTask { keep: keep.clone(), proof, ..pair.order() });
+    let run = |proof| run(order(proof), vec![file.clone()], &context);
+    assert_eq!(reasons(run(PurgeProof::Content).await), ["storage_archived"], "it cannot be read");
+    assert!(pair.exists("a.mov"));
+    vault.put("a.mov", b"PICTURE", "DEEP_ARCHIVE");
+    assert_eq!(reasons(run(PurgeProof::Checksum).await), ["purge_unproven"]);
+    vault.put("a.mov", b"picture", "DEEP_ARCHIVE");
+    assert_eq!(reasons(run(PurgeProof::Checksum).await), [""; 0]);
+    assert!(!pair.exists("a.mov"));
+    assert!(graves.kept.lock()[0].hash.starts_with("crc64nvme:"));
+}
+
+#[tokio::test]
+async fn a_removal_that_nobody_records_fails_the_asset_and_is_told_at_the_next_attempt() {
+    let mut pair = Pair::new();
+    let file = pair.write("a.mov", b"picture");
+    pair.write("vault/a.mov", b"picture");
+    pair.context.pages = Arc::new(Graves { closed: true, ..Graves::default() });
+    assert_eq!(pair.purge(pair.order(), &file).await, ["coordinator_gone"]);
+    pair.context.pages = Arc::clone(&pair.graves) as Arc<dyn PageSink>;
+    assert_eq!(pair.purge(pair.order(), &file).await, [""; 0]);
+    assert!(pair.graves.kept.lock()[0].found_gone);
+}

@@ -1,0 +1,141 @@
+//! Libraries in buckets: every object once, in pages that go on where they were interrupted, with their sidecars.
+use crate::fixture::context;
+use crate::storage::conformance::Bench;
+use crate::storage::subjects::{self, Subject};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use protocol::failure::Failure;
+use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::media::asset::Asset;
+use protocol::wire::report::{RowError, ScanPage, UnitResult};
+use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask, TaskSpec, Unit};
+use std::sync::Arc;
+use worker::task::{PageSink, TaskContext};
+
+/// Keeps pages; takes no more than `most`.
+struct Kept {
+    pages: Mutex<Vec<(ScanPage, String)>>,
+    most: usize,
+}
+
+#[async_trait]
+impl PageSink for Kept {
+    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
+        assert!(page.assets.is_empty(), "a page of a bucket says how far it goes");
+        self.send_up_to(page, String::new()).await
+    }
+
+    async fn send_up_to(&self, page: ScanPage, key: String) -> Result<(), Failure> {
+        let mut pages = self.pages.lock();
+        if pages.len() == self.most {
+            return Err(Failure::transient("coordinator_gone", "enough"));
+        }
+        pages.push((page, key));
+        Ok(())
+    }
+}
+
+struct Listed {
+    result: UnitResult,
+    pages: Vec<(ScanPage, String)>,
+}
+
+impl Listed {
+    fn assets(&self) -> Vec<Asset> {
+        self.pages.iter().flat_map(|(page, _)| page.assets.iter().map(|(_, asset)| asset.clone())).collect()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.assets().into_iter().map(|asset| asset.id).collect()
+    }
+
+    fn errors(&self) -> Vec<RowError> {
+        self.pages.iter().flat_map(|(page, _)| page.errors.clone()).collect()
+    }
+}
+
+/// Lists what is below `location`, from a page and key on, at most so many pages.
+async fn list(base: &TaskContext, location: &str, from: Option<(u64, String)>, most: usize) -> Listed {
+    let kept = Arc::new(Kept { pages: Mutex::default(), most });
+    let (resume, after) =
+        from.map_or((None, None), |(page, key)| (Some(ScanCursor { page, byte: 0, line: 0 }), Some(key)));
+    let source = ScanSource::Bucket { location: location.to_owned(), pattern: None, after };
+    let task = ScanTask { source, root: location.to_owned(), resume, page_assets: 7 };
+    let id = UnitId { job: JobNo(1), step: StepNo::SCAN, part: 0 };
+    let task = Arc::new(TaskSpec::Scan(task));
+    let unit = Unit { id, epoch: 1, attempt: 0, kind: Kind::Scan, task, assets: vec![], deadline: None };
+    let context = TaskContext { pages: Arc::clone(&kept) as Arc<dyn PageSink>, ..base.clone() };
+    let result = worker::task::run(&unit, &context).await;
+    let pages = std::mem::take(&mut *kept.pages.lock());
+    Listed { result, pages }
+}
+
+async fn every_object_once(subject: Subject) {
+    let name = subject.name;
+    let (storage, prefix) = subject.open("library").await;
+    let location = format!("{}library", subject.base);
+    let bench = Bench { subject: &subject, storage, prefix };
+    let mut expected: Vec<String> = (0..40).map(|n| format!("t{}/{n:02}.mov", n / 10)).collect();
+    expected.extend(["t0/00.mov.md5", "t0/01.mov.md5", "t0-x.mov", "a b ü.mov"].map(str::to_owned));
+    for key in &expected {
+        let content = match key.as_str() {
+            "t0/00.mov.md5" => "900150983cd24fb0d6963f7d28e17f72  00.mov",
+            "t0/01.mov.md5" => "nonsense",
+            _ => "abc",
+        };
+        bench.put(&bench.key(key), content.as_bytes()).await;
+    }
+    for other in ["ascmhl/0001_x.mhl", "t1/ascmhl/ascmhl_chain.xml", ".showrunner/j/x.jsonl", ".DS_Store"] {
+        bench.put(&bench.key(other), b"no asset").await;
+    }
+    bench.put("library2/outside.mov", b"abc").await;
+    let context = TaskContext { storage: Arc::new(subject.registry), ..context() };
+    let whole = list(&context, &location, None, usize::MAX).await;
+    let mut ids = whole.ids();
+    ids.sort();
+    expected.sort();
+    assert_eq!(ids, expected, "{name}");
+    let pages = whole.pages.len() as u64;
+    assert!(pages > 4 && whole.result == UnitResult::Listed { pages }, "{name}: {:?}", whole.result);
+    for asset in whole.assets() {
+        assert_eq!(
+            (asset.location.clone(), asset.path.as_str()),
+            (format!("{location}/{}", asset.id), asset.id.as_str())
+        );
+        assert_eq!(asset.hash.is_some(), asset.id == "t0/00.mov", "{name}: {asset:?}");
+        assert!(asset.bytes.is_some());
+    }
+    let errors = whole.errors();
+    assert!(errors.len() == 1 && errors[0].message.contains("01.mov.md5"), "{name}: {errors:?}");
+    // Interrupted after every page in turn, it goes on where it was.
+    for taken in 1..pages as usize {
+        let begun = list(&context, &location, None, taken).await;
+        assert!(matches!(begun.result, UnitResult::Failed(_)), "{name}: {:?}", begun.result);
+        let (last, key) = begun.pages.last().cloned().expect("a page");
+        let rest = list(&context, &location, Some((last.page + 1, key)), usize::MAX).await;
+        assert_eq!(rest.pages.first().map(|(page, _)| page.page), Some(taken as u64), "{name}");
+        let both: Vec<String> = begun.ids().into_iter().chain(rest.ids()).collect();
+        assert_eq!(both, whole.ids(), "{name}, interrupted after page {taken}");
+    }
+    let nothing = list(&context, &format!("{}nothing", subject.base), None, usize::MAX).await;
+    assert_eq!((nothing.result, nothing.pages.len()), (UnitResult::Listed { pages: 1 }, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_on_seaweedfs() {
+    if let Some(subject) = subjects::weed().await {
+        every_object_once(subject).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_on_ministack() {
+    if let Some(subject) = subjects::ministack().await {
+        every_object_once(subject).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_on_google_cloud_storage() {
+    every_object_once(subjects::stub().await).await;
+}
