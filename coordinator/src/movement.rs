@@ -28,6 +28,8 @@ pub struct Movement {
     units: HashMap<(UnitId, u32), Moving>,
     jobs: BTreeMap<JobNo, (Total, Timestamp)>,
     all: Total,
+    /// Whether the paces told last were any.
+    told: bool,
 }
 
 /// Bytes that have been added up, and how fast.
@@ -65,7 +67,10 @@ impl Movement {
         let before = self.units.remove(&(outcome.unit, outcome.epoch)).map_or(0, |moving| moving.bytes);
         let UnitResult::Finished { facts, .. } = &outcome.result else { return };
         let moved: u64 = facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes).sum();
-        self.add(outcome.unit.job, moved.saturating_sub(before), now);
+        // Work that moves nothing has no pace.
+        if moved + before > 0 {
+            self.add(outcome.unit.job, moved.saturating_sub(before), now);
+        }
     }
 
     fn add(&mut self, job: JobNo, bytes: u64, now: Timestamp) {
@@ -78,6 +83,13 @@ impl Movement {
     /// Bytes a second of everything.
     pub fn per_second(&self, now: Timestamp) -> f64 {
         self.all.rate.at(now)
+    }
+
+    /// The paces that are to be written now; `None` when there is nothing to tell, nor was the last time.
+    pub fn to_tell(&mut self, now: Timestamp) -> Option<Vec<(JobNo, Pace, Vec<StepNo>)>> {
+        let paces = self.paces(now);
+        let before = std::mem::replace(&mut self.told, !paces.is_empty());
+        (self.told || before).then_some(paces)
     }
 
     /// The paces of jobs, with the steps of units by number; forgets what nobody speaks of any more.

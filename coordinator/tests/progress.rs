@@ -45,13 +45,13 @@ fn ready(tx: &mut dyn Tx) -> JobNo {
 
 fn told(tx: &mut dyn Tx, movement: &mut Movement, now: Timestamp) -> coordinator::service::inquiry::Progress {
     pace::put(tx, &Workflows::default(), movement.paces(now)).expect("writes");
-    progress(tx, "j").expect("reads").ok().expect("the job is there")
+    progress(tx, "j").expect("reads").expect("the job is there")
 }
 
 #[test]
 fn bytes_and_rates_reach_whoever_asks() {
     let mut memory = Memory::default();
-    let mut run = |tx: &mut dyn Tx| {
+    let run = |tx: &mut dyn Tx| {
         let (no, mut movement) = (ready(tx), Movement::default());
         let unit = |part| UnitId { job: no, step: StepNo(0), part };
         for second in 0..=60 {
@@ -78,7 +78,7 @@ fn bytes_and_rates_reach_whoever_asks() {
         assert_eq!((ended.bytes_per_second, ended.running.len()), (0, 0));
         Ok(())
     };
-    memory.write(|tx| run(tx)).expect("the store answers");
+    memory.write(run).expect("the store answers");
 }
 
 #[test]

@@ -17,9 +17,11 @@ impl Coordinator {
             return Ok(());
         }
         let rows: Vec<WorkerRow> = workers.iter().map(|(name, seen)| row(name, seen)).collect();
-        let (paces, workflows) = (self.movement.lock().paces(now), self.engine.lock().workflows.clone());
+        let (paces, workflows) = (self.movement.lock().to_tell(now), self.engine.lock().workflows.clone());
         let written = self.store.write(move |tx| {
-            pace::put(tx, &workflows, paces)?;
+            if let Some(paces) = paces {
+                pace::put(tx, &workflows, paces)?;
+            }
             ward::tend(tx, &rows, now)
         });
         let tellings = written.await?;

@@ -41,6 +41,9 @@ pub(crate) async fn run(context: Context) -> CliResult<Exit> {
         database(context).await,
         clock(),
     ];
+    if !context.settings["storage"].value.is_empty() {
+        findings.push(storage(context));
+    }
     if !context.settings["redis"].value.is_empty() {
         findings.push(redis(context).await);
     }
@@ -50,6 +53,14 @@ pub(crate) async fn run(context: Context) -> CliResult<Exit> {
     let row = |f: &Finding| vec![f.check.to_owned(), f.state.to_owned(), f.message.clone()];
     output::list(context.output, &findings, &["check", "state", "message"], row, |f| f.check.to_owned())?;
     Ok(if findings.iter().any(|f| f.state == "failed") { Exit::Failed } else { Exit::Ok })
+}
+
+/// Whether the file that describes storage can be used.
+fn storage(context: &Context) -> Finding {
+    match crate::storage::registry(&context.settings) {
+        Ok(_) => ok("storage", format!("{}: its endpoints read", context.settings["storage"].value)),
+        Err(error) => bad("storage", error.message),
+    }
 }
 
 /// Whether the server can be used as workers and coordinators will use it.

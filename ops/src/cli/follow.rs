@@ -8,6 +8,7 @@ use coordinator::service::summary::{Summary, summary};
 use coordinator::store::{JobRow, StepRow};
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::id::JobNo;
+use protocol::rules::rate::Rate;
 use std::io::Write;
 use std::time::Duration;
 
@@ -23,12 +24,13 @@ pub(crate) enum Followed {
 
 /// Follows a job inside this process.
 pub(crate) async fn follow(embedded: &Embedded, job: JobNo, quiet: bool) -> CliResult<Followed> {
-    let bar = bar(quiet);
+    let (bar, mut rate) = (bar(quiet), Rate::default());
     let signal = super::stop_signal();
     tokio::pin!(signal);
     loop {
         let (row, steps) = look(embedded, job).await?;
-        draw(&bar, &row, &steps, embedded.bytes());
+        rate.note(embedded.bytes(), now());
+        draw(&bar, &row, &steps, rate);
         if row.state.has_ended() {
             bar.finish_and_clear();
             let account = embedded.store.write(move |tx| summary(tx, &Workflows::default(), job, now())).await?;
@@ -64,7 +66,7 @@ fn bar(quiet: bool) -> ProgressBar {
     bar
 }
 
-fn draw(bar: &ProgressBar, row: &JobRow, steps: &[StepRow], bytes: u64) {
+fn draw(bar: &ProgressBar, row: &JobRow, steps: &[StepRow], moved: Rate) {
     let total: u64 = steps.iter().map(|s| s.total).sum();
     let ended: u64 = steps.iter().map(|s| s.succeeded + s.dead + s.cancelled).sum();
     let dead: u64 = steps.iter().map(|s| s.dead).sum();
@@ -72,11 +74,12 @@ fn draw(bar: &ProgressBar, row: &JobRow, steps: &[StepRow], bytes: u64) {
     bar.set_position(ended);
     let failed = if dead > 0 { format!(", {dead} dead") } else { String::new() };
     bar.set_message(format!(
-        "{}: {} ({} assets, {}{failed})",
+        "{}: {} ({} assets, {}, {}/s{failed})",
         row.name,
         row.phase.as_str(),
         output::count(row.assets),
-        output::bytes(bytes)
+        output::bytes(moved.total),
+        output::bytes(moved.per_second as u64)
     ));
 }
 

@@ -110,6 +110,17 @@ async fn what_was_archived_comes_back_and_nothing_waits_for_it() {
 }
 
 #[tokio::test]
+async fn what_the_service_tiered_by_itself_comes_back_for_good() {
+    let (context, vault, _dir) = vault().await;
+    vault.put("a.mov", b"picture", "INTELLIGENT_TIERING");
+    let look = || run(restore(RestoreTier::Standard), vec![at("s3://vault/a.mov")], &context);
+    assert!(matches!(look().await, UnitResult::Waiting { .. }));
+    assert!(!vault.restores()[0].contains("Days"), "{:?}", vault.restores());
+    vault.deliver();
+    assert_eq!(reasons(look().await), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_archived_or_restored_says_why() {
     let (context, vault, dir) = vault().await;
     vault.put("deep.mov", b"x", "DEEP_ARCHIVE");

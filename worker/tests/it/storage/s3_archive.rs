@@ -4,6 +4,7 @@
 //! - an archived object answers `GetObject` and a copy of it with 403 `InvalidObjectState` until it is restored
 //! - `RestoreObject` answers 202, then 409 `RestoreAlreadyInProgress` until it is there, then 200
 //! - `HeadObject` answers all the time; `x-amz-restore` says `ongoing-request="true"`, then `"false"` with a date
+//! - what the service tiered by itself says so in `x-amz-archive-status`, and is restored for good: without days
 //! - the tier `Expedited` is refused for `DEEP_ARCHIVE`; an object that is not archived answers 403
 use crate::storage::web::{Answer, Request, serve};
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ struct Object {
 
 impl Object {
     fn is_away(&self) -> bool {
-        matches!(self.class.as_str(), "GLACIER" | "DEEP_ARCHIVE") && self.restored != Restored::Here
+        self.class != "STANDARD" && self.class != "STANDARD_IA" && self.restored != Restored::Here
     }
 
     fn tag(&self) -> String {
@@ -117,6 +118,8 @@ impl Vault {
             .with("x-amz-checksum-type", "FULL_OBJECT");
         let answer =
             if object.class == "STANDARD" { answer } else { answer.with("x-amz-storage-class", &object.class) };
+        let tiered = object.class == "INTELLIGENT_TIERING" && object.is_away();
+        let answer = if tiered { answer.with("x-amz-archive-status", "ARCHIVE_ACCESS") } else { answer };
         match object.restored {
             Restored::No => answer,
             Restored::Ongoing => answer.with("x-amz-restore", "ongoing-request=\"true\""),
@@ -145,8 +148,11 @@ impl Vault {
     fn restore(&mut self, key: &str, request: &Request) -> Answer {
         let body = String::from_utf8_lossy(&request.body).into_owned();
         let Some(object) = self.objects.get_mut(key) else { return refused(404, "NoSuchKey") };
-        if !matches!(object.class.as_str(), "GLACIER" | "DEEP_ARCHIVE") {
+        if !object.is_away() && object.restored == Restored::No {
             return refused(403, "InvalidObjectState");
+        }
+        if body.contains("<Days>") == (object.class == "INTELLIGENT_TIERING") {
+            return refused(400, "InvalidArgument");
         }
         if object.class == "DEEP_ARCHIVE" && body.contains("Expedited") {
             return refused(400, "InvalidRequest");

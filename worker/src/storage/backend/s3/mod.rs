@@ -32,6 +32,8 @@ const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 /// Limits of the service; compatible servers have kept to them.
 const PART_LIMITS: PartLimits = PartLimits { bytes_min: 5 * MIB, bytes_max: 5 * GIB, count_max: 10_000 };
+/// The class of what the service moves between tiers by itself.
+const TIERED: &str = "INTELLIGENT_TIERING";
 /// Largest object one request copies.
 const COPY_BYTES_MAX: u64 = 5 * GIB;
 
@@ -116,7 +118,7 @@ impl S3Storage {
             version: version(head.e_tag(), head.version_id()),
             checksum: kept(sums.0, sums.1),
             modified: head.last_modified().map(timestamp),
-            archive: archive(class.as_deref(), head.restore()),
+            archive: archive(class.as_deref(), head.archive_status().is_some(), head.restore()),
             class,
         })
     }
@@ -216,7 +218,7 @@ impl S3Storage {
                 version: version(object.e_tag(), None),
                 checksum: None,
                 modified: object.last_modified().map(timestamp),
-                archive: archive(class.as_deref(), None),
+                archive: archive(class.as_deref(), false, None),
                 class,
             })
         });
@@ -278,9 +280,10 @@ fn agree(location: &str, sent: Checksum, kept: Option<Checksum>) -> Result<(), S
     }
 }
 
-/// Where the content of an object is, by its class and the `x-amz-restore` header.
-fn archive(class: Option<&str>, restore: Option<&str>) -> Option<Archive> {
-    let away = matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"));
+/// Where the content of an object is, by its class, `x-amz-archive-status` (tiers that the service itself moved it to)
+/// and `x-amz-restore`.
+fn archive(class: Option<&str>, tiered: bool, restore: Option<&str>) -> Option<Archive> {
+    let away = tiered || matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"));
     match restore {
         Some(text) if text.contains("ongoing-request=\"true\"") => Some(Archive::Coming),
         Some(_) if away => Some(Archive::Here),
@@ -444,8 +447,10 @@ impl Storage for S3Storage {
         };
         let job = aws_sdk_s3::types::GlacierJobParameters::builder().tier(tier).build();
         let job = job.map_err(|error| StorageError::invalid(location.clone(), error.to_string()))?;
-        let wish = aws_sdk_s3::types::RestoreRequest::builder();
-        let wish = wish.days(i32::try_from(days).unwrap_or(i32::MAX)).glacier_job_parameters(job).build();
+        // What the service tiered by itself comes back for good, and the request must not say for how long.
+        let tiered = self.head(key).await?.class.as_deref() == Some(TIERED);
+        let days = (!tiered).then(|| i32::try_from(days).unwrap_or(i32::MAX));
+        let wish = aws_sdk_s3::types::RestoreRequest::builder().set_days(days).glacier_job_parameters(job).build();
         let request = self.client.restore_object().bucket(&self.bucket).key(key).restore_request(wish);
         match request.set_request_payer(self.payer()).send().await {
             Ok(_) => Ok(()),
