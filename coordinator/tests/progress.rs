@@ -61,7 +61,10 @@ fn bytes_and_rates_reach_whoever_asks() {
         let shown = told(tx, &mut movement, at(60));
         assert!((28..=32).contains(&shown.bytes_per_second), "{shown:?}");
         let first = &shown.running[0];
-        assert_eq!((first.unit.as_str(), first.bytes, first.total), ("j/work/1", 1_800, Some(2_000)));
+        assert_eq!(
+            (first.unit.as_str(), first.bytes, first.total),
+            (format!("j/{}/1", "work").as_str(), 1_800, Some(2_000))
+        );
         assert_eq!((first.worker.as_str(), shown.running.len()), ("w", 2));
         let json = serde_json::to_value(&shown).expect("JSON");
         assert_eq!((&json["running"][0]["bytes"], &json["running"][1]["bytes"]), (&1_800.into(), &5.into()));
