@@ -32,6 +32,7 @@ mod prometheus;
 mod redis_forms;
 mod retention;
 mod retry;
+mod rework;
 mod scheduling;
 mod serve;
 mod soak;

@@ -33,7 +33,8 @@ const LEFT_OUT: &str = "
 ## What is not there
 Of what a cluster of this kind is usually watched by, these wait for the part of the product that they would count:
 - `connector_requests`, `connector_request_duration`, and a label `connector` on bytes: there are no connectors to other systems yet.
-- `approvals_pending`, `approval_oldest_timestamp`: there are no approvals yet.
+- `approvals_pending`, `approval_oldest_timestamp`: approvals are tasks (`showrunner_tasks`); how long one waits is in
+  `showrunner task list`.
 - `deadline_assets` by risk and `deadlines_total` by met and missed: they count deliveries, which do not exist yet; the deadlines of
   jobs are in `showrunner_deadline_min_slack_seconds`.
 - `forecast_error`: forecasts are not kept beside what became of them yet.

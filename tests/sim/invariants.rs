@@ -79,7 +79,7 @@ fn counters(view: &JobView) -> Verdict {
             want.retrying += u64::from(row.state == UnitState::Retrying);
         }
         want.total = match declared.action {
-            Action::Units { .. } => view.parts.len() as u64,
+            Action::Units { .. } | Action::Approval { .. } => view.parts.len() as u64,
             Action::Seal { .. } => rows,
             Action::Barrier { .. } => 0,
         };

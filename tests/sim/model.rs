@@ -101,7 +101,7 @@ impl JobView {
     fn need(&self, need: StepNo, part: PartNo) -> Need {
         let step = self.workflow.step(need).expect("a declared step");
         match &step.action {
-            Action::Units { .. } => match self.state(need, part) {
+            Action::Units { .. } | Action::Approval { .. } => match self.state(need, part) {
                 Some(UnitState::Succeeded) => Need::Met,
                 Some(UnitState::Dead) if step.on_failure == OnFailure::Continue => Need::Met,
                 Some(UnitState::Dead | UnitState::Cancelled) => Need::Failed,

@@ -195,7 +195,7 @@ fn steps(rng: &mut Rng, submitted: Timestamp) -> Vec<Step> {
             7..=12 => OnFailure::Hold,
             _ => OnFailure::Task,
         };
-        steps.push(Step { id: format!("s{no}"), needs, retry: retry(rng), on_failure, action });
+        steps.push(Step { id: format!("s{no}"), needs, retry: retry(rng), on_failure, due_us: None, action });
     }
     if rng.f64() < 0.3 {
         steps = reordered(rng, &steps);
@@ -269,6 +269,7 @@ fn seal(rng: &mut Rng, of: StepNo) -> Step {
         needs: Vec::new(),
         retry: retry(rng),
         on_failure: OnFailure::Hold,
+        due_us: None,
         action: Action::Seal { of, task: Arc::new(TaskSpec::Seal(task)) },
     }
 }

@@ -356,6 +356,7 @@ fn outline(view: &JobView) -> String {
         let action = match &step.action {
             Action::Units { kind, .. } => format!("{kind} on failure {:?}", step.on_failure),
             Action::Barrier { scope, batch_units, policy, .. } => format!("{scope:?} of {batch_units}: {policy:?}"),
+            Action::Approval { role, .. } => format!("approval by {role}"),
             Action::Seal { of, .. } => format!("seal of {}", of.0),
         };
         format!("  {} needs {needs:?}: {action}", no.0)

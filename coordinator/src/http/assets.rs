@@ -111,5 +111,6 @@ async fn import(
 #[utoipa::path(tag = "assets", params(("asset" = String, Path)), responses((status = 200, body = AssetView), Refused))]
 #[get("/api/v1/assets/{asset}")]
 async fn get(state: Data<State>, asset: Path<String>) -> Result<Json<AssetView>, Problem> {
-    state.read(move |tx| inquiry::asset(tx, &asset)).await.map(Json)
+    let now = state.now();
+    state.read(move |tx| inquiry::asset(tx, &asset, now)).await.map(Json)
 }

@@ -19,7 +19,7 @@ use utoipa_actix_web::AppExt;
 struct Document;
 
 /// Requests that are recorded: they hold an order.
-const ORDERS: [&str; 4] = ["Order", "PriorityRequest", "RetryRequest", "WaiveRequest"];
+const ORDERS: [&str; 5] = ["Order", "PriorityRequest", "RetryRequest", "TaskRequest", "WaiveRequest"];
 
 /// The OpenAPI document of the API.
 pub fn document() -> utoipa::openapi::OpenApi {

@@ -10,6 +10,7 @@ mod jobs;
 mod operations;
 mod problem;
 mod state;
+mod tasks;
 mod units;
 mod workers;
 
@@ -71,6 +72,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
     units::routes(config);
     assets::routes(config);
     failures::routes(config);
+    tasks::routes(config);
     operations::routes(config);
     workers::routes(config);
     health::routes(config);

@@ -4,6 +4,7 @@ use crate::service::census::Census;
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use protocol::failure::ErrorClass;
 use protocol::id::Kind;
+use protocol::rules::task::TaskKind;
 use protocol::workflow::file::{Priority, Scope};
 
 const WORKER_STATES: [&str; 4] = ["active", "draining", "quarantined", "lost"];
@@ -23,6 +24,7 @@ pub struct ClusterGauges {
     desired: GaugeVec,
     actual: GaugeVec,
     barriers: GaugeVec,
+    tasks: GaugeVec,
     slack: GaugeVec,
     moving: Gauge,
 }
@@ -67,6 +69,11 @@ impl ClusterGauges {
             desired: vec("autoscale_desired_workers", "Workers there should be.", &["stage"])?,
             actual: vec("autoscale_actual_workers", "Workers that take such work units.", &["stage"])?,
             barriers: vec("barriers", "Barriers that are not open, by scope and state.", &["kind", "state"])?,
+            tasks: vec(
+                "tasks",
+                "Tasks that wait for a person or a delivery, all of them and the overdue ones.",
+                &["kind", "state"],
+            )?,
             slack: vec(
                 "deadline_min_slack_seconds",
                 "Least time between a job's forecast end (p90) and its deadline, by how far the deadline is; only where a \
@@ -81,7 +88,7 @@ impl ClusterGauges {
     pub fn show(&self, census: Option<&Census>) {
         self.leader.set(i64::from(census.is_some()));
         let all = [&self.depth, &self.pending, &self.oldest, &self.last_finished, &self.dead, &self.unresolved];
-        let more = [&self.workers, &self.slots, &self.desired, &self.actual, &self.barriers];
+        let more = [&self.workers, &self.slots, &self.desired, &self.actual, &self.barriers, &self.tasks];
         let Some(census) = census else {
             all.iter().chain(&more).for_each(|gauge| gauge.reset());
             self.slack.reset();
@@ -102,6 +109,11 @@ impl ClusterGauges {
             }
         }
         self.moving.set(census.bytes_per_second as f64);
+        for kind in TaskKind::ALL {
+            let (pending, overdue) = census.tasks.get(&kind).copied().unwrap_or((0, 0));
+            self.tasks.with_label_values(&[kind.as_str(), "pending"]).set(pending as f64);
+            self.tasks.with_label_values(&[kind.as_str(), "overdue"]).set(overdue as f64);
+        }
         // A band without a forecast is unknown, which no number stands for.
         self.slack.reset();
         for (band, seconds) in &census.slack {

@@ -36,6 +36,8 @@ pub struct Metrics {
     duration: HistogramVec,
     wait: HistogramVec,
     transferred: IntCounter,
+    judged: IntCounter,
+    decoded: IntCounter,
     /// Jobs that have not ended.
     pub jobs_open: IntGauge,
     parked: IntGauge,
@@ -77,6 +79,11 @@ impl Metrics {
                 "showrunner_transfer_bytes_total",
                 "Bytes that transfers have written and verified.",
             )?,
+            judged: IntCounter::new("showrunner_qc_judged_total", "Assets judged by QC.")?,
+            decoded: IntCounter::new(
+                "showrunner_qc_decodes_total",
+                "Assets whose media QC had to decode: too little had been measured of their bytes before.",
+            )?,
             jobs_open: IntGauge::new(
                 "showrunner_jobs_open",
                 "Jobs that have not ended; 0 on a coordinator that stands by.",
@@ -96,17 +103,24 @@ impl Metrics {
             metrics.wait.with_label_values(&[kind]);
         }
         metrics.rejected.with_label_values(&[UNKNOWN]);
-        registry.register(Box::new(metrics.enqueued.clone()))?;
-        registry.register(Box::new(metrics.listed.clone()))?;
-        registry.register(Box::new(metrics.reclaimed.clone()))?;
-        registry.register(Box::new(metrics.rejected.clone()))?;
-        registry.register(Box::new(metrics.finished.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
-        registry.register(Box::new(metrics.wait.clone()))?;
-        registry.register(Box::new(metrics.transferred.clone()))?;
-        registry.register(Box::new(metrics.jobs_open.clone()))?;
-        registry.register(Box::new(metrics.parked.clone()))?;
+        metrics.register(registry)?;
         Ok(metrics)
+    }
+
+    fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        registry.register(Box::new(self.enqueued.clone()))?;
+        registry.register(Box::new(self.listed.clone()))?;
+        registry.register(Box::new(self.reclaimed.clone()))?;
+        registry.register(Box::new(self.rejected.clone()))?;
+        registry.register(Box::new(self.finished.clone()))?;
+        registry.register(Box::new(self.duration.clone()))?;
+        registry.register(Box::new(self.wait.clone()))?;
+        registry.register(Box::new(self.transferred.clone()))?;
+        registry.register(Box::new(self.judged.clone()))?;
+        registry.register(Box::new(self.decoded.clone()))?;
+        registry.register(Box::new(self.jobs_open.clone()))?;
+        registry.register(Box::new(self.parked.clone()))?;
+        Ok(())
     }
 
     /// Counts a unit handed to the transport.
@@ -151,6 +165,8 @@ impl Metrics {
 
     /// Counts a settled batch.
     pub fn settled(&self, settled: &Settled, now: Timestamp) {
+        self.judged.inc_by(settled.judged);
+        self.decoded.inc_by(settled.decoded);
         let mut rejected = settled.rejected;
         for (kind, ends) in &settled.by_kind {
             let stage = kind.as_str();

@@ -56,7 +56,7 @@ pub(super) fn of_step(limits: &[EndpointLimit], workflow: &Workflow, step: &Step
             TaskSpec::Transfer(task) => endpoint_of(limits, task.to.split('{').next().unwrap_or_default()),
             _ => None,
         },
-        Action::Seal { .. } | Action::Barrier { .. } => None,
+        Action::Seal { .. } | Action::Barrier { .. } | Action::Approval { .. } => None,
     };
     let mut found: Vec<usize> = target(step).into_iter().collect();
     if let Action::Units { reads: Some(from), .. } = &step.action {

@@ -9,6 +9,7 @@ use protocol::id::{JobNo, Kind, StepNo};
 use protocol::rules::desired_workers::{Asked, Demand, DueWork, WorkerLimits, decide};
 use protocol::rules::forecast::{Remaining, forecast};
 use protocol::rules::lease::LeaseLimits;
+use protocol::rules::task::TaskKind;
 use protocol::time::Timestamp;
 use protocol::workflow::file::Priority;
 use protocol::workflow::{Action, Workflow};
@@ -92,6 +93,8 @@ pub struct Census {
     pub fleet: BTreeMap<Kind, Fleet>,
     /// Barriers that are not open by scope and state (`waiting`, `held`).
     pub barriers: BTreeMap<(&'static str, &'static str), u64>,
+    /// Pending tasks by kind, and the overdue ones of them.
+    pub tasks: BTreeMap<TaskKind, (u64, u64)>,
     /// Least slack in seconds by how far the deadline is.
     pub slack: BTreeMap<&'static str, i64>,
     /// Bytes a second that running units move.
@@ -111,6 +114,7 @@ pub fn census(
 ) -> StoreResult<Census> {
     let bytes_per_second = survey.bytes_per_second as u64;
     let mut census = Census { last_finished: survey.last_finished.clone(), bytes_per_second, ..Census::default() };
+    census.tasks = tx.task_counts(now)?.into_iter().map(|(kind, all, late)| (kind, (all, late))).collect();
     let costs = Costs::read(tx)?;
     count_fleet(&mut census, survey, now);
     let slots = census.fleet.iter().map(|(kind, fleet)| (*kind, fleet.busy + fleet.idle)).collect();
@@ -211,7 +215,7 @@ fn note_slack(
 
 fn count_dead(tx: &mut dyn Tx, census: &mut Census, workflows: &Workflows, now: Timestamp) -> StoreResult<()> {
     let in_force = tx.waivers()?.into_iter().filter(|row| row.until.is_none_or(|until| until > now));
-    let waived: BTreeSet<String> = in_force.map(|row| row.cause).collect();
+    let waived: BTreeSet<String> = in_force.filter_map(|row| row.scope.cause).collect();
     for row in tx.causes(None, None, CAUSES_MAX)? {
         let workflow = workflows.of(tx, row.job)?;
         let Some(kind) = workflow.step(row.step).and_then(|step| step.kind()) else { continue };

@@ -1,5 +1,8 @@
 //! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
 use super::graph::{Change, Graph};
+use super::rework::tasks::{Recorder, Settled as SettledAsset};
+use super::rework::verdict::{self, Judged};
+use super::rework::waived::Waivers;
 use super::speculator::{Standing, standing};
 use super::{Workflows, control, job_row, splitter};
 use crate::store::{CauseRow, JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
@@ -9,6 +12,7 @@ use protocol::media::asset::AssetFact;
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
 use protocol::rules::settle::{Reported, Settlement, UnitFacts, decide};
+use protocol::rules::waiver::Delivery;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, ScanPage, UnitResult};
 use protocol::wire::unit::TaskSpec;
@@ -50,6 +54,10 @@ pub struct Settled {
     pub dead: u64,
     /// Units that wait for something outside, and are looked at again.
     pub waiting: u64,
+    /// Assets judged.
+    pub judged: u64,
+    /// Of those, such whose media was decoded.
+    pub decoded: u64,
     /// When the scan of a job may be tried again.
     pub scan_retry: Option<(JobNo, Timestamp)>,
     /// The same by kind; what came for jobs that are gone has none.
@@ -125,9 +133,18 @@ pub fn settle(
             continue;
         }
         let workflow = workflows.of(tx, job)?;
-        let mut group_settling =
-            Group { tx, job: row, workflow: &workflow, step, now, done: &mut done, causes: Vec::new() };
+        let mut group_settling = Group {
+            tx,
+            job: row,
+            workflow: &workflow,
+            step,
+            now,
+            done: &mut done,
+            causes: Vec::new(),
+            verdicts: Verdicts::default(),
+        };
         group_settling.settle(group, jitter)?;
+        group_settling.record(workflows)?;
         if let Some(kind) = workflow.step(step).and_then(|step| step.kind()) {
             done.count(kind, before);
         }
@@ -179,6 +196,24 @@ struct Group<'a, 'b> {
     done: &'b mut Settled,
     /// What died, by cause: written once for the group.
     causes: Vec<CauseRow>,
+    verdicts: Verdicts,
+}
+
+/// What was judged in a group of units.
+#[derive(Default)]
+struct Verdicts {
+    /// Judged assets with the partition they were in, and whether a waiver lets them go on.
+    assets: Vec<(PartNo, Judged, bool)>,
+    /// Where an asset died.
+    dead: HashMap<String, PartNo>,
+    waivers: Waivers,
+}
+
+/// What a unit reported, ready to be settled.
+struct Told {
+    reported: Reported,
+    learned: Vec<AssetFact>,
+    judged: Vec<(PartNo, Judged, bool)>,
 }
 
 impl Group<'_, '_> {
@@ -205,7 +240,7 @@ impl Group<'_, '_> {
                     continue;
                 }
             };
-            let (reported, learned) = self.reported(outcome.result, part)?;
+            let Told { reported, learned, judged } = self.reported(outcome.result, part)?;
             let needs_size = matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
             let assets = if needs_size { self.partition_size(part)? } else { 1 };
             let settlement = decide(UnitFacts { assets, ..unit }, epoch, reported, &policy, self.now, jitter());
@@ -215,6 +250,7 @@ impl Group<'_, '_> {
             }
             self.done.accepted += 1;
             facts.extend(learned);
+            self.verdicts.assets.extend(judged);
             let change = self.carry_out(part, row.map(|r| r.state), unit, settlement, outcome.duration_us)?;
             known.insert(part, Some(change.to));
             changes.push(change);
@@ -266,24 +302,91 @@ impl Group<'_, '_> {
     }
 
     /// Failures of assets that a split has moved elsewhere meanwhile are somebody else's.
-    fn reported(&mut self, result: UnitResult, part: PartNo) -> StoreResult<(Reported, Vec<AssetFact>)> {
+    fn reported(&mut self, result: UnitResult, part: PartNo) -> StoreResult<Told> {
+        let without_facts = |reported| Told { reported, learned: Vec::new(), judged: Vec::new() };
         Ok(match result {
-            UnitResult::Finished { facts, mut failures } => {
+            UnitResult::Finished { mut facts, mut failures } => {
                 if !failures.is_empty() && part > 0 {
                     let ids: Vec<String> = failures.iter().map(|(asset, _)| asset.clone()).collect();
                     let gone = self.tx.moved_away(self.job.no, part, &ids)?;
                     failures.retain(|(asset, _)| !gone.contains(asset));
                 }
-                (Reported::Finished(failures), facts)
+                let judges = self.workflow.step(self.step).is_some_and(|step| step.qc().is_some());
+                let judged = if judges { verdict::read(&mut facts, &failures) } else { Vec::new() };
+                let judged = self.waive(part, judged, &mut failures)?;
+                Told { reported: Reported::Finished(failures), learned: facts, judged }
             }
-            UnitResult::Failed(failure) => (Reported::Failed(failure), Vec::new()),
+            UnitResult::Failed(failure) => without_facts(Reported::Failed(failure)),
             UnitResult::Waiting { look_again_us, message } => {
-                (Reported::Waiting(Duration::from_micros(look_again_us), message), Vec::new())
+                without_facts(Reported::Waiting(Duration::from_micros(look_again_us), message))
             }
             UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } => {
-                (Reported::Returned, Vec::new())
+                without_facts(Reported::Returned)
             }
         })
+    }
+
+    /// Failures whose checks a person has let stand, all of them, hold nothing up.
+    fn waive(
+        &mut self,
+        part: PartNo,
+        judged: Vec<Judged>,
+        failures: &mut Vec<(String, Failure)>,
+    ) -> StoreResult<Vec<(PartNo, Judged, bool)>> {
+        let mut told = Vec::with_capacity(judged.len());
+        let mut titles: Option<HashMap<String, String>> = None;
+        for one in judged {
+            let mut waived = false;
+            if one.failure.is_some() {
+                let titles = match &mut titles {
+                    Some(known) => known,
+                    none => {
+                        let partitions = self.tx.partitions(self.job.no, &[part])?;
+                        let members = self.tx.members(self.job.no, &partitions)?;
+                        none.insert(members.into_iter().flatten().map(|asset| (asset.id, asset.title)).collect())
+                    }
+                };
+                let title = titles.get(&one.asset).map_or("", String::as_str);
+                let delivery = Delivery { asset: &one.asset, title, policy: &one.policy, hash: &one.hash };
+                waived = self.verdicts.waivers.cover(self.tx, one.checks(), &delivery, self.now)?;
+            }
+            if waived {
+                failures.retain(|(asset, _)| *asset != one.asset);
+            }
+            told.push((part, one, waived));
+        }
+        Ok(told)
+    }
+
+    /// Keeps what was judged, and what is waived with the unit that goes on because of it.
+    fn record(&mut self, workflows: &Workflows) -> StoreResult<()> {
+        let Verdicts { assets, dead, .. } = std::mem::take(&mut self.verdicts);
+        let Some(step) = self.workflow.step(self.step).filter(|_| !assets.is_empty()) else { return Ok(()) };
+        let mut let_stand: BTreeMap<PartNo, Vec<(String, Failure)>> = BTreeMap::new();
+        for (part, judged, _) in assets.iter().filter(|(_, _, waived)| *waived) {
+            let_stand.entry(*part).or_default().extend(judged.failure.clone().map(|f| (judged.asset.clone(), f)));
+        }
+        for (part, failures) in let_stand {
+            let unit = UnitId { job: self.job.no, step: self.step, part };
+            let row = self.tx.units(self.job.no, self.step, &[part])?.pop().flatten();
+            if row.is_some_and(|row| row.state == UnitState::Succeeded) {
+                self.tx.put_failures(unit, &failures)?;
+            }
+        }
+        let mut row = job_row(self.tx, self.job.no)?;
+        let decoded = assets.iter().filter(|(_, judged, _)| judged.decoded).count() as u64;
+        row.judged += assets.len() as u64;
+        row.decoded += decoded;
+        self.done.judged += assets.len() as u64;
+        self.done.decoded += decoded;
+        self.tx.update_job(&row)?;
+        self.job = row;
+        let settled: Vec<SettledAsset> = assets
+            .into_iter()
+            .map(|(part, judged, waived)| SettledAsset { dead: dead.get(&judged.asset).copied(), judged, part, waived })
+            .collect();
+        let (job, no, now) = (self.job.clone(), self.step, self.now);
+        Recorder { tx: self.tx, workflows, job: &job, no, step, now }.record(&settled)
     }
 
     fn carry_out(
@@ -348,6 +451,7 @@ impl Group<'_, '_> {
 
     fn die(&mut self, id: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
         self.tx.put_failures(id, failures)?;
+        self.verdicts.dead.extend(failures.iter().map(|(asset, _)| (asset.clone(), id.part)));
         self.causes.extend(control::cause_changes(id, failures, 1, self.now));
         self.done.dead += 1;
         let aborts = self.workflow.step(self.step).is_some_and(|s| s.on_failure == OnFailure::Abort);

@@ -1,13 +1,14 @@
 //! Why something does not run (WAIT-1).
 use super::collector::RESTORING;
 use super::graph::Graph;
+use super::rework::awaited::{self, Awaited};
 use super::{Workflows, since};
-use crate::store::{BarrierState, JobRow, JobState, Phase, StoreResult, Tx};
+use crate::store::{BarrierRow, BarrierState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx};
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::wait::{WaitFacts, WaitReason, reason};
 use protocol::time::Timestamp;
-use protocol::workflow::{Action, Workflow};
+use protocol::workflow::{Action, Step, Workflow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -52,6 +53,9 @@ pub struct BarrierExplanation {
     pub next: String,
     /// Members that are missing: step and partition's first asset, with their state.
     pub missing: Vec<String>,
+    /// Tasks that members wait for: what, from whom, until when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
 }
 
 /// Explains one unit.
@@ -65,15 +69,11 @@ pub fn unit(
 ) -> StoreResult<UnitExplanation> {
     let workflow = workflows.of(tx, job.no)?;
     let row = tx.units(job.no, step, &[part])?.pop().flatten();
-    let counter = tx.steps(job.no)?.into_iter().find(|c| c.step == step);
-    let Some(declared) = workflow.step(step) else { return Ok(no_step()) };
-    let computed = declared.needs.is_empty() && declared.has_units();
-    let state = row.map(|r| r.state).unwrap_or_else(|| match counter {
-        Some(c) if computed && part <= c.cursor => UnitState::Leased,
-        _ if job.state.has_ended() => UnitState::Cancelled,
-        _ if computed => UnitState::Ready,
-        _ => UnitState::Planned,
-    });
+    let Some(declared) = workflow.step(step) else { return Ok(no_such_step()) };
+    let state = match row {
+        Some(row) => row.state,
+        None => state_without_row(tx, job, (step, declared), part)?,
+    };
     let mut facts = WaitFacts {
         state: Some(state),
         paused: job.state == JobState::Paused,
@@ -96,8 +96,14 @@ pub fn unit(
         facts.restoring = true;
         named = note;
     }
+    let tasks = Awaited::of(tx, job.no)?.tasks(tx, part)?;
+    (facts.task_open, facts.approval) = (!tasks.is_empty(), matches!(declared.action, Action::Approval { .. }));
     let why = reason(&facts);
     let mut message = if state == UnitState::Dead { why_dead(tx, job, step, part)? } else { words(why, &named) };
+    let about: Vec<&TaskRow> = tasks.iter().filter(|task| concerns(task, state, why, step)).collect();
+    for task in &about {
+        message = format!("{message}; {}", awaited::line(task));
+    }
     let withheld = withheld.filter(|row| row.reason == why);
     if let Some(row) = withheld {
         message = format!("{message} (since {})", row.since);
@@ -113,13 +119,20 @@ pub fn unit(
         reason: why,
         message,
         since: waits_since.map(|t| t.to_string()),
-        next: since::next(why, &job.id),
+        next: about.first().map_or_else(|| since::next(why, &job.id), |task| awaited::next(task)),
         changes_at: changes_at.map(|t| t.to_string()),
         lost_with: losses.into_iter().map(|loss| loss.worker).collect(),
     })
 }
 
-fn no_step() -> UnitExplanation {
+/// Whether a unit in this state waits for a task of its partition. What was cancelled for want of a delivery ends with the
+/// same task as what failed.
+fn concerns(task: &TaskRow, state: UnitState, why: WaitReason, step: StepNo) -> bool {
+    matches!(state, UnitState::Cancelled | UnitState::Dead) || why == WaitReason::TaskOpen || task.unit.step == step
+}
+
+/// What there is to say of a step that the workflow does not have.
+fn no_such_step() -> UnitExplanation {
     UnitExplanation {
         state: "unknown".into(),
         reason: WaitReason::Planning,
@@ -138,6 +151,22 @@ fn restoring(tx: &mut dyn Tx, unit: UnitId, state: UnitState) -> StoreResult<Opt
     }
     let noted = tx.failures_of(unit)?.into_iter().next();
     Ok(noted.filter(|(_, note)| note.reason == RESTORING).map(|(_, note)| note.message))
+}
+
+fn state_without_row(
+    tx: &mut dyn Tx,
+    job: &JobRow,
+    (step, declared): (StepNo, &Step),
+    part: PartNo,
+) -> StoreResult<UnitState> {
+    let computed = declared.needs.is_empty() && declared.has_units();
+    let cursor = tx.steps(job.no)?.into_iter().find(|c| c.step == step).map(|c| c.cursor);
+    Ok(match cursor {
+        Some(cursor) if computed && part <= cursor => UnitState::Leased,
+        _ if job.state.has_ended() => UnitState::Cancelled,
+        _ if computed => UnitState::Ready,
+        _ => UnitState::Planned,
+    })
 }
 
 fn why_dead(tx: &mut dyn Tx, job: &JobRow, step: StepNo, part: PartNo) -> StoreResult<String> {
@@ -195,6 +224,7 @@ fn words(reason: WaitReason, named: &str) -> String {
         WaitReason::BarrierHeld => format!("barrier {named} is held by failures: retry them"),
         WaitReason::NeedsFailed => format!("step {named} failed for these assets: retry it"),
         WaitReason::Restoring => format!("{named}; no slot is held meanwhile"),
+        WaitReason::TaskOpen => "waits for a decision".into(),
         WaitReason::Backoff => "failed, pauses before the next attempt".into(),
         WaitReason::NoWorker => "no live worker has slots of this kind".into(),
         WaitReason::EndpointBackoff => "an endpoint it uses asked for a pause".into(),
@@ -214,7 +244,7 @@ fn words(reason: WaitReason, named: &str) -> String {
 /// Explains the barriers of a job that are not open.
 pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreResult<Vec<BarrierExplanation>> {
     let workflow = workflows.of(tx, job.no)?;
-    let mut list = Vec::new();
+    let (mut list, mut awaited) = (Vec::new(), Awaited::of(tx, job.no)?);
     for (no, step) in workflow.numbered() {
         let Action::Barrier { .. } = step.action else { continue };
         for state in [BarrierState::Held, BarrierState::Waiting] {
@@ -222,11 +252,11 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
                 let outstanding = row.total.saturating_sub(row.succeeded + row.failed);
                 let message = match state {
                     BarrierState::Held => {
-                        format!("{} of {} members failed: retry or waive them", row.failed, row.total)
+                        format!("{} of {} members failed: retry them, or decide their tasks", row.failed, row.total)
                     }
                     _ => format!("{outstanding} of {} members have not ended", row.total),
                 };
-                let missing = missing(tx, &workflow, job, &step.needs, row.first, row.last)?;
+                let (missing, tasks) = missing(tx, &workflow, job, &step.needs, &row, &mut awaited)?;
                 list.push(BarrierExplanation {
                     barrier: step.id.clone(),
                     key: row.key.clone(),
@@ -234,10 +264,12 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
                     message,
                     changes_at: until(&step.action).map(|t| t.to_string()),
                     next: match state {
+                        _ if !tasks.is_empty() => tasks.iter().map(awaited::next).collect::<Vec<_>>().join("; "),
                         BarrierState::Held => since::next(WaitReason::BarrierHeld, &job.id),
                         _ => "the end of the members that are missing".to_owned(),
                     },
                     missing,
+                    tasks: tasks.iter().map(awaited::line).collect(),
                 });
             }
         }
@@ -248,7 +280,7 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
 fn until(action: &Action) -> Option<Timestamp> {
     match action {
         Action::Barrier { policy, .. } => policy.until,
-        Action::Units { .. } | Action::Seal { .. } => None,
+        Action::Units { .. } | Action::Approval { .. } | Action::Seal { .. } => None,
     }
 }
 
@@ -257,14 +289,15 @@ fn missing(
     workflow: &Workflow,
     job: &JobRow,
     needs: &[StepNo],
-    first: PartNo,
-    last: PartNo,
-) -> StoreResult<Vec<String>> {
-    let last = last.min(first + i64::from(NAMED_MAX) * 4);
+    barrier: &BarrierRow,
+    awaited: &mut Awaited,
+) -> StoreResult<(Vec<String>, Vec<TaskRow>)> {
+    let first = barrier.first;
+    let last = barrier.last.min(first + i64::from(NAMED_MAX) * 4);
     let mut parts: Vec<PartNo> = (first..=last).filter(|p| *p > 0).collect();
     parts.extend(tx.children(job.no, first, last)?);
     let partitions = tx.partitions(job.no, &parts)?;
-    let mut named = Vec::new();
+    let (mut named, mut tasks): (Vec<String>, Vec<TaskRow>) = (Vec::new(), Vec::new());
     for need in needs {
         let Some(step) = workflow.step(*need).filter(|s| s.has_units()) else { continue };
         let rows = tx.units(job.no, *need, &parts)?;
@@ -272,8 +305,13 @@ fn missing(
             let state = row.map_or(UnitState::Planned, |r| r.state);
             if state != UnitState::Succeeded && named.len() < NAMED_MAX as usize {
                 named.push(format!("{} {}: {state}", step.id, partition.first));
+                for task in awaited.tasks(tx, partition.part)? {
+                    if !tasks.iter().any(|known| known.no == task.no) {
+                        tasks.push(task);
+                    }
+                }
             }
         }
     }
-    Ok(named)
+    Ok((named, tasks))
 }

@@ -1,5 +1,6 @@
 //! Carries a unit's transition through the workflow: counters, units that become ready or will never run, barriers.
 //! Everything happens in the transaction that makes the transition, and counts transitions, never messages (BAR-1).
+use super::rework::approvals;
 use crate::store::{BarrierRow, BarrierState, Partition, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::invariant;
@@ -63,7 +64,11 @@ impl Graph<'_> {
                 delta.executions += 1;
             }
         }
-        self.tx.add_to_step(self.job, step, delta)
+        self.tx.add_to_step(self.job, step, delta)?;
+        match self.workflow.step(step) {
+            Some(declared) => approvals::follow(self.tx, (self.job, step, declared), changes, self.now),
+            None => Ok(()),
+        }
     }
 
     /// Carries recorded changes of one step through the graph.
@@ -90,7 +95,7 @@ impl Graph<'_> {
         let workflow = self.workflow;
         for (no, dependent) in workflow.dependents(step) {
             match &dependent.action {
-                Action::Units { .. } => {
+                Action::Units { .. } | Action::Approval { .. } => {
                     self.make_ready(no, passed)?;
                     self.cancel(no, failed)?;
                 }
@@ -127,6 +132,11 @@ impl Graph<'_> {
                 let to = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
                 changes.push(Change { part: *part, from: row.map(|r| r.state), to, executed_us: None });
             }
+        }
+        let ready: Vec<PartNo> = changes.iter().map(|change| change.part).collect();
+        let unasked = approvals::unasked(self.tx, self.job, target, &ready)?;
+        for change in changes.iter_mut().filter(|change| unasked.contains(&change.part)) {
+            change.to.state = UnitState::Succeeded;
         }
         self.apply(step, &changes)
     }
@@ -169,7 +179,7 @@ impl Graph<'_> {
         let workflow = self.workflow;
         let Some(step) = workflow.step(need) else { return Ok(false) };
         match &step.action {
-            Action::Units { .. } => {
+            Action::Units { .. } | Action::Approval { .. } => {
                 let row = self.tx.units(self.job, need, &[part])?.pop().flatten();
                 let tolerated = step.on_failure == OnFailure::Continue;
                 Ok(row.is_some_and(|r| r.state == UnitState::Succeeded || (tolerated && r.state == UnitState::Dead)))
@@ -310,7 +320,7 @@ fn units_before(workflow: &Workflow, needs: &[StepNo]) -> Vec<StepNo> {
     while let Some(no) = open.pop() {
         let Some(step) = workflow.step(no) else { continue };
         match &step.action {
-            Action::Units { .. } if !units.contains(&no) => units.push(no),
+            Action::Units { .. } | Action::Approval { .. } if !units.contains(&no) => units.push(no),
             Action::Barrier { .. } => open.extend(&step.needs),
             _ => {}
         }

@@ -1,10 +1,12 @@
 //! What is asked from outside, in the shapes that the API and the command line show. Nothing here changes anything.
+pub use super::catalogue::{AssetView, AssetsFilter, Tombstone, VerdictView, asset, assets};
+
 use super::Workflows;
 use super::control::{Answer, Refusal};
 use super::explain::{self, BarrierExplanation, UnitExplanation};
 use super::summary::{Summary, Units, summary, totals};
 use crate::store::view::{UnitFilter, UnitView};
-use crate::store::{CatalogueRow, JobRow, JobState, Pace, StoreResult, Tx};
+use crate::store::{JobRow, JobState, Pace, StoreResult, Tx};
 use protocol::id::{PartNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
@@ -17,7 +19,7 @@ pub const PAGE_MAX: u32 = 1_000;
 /// Entries of a page when nobody says how many.
 pub const PAGE: u32 = 100;
 
-fn page() -> u32 {
+pub(super) fn page() -> u32 {
     PAGE
 }
 
@@ -137,87 +139,6 @@ pub struct UnitsFilter {
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default = "page")]
     pub limit: u32,
-}
-
-/// Which assets of the catalogue.
-#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct AssetsFilter {
-    /// Only assets of this title.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// Start after this id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Assets at most.
-    #[param(minimum = 1, maximum = 1000)]
-    #[serde(default = "page")]
-    pub limit: u32,
-}
-
-/// An asset as the catalogue knows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct AssetView {
-    /// Its id.
-    pub asset: String,
-    /// Its title.
-    pub title: String,
-    /// What it is for.
-    pub role: String,
-    /// Edit of the title.
-    pub version: Option<String>,
-    /// Language tag.
-    pub language: Option<String>,
-    /// Where its source says it is.
-    pub location: String,
-    /// Where a verified copy is.
-    pub copy: Option<String>,
-    /// Size.
-    pub bytes: Option<u64>,
-    /// Content hash.
-    pub hash: Option<String>,
-    /// QC verdict of exactly these bytes.
-    pub verdict: Option<String>,
-    /// When something was last learned about it.
-    pub updated_at: String,
-    /// The QC report; only where one asset is asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<serde_json::Value>,
-    /// What purges removed of it, oldest first; only where one asset is asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tombstones: Vec<Tombstone>,
-}
-
-/// What is left of a file or object that a purge removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Tombstone {
-    /// What was removed.
-    pub location: String,
-    /// Its state, as its storage called it.
-    pub version: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Its content.
-    pub hash: String,
-    /// The copy that stays.
-    pub copy: String,
-    /// How the copy was proven: `content` or `checksum`.
-    pub proof: String,
-    /// The job that removed it.
-    pub job: String,
-    /// The step.
-    pub step: String,
-    /// Who ordered it.
-    pub ordered_by: String,
-    /// Why.
-    pub reason: String,
-    /// It was gone before the execution that reports it looked.
-    pub found_gone: bool,
-    /// Nothing was removed; it would have been.
-    pub dry_run: bool,
-    /// When it was reported.
-    pub at: String,
 }
 
 pub(crate) fn limit_in_range(limit: u32) -> Answer<()> {
@@ -406,57 +327,6 @@ fn is_cut(tx: &mut dyn Tx, job: &str, workflow: &protocol::workflow::Workflow, p
     let filter =
         UnitFilter { part: Some(part), limit: 1, after: Some((part - 1, StepNo::SCAN)), ..UnitFilter::default() };
     Ok(!tx.unit_views(job, &filter)?.is_empty())
-}
-
-fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
-    let report = row.fact.report.filter(|_| whole).and_then(|text| serde_json::from_str(&text).ok());
-    AssetView {
-        version: row.asset.version().map(str::to_owned),
-        language: row.asset.language().map(str::to_owned),
-        asset: row.asset.id,
-        title: row.asset.title,
-        role: row.asset.role.to_string(),
-        location: row.asset.location,
-        copy: row.fact.location,
-        bytes: row.asset.bytes,
-        hash: row.asset.hash,
-        verdict: row.fact.verdict,
-        updated_at: row.updated_at.to_string(),
-        report,
-        tombstones: Vec::new(),
-    }
-}
-
-/// Lists the catalogue in id order.
-pub fn assets(tx: &mut dyn Tx, filter: &AssetsFilter) -> StoreResult<Answer<Vec<AssetView>>> {
-    if let Err(refusal) = limit_in_range(filter.limit) {
-        return Ok(Err(refusal));
-    }
-    let rows = tx.catalogue(filter.title.as_deref(), filter.after.as_deref(), filter.limit)?;
-    Ok(Ok(rows.into_iter().map(|row| asset_view(row, false)).collect()))
-}
-
-/// Everything known about an asset.
-pub fn asset(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<AssetView>> {
-    let row = tx.catalogue_entry(id)?;
-    let absent = || Refusal::Unknown(format!("no asset {id:?} in the catalogue: showrunner asset list"));
-    let Some(row) = row else { return Ok(Err(absent())) };
-    let tombstones = tx.tombstones(id)?.into_iter().map(|row| Tombstone {
-        location: row.location,
-        version: row.version,
-        bytes: row.bytes,
-        hash: row.hash,
-        copy: row.copy,
-        proof: row.proof,
-        job: row.job,
-        step: row.step,
-        ordered_by: row.ordered_by,
-        reason: row.reason,
-        found_gone: row.found_gone,
-        dry_run: row.dry_run,
-        at: row.at.to_string(),
-    });
-    Ok(Ok(AssetView { tombstones: tombstones.collect(), ..asset_view(row, true) }))
 }
 
 /// Progress of jobs that have not ended, newest first, at most `limit`.

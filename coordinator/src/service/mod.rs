@@ -1,6 +1,7 @@
 //! One duty a file. Each function runs in one transaction, takes `now` as an argument, and may run at any time and any
 //! number of times: what it finds done it leaves.
 pub mod burial;
+pub mod catalogue;
 pub mod census;
 pub mod collector;
 pub mod control;
@@ -15,6 +16,7 @@ pub mod publisher;
 pub mod recovery;
 pub mod rescuer;
 pub mod retrier;
+pub mod rework;
 pub mod sequencer;
 pub mod since;
 pub mod slicer;

@@ -110,7 +110,7 @@ fn grow_barriers(
 /// Whether a partition adds a member to a barrier through one of its needs.
 fn is_new(need: &Action, partition: &Partition, previous_title: Option<&str>) -> bool {
     match need {
-        Action::Units { .. } => true,
+        Action::Units { .. } | Action::Approval { .. } => true,
         Action::Barrier { scope: Scope::Title, .. } => previous_title != Some(partition.title.as_str()),
         Action::Barrier { scope: Scope::Batch, batch_units, .. } => {
             (partition.part - 1) % i64::from((*batch_units).max(1)) == 0

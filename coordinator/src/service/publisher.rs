@@ -1,6 +1,7 @@
 //! Hands out ready units: as many as there is room for, later steps before earlier ones, so that what was begun ends
 //! before more is begun. Order, pause and cancel are decided here, at the last moment.
 use super::Workflows;
+use super::rework::known;
 use crate::schedule::endpoints::{EndpointBook, of_unit};
 use crate::store::{JobRow, JobState, Partition, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
@@ -99,6 +100,7 @@ pub fn claim_step(tx: &mut dyn Tx, claim: &Claim<'_>, counter: &StepRow) -> Stor
         let rows: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
         units.extend(claim.with_members(tx, step, &fresh, &rows)?);
     }
+    known::attach(tx, &mut units)?;
     Ok(units)
 }
 
@@ -117,6 +119,7 @@ pub fn claim_admitted(
     if left > 0 && claim.has_fresh(counter) {
         passed_over += claim_fresh(tx, claim, counter, gate, left, &mut units)?;
     }
+    known::attach(tx, &mut units)?;
     Ok((units, passed_over > 0))
 }
 
@@ -194,7 +197,9 @@ pub fn published(
     step: StepNo,
     out: &[(PartNo, UnitRow)],
 ) -> StoreResult<Vec<Unit>> {
-    Claim { job, workflow, step, room: 0 }.units(tx, out)
+    let mut units = Claim { job, workflow, step, room: 0 }.units(tx, out)?;
+    known::attach(tx, &mut units)?;
+    Ok(units)
 }
 
 fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets: Vec<Asset>) -> Unit {
@@ -202,8 +207,8 @@ fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets:
     let (kind, task, reads) = match &step.action {
         Action::Units { kind, task, reads } => (*kind, task, *reads),
         Action::Seal { task, .. } => (Kind::Transfer, task, None),
-        // A barrier has no kind, so none of it is ever claimed.
-        Action::Barrier { .. } => (Kind::Noop, &workflow.scan, None),
+        // Neither has a kind, so none of it is ever claimed.
+        Action::Barrier { .. } | Action::Approval { .. } => (Kind::Noop, &workflow.scan, None),
     };
     let targets = reads.map(|no| workflow.targets_to(no)).unwrap_or_default();
     for asset in assets.iter_mut().filter(|_| !targets.is_empty()) {

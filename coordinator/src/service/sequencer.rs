@@ -1,6 +1,7 @@
 //! What no single report triggers: barriers to be looked at again, runs of partitions to be told, seals, and the end of a
 //! job. Run after every batch and on a timer, so that a lost wake-up costs a moment, never a hang.
-use super::graph::Graph;
+use super::graph::{Change, Graph};
+use super::rework::approvals;
 use super::{Workflows, job_row};
 use crate::store::{
     BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
@@ -199,9 +200,14 @@ fn no_barrier_left(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo) -> StoreRes
 fn cancel_rows(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestamp) -> StoreResult<bool> {
     for state in [UnitState::Ready, UnitState::Retrying] {
         let page = tx.units_in(job, state, None, PAGE_BARRIERS)?;
+        let workflow = workflows.of(tx, job)?;
         for (id, row) in &page {
             let to = UnitRow { state: UnitState::Cancelled, due_at: None, ..*row };
             tx.put_units(job, id.step, &[(id.part, to)])?;
+            if let Some(step) = workflow.step(id.step).filter(|step| matches!(step.action, Action::Approval { .. })) {
+                let change = Change { part: id.part, from: Some(state), to, executed_us: None };
+                approvals::follow(tx, (job, id.step, step), &[change], now)?;
+            }
             tx.add_to_step(job, id.step, StepDelta::transition(Some(state), UnitState::Cancelled))?;
         }
         if !page.is_empty() {

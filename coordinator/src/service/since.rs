@@ -50,6 +50,7 @@ pub fn next(reason: WaitReason, job: &str) -> String {
             format!("mend the cause, then: showrunner job retry {job}; showrunner failure list --job {job}")
         }
         WaitReason::Restoring => "the archive, which is looked at again then".into(),
+        WaitReason::TaskOpen => format!("a decision: showrunner task list --job {job}"),
         WaitReason::Backoff => "the end of the pause".into(),
         WaitReason::NoWorker => "a worker with slots of this kind; showrunner worker list".into(),
         WaitReason::EndpointBackoff => "the end of the pause the endpoint asked for".into(),

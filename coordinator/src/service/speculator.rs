@@ -16,7 +16,7 @@ pub fn is_idempotent(step: &Step) -> bool {
         Action::Units { task, .. } => {
             matches!(task.as_ref(), TaskSpec::Transfer(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_))
         }
-        Action::Barrier { .. } | Action::Seal { .. } => false,
+        Action::Barrier { .. } | Action::Approval { .. } | Action::Seal { .. } => false,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The account of a job: what `job get` and `run` print, field for field as documented.
 use super::Workflows;
+use super::rework::waived::{CheckWaived, Waivers, policy_name};
 use crate::store::{JobRow, StepRow, StoreResult, Tx};
 use protocol::id::JobNo;
 use protocol::rules::lifecycle::UnitState;
+use protocol::rules::waiver::Delivery;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanSource;
 use protocol::workflow::{Action, Workflow};
@@ -33,8 +35,13 @@ pub struct Summary {
     pub steps: Vec<StepSummary>,
     /// Barrier instances by step.
     pub barriers: Vec<BarrierSummary>,
+    /// What QC did.
+    pub qc: QcSummary,
     /// Assets that failed.
     pub failures: Vec<FailureSummary>,
+    /// Assets that go on although they did not pass: a person let it stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<FailureSummary>,
     /// Why the job failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -81,6 +88,15 @@ pub struct BarrierSummary {
     pub held: u64,
 }
 
+/// What QC did in a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QcSummary {
+    /// Assets judged, each as often as it was.
+    pub judged: u64,
+    /// Of those, such whose media had to be decoded: the others were judged from what was measured before.
+    pub decoded: u64,
+}
+
 /// One asset that failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FailureSummary {
@@ -99,6 +115,9 @@ pub struct FailureSummary {
     /// Findings of QC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<serde_json::Value>,
+    /// What was decided about its checks, waivers that count no more among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<CheckWaived>,
 }
 
 /// All units of a job, without reading what failed.
@@ -127,7 +146,7 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
     let mut barriers = Vec::new();
     for (no, step) in workflow.numbered() {
         match &step.action {
-            Action::Units { .. } => {
+            Action::Units { .. } | Action::Approval { .. } => {
                 let counter = counters.iter().find(|c| c.step == no);
                 let units = counter.map_or_else(Units::default, |c| units(c, ended));
                 all.total += units.total;
@@ -150,6 +169,7 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
             Action::Seal { .. } => {}
         }
     }
+    let (failures, waived) = failures(tx, &workflow, &row, now)?;
     Ok(Summary {
         job: row.id.clone(),
         name: row.name.clone(),
@@ -160,7 +180,9 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
         units: all,
         steps,
         barriers,
-        failures: failures(tx, &workflow, &row)?,
+        qc: QcSummary { judged: row.judged, decoded: row.decoded },
+        failures,
+        waived,
         message: row.message,
     })
 }
@@ -186,8 +208,14 @@ fn library_name(workflow: &Workflow) -> &str {
     }
 }
 
-fn failures(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<FailureSummary>> {
-    let mut list = Vec::new();
+/// What failed, and what failed its checks and goes on all the same.
+fn failures(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: &JobRow,
+    now: Timestamp,
+) -> StoreResult<(Vec<FailureSummary>, Vec<FailureSummary>)> {
+    let (mut list, mut let_stand, mut waivers) = (Vec::new(), Vec::new(), Waivers::default());
     for error in tx.row_errors(job.no, FAILURES_MAX)? {
         let column = error.column.map(|c| format!(", column {c}")).unwrap_or_default();
         let library = library_name(workflow);
@@ -200,13 +228,23 @@ fn failures(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<V
             checks: Vec::new(),
             message: format!("{place}{}", error.message),
             findings: None,
+            waived: Vec::new(),
         });
     }
     for row in tx.failures(job.no, FAILURES_MAX)? {
-        if row.state != UnitState::Dead {
-            continue;
-        }
-        list.push(FailureSummary {
+        let kept = match row.state {
+            UnitState::Dead => &mut list,
+            UnitState::Succeeded if !row.failure.checks.is_empty() => &mut let_stand,
+            _ => continue,
+        };
+        let step = workflow.step(row.unit.step);
+        let policy = step.and_then(|step| step.qc()).map(policy_name).unwrap_or_default();
+        let judged = !row.failure.checks.is_empty();
+        let known = if judged { tx.catalogue_entry(&row.asset)? } else { None };
+        let hash = known.and_then(|entry| entry.fact.hash).unwrap_or_default();
+        let delivery = Delivery { asset: &row.asset, title: &row.title, policy: &policy, hash: &hash };
+        let waived = waivers.about(tx, &row.failure.checks, &delivery, now)?;
+        kept.push(FailureSummary {
             asset: row.asset,
             title: row.title,
             step: workflow.step(row.unit.step).map(|s| s.id.clone()).unwrap_or_default(),
@@ -214,7 +252,8 @@ fn failures(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<V
             checks: row.failure.checks,
             message: row.failure.message,
             findings: row.failure.findings.and_then(|text| serde_json::from_str(&text).ok()),
+            waived,
         });
     }
-    Ok(list)
+    Ok((list, let_stand))
 }

@@ -121,7 +121,7 @@ fn refund(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, epoch: u32, now:
             }
             let failures = tx.failures_of(unit)?;
             let workflow = workflows.of(tx, unit.job)?;
-            Ok(control::bring_back(tx, &workflow, &mut job, &[(unit, failures)], now)? > 0)
+            Ok(control::bring_back(tx, &workflow, &mut job, &[(unit, failures)], control::Again::Unit, now)? > 0)
         }
         _ => Ok(false),
     }

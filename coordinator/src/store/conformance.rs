@@ -43,6 +43,10 @@ pub fn checks() -> Vec<Check> {
         ("a corrected listing says what it was told", super::control::conformance::corrections),
         ("tombstones are kept once and outlive their job", tombstones),
         ("paces are replaced as a whole", paces),
+        ("fact sheets are found by the bytes they are of", super::rework::conformance::sheets),
+        ("a verdict belongs to bytes, policy and asset", super::rework::conformance::verdicts),
+        ("what an asset is believed to hash to", super::rework::conformance::believed),
+        ("one task of a kind is pending about a subject", super::rework::conformance::tasks),
         ("costs, withheld steps and speculative copies read back", schedule),
     ]
 }
@@ -69,6 +73,7 @@ pub fn job(id: &str) -> NewJob {
         needs: vec![],
         retry: RetryPolicy::default(),
         on_failure: OnFailure::Task,
+        due_us: None,
         action: units(noop),
     };
     let scan = ScanTask {

@@ -23,6 +23,7 @@ pub struct Memory {
     pub(super) paces: super::pace::Paces,
     pub(super) control: Controlled,
     pub(super) schedule: super::schedule::Kept,
+    pub(super) rework: Reworked,
 }
 
 impl Memory {
@@ -69,6 +70,8 @@ impl JobTx for Memory {
             assets: 0,
             bytes_declared: 0,
             bytes: 0,
+            judged: 0,
+            decoded: 0,
             row_errors: 0,
             parts: 0,
             parts_planned: 0,

@@ -47,6 +47,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0004_scheduling"),
     pair!("0005_other_writes"),
     pair!("0006_archives"),
+    pair!("0007_rework"),
 ];
 
 /// Newest schema this build knows.

@@ -13,6 +13,7 @@ mod migration;
 mod pace;
 pub mod postgres;
 pub mod retention;
+mod rework;
 mod rows;
 pub mod schedule;
 pub mod sqlite;
@@ -23,6 +24,7 @@ pub mod view;
 pub use control::*;
 pub use pace::{PACE_UNITS_MAX, Pace, PaceTx, UnitPace};
 use retention::RetentionTx;
+pub use rework::*;
 pub use rows::*;
 pub use schedule::{CostRow, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow};
 pub use tombstone::{TombstoneRow, TombstoneTx};
@@ -102,6 +104,7 @@ pub trait Tx:
     + PaceTx
     + TombstoneTx
     + RetentionTx
+    + ReworkTx
     + ScheduleTx
     + ViewTx
 {
@@ -120,6 +123,7 @@ impl<T> Tx for T where
         + PaceTx
         + TombstoneTx
         + RetentionTx
+        + ReworkTx
         + ScheduleTx
         + ViewTx
 {

@@ -147,6 +147,10 @@ pub struct JobRow {
     pub bytes_declared: u64,
     /// Bytes of media that steps have read or moved.
     pub bytes: u64,
+    /// Assets judged, each as often as it was.
+    pub judged: u64,
+    /// Of those, such whose media had to be decoded: nothing was known of their bytes, or not enough.
+    pub decoded: u64,
     /// Rows of the library that could not be used.
     pub row_errors: u64,
     /// Highest partition number in use, children of splits included.

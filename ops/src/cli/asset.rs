@@ -76,10 +76,16 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
 
 fn words(s: &AssetView) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+    let waived: String = s.waived.iter().map(|w| format!("  {}\n", super::task::waived_line(w))).collect();
+    let verdicts: String = s
+        .verdicts
+        .iter()
+        .map(|v| format!("  {}  {:<10} {} by {}\n", v.judged_at, v.verdict, v.hash, v.policy))
+        .collect();
     let report = s.report.as_ref().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
     let tombstones: String = s.tombstones.iter().map(tombstone).collect();
     format!(
-        "asset     {}\ntitle     {}\nrole      {}\nversion   {}\nlanguage  {}\nlocation  {}\ncopy      {}\nbytes     {}\nhash      {}\nverdict   {}\nupdated   {}\n{tombstones}{report}\n",
+        "asset     {}\ntitle     {}\nrole      {}\nversion   {}\nlanguage  {}\nlocation  {}\ncopy      {}\nbytes     {}\nhash      {}\nverdict   {}\nupdated   {}\n{waived}{verdicts}{tombstones}{report}\n",
         s.asset,
         s.title,
         s.role,

@@ -29,6 +29,9 @@ fn words(e: &JobExplanation) -> String {
         for member in &barrier.missing {
             text += &format!("      {member}\n");
         }
+        for task in &barrier.tasks {
+            text += &format!("      waits for {task}\n");
+        }
     }
     text
 }

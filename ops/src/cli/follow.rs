@@ -4,7 +4,7 @@ use crate::error::{CliError, CliResult};
 use crate::output;
 use crate::submit::now;
 use coordinator::service::Workflows;
-use coordinator::service::summary::{Summary, summary};
+use coordinator::service::summary::{FailureSummary, Summary, summary};
 use coordinator::store::{JobRow, StepRow};
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::id::JobNo;
@@ -127,12 +127,26 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
             part(", ", barrier.held, " held")
         )?;
     }
+    if s.qc.judged > 0 {
+        writeln!(
+            out,
+            "  {:<20} qc        {} judged, {} decoded",
+            "",
+            output::count(s.qc.judged),
+            output::count(s.qc.decoded)
+        )?;
+    }
     if !s.failures.is_empty() {
         writeln!(out, "\n{} failures", output::count(s.failures.len() as u64))?;
     }
     for failure in s.failures.iter().take(50) {
         let asset = if failure.asset.is_empty() { "(unit)" } else { &failure.asset };
         writeln!(out, "  {asset}  [{}: {}]  {}", failure.step, reason(failure), failure.message)?;
+        write_waived(out, failure)?;
+    }
+    for waived in &s.waived {
+        writeln!(out, "  {}  [{}: {}]  goes on", waived.asset, waived.step, reason(waived))?;
+        write_waived(out, waived)?;
     }
     if s.failures.len() > 50 {
         writeln!(out, "  … {} more: -o json lists all", s.failures.len() - 50)?;
@@ -140,7 +154,11 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     Ok(())
 }
 
-fn reason(failure: &coordinator::service::summary::FailureSummary) -> String {
+fn write_waived(out: &mut Vec<u8>, failure: &FailureSummary) -> std::io::Result<()> {
+    failure.waived.iter().try_for_each(|waived| writeln!(out, "    {}", super::task::waived_line(waived)))
+}
+
+fn reason(failure: &FailureSummary) -> String {
     if failure.checks.is_empty() { failure.reason.clone() } else { failure.checks.join(", ") }
 }
 

@@ -17,6 +17,7 @@ mod retry;
 mod run;
 mod schema;
 mod steer;
+mod task;
 mod unit;
 mod up;
 mod validate;
@@ -120,6 +121,9 @@ enum Command {
     /// What failed, by cause
     #[command(subcommand)]
     Failure(failure::Command),
+    /// What people must decide: rework of deliveries that failed, approvals
+    #[command(subcommand)]
+    Task(task::Command),
     /// What operators asked for
     #[command(subcommand)]
     Operation(operation::Command),
@@ -211,6 +215,7 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Job(command) => job::run(&context, command),
         Command::Unit(command) => unit::run(&context, &command),
         Command::Failure(command) => failure::run(&context, &command),
+        Command::Task(command) => task::run(&context, command),
         Command::Operation(command) => operation::run(&context, &command),
         Command::Asset(command) => asset::run(context, command),
         Command::Qc(args) => block_on(qc::run(context, args)),

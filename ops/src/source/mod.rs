@@ -14,8 +14,8 @@ use crate::submit::now;
 use coordinator::http::{OfJob, Problem};
 use coordinator::service::Workflows;
 use coordinator::service::control::{
-    self, Answer, CauseView, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried, RetryRequest,
-    Steering, WaiveRequest, Waived, WorkerView,
+    self, Answer, CauseView, Decided, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried,
+    RetryRequest, Steering, TaskRequest, TaskView, TasksFilter, WaiveRequest, Waived, WorkerView,
 };
 use coordinator::service::explain::UnitExplanation;
 use coordinator::service::inquiry::{
@@ -27,6 +27,7 @@ use coordinator::store::handle::Backend;
 use coordinator::store::view::UnitView;
 use coordinator::store::{NewJob, StoreResult};
 use protocol::id::PartNo;
+use protocol::rules::task::Decision;
 
 /// Whom to ask.
 pub(crate) enum Source {
@@ -202,6 +203,41 @@ impl Source {
         }
     }
 
+    /// Tasks by number.
+    pub(crate) fn tasks(&mut self, filter: TasksFilter, limit: u32) -> CliResult<Vec<TaskView>> {
+        pages(
+            limit,
+            |limit, after| {
+                let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
+                let filter = TasksFilter { after, limit, ..filter.clone() };
+                match self {
+                    Source::Local(db) => answered(db.read(|tx| control::tasks(tx, &filter, now()))),
+                    Source::Remote(remote) => remote.get(&["tasks"], &filter),
+                }
+            },
+            |task| task.task.to_string(),
+        )
+    }
+
+    /// One task with its findings and its history.
+    pub(crate) fn task(&mut self, no: i64) -> CliResult<TaskView> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| control::task(tx, no, now()))),
+            Source::Remote(remote) => remote.get(&["tasks", &no.to_string()], &()),
+        }
+    }
+
+    /// Takes a decision.
+    pub(crate) fn settle_task(&mut self, no: i64, decision: Decision, request: &TaskRequest) -> CliResult<Decided> {
+        let db = match self {
+            Source::Remote(remote) => {
+                return remote.post(&["tasks", &no.to_string(), decision.as_str()], request);
+            }
+            Source::Local(db) => db,
+        };
+        answered(db.write(|tx| control::settle_task(tx, &Workflows::default(), no, decision, request, now())))
+    }
+
     /// What operators asked for, newest first.
     pub(crate) fn operations(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<OperationView>> {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
@@ -306,7 +342,7 @@ impl Source {
     /// Everything known about an asset.
     pub(crate) fn asset(&mut self, id: &str) -> CliResult<AssetView> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| inquiry::asset(tx, id))),
+            Source::Local(db) => answered(db.read(|tx| inquiry::asset(tx, id, now()))),
             Source::Remote(remote) => remote.get(&["assets", id], &()),
         }
     }

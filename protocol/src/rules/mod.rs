@@ -1,5 +1,6 @@
 //! Pure decisions, one file each. They know nothing of wire, SQL or actors.
 pub mod admission;
+pub mod approval;
 pub mod barrier;
 pub mod cost;
 pub mod desired_workers;
@@ -25,4 +26,6 @@ pub mod selection;
 pub mod settle;
 pub mod slice;
 pub mod speculate;
+pub mod task;
 pub mod wait;
+pub mod waiver;

@@ -23,6 +23,8 @@ pub enum WaitReason {
     BarrierHeld,
     /// A step it needs failed for its partition.
     NeedsFailed,
+    /// A person must decide, or a supplier deliver anew.
+    TaskOpen,
     /// It failed and pauses before its next attempt.
     Backoff,
     /// What it reads is on its way back from an archive.
@@ -51,7 +53,7 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [WaitReason; 20] = [
+    pub const ALL: [WaitReason; 21] = [
         WaitReason::JobPaused,
         WaitReason::JobCancelled,
         WaitReason::Scanning,
@@ -60,6 +62,7 @@ impl WaitReason {
         WaitReason::BarrierWaiting,
         WaitReason::BarrierHeld,
         WaitReason::NeedsFailed,
+        WaitReason::TaskOpen,
         WaitReason::Backoff,
         WaitReason::Restoring,
         WaitReason::NoWorker,
@@ -85,6 +88,7 @@ impl WaitReason {
             WaitReason::BarrierWaiting => "barrier_waiting",
             WaitReason::BarrierHeld => "barrier_held",
             WaitReason::NeedsFailed => "needs_failed",
+            WaitReason::TaskOpen => "task_open",
             WaitReason::Backoff => "backoff",
             WaitReason::Restoring => "restoring",
             WaitReason::NoWorker => "no_worker",
@@ -123,6 +127,10 @@ pub struct WaitFacts {
     pub step_open: bool,
     /// A step it needs failed.
     pub step_failed: bool,
+    /// A task about its partition is pending.
+    pub task_open: bool,
+    /// It is an approval itself: nothing but the decision is waited for.
+    pub approval: bool,
     /// A barrier it needs waits.
     pub barrier_open: bool,
     /// A barrier it needs holds.
@@ -153,6 +161,7 @@ pub fn reason(facts: &WaitFacts) -> WaitReason {
         (facts.state == Some(UnitState::Retrying), WaitReason::Backoff),
         (!facts.scanned, WaitReason::Scanning),
         (!facts.planned, WaitReason::Planning),
+        (facts.task_open && (facts.step_failed || facts.approval), WaitReason::TaskOpen),
         (facts.step_failed, WaitReason::NeedsFailed),
         (facts.barrier_held, WaitReason::BarrierHeld),
         (facts.step_open, WaitReason::NeedsStep),
@@ -181,6 +190,11 @@ mod tests {
         assert_eq!(reason(&pausing), WaitReason::Backoff);
         assert_eq!(reason(&WaitFacts { restoring: true, ..pausing }), WaitReason::Restoring);
         assert_eq!(reason(&WaitFacts { restoring: true, ..ready }), WaitReason::NoSlot);
+        let failed = WaitFacts { state: Some(UnitState::Planned), step_failed: true, ..ready };
+        assert_eq!(reason(&failed), WaitReason::NeedsFailed);
+        assert_eq!(reason(&WaitFacts { task_open: true, ..failed }), WaitReason::TaskOpen);
+        assert_eq!(reason(&WaitFacts { task_open: true, approval: true, ..ready }), WaitReason::TaskOpen);
+        assert_eq!(reason(&WaitFacts { task_open: true, ..ready }), WaitReason::NoSlot);
         let withheld = WaitFacts { withheld: Some(WaitReason::TenantShare), ..ready };
         assert_eq!(reason(&withheld), WaitReason::TenantShare);
         assert_eq!(reason(&WaitFacts { slots: Some(0), ..withheld }), WaitReason::NoWorker);

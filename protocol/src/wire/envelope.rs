@@ -73,8 +73,8 @@ mod tests {
     use crate::media::asset::{Asset, Role};
     use crate::wire::report::{Burial, Outcome, Progress, Report, ScanPage, UnitResult};
     use crate::wire::unit::{
-        ArchiveTask, HashAlgorithm, NoopTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, ScanSource, ScanTask,
-        SealTask, TaskSpec, Unit,
+        ArchiveTask, HashAlgorithm, JudgeTask, Measured, NoopTask, PurgeProof, PurgeTask, QcTask, RestoreTask,
+        RestoreTier, ScanSource, ScanTask, SealTask, TaskSpec, Unit,
     };
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -98,6 +98,12 @@ mod tests {
             }],
             deadline: None,
         }
+    }
+
+    fn judge() -> TaskSpec {
+        let qc = QcTask { policy: "{}".into(), digest: "d".into() };
+        let known = Measured { asset: "a-1".into(), hash: "xxh128:00".into(), sheet: "{}".into() };
+        TaskSpec::Judge(Box::new(JudgeTask { qc, known: vec![known] }))
     }
 
     fn report() -> Report {
@@ -125,6 +131,7 @@ mod tests {
     fn golden_bytes_of_version_1() {
         insta::assert_snapshot!("wire-1-unit", hex(&encode(&unit()).expect("encodes")));
         insta::assert_snapshot!("wire-1-report", hex(&encode(&report()).expect("encodes")));
+        insta::assert_snapshot!("wire-1-judge", hex(&encode(&judge()).expect("encodes")));
     }
 
     /// Messages that came later, each at the end of its enum: what was there before keeps its bytes.

@@ -53,6 +53,8 @@ pub enum TaskSpec {
         /// The tree it is a copy of: `file:`, `s3://` or `gs://`.
         from: String,
     },
+    /// Judge, and measure only what is not known yet.
+    Judge(Box<JudgeTask>),
 }
 
 /// Where a library's assets are listed.
@@ -198,6 +200,27 @@ pub struct QcTask {
     pub policy: String,
     /// Digest of the policy: half of a verdict's key (QC-1).
     pub digest: String,
+}
+
+/// Judging media of which some have been measured before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgeTask {
+    /// By what.
+    pub qc: QcTask,
+    /// What is known of the unit's assets.
+    pub known: Vec<Measured>,
+}
+
+/// What was measured of bytes that an asset is believed to have. It counts only once the bytes have been read and have
+/// this hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The asset.
+    pub asset: String,
+    /// Hash of the bytes, `algorithm:hex`.
+    pub hash: String,
+    /// The fact sheet as JSON; it says its own version.
+    pub sheet: String,
 }
 
 /// A unit that only takes time, for load tests and rehearsals.

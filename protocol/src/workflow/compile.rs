@@ -1,8 +1,9 @@
 //! From a job file to a workflow. Reports every problem it finds, each with its place, not just the first.
-use super::file::{BarrierFile, JobFile, PartitionBy, RetryFile, Scope, StepFile};
+use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, RetryFile, Scope, StepFile};
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
+use crate::rules::approval::Condition;
 use crate::rules::barrier::BarrierPolicy;
 use crate::rules::partition::PartitionLimits;
 use crate::rules::retry::RetryPolicy;
@@ -107,7 +108,9 @@ impl Compiler<'_> {
             let needs = self.needs(file, &ids);
             let retry = self.retry(file.retry.as_ref());
             let action = self.action(file, policies);
-            steps.push(Step { id: file.id.clone(), needs, retry, on_failure: file.on_failure, action });
+            let due = file.qc.as_ref().and_then(|qc| qc.due).or(file.approval.as_ref().and_then(|a| a.due));
+            let due_us = due.map(|due| i64::try_from(due.0.as_micros()).unwrap_or(i64::MAX));
+            steps.push(Step { id: file.id.clone(), needs, retry, on_failure: file.on_failure, due_us, action });
         }
         if let Some(cycle) = find_cycle(&steps) {
             self.blame("needs", format!("steps need each other in a circle: {cycle}"), "remove one of these needs");
@@ -172,32 +175,32 @@ impl Compiler<'_> {
 
     fn action(&mut self, file: &StepFile, policies: &mut PolicyLoader<'_>) -> Action {
         let later: BTreeMap<&str, bool> = BTreeMap::from([
-            ("approval", file.approval.is_some()),
             ("sync", file.sync.is_some()),
             ("notify", file.notify.is_some()),
             ("deliver", file.deliver.is_some()),
         ]);
-        let stored = [file.archive.is_some(), file.restore.is_some(), file.purge.is_some()];
-        let here = [file.transfer.is_some(), file.qc.is_some(), file.noop.is_some(), file.barrier.is_some()];
-        let chosen = here.iter().chain(&stored).chain(later.values()).filter(|set| **set).count();
+        let chosen = available(file).into_iter().chain(later.values().copied()).filter(|set| *set).count();
         let needle = format!("id: {}", file.id);
         if chosen != 1 {
             self.blame(
                 &needle,
                 format!("step {:?} has {chosen} kinds", file.id),
-                "give it exactly one of transfer, qc, archive, restore, purge, barrier, noop",
+                "give it exactly one of transfer, qc, archive, restore, purge, barrier, approval, noop",
             );
         }
         if let Some((kind, _)) = later.iter().find(|(_, set)| **set) {
             self.blame(
                 &format!("{kind}:"),
                 format!("step kind {kind:?} is not available in this version"),
-                "available: transfer, qc, archive, restore, purge, barrier, noop",
+                "available: transfer, qc, archive, restore, purge, barrier, approval, noop",
             );
         }
         let units = |kind, task| Action::Units { kind, task: Arc::new(task), reads: None };
         if let Some(barrier) = &file.barrier {
             return self.barrier(file, barrier);
+        }
+        if let Some(approval) = &file.approval {
+            return self.approval(file, approval);
         }
         if let Some(transfer) = &file.transfer {
             let to = self.target(&transfer.to);
@@ -233,6 +236,20 @@ impl Compiler<'_> {
                 fail: noop.fail.map_or(0.0, |s| s.0),
             }),
         )
+    }
+
+    fn approval(&mut self, file: &StepFile, approval: &ApprovalFile) -> Action {
+        if file.needs.is_empty() {
+            let message = format!("approval {:?} needs nothing, so there is nothing to approve yet", file.id);
+            self.blame(&format!("id: {}", file.id), message, "add `needs: [step]`");
+        }
+        if approval.role.trim().is_empty() {
+            self.blame("role", format!("approval {:?} names no role", file.id), "write `role: approver`");
+        }
+        if let Some(Err(wrong)) = approval.when.as_deref().map(Condition::parse) {
+            self.blame("when", wrong.to_string(), wrong.hint);
+        }
+        Action::Approval { role: approval.role.clone(), when: approval.when.clone() }
     }
 
     fn target(&mut self, to: &str) -> String {
@@ -316,6 +333,20 @@ impl Compiler<'_> {
     }
 }
 
+/// Which of the kinds that there are a step names.
+fn available(file: &StepFile) -> [bool; 8] {
+    [
+        file.transfer.is_some(),
+        file.qc.is_some(),
+        file.noop.is_some(),
+        file.barrier.is_some(),
+        file.approval.is_some(),
+        file.archive.is_some(),
+        file.restore.is_some(),
+        file.purge.is_some(),
+    ]
+}
+
 /// Joins a path as written in a file with the directory of that file, lexically.
 pub fn absolute(base: &str, path: &str) -> String {
     let joined = if path.starts_with('/') { path.to_owned() } else { format!("{base}/{path}") };
@@ -386,6 +417,7 @@ fn seal_of(no: StepNo, step: &Step, library: Option<&str>) -> Option<Step> {
         needs: Vec::new(),
         retry: RetryPolicy::default(),
         on_failure: super::file::OnFailure::Hold,
+        due_us: None,
         action: Action::Seal { of: no, task: Arc::new(seal) },
     })
 }

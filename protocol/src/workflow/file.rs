@@ -125,7 +125,7 @@ pub struct StepFile {
     /// Wait for others.
     pub barrier: Option<BarrierFile>,
     /// A person's decision.
-    pub approval: Option<serde_json::Value>,
+    pub approval: Option<ApprovalFile>,
     /// Metadata to another system.
     pub sync: Option<serde_json::Value>,
     /// A message.
@@ -254,6 +254,20 @@ pub struct PurgeFile {
 pub struct QcFile {
     /// Path of the delivery spec to judge by.
     pub policy: String,
+    /// Time for the rework of an asset that fails (default: until the job's deadline).
+    pub due: Option<Span>,
+}
+
+/// Parameters of an approval step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalFile {
+    /// Who may approve.
+    pub role: String,
+    /// Which assets need it, e.g. `asset.role == 'master'`, joined by `&&` and `||` (default: all).
+    pub when: Option<String>,
+    /// Time for the decision (default: until the job's deadline).
+    pub due: Option<Span>,
 }
 
 /// Parameters of a noop step, for load tests and rehearsals.

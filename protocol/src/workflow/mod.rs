@@ -15,7 +15,7 @@ use crate::rules::barrier::BarrierPolicy;
 use crate::rules::partition::PartitionLimits;
 use crate::rules::retry::RetryPolicy;
 use crate::time::Timestamp;
-use crate::wire::unit::{ScanTask, TaskSpec};
+use crate::wire::unit::{QcTask, ScanTask, TaskSpec};
 use file::{OnFailure, Priority, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -50,6 +50,9 @@ pub struct Step {
     pub retry: RetryPolicy,
     /// What an asset's failure means.
     pub on_failure: OnFailure,
+    /// Microseconds that whoever must decide about an asset of this step has for it.
+    #[serde(default)]
+    pub due_us: Option<i64>,
     /// What it does.
     pub action: Action,
 }
@@ -76,6 +79,13 @@ pub enum Action {
         policy: BarrierPolicy,
         /// Microseconds after submission when it counts as overdue.
         deadline_us: Option<i64>,
+    },
+    /// One unit a partition, which waits for somebody's consent.
+    Approval {
+        /// Who may give it.
+        role: String,
+        /// Which assets it is asked for, as a [`crate::rules::approval::Condition`]; all when not given.
+        when: Option<String>,
     },
     /// One unit for the whole job, once every unit of the step it closes has ended: writes the ASC MHL generation.
     Seal {
@@ -127,18 +137,29 @@ impl Workflow {
 }
 
 impl Step {
-    /// Capacity class of its units; `None` for barriers.
+    /// Capacity class of its units; `None` for what no worker does.
     pub fn kind(&self) -> Option<Kind> {
         match &self.action {
             Action::Units { kind, .. } => Some(*kind),
             Action::Seal { .. } => Some(Kind::Transfer),
-            Action::Barrier { .. } => None,
+            Action::Barrier { .. } | Action::Approval { .. } => None,
         }
     }
 
     /// Whether it runs one unit a partition.
     pub fn has_units(&self) -> bool {
-        matches!(self.action, Action::Units { .. })
+        matches!(self.action, Action::Units { .. } | Action::Approval { .. })
+    }
+
+    /// What its units judge by, when it judges media.
+    pub fn qc(&self) -> Option<&QcTask> {
+        match &self.action {
+            Action::Units { task, .. } => match task.as_ref() {
+                TaskSpec::Qc(qc) => Some(qc),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The kind word of the product (`transfer`, `qc`, `barrier`, …).
@@ -151,6 +172,7 @@ impl Step {
                 _ => kind.as_str(),
             },
             Action::Barrier { .. } => "barrier",
+            Action::Approval { .. } => "approval",
             Action::Seal { .. } => "seal",
         }
     }

@@ -61,6 +61,18 @@ fn a_workflow_reads_back_from_its_stored_form() {
     assert_eq!(serde_json::from_str::<Workflow>(&stored).expect("reads"), workflow);
 }
 
+fn approval(parameters: &str) -> String {
+    JOB.replace("qc: { policy: specs/hd.yaml }", &format!("approval: {parameters}"))
+}
+
+#[test]
+fn an_approval_has_units_that_no_worker_takes() {
+    let workflow = run(&approval("{ role: approver, when: \"asset.role == 'master'\", due: 4h }")).expect("valid");
+    let step = &workflow.steps[1];
+    assert!(step.has_units() && step.kind().is_none() && step.qc().is_none());
+    assert_eq!((step.kind_word(), step.due_us), ("approval", Some(4 * 3_600_000_000)));
+}
+
 #[test]
 fn each_mistake_has_a_place_and_a_hint() {
     let cases = [
@@ -74,7 +86,10 @@ fn each_mistake_has_a_place_and_a_hint() {
         (JOB.replace("{title}/{file}", "{titel}/{file}"), "job.yaml:8:", "unknown placeholder {titel}"),
         (JOB.replace("backoff: 2s..5m", "backoff: soon"), "job.yaml:9:", "250ms"),
         (JOB.replace("by: title", "by: count"), "job.yaml:5:", "by: title"),
-        (JOB.replace("qc:", "approval:"), "job.yaml:12:", "not available"),
+        (JOB.replace("qc: { policy: specs/hd.yaml }", "notify: {}"), "job.yaml:12:", "not available"),
+        (approval("{ role: approver, when: \"asset.rol == 'x'\" }"), "job.yaml:12:", "did you mean `asset.role`?"),
+        (approval("{ role: '' }"), "job.yaml:12:", "role: approver"),
+        (approval("{ role: approver }").replace("    needs: [land]\n", ""), "job.yaml:10:", "nothing to approve yet"),
         (JOB.replace("needs: [land]", "needs: [title-complete]"), "job.yaml:", "circle"),
         (JOB.replace("manifest:", "manifst:"), "job.yaml:3:", "did you mean `manifest`?"),
         (JOB.replace("deadline: 2026-12-01T18:00:00Z", "deadline: friday"), "job.yaml:4:", "2026-12-01"),

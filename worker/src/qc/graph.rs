@@ -3,10 +3,11 @@
 //! Every detector writes its marks to a file of its own, named relative to the program's directory: two printers on one
 //! pipe tear each other's lines, and a relative name needs no escaping.
 use super::facts::{AudioStream, VideoStream};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// What the pass has to measure. Everything that decodes is decoded in any case.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Needs {
     /// Share of the picture and luma level of black.
     pub(super) black: Option<(f64, f64)>,
@@ -22,6 +23,43 @@ pub(super) struct Needs {
     pub(super) loudness: bool,
     /// Shortest stretch out of phase in seconds.
     pub(super) phase: Option<f64>,
+}
+
+impl Needs {
+    /// Whether whoever looked for this has found all that `wanted` asks for.
+    pub(super) fn covers(&self, wanted: &Needs) -> bool {
+        let stretches = |has: Option<(f64, f64)>, wanted: Option<(f64, f64)>| {
+            // Shorter ones are among those that were looked for; with another threshold they are others.
+            wanted.is_none_or(|(at, least)| has.is_some_and(|(is, from)| is == at && from <= least))
+        };
+        wanted.black.is_none_or(|black| self.black == Some(black))
+            && stretches(self.freeze, wanted.freeze)
+            && wanted.scan.is_none_or(|scan| self.scan == Some(scan))
+            && (self.levels || !wanted.levels)
+            && stretches(self.silence, wanted.silence)
+            && (self.loudness || !wanted.loudness)
+            && wanted.phase.is_none_or(|least| self.phase.is_some_and(|from| from <= least))
+    }
+
+    /// This and, where one decode can do both, what was known before: a sheet should not lose what it had.
+    pub(super) fn with(&self, known: &Needs) -> Needs {
+        let stretches = |ours: Option<(f64, f64)>, theirs: Option<(f64, f64)>| match (ours, theirs) {
+            (Some((at, least)), Some((is, from))) if at == is => Some((at, least.min(from))),
+            (ours, theirs) => ours.or(theirs),
+        };
+        Needs {
+            black: self.black.or(known.black),
+            freeze: stretches(self.freeze, known.freeze),
+            scan: self.scan.or(known.scan),
+            levels: self.levels || known.levels,
+            silence: stretches(self.silence, known.silence),
+            loudness: self.loudness || known.loudness,
+            phase: match (self.phase, known.phase) {
+                (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+                (ours, theirs) => ours.or(theirs),
+            },
+        }
+    }
 }
 
 /// Sound streams that are one programme: usually one, two when a wrapper carries mono streams in pairs.

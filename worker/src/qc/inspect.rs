@@ -1,8 +1,9 @@
 //! Gathers the facts of one file and has them judged.
 use super::facts::{FactSheet, Structure};
 use super::graph::Needs;
-use super::probe::{Probe, Unprobed};
+use super::probe::Unprobed;
 use super::report::Report;
+use super::sheet::Sheet;
 use super::subject::{self, Subject};
 use super::{checks, judge, pass, probe, structure, text};
 use crate::hash::{HashError, hash_file};
@@ -10,10 +11,21 @@ use crate::task::Tools;
 use protocol::failure::Failure;
 use protocol::media::asset::Role;
 use protocol::media::spec::DeliverySpec;
-use protocol::wire::unit::{HashAlgorithm, parse_hash};
+use protocol::wire::unit::{HashAlgorithm, Measured, parse_hash};
 use std::io;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
+
+/// A file judged.
+#[derive(Debug)]
+pub struct Appraised {
+    /// The verdict.
+    pub report: Report,
+    /// What was measured now, in its stored form; `None` when nothing was, or nothing that can be relied on.
+    pub sheet: Option<String>,
+    /// Whether media was decoded for it.
+    pub decoded: bool,
+}
 
 /// Measures a file and judges it by a spec.
 ///
@@ -26,21 +38,62 @@ pub async fn inspect(
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
+    Ok(appraise(path, subject, spec, tools, &[], cancel).await?.report)
+}
+
+/// The same, with what has been measured before of bytes that the file may hold. When it does hold them, which reading
+/// it shows, and everything that the spec asks was measured, nothing is decoded.
+pub async fn appraise(
+    path: &Path,
+    subject: &Subject,
+    spec: &DeliverySpec,
+    tools: &Tools,
+    known: &[&Measured],
+    cancel: &CancellationToken,
+) -> Result<Appraised, Failure> {
     let bytes = size(path, subject)?;
     // Called off with the unit, and also when nobody waits for it any more.
     let stop = cancel.child_token();
     let _called_off = stop.clone().drop_guard();
+    let sheets: Vec<Sheet> = known.iter().filter_map(|known| Sheet::read(&known.sheet)).collect();
     let hashing = hash_beside(path, subject, spec, stop);
-    let gathering = gather(path, subject, spec, tools, cancel);
-    let (hashes, gathered) = tokio::join!(hashing, gathering);
-    let (mut facts, role) = gathered?;
+    if sheets.is_empty() {
+        let gathering = gather(path, subject, spec, tools, None, cancel);
+        let (hashes, gathered) = tokio::join!(hashing, gathering);
+        return measured(bytes, hashes, gathered?, subject, spec);
+    }
+    // Only the bytes say whether the sheets are theirs: they are read first.
+    let hashes = hashing.await;
+    let found = hashes.as_ref().ok().and_then(|hashes| sheets.into_iter().find(|sheet| sheet.is_of(&hashes.content)));
+    if let (Ok(hashes), Some(sheet)) = (&hashes, &found) {
+        let role = sheet.role(subject.role, spec);
+        if sheet.has_all(spec, role) {
+            let facts = FactSheet { declared_hash: hashes.declared.clone(), ..sheet.facts.clone() };
+            let report = judge::judge(&facts, spec, subject, role);
+            return Ok(Appraised { report, sheet: None, decoded: false });
+        }
+    }
+    let gathered = gather(path, subject, spec, tools, found.as_ref(), cancel).await?;
+    measured(bytes, hashes, gathered, subject, spec)
+}
+
+/// Judges what was measured just now.
+fn measured(
+    bytes: u64,
+    hashes: Result<Hashes, HashError>,
+    gathered: Gathered,
+    subject: &Subject,
+    spec: &DeliverySpec,
+) -> Result<Appraised, Failure> {
+    let Gathered { mut facts, role, looked_for, decoded } = gathered;
     facts.bytes = bytes;
     match hashes {
         Ok(hashes) => (facts.hash, facts.declared_hash) = (Some(hashes.content), hashes.declared),
         Err(HashError::Cancelled) => return Err(super::tool::cancelled()),
         Err(error) => facts.unreadable = Some(format!("reading failed: {error}")),
     }
-    Ok(judge::judge(&facts, spec, subject, role))
+    let sheet = Sheet::of(&facts, role, &looked_for).and_then(|sheet| sheet.write());
+    Ok(Appraised { report: judge::judge(&facts, spec, subject, role), sheet, decoded })
 }
 
 /// Hashes of one reading.
@@ -87,19 +140,36 @@ fn size(path: &Path, subject: &Subject) -> Result<u64, Failure> {
     }
 }
 
-/// Everything but the hash. The role is the declared one, or the one the content gives away.
+/// What was gathered about a file, but for its hash.
+struct Gathered {
+    facts: FactSheet,
+    /// The declared role, or the one the content gives away.
+    role: Role,
+    looked_for: Needs,
+    decoded: bool,
+}
+
+impl Gathered {
+    /// Without a decode.
+    fn plain(facts: FactSheet, role: Role) -> Gathered {
+        Gathered { facts, role, looked_for: Needs::default(), decoded: false }
+    }
+}
+
+/// Everything but the hash. What `known` holds is measured again where it can be had in the same pass.
 async fn gather(
     path: &Path,
     subject: &Subject,
     spec: &DeliverySpec,
     tools: &Tools,
+    known: Option<&Sheet>,
     cancel: &CancellationToken,
-) -> Result<(FactSheet, Role), Failure> {
+) -> Result<Gathered, Failure> {
     let mut facts = FactSheet::default();
     let guess = subject.role.unwrap_or(Role::Master);
     if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
         facts.unreadable = Some("the file is empty".to_owned());
-        return Ok((facts, guess));
+        return Ok(Gathered::plain(facts, guess));
     }
     match guess {
         Role::Subtitle | Role::Caption => {
@@ -107,10 +177,10 @@ async fn gather(
                 Ok(text) => facts.text = Some(text),
                 Err(why) => facts.unreadable = Some(why),
             }
-            return Ok((facts, guess));
+            return Ok(Gathered::plain(facts, guess));
         }
         // Paper is looked at by people; that it can be read and is not empty is all a machine can say.
-        Role::Document => return Ok((facts, guess)),
+        Role::Document => return Ok(Gathered::plain(facts, guess)),
         Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio | Role::Artwork => {}
     }
     let probe = match probe::probe(path, tools, cancel).await {
@@ -120,7 +190,7 @@ async fn gather(
             let structure = blocking(path, structure::inspect).await?;
             let cut = if let Structure::Cut(why) = structure { format!(" ({why})") } else { String::new() };
             facts.unreadable = Some(format!("not readable as media: {why}{cut}"));
-            return Ok((facts, guess));
+            return Ok(Gathered::plain(facts, guess));
         }
     };
     let role = subject.role.unwrap_or_else(|| subject::role_of_streams(probe.video.is_some(), spec));
@@ -128,11 +198,16 @@ async fn gather(
         // ffprobe goes by the name of a still; only a size shows that there is one.
         facts.unreadable = Some("not readable as a picture".to_owned());
     }
+    let (mut looked_for, mut decoded) = (Needs::default(), false);
     if role.is_timed_media() {
         facts.structure = blocking(path, structure::inspect).await?;
-        let needs = needs(spec, role, &probe);
+        looked_for = needs(spec, role, probe.video.is_some());
+        if let Some(before) = known.and_then(|sheet| sheet.looked_for(role)) {
+            looked_for = looked_for.with(before);
+        }
         if probe.video.is_some() || !probe.audio.is_empty() {
-            facts.pass = Some(pass::run(path, &probe, &needs, tools, cancel).await?);
+            facts.pass = Some(pass::run(path, &probe, &looked_for, tools, cancel).await?);
+            decoded = true;
         }
     }
     let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
@@ -142,7 +217,7 @@ async fn gather(
     facts.video = probe.video;
     facts.audio = probe.audio;
     facts.subtitle_streams = probe.subtitle_streams;
-    Ok((facts, role))
+    Ok(Gathered { facts, role, looked_for, decoded })
 }
 
 async fn blocking<T: Send + 'static>(path: &Path, work: fn(&Path) -> T) -> Result<T, Failure> {
@@ -152,11 +227,15 @@ async fn blocking<T: Send + 'static>(path: &Path, work: fn(&Path) -> T) -> Resul
         .map_err(|error| Failure::transient("tool_failed", format!("looking into the file stopped: {error}")))
 }
 
+/// Stretches from this length on are looked for, in seconds, however long a policy allows them to be: another limit is
+/// then another judgement and no other decode.
+const SHORTEST: f64 = 0.2;
+
 /// What the decode must measure for this policy.
-fn needs(spec: &DeliverySpec, role: Role, probe: &Probe) -> Needs {
+pub(super) fn needs(spec: &DeliverySpec, role: Role, has_video: bool) -> Needs {
     let qc = &spec.qc;
-    let picture = role.has_picture() && probe.video.is_some();
-    let seconds = |span: protocol::quantity::Span| span.0.as_secs_f64();
+    let picture = role.has_picture() && has_video;
+    let seconds = |span: protocol::quantity::Span| span.0.as_secs_f64().min(SHORTEST);
     let black = qc.black.as_ref().map(|check| (check.area.0, check.level.0));
     // Freezes are judged without the black ones, so black is looked for whenever freezes are.
     let black = black.or_else(|| qc.freeze.as_ref().map(|_| (0.98, 0.10)));

@@ -12,11 +12,12 @@ mod marks;
 mod pass;
 mod probe;
 pub mod report;
+mod sheet;
 mod structure;
 pub mod subject;
 mod text;
 mod tool;
 
-pub use inspect::inspect;
+pub use inspect::{Appraised, appraise, inspect};
 pub use report::{Finding, Report, Verdict};
 pub use subject::Subject;

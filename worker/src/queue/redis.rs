@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use protocol::id::{Kind, UnitId, WorkerId};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::control::Control;
+use protocol::wire::envelope::WireError;
 use protocol::wire::report::{Outcome, Report, UnitResult};
 use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
@@ -281,9 +282,8 @@ impl WorkQueue for RedisQueue {
     }
 
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError> {
-        for chunk in reports.chunks(REPORTS_MAX) {
+        for (chunk, body) in messages(&reports)? {
             let finished = self.finished(chunk);
-            let body = envelope::encode(&chunk.to_vec()).map_err(|_| QueueError::Closed)?;
             let mut pipeline = pipe();
             pipeline.cmd("XADD").arg(keys::REPORTS).arg("*").arg(keys::BODY).arg(body).ignore();
             let mut by_stream: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -368,5 +368,51 @@ impl RedisQueue {
         state.1 = id;
         let body = fields.and_then(|f| f.into_iter().nth(1)).unwrap_or_default();
         Ok(envelope::decode(&body).ok())
+    }
+}
+
+/// Reports in messages, each small enough to be sent: most are tiny, those of judged media hold what was measured.
+fn messages(reports: &[Report]) -> Result<Vec<(&[Report], Vec<u8>)>, QueueError> {
+    let (mut messages, mut open): (Vec<_>, Vec<&[Report]>) = (Vec::new(), reports.chunks(REPORTS_MAX).rev().collect());
+    while let Some(chunk) = open.pop() {
+        match envelope::encode(&chunk.to_vec()) {
+            Ok(body) => messages.push((chunk, body)),
+            Err(WireError::TooLong(_)) if chunk.len() > 1 => {
+                let (first, second) = chunk.split_at(chunk.len() / 2);
+                open.extend([second, first]);
+            }
+            Err(_) => return Err(QueueError::Closed),
+        }
+    }
+    Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::id::{JobNo, StepNo, UnitId};
+    use protocol::media::asset::AssetFact;
+    use protocol::wire::report::{Outcome, UnitResult};
+
+    #[test]
+    fn long_reports_go_in_messages_of_their_own_and_in_order() {
+        let report = |part: i64, length: usize| {
+            let fact = AssetFact { report: Some("x".repeat(length)), ..AssetFact::default() };
+            Report::Settled(Outcome {
+                unit: UnitId { job: JobNo(1), step: StepNo(0), part },
+                epoch: 1,
+                worker: WorkerId("w".into()),
+                result: UnitResult::Finished { facts: vec![fact], failures: vec![] },
+                duration_us: 1,
+            })
+        };
+        let reports: Vec<Report> = (0..9).map(|part| report(part, if part % 2 == 0 { 1 << 20 } else { 3 })).collect();
+        let sent = messages(&reports).expect("each fits by itself");
+        assert!(sent.len() > 1 && sent.iter().all(|(_, body)| body.len() <= envelope::BYTES_MAX));
+        let back: Vec<Report> =
+            sent.iter().flat_map(|(_, body)| envelope::decode::<Vec<Report>>(body).expect("reads")).collect();
+        assert_eq!(back, reports);
+        assert!(messages(&[report(1, 5 << 20)]).is_err());
+        assert!(messages(&[]).expect("nothing is nothing").is_empty());
     }
 }

@@ -1,16 +1,22 @@
 //! Measures and judges the media of a unit, one asset after the other.
 use super::TaskContext;
-use crate::qc::{self, Report, Subject, Verdict};
+use crate::qc::{self, Appraised, Report, Subject, Verdict};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::media::spec::DeliverySpec;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{QcTask, Unit};
+use protocol::wire::unit::{Measured, QcTask, Unit};
+use serde::Serialize;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-/// Judges every asset. An asset that fails does not stop the others; a missing program stops the unit.
-pub async fn run(task: &QcTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+/// Bytes of fact sheets that a unit reports at most: what is beyond is judged, and measured again the next time.
+const SHEETS_BYTES_MAX: usize = 2 << 20;
+
+/// Judges every asset, from what is known of its bytes where that is enough. An asset that fails does not stop the others;
+/// a missing program stops the unit.
+pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskContext) -> UnitResult {
     let spec: DeliverySpec = match serde_json::from_str(&task.policy) {
         Ok(spec) => spec,
         Err(error) => {
@@ -19,17 +25,20 @@ pub async fn run(task: &QcTask, unit: &Unit, context: &TaskContext) -> UnitResul
         }
     };
     let (mut facts, mut failures) = (Vec::new(), Vec::new());
+    let mut room = SHEETS_BYTES_MAX;
     for asset in &unit.assets {
         if context.cancel.is_cancelled() {
             return UnitResult::Cancelled;
         }
-        match judge(asset, &spec, context).await {
-            Ok(report) => {
+        match judge(asset, &spec, known, context).await {
+            Ok(Appraised { report, sheet, decoded }) => {
+                let sheet = sheet.filter(|sheet| sheet.len() <= room);
+                room -= sheet.as_ref().map_or(0, String::len);
                 context.bytes.fetch_add(report.bytes, Ordering::Relaxed);
                 if let Some(failure) = failure_of(&report) {
                     failures.push((asset.id.clone(), failure));
                 }
-                facts.push(fact_of(asset, &report));
+                facts.push(fact_of(asset, &report, sheet, decoded));
             }
             Err(_) if context.cancel.is_cancelled() => return UnitResult::Cancelled,
             // Without its program no asset of this worker can be judged.
@@ -40,11 +49,17 @@ pub async fn run(task: &QcTask, unit: &Unit, context: &TaskContext) -> UnitResul
     UnitResult::Finished { facts, failures }
 }
 
-async fn judge(asset: &Asset, spec: &DeliverySpec, context: &TaskContext) -> Result<Report, Failure> {
+async fn judge(
+    asset: &Asset,
+    spec: &DeliverySpec,
+    known: &[Measured],
+    context: &TaskContext,
+) -> Result<Appraised, Failure> {
     let path = local_path(&asset.location)?;
     // The declared hash is a claim: the bytes are hashed beside the decode, which reads them anyway.
     let subject = Subject::of(asset);
-    qc::inspect(&path, &subject, spec, &context.tools, &context.cancel).await
+    let known: Vec<&Measured> = known.iter().filter(|known| known.asset == asset.id).collect();
+    qc::appraise(&path, &subject, spec, &context.tools, &known, &context.cancel).await
 }
 
 /// The file behind a location.
@@ -76,14 +91,27 @@ fn failure_of(report: &Report) -> Option<Failure> {
     })
 }
 
-fn fact_of(asset: &Asset, report: &Report) -> AssetFact {
+/// A report on its way to the coordinator, which keeps what was measured by the hash of the bytes.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// Whether media was decoded.
+    decoded: bool,
+    /// What was measured now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<Value>,
+}
+
+fn fact_of(asset: &Asset, report: &Report, sheet: Option<String>, decoded: bool) -> AssetFact {
+    let told = Told { report, decoded, facts: sheet.and_then(|sheet| serde_json::from_str(&sheet).ok()) };
     AssetFact {
         asset: asset.id.clone(),
         location: None,
         hash: Some(report.hash.clone()).filter(|hash| !hash.is_empty()),
         bytes: Some(report.bytes),
         verdict: Some(report.verdict.as_str().to_owned()),
-        report: serde_json::to_string(report).ok(),
+        report: serde_json::to_string(&told).ok(),
         skipped: false,
     }
 }

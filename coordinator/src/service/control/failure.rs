@@ -7,6 +7,7 @@ use crate::store::{CauseRow, StoreResult, Tx, WaiverRow};
 use protocol::failure::Failure;
 use protocol::id::UnitId;
 use protocol::rules::fingerprint::fingerprint;
+use protocol::rules::waiver::Scope;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +78,8 @@ pub fn causes(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let in_force = |row: &WaiverRow| row.until.is_none_or(|until| until > now);
-    let waivers = tx.waivers()?.into_iter().filter(in_force).map(|row| (row.cause.clone(), row));
+    let in_force = tx.waivers()?.into_iter().filter(in_force);
+    let waivers = in_force.filter_map(|row| Some((row.scope.cause.clone()?, row)));
     let mut waivers: BTreeMap<String, WaiverRow> = waivers.collect();
     let mut jobs = Jobs::default();
     let mut groups: BTreeMap<String, (CauseRow, BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
@@ -127,24 +129,32 @@ pub fn waive(tx: &mut dyn Tx, cause: &str, request: &WaiveRequest, now: Timestam
     if order.reason.trim().is_empty() {
         return Ok(Err(Refusal::Invalid("a waiver needs a reason".into(), "--reason TEXT".into())));
     }
-    let until = request.until.as_deref().map(Timestamp::parse);
-    if until == Some(None) {
-        return Ok(Err(Refusal::Invalid("until is not a moment".into(), "2026-12-01T18:00:00Z".into())));
-    }
-    let until = until.flatten();
-    if until.is_some_and(|until| until <= now) {
-        return Ok(Err(Refusal::Invalid("the waiver would have ended already".into(), "a later --until".into())));
-    }
+    let until = match until(request.until.as_deref(), now) {
+        Ok(until) => until,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     if tx.causes(None, Some(cause), 1)?.is_empty() {
         return Ok(Err(Refusal::Unknown(format!("nothing is dead of cause {cause}: showrunner failure list"))));
     }
     let (actor, reason) = (order.actor.clone(), order.reason.clone());
-    let row = WaiverRow { cause: cause.to_owned(), at: now, actor, reason, until };
+    let row = WaiverRow { scope: Scope::of_cause(cause), at: now, actor, reason, until };
     if !order.dry_run {
         tx.put_waiver(&row)?;
         record(tx, order, &format!("waive {cause}"), None, 1, now)?;
     }
     Ok(Ok(row.into()))
+}
+
+/// Reads until when a waiver is to hold.
+pub(super) fn until(text: Option<&str>, now: Timestamp) -> Answer<Option<Timestamp>> {
+    let Some(text) = text else { return Ok(None) };
+    match Timestamp::parse(text) {
+        None => Err(Refusal::Invalid("until is not a moment".into(), "2026-12-01T18:00:00Z".into())),
+        Some(until) if until <= now => {
+            Err(Refusal::Invalid("the waiver would have ended already".into(), "a later --until".into()))
+        }
+        until => Ok(until),
+    }
 }
 
 /// Counts a unit that died.

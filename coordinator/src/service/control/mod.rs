@@ -5,9 +5,11 @@ mod fleet;
 mod operation;
 mod order;
 mod priority;
+mod redeliver;
 mod redrive;
 mod retry;
 mod select;
+mod task;
 
 pub use failure::{CauseView, Waived, causes, waive};
 pub(crate) use failure::{changes as cause_changes, count_dead};
@@ -15,9 +17,11 @@ pub use fleet::{WorkerView, drain, release, workers};
 pub use operation::{OperationView, advance, next_due, operations, steer};
 pub use order::*;
 pub use priority::prioritise;
-pub(crate) use redrive::bring_back;
+pub(crate) use redeliver::redeliver;
+pub(crate) use redrive::{Again, bring_back};
 pub use retry::{redrive, retry};
 pub use select::Plan;
+pub use task::{Decided, Reach, TaskEvent, TaskRequest, TaskView, TasksFilter, settle_task, task, tasks};
 
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;

@@ -168,7 +168,7 @@ pub(super) fn carry_out(
         let workflow = workflows.of(tx, no)?;
         if let Some(job) = jobs.get(tx, no)? {
             let mut job = job.clone();
-            row.done += bring_back(tx, &workflow, &mut job, &units, now)?;
+            row.done += bring_back(tx, &workflow, &mut job, &units, plan.again(), now)?;
         }
     }
     row.paced_at = paced_at;

@@ -9,6 +9,15 @@ use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
 use protocol::workflow::{Action, Workflow};
 
+/// How much of what was done with an asset is done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// The unit itself, and what did not run for want of it.
+    Unit,
+    /// Everything from the step on that reads the library's own file: the file is another one.
+    FromSource,
+}
+
 /// Brings back units of one job, each with the failures it is dead of, and opens the job again when it had ended.
 /// Returns how many were still as they were found.
 pub(crate) fn bring_back(
@@ -16,6 +25,7 @@ pub(crate) fn bring_back(
     workflow: &Workflow,
     job: &mut JobRow,
     units: &[(UnitId, Vec<(String, Failure)>)],
+    again: Again,
     now: Timestamp,
 ) -> StoreResult<u64> {
     if units.is_empty() {
@@ -32,7 +42,12 @@ pub(crate) fn bring_back(
     // Somebody has looked at them: what they are suspected of is forgiven.
     tx.forget_losses(&ids)?;
     for (unit, failures) in units {
-        let brought = redrive(&mut Graph { tx, job: job.no, workflow, sealed, now }, *unit)?;
+        let mut graph = Graph { tx, job: job.no, workflow, sealed, now };
+        let source = source_of(workflow, unit.step);
+        let brought = match again {
+            Again::FromSource if source != unit.step => rerun(&mut graph, *unit, source)?,
+            Again::FromSource | Again::Unit => redrive(&mut graph, *unit)?,
+        };
         if brought {
             uncount_dead(tx, *unit, failures, now)?;
             done += 1;
@@ -83,11 +98,57 @@ fn redrive(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
     Ok(true)
 }
 
+/// The step that opens the library's own file for what a step works on.
+fn source_of(workflow: &Workflow, step: StepNo) -> StepNo {
+    let mut no = step;
+    while let Some(Action::Units { reads: Some(from), .. }) = workflow.step(no).map(|s| &s.action) {
+        no = *from;
+    }
+    no
+}
+
+/// Everything for a partition from `source` on is done anew. Not while anything of it is with a worker: that would end
+/// as if it had seen the new file.
+fn rerun(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult<bool> {
+    let workflow = graph.workflow;
+    let steps: Vec<StepNo> = std::iter::once(source).chain(behind(workflow, source)).collect();
+    let mut rows = Vec::with_capacity(steps.len());
+    for step in steps {
+        let row = graph.tx.units(unit.job, step, &[unit.part])?.pop().flatten();
+        rows.extend(row.map(|row| (step, row)));
+    }
+    let still_dead = rows.iter().any(|(step, row)| *step == unit.step && row.state == UnitState::Dead);
+    if !still_dead || rows.iter().any(|(_, row)| row.state == UnitState::Leased) {
+        return Ok(false);
+    }
+    // The last ones first, so that nothing becomes ready on the old file once more.
+    for (step, row) in rows.into_iter().rev() {
+        let of_step = UnitId { step, ..unit };
+        if row.state == UnitState::Dead {
+            if step != unit.step {
+                let failures = graph.tx.failures_of(of_step)?;
+                uncount_dead(graph.tx, of_step, &failures, graph.now)?;
+            }
+            graph.tx.put_failures(of_step, &[])?;
+        }
+        let to = if step == source { UnitState::Ready } else { UnitState::Planned };
+        if row.state != to {
+            revive(graph, step, unit.part, row, to)?;
+        }
+    }
+    Ok(true)
+}
+
 fn revive(graph: &mut Graph<'_>, step: StepNo, part: PartNo, row: UnitRow, state: UnitState) -> StoreResult<()> {
     let to = UnitRow { state, attempt: 0, due_at: None, ..row };
     graph.apply(step, &[Change { part, from: Some(row.state), to, executed_us: None }])?;
     let tolerated = graph.workflow.step(step).is_some_and(|s| s.on_failure == OnFailure::Continue);
-    let counted_as_success = tolerated && row.state == UnitState::Dead;
+    let (succeeded, failed) = match row.state {
+        UnitState::Succeeded => (-1, 0),
+        UnitState::Dead if tolerated => (-1, 0),
+        UnitState::Dead | UnitState::Cancelled => (0, -1),
+        UnitState::Planned | UnitState::Ready | UnitState::Leased | UnitState::Retrying => return Ok(()),
+    };
     let workflow = graph.workflow;
     for (barrier, dependent) in workflow.dependents(step) {
         if part == 0 || !matches!(dependent.action, Action::Barrier { .. }) {
@@ -96,7 +157,6 @@ fn revive(graph: &mut Graph<'_>, step: StepNo, part: PartNo, row: UnitRow, state
         let partition = graph.tx.partitions(graph.job, &[part])?.remove(0);
         let key = graph.key(barrier, &partition);
         // Of an open barrier too: the unit counts again when it ends again.
-        let (succeeded, failed) = if counted_as_success { (-1, 0) } else { (0, -1) };
         graph.count(barrier, &key, succeeded, failed)?;
     }
     Ok(())

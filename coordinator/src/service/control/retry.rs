@@ -5,12 +5,13 @@ use super::select::{Found, Jobs, Plan, Walk, obstacle};
 use super::{Answer, Refusal, begun, find};
 use crate::service::Workflows;
 use crate::store::{AssetCorrection, JobRow, JobState, OperationRow, StoreResult, Tx};
-use protocol::id::{JobNo, UnitId};
+use protocol::id::JobNo;
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::time::Timestamp;
 use protocol::wire::unit::parse_hash;
-use protocol::workflow::{Action, Workflow};
+use protocol::workflow::Workflow;
+use protocol::workflow::compile::absolute;
 use std::collections::BTreeMap;
 
 /// Brings failed units of one job back, and what was cancelled because of them.
@@ -65,7 +66,10 @@ fn select(
         let workflow = workflows.of(tx, found.unit.job)?;
         let why = match obstacle(tx, &mut jobs, &workflow, &found, now)? {
             Some(why) => Some(why),
-            None => counting.correct(tx, &workflow, &found)?,
+            None => {
+                counting.correct(tx, &workflow, &found)?;
+                None
+            }
         };
         counting.matched += 1;
         match why {
@@ -151,13 +155,10 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    /// Notes what corrected input means for a unit. Says why it cannot be corrected, when it cannot.
-    fn correct(&mut self, tx: &mut dyn Tx, workflow: &Workflow, found: &Found) -> StoreResult<Option<String>> {
+    /// Notes what corrected input means for a unit.
+    fn correct(&mut self, tx: &mut dyn Tx, workflow: &Workflow, found: &Found) -> StoreResult<()> {
         if self.corrections.is_empty() || found.unit.part == 0 {
-            return Ok(None);
-        }
-        if let Some(step) = copied_by(workflow, found.unit) {
-            return Ok(Some(format!("it reads the copy that step {step} made: corrected input does not reach it")));
+            return Ok(());
         }
         let parts = tx.partitions(found.unit.job, &[found.unit.part])?;
         let members = tx.members(found.unit.job, &parts)?.pop().unwrap_or_default();
@@ -171,7 +172,7 @@ impl Counting<'_> {
                 self.used.insert(correction.asset.clone());
                 if let Some(location) = &correction.location {
                     match template::expand(location, asset) {
-                        Ok(location) => merged.location = Some(location),
+                        Ok(location) => merged.location = Some(complete(workflow, location)),
                         Err(error) => self.wrong = Some(error.to_string()),
                     }
                 }
@@ -182,7 +183,7 @@ impl Counting<'_> {
                 self.assets.entry(found.unit.job).or_default().push(merged);
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn refusal(&self) -> Option<Refusal> {
@@ -195,10 +196,11 @@ impl Counting<'_> {
     }
 }
 
-/// The step whose copies a unit opens instead of the library's own files.
-fn copied_by(workflow: &Workflow, unit: UnitId) -> Option<String> {
-    match workflow.step(unit.step).map(|step| &step.action) {
-        Some(Action::Units { reads: Some(no), .. }) => workflow.step(*no).map(|step| step.id.clone()),
-        _ => None,
+/// A location as a scan would have made it: a path starts where those of the library do.
+fn complete(workflow: &Workflow, location: String) -> String {
+    if location.contains("://") || location.starts_with("file:") {
+        return location;
     }
+    let root = workflow.scan_task().map_or("", |scan| scan.root.as_str());
+    format!("file:{}", absolute(root, &location))
 }

@@ -1,6 +1,7 @@
 //! Finds the units a selection means, a page at a time, and says which of them can be brought back.
 use super::Refusal;
 use super::order::RetryRequest;
+use super::redrive::Again;
 use crate::service::Workflows;
 use crate::store::{FailureRow, JobRow, JobState, StoreResult, Tx};
 use protocol::failure::Failure;
@@ -11,6 +12,8 @@ use protocol::rules::selection::{Candidate, Selection};
 use protocol::workflow::Workflow;
 use std::collections::{BTreeMap, VecDeque};
 
+/// Stands in the stored text of a plan whose units got corrected input. No term of a selection is spelt like it.
+const CORRECTED: &str = "input=corrected";
 /// Failures read at a time.
 const PAGE: u32 = 2_000;
 
@@ -21,6 +24,8 @@ pub struct Plan {
     pub selection: Selection,
     /// Of those, only units of this step.
     pub only: Option<String>,
+    /// Their input was corrected.
+    pub corrected: bool,
     terms: Vec<String>,
 }
 
@@ -32,26 +37,34 @@ impl Plan {
             let hint = "--filter step=check, --filter reason=CODE, --filter asset=ID, or --all";
             return Err(Refusal::Invalid("nothing selected".into(), hint.into()));
         }
-        Ok(Plan { selection, only: request.only.clone(), terms: request.filter.clone() })
+        let corrected = !request.corrections.is_empty();
+        Ok(Plan { selection, only: request.only.clone(), corrected, terms: request.filter.clone() })
     }
 
     /// As it is stored: a term a line.
     pub fn text(&self) -> String {
         let only = self.only.iter().map(|step| format!("only={step}"));
-        self.terms.iter().cloned().chain(only).collect::<Vec<_>>().join("\n")
+        let corrected = self.corrected.then(|| CORRECTED.to_owned());
+        self.terms.iter().cloned().chain(only).chain(corrected).collect::<Vec<_>>().join("\n")
     }
 
     /// Reads what [`Plan::text`] wrote.
     pub fn read(text: &str) -> Plan {
-        let (mut terms, mut only) = (Vec::new(), None);
+        let (mut terms, mut only, mut corrected) = (Vec::new(), None, false);
         for line in text.lines() {
             match line.strip_prefix("only=") {
                 Some(step) => only = Some(step.to_owned()),
+                None if line == CORRECTED => corrected = true,
                 None => terms.push(line.to_owned()),
             }
         }
         // What was stored had been read before.
-        Plan { selection: Selection::parse(&terms).unwrap_or_default(), only, terms }
+        Plan { selection: Selection::parse(&terms).unwrap_or_default(), only, corrected, terms }
+    }
+
+    /// How much of what was done is done again.
+    pub(super) fn again(&self) -> Again {
+        if self.corrected { Again::FromSource } else { Again::Unit }
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn causes(tx: &mut dyn Tx) {
     tx.add_to_causes(&[]).expect("nothing is nothing");
 
     let waiver = |reason: &str| WaiverRow {
-        cause: "x".into(),
+        scope: Scope::of_cause("x"),
         at: at(1),
         actor: "me".into(),
         reason: reason.into(),
@@ -87,6 +87,10 @@ pub(crate) fn causes(tx: &mut dyn Tx) {
     tx.put_waiver(&waiver("first")).expect("writes");
     tx.put_waiver(&waiver("second")).expect("writes");
     assert_eq!(tx.waivers().expect("reads"), [waiver("second")]);
+    let scope = Scope { check: Some("black".into()), asset: Some("a\nb=c".into()), ..Scope::default() };
+    let of_check = WaiverRow { scope, until: None, ..waiver("creative intent") };
+    tx.put_waiver(&of_check).expect("writes");
+    assert_eq!(tx.waivers().expect("reads"), [of_check, waiver("second")]);
 }
 
 fn asset(n: i64) -> Asset {

@@ -104,7 +104,7 @@ impl CauseTx for Memory {
     }
 
     fn put_waiver(&mut self, waiver: &WaiverRow) -> StoreResult<()> {
-        self.control.waivers.insert(waiver.cause.clone(), waiver.clone());
+        self.control.waivers.insert(waiver.scope.key(), waiver.clone());
         Ok(())
     }
 

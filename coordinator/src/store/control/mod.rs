@@ -8,6 +8,7 @@ pub use memory::Controlled;
 use super::{FailureRow, StoreResult};
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::fingerprint::fingerprint;
+use protocol::rules::waiver::{Scope, Waiver};
 use protocol::time::Timestamp;
 
 /// One thing an operator asked for.
@@ -104,11 +105,11 @@ pub struct CauseRow {
     pub last_at: Timestamp,
 }
 
-/// A recorded decision to leave a cause as it is.
+/// A recorded decision to let something stand: what failed of a cause, or what a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaiverRow {
-    /// Fingerprint.
-    pub cause: String,
+    /// What it is about.
+    pub scope: Scope,
     /// When.
     pub at: Timestamp,
     /// Who.
@@ -117,6 +118,13 @@ pub struct WaiverRow {
     pub reason: String,
     /// Until when it holds.
     pub until: Option<Timestamp>,
+}
+
+impl WaiverRow {
+    /// As the rule takes it.
+    pub fn rule(&self) -> Waiver {
+        Waiver { scope: self.scope.clone(), until: self.until }
+    }
 }
 
 /// A worker that fell silent while it held a unit.
@@ -217,9 +225,9 @@ pub trait CauseTx {
         after: Option<(UnitId, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<FailureRow>>;
-    /// Records a waiver, in place of an earlier one of the same cause.
+    /// Records a waiver, in place of an earlier one of the same scope.
     fn put_waiver(&mut self, waiver: &WaiverRow) -> StoreResult<()>;
-    /// Waivers by cause.
+    /// Waivers by the key of their scope.
     fn waivers(&mut self) -> StoreResult<Vec<WaiverRow>>;
 }
 

@@ -7,6 +7,7 @@ use crate::store::{
     OperationTx, StoreResult, WaiverRow, WorkerOrder, WorkerRow, WorkerTx,
 };
 use protocol::id::{JobNo, StepNo, UnitId};
+use protocol::rules::waiver::Scope;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
@@ -204,7 +205,7 @@ impl CauseTx for PostgresTx<'_> {
              ON CONFLICT (cause) DO UPDATE SET at = excluded.at, actor = excluded.actor, reason = excluded.reason,
                until = excluded.until",
             &[
-                &waiver.cause,
+                &printable(&waiver.scope.key()),
                 &waiver.at.0,
                 &printable(&waiver.actor),
                 &printable(&waiver.reason),
@@ -217,7 +218,7 @@ impl CauseTx for PostgresTx<'_> {
     fn waivers(&mut self) -> StoreResult<Vec<WaiverRow>> {
         self.all("SELECT cause, at, actor, reason, until FROM waiver ORDER BY cause", &[], |row| {
             Ok(WaiverRow {
-                cause: column(row, 0)?,
+                scope: Scope::parse(column(row, 0)?),
                 at: Timestamp(column(row, 1)?),
                 actor: column(row, 2)?,
                 reason: column(row, 3)?,
@@ -372,6 +373,11 @@ impl CorrectionTx for PostgresTx<'_> {
     fn correct_assets(&mut self, job: JobNo, corrections: &[AssetCorrection]) -> StoreResult<()> {
         if corrections.is_empty() {
             return Ok(());
+        }
+        // Members that were read before say what was true before.
+        self.seen.members.clear();
+        if let Some(ahead) = &mut self.ahead {
+            ahead.forget(job);
         }
         let text = |field: fn(&AssetCorrection) -> Option<&str>| -> Vec<Option<String>> {
             corrections.iter().map(|c| field(c).map(printable)).collect()

@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
-     deadline, scan_after";
+     deadline, scan_after, judged, decoded";
 
 pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
     let after: (Option<String>, Option<String>) = (column(row, 13)?, column(row, 14)?);
@@ -35,6 +35,8 @@ pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
         assets: count(row, 15)?,
         bytes_declared: count(row, 16)?,
         bytes: count(row, 17)?,
+        judged: count(row, 26)?,
+        decoded: count(row, 27)?,
         row_errors: count(row, 18)?,
         parts: column(row, 19)?,
         parts_planned: column(row, 20)?,
@@ -57,7 +59,7 @@ impl PostgresTx<'_> {
             "UPDATE job SET state = $2, phase = $3, ended_at = $4, scan_page = $5, scan_byte = $6, scan_line = $7,
                scan_epoch = $8, scan_attempt = $9, plan_title = $10, plan_asset = $11, assets = $12,
                bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18,
-               priority = $19, tenant = $20, deadline = $21, scan_after = $22
+               priority = $19, tenant = $20, deadline = $21, scan_after = $22, judged = $23, decoded = $24
              WHERE no = $1",
             own![
                 job.no.0,
@@ -82,6 +84,8 @@ impl PostgresTx<'_> {
                 job.tenant.clone(),
                 job.deadline.map(|t| t.0),
                 job.scan_after.clone(),
+                signed(job.judged),
+                signed(job.decoded),
             ],
         )
     }

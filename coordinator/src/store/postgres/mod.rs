@@ -21,6 +21,7 @@ mod listing;
 mod pace;
 mod partition;
 mod retention;
+mod rework;
 mod schedule;
 mod schema;
 mod step;

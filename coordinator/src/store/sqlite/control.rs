@@ -7,6 +7,7 @@ use crate::store::{
     OperationTx, StoreResult, WaiverRow, WorkerOrder, WorkerRow, WorkerTx,
 };
 use protocol::id::{JobNo, StepNo, UnitId};
+use protocol::rules::waiver::Scope;
 use protocol::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
@@ -197,7 +198,7 @@ impl CauseTx for SqliteTx<'_> {
             "INSERT INTO waiver (cause, at, actor, reason, until) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (cause) DO UPDATE SET at = excluded.at, actor = excluded.actor, reason = excluded.reason,
                until = excluded.until",
-            params![waiver.cause, waiver.at.0, waiver.actor, waiver.reason, waiver.until.map(|t| t.0)],
+            params![waiver.scope.key(), waiver.at.0, waiver.actor, waiver.reason, waiver.until.map(|t| t.0)],
         )?;
         Ok(())
     }
@@ -205,7 +206,7 @@ impl CauseTx for SqliteTx<'_> {
     fn waivers(&mut self) -> StoreResult<Vec<WaiverRow>> {
         self.all("SELECT cause, at, actor, reason, until FROM waiver ORDER BY cause", [], |row| {
             Ok(WaiverRow {
-                cause: row.get(0)?,
+                scope: Scope::parse(&row.get::<_, String>(0)?),
                 at: Timestamp(row.get(1)?),
                 actor: row.get(2)?,
                 reason: row.get(3)?,

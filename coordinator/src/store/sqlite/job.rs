@@ -10,7 +10,7 @@ use rusqlite::{Row, params};
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
-     deadline, scan_after";
+     deadline, scan_after, judged, decoded";
 
 pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let state: String = row.get(4)?;
@@ -38,6 +38,8 @@ pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         assets: unsigned(row, 15)?,
         bytes_declared: unsigned(row, 16)?,
         bytes: unsigned(row, 17)?,
+        judged: unsigned(row, 26)?,
+        decoded: unsigned(row, 27)?,
         row_errors: unsigned(row, 18)?,
         parts: row.get(19)?,
         parts_planned: row.get(20)?,
@@ -106,7 +108,7 @@ impl JobTx for SqliteTx<'_> {
             "UPDATE job SET state = ?2, phase = ?3, ended_at = ?4, scan_page = ?5, scan_byte = ?6, scan_line = ?7,
                scan_epoch = ?8, scan_attempt = ?9, plan_title = ?10, plan_asset = ?11, assets = ?12,
                bytes_declared = ?13, bytes = ?14, row_errors = ?15, parts = ?16, parts_planned = ?17, message = ?18,
-               priority = ?19, tenant = ?20, deadline = ?21, scan_after = ?22
+               priority = ?19, tenant = ?20, deadline = ?21, scan_after = ?22, judged = ?23, decoded = ?24
              WHERE no = ?1",
             params![
                 job.no.0,
@@ -131,6 +133,8 @@ impl JobTx for SqliteTx<'_> {
                 job.tenant,
                 job.deadline.map(|t| t.0),
                 job.scan_after,
+                signed(job.judged),
+                signed(job.decoded),
             ],
         )?;
         Ok(())

@@ -8,6 +8,7 @@ mod listing;
 mod pace;
 mod partition;
 mod retention;
+mod rework;
 mod schedule;
 mod tombstone;
 mod unit;

@@ -1,0 +1,488 @@
+//! What people must decide: tasks as they are shown, and what a decision does.
+use super::failure::until;
+use super::order::Order;
+use super::redrive::{Again, bring_back};
+use super::{Answer, Refusal, cause_changes, find, record};
+use crate::service::Workflows;
+use crate::service::graph::{Change, Graph};
+use crate::service::inquiry::{PAGE, limit_in_range};
+use crate::service::rework::tasks::note;
+use crate::service::rework::waived::{CheckWaived, Waivers};
+use crate::store::{JobRow, JobState, Phase, StoreResult, TaskFilter, TaskRow, Tx, UnitRow, WaiverRow};
+use protocol::failure::Failure;
+use protocol::id::UnitId;
+use protocol::rules::lifecycle::UnitState;
+use protocol::rules::task::{Decision, TaskKind, TaskState, Undecidable, decide};
+use protocol::rules::waiver::{Delivery, Scope};
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// Which tasks.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct TasksFilter {
+    /// `pending` (what is still to be decided or delivered), `all`, or one state.
+    #[param(pattern = "^(pending|all|open|rejected|approved|waived|closed)$")]
+    #[serde(default = "pending")]
+    pub state: String,
+    /// Only of this kind.
+    #[param(pattern = "^(rework|approval)$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only those that units of this job wait for, or did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Only about this asset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asset: Option<String>,
+    /// Only about this title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Start after this task: the last one of the page before.
+    #[param(minimum = 0)]
+    #[serde(default)]
+    pub after: i64,
+    /// Tasks at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+fn pending() -> String {
+    "pending".to_owned()
+}
+
+fn page() -> u32 {
+    PAGE
+}
+
+/// Something a person must decide, or has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskView {
+    /// Its number.
+    pub task: i64,
+    /// `rework` or `approval`.
+    pub kind: String,
+    /// `open`, `rejected`, `approved`, `waived` or `closed`.
+    pub state: String,
+    /// The asset.
+    pub asset: String,
+    /// Its title.
+    pub title: String,
+    /// Who delivered it, where the library says so.
+    pub supplier: Option<String>,
+    /// Of an approval: who is asked.
+    pub role: Option<String>,
+    /// Of a rework: name of the delivery spec.
+    pub policy: Option<String>,
+    /// Hash of the bytes it is about.
+    pub hash: Option<String>,
+    /// Checks that stand in the way.
+    pub checks: Vec<String>,
+    /// What is wrong, or what is asked.
+    pub message: String,
+    /// Deliveries so far.
+    pub round: u32,
+    /// When it was opened.
+    pub opened_at: String,
+    /// When it should be decided.
+    pub due_at: Option<String>,
+    /// Whether it should have been by now.
+    pub overdue: bool,
+    /// When it was done with.
+    pub ended_at: Option<String>,
+    /// Units that wait for it, or did, as `job/step/partition`.
+    pub units: Vec<String>,
+    /// What was decided about its checks.
+    pub waived: Vec<CheckWaived>,
+    /// Findings, or the assets that are to be approved; only where one task is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<serde_json::Value>,
+    /// What happened to it; only where one task is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<TaskEvent>,
+}
+
+/// Something that happened to a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskEvent {
+    /// When.
+    pub at: String,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub event: String,
+    /// Why.
+    pub reason: String,
+    /// Hash of the bytes it was about.
+    pub hash: String,
+}
+
+/// How far a waiver of a task's checks reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// These bytes of this asset: another delivery is judged anew.
+    #[default]
+    Delivery,
+    /// This asset, other deliveries of it too.
+    Asset,
+    /// Every asset of its title.
+    Title,
+    /// Every asset judged by this delivery spec.
+    Policy,
+}
+
+/// What a person says to a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TaskRequest {
+    /// A waiver: of these checks only; of all that stand in the way when none is named.
+    #[schema(max_items = 100)]
+    pub checks: Vec<String>,
+    /// A waiver: how far it reaches.
+    pub reach: Reach,
+    /// A waiver: until when it holds, as RFC 3339; for ever when not given.
+    pub until: Option<String>,
+    /// Who, why, and whether for real.
+    #[serde(flatten)]
+    pub order: Order,
+}
+
+/// A task after a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Decided {
+    /// Its number.
+    pub task: i64,
+    /// Its state after the decision, or as it would be.
+    pub state: String,
+    /// Checks that still stand in the way.
+    pub standing: Vec<String>,
+    /// Units that go on.
+    pub units: u64,
+    /// The number of the recorded operation.
+    pub operation: Option<i64>,
+    /// Nothing was changed.
+    pub dry_run: bool,
+}
+
+/// Tasks by number.
+pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> StoreResult<Answer<Vec<TaskView>>> {
+    if let Err(refusal) = limit_in_range(filter.limit) {
+        return Ok(Err(refusal));
+    }
+    if filter.after < 0 {
+        return Ok(Err(Refusal::Invalid(format!("after is {}", filter.after), "the number of a task, or 0".into())));
+    }
+    let words = TaskState::ALL.map(TaskState::as_str);
+    let known: Vec<&str> = ["pending", "all"].into_iter().chain(words).collect();
+    if !known.contains(&filter.state.as_str()) {
+        let hint = protocol::yaml::suggest(&filter.state, &known);
+        return Ok(Err(Refusal::Invalid(format!("unknown state {:?}", filter.state), hint)));
+    }
+    let kind = filter.kind.as_deref().map(|word| TaskKind::parse(word).ok_or(word));
+    let kind = match kind.transpose() {
+        Ok(kind) => kind,
+        Err(word) => {
+            let hint = protocol::yaml::suggest(word, &TaskKind::ALL.map(TaskKind::as_str));
+            return Ok(Err(Refusal::Invalid(format!("unknown kind {word:?}"), hint)));
+        }
+    };
+    let job = match filter.job.as_deref().map(|id| find(tx, id)).transpose()?.transpose() {
+        Ok(job) => job,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let rows = tx.tasks(&TaskFilter {
+        pending: filter.state == "pending",
+        kind,
+        state: TaskState::parse(&filter.state),
+        job: job.map(|job| job.no),
+        asset: filter.asset.clone(),
+        title: filter.title.clone(),
+        after: filter.after,
+        limit: filter.limit,
+    })?;
+    let mut seen = Seen::default();
+    rows.into_iter().map(|row| seen.view(tx, row, false, now)).collect::<StoreResult<Vec<_>>>().map(Ok)
+}
+
+/// One task with its findings and its history.
+pub fn task(tx: &mut dyn Tx, no: i64, now: Timestamp) -> StoreResult<Answer<TaskView>> {
+    match tx.task(no)? {
+        Some(row) => Seen::default().view(tx, row, true, now).map(Ok),
+        None => Ok(Err(unknown(no))),
+    }
+}
+
+fn unknown(no: i64) -> Refusal {
+    Refusal::Unknown(format!("no task {no}: showrunner task list --state all"))
+}
+
+/// What many views share.
+#[derive(Default)]
+struct Seen {
+    waivers: Waivers,
+    workflows: Workflows,
+    jobs: BTreeMap<i64, Option<String>>,
+}
+
+impl Seen {
+    fn unit(&mut self, tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<String>> {
+        if let std::collections::btree_map::Entry::Vacant(vacant) = self.jobs.entry(unit.job.0) {
+            vacant.insert(tx.job(unit.job)?.map(|job| job.id));
+        }
+        // A job that was forgotten has no units any more.
+        let Some(job) = self.jobs.get(&unit.job.0).cloned().flatten() else { return Ok(None) };
+        let workflow = self.workflows.of(tx, unit.job)?;
+        let step = workflow.step(unit.step).map_or("", |step| step.id.as_str());
+        Ok(Some(format!("{job}/{step}/{}", unit.part)))
+    }
+
+    fn view(&mut self, tx: &mut dyn Tx, row: TaskRow, whole: bool, now: Timestamp) -> StoreResult<TaskView> {
+        let mut units = Vec::new();
+        for unit in tx.task_units(row.no)? {
+            units.extend(self.unit(tx, unit)?);
+        }
+        let waived = self.waivers.about(tx, &row.checks, &delivery(&row), now)?;
+        let mut history = Vec::new();
+        if whole {
+            history.extend(tx.task_events(row.no)?.into_iter().map(|event| TaskEvent {
+                at: event.at.to_string(),
+                by: event.actor,
+                event: event.event,
+                reason: event.reason,
+                hash: event.hash,
+            }));
+        }
+        let rework = row.kind == TaskKind::Rework;
+        Ok(TaskView {
+            task: row.no,
+            kind: row.kind.as_str().to_owned(),
+            state: row.state.as_str().to_owned(),
+            overdue: row.ended_at.is_none() && row.due_at.is_some_and(|due| due <= now),
+            asset: row.asset,
+            title: row.title,
+            supplier: row.supplier,
+            role: (!rework).then(|| row.policy.clone()),
+            policy: rework.then_some(row.policy),
+            hash: Some(row.hash).filter(|hash| !hash.is_empty()),
+            checks: row.checks,
+            message: row.message,
+            round: row.round,
+            opened_at: row.opened_at.to_string(),
+            due_at: row.due_at.map(|t| t.to_string()),
+            ended_at: row.ended_at.map(|t| t.to_string()),
+            units,
+            waived,
+            findings: row.findings.filter(|_| whole).and_then(|text| serde_json::from_str(&text).ok()),
+            history,
+        })
+    }
+}
+
+fn delivery(row: &TaskRow) -> Delivery<'_> {
+    Delivery { asset: &row.asset, title: &row.title, policy: &row.policy, hash: &row.hash }
+}
+
+/// Takes a decision.
+pub fn settle_task(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    no: i64,
+    decision: Decision,
+    request: &TaskRequest,
+    now: Timestamp,
+) -> StoreResult<Answer<Decided>> {
+    let Some(row) = tx.task(no)? else { return Ok(Err(unknown(no))) };
+    let state = match decide(row.kind, row.state, decision) {
+        Ok(state) => state,
+        Err(why) => return Ok(Err(refused(no, why))),
+    };
+    if decision != Decision::Approve && request.order.reason.trim().is_empty() {
+        let word = if decision == Decision::Waive { "a waiver" } else { "a refusal" };
+        return Ok(Err(Refusal::Invalid(format!("{word} needs a reason"), "--reason TEXT".into())));
+    }
+    let until = match until(request.until.as_deref(), now) {
+        Ok(until) => until,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let taken = Taken { workflows, decision, state, until, request, now };
+    match row.kind {
+        TaskKind::Rework => taken.rework(tx, row),
+        TaskKind::Approval => taken.approval(tx, row),
+    }
+}
+
+fn refused(no: i64, why: Undecidable) -> Refusal {
+    Refusal::Conflict(match why {
+        Undecidable::Ended(state) => format!("task {no} is {} already", state.as_str()),
+        Undecidable::Again => format!("task {no} is rejected already; it waits for a new delivery"),
+        Undecidable::NotApproved => {
+            format!("task {no} is about a delivery that failed: waive what was found, or wait for a new one")
+        }
+    })
+}
+
+/// A decision that is possible.
+struct Taken<'a> {
+    workflows: &'a Workflows,
+    decision: Decision,
+    state: TaskState,
+    until: Option<Timestamp>,
+    request: &'a TaskRequest,
+    now: Timestamp,
+}
+
+impl Taken<'_> {
+    fn rework(&self, tx: &mut dyn Tx, row: TaskRow) -> StoreResult<Answer<Decided>> {
+        let (mut standing, mut units) = (row.checks.clone(), Vec::new());
+        if self.decision == Decision::Waive {
+            let checks = match self.checks(&row) {
+                Ok(checks) => checks,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let before: Vec<String> = Waivers::default()
+                .about(tx, &row.checks, &delivery(&row), self.now)?
+                .into_iter()
+                .filter(|w| w.holds)
+                .map(|w| w.check)
+                .collect();
+            standing.retain(|check| !checks.contains(check) && !before.contains(check));
+            if !self.request.order.dry_run {
+                for check in &checks {
+                    tx.put_waiver(&self.waiver(&row, check))?;
+                }
+            }
+            if standing.is_empty() {
+                units = self.waiting(tx, &row)?;
+            }
+        }
+        // As long as anything stands in the way, the task stays what it was.
+        let ends = self.decision != Decision::Waive || standing.is_empty();
+        let state = if ends { self.state } else { row.state };
+        let ended_at = (!state.is_pending(row.kind)).then_some(self.now);
+        let row = TaskRow { state, ended_at, ..row };
+        let mut answer = self.answer(&row, standing, units.len() as u64);
+        if self.request.order.dry_run {
+            return Ok(Ok(answer));
+        }
+        answer.operation = Some(self.put(tx, &row)?);
+        answer.units = self.go_on(tx, units)?;
+        Ok(Ok(answer))
+    }
+
+    /// The checks to waive: named ones must stand in the way.
+    fn checks(&self, row: &TaskRow) -> Answer<Vec<String>> {
+        if let Some(wrong) = self.request.checks.iter().find(|check| !row.checks.contains(check)) {
+            let known: Vec<&str> = row.checks.iter().map(String::as_str).collect();
+            let hint = protocol::yaml::suggest(wrong, &known);
+            return Err(Refusal::Invalid(
+                format!("check {wrong:?} does not stand in the way of task {}", row.no),
+                hint,
+            ));
+        }
+        if row.checks.is_empty() {
+            let message = format!("task {} has no check to waive: the file cannot be judged at all", row.no);
+            return Err(Refusal::Conflict(message));
+        }
+        Ok(if self.request.checks.is_empty() { row.checks.clone() } else { self.request.checks.clone() })
+    }
+
+    fn waiver(&self, row: &TaskRow, check: &str) -> WaiverRow {
+        let (reach, order) = (self.request.reach, &self.request.order);
+        let of = |wanted: bool, value: &str| wanted.then(|| value.to_owned());
+        let scope = Scope {
+            cause: None,
+            check: Some(check.to_owned()),
+            asset: of(matches!(reach, Reach::Delivery | Reach::Asset), &row.asset),
+            title: of(reach == Reach::Title, &row.title),
+            policy: Some(row.policy.clone()),
+            hash: of(reach == Reach::Delivery && !row.hash.is_empty(), &row.hash),
+        };
+        WaiverRow { scope, at: self.now, actor: order.actor.clone(), reason: order.reason.clone(), until: self.until }
+    }
+
+    /// Dead units that wait for a task, with what they are dead of.
+    fn waiting(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<Vec<(UnitId, Vec<(String, Failure)>)>> {
+        let mut waiting = Vec::new();
+        for unit in tx.task_units(row.no)? {
+            let Some(job) = tx.job(unit.job)? else { continue };
+            let over = matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed);
+            let found = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+            if over || found.is_none_or(|found| found.state != UnitState::Dead) {
+                continue;
+            }
+            let failures = tx.failures_of(unit)?;
+            if failures.iter().any(|(asset, _)| *asset == row.asset) {
+                waiting.push((unit, failures));
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// The units run again: their bytes are read and compared, judged from what is known, and go on by the waiver.
+    fn go_on(&self, tx: &mut dyn Tx, units: Vec<(UnitId, Vec<(String, Failure)>)>) -> StoreResult<u64> {
+        let mut done = 0;
+        for (unit, failures) in units {
+            let Some(mut job) = tx.job(unit.job)? else { continue };
+            let workflow = self.workflows.of(tx, unit.job)?;
+            done += bring_back(tx, &workflow, &mut job, &[(unit, failures)], Again::Unit, self.now)?;
+        }
+        Ok(done)
+    }
+
+    fn approval(&self, tx: &mut dyn Tx, row: TaskRow) -> StoreResult<Answer<Decided>> {
+        let unit = row.unit;
+        let job = tx.job(unit.job)?;
+        let found = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+        let waits = found.filter(|found| found.state == UnitState::Ready);
+        let (Some(job), Some(found)) = (job, waits) else {
+            let message = format!("nothing waits for task {} any more", row.no);
+            return Ok(Err(Refusal::Conflict(message)));
+        };
+        if !matches!(job.state, JobState::Running | JobState::Paused) {
+            let message = format!("job {} is {}: nothing of it goes on", job.id, job.state.as_str());
+            return Ok(Err(Refusal::Conflict(message)));
+        }
+        let row = TaskRow { state: self.state, ended_at: Some(self.now), ..row };
+        let mut answer = self.answer(&row, Vec::new(), u64::from(self.state != TaskState::Rejected));
+        if self.request.order.dry_run {
+            return Ok(Ok(answer));
+        }
+        answer.operation = Some(self.put(tx, &row)?);
+        self.end_unit(tx, &job, &row, found)?;
+        Ok(Ok(answer))
+    }
+
+    fn end_unit(&self, tx: &mut dyn Tx, job: &JobRow, row: &TaskRow, found: UnitRow) -> StoreResult<()> {
+        let workflow = self.workflows.of(tx, job.no)?;
+        let state = if self.state == TaskState::Rejected { UnitState::Dead } else { UnitState::Succeeded };
+        if state == UnitState::Dead {
+            let order = &self.request.order;
+            let message = format!("{} as {} by {}: {}", self.state.as_str(), row.policy, order.actor, order.reason);
+            let failures = [(row.asset.clone(), Failure::permanent("rejected", message))];
+            tx.put_failures(row.unit, &failures)?;
+            tx.add_to_causes(&cause_changes(row.unit, &failures, 1, self.now))?;
+        }
+        let to = UnitRow { state, ..found };
+        let change = Change { part: row.unit.part, from: Some(found.state), to, executed_us: None };
+        let sealed = job.phase == Phase::Sealed;
+        Graph { tx, job: job.no, workflow: &workflow, sealed, now: self.now }.apply(row.unit.step, &[change])
+    }
+
+    fn put(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<i64> {
+        let order = &self.request.order;
+        tx.update_task(row)?;
+        note(tx, row, (&order.actor, self.decision.as_str(), &order.reason), self.now)?;
+        let action = format!("{} task {}", self.decision.as_str(), row.no);
+        record(tx, order, &action, Some(row.unit.job), 1, self.now)
+    }
+
+    fn answer(&self, row: &TaskRow, standing: Vec<String>, units: u64) -> Decided {
+        let state = row.state.as_str().to_owned();
+        Decided { task: row.no, state, standing, units, operation: None, dry_run: self.request.order.dry_run }
+    }
+}

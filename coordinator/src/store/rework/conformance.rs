@@ -1,0 +1,165 @@
+//! What every store must answer alike about fact sheets, verdicts and tasks.
+use super::super::Tx;
+use super::super::conformance::job;
+use super::*;
+use protocol::id::StepNo;
+use protocol::media::asset::{Asset, AssetFact, Role};
+
+fn at(n: i64) -> Timestamp {
+    Timestamp(n)
+}
+
+fn sheet(hash: &str, text: &str, time: i64) -> SheetRow {
+    SheetRow { hash: hash.into(), sheet: text.into(), measured_at: at(time) }
+}
+
+fn verdict(asset: &str, hash: &str, digest: &str, time: i64) -> VerdictRow {
+    VerdictRow {
+        hash: hash.into(),
+        digest: digest.into(),
+        asset: asset.into(),
+        policy: "p".into(),
+        verdict: "fail".into(),
+        report: "{\"a\":\"ü\"}".into(),
+        job: JobNo(1),
+        judged_at: at(time),
+    }
+}
+
+pub(crate) fn sheets(tx: &mut dyn Tx) {
+    tx.put_sheets(&[sheet("h2", "{}", 1), sheet("h1", "{\"x\":1}", 2), sheet("h2", "{\"y\":2}", 3)]).expect("writes");
+    tx.put_sheets(&[]).expect("nothing is nothing");
+    let asked = ["h2", "h9", "h1", "h2"].map(str::to_owned);
+    assert_eq!(tx.sheets(&asked).expect("reads"), [sheet("h1", "{\"x\":1}", 2), sheet("h2", "{\"y\":2}", 3)]);
+    assert_eq!(tx.sheets(&[]).expect("reads"), []);
+    tx.put_sheets(&[sheet("h1", "{}", 5)]).expect("writes");
+    assert_eq!(tx.sheets(&asked[2..3]).expect("reads"), [sheet("h1", "{}", 5)]);
+}
+
+pub(crate) fn verdicts(tx: &mut dyn Tx) {
+    tx.put_verdicts(&[verdict("a", "h1", "d1", 1), verdict("a", "h2", "d1", 3), verdict("b", "h1", "d1", 9)])
+        .expect("writes");
+    let again = VerdictRow { verdict: "pass".into(), ..verdict("a", "h1", "d1", 2) };
+    tx.put_verdicts(&[verdict("a", "h1", "d1", 2), again.clone()]).expect("the last one counts");
+    assert_eq!(tx.verdicts("a", 9).expect("reads"), [verdict("a", "h2", "d1", 3), again]);
+    assert_eq!(tx.verdicts("a", 1).expect("reads").len(), 1);
+    assert_eq!(tx.verdicts("c", 9).expect("reads"), []);
+}
+
+pub(crate) fn believed(tx: &mut dyn Tx) {
+    let no = tx.insert_job(&job("a")).expect("inserts");
+    let asset = |id: &str| Asset {
+        id: id.into(),
+        title: "t".into(),
+        role: Role::Audio,
+        location: "file:/m".into(),
+        path: "m".into(),
+        bytes: None,
+        hash: None,
+        declared: None,
+    };
+    tx.append_listing(no, true, &[(1, asset("a")), (2, asset("b"))]).expect("appends");
+    let fact = |id: &str| AssetFact { asset: id.into(), hash: Some("landed".into()), ..AssetFact::default() };
+    tx.put_facts(no, &[fact("a")], at(1)).expect("writes");
+    tx.put_verdicts(&[verdict("a", "older", "d", 1), verdict("a", "judged", "d", 2), verdict("c", "judged", "d", 1)])
+        .expect("writes");
+    let pair = |asset: &str, hash: &str| (asset.to_owned(), hash.to_owned());
+    let asked = ["c", "a", "nobody", "b"].map(str::to_owned);
+    let known = [pair("a", "judged"), pair("a", "landed"), pair("c", "judged")];
+    assert_eq!(tx.believed(&asked).expect("reads"), known);
+    tx.put_verdicts(&[verdict("a", "landed", "d", 3)]).expect("writes");
+    assert_eq!(tx.believed(&asked[1..2]).expect("reads"), [pair("a", "landed")]);
+    assert_eq!(tx.believed(&[]).expect("reads"), []);
+}
+
+fn task(kind: TaskKind, subject: &str, part: i64) -> TaskRow {
+    TaskRow {
+        no: 0,
+        kind,
+        state: TaskState::Open,
+        subject: subject.into(),
+        unit: UnitId { job: JobNo(3), step: StepNo(1), part },
+        asset: format!("a{part}"),
+        title: "t".into(),
+        supplier: Some("lab".into()),
+        policy: "hd".into(),
+        digest: "d".into(),
+        hash: "xxh128:1".into(),
+        checks: vec!["black".into(), "freeze".into()],
+        findings: Some("[]".into()),
+        message: "it is black".into(),
+        round: 1,
+        opened_at: at(5),
+        due_at: Some(at(9)),
+        ended_at: None,
+    }
+}
+
+pub(crate) fn tasks(tx: &mut dyn Tx) {
+    let rework = task(TaskKind::Rework, "a1\nhd", 1);
+    let first = tx.insert_task(&rework).expect("inserts");
+    let bare = TaskRow {
+        checks: vec![],
+        findings: None,
+        supplier: None,
+        due_at: None,
+        title: "u".into(),
+        ..task(TaskKind::Approval, "a1\nhd", 2)
+    };
+    let second = tx.insert_task(&bare).expect("another kind");
+    assert!(second > first);
+    assert_eq!(tx.task(first).expect("reads"), Some(TaskRow { no: first, ..rework.clone() }));
+    assert_eq!(tx.task(second).expect("reads"), Some(TaskRow { no: second, ..bare }));
+    assert_eq!(tx.task(99).expect("reads"), None);
+    let asked = ["x", "a1\nhd"].map(str::to_owned);
+    let numbers = |rows: Vec<TaskRow>| rows.into_iter().map(|row| row.no).collect::<Vec<_>>();
+    assert_eq!(numbers(tx.pending_tasks(TaskKind::Rework, &asked).expect("reads")), [first]);
+    assert_eq!(numbers(tx.pending_tasks(TaskKind::Rework, &[]).expect("reads")), Vec::<i64>::new());
+    assert_eq!(
+        tx.task_counts(at(9)).expect("counts"),
+        [(TaskKind::Rework, 1, 1), (TaskKind::Approval, 1, 0)],
+        "what has no date is never late"
+    );
+    let done = TaskRow {
+        no: first,
+        state: TaskState::Closed,
+        round: 2,
+        checks: vec![],
+        ended_at: Some(at(10)),
+        ..rework.clone()
+    };
+    tx.update_task(&done).expect("writes");
+    assert_eq!(tx.task(first).expect("reads"), Some(done));
+    assert_eq!(tx.pending_tasks(TaskKind::Rework, &asked).expect("reads"), []);
+    let third = tx.insert_task(&rework).expect("the first one is done with");
+    let all = TaskFilter { limit: 9, ..TaskFilter::default() };
+    let found = |tx: &mut dyn Tx, filter: TaskFilter| numbers(tx.tasks(&filter).expect("reads"));
+    assert_eq!(found(tx, all.clone()), [first, second, third]);
+    assert_eq!(found(tx, TaskFilter { pending: true, ..all.clone() }), [second, third]);
+    assert_eq!(found(tx, TaskFilter { kind: Some(TaskKind::Rework), after: first, ..all.clone() }), [third]);
+    assert_eq!(found(tx, TaskFilter { state: Some(TaskState::Closed), ..all.clone() }), [first]);
+    assert_eq!(found(tx, TaskFilter { asset: Some("a1".into()), ..all.clone() }), [first, third]);
+    assert_eq!(found(tx, TaskFilter { title: Some("u".into()), ..all.clone() }), [second]);
+    for (no, part) in [(second, 2), (third, 7), (third, 7), (first, 1), (third, 1)] {
+        tx.add_task_unit(no, UnitId { part, ..rework.unit }).expect("writes");
+    }
+    let unit = |part: i64| UnitId { part, ..rework.unit };
+    assert_eq!(tx.task_units(third).expect("reads"), [unit(1), unit(7)]);
+    let waiting = [(unit(1), third), (unit(2), second), (unit(7), third)];
+    assert_eq!(tx.waiting_units(JobNo(3), 9).expect("reads"), waiting, "nothing waits for what is done with");
+    assert_eq!(tx.waiting_units(JobNo(3), 1).expect("reads"), waiting[..1]);
+    assert_eq!(found(tx, TaskFilter { job: Some(JobNo(4)), ..all.clone() }), Vec::<i64>::new());
+    assert_eq!(found(tx, TaskFilter { job: Some(JobNo(3)), limit: 1, ..all }), [first]);
+    let event = |what: &str, time: i64| TaskEventRow {
+        task: first,
+        at: at(time),
+        actor: "me".into(),
+        event: what.into(),
+        reason: "why".into(),
+        hash: "h".into(),
+    };
+    tx.insert_task_event(&event("opened", 5)).expect("writes");
+    tx.insert_task_event(&event("closed", 4)).expect("writes");
+    assert_eq!(tx.task_events(first).expect("reads"), [event("opened", 5), event("closed", 4)], "in order of writing");
+    assert_eq!(tx.task_events(second).expect("reads"), []);
+}

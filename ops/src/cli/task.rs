@@ -1,0 +1,202 @@
+//! `showrunner task`: what people must decide.
+use super::Context;
+use super::steer::Note;
+use crate::error::{CliResult, Exit};
+use crate::output;
+use crate::source::Source;
+use coordinator::service::control::{Decided, Reach, TaskEvent, TaskRequest, TaskView};
+use coordinator::service::rework::waived::CheckWaived;
+use protocol::rules::task::Decision;
+
+/// Commands of `task`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Tasks by number
+    List {
+        /// pending (what is still to be decided or delivered), all, or one of open, rejected, approved, waived, closed
+        #[arg(long, default_value = "pending")]
+        state: String,
+        /// Only rework or approval
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only those that units of this job wait for, or did
+        #[arg(long)]
+        job: Option<String>,
+        /// Only about this asset
+        #[arg(long)]
+        asset: Option<String>,
+        /// Only about this title
+        #[arg(long)]
+        title: Option<String>,
+        /// Tasks at most
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// One task with its findings and its history
+    Get {
+        /// Its number
+        task: i64,
+    },
+    /// Agree: the units that wait go on
+    Approve {
+        /// Its number
+        task: i64,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Refuse: an approval ends, a rework waits for a new delivery; needs --reason
+    Reject {
+        /// Its number
+        task: i64,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Let what was found stand, or do without an approval; needs --reason
+    Waive {
+        /// Its number
+        task: i64,
+        /// Only this check; may be given several times [default: all that stand in the way]
+        #[arg(long = "check", value_name = "CHECK")]
+        checks: Vec<String>,
+        /// How far it reaches: these bytes, this asset in any delivery, every asset of its title, or all of the policy
+        #[arg(long, value_enum, default_value = "delivery")]
+        reach: ReachWord,
+        /// Until when it holds, e.g. 2026-12-01T18:00:00Z
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        note: Note,
+    },
+}
+
+/// [`Reach`] as it is spelt here.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum ReachWord {
+    Delivery,
+    Asset,
+    Title,
+    Policy,
+}
+
+impl From<ReachWord> for Reach {
+    fn from(word: ReachWord) -> Reach {
+        match word {
+            ReachWord::Delivery => Reach::Delivery,
+            ReachWord::Asset => Reach::Asset,
+            ReachWord::Title => Reach::Title,
+            ReachWord::Policy => Reach::Policy,
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
+    let plain = |note: &Note| TaskRequest { order: note.order(), ..TaskRequest::default() };
+    match command {
+        Command::List { state, kind, job, asset, title, limit } => {
+            let filter = control_filter(state, kind, job, asset, title);
+            list(context, &Source::open(context)?.tasks(filter, limit)?)
+        }
+        Command::Get { task } => {
+            let found = Source::open(context)?.task(task)?;
+            output::one(context.output, &found, words, &task.to_string())?;
+            Ok(Exit::Ok)
+        }
+        Command::Approve { task, note } => settle(context, task, Decision::Approve, &plain(&note)),
+        Command::Reject { task, note } => settle(context, task, Decision::Reject, &plain(&note)),
+        Command::Waive { task, checks, reach, until, note } => {
+            let request = TaskRequest { checks, reach: reach.into(), until, order: note.order() };
+            settle(context, task, Decision::Waive, &request)
+        }
+    }
+}
+
+fn control_filter(
+    state: String,
+    kind: Option<String>,
+    job: Option<String>,
+    asset: Option<String>,
+    title: Option<String>,
+) -> coordinator::service::control::TasksFilter {
+    coordinator::service::control::TasksFilter { state, kind, job, asset, title, after: 0, limit: 0 }
+}
+
+fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
+    let row = |t: &TaskView| {
+        let due = t.due_at.clone().unwrap_or_default();
+        vec![
+            t.task.to_string(),
+            t.kind.clone(),
+            t.state.clone(),
+            t.asset.clone(),
+            t.title.clone(),
+            t.supplier.clone().or_else(|| t.role.clone()).unwrap_or_default(),
+            t.round.to_string(),
+            if t.overdue { format!("{due} overdue") } else { due },
+            if t.checks.is_empty() { t.message.clone() } else { t.checks.join(", ") },
+        ]
+    };
+    let columns = ["task", "kind", "state", "asset", "title", "with", "round", "due", "about"];
+    output::list(context.output, tasks, &columns, row, |t| t.task.to_string())?;
+    Ok(Exit::Ok)
+}
+
+/// A waiver in one line.
+pub(crate) fn waived_line(w: &CheckWaived) -> String {
+    let until = w.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    let expired = if w.holds { "" } else { " (expired: it counts no more)" };
+    format!("{} waived by {}{until}: {}{expired}", w.check, w.by, w.reason)
+}
+
+fn event_line(event: &TaskEvent) -> String {
+    format!("{}  {:<11} {:<12} {}", event.at, event.event, event.by, event.reason)
+}
+
+fn words(t: &TaskView) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+    let mut out = format!(
+        "task      {} ({}, {})\nasset     {}\ntitle     {}\nwith      {}\npolicy    {}\nhash      {}\nround     {}\nopened    {}\ndue       {}{}\nended     {}\nwaits     {}\n{}\n",
+        t.task,
+        t.kind,
+        t.state,
+        t.asset,
+        t.title,
+        t.supplier.clone().or_else(|| t.role.clone()).unwrap_or_else(|| "-".into()),
+        text(&t.policy),
+        text(&t.hash),
+        t.round,
+        t.opened_at,
+        text(&t.due_at),
+        if t.overdue { " (overdue)" } else { "" },
+        text(&t.ended_at),
+        if t.units.is_empty() { "-".to_owned() } else { t.units.join(", ") },
+        t.message,
+    );
+    for waived in &t.waived {
+        out.push_str(&format!("  {}\n", waived_line(waived)));
+    }
+    for event in &t.history {
+        out.push_str(&format!("  {}\n", event_line(event)));
+    }
+    out
+}
+
+fn settle(context: &Context, task: i64, decision: Decision, request: &TaskRequest) -> CliResult<Exit> {
+    let decided = Source::open(context)?.settle_task(task, decision, request)?;
+    output::one(context.output, &decided, decided_words, &task.to_string())?;
+    Ok(Exit::Ok)
+}
+
+fn decided_words(d: &Decided) -> String {
+    let would = if d.dry_run { "would be " } else { "" };
+    let mut text = format!("task {}: {would}{}", d.task, d.state);
+    if d.units > 0 {
+        let go = if d.dry_run { "would go on" } else { "go on" };
+        text.push_str(&format!("; {} units {go}", d.units));
+    }
+    if !d.standing.is_empty() && d.state == "open" {
+        text.push_str(&format!("; still in the way: {}", d.standing.join(", ")));
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,349 @@
+//! Deliveries that fail, are waived, delivered anew and approved: what is measured once stays known, and what waits says for
+//! whom.
+use crate::jobs::{assert_failed, count, failed_assets};
+use protocol::time::Timestamp;
+use serde_json::Value;
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testkit::cluster::Cluster;
+use testkit::process::wait_until;
+use testkit::{Ran, Running, Scratch, reference};
+
+/// Sample clips with a picture that moves, black from 1 s for so long.
+fn clip(scratch: &Scratch, path: &str, hue: u32, black: f64) {
+    let file = scratch.path(path);
+    fs::create_dir_all(file.parent().expect("it is in a directory")).expect("a scratch directory can be made");
+    let end = 1.0 + black;
+    let filter = format!("hue=h={hue},drawbox=color=black:t=fill:enable='gte(t,1)*lt(t,{end})'");
+    let input = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4"];
+    let output = ["-vf", &filter, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+    let path = file.to_str().expect("temporary paths are UTF-8");
+    reference::ffmpeg(&[&input[..], &output[..], &["-movflags", "+faststart", path]].concat());
+}
+
+fn spec(scratch: &Scratch, longest: &str) {
+    let text = format!("spec: hd\nqc:\n  decode: {{}}\n  black: {{ longest: {longest} }}\n");
+    scratch.write("spec.yaml", text);
+}
+
+const CHECK: &str = "job: check
+library: { manifest: manifest.csv }
+steps:
+  - id: check
+    qc: { policy: spec.yaml }
+";
+
+/// Two clips; the second is black for 1.2 s.
+fn library() -> Scratch {
+    let scratch = Scratch::new();
+    clip(&scratch, "in/a.mp4", 0, 0.0);
+    clip(&scratch, "in/b.mp4", 90, 1.2);
+    scratch.write(
+        "manifest.csv",
+        "asset,title,role,location,supplier\na,t,master,in/a.mp4,north\nb,t,master,in/b.mp4,south\n",
+    );
+    spec(&scratch, "0.5s");
+    scratch.write("check.yaml", CHECK);
+    scratch
+}
+
+fn qc(summary: &Value) -> (u64, u64) {
+    (count(summary, "/qc/judged"), count(summary, "/qc/decoded"))
+}
+
+fn tasks(scratch: &Scratch, state: &str) -> Vec<Value> {
+    let listed = scratch.run(&["task", "list", "--state", state, "-o", "json"]).expect_code(0).json();
+    listed.as_array().expect("a list").clone()
+}
+
+fn task(scratch: &Scratch, no: &Value) -> Value {
+    scratch.run(&["task", "get", &no.to_string(), "-o", "json"]).expect_code(0).json()
+}
+
+fn events(task: &Value) -> Vec<&str> {
+    task["history"].as_array().expect("a history").iter().filter_map(|event| event["event"].as_str()).collect()
+}
+
+#[test]
+fn what_was_measured_is_not_decoded_again_and_a_changed_limit_changes_the_verdict() {
+    let scratch = library();
+    let first = scratch.run_job("check.yaml", 3);
+    assert_eq!((qc(&first), failed_assets(&first)), ((2, 2), vec!["b"]), "{first:#}");
+    let again = scratch.run_job("check.yaml", 3);
+    assert_eq!((qc(&again), failed_assets(&again)), ((2, 0), vec!["b"]), "{again:#}");
+    assert_eq!(first["failures"], again["failures"]);
+
+    spec(&scratch, "2s");
+    let wider = scratch.run_job("check.yaml", 0);
+    assert_eq!(qc(&wider), (2, 0), "{wider:#}");
+    spec(&scratch, "0.3s");
+    let narrower = scratch.run_job("check.yaml", 3);
+    assert_eq!((qc(&narrower), failed_assets(&narrower)), ((2, 0), vec!["b"]), "{narrower:#}");
+    assert_failed(&narrower, "b", "qc_failed", &["0.30 s allowed"]);
+    let asset = scratch.run(&["asset", "get", "b", "-o", "json"]).expect_code(0).json();
+    let verdicts: Vec<&str> =
+        asset["verdicts"].as_array().expect("a list").iter().filter_map(|v| v["verdict"].as_str()).collect();
+    assert_eq!(verdicts, ["fail", "pass", "fail"], "one for each policy, the latest first: {asset:#}");
+
+    // Something else is asked for: what is missing is measured, and known from then on.
+    scratch.write("spec.yaml", "spec: hd\nqc: { decode: {}, black: { longest: 2s }, freeze: { longest: 3s } }\n");
+    assert_eq!(qc(&scratch.run_job("check.yaml", 0)), (2, 2));
+    assert_eq!(qc(&scratch.run_job("check.yaml", 0)), (2, 0));
+    // New bytes are looked at, the others are not.
+    clip(&scratch, "in/b.mp4", 180, 0.0);
+    assert_eq!(qc(&scratch.run_job("check.yaml", 0)), (2, 1));
+    let text = scratch.run(&["run", "check.yaml"]).expect_code(0).stdout.clone();
+    assert!(text.contains("2 judged, 0 decoded"), "{text}");
+}
+
+#[test]
+fn a_cluster_does_not_decode_again_either() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker_with(&["--redis", &cluster.redis.url(), "--slots", "qc=2"]);
+    let scratch = &cluster.scratch;
+    clip(scratch, "in/a.mp4", 0, 0.0);
+    clip(scratch, "in/b.mp4", 90, 1.2);
+    scratch.write("manifest.csv", "asset,title,role,location\na,t,master,in/a.mp4\nb,t,master,in/b.mp4\n");
+    scratch.write("check.yaml", CHECK);
+    let submit = |longest: &str| {
+        spec(scratch, longest);
+        let id = scratch.run(&["job", "submit", "check.yaml", "-o", "name", "-q"]).name();
+        scratch.run(&["job", "wait", &id, "--timeout", "2m", "-o", "json"]).json()
+    };
+    let first = submit("0.5s");
+    assert_eq!((qc(&first), failed_assets(&first)), ((2, 2), vec!["b"]), "{first:#}");
+    let again = submit("0.5s");
+    assert_eq!((qc(&again), failed_assets(&again)), ((2, 0), vec!["b"]), "{again:#}");
+    let wider = submit("2s");
+    assert_eq!((qc(&wider), failed_assets(&wider)), ((2, 0), vec![]), "{wider:#}");
+}
+
+const ROUND: &str = "job: round
+library: { manifest: manifest.csv }
+deadline: 2099-01-01T00:00:00Z
+steps:
+  - id: land
+    transfer: { to: \"file:./landing/{title}/{file}\" }
+  - id: check
+    needs: [land]
+    qc: { policy: spec.yaml, due: 48h }
+  - id: complete
+    needs: [check]
+    barrier: { scope: title }
+  - id: publish
+    needs: [complete]
+    noop: {}
+";
+
+fn released(summary: &Value) -> u64 {
+    count(summary, "/barriers/0/released")
+}
+
+#[test]
+fn a_round_of_rework_ends_with_the_new_delivery_and_opens_the_barrier() {
+    let scratch = library();
+    scratch.write("round.yaml", ROUND);
+    let failed = scratch.run_job("round.yaml", 3);
+    let job = failed["job"].as_str().expect("an id").to_owned();
+    assert_eq!((released(&failed), qc(&failed), count(&failed, "/steps/2/units/succeeded")), (0, (2, 2), 0));
+
+    let open = tasks(&scratch, "pending");
+    assert_eq!(open.len(), 1, "{open:#?}");
+    let told = |key: &str| open[0][key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        (told("asset"), told("kind"), told("state"), told("supplier")),
+        ("b".into(), "rework".into(), "open".into(), "south".into())
+    );
+    assert_eq!((&open[0]["checks"], &open[0]["round"]), (&serde_json::json!(["black"]), &1.into()));
+    assert!(!told("due_at").is_empty() && told("due_at") < "2099".to_owned(), "the step's own time goes first");
+    let explained = scratch.run(&["job", "explain", &job, "-o", "json"]).expect_code(0).json();
+    let waits = explained["barriers"][0]["tasks"][0].as_str().expect("it says for what");
+    assert!(waits.contains("rework of b by south (black), round 1"), "{waits}");
+    let words = scratch.run(&["job", "explain", &job]).expect_code(0).stdout.clone();
+    assert!(words.contains("waits for task 1"), "{words}");
+
+    // A delivery that is no better is a round of its own.
+    clip(&scratch, "again/b_v2.mp4", 91, 1.0);
+    let retry = |path: &str, more: &[&str]| {
+        scratch.write("again.csv", format!("asset,location\nb,{path}\n"));
+        let select = ["--filter", "step=check", "--reason", "delivered anew"];
+        scratch.run(&[&["job", "retry", &job, "--input", "again.csv"][..], &select, more].concat())
+    };
+    assert!(
+        retry("again/b_v2.mp4", &["--dry-run"]).expect_code(0).stdout.contains("1 of 1 matching units would run again")
+    );
+    assert_eq!(tasks(&scratch, "pending"), open, "nothing has changed");
+    retry("again/b_v2.mp4", &[]).expect_code(0);
+    let second = scratch.run_job("round.yaml", 3);
+    assert_eq!((second["job"].as_str(), qc(&second)), (Some(job.as_str()), (3, 3)), "only the new bytes: {second:#}");
+    let rounds = tasks(&scratch, "pending");
+    assert_eq!(
+        (rounds.len(), &rounds[0]["task"], &rounds[0]["round"]),
+        (1, &open[0]["task"], &2.into()),
+        "{rounds:#?}"
+    );
+
+    clip(&scratch, "again/b_v3.mp4", 92, 0.2);
+    retry("again/b_v3.mp4", &[]).expect_code(0);
+    let third = scratch.run_job("round.yaml", 0);
+    assert_eq!((released(&third), qc(&third)), (1, (4, 4)), "{third:#}");
+    assert_eq!(count(&third, "/steps/2/units/succeeded"), 2, "what waited behind the barrier has run: {third:#}");
+    assert_eq!(tasks(&scratch, "pending"), Vec::<Value>::new());
+    let closed = task(&scratch, &open[0]["task"]);
+    assert_eq!((&closed["state"], &closed["round"]), (&"closed".into(), &3.into()), "{closed:#}");
+    assert_eq!(events(&closed), ["opened", "redelivered", "closed"], "{closed:#}");
+    let operations = scratch.run(&["job", "operations", &job, "-o", "json"]).expect_code(0).json();
+    assert!(
+        operations.as_array().is_some_and(|all| all.iter().all(|o| o["reason"] == "delivered anew")),
+        "{operations:#}"
+    );
+}
+
+#[test]
+fn a_delivery_with_a_new_job_takes_the_place_of_the_old_one() {
+    let scratch = library();
+    scratch.write("round.yaml", ROUND);
+    let old = scratch.run_job("round.yaml", 3)["job"].as_str().expect("an id").to_owned();
+    clip(&scratch, "in/b_v2.mp4", 90, 0.0);
+    scratch.write("new.csv", "asset,title,role,location\nb,t,master,in/b_v2.mp4\n");
+    scratch.write("new.yaml", ROUND.replace("manifest.csv", "new.csv").replace("job: round", "job: anew"));
+    let (_running, address) = up(&scratch);
+    let new = remote(&scratch, &address, &["job", "submit", "new.yaml", "-o", "name"]).name();
+    let ended = |id: &str| remote(&scratch, &address, &["job", "wait", id, "--timeout", "2m", "-o", "json"]);
+    assert_eq!(qc(&ended(&new).expect_code(0).json()), (1, 1));
+    let job = || remote(&scratch, &address, &["job", "get", &old, "-o", "json"]).expect_code(0).json();
+    wait_until("the old job has the new delivery", || job()["state"] == "succeeded");
+    let summary = job();
+    assert_eq!((released(&summary), qc(&summary)), (1, (3, 2)), "the new bytes are known already: {summary:#}");
+    let closed = remote(&scratch, &address, &["task", "list", "--state", "closed", "-o", "json"]).expect_code(0).json();
+    assert_eq!((&closed[0]["round"], closed.as_array().map(Vec::len)), (&2.into(), Some(1)), "{closed:#}");
+    let operations = remote(&scratch, &address, &["job", "operations", &old, "-o", "json"]).expect_code(0).json();
+    assert_eq!((&operations[0]["action"], &operations[0]["actor"]), (&"redeliver".into(), &"coordinator".into()));
+}
+
+fn up(scratch: &Scratch) -> (Running, String) {
+    let mut running = scratch.start(&["up", "--listen", "127.0.0.1:0", "--slots", "qc=2,transfer=2,noop=8"]);
+    let address = running.address();
+    (running, address)
+}
+
+/// Runs a command that asks the coordinator at `address`.
+fn remote(scratch: &Scratch, address: &str, args: &[&str]) -> Ran {
+    let mut command = scratch.showrunner(args);
+    command.env("SHOWRUNNER_SERVER", format!("http://{address}")).env("SHOWRUNNER_DATA", "nowhere");
+    Ran::of(command)
+}
+
+#[test]
+fn a_waiver_lets_a_delivery_go_on_is_shown_and_ends() {
+    let scratch = library();
+    scratch.write("round.yaml", ROUND);
+    let failed = scratch.run_job("round.yaml", 3);
+    let no = tasks(&scratch, "pending")[0]["task"].to_string();
+    scratch.run(&["task", "approve", &no]).expect_code(6).expect_said(&["waive"]);
+    scratch.run(&["task", "waive", &no]).expect_code(2).expect_said(&["needs a reason"]);
+    let waive = |more: &[&str]| {
+        scratch.run(
+            &[&["task", "waive", &no, "--reason", "creative intent", "--by", "ada", "-o", "json"][..], more].concat(),
+        )
+    };
+    waive(&["--check", "freeze"]).expect_code(2).expect_said(&["does not stand in the way"]);
+    waive(&["--until", "2020-01-01T00:00:00Z"]).expect_code(2).expect_said(&["ended already"]);
+    let would = waive(&["--dry-run"]).expect_code(0).json();
+    assert_eq!((&would["state"], &would["units"], &would["operation"]), (&"waived".into(), &1.into(), &Value::Null));
+    assert_eq!(tasks(&scratch, "pending").len(), 1, "nothing has changed");
+    scratch.run(&["task", "waive", "99", "--reason", "x"]).expect_code(5);
+
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    let soon = Timestamp(0).after(since + Duration::from_secs(30));
+    let decided = waive(&["--until", &soon.to_string()]).expect_code(0).json();
+    assert_eq!((&decided["state"], &decided["units"]), (&"waived".into(), &1.into()), "{decided:#}");
+    let summary = scratch.run_job("round.yaml", 0);
+    assert_eq!(
+        (summary["job"].as_str(), released(&summary), qc(&summary)),
+        (failed["job"].as_str(), 1, (3, 2)),
+        "{summary:#}"
+    );
+    let waived = &summary["waived"][0];
+    assert_eq!(
+        (&waived["asset"], &waived["waived"][0]["by"], &waived["waived"][0]["reason"]),
+        (&"b".into(), &"ada".into(), &"creative intent".into()),
+        "{summary:#}"
+    );
+    let asset = || scratch.run(&["asset", "get", "b", "-o", "json"]).expect_code(0).json();
+    let shown = asset();
+    assert_eq!(
+        (&shown["verdict"], &shown["waived"][0]["holds"]),
+        (&"fail".into(), &true.into()),
+        "never a pass: {shown:#}"
+    );
+    scratch.run(&["task", "waive", &no, "--reason", "x"]).expect_code(6).expect_said(&["waived already"]);
+
+    wait_until("the waiver has ended", || asset()["waived"][0]["holds"] == false);
+    scratch.write("check.yaml", CHECK);
+    let after = scratch.run_job("check.yaml", 3);
+    assert_eq!((failed_assets(&after), qc(&after)), (vec!["b"], (2, 0)), "{after:#}");
+    let text = scratch.run(&["job", "get", after["job"].as_str().expect("an id")]).expect_code(0).stdout.clone();
+    assert!(text.contains("black waived by ada") && text.contains("expired"), "{text}");
+    assert_eq!(tasks(&scratch, "pending").len(), 1, "somebody has to decide again");
+}
+
+const SIGN_OFF: &str = "job: sign-off
+library: { manifest: manifest.csv }
+steps:
+  - id: make
+    noop: {}
+  - id: sign-off
+    needs: [make]
+    approval: { role: approver, when: \"asset.role == 'master'\", due: 4h }
+  - id: publish
+    needs: [sign-off]
+    noop: {}
+";
+
+#[test]
+fn approvals_are_waited_for_given_and_refused() {
+    let scratch = Scratch::new();
+    scratch.write("manifest.csv", "asset,title,role,location\na,t,master,in/a\nb,t,audio,in/b\nc,u,master,in/c\n");
+    scratch.write("job.yaml", SIGN_OFF);
+    let (_running, address) = up(&scratch);
+    let ask = |args: &[&str]| remote(&scratch, &address, args);
+    let job = ask(&["job", "submit", "job.yaml", "-o", "name"]).name();
+    let pending = || ask(&["task", "list", "--job", &job, "-o", "json"]).expect_code(0).json();
+    wait_until("both masters wait", || pending().as_array().is_some_and(|all| all.len() == 2));
+    let listed = pending();
+    assert_eq!((&listed[0]["kind"], &listed[0]["role"]), (&"approval".into(), &"approver".into()));
+    let of = |asset: &str| {
+        let found = listed.as_array().expect("a list").iter().find(|task| task["asset"] == asset).expect("it waits");
+        (found["task"].to_string(), found["units"][0].as_str().expect("a unit").to_owned())
+    };
+    let ((a, unit), (c, _)) = (of("a"), of("c"));
+    let explained = ask(&["unit", "explain", &unit, "-o", "json"]).expect_code(0).json();
+    assert_eq!(explained["reason"], "task_open", "{explained:#}");
+    assert!(explained["message"].as_str().is_some_and(|m| m.contains("approval by approver of a")), "{explained:#}");
+    ask(&["task", "reject", &c]).expect_code(2).expect_said(&["needs a reason"]);
+    ask(&["task", "reject", &c, "--reason", "wrong cut", "--by", "eve"]).expect_code(0);
+    ask(&["task", "approve", &a, "--dry-run"]).expect_code(0);
+    assert_eq!(pending().as_array().map(Vec::len), Some(1), "a dry run decides nothing");
+    ask(&["task", "approve", &a, "--by", "ada"]).expect_code(0);
+    let summary = ask(&["job", "wait", &job, "--timeout", "2m", "-o", "json"]).expect_code(3).json();
+    assert_failed(&summary, "c", "rejected", &["eve", "wrong cut"]);
+    assert_eq!(count(&summary, "/steps/2/units/succeeded"), 2, "a and what nobody had to approve: {summary:#}");
+    ask(&["task", "approve", &c]).expect_code(6).expect_said(&["rejected already"]);
+
+    // Asked again after a retry.
+    ask(&["job", "retry", &job, "--all", "--reason", "cut again"]).expect_code(0);
+    wait_until("it is asked for again", || pending().as_array().is_some_and(|all| all.len() == 1));
+    let again = pending()[0]["task"].to_string();
+    ask(&["task", "waive", &again, "--reason", "the approver is away"]).expect_code(0);
+    ask(&["job", "wait", &job, "--timeout", "2m"]).expect_code(0);
+    let history = ask(&["task", "get", &again, "-o", "json"]).expect_code(0).json();
+    assert_eq!(events(&history), ["opened", "waive"], "{history:#}");
+
+    // What is cancelled asks no more.
+    let second = ask(&["job", "submit", "job.yaml", "-o", "name"]).name();
+    let of_second = || ask(&["task", "list", "--job", &second, "-o", "json"]).expect_code(0).json();
+    wait_until("both masters wait", || of_second().as_array().is_some_and(|all| all.len() == 2));
+    ask(&["job", "cancel", &second]).expect_code(0);
+    wait_until("nobody waits", || of_second().as_array().is_some_and(Vec::is_empty));
+}
