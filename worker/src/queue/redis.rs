@@ -371,8 +371,11 @@ impl RedisQueue {
     }
 }
 
+/// Reports and the bytes they are sent as.
+type Message<'a> = (&'a [Report], Vec<u8>);
+
 /// Reports in messages, each small enough to be sent: most are tiny, those of judged media hold what was measured.
-fn messages(reports: &[Report]) -> Result<Vec<(&[Report], Vec<u8>)>, QueueError> {
+fn messages(reports: &[Report]) -> Result<Vec<Message<'_>>, QueueError> {
     let (mut messages, mut open): (Vec<_>, Vec<&[Report]>) = (Vec::new(), reports.chunks(REPORTS_MAX).rev().collect());
     while let Some(chunk) = open.pop() {
         match envelope::encode(&chunk.to_vec()) {

@@ -21,7 +21,7 @@ const BATCH_UNITS: u32 = 1_000;
 const RUNNING_MAX: u32 = 16;
 
 /// A unit with the failures of its assets.
-type Unsuccessful = (UnitId, Vec<(String, Failure)>);
+pub(super) type Unsuccessful = (UnitId, Vec<(String, Failure)>);
 
 /// An operation as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -1,5 +1,6 @@
 //! What people must decide: tasks as they are shown, and what a decision does.
 use super::failure::until;
+use super::operation::Unsuccessful;
 use super::order::Order;
 use super::redrive::{Again, bring_back};
 use super::{Answer, Refusal, cause_changes, find, record};
@@ -406,7 +407,7 @@ impl Taken<'_> {
     }
 
     /// Dead units that wait for a task, with what they are dead of.
-    fn waiting(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<Vec<(UnitId, Vec<(String, Failure)>)>> {
+    fn waiting(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<Vec<Unsuccessful>> {
         let mut waiting = Vec::new();
         for unit in tx.task_units(row.no)? {
             let Some(job) = tx.job(unit.job)? else { continue };
@@ -424,7 +425,7 @@ impl Taken<'_> {
     }
 
     /// The units run again: their bytes are read and compared, judged from what is known, and go on by the waiver.
-    fn go_on(&self, tx: &mut dyn Tx, units: Vec<(UnitId, Vec<(String, Failure)>)>) -> StoreResult<u64> {
+    fn go_on(&self, tx: &mut dyn Tx, units: Vec<Unsuccessful>) -> StoreResult<u64> {
         let mut done = 0;
         for (unit, failures) in units {
             let Some(mut job) = tx.job(unit.job)? else { continue };
