@@ -2,7 +2,7 @@
 //! against SeaweedFS, and against directories.
 use crate::fixture::{asset, context, noise};
 use crate::storage::s3_archive::{self, Handle};
-use crate::storage::subjects;
+use crate::storage::subjects::{self, Subject};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -13,9 +13,10 @@ use protocol::wire::report::{Burial, ScanPage, UnitResult};
 use protocol::wire::unit::{ArchiveTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, TaskSpec, Unit};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use worker::hash::hash_bytes;
 use worker::storage::settings::{EndpointSettings, StorageSettings};
-use worker::storage::{Attributes, Body, Condition, Registry};
+use worker::storage::{Attributes, Body, Condition, Registry, Storage, StorageError};
 use worker::task::{PageSink, TaskContext};
 
 /// Keeps what was removed, or refuses to.
@@ -107,6 +108,48 @@ async fn what_was_archived_comes_back_and_nothing_waits_for_it() {
     vault.deliver();
     assert_eq!(reasons(run(restore(RestoreTier::Bulk), assets(), &context).await), [""; 0]);
     assert_eq!(reasons(run(archive("DEEP_ARCHIVE"), assets(), &context).await), [""; 0]);
+}
+
+/// An object of a server at hand, and a worker that reaches it.
+async fn object(subject: Subject) -> (TaskContext, Arc<dyn Storage>, String, Subject) {
+    let (storage, prefix) = subject.open("classes").await;
+    let key = format!("{prefix}a.mov");
+    let body = Body::new(vec![Bytes::from(noise(100_000, 1))], storage.capabilities().checksum);
+    storage.put(&key, &body, &Attributes::default(), &Condition::Free).await.expect("written");
+    let context = TaskContext { storage: Arc::new(subject.again()), ..context() };
+    let location = format!("{}{key}", subject.base);
+    (context, storage, location, subject)
+}
+
+/// MiniStack keeps archived content away and brings it back after two seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_there_and_back_on_ministack() {
+    let Some(subject) = subjects::ministack().await else { return };
+    let (context, storage, location, _subject) = object(subject).await;
+    assert_eq!(reasons(run(archive("GLACIER"), vec![at(&location)], &context).await), [""; 0]);
+    let read = || async { storage.read("classes/a.mov", 0..100_000, None).await?.collect().await };
+    assert!(matches!(read().await, Err(StorageError::Archived(_))));
+    let mut looks = 0;
+    while let UnitResult::Waiting { .. } = run(restore(RestoreTier::Standard), vec![at(&location)], &context).await {
+        looks += 1;
+        assert!(looks < 600, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(looks > 0 && read().await.expect("readable").concat() == noise(100_000, 1));
+}
+
+/// SeaweedFS keeps classes, refuses the usual move to one, reads from all of them, and restores nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_on_seaweedfs_and_no_way_back() {
+    let Some(subject) = subjects::weed().await else { return };
+    let (context, storage, location, _subject) = object(subject).await;
+    for _ in 0..2 {
+        assert_eq!(reasons(run(archive("GLACIER"), vec![at(&location)], &context).await), [""; 0]);
+    }
+    let state = storage.stat("classes/a.mov").await.expect("there");
+    assert_eq!((state.bytes, state.class.as_deref()), (100_000, Some("GLACIER")));
+    let failed = reasons(run(restore(RestoreTier::Standard), vec![at(&location)], &context).await);
+    assert_eq!(failed, ["storage_unsupported"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Every kind of storage against real servers, one conformance suite for all; decorators; faults.
-mod conformance;
+pub(crate) mod conformance;
 mod faults;
 mod gcs_stub;
 mod http;

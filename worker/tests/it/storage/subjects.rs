@@ -31,6 +31,8 @@ pub(crate) struct Subject {
     /// A location in it, without a key: `s3://bucket/`.
     pub(crate) base: String,
     pub(crate) registry: Registry,
+    /// What its registry was made of.
+    pub(crate) settings: StorageSettings,
     pub(crate) lacks: &'static [Lacks],
     pub(crate) alive: (Option<Server>, Option<tempfile::TempDir>),
 }
@@ -44,6 +46,11 @@ impl Subject {
         (opened.storage, opened.key.trim_end_matches('x').to_owned())
     }
 
+    /// Another registry for the same server, as another worker has one.
+    pub(crate) fn again(&self) -> Registry {
+        Registry::new(self.settings.clone())
+    }
+
     pub(crate) fn server_url(&self) -> String {
         self.alive.0.as_ref().map(|server| server.url.clone()).expect("a server of its own")
     }
@@ -53,14 +60,15 @@ impl Subject {
     }
 }
 
-fn registry(endpoint: EndpointSettings) -> Registry {
-    Registry::new(StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() })
+fn only(endpoint: EndpointSettings) -> StorageSettings {
+    StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() }
 }
 
 pub(crate) fn folder() -> Subject {
     let dir = tempfile::tempdir().expect("a temp dir");
     let base = format!("file:{}/", dir.path().display());
-    Subject { name: "folder", base, registry: Registry::default(), lacks: &[], alive: (None, Some(dir)) }
+    let (registry, settings) = (Registry::default(), StorageSettings::default());
+    Subject { name: "folder", base, registry, settings, lacks: &[], alive: (None, Some(dir)) }
 }
 
 /// Makes a bucket with the plain client, as an administrator would. False when the server is gone.
@@ -119,8 +127,9 @@ async fn s3(
         ..EndpointSettings::default()
     };
     change(&mut endpoint);
-    let registry = registry(endpoint);
-    Some(Subject { name, base: "s3://bucket/".into(), registry, lacks, alive: (Some(server), Some(dir)) })
+    let settings = only(endpoint);
+    let (base, registry) = ("s3://bucket/".into(), Registry::new(settings.clone()));
+    Some(Subject { name, base, registry, settings, lacks, alive: (Some(server), Some(dir)) })
 }
 
 pub(crate) async fn weed() -> Option<Subject> {
@@ -159,7 +168,9 @@ async fn gcs(name: &'static str, url: String, server: Option<Server>, lacks: &'s
         anonymous: true,
         ..EndpointSettings::default()
     };
-    Subject { name, base: "gs://bucket/".into(), registry: registry(endpoint), lacks, alive: (server, None) }
+    let settings = only(endpoint);
+    let (base, registry) = ("gs://bucket/".into(), Registry::new(settings.clone()));
+    Subject { name, base, registry, settings, lacks, alive: (server, None) }
 }
 
 pub(crate) async fn stub() -> Subject {
