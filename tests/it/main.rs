@@ -2,6 +2,7 @@
 mod api;
 mod archive;
 mod bad_input;
+mod bucket;
 mod cli;
 mod clock;
 mod cluster;

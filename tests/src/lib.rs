@@ -2,6 +2,7 @@
 //!
 //! - [`soak`]: random faults under load for as long as one likes
 //! - [`scratch`]: a directory that a test has to itself, with its files
+//! - [`bucket`]: a directory served as a bucket
 //! - [`clock`]: clocks that a test sets
 //! - [`cluster`]: a coordinator and workers over a real Redis, and a rehearsal that can be judged
 //! - [`disk`]: a small filesystem that can be filled
@@ -17,6 +18,7 @@
 //! - [`prometheus`]: a Prometheus that scrapes what a test starts
 //! - [`proxy`]: a TCP proxy that does to connections what networks do
 //! - [`reference`]: the programs of others that judge what we wrote
+pub mod bucket;
 pub mod clock;
 pub mod cluster;
 pub mod command;
