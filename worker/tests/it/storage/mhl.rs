@@ -3,9 +3,13 @@ use crate::fixture::noise;
 use crate::mhl::ascmhl;
 use crate::storage::conformance::Bench;
 use crate::storage::subjects::{self, Subject};
+use async_trait::async_trait;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::wire::unit::HashAlgorithm;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use worker::hash::hash_bytes;
 use worker::mhl::MhlError;
@@ -13,7 +17,8 @@ use worker::mhl::journal::{self, Action, Record};
 use worker::mhl::object::{self, ObjectTree};
 use worker::mhl::seal::SealReport;
 use worker::mhl::verify::VerifyReport;
-use worker::storage::Condition;
+use worker::storage::layer::{Call, Layer, Layered, Operation};
+use worker::storage::{Condition, StorageError};
 
 /// A tree in a bucket, as transfers leave it.
 struct Bucket<'a> {
@@ -212,6 +217,53 @@ async fn of_two_seals_at_once_one_wins_and_nothing_is_lost() {
     let report = bucket.verify().await;
     assert!(report.is_intact(), "{report:?}");
     bucket.accepted_by_reference("race").await;
+}
+
+/// Seals as another process between the generation and the chain of a seal.
+struct Intruder {
+    tree: ObjectTree,
+    done: AtomicBool,
+}
+
+#[async_trait]
+impl Layer for Intruder {
+    type Mark = ();
+
+    async fn before(&self, call: &Call) -> Result<(), StorageError> {
+        let chain = call.operation == Operation::Put && call.location.ends_with("ascmhl_chain.xml");
+        if chain && !self.done.swap(true, Ordering::SeqCst) {
+            // Generations of the same second have the same name, and then it ends sooner.
+            tokio::time::sleep(Duration::from_millis(1_100)).await;
+            let sealed = object::seal(&self.tree, "job-2", HashAlgorithm::Xxh128, &CancellationToken::new()).await;
+            assert!(sealed.expect("sealed").generation.is_some());
+        }
+        Ok(())
+    }
+
+    fn after(&self, (): (), _call: &Call, _error: Option<&StorageError>) -> Option<StorageError> {
+        None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_second_to_the_chain_takes_everything_back() {
+    let subject = subjects::stub().await;
+    let mut bucket = Bucket::new(&subject, "second").await;
+    bucket.land("job-0", &[("a", b"1")]).await;
+    bucket.seal("job-0").await.expect("sealed");
+    bucket.land("job-1", &[("b", b"2")]).await;
+    bucket.land("job-2", &[("c", b"3")]).await;
+    let intruder = Intruder { tree: bucket.tree(), done: AtomicBool::new(false) };
+    let layered = Layered::new(bucket.bench.storage.clone(), intruder);
+    let tree = ObjectTree::new(Arc::new(layered), &bucket.bench.prefix);
+    let overtaken = object::seal(&tree, "job-1", HashAlgorithm::Xxh128, &CancellationToken::new()).await;
+    assert!(matches!(overtaken, Err(MhlError::Busy(_))), "{overtaken:?}");
+    let verified = bucket.verify().await;
+    assert_eq!((verified.generations, verified.broken.len()), (2, 0), "{verified:?}");
+    bucket.seal("job-1").await.expect("sealed");
+    let verified = bucket.verify().await;
+    assert!(verified.is_intact(), "{verified:?}");
+    bucket.accepted_by_reference("second").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
