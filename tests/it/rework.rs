@@ -5,7 +5,7 @@ use protocol::time::Timestamp;
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use testkit::cluster::Cluster;
+use testkit::fleet::Fleet;
 use testkit::process::wait_until;
 use testkit::{Ran, Running, Scratch, reference};
 
@@ -36,15 +36,19 @@ steps:
 /// Two clips; the second is black for 1.2 s.
 fn library() -> Scratch {
     let scratch = Scratch::new();
-    clip(&scratch, "in/a.mp4", 0, 0.0);
-    clip(&scratch, "in/b.mp4", 90, 1.2);
+    fill(&scratch);
+    scratch
+}
+
+fn fill(scratch: &Scratch) {
+    clip(scratch, "in/a.mp4", 0, 0.0);
+    clip(scratch, "in/b.mp4", 90, 1.2);
     scratch.write(
         "manifest.csv",
         "asset,title,role,location,supplier\na,t,master,in/a.mp4,north\nb,t,master,in/b.mp4,south\n",
     );
-    spec(&scratch, "0.5s");
+    spec(scratch, "0.5s");
     scratch.write("check.yaml", CHECK);
-    scratch
 }
 
 fn qc(summary: &Value) -> (u64, u64) {
@@ -97,25 +101,39 @@ fn what_was_measured_is_not_decoded_again_and_a_changed_limit_changes_the_verdic
 }
 
 #[test]
-fn a_cluster_does_not_decode_again_either() {
-    let cluster = Cluster::start();
-    let _worker = cluster.worker_with(&["--redis", &cluster.redis.url(), "--slots", "qc=2"]);
-    let scratch = &cluster.scratch;
-    clip(scratch, "in/a.mp4", 0, 0.0);
-    clip(scratch, "in/b.mp4", 90, 1.2);
-    scratch.write("manifest.csv", "asset,title,role,location\na,t,master,in/a.mp4\nb,t,master,in/b.mp4\n");
-    scratch.write("check.yaml", CHECK);
-    let submit = |longest: &str| {
+fn a_cluster_over_postgres_does_not_decode_again_either_and_closes_its_tasks() {
+    let fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let mut command = fleet.scratch.showrunner(&["worker", "--redis", &fleet.transport, "-v"]);
+    command.args(["--slots", "qc=2,transfer=2,noop=2"]);
+    let _worker = fleet.worker_of(command);
+    let scratch = &fleet.scratch;
+    fill(scratch);
+    let wait = |id: &str| fleet.run(&["job", "wait", id, "--timeout", "2m", "-o", "json"]).json();
+    let submit = |file: &str, longest: &str| {
         spec(scratch, longest);
-        let id = scratch.run(&["job", "submit", "check.yaml", "-o", "name", "-q"]).name();
-        scratch.run(&["job", "wait", &id, "--timeout", "2m", "-o", "json"]).json()
+        wait(&fleet.run(&["job", "submit", file, "-o", "name", "-q"]).name())
     };
-    let first = submit("0.5s");
+    let first = submit("check.yaml", "0.5s");
     assert_eq!((qc(&first), failed_assets(&first)), ((2, 2), vec!["b"]), "{first:#}");
-    let again = submit("0.5s");
+    let again = submit("check.yaml", "0.5s");
     assert_eq!((qc(&again), failed_assets(&again)), ((2, 0), vec!["b"]), "{again:#}");
-    let wider = submit("2s");
+    let wider = submit("check.yaml", "2s");
     assert_eq!((qc(&wider), failed_assets(&wider)), ((2, 0), vec![]), "{wider:#}");
+    let closed = fleet.run(&["task", "list", "--state", "closed", "-o", "json"]).expect_code(0).json();
+    assert_eq!(closed.as_array().map(Vec::len), Some(1), "the same bytes pass under the changed limit: {closed:#}");
+
+    scratch.write("round.yaml", ROUND);
+    let failed = submit("round.yaml", "0.5s");
+    let id = failed["job"].as_str().expect("an id");
+    assert_eq!((released(&failed), qc(&failed)), (0, (2, 0)), "landed copies are known by their bytes: {failed:#}");
+    clip(scratch, "again/b_v2.mp4", 90, 0.0);
+    let set = format!("asset.location={}", scratch.path("again/b_v2.mp4").display());
+    fleet.run(&["job", "retry", id, "--filter", "asset=b", "--set", &set]).expect_code(0);
+    let mended = wait(id);
+    assert_eq!((released(&mended), qc(&mended)), (1, (3, 1)), "{mended:#}");
+    let pending = fleet.run(&["task", "list", "-o", "json"]).expect_code(0).json();
+    assert_eq!(pending.as_array().map(Vec::len), Some(0), "{pending:#}");
 }
 
 const ROUND: &str = "job: round
@@ -155,7 +173,7 @@ fn a_round_of_rework_ends_with_the_new_delivery_and_opens_the_barrier() {
         ("b".into(), "rework".into(), "open".into(), "south".into())
     );
     assert_eq!((&open[0]["checks"], &open[0]["round"]), (&serde_json::json!(["black"]), &1.into()));
-    assert!(!told("due_at").is_empty() && told("due_at") < "2099".to_owned(), "the step's own time goes first");
+    assert!(!told("due_at").is_empty() && told("due_at").as_str() < "2099", "the step's own time goes first");
     let explained = scratch.run(&["job", "explain", &job, "-o", "json"]).expect_code(0).json();
     let waits = explained["barriers"][0]["tasks"][0].as_str().expect("it says for what");
     assert!(waits.contains("rework of b by south (black), round 1"), "{waits}");
@@ -286,6 +304,25 @@ fn a_waiver_lets_a_delivery_go_on_is_shown_and_ends() {
     let text = scratch.run(&["job", "get", after["job"].as_str().expect("an id")]).expect_code(0).stdout.clone();
     assert!(text.contains("black waived by ada") && text.contains("expired"), "{text}");
     assert_eq!(tasks(&scratch, "pending").len(), 1, "somebody has to decide again");
+}
+
+#[test]
+fn qc_without_a_job_shows_waivers_and_when_they_ended() {
+    let scratch = library();
+    let qc = |waivers: &str, code: i32| {
+        scratch.write("waivers.yaml", waivers);
+        let args = ["qc", "in/b.mp4", "--policy", "spec.yaml", "--waivers", "waivers.yaml", "-o", "json"];
+        scratch.run(&args).expect_code(code).json()
+    };
+    let waiver = |more: &str| format!("waivers:\n  - {{ check: black, by: ada, reason: titles{more} }}\n");
+    let shown = qc(&waiver(", until: 2099-01-01T00:00:00Z"), 0);
+    assert_eq!((&shown["verdict"], &shown["waived"][0]["by"]), (&"fail".into(), &"ada".into()), "{shown:#}");
+    let ended = qc(&waiver(", until: 2020-01-01T00:00:00Z"), 1);
+    assert_eq!(ended["waived"][0]["holds"], false, "{ended:#}");
+    assert_eq!(qc(&waiver(", file: in/a.mp4"), 1).get("waived"), None, "another file's");
+    scratch.write("waivers.yaml", waiver(", until: friday"));
+    let args = ["qc", "in/b.mp4", "--policy", "spec.yaml", "--waivers", "waivers.yaml"];
+    scratch.run(&args).expect_code(2).expect_said(&["waivers.yaml:2", "not a time"]);
 }
 
 const SIGN_OFF: &str = "job: sign-off

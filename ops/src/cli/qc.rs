@@ -2,9 +2,13 @@
 use super::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
-use crate::submit::load_policy;
+use crate::submit::{load_policy, now};
 use protocol::media::spec::DeliverySpec;
-use std::path::PathBuf;
+use protocol::rules::waiver::Delivery;
+use protocol::time::Timestamp;
+use protocol::workflow::waivers::{self, WrittenWaiver};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 use worker::qc::{Report, Subject, Verdict, inspect};
 use worker::task::Tools;
@@ -18,12 +22,74 @@ pub(crate) struct Args {
     /// Delivery spec to judge by
     #[arg(long)]
     policy: String,
+    /// Findings that are let stand: YAML with check, file, hash, policy, by, reason, until
+    #[arg(long, value_name = "FILE")]
+    waivers: Option<PathBuf>,
 }
 
-/// Runs the command. One report a file; exit 1 when any file does not pass.
+/// A finding that somebody let stand.
+#[derive(Debug, Serialize)]
+struct Waived {
+    check: String,
+    by: String,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// Whether it still counts.
+    holds: bool,
+}
+
+/// A report with what was decided about it. The verdict is the media's and stays what it is.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    report: Report,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waived: Vec<Waived>,
+}
+
+impl Shown {
+    fn of(report: Report, waivers: &[WrittenWaiver], now: Timestamp) -> Shown {
+        let file = report.file.clone();
+        let delivery = Delivery { asset: &file, title: "", policy: &report.policy, hash: &report.hash };
+        let of_check = |check: String| {
+            let covering = waivers.iter().filter(|written| written.waiver.scope.covers(&check, &delivery));
+            let best = covering.max_by_key(|written| written.waiver.holds(now))?;
+            let (by, reason) = (best.by.clone(), best.reason.clone());
+            let until = best.waiver.until.map(|until| until.to_string());
+            Some(Waived { check, by, reason, until, holds: best.waiver.holds(now) })
+        };
+        let waived = standing(&report).into_iter().filter_map(of_check).collect();
+        Shown { report, waived }
+    }
+
+    /// Whether nothing stands in the way: everything passed, or somebody let it stand.
+    fn goes_on(&self) -> bool {
+        let held = |check: &String| self.waived.iter().any(|waived| waived.holds && waived.check == *check);
+        let standing = standing(&self.report);
+        self.report.verdict == Verdict::Pass || (!standing.is_empty() && standing.iter().all(held))
+    }
+}
+
+/// Checks that stand in the way: what failed, and what could not be measured.
+fn standing(report: &Report) -> Vec<String> {
+    let mut checks = report.failed_checks();
+    checks.extend(report.not_measured.iter().cloned());
+    checks
+}
+
+fn read_waivers(path: Option<&Path>) -> CliResult<Vec<WrittenWaiver>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
+    waivers::read(&path.display().to_string(), &text).map_err(CliError::from)
+}
+
+/// Runs the command. One report a file; exit 1 when any file does not pass and is not waived.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let policy = load_policy(&args.policy).map_err(|problem| CliError::from(vec![problem]))?;
     let spec: DeliverySpec = serde_json::from_str(&policy.policy).map_err(|e| CliError::failed(e.to_string()))?;
+    let waivers = read_waivers(args.waivers.as_deref())?;
     let tools = Tools {
         ffmpeg: context.settings["ffmpeg"].value.clone(),
         ffprobe: context.settings["ffprobe"].value.clone(),
@@ -42,14 +108,16 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
             return Err(CliError::new(Exit::Interrupted, "interrupted"));
         }
         let report = judged.map_err(|failure| CliError::failed(format!("{}: {}", file.display(), failure.message)))?;
-        all_pass &= report.verdict == Verdict::Pass;
+        let shown = Shown::of(report, &waivers, now());
+        all_pass &= shown.goes_on();
         let format = if context.output == Format::Wide { Format::Table } else { context.output };
-        output::one(format, &report, words, &report.file)?;
+        output::one(format, &shown, words, &shown.report.file)?;
     }
     Ok(if all_pass { Exit::Ok } else { Exit::Failed })
 }
 
-fn words(report: &Report) -> String {
+fn words(shown: &Shown) -> String {
+    let report = &shown.report;
     let mut text = format!("{:<10} {}\n", report.verdict.as_str(), report.file);
     for finding in &report.findings {
         text += &format!("  {:<13} {}\n", finding.check, finding.message);
@@ -60,6 +128,11 @@ fn words(report: &Report) -> String {
     }
     if let Some(why) = report.reasons.get("file") {
         text += &format!("  {:<13} {why}\n", "file");
+    }
+    for waived in &shown.waived {
+        let until = waived.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+        let expired = if waived.holds { "" } else { " (expired: it counts no more)" };
+        text += &format!("  {:<13} waived by {}{until}: {}{expired}\n", waived.check, waived.by, waived.reason);
     }
     text
 }

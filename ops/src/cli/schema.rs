@@ -3,6 +3,7 @@ use crate::error::{CliResult, Exit};
 use clap::ValueEnum;
 use protocol::media::spec::DeliverySpec;
 use protocol::workflow::file::JobFile;
+use protocol::workflow::waivers::WaiversFile;
 use std::io::Write;
 
 /// File kinds with a schema.
@@ -12,6 +13,8 @@ pub(crate) enum FileKind {
     Job,
     /// A delivery spec, also the policy of a qc step.
     Spec,
+    /// Waivers for `qc` without a job.
+    Waivers,
 }
 
 /// Arguments of `schema`.
@@ -26,6 +29,7 @@ pub(crate) fn run(args: &Args) -> CliResult<Exit> {
     let schema = match args.kind {
         FileKind::Job => schemars::schema_for!(JobFile),
         FileKind::Spec => schemars::schema_for!(DeliverySpec),
+        FileKind::Waivers => schemars::schema_for!(WaiversFile),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(std::io::Error::other)?;
     writeln!(std::io::stdout().lock(), "{text}")?;

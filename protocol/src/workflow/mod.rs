@@ -6,6 +6,7 @@ mod archives;
 pub mod compile;
 pub mod file;
 mod library;
+pub mod waivers;
 
 #[cfg(test)]
 mod tests;

@@ -150,7 +150,7 @@ pub(super) fn carry_out(
     let (mut taken, mut ended) = (0, true);
     while let Some(found) = walk.next(tx, workflows)? {
         let workflow = workflows.of(tx, found.unit.job)?;
-        let obstacle = obstacle(tx, &mut jobs, &workflow, &found, now)?;
+        let obstacle = obstacle(tx, &mut jobs, &workflow, &found, plan.again(), now)?;
         if found.state == UnitState::Dead {
             row.after = Some(found.unit);
         }

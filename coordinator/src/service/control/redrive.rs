@@ -107,16 +107,27 @@ fn source_of(workflow: &Workflow, step: StepNo) -> StepNo {
     no
 }
 
-/// Everything for a partition from `source` on is done anew. Not while anything of it is with a worker: that would end
-/// as if it had seen the new file.
-fn rerun(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult<bool> {
-    let workflow = graph.workflow;
-    let steps: Vec<StepNo> = std::iter::once(source).chain(behind(workflow, source)).collect();
-    let mut rows = Vec::with_capacity(steps.len());
-    for step in steps {
+/// Whether anything of a unit's partition that would be done anew with another file is with a worker.
+pub(super) fn is_out(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
+    let source = source_of(graph.workflow, unit.step);
+    let rows = if source == unit.step { Vec::new() } else { rows_from(graph, unit, source)? };
+    Ok(rows.iter().any(|(_, row)| row.state == UnitState::Leased))
+}
+
+/// Rows of a unit's partition in a step and everything behind it, in order.
+fn rows_from(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult<Vec<(StepNo, UnitRow)>> {
+    let mut rows = Vec::new();
+    for step in std::iter::once(source).chain(behind(graph.workflow, source)) {
         let row = graph.tx.units(unit.job, step, &[unit.part])?.pop().flatten();
         rows.extend(row.map(|row| (step, row)));
     }
+    Ok(rows)
+}
+
+/// Everything for a partition from `source` on is done anew. Not while anything of it is with a worker: that would end
+/// as if it had seen the new file.
+fn rerun(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult<bool> {
+    let rows = rows_from(graph, unit, source)?;
     let still_dead = rows.iter().any(|(step, row)| *step == unit.step && row.state == UnitState::Dead);
     if !still_dead || rows.iter().any(|(_, row)| row.state == UnitState::Leased) {
         return Ok(false);

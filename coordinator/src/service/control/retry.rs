@@ -64,7 +64,7 @@ fn select(
     let (mut walk, mut jobs) = (Walk::new(&plan, no, None), Jobs::default());
     while let Some(found) = walk.next(tx, workflows)? {
         let workflow = workflows.of(tx, found.unit.job)?;
-        let why = match obstacle(tx, &mut jobs, &workflow, &found, now)? {
+        let why = match obstacle(tx, &mut jobs, &workflow, &found, plan.again(), now)? {
             Some(why) => Some(why),
             None => {
                 counting.correct(tx, &workflow, &found)?;

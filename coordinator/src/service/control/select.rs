@@ -247,6 +247,7 @@ pub(super) fn obstacle(
     jobs: &mut Jobs,
     workflow: &Workflow,
     found: &Found,
+    again: Again,
     now: protocol::time::Timestamp,
 ) -> StoreResult<Option<String>> {
     let Some(job) = jobs.get(tx, found.unit.job)? else { return Ok(Some("its job is gone".into())) };
@@ -257,12 +258,15 @@ pub(super) fn obstacle(
     let Some(row) = row.filter(|row| row.state == found.state) else {
         return Ok(Some("it is under way again".into()));
     };
-    if row.state == UnitState::Cancelled {
-        let mut graph = crate::service::graph::Graph { tx, job: found.unit.job, workflow, sealed: true, now };
-        if let Some(blocking) = super::redrive::blocking(&mut graph, found.unit.step, found.unit.part)? {
-            let step = workflow.step(blocking).map_or("", |s| s.id.as_str());
-            return Ok(Some(format!("step {step} failed before it: retry that one (--filter step={step})")));
-        }
+    let mut graph = crate::service::graph::Graph { tx, job: found.unit.job, workflow, sealed: true, now };
+    if again == Again::FromSource && super::redrive::is_out(&mut graph, found.unit)? {
+        return Ok(Some("another step works on the old file: retry when it has ended".into()));
+    }
+    if row.state == UnitState::Cancelled
+        && let Some(blocking) = super::redrive::blocking(&mut graph, found.unit.step, found.unit.part)?
+    {
+        let step = workflow.step(blocking).map_or("", |s| s.id.as_str());
+        return Ok(Some(format!("step {step} failed before it: retry that one (--filter step={step})")));
     }
     Ok(None)
 }
