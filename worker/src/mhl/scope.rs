@@ -86,8 +86,9 @@ impl Scope {
         let date = record.as_ref().and_then(|r| jiff::Timestamp::from_microsecond(r.hashed_at_us).ok());
         let mut digests: Vec<Digest> = record.iter().flat_map(Record::digests).collect();
         digests.retain(|digest| is_recordable(digest.algorithm));
-        let date = date.unwrap_or_else(jiff::Timestamp::now).to_string();
-        let said = digests.iter().any(|digest| known.has_stamp(digest, &date));
+        let date = date.unwrap_or_else(jiff::Timestamp::now);
+        let said = digests.iter().any(|digest| known.has_stamp(digest, date));
+        let date = date.to_string();
         let unchanged = said || digests.is_empty() && known.is_unchanged(bytes, modified, state.as_deref());
         if let Some(digest) = known.latest(algorithm).filter(|_| unchanged) {
             return Verdict::Unchanged { digest: digest.clone(), failed: known.has_failed() };
@@ -99,7 +100,7 @@ impl Scope {
         let would_have: Vec<Digest> = digests.iter().cloned().chain(wanted.iter().map(|a| placeholder(*a))).collect();
         wanted.extend(known.needed(&would_have));
         // A file nobody vouches for may be one that was renamed: its earlier record may be in another algorithm.
-        if record.is_none() && known.original.is_none() {
+        if record.is_none() && known.original().is_none() {
             let others = self.history.algorithms.iter().filter(|other| !wanted.contains(other)).copied();
             let others: Vec<HashAlgorithm> = others.filter(|other| is_recordable(*other)).collect();
             if !self.history.algorithms.contains(&algorithm) {
@@ -200,7 +201,7 @@ impl Scope {
 pub(super) fn judge(known: &Known, digests: &[Digest], date: &str) -> Vec<Recorded> {
     let held = |digest: &Digest| known.first(digest.algorithm).map(|first| first == digest);
     let failed = digests.iter().any(|digest| held(digest) == Some(false));
-    let action = |digest: &Digest| match (held(digest), known.original.is_some()) {
+    let action = |digest: &Digest| match (held(digest), known.original().is_some()) {
         (_, false) => Some(Action::Original),
         (Some(true), true) => Some(Action::Verified),
         (Some(false), true) => Some(Action::Failed),

@@ -54,8 +54,9 @@ pub fn seal(
     let scratch = journal::directory(&root, job);
     std::fs::create_dir_all(&scratch).map_err(MhlError::io(&scratch))?;
     let mut records = HashMap::new();
-    let read = journal::read(&root, job, |record| {
-        records.insert(record.path.clone(), record);
+    let read = journal::read(&root, job, |mut record| {
+        record.hashes.shrink_to_fit();
+        records.insert(std::mem::take(&mut record.path), record);
     });
     read.map_err(MhlError::io(&scratch))?;
     let report = SealReport::default();

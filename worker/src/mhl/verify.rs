@@ -153,7 +153,7 @@ impl Walker<'_> {
                 continue;
             }
             let known = history.files.get(&at);
-            match known.and_then(|known| known.original.clone()) {
+            match known.and_then(|known| known.original().cloned()) {
                 Some(recorded) => {
                     let check = Check { path: below, relative: from_root(&child.name), recorded };
                     if self.files.send(check).is_err() {

@@ -41,6 +41,13 @@ impl Registry {
         Ok(Opened { storage, key: place.key })
     }
 
+    /// The same with a storage of one's own at a place, by the name its backend gives it.
+    #[must_use]
+    pub fn with(self, place: &str, storage: Arc<dyn Storage>) -> Registry {
+        self.places.lock().insert(place.to_owned(), storage);
+        self
+    }
+
     /// Keeps a place within its endpoint's budget, which it shares with every other place of that endpoint.
     fn limited(&self, inner: Arc<dyn Storage>, place: &str, settings: &EndpointSettings) -> Arc<dyn Storage> {
         let own = settings.bytes_per_second.is_some() || settings.requests_per_second.is_some();

@@ -90,7 +90,7 @@ async fn records(
     cancel: &CancellationToken,
 ) -> Result<HashMap<String, Record>, MhlError> {
     let mut records = HashMap::new();
-    for some in journal.chunks(BATCH_OBJECTS) {
+    for some in journal.chunks(AT_ONCE) {
         let read = |state: ObjectState| async move {
             let (storage, bytes) = (tree.storage.clone(), state.bytes);
             let read = read_on(storage, state.key, 0..bytes, state.version, Patience::default()).collect();
@@ -98,8 +98,9 @@ async fn records(
             Ok::<_, MhlError>(pieces?.concat())
         };
         for content in some_at_once(some.iter().cloned().map(|state| read(state).boxed()).collect()).await? {
-            journal::parse(&content, |record| {
-                records.insert(record.path.clone(), record);
+            journal::parse(&content, |mut record| {
+                record.hashes.shrink_to_fit();
+                records.insert(std::mem::take(&mut record.path), record);
             });
         }
     }

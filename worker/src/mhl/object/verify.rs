@@ -97,7 +97,7 @@ impl Visitor for Checker<'_> {
         let Some((prefix, history, _)) = self.scopes.last_mut() else { return Ok(()) };
         let relative = below(prefix, path).unwrap_or(path);
         history.see(relative);
-        let Some(recorded) = history.files.get(relative).and_then(|known| known.original.clone()) else {
+        let Some(recorded) = history.files.get(relative).and_then(|known| known.original().cloned()) else {
             self.report.new.push(path.to_owned());
             return Ok(());
         };
