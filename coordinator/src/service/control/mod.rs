@@ -21,7 +21,7 @@ pub(crate) use redeliver::redeliver;
 pub(crate) use redrive::{Again, bring_back};
 pub use retry::{redrive, retry};
 pub use select::Plan;
-pub use task::{Decided, Reach, TaskEvent, TaskRequest, TaskView, TasksFilter, settle_task, task, tasks};
+pub use task::{TaskEvent, TaskView, TasksFilter, settle_task, task, tasks};
 
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;

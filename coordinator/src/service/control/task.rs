@@ -1,7 +1,7 @@
 //! What people must decide: tasks as they are shown, and what a decision does.
 use super::failure::until;
 use super::operation::Unsuccessful;
-use super::order::Order;
+use super::order::{Decided, Reach, TaskRequest};
 use super::redrive::{Again, bring_back};
 use super::{Answer, Refusal, cause_changes, find, record};
 use crate::service::Workflows;
@@ -120,54 +120,6 @@ pub struct TaskEvent {
     pub reason: String,
     /// Hash of the bytes it was about.
     pub hash: String,
-}
-
-/// How far a waiver of a task's checks reaches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Reach {
-    /// These bytes of this asset: another delivery is judged anew.
-    #[default]
-    Delivery,
-    /// This asset, other deliveries of it too.
-    Asset,
-    /// Every asset of its title.
-    Title,
-    /// Every asset judged by this delivery spec.
-    Policy,
-}
-
-/// What a person says to a task.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct TaskRequest {
-    /// A waiver: of these checks only; of all that stand in the way when none is named.
-    #[schema(max_items = 100)]
-    pub checks: Vec<String>,
-    /// A waiver: how far it reaches.
-    pub reach: Reach,
-    /// A waiver: until when it holds, as RFC 3339; for ever when not given.
-    pub until: Option<String>,
-    /// Who, why, and whether for real.
-    #[serde(flatten)]
-    pub order: Order,
-}
-
-/// A task after a decision.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Decided {
-    /// Its number.
-    pub task: i64,
-    /// Its state after the decision, or as it would be.
-    pub state: String,
-    /// Checks that still stand in the way.
-    pub standing: Vec<String>,
-    /// Units that go on.
-    pub units: u64,
-    /// The number of the recorded operation.
-    pub operation: Option<i64>,
-    /// Nothing was changed.
-    pub dry_run: bool,
 }
 
 /// Tasks by number.
@@ -389,6 +341,17 @@ impl Taken<'_> {
             let message = format!("task {} has no check to waive: the file cannot be judged at all", row.no);
             return Err(Refusal::Conflict(message));
         }
+        // A waiver that cannot be as narrow as it was asked for must not become a wider one.
+        let wider = match self.request.reach {
+            Reach::Delivery if row.hash.is_empty() => {
+                Some("its bytes could not be read: --reach asset means any delivery")
+            }
+            Reach::Title if row.title.is_empty() => Some("its asset has no title: --reach asset"),
+            _ => None,
+        };
+        if let Some(why) = wider {
+            return Err(Refusal::Conflict(format!("task {}: {why}", row.no)));
+        }
         Ok(if self.request.checks.is_empty() { row.checks.clone() } else { self.request.checks.clone() })
     }
 
@@ -485,5 +448,68 @@ impl Taken<'_> {
     fn answer(&self, row: &TaskRow, standing: Vec<String>, units: u64) -> Decided {
         let state = row.state.as_str().to_owned();
         Decided { task: row.no, state, standing, units, operation: None, dry_run: self.request.order.dry_run }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::order::Order;
+    use super::*;
+    use crate::store::TaskTx;
+    use crate::store::memory::Memory;
+    use protocol::id::{JobNo, StepNo};
+
+    fn row(hash: &str, title: &str) -> TaskRow {
+        TaskRow {
+            no: 0,
+            kind: TaskKind::Rework,
+            state: TaskState::Open,
+            subject: format!("{hash} {title}"),
+            unit: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
+            asset: "a".into(),
+            title: title.into(),
+            supplier: None,
+            policy: "hd".into(),
+            digest: "d".into(),
+            hash: hash.into(),
+            checks: vec!["black".into(), "freeze".into()],
+            findings: None,
+            message: "it is black".into(),
+            round: 1,
+            opened_at: Timestamp(0),
+            due_at: None,
+            ended_at: None,
+        }
+    }
+
+    fn waive(tx: &mut Memory, no: i64, reach: Reach, checks: &[&str]) -> Answer<Decided> {
+        let order = Order { actor: "ada".into(), reason: "titles".into(), dry_run: false };
+        let checks = checks.iter().map(|check| (*check).to_owned()).collect();
+        let request = TaskRequest { checks, reach, until: None, order };
+        settle_task(tx, &Workflows::default(), no, Decision::Waive, &request, Timestamp(5)).expect("the store answers")
+    }
+
+    #[test]
+    fn a_waiver_is_never_wider_than_it_was_asked_for() {
+        let mut tx = Memory::default();
+        let unread = tx.insert_task(&row("", "t")).expect("inserts");
+        assert!(matches!(waive(&mut tx, unread, Reach::Delivery, &[]), Err(Refusal::Conflict(_))));
+        let untitled = tx.insert_task(&row("xxh128:1", "")).expect("inserts");
+        assert!(matches!(waive(&mut tx, untitled, Reach::Title, &[]), Err(Refusal::Conflict(_))));
+        assert_eq!(crate::store::CauseTx::waivers(&mut tx).expect("reads"), []);
+        assert!(waive(&mut tx, unread, Reach::Asset, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_task_stays_open_until_everything_in_the_way_is_waived() {
+        let mut tx = Memory::default();
+        let no = tx.insert_task(&row("xxh128:1", "t")).expect("inserts");
+        let first = waive(&mut tx, no, Reach::Delivery, &["black"]).expect("possible");
+        assert_eq!((first.state.as_str(), first.standing), ("open", vec!["freeze".to_owned()]));
+        let second = waive(&mut tx, no, Reach::Delivery, &["freeze"]).expect("possible");
+        assert_eq!((second.state.as_str(), second.standing), ("waived", vec![]));
+        let waivers = crate::store::CauseTx::waivers(&mut tx).expect("reads");
+        assert!(waivers.iter().all(|row| row.scope.hash.as_deref() == Some("xxh128:1") && row.scope.asset.is_some()));
+        assert_eq!(waivers.len(), 2);
     }
 }
