@@ -14,6 +14,7 @@ pub mod lease;
 pub mod lifecycle;
 pub mod order;
 pub mod partition;
+pub mod parts;
 pub mod poison;
 pub mod purge;
 pub mod quarantine;

@@ -256,8 +256,10 @@ impl Compiler<'_> {
         if let Err(error) = template::check(to) {
             self.blame(to, error.to_string(), "write file:./landing/{title}/{file}");
         }
-        let Some(path) = to.strip_prefix("file:") else {
-            self.blame(to, format!("target {to:?} is not a file: target"), "write file:./landing/{title}/{file}");
+        let bucket = ["s3://", "gs://"].iter().find_map(|scheme| to.strip_prefix(scheme));
+        let Some(path) = to.strip_prefix("file:").or(bucket) else {
+            let hint = "write file:./landing/{title}/{file}, s3://bucket/{path} or gs://bucket/{path}";
+            self.blame(to, format!("target {to:?} is no place that can be written to"), hint);
             return to.to_owned();
         };
         if !path.contains('{') {
@@ -265,6 +267,15 @@ impl Compiler<'_> {
         }
         if path.split('/').any(|part| part == "..") && path.find('{').is_some_and(|open| path[open..].contains("..")) {
             self.blame(to, format!("target {to:?} climbs up after a placeholder"), "remove the ..");
+        }
+        if let Some(path) = bucket {
+            let parts: Vec<&str> = path.split('/').collect();
+            let named = parts[0].len() >= 3 && !parts[0].contains(['{', '}']);
+            if !named || parts.len() < 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
+                let hint = "write s3://bucket/prefix/{title}/{file}: the bucket itself, and keys without empty names or ..";
+                self.blame(to, format!("target {to:?} names no object of a bucket"), hint);
+            }
+            return to.to_owned();
         }
         format!("file:{}", self.absolute(path.strip_prefix("//").unwrap_or(path)))
     }

@@ -41,4 +41,4 @@ pub use port::{
     Upload, Version,
 };
 pub use reading::Reading;
-pub use registry::Registry;
+pub use registry::{Held, MEMORY_BYTES, Registry};

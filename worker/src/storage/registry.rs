@@ -8,19 +8,43 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Content on its way that a worker holds in memory at most, in bytes.
+pub const MEMORY_BYTES: u64 = 56 << 20;
+/// What a permit of the memory stands for, in bytes.
+const PERMIT_BYTES: u64 = 1 << 10;
 
 /// Opens locations. One for a worker: limits hold over everything that uses it.
-#[derive(Default)]
 pub struct Registry {
     settings: StorageSettings,
     places: Mutex<HashMap<String, Arc<dyn Storage>>>,
     budgets: Mutex<HashMap<String, Arc<Budget>>>,
+    memory: Arc<Semaphore>,
+}
+
+/// A claim on the memory that content on its way may take; given back when dropped.
+pub type Held = tokio::sync::OwnedSemaphorePermit;
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry::new(StorageSettings::default())
+    }
 }
 
 impl Registry {
     /// With the settings of the storage file.
     pub fn new(settings: StorageSettings) -> Registry {
-        Registry { settings, ..Registry::default() }
+        let memory = Arc::new(Semaphore::new(permits(MEMORY_BYTES) as usize));
+        Registry { settings, places: Mutex::default(), budgets: Mutex::default(), memory }
+    }
+
+    /// Waits until so many bytes may be held in memory, in the order of asking. More than there is counts as all of it,
+    /// so that content of any size passes, one at a time.
+    pub fn hold(&self, bytes: u64) -> impl Future<Output = Option<Held>> + Send + 'static {
+        let memory = Arc::clone(&self.memory);
+        // It is never closed; without a claim there is merely nothing to give back.
+        async move { memory.acquire_many_owned(permits(bytes.min(MEMORY_BYTES))).await.ok() }
     }
 
     /// Opens the place of a location. `root` is the directory that a `file:` location must be below.
@@ -59,4 +83,8 @@ impl Registry {
         let budget = budgets.entry(name.to_owned()).or_insert_with(|| Arc::new(Budget::new(settings)));
         Arc::new(Layered::new(inner, Throttle(Arc::clone(budget))))
     }
+}
+
+fn permits(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
 }

@@ -5,6 +5,8 @@
 //! - small files are copied whole, a batch at a time, and share the syncs; large ones stream through a pipeline of
 //!   reader, hashes, writer and verifier, and resume where an interrupted copy stopped
 //! - one bad asset never stops the others
+//! - what is no file, on either side, streams through [`across`]
+mod across;
 mod existing;
 mod fault;
 mod large;
@@ -12,10 +14,12 @@ mod plan;
 mod small;
 mod source;
 mod unit;
+mod wants;
 
 use super::TaskContext;
 use crate::storage::Durability;
 use protocol::failure::Failure;
+use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{TransferTask, Unit};
 
@@ -43,7 +47,30 @@ pub async fn run(task: &TransferTask, unit: &Unit, context: &TaskContext) -> Uni
 
 /// Copies and verifies with other settings than the default.
 pub async fn run_with(task: &TransferTask, unit: &Unit, context: &TaskContext, settings: Settings) -> UnitResult {
-    let (task, assets, context) = (task.clone(), unit.assets.clone(), context.clone());
+    let execution = (unit.id, unit.epoch, unit.attempt);
+    if !task.to.starts_with("file:") {
+        return across::transfer(task, execution, unit.assets.clone(), context).await;
+    }
+    let (remote, local): (Vec<Asset>, Vec<Asset>) =
+        unit.assets.iter().cloned().partition(|asset| across::is_remote(&asset.location));
+    if remote.is_empty() {
+        return copy_files(task, local, context, settings).await;
+    }
+    let carried = across::transfer(task, execution, remote, context).await;
+    if local.is_empty() {
+        return carried;
+    }
+    both(carried, copy_files(task, local, context, settings).await)
+}
+
+/// From directory to directory, the fastest way there is.
+async fn copy_files(
+    task: &TransferTask,
+    assets: Vec<Asset>,
+    context: &TaskContext,
+    settings: Settings,
+) -> UnitResult {
+    let (task, context) = (task.clone(), context.clone());
     let work = move || unit::transfer(&task, &assets, &context, settings);
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
@@ -51,5 +78,17 @@ pub async fn run_with(task: &TransferTask, unit: &Unit, context: &TaskContext, s
         Err(error) => {
             UnitResult::Failed(Failure::transient("worker_stopping", format!("the copy did not run: {error}")))
         }
+    }
+}
+
+/// The result of a unit that was done in two pieces.
+fn both(one: UnitResult, other: UnitResult) -> UnitResult {
+    match (one, other) {
+        (UnitResult::Finished { mut facts, mut failures }, UnitResult::Finished { facts: more, failures: failed }) => {
+            facts.extend(more);
+            failures.extend(failed);
+            UnitResult::Finished { facts, failures }
+        }
+        (UnitResult::Finished { .. }, ended) | (ended, _) => ended,
     }
 }

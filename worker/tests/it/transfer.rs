@@ -49,7 +49,7 @@ async fn one_bad_asset_never_stops_the_others() {
     assets.push(yard.asset("small", b"x"));
     assets.push(yard.asset("large", &noise(3 * MIB, 1)));
     let mut remote = asset("remote", Path::new("/x"));
-    remote.location = "s3://bucket/x".into();
+    remote.location = "ftp://host/x".into();
     let mut short = yard.asset("short", b"abc");
     short.bytes = Some(4);
     let mut wrong = yard.asset("wrong", b"abc");

@@ -276,7 +276,7 @@ impl Landed {
         AssetFact {
             asset: asset.id.clone(),
             location: Some(file_location(&self.directory.path().join(&self.plan.name))),
-            hash: plan::reported(&self.plan, &self.digests),
+            hash: self.plan.reported(&self.digests),
             bytes: Some(self.bytes),
             skipped: matches!(self.content, Content::Found(_)),
             ..AssetFact::default()

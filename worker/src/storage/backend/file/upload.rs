@@ -131,8 +131,14 @@ impl FileStorage {
             Err(crate::storage::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
             other => other.map_err(|error| directory_fault(&error))?,
         };
+        // Only what lies below the prefix's directory can begin with it.
+        let above = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let below = match root.find(Path::new(above)) {
+            Err(crate::storage::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
+            other => other.map_err(|error| directory_fault(&error))?,
+        };
         let mut found = Vec::new();
-        for entry in walkdir::WalkDir::new(root.path()).sort_by_file_name() {
+        for entry in walkdir::WalkDir::new(below.path()).sort_by_file_name() {
             let entry = entry.map_err(|error| StorageError::unavailable(self.at(prefix), error.to_string()))?;
             let Some(path) = entry.path().strip_prefix(root.path()).ok().and_then(Path::to_str) else { continue };
             let (parent, hidden) = path.rsplit_once('/').unwrap_or(("", path));

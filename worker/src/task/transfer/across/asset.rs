@@ -1,0 +1,126 @@
+//! One asset, from the look at its source to its fact.
+use super::super::wants::Wants;
+use super::Work;
+use super::commit::{Committed, commit};
+use super::fault;
+use super::source::{Measures, Source, off_thread};
+use super::target::{Content, Place};
+use super::{server_copy, upload};
+use crate::hash::Digest;
+use crate::mhl::journal::{Action, Record};
+use crate::storage::{Attributes, Body, Condition, ObjectState};
+use protocol::failure::Failure;
+use protocol::media::asset::{Asset, AssetFact};
+use protocol::rules::parts::PART_BYTES;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Largest content that is written in one step, in bytes.
+const SMALL_BYTES_MAX: u64 = PART_BYTES;
+
+/// Carries an asset to its destination.
+pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, Record), Failure> {
+    let source_name = asset.location.split('?').next().unwrap_or_default().to_owned();
+    let wants = Wants::new(&work.task, &asset, source_name)?;
+    let (place, below) = work.target.place(&work.task, &asset)?;
+    let small_max = SMALL_BYTES_MAX.min(place.storage.capabilities().put_bytes_max);
+    let mut source = Source::open(&asset, &work.context, small_max).await?;
+    wants.check_size(&asset, source.state.bytes)?;
+    let (committed, content) = if source.state.bytes <= small_max {
+        small(&work, &wants, &mut source, &place).await?
+    } else {
+        // None of these is ever closed; a unit that is dropped drops its waiters.
+        let _turn = work.large.acquire().await.ok();
+        large(&work, &wants, &source, &place).await?
+    };
+    let (state, skipped) = match committed {
+        Committed::New(state) => (state, false),
+        Committed::Found(state) => {
+            // Where one is there already, others will be: from here on it is looked before content is sent.
+            work.look_first.store(true, Ordering::Relaxed);
+            (state, true)
+        }
+    };
+    let modified_ns = modified(&work, &below, &state).await;
+    let fact = AssetFact {
+        asset: asset.id.clone(),
+        location: Some(place.location()),
+        hash: wants.reported(&content.digests),
+        bytes: Some(content.bytes),
+        skipped,
+        ..AssetFact::default()
+    };
+    let record = Record {
+        path: below,
+        bytes: content.bytes,
+        modified_ns,
+        hashed_at_us: jiff::Timestamp::now().as_microsecond(),
+        hashes: content.digests.iter().map(Digest::to_string).collect(),
+        action: if skipped { Action::Verified } else { Action::Copied },
+        tag: work.target.directory().is_none().then_some(state.version.tag),
+    };
+    Ok((fact, record))
+}
+
+async fn small(
+    work: &Work,
+    wants: &Wants,
+    source: &mut Source,
+    place: &Place,
+) -> Result<(Committed, Content), Failure> {
+    let (pieces, held) = source.whole(&work.context).await?;
+    let able = place.storage.capabilities();
+    let mut measures = Measures::new(&wants.algorithms, able.checksum);
+    let bytes = source.state.bytes;
+    let (digests, body) = off_thread(bytes, move || {
+        measures.hash(&pieces);
+        (measures.finish().0, Body::new(pieces, able.checksum))
+    })
+    .await?;
+    source.check_unchanged().await?;
+    wants.check_declared(&digests)?;
+    let ours = Content { bytes, digests, checksum: Some(body.checksum()) };
+    // Sending costs more than looking only when something is there; a server that does not judge is always asked first.
+    if (work.look_first.load(Ordering::Relaxed) || !able.create_only)
+        && let Some(found) = place.look().await?
+    {
+        place.same(&found, &ours, &work.context.cancel).await?;
+        return Ok((Committed::Found(found), ours));
+    }
+    let attributes = Attributes::default();
+    let put = || place.storage.put(&place.key, &body, &attributes, &Condition::Free);
+    let committed = commit(place, &ours, &work.context.cancel, put).await?;
+    drop(held);
+    Ok((committed, ours))
+}
+
+async fn large(work: &Work, wants: &Wants, source: &Source, place: &Place) -> Result<(Committed, Content), Failure> {
+    if let Some(found) = place.look().await? {
+        let bytes = source.state.bytes;
+        if found.bytes != bytes {
+            let how = format!("has {} bytes, the source {bytes}", found.bytes);
+            return Err(fault::conflict(&place.location(), &how));
+        }
+        let kind = found.checksum.map_or(place.storage.capabilities().checksum, |sum| sum.kind());
+        let stretch = upload::stretch(place, bytes)?;
+        let (digests, checksum) = source.measure(&wants.algorithms, kind, stretch, &work.context).await?;
+        wants.check_declared(&digests)?;
+        let ours = Content { bytes, digests, checksum: Some(checksum) };
+        place.same(&found, &ours, &work.context.cancel).await?;
+        return Ok((Committed::Found(found), ours));
+    }
+    match server_copy::copy(work, wants, source, place).await? {
+        Some(copied) => Ok(copied),
+        None => upload::upload(work, wants, source, place).await,
+    }
+}
+
+/// When the copy was last changed, in nanoseconds: exactly, where a directory keeps it.
+async fn modified(work: &Work, below: &str, state: &ObjectState) -> i128 {
+    let known = state.modified.map_or(0, |at| i128::from(at.0) * 1_000);
+    let Some(directory) = work.target.directory().filter(|_| work.task.mhl) else { return known };
+    let metadata = tokio::fs::metadata(directory.join(below)).await;
+    let at = metadata.and_then(|metadata| metadata.modified()).ok();
+    let since = at.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.and_then(|since| i128::try_from(since.as_nanos()).ok()).unwrap_or(known)
+}

@@ -1,0 +1,37 @@
+//! What a storage's errors mean to an asset, in the words that files have for them.
+use crate::storage::StorageError;
+use protocol::failure::Failure;
+
+/// A source that cannot be read.
+pub(super) fn source(error: &StorageError) -> Failure {
+    match error {
+        StorageError::NotFound(location) => Failure::permanent(
+            "source_missing",
+            format!("source {location} does not exist: deliver it or correct its location, then retry"),
+        ),
+        StorageError::Condition { location, said } => changed(location, said),
+        StorageError::Archived(_) => Failure::permanent("source_archived", error.to_string()),
+        error => error.failure(),
+    }
+}
+
+/// A source that did not stay what it was.
+pub(super) fn changed(location: &str, said: &str) -> Failure {
+    let message = format!("source {location} changed while it was read ({said}): it is copied again once it rests");
+    Failure::transient("source_changed", message)
+}
+
+/// Something else is at the destination.
+pub(super) fn conflict(location: &str, how: &str) -> Failure {
+    let message =
+        format!("{location} exists and {how}: it was not touched; move it away or change the target, then retry");
+    Failure::permanent("destination_conflict", message)
+}
+
+/// The destination gives back something else than was sent.
+pub(super) fn unproven(location: &str, sent: &str, back: &str) -> Failure {
+    let message = format!(
+        "{location} gives back {back}, sent was {sent}: the network, memory or storage is faulty; the transfer is tried again"
+    );
+    Failure::transient("verify_failed", message)
+}

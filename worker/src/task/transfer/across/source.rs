@@ -1,0 +1,259 @@
+//! Where an asset is read, and its content in stretches: read ahead, in order, each claiming its memory before it comes.
+use super::fault;
+use crate::hash::{Digest, Hasher};
+use crate::storage::persist::{Patience, persist, read_on};
+use crate::storage::{Checksum, ChecksumKind, Held, ObjectState, Registry, Running, Slot, Storage, StorageError};
+use crate::task::TaskContext;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::StreamExt;
+use protocol::failure::Failure;
+use protocol::media::asset::Asset;
+use protocol::rules::parts::cut;
+use protocol::wire::unit::HashAlgorithm;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Content up to this size is hashed where it is, in bytes; more would keep other work of the thread waiting.
+const HASH_HERE_BYTES: u64 = 256 * 1024;
+
+/// An asset's bytes, in one state.
+pub(super) struct Source {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) state: ObjectState,
+    /// Small content that came with the look at it.
+    early: Option<(Vec<Bytes>, Option<Held>)>,
+    is_file: bool,
+    /// Whether any stretch can be asked for; web servers may know the whole only.
+    in_order: bool,
+}
+
+/// A stretch of content in memory.
+pub(super) struct Stretch {
+    pub(super) slot: Slot,
+    pub(super) pieces: Vec<Bytes>,
+    pub(super) held: Option<Held>,
+}
+
+/// Everything that is computed of content while it streams.
+pub(super) struct Measures {
+    hashers: Vec<Hasher>,
+    checksum: Running,
+}
+
+impl Measures {
+    /// At least one hash, so that content can be told from other content.
+    pub(super) fn new(algorithms: &[HashAlgorithm], kind: ChecksumKind) -> Measures {
+        let algorithms = if algorithms.is_empty() { &[HashAlgorithm::Xxh128] } else { algorithms };
+        Measures { hashers: algorithms.iter().map(|a| Hasher::new(*a)).collect(), checksum: Running::new(kind) }
+    }
+
+    /// Adds the hashes, not the checksum.
+    pub(super) fn hash(&mut self, pieces: &[Bytes]) {
+        pieces.iter().for_each(|piece| self.hashers.iter_mut().for_each(|hasher| hasher.update(piece)));
+    }
+
+    fn measure(&mut self, pieces: &[Bytes]) {
+        self.hash(pieces);
+        pieces.iter().for_each(|piece| self.checksum.update(piece));
+    }
+
+    pub(super) fn finish(self) -> (Vec<Digest>, Checksum) {
+        (self.hashers.into_iter().map(Hasher::finish).collect(), self.checksum.finish())
+    }
+}
+
+impl Source {
+    /// Looks at an asset. Where its size is known and small, the look brings the content as well.
+    pub(super) async fn open(asset: &Asset, context: &TaskContext, small_max: u64) -> Result<Source, Failure> {
+        let text = located(&asset.location).await?;
+        let is_file = text.starts_with("file:");
+        let root = is_file.then_some(Path::new("/"));
+        let opened = context.storage.open(&text, root).await.map_err(|error| match error {
+            StorageError::Invalid { .. } => Failure::permanent("location_unsupported", error.to_string()),
+            error => error.failure(),
+        })?;
+        let in_order = text.starts_with("http");
+        let known = asset.bytes.filter(|bytes| !is_file && !in_order && (1..=small_max).contains(bytes));
+        if let Some(bytes) = known
+            && let Some(source) = read_at_once(&opened.storage, &opened.key, bytes, context).await
+        {
+            return Ok(source);
+        }
+        let stat = persist(Patience::default(), || opened.storage.stat(&opened.key)).await;
+        let state = stat.map_err(|error| fault::source(&error))?;
+        Ok(Source { storage: opened.storage, state, early: None, is_file, in_order })
+    }
+
+    /// Its location, for messages.
+    pub(super) fn location(&self) -> String {
+        self.storage.location(&self.state.key)
+    }
+
+    /// Fails when a file is no longer what was read. Other storages read one state or fail.
+    pub(super) async fn check_unchanged(&self) -> Result<(), Failure> {
+        if !self.is_file {
+            return Ok(());
+        }
+        let now = self.storage.stat(&self.state.key).await.map_err(|error| fault::source(&error))?;
+        match now.version == self.state.version {
+            true => Ok(()),
+            false => Err(fault::changed(&self.location(), "its size or time moved")),
+        }
+    }
+
+    /// All of it, for content that is small.
+    pub(super) async fn whole(&mut self, context: &TaskContext) -> Result<(Vec<Bytes>, Option<Held>), Failure> {
+        if let Some(early) = self.early.take() {
+            return Ok(early);
+        }
+        let held = context.storage.hold(self.state.bytes).await;
+        let range = 0..self.state.bytes;
+        let state = &self.state;
+        let (key, same) = (state.key.clone(), state.version.clone());
+        let reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());
+        let pieces = reading.collect().await.map_err(|error| fault::source(&error))?;
+        context.bytes.fetch_add(self.state.bytes, Ordering::Relaxed);
+        Ok((pieces, held))
+    }
+
+    /// Its content in order, in stretches of `bytes`; `at_once` of them are read at the same time.
+    pub(super) fn stretches(
+        &self,
+        bytes: u64,
+        at_once: usize,
+        context: &TaskContext,
+    ) -> BoxStream<'static, Result<Stretch, StorageError>> {
+        let fetch = Fetch {
+            storage: Arc::clone(&self.storage),
+            state: self.state.clone(),
+            registry: Arc::clone(&context.storage),
+            moved: Arc::clone(&context.bytes),
+        };
+        let cuts: Vec<_> = cut(self.state.bytes, bytes).collect();
+        if self.in_order {
+            return fetch.in_order(cuts);
+        }
+        let fetch = Arc::new(fetch);
+        let fetched = stream::iter(cuts).map(move |(number, range)| {
+            let fetch = Arc::clone(&fetch);
+            let fetching = async move { fetch.stretch(number, range).await };
+            AbortOnDropHandle::new(tokio::spawn(fetching))
+        });
+        let fetched = fetched.buffered(at_once.max(1));
+        let flat = |fetched: Result<_, tokio::task::JoinError>| {
+            fetched.unwrap_or_else(|error| Err(StorageError::unavailable("this worker", error.to_string())))
+        };
+        fetched.map(flat).boxed()
+    }
+
+    /// Reads all of it and keeps nothing but its measures.
+    pub(super) async fn measure(
+        &self,
+        algorithms: &[HashAlgorithm],
+        kind: ChecksumKind,
+        stretch: (u64, usize),
+        context: &TaskContext,
+    ) -> Result<(Vec<Digest>, Checksum), Failure> {
+        let mut measures = Measures::new(algorithms, kind);
+        let mut stretches = self.stretches(stretch.0, stretch.1, context);
+        while let Some(stretch) = stretches.next().await {
+            let stretch = stretch.map_err(|error| fault::source(&error))?;
+            measures = off_thread(stretch.pieces.iter().map(|piece| piece.len() as u64).sum(), move || {
+                measures.measure(&stretch.pieces);
+                measures
+            })
+            .await?;
+        }
+        self.check_unchanged().await?;
+        Ok(measures.finish())
+    }
+}
+
+struct Fetch {
+    storage: Arc<dyn Storage>,
+    state: ObjectState,
+    registry: Arc<Registry>,
+    moved: Arc<AtomicU64>,
+}
+
+impl Fetch {
+    async fn stretch(&self, number: u32, range: std::ops::Range<u64>) -> Result<Stretch, StorageError> {
+        let held = self.registry.hold(range.end - range.start).await;
+        let (key, same) = (self.state.key.clone(), self.state.version.clone());
+        let slot = Slot { number, offset: range.start };
+        let mut reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());
+        let mut pieces = Vec::new();
+        while let Some(piece) = reading.next().await {
+            let piece = piece?;
+            self.moved.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            pieces.push(piece);
+        }
+        Ok(Stretch { slot, pieces, held })
+    }
+
+    /// From one reading of the whole.
+    fn in_order(self, cuts: Vec<(u32, std::ops::Range<u64>)>) -> BoxStream<'static, Result<Stretch, StorageError>> {
+        let (key, same, bytes) = (self.state.key.clone(), self.state.version.clone(), self.state.bytes);
+        let reading = read_on(Arc::clone(&self.storage), key, 0..bytes, same, Patience::default());
+        let start = (self, reading, Bytes::new(), cuts.into_iter());
+        let stretches = stream::try_unfold(start, |(fetch, mut reading, mut left, mut cuts)| async move {
+            let Some((number, range)) = cuts.next() else { return Ok(None) };
+            let held = fetch.registry.hold(range.end - range.start).await;
+            let (mut wanted, mut pieces) = (range.end - range.start, Vec::new());
+            while wanted > 0 {
+                if left.is_empty() {
+                    let next = reading.next().await;
+                    let ended = || StorageError::unavailable(&reading.location, "the content ended too early");
+                    left = next.unwrap_or_else(|| Err(ended()))?;
+                }
+                let take = left.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+                pieces.push(left.split_to(take));
+                fetch.moved.fetch_add(take as u64, Ordering::Relaxed);
+                wanted -= take as u64;
+            }
+            let slot = Slot { number, offset: range.start };
+            Ok(Some((Stretch { slot, pieces, held }, (fetch, reading, left, cuts))))
+        });
+        stretches.boxed()
+    }
+}
+
+/// A location as it is opened: symbolic links to files are followed, as everywhere.
+async fn located(location: &str) -> Result<String, Failure> {
+    if !location.starts_with("file:") {
+        return Ok(location.to_owned());
+    }
+    let path = crate::storage::local_path(location)
+        .map_err(|error| Failure::permanent("location_unsupported", error.to_string()))?;
+    let real = tokio::fs::canonicalize(&path).await;
+    let real = real.map_err(|error| super::super::fault::source(&path, super::super::fault::errno(&error)))?;
+    Ok(format!("file:{}", real.display()))
+}
+
+/// One request instead of two, when it fits: anything else is looked at as usual, and said there.
+async fn read_at_once(storage: &Arc<dyn Storage>, key: &str, bytes: u64, context: &TaskContext) -> Option<Source> {
+    let held = context.storage.hold(bytes).await;
+    let reading = storage.read(key, 0..bytes, None).await.ok()?;
+    let version = reading.version.clone().filter(|_| reading.whole_bytes == Some(bytes))?;
+    let pieces = reading.collect().await.ok()?;
+    context.bytes.fetch_add(bytes, Ordering::Relaxed);
+    let key = key.to_owned();
+    let state = ObjectState { key, bytes, version, checksum: None, modified: None, class: None, archive: None };
+    let early = Some((pieces, held));
+    Some(Source { storage: Arc::clone(storage), state, early, is_file: false, in_order: false })
+}
+
+/// Computes where it keeps nobody waiting.
+pub(super) async fn off_thread<T: Send + 'static>(
+    bytes: u64,
+    compute: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    if bytes <= HASH_HERE_BYTES {
+        return Ok(compute());
+    }
+    let computed = tokio::task::spawn_blocking(compute).await;
+    computed.map_err(|error| Failure::transient("worker_stopping", error.to_string()))
+}

@@ -1,0 +1,260 @@
+//! Large content in parts. An interrupted upload needs no memory of its own: the parts that have arrived are asked for, and
+//! those that are what the source has, by checksum, are not sent again.
+use super::super::wants::Wants;
+use super::Work;
+use super::commit::{Committed, Uncommitted, commit, prove};
+use super::fault;
+use super::source::{Measures, Source, Stretch, off_thread};
+use super::target::{Content, Place};
+use crate::hash::{Digest, Hasher};
+use crate::storage::persist::{Patience, persist};
+use crate::storage::{
+    Attributes, Body, Checksum, ChecksumKind, Condition, Held, MEMORY_BYTES, Part, Slot, StorageError, Upload,
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use protocol::failure::Failure;
+use protocol::rules::parts::{PartRules, at_once, part_bytes};
+use protocol::wire::unit::HashAlgorithm;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Times an upload is begun that vanished meanwhile.
+const BEGINNINGS_MAX: u32 = 3;
+
+/// Size of the stretches of `bytes` for a destination, and how many of them are on their way at the same time.
+pub(super) fn stretch(place: &Place, bytes: u64) -> Result<(u64, usize), Failure> {
+    let limits = place.storage.capabilities().parts;
+    let refused = |said: &str| Failure::permanent("destination_file_too_large", format!("{}: {said}", place.location()));
+    let limits = limits.ok_or_else(|| refused("it takes no content in parts"))?;
+    let rules = PartRules { bytes_min: limits.bytes_min, bytes_max: limits.bytes_max, count_max: limits.count_max };
+    let size = part_bytes(bytes, &rules).ok_or_else(|| refused("it takes no content of that size"))?;
+    Ok((size, at_once(size, MEMORY_BYTES)))
+}
+
+/// Uploads a source that is not there yet.
+pub(super) async fn upload(
+    work: &Work,
+    wants: &Wants,
+    source: &Source,
+    place: &Place,
+) -> Result<(Committed, Content), Failure> {
+    let (mut upload, mut arrived, stale) = resume(place).await?;
+    for beginning in 1.. {
+        let going = match upload.take() {
+            Some(upload) => upload,
+            None => begin(place).await?,
+        };
+        work.opened(&place.storage, &going);
+        let sent = Sending { work, wants, source, place, upload: &going }.run(std::mem::take(&mut arrived)).await;
+        work.closed(&going);
+        match sent {
+            Ok(done) => {
+                // Whoever began those cannot complete them any more: the key is taken.
+                for upload in stale.iter().chain(matches!(done.0, Committed::Found(_)).then_some(&going)) {
+                    abort(place, upload).await;
+                }
+                return Ok(done);
+            }
+            Err(Uncommitted::Gone(_)) if beginning < BEGINNINGS_MAX => {}
+            Err(uncommitted) => {
+                let failure = Failure::from(uncommitted);
+                // What may go away by itself keeps what has arrived, for the next attempt.
+                if !failure.class.retryable() {
+                    for upload in stale.iter().chain([&going]) {
+                        abort(place, upload).await;
+                    }
+                }
+                return Err(failure);
+            }
+        }
+    }
+    Err(Failure::transient("storage_upload_gone", format!("the upload to {} vanishes", place.location())))
+}
+
+async fn begin(place: &Place) -> Result<Upload, Failure> {
+    let attributes = Attributes::default();
+    let begun = persist(Patience::default(), || place.storage.begin(&place.key, &attributes)).await;
+    begun.map_err(|error| error.failure())
+}
+
+async fn abort(place: &Place, upload: &Upload) {
+    if let Err(error) = persist(Patience::default(), || place.storage.abort(upload)).await {
+        tracing::warn!(%error, location = place.location(), "an upload could not be aborted");
+    }
+}
+
+type Arrived = BTreeMap<u32, Part>;
+
+/// The upload to go on with, the parts of it that have arrived, and others to the same key.
+async fn resume(place: &Place) -> Result<(Option<Upload>, Arrived, Vec<Upload>), Failure> {
+    let listed = persist(Patience::default(), || place.storage.uploads(&place.key)).await;
+    let mut uploads = listed.map_err(|error| error.failure())?;
+    uploads.retain(|upload| upload.key == place.key);
+    // The same choice for everybody who looks.
+    uploads.sort_by(|a, b| a.id.cmp(&b.id));
+    while !uploads.is_empty() {
+        let upload = uploads.remove(0);
+        match persist(Patience::default(), || place.storage.parts(&upload)).await {
+            Ok(parts) => {
+                let arrived = parts.into_iter().map(|part| (part.number, part)).collect();
+                return Ok((Some(upload), arrived, uploads));
+            }
+            Err(StorageError::UploadGone(_) | StorageError::NotFound(_)) => {}
+            Err(error) => return Err(error.failure()),
+        }
+    }
+    Ok((None, Arrived::new(), Vec::new()))
+}
+
+struct Sending<'a> {
+    work: &'a Work,
+    wants: &'a Wants,
+    source: &'a Source,
+    place: &'a Place,
+    upload: &'a Upload,
+}
+
+impl Sending<'_> {
+    async fn run(&self, arrived: Arrived) -> Result<(Committed, Content), Uncommitted> {
+        let (digests, parts) = self.send(arrived).await?;
+        self.source.check_unchanged().await?;
+        self.wants.check_declared(&digests)?;
+        let able = self.place.storage.capabilities();
+        let whole = Part::whole(&parts).filter(|_| able.whole_checksum);
+        let ours = Content { bytes: self.source.state.bytes, digests, checksum: whole };
+        let cancel = &self.work.context.cancel;
+        let complete = || self.place.storage.complete(self.upload, &parts, whole, &Condition::Free);
+        let committed = commit(self.place, &ours, cancel, complete).await?;
+        // Parts are proven one by one; that they make the whole is proven by its checksum, or by a tag made of theirs.
+        if let Committed::New(state) = &committed
+            && whole.is_none()
+            && tag_of(&parts).is_none_or(|tag| tag != state.version.tag.trim_matches('"'))
+        {
+            prove(self.place, state, &ours, cancel).await?;
+        }
+        Ok((committed, ours))
+    }
+
+    /// Sends what has not arrived; all parts in the end, and the digests of the whole.
+    async fn send(&self, mut arrived: Arrived) -> Result<(Vec<Digest>, Vec<Part>), Uncommitted> {
+        let (size, at_once) = stretch(self.place, self.source.state.bytes)?;
+        let kind = self.place.storage.capabilities().checksum;
+        let mut measures = Measures::new(&self.wants.algorithms, kind);
+        let mut stretches = self.source.stretches(size, at_once, &self.work.context);
+        let (mut sending, mut parts) = (JoinSet::new(), Vec::new());
+        while let Some(stretch) = stretches.next().await {
+            let Stretch { slot, pieces, held } = stretch.map_err(|error| fault::source(&error))?;
+            let known = arrived.remove(&slot.number);
+            let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+            let measured = off_thread(bytes, move || {
+                measures.hash(&pieces);
+                let known = known.filter(|part| is_of(part, &pieces));
+                (measures, Body::new(pieces, kind), known)
+            });
+            let (after, body, known) = measured.await?;
+            measures = after;
+            if let Some(part) = known {
+                parts.push(Part { checksum: Some(body.checksum()), ..part });
+                continue;
+            }
+            while sending.len() >= at_once
+                && let Some(sent) = sending.join_next().await
+            {
+                parts.push(received(sent)?);
+            }
+            sending.spawn(self.part(slot, body, held));
+        }
+        while let Some(sent) = sending.join_next().await {
+            parts.push(received(sent)?);
+        }
+        parts.sort_by_key(|part| part.number);
+        Ok((measures.finish().0, parts))
+    }
+
+    fn part(
+        &self,
+        slot: Slot,
+        body: Body,
+        held: Option<Held>,
+    ) -> impl Future<Output = Result<Part, StorageError>> + Send + 'static {
+        let (storage, upload) = (Arc::clone(&self.place.storage), self.upload.clone());
+        async move {
+            let sent = persist(Patience::default(), || storage.put_part(&upload, slot, &body)).await;
+            drop(held);
+            sent
+        }
+    }
+}
+
+fn received(sent: Result<Result<Part, StorageError>, tokio::task::JoinError>) -> Result<Part, Uncommitted> {
+    match sent {
+        Ok(Ok(part)) => Ok(part),
+        Ok(Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_)))) => Err(Uncommitted::Gone(error)),
+        Ok(Err(error)) => Err(error.failure().into()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(Failure::transient("worker_stopping", error.to_string()).into()),
+        },
+    }
+}
+
+/// Whether a part that has arrived has this content: by its checksum, or by its tag, which is an MD5 on servers that tell
+/// no checksums of listed parts. When in doubt it is sent again.
+fn is_of(part: &Part, pieces: &[Bytes]) -> bool {
+    if part.bytes != pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() {
+        return false;
+    }
+    match part.checksum {
+        Some(sum) => sum.kind().of(pieces) == sum,
+        None => {
+            let mut md5 = Hasher::new(HashAlgorithm::Md5);
+            pieces.iter().for_each(|piece| md5.update(piece));
+            md5.finish().text == part.tag.trim_matches('"')
+        }
+    }
+}
+
+/// The tag that S3 gives a whole whose parts were proven by MD5.
+fn tag_of(parts: &[Part]) -> Option<String> {
+    let mut sums = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part.checksum? {
+            Checksum::Md5(sum) => sums.push(Bytes::copy_from_slice(&sum)),
+            _ => return None,
+        }
+    }
+    let Checksum::Md5(whole) = ChecksumKind::Md5.of(&sums) else { return None };
+    let text: String = whole.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("{text}-{}", parts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(bytes: u64, tag: &str, checksum: Option<Checksum>) -> Part {
+        Part { number: 1, bytes, tag: tag.into(), checksum }
+    }
+
+    /// A part that is taken for something it is not would end in a wrong object.
+    #[test]
+    fn a_part_counts_only_when_its_content_is_known() {
+        let pieces = [Bytes::from_static(b"12345"), Bytes::from_static(b"6789")];
+        let sum = ChecksumKind::Crc32c.of(&pieces);
+        assert!(is_of(&part(9, "x", Some(sum)), &pieces));
+        assert!(!is_of(&part(9, "x", Some(Checksum::Crc32c(1))), &pieces));
+        assert!(!is_of(&part(8, "x", Some(sum)), &pieces));
+        assert!(is_of(&part(9, "\"25f9e794323b453885f5181f1b624d0b\"", None), &pieces));
+        assert!(!is_of(&part(9, "\"25f9e794323b453885f5181f1b624d0c\"", None), &pieces));
+    }
+
+    #[test]
+    fn the_tag_of_a_whole_is_made_of_its_parts() {
+        let md5 = |content: &'static [u8]| part(1, "x", Some(ChecksumKind::Md5.of(&[Bytes::from_static(content)])));
+        // md5(md5("a") + md5("b")).
+        assert_eq!(tag_of(&[md5(b"a"), md5(b"b")]).as_deref(), Some("96e024ba2074fe77e8e965ba43a704be-2"));
+        assert_eq!(tag_of(&[part(1, "x", Some(Checksum::Crc32c(1)))]), None);
+    }
+}
