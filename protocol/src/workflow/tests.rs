@@ -102,6 +102,27 @@ fn each_mistake_has_a_place_and_a_hint() {
 }
 
 #[test]
+fn buckets_are_targets_when_they_name_objects() {
+    let to = |to: &str| JOB.replace("file:./landing/{title}/{file}", to);
+    for target in ["s3://bucket/{title}/{file}", "gs://bucket/a b/{path}"] {
+        let workflow = run(&to(target)).expect("valid");
+        let Action::Units { task, .. } = &workflow.steps[0].action else { panic!("land has units") };
+        assert!(matches!(task.as_ref(), TaskSpec::Transfer(land) if land.to == target), "{task:?}");
+    }
+    for (target, words) in [
+        ("s3://{title}/{file}", "names no object of a bucket"),
+        ("s3://bucket-{title}", "names no object of a bucket"),
+        ("s3://bucket//{file}", "names no object of a bucket"),
+        ("gs://bucket/../{file}", "names no object of a bucket"),
+        ("s3://bucket/master.mov", "the same file for every asset"),
+        ("https://host/{file}", "no place that can be written to"),
+    ] {
+        let problem = first_problem(&to(target));
+        assert!(problem.starts_with("job.yaml:8:") && problem.contains(words), "{problem}");
+    }
+}
+
+#[test]
 fn all_problems_are_reported_together() {
     let source = JOB.replace("needs: [check]", "needs: [chek]").replace("by: title", "by: count");
     assert_eq!(run(&source).expect_err("two problems").len(), 2);

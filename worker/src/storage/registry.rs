@@ -21,7 +21,11 @@ pub struct Registry {
     places: Mutex<HashMap<String, Arc<dyn Storage>>>,
     budgets: Mutex<HashMap<String, Arc<Budget>>>,
     memory: Arc<Semaphore>,
+    around: Option<Box<Around>>,
 }
+
+/// What is put around every place that is opened.
+type Around = dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync;
 
 /// A claim on the memory that content on its way may take; given back when dropped.
 pub type Held = tokio::sync::OwnedSemaphorePermit;
@@ -36,7 +40,18 @@ impl Registry {
     /// With the settings of the storage file.
     pub fn new(settings: StorageSettings) -> Registry {
         let memory = Arc::new(Semaphore::new(permits(MEMORY_BYTES) as usize));
-        Registry { settings, places: Mutex::default(), budgets: Mutex::default(), memory }
+        Registry { settings, places: Mutex::default(), budgets: Mutex::default(), memory, around: None }
+    }
+
+    /// Puts something around every place that will be opened, within the limits of its endpoint: for tests and
+    /// rehearsals.
+    #[must_use]
+    pub fn around(
+        mut self,
+        around: impl Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync + 'static,
+    ) -> Registry {
+        self.around = Some(Box::new(around));
+        self
     }
 
     /// Waits until so many bytes may be held in memory, in the order of asking. More than there is counts as all of it,
@@ -59,6 +74,7 @@ impl Registry {
             return Ok(Opened { storage: Arc::clone(storage), key: place.key });
         }
         let inner = (backend.open)(&opening).await?;
+        let inner = self.around.as_ref().map_or_else(|| Arc::clone(&inner), |around| around(Arc::clone(&inner)));
         let storage = self.limited(inner, &place.name, &settings);
         // Two may have opened it at the same time; either will do, and one is kept.
         let storage = Arc::clone(self.places.lock().entry(place.name).or_insert(storage));

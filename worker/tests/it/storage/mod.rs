@@ -1,4 +1,5 @@
 //! Every kind of storage against real servers, one conformance suite for all; decorators; faults.
+mod carry;
 pub(crate) mod conformance;
 mod faults;
 mod gcs_stub;

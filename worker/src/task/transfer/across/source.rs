@@ -137,10 +137,14 @@ impl Source {
             return fetch.in_order(cuts);
         }
         let fetch = Arc::new(fetch);
-        let fetched = stream::iter(cuts).map(move |(number, range)| {
+        // Memory is claimed in order: a later stretch never holds what an earlier one waits for.
+        let fetched = stream::iter(cuts).then(move |(number, range)| {
             let fetch = Arc::clone(&fetch);
-            let fetching = async move { fetch.stretch(number, range).await };
-            AbortOnDropHandle::new(tokio::spawn(fetching))
+            async move {
+                let held = fetch.registry.hold(range.end - range.start).await;
+                let fetching = async move { fetch.stretch(number, range, held).await };
+                AbortOnDropHandle::new(tokio::spawn(fetching))
+            }
         });
         let fetched = fetched.buffered(at_once.max(1));
         let flat = |fetched: Result<_, tokio::task::JoinError>| {
@@ -180,8 +184,12 @@ struct Fetch {
 }
 
 impl Fetch {
-    async fn stretch(&self, number: u32, range: std::ops::Range<u64>) -> Result<Stretch, StorageError> {
-        let held = self.registry.hold(range.end - range.start).await;
+    async fn stretch(
+        &self,
+        number: u32,
+        range: std::ops::Range<u64>,
+        held: Option<Held>,
+    ) -> Result<Stretch, StorageError> {
         let (key, same) = (self.state.key.clone(), self.state.version.clone());
         let slot = Slot { number, offset: range.start };
         let mut reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());

@@ -1,0 +1,392 @@
+//! Transfers between storages of every kind: whole, skipped, refused, damaged, called off, killed and gone on with.
+use crate::fixture::{asset, context, finished, noise, unit};
+use crate::storage::server::Server;
+use crate::storage::subjects::{self, Subject, credentials};
+use crate::storage::web::{Request, ranged, serve};
+use parking_lot::Mutex;
+use protocol::failure::Failure;
+use protocol::media::asset::{Asset, AssetFact};
+use protocol::wire::report::UnitResult;
+use protocol::wire::unit::{HashAlgorithm, TransferTask};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use worker::hash::hash_bytes;
+use worker::storage::faults::{Fault, Faults};
+use worker::storage::layer::{Layered, Operation};
+use worker::storage::settings::{EndpointSettings, StorageSettings};
+use worker::storage::{Registry, Storage, Upload};
+use worker::task::TaskContext;
+
+const MIB: usize = 1024 * 1024;
+/// In its environment, the child that is killed finds the directory, the server and the moment.
+const CHILD: &str = "SHOWRUNNER_TEST_CARRY";
+
+/// A directory, a storage, and what is seen of the calls to it.
+struct Road {
+    dir: tempfile::TempDir,
+    base: String,
+    registry: Arc<Registry>,
+    calls: Faults,
+    sent: Arc<Mutex<Vec<(Operation, u64)>>>,
+    _alive: (Option<Server>, Option<tempfile::TempDir>),
+}
+
+impl Road {
+    fn new(subject: Subject, mut fault: impl FnMut(Operation) -> Option<Fault> + Send + 'static) -> Road {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&sent);
+        let calls = Faults::new(move |call| {
+            if !call.location.starts_with("file:") {
+                seen.lock().push((call.operation, call.bytes));
+            }
+            if call.location.starts_with("file:") { None } else { fault(call.operation) }
+        });
+        let layer = calls.clone();
+        let around = move |inner| Arc::new(Layered::new(inner, layer.clone())) as Arc<dyn Storage>;
+        let registry = Arc::new(subject.registry.around(around));
+        let dir = tempfile::tempdir().expect("a temp dir");
+        Road { dir, base: subject.base, registry, calls, sent, _alive: subject.alive }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> Asset {
+        let path = self.path("in").join(name);
+        std::fs::create_dir_all(path.parent().expect("below in")).expect("created");
+        std::fs::write(&path, content).expect("written");
+        asset(name, &path)
+    }
+
+    fn object(&self, name: &str, below: &str) -> Asset {
+        Asset { location: format!("{}{below}/{name}", self.base), ..asset(name, Path::new("/")) }
+    }
+
+    fn context(&self) -> TaskContext {
+        TaskContext { storage: Arc::clone(&self.registry), ..context() }
+    }
+
+    async fn carry(&self, to: &str, assets: &[Asset]) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
+        finished(worker::task::run(&unit(&task(to), assets), &self.context()).await)
+    }
+
+    async fn up(&self, assets: &[Asset]) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
+        self.carry(&format!("{}up/{{path}}", self.base), assets).await
+    }
+
+    async fn storage(&self) -> (Arc<dyn Storage>, String) {
+        let opened = self.registry.open(&format!("{}up", self.base), None).await.expect("opened");
+        (opened.storage, opened.key)
+    }
+
+    async fn content(&self, name: &str) -> Option<Vec<u8>> {
+        let (storage, root) = self.storage().await;
+        let key = format!("{root}/{name}");
+        let state = storage.stat(&key).await.ok()?;
+        let reading = storage.read(&key, 0..state.bytes, None).await.expect("readable");
+        Some(reading.collect().await.expect("whole").concat())
+    }
+
+    async fn uploads(&self) -> Vec<Upload> {
+        let (storage, root) = self.storage().await;
+        storage.uploads(&root).await.expect("listed")
+    }
+
+    fn bytes_of(&self, operation: Operation) -> u64 {
+        self.sent.lock().iter().filter(|(of, _)| *of == operation).map(|(_, bytes)| bytes).sum()
+    }
+
+    fn count(&self, operation: Operation) -> usize {
+        self.sent.lock().iter().filter(|(of, _)| *of == operation).count()
+    }
+}
+
+fn task(to: &str) -> TransferTask {
+    let verify = Some(HashAlgorithm::Xxh128);
+    TransferTask { to: to.into(), verify, hashes: vec![HashAlgorithm::Md5], job: "job-1".into(), mhl: false }
+}
+
+fn xxh128(content: &[u8]) -> Option<String> {
+    Some(hash_bytes(HashAlgorithm::Xxh128, content).to_string())
+}
+
+fn reasons(failures: &[(String, Failure)]) -> Vec<(&str, &str)> {
+    failures.iter().map(|(id, failure)| (id.as_str(), failure.reason.as_str())).collect()
+}
+
+/// Up, across, down again; a second time; and against other content.
+async fn round_trip(subject: Subject) {
+    let name = subject.name;
+    let road = Road::new(subject, |_| None);
+    let sizes = [0, 1, 16 * 1024, 8 * MIB, 8 * MIB + 1, 21 * MIB + 12_345];
+    let contents: Vec<Vec<u8>> = sizes.iter().map(|size| noise(*size, *size as u64)).collect();
+    let named = |i: usize| format!("d{i}/a b%20.mov");
+    let files: Vec<Asset> = contents.iter().enumerate().map(|(i, c)| road.file(&named(i), c)).collect();
+    let (facts, failures) = road.up(&files).await;
+    assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}: up");
+    for (fact, content) in facts.iter().zip(&contents) {
+        assert_eq!((fact.bytes, fact.skipped), (Some(content.len() as u64), false), "{name}");
+        assert_eq!((&fact.hash, &fact.location), (&xxh128(content), &Some(format!("{}up/{}", road.base, fact.asset))));
+        assert!(road.content(&fact.asset).await.as_ref() == Some(content), "{name}: {}", fact.asset);
+    }
+    let objects: Vec<Asset> = (0..sizes.len()).map(|i| road.object(&named(i), "up")).collect();
+    let (facts, failures) = road.carry(&format!("{}across/{{path}}", road.base), &objects).await;
+    assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}: across");
+    let copies: Vec<Asset> = (0..sizes.len())
+        .map(|i| Asset { bytes: Some(sizes[i] as u64), hash: xxh128(&contents[i]), ..road.object(&named(i), "across") })
+        .collect();
+    let down = format!("file:{}/{{path}}", road.path("down").display());
+    let (facts, failures) = road.carry(&down, &copies).await;
+    assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}: down");
+    for (i, content) in contents.iter().enumerate() {
+        assert!(std::fs::read(road.path("down").join(named(i))).expect("landed") == *content, "{name}: {i}");
+        let beside = std::fs::read_dir(road.path("down").join(format!("d{i}"))).expect("listed").count();
+        assert_eq!(beside, 1, "{name}: nothing hidden is left");
+    }
+    for (facts, failures) in [road.up(&files).await, road.carry(&down, &copies).await] {
+        assert_eq!((failures, facts.iter().filter(|fact| fact.skipped).count()), (Vec::new(), sizes.len()), "{name}");
+    }
+    let others: Vec<Asset> = [2, 4].map(|i| road.file(&named(i), &noise(sizes[i], 99))).to_vec();
+    let (facts, failures) = road.up(&others).await;
+    assert_eq!(facts.len(), 0, "{name}");
+    let conflict = "destination_conflict";
+    assert_eq!(reasons(&failures), [(named(2).as_str(), conflict), (named(4).as_str(), conflict)], "{name}");
+    assert!(road.content(&named(4)).await.as_ref() == Some(&contents[4]), "{name}: it was not touched");
+    assert_eq!(road.uploads().await, [], "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn weed_takes_and_gives_everything() {
+    let Some(subject) = subjects::weed().await else { return };
+    round_trip(subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_a_server_that_knows_md5_only() {
+    let Some(subject) = subjects::weed_md5().await else { return };
+    round_trip(subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_a_second_kind_of_s3() {
+    let Some(subject) = subjects::ministack().await else { return };
+    round_trip(subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_google_storage() {
+    round_trip(subjects::stub().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn web_sources_are_carried_and_what_is_wrong_with_a_source_is_said() {
+    let content = noise(9 * MIB, 5);
+    let shared = Arc::new(content.clone());
+    let url = serve(move |request| match request.method.as_str() {
+        "HEAD" => ranged(&Request::default(), &shared, "\"v1\""),
+        _ => ranged(request, &shared, "\"v1\""),
+    });
+    let url = url.await;
+    let endpoint = EndpointSettings {
+        prefix: "http:".into(),
+        allow_private: vec!["127.0.0.0/8".into()],
+        ..EndpointSettings::default()
+    };
+    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let at = |name: &str| Asset { location: format!("{url}/{name}?sig=secret"), ..asset(name, Path::new("/")) };
+    let mut wrong = at("wrong.mov");
+    wrong.hash = Some("md5:d41d8cd98f00b204e9800998ecf8427e".into());
+    let mut short = at("short.mov");
+    short.bytes = Some(3);
+    std::fs::write(dir.path().join("local"), b"local").expect("written");
+    let assets = [at("a.mov"), wrong, short, asset("local", &dir.path().join("local"))];
+    let context = TaskContext { storage: Arc::new(Registry::new(settings)), ..context() };
+    let to = format!("file:{}/out/{{path}}", dir.path().display());
+    let (facts, failures) = finished(worker::task::run(&unit(&task(&to), &assets), &context).await);
+    let done: Vec<&str> = facts.iter().map(|fact| fact.asset.as_str()).collect();
+    assert_eq!(done, ["a.mov", "local"]);
+    assert_eq!(reasons(&failures), [("wrong.mov", "hash_mismatch"), ("short.mov", "size_mismatch")]);
+    assert!(!format!("{failures:?}").contains("secret"), "{failures:?}");
+    assert!(std::fs::read(dir.path().join("out/a.mov")).expect("landed") == content);
+    let left = std::fs::read_dir(dir.path().join("out")).expect("listed").count();
+    assert_eq!(left, 2, "nothing hidden is left");
+}
+
+/// Whatever goes wrong on the way, what is reported good is good, and nothing else is visible.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_end_in_right_objects_or_in_clear_errors() {
+    const FAULTS: [Fault; 6] = [
+        Fault::Dropped,
+        Fault::ReplyLost,
+        Fault::ServerError,
+        Fault::Truncated,
+        Fault::WrongByte,
+        Fault::Slow(Duration::from_millis(2)),
+    ];
+    let Some(subject) = subjects::weed().await else { return };
+    let mut random = fastrand::Rng::with_seed(11);
+    let fault = move |_| (random.u8(..) < 70).then(|| FAULTS[random.usize(..FAULTS.len())]);
+    let road = Road::new(subject, fault);
+    let contents = [noise(100, 1), noise(20_000, 2), noise(17 * MIB, 3), noise(9 * MIB, 4)];
+    let mut landed = 0;
+    for run in 0..6 {
+        let files: Vec<Asset> =
+            contents.iter().enumerate().map(|(i, content)| road.file(&format!("{run}-{i}"), content)).collect();
+        let (facts, failures) = road.up(&files).await;
+        assert_eq!(facts.len() + failures.len(), files.len());
+        assert!(failures.iter().all(|(_, failure)| failure.class.retryable()), "{failures:?}");
+        for fact in &facts {
+            let at: usize = fact.asset[2..].parse().expect("a number");
+            assert_eq!(fact.hash, xxh128(&contents[at]));
+            landed += 1;
+            let found = loop {
+                // Reading is not spared either.
+                let (storage, root) = road.storage().await;
+                let key = format!("{root}/{}", fact.asset);
+                let Ok(state) = storage.stat(&key).await else { continue };
+                let context = road.context();
+                let hashes = [HashAlgorithm::Xxh128];
+                let read = worker::storage::content::digests(storage, &state, &hashes, None, &context.cancel).await;
+                if let Ok(Some(digests)) = read {
+                    break digests[0].to_string();
+                }
+            };
+            assert_eq!(Some(found), fact.hash, "{}", fact.asset);
+        }
+    }
+    assert!(landed >= 20, "{landed} of 24 landed");
+    let happened = road.calls.happened();
+    assert!(happened.len() > 30, "{} faults", happened.len());
+    assert!(happened.iter().any(|(of, fault)| of.commits() && *fault == Fault::ReplyLost));
+    assert!(happened.contains(&(Operation::PutPart, Fault::WrongByte)));
+}
+
+/// A byte that changes at rest is found when the object is compared, and named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_at_rest_is_found_and_named() {
+    let Some(subject) = subjects::weed().await else { return };
+    let road = Road::new(subject, |_| None);
+    let content = noise(9 * MIB, 6);
+    let mut damaged = content.clone();
+    damaged[5 * MIB] ^= 1;
+    let (facts, _) = road.up(&[road.file("a.mov", &damaged)]).await;
+    assert_eq!(facts.len(), 1);
+    let asset = Asset { hash: xxh128(&content), ..road.object("a.mov", "up") };
+    let to = format!("file:{}/{{path}}", road.path("down").display());
+    let (facts, failures) = road.carry(&to, &[asset]).await;
+    assert!(facts.is_empty() && reasons(&failures) == [("a.mov", "hash_mismatch")], "{failures:?}");
+    assert!(failures[0].1.message.contains("/up/a.mov"), "{}", failures[0].1.message);
+    assert_eq!(std::fs::read_dir(road.path("down")).expect("listed").count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_unit_stops_at_once_and_leaves_nothing_behind() {
+    let Some(subject) = subjects::weed().await else { return };
+    let slow = |operation| (operation == Operation::PutPart).then_some(Fault::Slow(Duration::from_secs(30)));
+    let road = Road::new(subject, slow);
+    let large = road.file("large.mov", &noise(40 * MIB, 7));
+    let context = road.context();
+    let running = (unit(&task(&format!("{}up/{{path}}", road.base)), &[large]), context.clone());
+    let running = tokio::spawn(async move { worker::task::run(&running.0, &running.1).await });
+    while road.count(Operation::PutPart) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(road.uploads().await.len(), 1);
+    context.cancel.cancel();
+    assert!(matches!(running.await.expect("ends"), UnitResult::Cancelled));
+    assert_eq!(road.uploads().await, []);
+}
+
+/// Small content costs one request each; the batch is on its way together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_files_cost_one_request_each() {
+    let Some(subject) = subjects::weed().await else { return };
+    let road = Road::new(subject, |_| None);
+    let files: Vec<Asset> = (0..200).map(|i| road.file(&format!("f{i}"), &noise(1_000, i))).collect();
+    let (facts, failures) = road.up(&files).await;
+    assert_eq!((failures, facts.len()), (Vec::new(), 200));
+    assert_eq!((road.count(Operation::Put), road.sent.lock().len()), (200, 200));
+    let objects: Vec<Asset> =
+        (0..200).map(|i| Asset { bytes: Some(1_000), ..road.object(&format!("f{i}"), "up") }).collect();
+    road.sent.lock().clear();
+    let (facts, _) = road.carry(&format!("file:{}/{{path}}", road.path("down").display()), &objects).await;
+    assert_eq!((facts.len(), road.sent.lock().len()), (200, 200));
+}
+
+/// Not a test of its own: the process that the next test kills, at a moment it is told in bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_upload() {
+    let Ok(told) = std::env::var(CHILD) else { return };
+    let told: Vec<&str> = told.split('|').collect();
+    let [dir, url, moment] = told[..] else { panic!("{told:?}") };
+    let endpoint = EndpointSettings {
+        prefix: "s3://bucket".into(),
+        url: Some(url.into()),
+        credentials_file: Some(Path::new(dir).join("credentials")),
+        ..EndpointSettings::default()
+    };
+    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
+    let context = TaskContext { storage: Arc::new(Registry::new(settings)), ..context() };
+    let (bytes, moment) = (context.bytes.clone(), moment.parse::<u64>().expect("a number"));
+    std::thread::spawn(move || {
+        while bytes.load(Ordering::Relaxed) < moment {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_millis(moment % 40));
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+    });
+    let large = asset("large", &Path::new(dir).join("in/large"));
+    worker::task::run(&unit(&task("s3://bucket/up/{path}"), &[large]), &context).await;
+    // It was faster than its end.
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).expect("killed");
+}
+
+/// Killed at thirty moments: what has arrived is not sent again, nothing is half visible, nothing is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_that_are_killed_are_gone_on_with() {
+    let Some(subject) = subjects::weed().await else { return };
+    let url = subject.server_url();
+    let road = Road::new(subject, |_| None);
+    credentials(road.dir.path(), crate::storage::server::SECRET_KEY);
+    let content = noise(50 * MIB + 777, 8);
+    let large = road.file("large", &content);
+    let (mut resumed, mut random) = (0, fastrand::Rng::with_seed(30));
+    for _ in 0..30 {
+        let moment = random.usize(0..content.len());
+        let child = Command::new(std::env::current_exe().expect("a test binary"))
+            .args(["--exact", "storage::carry::killed_upload", "--nocapture"])
+            .env(CHILD, format!("{}|{url}|{moment}", road.dir.path().display()))
+            .output();
+        let child = child.expect("started");
+        assert_eq!(child.status.signal(), Some(9), "{child:?}");
+        let (storage, root) = road.storage().await;
+        let key = format!("{root}/large");
+        let mut arrived = 0;
+        let complete = storage.stat(&key).await.is_ok();
+        if !complete {
+            for upload in road.uploads().await {
+                let parts = storage.parts(&upload).await.expect("listed");
+                arrived += parts.iter().map(|part| part.bytes).sum::<u64>();
+            }
+        }
+        road.sent.lock().clear();
+        let (facts, failures) = road.up(std::slice::from_ref(&large)).await;
+        assert_eq!((failures, facts.len()), (Vec::new(), 1));
+        assert_eq!(facts[0].hash, xxh128(&content));
+        // What was on its way when the process died may still arrive after it was asked for.
+        let again = road.bytes_of(Operation::PutPart);
+        let most = if complete { 0 } else { content.len() as u64 - arrived };
+        assert!(again <= most && (facts[0].skipped || !complete), "{again} bytes again, {arrived} had arrived");
+        resumed += u32::from(arrived > 0 && !complete);
+        assert!(road.content("large").await.as_ref() == Some(&content));
+        assert_eq!(road.uploads().await, []);
+        storage.delete(&key, None).await.expect("removed");
+    }
+    assert!(resumed >= 10, "{resumed} of 30 had something to go on with");
+}
