@@ -68,7 +68,8 @@ impl Bench {
     async fn run(&self, load: &Load) -> Result<(), Fault> {
         let source = self.dir.join(load.name);
         make(&source, load)?;
-        let (up, across) = (format!("{}/{}-up", self.bucket, load.name), format!("{}/{}-across", self.bucket, load.name));
+        let (up, across) =
+            (format!("{}/{}-up", self.bucket, load.name), format!("{}/{}-across", self.bucket, load.name));
         let (from, down) = (format!("file:{}", source.display()), format!("file:{}-down", source.display()));
         for (leg, from, to) in [("up", &from, &up), ("across", &up, &across), ("down", &up, &down)] {
             let assets: Vec<Asset> = (0..load.files).map(|n| asset(from, n, load)).collect();

@@ -94,3 +94,29 @@ fn a_tree_in_a_bucket_is_verified_against_its_history() {
         .expect_code(2)
         .expect_said(&["none.yaml"]);
 }
+
+/// What a bucket holds lands in a folder, with a history; a second job finds it there.
+#[test]
+fn a_library_in_a_bucket_lands_in_a_folder() {
+    let scratch = Scratch::new();
+    for n in 0..40 {
+        scratch.write(format!("served/cards/t{}/{n:02} ü.mov", n % 4), format!("picture {n}"));
+    }
+    let bucket = Bucket::serve(&scratch.path("served"));
+    scratch.write("storage.yaml", bucket.settings());
+    let steps = "steps:\n  - { id: land, transfer: { to: \"file:./landed/{path}\", mhl: true } }\n";
+    let job = "job: down\nlibrary: { folder: \"gs://library/cards\", pattern: '^(?<title>[a-z0-9]+)/' }\npartition: { max_assets: 25 }\n";
+    scratch.write("job.yaml", format!("{job}{steps}"));
+    for run in ["first", "second"] {
+        let ran = scratch.run(&["run", "job.yaml", "--storage", "storage.yaml", "-o", "json"]);
+        let summary = ran.expect_code(0).json();
+        assert_eq!((count(&summary, "/assets"), count(&summary, "/units/dead")), (40, 0), "{run}: {summary:#}");
+        for n in 0..40 {
+            let landed = std::fs::read_to_string(scratch.path(format!("landed/t{}/{n:02} ü.mov", n % 4)));
+            assert_eq!(landed.expect("landed"), format!("picture {n}"));
+        }
+        scratch.run(&["mhl", "verify", "landed"]).expect_code(0);
+        // The job of another name finds everything there.
+        scratch.write("job.yaml", format!("{}{steps}", job.replace("down", "again")));
+    }
+}

@@ -272,7 +272,8 @@ impl Compiler<'_> {
             let parts: Vec<&str> = path.split('/').collect();
             let named = parts[0].len() >= 3 && !parts[0].contains(['{', '}']);
             if !named || parts.len() < 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
-                let hint = "write s3://bucket/prefix/{title}/{file}: the bucket itself, and keys without empty names or ..";
+                let hint =
+                    "write s3://bucket/prefix/{title}/{file}: the bucket itself, and keys without empty names or ..";
                 self.blame(to, format!("target {to:?} names no object of a bucket"), hint);
             }
             return to.to_owned();

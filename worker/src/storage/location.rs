@@ -8,7 +8,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum LocationError {
     /// The scheme is not `file:`.
-    #[error("location {0:?} is not a local file: write file:/path, s3://bucket/key, gs://bucket/key or https://host/path")]
+    #[error(
+        "location {0:?} is not a local file: write file:/path, s3://bucket/key, gs://bucket/key or https://host/path"
+    )]
     Scheme(String),
     /// The path is relative, or the URL names a host.
     #[error("location {0:?} is not absolute: write file:/path or file:///path")]

@@ -27,7 +27,8 @@ impl Default for Patience {
 }
 
 impl Patience {
-    async fn wait(&self, failures: u32) {
+    /// Waits as long as after so many failures in a row.
+    pub async fn wait(&self, failures: u32) {
         let wait = self.wait_min.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.wait_max);
         tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
     }

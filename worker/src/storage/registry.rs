@@ -46,10 +46,7 @@ impl Registry {
     /// Puts something around every place that will be opened, within the limits of its endpoint: for tests and
     /// rehearsals.
     #[must_use]
-    pub fn around(
-        mut self,
-        around: impl Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync + 'static,
-    ) -> Registry {
+    pub fn around(mut self, around: impl Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync + 'static) -> Registry {
         self.around = Some(Box::new(around));
         self
     }

@@ -64,12 +64,7 @@ pub async fn run_with(task: &TransferTask, unit: &Unit, context: &TaskContext, s
 }
 
 /// From directory to directory, the fastest way there is.
-async fn copy_files(
-    task: &TransferTask,
-    assets: Vec<Asset>,
-    context: &TaskContext,
-    settings: Settings,
-) -> UnitResult {
+async fn copy_files(task: &TransferTask, assets: Vec<Asset>, context: &TaskContext, settings: Settings) -> UnitResult {
     let (task, context) = (task.clone(), context.clone());
     let work = move || unit::transfer(&task, &assets, &context, settings);
     match tokio::task::spawn_blocking(work).await {

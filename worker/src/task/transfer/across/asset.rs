@@ -70,16 +70,16 @@ async fn small(
 ) -> Result<(Committed, Content), Failure> {
     let (pieces, held) = source.whole(&work.context).await?;
     let able = place.storage.capabilities();
-    let mut measures = Measures::new(&wants.algorithms, able.checksum);
+    let mut measures = Measures::new(source, &wants.algorithms, None);
     let bytes = source.state.bytes;
-    let (digests, body) = off_thread(bytes, move || {
-        measures.hash(&pieces);
-        (measures.finish().0, Body::new(pieces, able.checksum))
+    let (measured, body) = off_thread(bytes, move || {
+        measures.update(&pieces);
+        (measures.finish(), Body::new(pieces, able.checksum))
     })
     .await?;
-    source.check_unchanged().await?;
-    wants.check_declared(&digests)?;
-    let ours = Content { bytes, digests, checksum: Some(body.checksum()) };
+    source.check(&measured).await?;
+    wants.check_declared(&measured.digests)?;
+    let ours = Content { bytes, digests: measured.digests, checksum: Some(body.checksum()) };
     // Sending costs more than looking only when something is there; a server that does not judge is always asked first.
     if (work.look_first.load(Ordering::Relaxed) || !able.create_only)
         && let Some(found) = place.look().await?
@@ -103,9 +103,9 @@ async fn large(work: &Work, wants: &Wants, source: &Source, place: &Place) -> Re
         }
         let kind = found.checksum.map_or(place.storage.capabilities().checksum, |sum| sum.kind());
         let stretch = upload::stretch(place, bytes)?;
-        let (digests, checksum) = source.measure(&wants.algorithms, kind, stretch, &work.context).await?;
-        wants.check_declared(&digests)?;
-        let ours = Content { bytes, digests, checksum: Some(checksum) };
+        let measured = source.measure(&wants.algorithms, kind, stretch, &work.context).await?;
+        wants.check_declared(&measured.digests)?;
+        let ours = Content { bytes, digests: measured.digests, checksum: measured.checksum };
         place.same(&found, &ours, &work.context.cancel).await?;
         return Ok((Committed::Found(found), ours));
     }

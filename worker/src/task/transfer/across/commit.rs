@@ -67,7 +67,7 @@ where
                 place.same(&found, ours, cancel).await?;
                 return Ok(if lost > 0 { Committed::New(found) } else { Committed::Found(found) });
             }
-            (None, StorageError::Unknown { .. }) => {}
+            (None, StorageError::Unknown { .. }) => Patience::default().wait(lost).await,
             (None, StorageError::UploadGone(location)) => {
                 return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
             }

@@ -21,6 +21,14 @@ pub(super) fn changed(location: &str, said: &str) -> Failure {
     Failure::transient("source_changed", message)
 }
 
+/// A source that arrives as something else than its storage keeps.
+pub(super) fn damaged(location: &str, arrived: &str, kept: &str) -> Failure {
+    let message = format!(
+        "source {location} arrives as {arrived}, its storage keeps {kept}: the network, memory or storage is faulty; it is read again"
+    );
+    Failure::transient("source_damaged", message)
+}
+
 /// Something else is at the destination.
 pub(super) fn conflict(location: &str, how: &str) -> Failure {
     let message =

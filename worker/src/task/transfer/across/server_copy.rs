@@ -24,7 +24,7 @@ pub(super) async fn copy(
         None => {
             let stretch = stretch(place, from.bytes)?;
             let measured = source.measure(&wants.algorithms, able.checksum, stretch, &work.context).await?;
-            Content { bytes: from.bytes, digests: measured.0, checksum: Some(measured.1) }
+            Content { bytes: from.bytes, digests: measured.digests, checksum: measured.checksum }
         }
     };
     wants.check_declared(&ours.digests)?;

@@ -5,8 +5,8 @@ use crate::storage::persist::{Patience, persist, read_on};
 use crate::storage::{Checksum, ChecksumKind, Held, ObjectState, Registry, Running, Slot, Storage, StorageError};
 use crate::task::TaskContext;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream};
 use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::rules::parts::cut;
@@ -40,28 +40,45 @@ pub(super) struct Stretch {
 /// Everything that is computed of content while it streams.
 pub(super) struct Measures {
     hashers: Vec<Hasher>,
-    checksum: Running,
+    /// As the destination computes it, where nothing else does.
+    checksum: Option<Running>,
+    /// As the source's storage keeps it: what arrives here is proven by it.
+    arriving: Option<Running>,
+}
+
+/// What was computed.
+pub(super) struct Measured {
+    pub(super) digests: Vec<Digest>,
+    pub(super) checksum: Option<Checksum>,
+    arrived: Option<Checksum>,
 }
 
 impl Measures {
     /// At least one hash, so that content can be told from other content.
-    pub(super) fn new(algorithms: &[HashAlgorithm], kind: ChecksumKind) -> Measures {
+    pub(super) fn new(source: &Source, algorithms: &[HashAlgorithm], checksum: Option<ChecksumKind>) -> Measures {
         let algorithms = if algorithms.is_empty() { &[HashAlgorithm::Xxh128] } else { algorithms };
-        Measures { hashers: algorithms.iter().map(|a| Hasher::new(*a)).collect(), checksum: Running::new(kind) }
+        Measures {
+            hashers: algorithms.iter().map(|algorithm| Hasher::new(*algorithm)).collect(),
+            checksum: checksum.map(Running::new),
+            arriving: source.state.checksum.map(|kept| Running::new(kept.kind())),
+        }
     }
 
-    /// Adds the hashes, not the checksum.
-    pub(super) fn hash(&mut self, pieces: &[Bytes]) {
-        pieces.iter().for_each(|piece| self.hashers.iter_mut().for_each(|hasher| hasher.update(piece)));
+    /// Adds the next bytes.
+    pub(super) fn update(&mut self, pieces: &[Bytes]) {
+        for piece in pieces {
+            self.hashers.iter_mut().for_each(|hasher| hasher.update(piece));
+            self.checksum.iter_mut().chain(&mut self.arriving).for_each(|running| running.update(piece));
+        }
     }
 
-    fn measure(&mut self, pieces: &[Bytes]) {
-        self.hash(pieces);
-        pieces.iter().for_each(|piece| self.checksum.update(piece));
-    }
-
-    pub(super) fn finish(self) -> (Vec<Digest>, Checksum) {
-        (self.hashers.into_iter().map(Hasher::finish).collect(), self.checksum.finish())
+    /// Ends it.
+    pub(super) fn finish(self) -> Measured {
+        Measured {
+            digests: self.hashers.into_iter().map(Hasher::finish).collect(),
+            checksum: self.checksum.map(Running::finish),
+            arrived: self.arriving.map(Running::finish),
+        }
     }
 }
 
@@ -78,7 +95,7 @@ impl Source {
         let in_order = text.starts_with("http");
         let known = asset.bytes.filter(|bytes| !is_file && !in_order && (1..=small_max).contains(bytes));
         if let Some(bytes) = known
-            && let Some(source) = read_at_once(&opened.storage, &opened.key, bytes, context).await
+            && let Some(source) = read_at_once(&opened.storage, &opened.key, asset, bytes, context).await
         {
             return Ok(source);
         }
@@ -92,8 +109,14 @@ impl Source {
         self.storage.location(&self.state.key)
     }
 
-    /// Fails when a file is no longer what was read. Other storages read one state or fail.
-    pub(super) async fn check_unchanged(&self) -> Result<(), Failure> {
+    /// Fails when what was read is not what the storage keeps, or a file is no longer what was read. Other storages read
+    /// one state or fail.
+    pub(super) async fn check(&self, measured: &Measured) -> Result<(), Failure> {
+        if measured.arrived != self.state.checksum {
+            let text = |sum: Option<Checksum>| sum.map_or_else(String::new, |sum| sum.to_string());
+            let (arrived, kept) = (text(measured.arrived), text(self.state.checksum));
+            return Err(fault::damaged(&self.location(), &arrived, &kept));
+        }
         if !self.is_file {
             return Ok(());
         }
@@ -138,13 +161,15 @@ impl Source {
         }
         let fetch = Arc::new(fetch);
         // Memory is claimed in order: a later stretch never holds what an earlier one waits for.
-        let fetched = stream::iter(cuts).then(move |(number, range)| {
+        let claimed = stream::iter(cuts).then(move |(number, range)| {
             let fetch = Arc::clone(&fetch);
             async move {
                 let held = fetch.registry.hold(range.end - range.start).await;
-                let fetching = async move { fetch.stretch(number, range, held).await };
-                AbortOnDropHandle::new(tokio::spawn(fetching))
+                (fetch, number, range, held)
             }
+        });
+        let fetched = claimed.map(|(fetch, number, range, held)| {
+            AbortOnDropHandle::new(tokio::spawn(async move { fetch.stretch(number, range, held).await }))
         });
         let fetched = fetched.buffered(at_once.max(1));
         let flat = |fetched: Result<_, tokio::task::JoinError>| {
@@ -160,19 +185,20 @@ impl Source {
         kind: ChecksumKind,
         stretch: (u64, usize),
         context: &TaskContext,
-    ) -> Result<(Vec<Digest>, Checksum), Failure> {
-        let mut measures = Measures::new(algorithms, kind);
+    ) -> Result<Measured, Failure> {
+        let mut measures = Measures::new(self, algorithms, Some(kind));
         let mut stretches = self.stretches(stretch.0, stretch.1, context);
         while let Some(stretch) = stretches.next().await {
             let stretch = stretch.map_err(|error| fault::source(&error))?;
             measures = off_thread(stretch.pieces.iter().map(|piece| piece.len() as u64).sum(), move || {
-                measures.measure(&stretch.pieces);
+                measures.update(&stretch.pieces);
                 measures
             })
             .await?;
         }
-        self.check_unchanged().await?;
-        Ok(measures.finish())
+        let measured = measures.finish();
+        self.check(&measured).await?;
+        Ok(measured)
     }
 }
 
@@ -241,15 +267,32 @@ async fn located(location: &str) -> Result<String, Failure> {
     Ok(format!("file:{}", real.display()))
 }
 
-/// One request instead of two, when it fits: anything else is looked at as usual, and said there.
-async fn read_at_once(storage: &Arc<dyn Storage>, key: &str, bytes: u64, context: &TaskContext) -> Option<Source> {
+/// Without waiting for a look first, when it fits: anything else is looked at as usual, and said there. Where the
+/// manifest declares a hash, that proves what arrives; otherwise what the storage keeps is asked for meanwhile.
+async fn read_at_once(
+    storage: &Arc<dyn Storage>,
+    key: &str,
+    asset: &Asset,
+    bytes: u64,
+    context: &TaskContext,
+) -> Option<Source> {
     let held = context.storage.hold(bytes).await;
-    let reading = storage.read(key, 0..bytes, None).await.ok()?;
-    let version = reading.version.clone().filter(|_| reading.whole_bytes == Some(bytes))?;
-    let pieces = reading.collect().await.ok()?;
+    let read = async {
+        let reading = storage.read(key, 0..bytes, None).await.ok()?;
+        let version = reading.version.clone().filter(|_| reading.whole_bytes == Some(bytes))?;
+        Some((version, reading.collect().await.ok()?))
+    };
+    let (state, pieces) = if asset.hash.is_some() {
+        let (version, pieces) = read.await?;
+        let key = key.to_owned();
+        let state = ObjectState { key, bytes, version, checksum: None, modified: None, class: None, archive: None };
+        (state, pieces)
+    } else {
+        let (stat, read) = tokio::join!(storage.stat(key), read);
+        let (state, (version, pieces)) = (stat.ok()?, read?);
+        (state.version.tag == version.tag && state.bytes == bytes).then_some((state, pieces))?
+    };
     context.bytes.fetch_add(bytes, Ordering::Relaxed);
-    let key = key.to_owned();
-    let state = ObjectState { key, bytes, version, checksum: None, modified: None, class: None, archive: None };
     let early = Some((pieces, held));
     Some(Source { storage: Arc::clone(storage), state, early, is_file: false, in_order: false })
 }

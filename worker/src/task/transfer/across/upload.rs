@@ -4,9 +4,9 @@ use super::super::wants::Wants;
 use super::Work;
 use super::commit::{Committed, Uncommitted, commit, prove};
 use super::fault;
-use super::source::{Measures, Source, Stretch, off_thread};
+use super::source::{Measured, Measures, Source, Stretch, off_thread};
 use super::target::{Content, Place};
-use crate::hash::{Digest, Hasher};
+use crate::hash::Hasher;
 use crate::storage::persist::{Patience, persist};
 use crate::storage::{
     Attributes, Body, Checksum, ChecksumKind, Condition, Held, MEMORY_BYTES, Part, Slot, StorageError, Upload,
@@ -26,7 +26,8 @@ const BEGINNINGS_MAX: u32 = 3;
 /// Size of the stretches of `bytes` for a destination, and how many of them are on their way at the same time.
 pub(super) fn stretch(place: &Place, bytes: u64) -> Result<(u64, usize), Failure> {
     let limits = place.storage.capabilities().parts;
-    let refused = |said: &str| Failure::permanent("destination_file_too_large", format!("{}: {said}", place.location()));
+    let refused =
+        |said: &str| Failure::permanent("destination_file_too_large", format!("{}: {said}", place.location()));
     let limits = limits.ok_or_else(|| refused("it takes no content in parts"))?;
     let rules = PartRules { bytes_min: limits.bytes_min, bytes_max: limits.bytes_max, count_max: limits.count_max };
     let size = part_bytes(bytes, &rules).ok_or_else(|| refused("it takes no content of that size"))?;
@@ -118,8 +119,9 @@ struct Sending<'a> {
 
 impl Sending<'_> {
     async fn run(&self, arrived: Arrived) -> Result<(Committed, Content), Uncommitted> {
-        let (digests, parts) = self.send(arrived).await?;
-        self.source.check_unchanged().await?;
+        let (measured, parts) = self.send(arrived).await?;
+        self.source.check(&measured).await?;
+        let digests = measured.digests;
         self.wants.check_declared(&digests)?;
         let able = self.place.storage.capabilities();
         let whole = Part::whole(&parts).filter(|_| able.whole_checksum);
@@ -137,11 +139,11 @@ impl Sending<'_> {
         Ok((committed, ours))
     }
 
-    /// Sends what has not arrived; all parts in the end, and the digests of the whole.
-    async fn send(&self, mut arrived: Arrived) -> Result<(Vec<Digest>, Vec<Part>), Uncommitted> {
+    /// Sends what has not arrived; all parts in the end, and what was computed of the whole.
+    async fn send(&self, mut arrived: Arrived) -> Result<(Measured, Vec<Part>), Uncommitted> {
         let (size, at_once) = stretch(self.place, self.source.state.bytes)?;
         let kind = self.place.storage.capabilities().checksum;
-        let mut measures = Measures::new(&self.wants.algorithms, kind);
+        let mut measures = Measures::new(self.source, &self.wants.algorithms, None);
         let mut stretches = self.source.stretches(size, at_once, &self.work.context);
         let (mut sending, mut parts) = (JoinSet::new(), Vec::new());
         while let Some(stretch) = stretches.next().await {
@@ -149,7 +151,7 @@ impl Sending<'_> {
             let known = arrived.remove(&slot.number);
             let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
             let measured = off_thread(bytes, move || {
-                measures.hash(&pieces);
+                measures.update(&pieces);
                 let known = known.filter(|part| is_of(part, &pieces));
                 (measures, Body::new(pieces, kind), known)
             });
@@ -170,7 +172,7 @@ impl Sending<'_> {
             parts.push(received(sent)?);
         }
         parts.sort_by_key(|part| part.number);
-        Ok((measures.finish().0, parts))
+        Ok((measures.finish(), parts))
     }
 
     fn part(
