@@ -233,7 +233,22 @@ async fn faults_end_in_right_objects_or_in_clear_errors() {
     ];
     let Some(subject) = subjects::weed().await else { return };
     let mut random = fastrand::Rng::with_seed(11);
-    let fault = move |_| (random.u8(..) < 70).then(|| FAULTS[random.usize(..FAULTS.len())]);
+    let (mut commits, mut parts, mut reads) = (0u32, 0u32, 0u32);
+    let fault = move |operation: Operation| {
+        let count = match operation {
+            Operation::PutPart => &mut parts,
+            Operation::Read => &mut reads,
+            operation if operation.commits() => &mut commits,
+            _ => return (random.u8(..) < 40).then(|| FAULTS[random.usize(..FAULTS.len())]),
+        };
+        *count += 1;
+        // What matters most happens for certain, the rest by chance.
+        match (operation, *count % 7) {
+            (operation, 2) if operation.commits() => Some(Fault::ReplyLost),
+            (Operation::PutPart | Operation::Read, 3) => Some(Fault::WrongByte),
+            _ => (random.u8(..) < 60).then(|| FAULTS[random.usize(..FAULTS.len())]),
+        }
+    };
     let road = Road::new(subject, fault);
     let contents = [noise(100, 1), noise(20_000, 2), noise(17 * MIB, 3), noise(9 * MIB, 4)];
     let mut landed = 0;
