@@ -327,7 +327,14 @@ async fn a_read_only_destination_says_so() {
 async fn a_target_that_cannot_work_fails_the_unit() {
     let mut yard = Yard::new();
     let asset = yard.asset("a", b"a");
-    for to in ["s3://bucket/{path}", "file:relative/{path}", "file:/x/{unknown}", "file:/x/{path"] {
+    for to in [
+        "s3://b!/{path}",
+        "https://host/{path}",
+        "ftp://host/{path}",
+        "file:relative/{path}",
+        "file:/x/{unknown}",
+        "file:/x/{path",
+    ] {
         yard.task.to = to.into();
         let result = worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
         assert!(matches!(&result, UnitResult::Failed(f) if f.reason == "target_invalid"), "{to}: {result:?}");

@@ -55,7 +55,10 @@ impl Target {
             Some(path) => context.storage.open(&format!("file:{}", path.join("x").display()), Some(path)).await,
             None => context.storage.open(root, None).await,
         };
-        let opened = opened.map_err(|error| error.failure())?;
+        let opened = opened.map_err(|error| match error {
+            StorageError::Invalid { .. } => invalid(error.to_string()),
+            error => error.failure(),
+        })?;
         if !opened.storage.capabilities().write {
             return Err(invalid(format!("target {:?} can only be read: write to file:, s3:// or gs://", task.to)));
         }
