@@ -36,6 +36,9 @@ pub struct FactSheet {
     pub container: Option<Container>,
     /// The first real picture stream.
     pub video: Option<VideoStream>,
+    /// Further picture streams, judged as the first one is.
+    #[serde(default)]
+    pub other_video: Vec<VideoStream>,
     /// Sound streams.
     pub audio: Vec<AudioStream>,
     /// Subtitle streams in the file.
@@ -46,6 +49,32 @@ pub struct FactSheet {
     pub pass: Option<Pass>,
     /// A subtitle or caption file.
     pub text: Option<TimedText>,
+    /// What MediaInfo said, when the policy asked for it.
+    #[serde(default)]
+    pub mediainfo: Option<MediaInfo>,
+    /// What MediaConch said, when the policy asked for it.
+    #[serde(default)]
+    pub mediaconch: Option<MediaConch>,
+}
+
+/// What MediaInfo said.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MediaInfo {
+    /// Why it said nothing.
+    pub trouble: Option<String>,
+    /// Values by field, `General.Format` and `Audio[2].Channels`.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// What MediaConch said about one policy.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MediaConch {
+    /// Why there is no answer.
+    pub trouble: Option<String>,
+    /// The policy that was held against the file.
+    pub policy: String,
+    /// Rules that failed, with what was found.
+    pub failed: Vec<String>,
 }
 
 /// The wrapper.
@@ -68,6 +97,9 @@ pub struct VideoStream {
     pub codec: String,
     /// Profile as ffprobe names it.
     pub profile: Option<String>,
+    /// Level as ffprobe numbers it.
+    #[serde(default)]
+    pub level: Option<i64>,
     /// Stored width.
     pub width: u32,
     /// Stored height.
@@ -96,6 +128,20 @@ pub struct VideoStream {
     pub duration: Option<f64>,
     /// Seconds of its first picture after the start of the file.
     pub start: f64,
+}
+
+impl FactSheet {
+    /// The sheet as it were if a further picture stream were the only stream of the file.
+    pub fn of_other_picture(&self, n: usize) -> Option<FactSheet> {
+        let video = self.other_video.get(n)?.clone();
+        let pass = self.pass.as_ref().map(|pass| Pass {
+            video: pass.other_video.get(n).cloned().flatten(),
+            other_video: Vec::new(),
+            audio: Vec::new(),
+            ..pass.clone()
+        });
+        Some(FactSheet { video: Some(video), other_video: Vec::new(), audio: Vec::new(), pass, ..self.clone() })
+    }
 }
 
 impl VideoStream {
@@ -130,6 +176,9 @@ pub struct AudioStream {
     pub codec: String,
     /// Channels.
     pub channels: u32,
+    /// Layout as ffprobe names it, when flagged.
+    #[serde(default)]
+    pub layout: Option<String>,
     /// Samples per second.
     pub sample_rate: u32,
     /// Language tag, when flagged.
@@ -164,12 +213,21 @@ pub struct Pass {
     pub errors: u64,
     /// The first of them.
     pub messages: Vec<String>,
+    /// Where they were, to within the time between two looks at the clock.
+    #[serde(default)]
+    pub error_times: Vec<Stretch>,
+    /// Hash of each stream's packets by its index, `md5:hex`: it stays when only the wrapper changes.
+    #[serde(default)]
+    pub essence: BTreeMap<u32, String>,
     /// Whether the demuxer missed bytes its index promised.
     pub missing_bytes: bool,
     /// Whether a stream changed its format on the way, which restarts every measurement.
     pub format_changes: bool,
     /// The picture.
     pub video: Option<VideoPass>,
+    /// Further pictures; `None` where not one frame was decoded.
+    #[serde(default)]
+    pub other_video: Vec<Option<VideoPass>>,
     /// The sound, one entry for each programme (a stream, or two mono streams that belong together).
     pub audio: Vec<AudioPass>,
 }
@@ -193,6 +251,9 @@ pub struct VideoPass {
     pub freeze: Option<Vec<Stretch>>,
     /// Luma outside EBU R 103.
     pub levels: Option<Levels>,
+    /// Red, green or blue outside EBU R 103.
+    #[serde(default)]
+    pub gamut: Option<Levels>,
 }
 
 /// Frames by the scan that idet saw in them, each in the light of its neighbours.
@@ -208,7 +269,7 @@ pub struct Scan {
     pub decided: u64,
 }
 
-/// Luma outside EBU R 103 over the sampled pictures.
+/// Pixels outside EBU R 103 over the sampled pictures.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Levels {
     /// Share of all sampled pixels.
@@ -234,12 +295,45 @@ pub struct AudioPass {
     pub silence: Option<Vec<Vec<Stretch>>>,
     /// RMS level of each channel in dB; `None` in a slot is digital silence.
     pub rms: Option<Vec<Option<f64>>>,
+    /// Mean of each channel as a share of full scale; `None` in a slot is no number.
+    #[serde(default)]
+    pub dc_offset: Option<Vec<Option<f64>>>,
     /// Integrated loudness in LUFS.
     pub loudness: Option<f64>,
+    /// Loudness range in LU.
+    #[serde(default)]
+    pub loudness_range: Option<f64>,
+    /// Highest short-term loudness in LUFS and when it was reached.
+    #[serde(default)]
+    pub short_term: Option<Peak>,
+    /// Highest momentary loudness in LUFS and when it was reached.
+    #[serde(default)]
+    pub momentary: Option<Peak>,
+    /// Short-term loudness in the course of time.
+    #[serde(default)]
+    pub curve: Curve,
     /// True peak in dBTP.
     pub true_peak: Option<f64>,
     /// Stretches in which left and right cancel; `None` when not stereo.
     pub out_of_phase: Option<Vec<Stretch>>,
+}
+
+/// The highest of many measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Peak {
+    /// Seconds from the start of the file.
+    pub at: f64,
+    /// The value.
+    pub value: f64,
+}
+
+/// A measurement in the course of time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Curve {
+    /// Seconds between two values.
+    pub step: f64,
+    /// The highest value of each step, to a tenth.
+    pub values: Vec<f64>,
 }
 
 /// A subtitle or caption file.

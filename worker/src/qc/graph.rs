@@ -23,6 +23,12 @@ pub(super) struct Needs {
     pub(super) loudness: bool,
     /// Shortest stretch out of phase in seconds.
     pub(super) phase: Option<f64>,
+    /// Whether red, green and blue are held against EBU R 103.
+    pub(super) gamut: bool,
+    /// Whether MediaInfo is asked.
+    pub(super) mediainfo: bool,
+    /// The policy MediaConch holds against the file.
+    pub(super) mediaconch: Option<String>,
 }
 
 impl Needs {
@@ -39,6 +45,9 @@ impl Needs {
             && stretches(self.silence, wanted.silence)
             && (self.loudness || !wanted.loudness)
             && wanted.phase.is_none_or(|least| self.phase.is_some_and(|from| from <= least))
+            && (self.gamut || !wanted.gamut)
+            && (self.mediainfo || !wanted.mediainfo)
+            && (wanted.mediaconch.is_none() || self.mediaconch == wanted.mediaconch)
     }
 
     /// This and, where one decode can do both, what was known before: a sheet should not lose what it had.
@@ -58,6 +67,9 @@ impl Needs {
                 (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
                 (ours, theirs) => ours.or(theirs),
             },
+            gamut: self.gamut || known.gamut,
+            mediainfo: self.mediainfo || known.mediainfo,
+            mediaconch: self.mediaconch.clone().or_else(|| known.mediaconch.clone()),
         }
     }
 }
@@ -102,12 +114,12 @@ pub(super) fn programmes(streams: &[AudioStream]) -> Vec<Programme> {
 
 /// The graph and the labels of its ends, each of which becomes an output of its own: one output would queue whole
 /// pictures while it waits for sound.
-pub(super) fn build(needs: &Needs, video: Option<&VideoStream>, programmes: &[Programme]) -> (String, Vec<String>) {
+pub(super) fn build(needs: &Needs, pictures: &[&VideoStream], programmes: &[Programme]) -> (String, Vec<String>) {
     let mut chains = Vec::new();
     let mut ends = Vec::new();
-    if let Some(video) = video {
-        chains.push(picture(needs, video));
-        ends.push("[v]".to_owned());
+    for (n, video) in pictures.iter().enumerate() {
+        chains.push(picture(needs, n, video));
+        ends.push(format!("[v{n}]"));
     }
     for (n, programme) in programmes.iter().enumerate() {
         chains.push(sound(needs, n, programme));
@@ -116,42 +128,55 @@ pub(super) fn build(needs: &Needs, video: Option<&VideoStream>, programmes: &[Pr
     (chains.join(";"), ends)
 }
 
-fn picture(needs: &Needs, video: &VideoStream) -> String {
+fn picture(needs: &Needs, n: usize, video: &VideoStream) -> String {
     let mut chain = format!("[0:{}]", video.index);
     let mut tail = String::new();
-    if needs.levels {
-        chain.push_str("split=2[picture][sample];[picture]");
-        tail = levels(video);
+    if needs.levels || needs.gamut {
+        write_filter(&mut chain, format_args!("split=2[picture{n}][sample{n}];[picture{n}]"));
+        tail = samples(needs, n, video);
     }
-    chain.push_str("vfrdet@v");
+    write_filter(&mut chain, format_args!("vfrdet@v{n}"));
     if let Some((area, level)) = needs.black {
         // The length is judged by us: the marks ignore blackdetect's own `d`.
         write_filter(&mut chain, format_args!(",metadata=mode=delete,blackdetect=d=0:pic_th={area}:pix_th={level}"));
-        chain.push_str(",metadata=mode=print:file=black");
+        write_filter(&mut chain, format_args!(",metadata=mode=print:file=black{n}"));
     }
     if let Some((noise, seconds)) = needs.freeze {
         write_filter(&mut chain, format_args!(",metadata=mode=delete,freezedetect=n={noise}dB:d={seconds}"));
-        chain.push_str(",metadata=mode=print:file=freeze");
+        write_filter(&mut chain, format_args!(",metadata=mode=print:file=freeze{n}"));
     }
     if let Some(threshold) = needs.scan {
         if video.width >= SCAN_WIDTH_MIN {
             // Fields comb wherever something moves: the middle half shows it for half the cost.
             chain.push_str(",crop=w=iw/2:x=iw/4");
         }
-        write_filter(&mut chain, format_args!(",idet@v=intl_thres={threshold}"));
+        write_filter(&mut chain, format_args!(",idet@v{n}=intl_thres={threshold}"));
     }
-    chain + "[v]" + &tail
+    chain + &format!("[v{n}]") + &tail
+}
+
+/// What is looked at in some pictures only, and small.
+fn samples(needs: &Needs, n: usize, video: &VideoStream) -> String {
+    let factor = (video.width / LEVELS_WIDTH).max(1);
+    let (width, height) = ((video.width / factor).max(1), (video.height / factor).max(1));
+    let mut chain = format!(";[sample{n}]select='not(mod(n,{LEVELS_EVERY}))'");
+    if factor > 1 {
+        write_filter(&mut chain, format_args!(",scale=w={width}:h={height}:flags=neighbor"));
+    }
+    match (needs.levels, needs.gamut) {
+        (true, true) => {
+            write_filter(&mut chain, format_args!(",split=2[luma{n}][colour{n}];[luma{n}]null"));
+            chain + &levels(n, video) + &format!(";[colour{n}]null") + &gamut(n, video)
+        }
+        (true, false) => chain + &levels(n, video),
+        (false, _) => chain + &gamut(n, video),
+    }
 }
 
 /// Marks luma outside EBU R 103 (5 to 246 of 8 bits) as white and everything else as black: the mean is then the share.
 /// signalstats' own BRNG takes noise around black for an error.
-fn levels(video: &VideoStream) -> String {
-    let factor = (video.width / LEVELS_WIDTH).max(1);
-    let (width, height) = ((video.width / factor).max(1), (video.height / factor).max(1));
-    let mut chain = format!(";[sample]select='not(mod(n,{LEVELS_EVERY}))'");
-    if factor > 1 {
-        write_filter(&mut chain, format_args!(",scale=w={width}:h={height}:flags=neighbor"));
-    }
+fn levels(n: usize, video: &VideoStream) -> String {
+    let mut chain = String::new();
     let scale = levels_scale(video);
     if scale == 0 {
         chain.push_str(",format=yuv420p");
@@ -159,8 +184,40 @@ fn levels(video: &VideoStream) -> String {
     let one = f64::from(scale.max(1));
     let (low, high, white) = (5.0 * one, 247.0 * one - 1.0, 255.0 * one);
     write_filter(&mut chain, format_args!(",lutyuv=y='if(between(val,{low},{high}),0,{white})':u=val:v=val"));
-    chain.push_str(",signalstats,metadata=mode=print:key=lavfi.signalstats.YAVG:file=levels,nullsink");
+    write_filter(
+        &mut chain,
+        format_args!(",signalstats,metadata=mode=print:key=lavfi.signalstats.YAVG:file=levels{n},nullsink"),
+    );
     chain
+}
+
+/// Marks pixels with red, green or blue outside -5 % to 105 % (EBU R 103) as white and everything else as black.
+///
+/// A conversion to RGB cuts off what it should show. Luma and colour differences are therefore halved around their middle
+/// first: the matrix is linear, so -5 % and 105 % come out as 22.5 % and 77.5 % and nothing is cut off.
+fn gamut(n: usize, video: &VideoStream) -> String {
+    let range = if video.range.as_deref() == Some("pc") { "pc" } else { "tv" };
+    // Where luma of 10 bits begins, and half its span.
+    let (black, quarter) = if range == "pc" { (0, 256) } else { (64, 219) };
+    let matrix = match video.matrix.as_deref() {
+        Some("bt470bg" | "smpte170m") => "bt601",
+        Some("bt2020nc" | "bt2020c") => "bt2020",
+        Some("smpte240m") => "smpte240m",
+        Some("fcc") => "fcc",
+        Some(_) => "bt709",
+        // Unflagged material of standard definition is BT.601 by custom.
+        None if video.height <= 576 => "bt601",
+        None => "bt709",
+    };
+    let mark = "if(between(val,230,793),0,1023)";
+    format!(
+        ",scale=in_range={range}:out_range={range}:in_color_matrix={matrix}:out_color_matrix={matrix},format=yuv444p10,\
+         lutyuv=y='(val-{black})*0.5+{black}+{quarter}':u='(val-512)*0.5+512':v='(val-512)*0.5+512',\
+         scale=in_color_matrix={matrix}:in_range={range}:out_range=pc,format=gbrp10,lutrgb=r='{mark}':g='{mark}':b='{mark}',\
+         colorchannelmixer=rr=1:rg=1:rb=1:gr=1:gg=1:gb=1:br=1:bg=1:bb=1,format=gbrp,\
+         scale=in_range=pc:out_range=pc:out_color_matrix=bt709,format=yuv444p,\
+         signalstats,metadata=mode=print:key=lavfi.signalstats.YAVG:file=gamut{n},nullsink"
+    )
 }
 
 /// What one 8-bit step is worth in this picture's own depth; 0 for formats without a luma plane, which are converted.
@@ -181,7 +238,7 @@ fn sound(needs: &Needs, n: usize, programme: &Programme) -> String {
     }
     write_filter(
         &mut chain,
-        format_args!("astats@a{n}=measure_perchannel=RMS_level:measure_overall=Number_of_samples"),
+        format_args!("astats@a{n}=measure_perchannel=RMS_level+DC_offset:measure_overall=Number_of_samples"),
     );
     if let Some((noise, seconds)) = needs.silence {
         write_filter(&mut chain, format_args!(",ametadata=mode=delete,silencedetect=n={noise}dB:d={seconds}:m=1"));
@@ -189,7 +246,13 @@ fn sound(needs: &Needs, n: usize, programme: &Programme) -> String {
     }
     if needs.loudness {
         // `framelog=quiet` does not exist in 5.1; at `verbose` the frames stay out of our level of the log.
-        write_filter(&mut chain, format_args!(",ebur128@a{n}=peak=true:framelog=verbose"));
+        write_filter(
+            &mut chain,
+            format_args!(",ametadata=mode=delete,ebur128@a{n}=peak=true:framelog=verbose:metadata=1"),
+        );
+        for (key, file) in [("S", "short"), ("M", "momentary")] {
+            write_filter(&mut chain, format_args!(",ametadata=mode=print:key=lavfi.r128.{key}:file={file}{n}"));
+        }
     }
     if let (Some(seconds), 2..) = (needs.phase, programme.channels()) {
         if programme.channels() > 2 {
@@ -234,13 +297,13 @@ mod tests {
     fn only_what_is_needed_is_measured() {
         let video =
             VideoStream { width: 1920, height: 1080, pix_fmt: Some("yuv422p10le".into()), ..VideoStream::default() };
-        let (graph, ends) = build(&Needs::default(), Some(&video), &programmes(&[stream(1, 2)]));
-        assert_eq!(ends, ["[v]", "[a0]"]);
+        let (graph, ends) = build(&Needs::default(), &[&video], &programmes(&[stream(1, 2)]));
+        assert_eq!(ends, ["[v0]", "[a0]"]);
         for filter in ["blackdetect", "freezedetect", "idet", "signalstats", "ebur128", "silencedetect", "aphasemeter"]
         {
             assert!(!graph.contains(filter), "{graph}");
         }
-        let (graph, _) = build(&Needs { levels: true, ..Needs::default() }, Some(&video), &[]);
+        let (graph, _) = build(&Needs { levels: true, ..Needs::default() }, &[&video], &[]);
         assert!(graph.contains("scale=w=480:h=270:flags=neighbor"), "{graph}");
         assert!(graph.contains("between(val,20,987),0,1020"), "{graph}");
     }
@@ -248,7 +311,7 @@ mod tests {
     #[test]
     fn pictures_without_a_luma_plane_are_converted_first() {
         let video = VideoStream { width: 64, height: 36, pix_fmt: Some("gbrp".into()), ..VideoStream::default() };
-        let (graph, _) = build(&Needs { levels: true, ..Needs::default() }, Some(&video), &[]);
+        let (graph, _) = build(&Needs { levels: true, ..Needs::default() }, &[&video], &[]);
         assert!(graph.contains("format=yuv420p,lutyuv=y='if(between(val,5,246),0,255)'"), "{graph}");
     }
 }

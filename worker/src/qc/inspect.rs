@@ -5,7 +5,7 @@ use super::probe::Unprobed;
 use super::report::Report;
 use super::sheet::Sheet;
 use super::subject::{self, Subject};
-use super::{checks, judge, pass, probe, structure, text};
+use super::{checks, judge, outside, pass, probe, structure, text};
 use crate::hash::{HashError, hash_file};
 use crate::task::Tools;
 use protocol::failure::Failure;
@@ -209,12 +209,19 @@ async fn gather(
             facts.pass = Some(pass::run(path, &probe, &looked_for, tools, cancel).await?);
             decoded = true;
         }
+        if looked_for.mediainfo {
+            facts.mediainfo = Some(outside::mediainfo(path, tools, cancel).await?);
+        }
+        if let Some(policy) = &looked_for.mediaconch {
+            facts.mediaconch = Some(outside::mediaconch(path, policy, tools, cancel).await?);
+        }
     }
     let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
     let versions = [("ffprobe", Some(probe.version.clone())), ("ffmpeg", ffmpeg)];
     facts.tools = versions.into_iter().filter_map(|(tool, version)| Some((tool.to_owned(), version?))).collect();
     facts.container = Some(probe.container);
     facts.video = probe.video;
+    facts.other_video = probe.other_video;
     facts.audio = probe.audio;
     facts.subtitle_streams = probe.subtitle_streams;
     Ok(Gathered { facts, role, looked_for, decoded })
@@ -245,7 +252,14 @@ pub(super) fn needs(spec: &DeliverySpec, role: Role, has_video: bool) -> Needs {
         scan: checks::field_order::threshold(spec, role).filter(|_| picture),
         levels: picture && qc.levels.is_some(),
         silence: qc.silence.as_ref().map(|check| (check.noise.0, seconds(check.longest))),
-        loudness: qc.loudness.is_some() || qc.true_peak.is_some(),
+        loudness: qc.loudness.is_some()
+            || qc.true_peak.is_some()
+            || qc.loudness_range.is_some()
+            || qc.short_term.is_some()
+            || qc.momentary.is_some(),
         phase: qc.phase.as_ref().map(|check| seconds(check.longest)),
+        gamut: picture && qc.gamut.is_some(),
+        mediainfo: qc.mediainfo.is_some(),
+        mediaconch: qc.mediaconch.as_ref().map(|check| check.policy.clone()),
     }
 }

@@ -1,7 +1,7 @@
 //! From facts to a verdict: pure, so that a stored sheet can be judged again by another policy.
-use super::checks::{CHECKS, Case, Ruling};
+use super::checks::{CHECKS, Case, PICTURE_CHECKS, Ruling, photosensitivity};
 use super::facts::FactSheet;
-use super::report::{Report, Verdict};
+use super::report::{Finding, Report, Verdict};
 use super::subject::Subject;
 use protocol::media::asset::Role;
 use protocol::media::spec::{DeliverySpec, Severity};
@@ -31,6 +31,12 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
             }
         }
     }
+    judge_other_pictures(facts, spec, subject, role, &mut findings, &mut |check, why| {
+        if !not_measured.iter().any(|known| known == check) {
+            not_measured.push(check.to_owned());
+            reasons.insert(check.to_owned(), why);
+        }
+    });
     // A number that is none got past a check: the measurement is worthless, and so would be a verdict.
     findings.retain(|finding| {
         let broken = finding.measured.is_null() || finding.ranges.iter().flatten().any(|edge| !edge.is_finite());
@@ -56,16 +62,55 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
         findings,
         not_measured,
         reasons,
+        recorded: recorded(spec, subject, role),
+        essence: facts.pass.as_ref().map(|pass| pass.essence.clone()).unwrap_or_default(),
         bytes: facts.bytes,
         tools: facts.tools.clone(),
     }
+}
+
+/// Every picture stream of a file is judged as the first one is; a finding names the stream.
+fn judge_other_pictures(
+    facts: &FactSheet,
+    spec: &DeliverySpec,
+    subject: &Subject,
+    role: Role,
+    findings: &mut Vec<Finding>,
+    unknown: &mut dyn FnMut(&str, String),
+) {
+    if facts.unreadable.is_some() || !role.has_picture() {
+        return;
+    }
+    for n in 0..facts.other_video.len() {
+        let Some(sheet) = facts.of_other_picture(n) else { continue };
+        let stream = sheet.video.as_ref().map(|video| video.index);
+        let case = Case::new(&sheet, spec, subject, role);
+        for check in CHECKS.iter().filter(|check| PICTURE_CHECKS.contains(&check.id)) {
+            match (check.run)(&case) {
+                Ruling::NotApplicable => {}
+                Ruling::NotMeasured(why) => unknown(check.id, why),
+                Ruling::Judged(found) => {
+                    findings.extend(found.into_iter().map(|finding| Finding { stream, ..finding }))
+                }
+            }
+        }
+    }
+}
+
+/// What the source declares about checks that nothing here can make.
+fn recorded(spec: &DeliverySpec, subject: &Subject, role: Role) -> BTreeMap<String, String> {
+    let asked = spec.qc.photosensitivity.is_some() && role.has_picture();
+    let certificate = photosensitivity::certificate(subject).filter(|_| asked);
+    let told = certificate.map(|number| format!("certificate {number}, as declared by the source; not measured here"));
+    told.map(|text| ("photosensitivity".to_owned(), text)).into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::qc::facts::{
-        AudioPass, AudioStream, Container, Levels, Pass, Scan, Stretch, Structure, VideoPass, VideoStream,
+        AudioPass, AudioStream, Container, Curve, Levels, MediaConch, MediaInfo, Pass, Peak, Scan, Stretch, Structure,
+        VideoPass, VideoStream,
     };
     use protocol::media::spec::{FieldOrder, FrameRate, Ratio};
 
@@ -90,15 +135,31 @@ qc:
   levels: { illegal_pixels_max: 1% }
   naming: { pattern: '[a-z]+\\.mp4' }
   checksum: {}
+  gamut: { illegal_pixels_max: 1% }
+  loudness_range: { max: 20LU }
+  short_term: { max: -18LUFS }
+  momentary: { max: -15LUFS }
+  dc_offset: { max: 0.1% }
+  layout: { any: stereo }
+  streams: { audio: 1 }
+  mediainfo: { facts: { General.Format: MPEG-4 } }
+  mediaconch: { policy: <policy/> }
+  photosensitivity: {}
 ";
 
     fn spec() -> DeliverySpec {
         protocol::yaml::read("s.yaml", SPEC).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
+    fn spec_with(from: &str, to: &str) -> DeliverySpec {
+        assert!(SPEC.contains(from), "{from}");
+        protocol::yaml::read("s.yaml", &SPEC.replace(from, to)).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
     fn subject() -> Subject {
         let declared_hash = Some(format!("xxh128:{}", "0".repeat(32)));
-        Subject { file: "dir/clip.mp4".into(), duration: Some(10.0), declared_hash, ..Subject::default() }
+        let meta = [("pse_certificate".to_owned(), "H-1".to_owned())].into();
+        Subject { file: "dir/clip.mp4".into(), duration: Some(10.0), declared_hash, meta, ..Subject::default() }
     }
 
     /// A sheet that satisfies the spec.
@@ -126,6 +187,7 @@ qc:
             black: Some(vec![]),
             freeze: Some(vec![]),
             levels: Some(Levels::default()),
+            gamut: Some(Levels::default()),
             ..VideoPass::default()
         };
         let heard = AudioPass {
@@ -136,7 +198,12 @@ qc:
             seconds: 10.0,
             silence: Some(vec![vec![], vec![]]),
             rms: Some(vec![Some(-26.0), Some(-26.0)]),
+            dc_offset: Some(vec![Some(0.0), Some(0.0)]),
             loudness: Some(-23.0),
+            loudness_range: Some(5.0),
+            short_term: Some(Peak { at: 4.0, value: -20.0 }),
+            momentary: Some(Peak { at: 4.0, value: -18.0 }),
+            curve: Curve::default(),
             true_peak: Some(-20.0),
             out_of_phase: Some(vec![]),
         };
@@ -150,11 +217,17 @@ qc:
                 index: 1,
                 codec: "aac".into(),
                 channels: 2,
+                layout: one("stereo"),
                 sample_rate: 48_000,
                 ..Default::default()
             }],
             structure: Structure::Whole,
             pass: Some(Pass { video: Some(seen), audio: vec![heard], ..Pass::default() }),
+            mediainfo: Some(MediaInfo {
+                trouble: None,
+                facts: [("General.Format".to_owned(), "MPEG-4".to_owned())].into(),
+            }),
+            mediaconch: Some(MediaConch { policy: "<policy/>".into(), ..MediaConch::default() }),
             ..FactSheet::default()
         }
     }
@@ -171,6 +244,21 @@ qc:
         facts.pass.as_mut().and_then(|pass| pass.audio.first_mut()).expect("there")
     }
 
+    /// A second picture stream like the first one, changed.
+    fn other(facts: &mut FactSheet, change: fn(&mut VideoStream)) {
+        let mut stream = VideoStream { index: 7, ..facts.video.clone().expect("there") };
+        change(&mut stream);
+        facts.other_video.push(stream);
+        let pass = facts.pass.as_mut().expect("there");
+        pass.other_video.push(pass.video.clone());
+    }
+
+    fn other_seen(facts: &mut FactSheet, change: fn(VideoPass) -> Option<VideoPass>) {
+        other(facts, |_| ());
+        let pass = facts.pass.as_mut().expect("there");
+        pass.other_video = vec![change(pass.video.clone().expect("there"))];
+    }
+
     fn stretch(start: f64, end: f64) -> Option<Vec<Stretch>> {
         Some(vec![Stretch { start, end }])
     }
@@ -178,7 +266,7 @@ qc:
     /// A change to a clean sheet that one check must find.
     type Fault = (&'static str, fn(&mut FactSheet));
 
-    const FAULTS: [Fault; 26] = [
+    const FAULTS: [Fault; 37] = [
         ("container", |f| f.container.as_mut().expect("there").names = vec!["mxf".into()]),
         ("codec", |f| video(f).codec = "mpeg4".into()),
         ("codec", |f| video(f).profile = Some("Main".into())),
@@ -205,6 +293,17 @@ qc:
         ("true_peak", |f| heard(f).true_peak = Some(-0.9)),
         ("phase", |f| heard(f).out_of_phase = stretch(0.0, 2.1)),
         ("checksum", |f| f.declared_hash = Some(format!("xxh128:{}", "1".repeat(32)))),
+        ("gamut", |f| seen(f).gamut = Some(Levels { share: 0.02, pictures: vec![(1.0, 0.02)] })),
+        ("loudness_range", |f| heard(f).loudness_range = Some(20.1)),
+        ("short_term", |f| heard(f).short_term = Some(Peak { at: 5.0, value: -17.9 })),
+        ("momentary", |f| heard(f).momentary = Some(Peak { at: 5.0, value: -14.9 })),
+        ("dc_offset", |f| heard(f).dc_offset = Some(vec![Some(0.0), Some(-0.002)])),
+        ("layout", |f| f.audio[0].layout = Some("5.1".into())),
+        ("streams", |f| other(f, |_| ())),
+        ("streams", |f| f.audio.clear()),
+        ("mediainfo", |f| f.mediainfo.as_mut().expect("there").facts.clear()),
+        ("mediaconch", |f| f.mediaconch.as_mut().expect("there").failed = vec!["a rule".into()]),
+        ("decode", |f| other_seen(f, |_| None)),
     ];
 
     #[test]
@@ -224,7 +323,7 @@ qc:
     }
 
     /// Measurements taken away one by one: QC-1 says that none of them may leave a pass behind.
-    const GAPS: [Fault; 14] = [
+    const GAPS: [Fault; 23] = [
         ("container", |f| f.container = None),
         ("frame_rate", |f| (video(f).base_rate, video(f).average_rate) = (None, None)),
         ("field_order", |f| (video(f).field_order, seen(f).scan) = (None, None)),
@@ -239,6 +338,15 @@ qc:
         ("phase", |f| heard(f).out_of_phase = None),
         ("checksum", |f| f.declared_hash = None),
         ("decode", |f| f.pass = None),
+        ("gamut", |f| seen(f).gamut = None),
+        ("loudness_range", |f| heard(f).loudness_range = None),
+        ("short_term", |f| heard(f).short_term = None),
+        ("momentary", |f| heard(f).seconds = 0.3),
+        ("dc_offset", |f| heard(f).dc_offset = Some(vec![Some(0.0), None])),
+        ("layout", |f| f.audio[0].layout = None),
+        ("mediainfo", |f| f.mediainfo.as_mut().expect("there").trouble = Some("no such program".into())),
+        ("mediaconch", |f| f.mediaconch.as_mut().expect("there").policy = "<another/>".into()),
+        ("mediaconch", |f| f.mediaconch = None),
     ];
 
     #[test]
@@ -268,6 +376,41 @@ qc:
             let report = judge(&facts, &spec(), &subject(), Role::Master);
             assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
         }
+    }
+
+    #[test]
+    fn every_picture_stream_is_judged() {
+        let spec = spec_with("streams: { audio: 1 }", "streams: { video: 2 }");
+        let mut facts = clean();
+        other(&mut facts, |_| ());
+        assert_eq!(judge(&facts, &spec, &subject(), Role::Master).verdict, Verdict::Pass);
+        other_seen(&mut facts, |seen| Some(VideoPass { black: stretch(1.0, 3.0), ..seen }));
+        facts.other_video.truncate(1);
+        facts.other_video[0].codec = "mpeg4".into();
+        let report = judge(&facts, &spec, &subject(), Role::Master);
+        let found: Vec<_> = report.findings.iter().map(|f| (f.check.as_str(), f.stream)).collect();
+        assert_eq!(found, [("codec", Some(7)), ("black", Some(7))], "{report:?}");
+        facts.pass.as_mut().expect("there").other_video = vec![None];
+        let report = judge(&facts, &spec, &subject(), Role::Master);
+        assert!(report.not_measured.contains(&"black".to_owned()), "{report:?}");
+    }
+
+    #[test]
+    fn what_no_machine_here_can_measure_says_so_and_is_never_a_pass() {
+        let gated = spec_with("target: -23LUFS", "target: -27LUFS, gate: dialogue");
+        let report = judge(&clean(), &gated, &subject(), Role::Master);
+        assert_eq!(report.verdict, Verdict::ToolError);
+        assert!(report.reasons["loudness"].starts_with("not_measurable"), "{report:?}");
+        let report = judge(&clean(), &spec_with("photosensitivity: {}", "slate: {}"), &subject(), Role::Master);
+        assert_eq!((report.verdict, report.recorded.len()), (Verdict::ToolError, 0));
+        let report = judge(&clean(), &spec(), &subject(), Role::Master);
+        assert!(report.recorded["photosensitivity"].contains("H-1"), "{report:?}");
+        let undeclared = Subject { meta: BTreeMap::new(), ..subject() };
+        let report = judge(&clean(), &spec(), &undeclared, Role::Master);
+        assert_eq!(
+            (report.verdict, report.not_measured.as_slice()),
+            (Verdict::ToolError, &["photosensitivity".to_owned()][..])
+        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Reads ffmpeg's log (`-loglevel level+info`) line by line: errors, and the summaries filters print at their end.
-use super::facts::Scan;
+use super::facts::{Scan, Stretch};
 
 /// Messages kept for people.
 const MESSAGES_MAX: usize = 10;
+/// Stretches with errors that are kept: beyond these, the file is bad throughout.
+const TIMES_MAX: usize = 50;
 
 /// What the log said.
 #[derive(Debug, Default, PartialEq)]
@@ -12,12 +14,31 @@ pub(super) struct Log {
     pub(super) missing_bytes: bool,
     /// What a filter complained about: nothing the graph measured can then be trusted.
     pub(super) filter_trouble: Option<String>,
-    pub(super) frames: Option<Frames>,
-    pub(super) scan: Option<Scan>,
+    pub(super) pictures: Vec<Picture>,
+    /// Where errors were: between the two looks at the clock around each.
+    pub(super) error_times: Vec<Stretch>,
+    clock: Clock,
     pub(super) sound: Vec<Sound>,
     pub(super) format_changes: bool,
     pub(super) version: Option<String>,
     section: Section,
+}
+
+/// What the filters of one picture printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Picture {
+    pub(super) frames: Option<Frames>,
+    pub(super) scan: Option<Scan>,
+}
+
+/// How far the decode had come.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Clock {
+    /// One look before the last: sound runs ahead of the picture by less than that.
+    before: f64,
+    last: f64,
+    /// Whether an error was told since.
+    open: bool,
 }
 
 /// What vfrdet counted.
@@ -35,6 +56,8 @@ pub(super) struct Sound {
     pub(super) loudness: Option<f64>,
     pub(super) true_peak: Option<f64>,
     pub(super) rms: Vec<Option<f64>>,
+    pub(super) dc_offset: Vec<Option<f64>>,
+    pub(super) range: Option<f64>,
     pub(super) samples: Option<u64>,
 }
 
@@ -66,8 +89,8 @@ impl Log {
     }
 
     fn error(&mut self, component: &str, text: &str) {
-        // Our own null output complains about time stamps, which are judged elsewhere.
-        if component.starts_with("null") {
+        // Our own outputs complain about time stamps, which are judged elsewhere.
+        if component.starts_with("null") || component.starts_with("streamhash") {
             return;
         }
         let filter = ["@", "Parsed_", "graph", "buffer", "auto_"].iter().any(|mark| component.contains(mark));
@@ -78,14 +101,43 @@ impl Log {
             return;
         }
         self.errors += 1;
+        self.errs_here();
         self.missing_bytes |= text.contains("partial file");
         if self.messages.len() < MESSAGES_MAX && !self.messages.iter().any(|known| known == text) {
             self.messages.push(text.to_owned());
         }
     }
 
+    /// Opens a stretch of errors, or takes this one to the open one.
+    fn errs_here(&mut self) {
+        if !self.clock.open && self.error_times.len() < TIMES_MAX {
+            let start = self.clock.before;
+            match self.error_times.last_mut() {
+                Some(last) if last.end >= start => last.end = self.clock.last,
+                _ => self.error_times.push(Stretch { start, end: self.clock.last }),
+            }
+            self.clock.open = true;
+        }
+    }
+
+    /// `frame=   65 fps=0.0 … time=00:00:02.68 bitrate=N/A`: how far the decode has come.
+    fn progress(&mut self, text: &str) {
+        let Some(now) = text.split_once("time=").and_then(|(_, rest)| clock(rest.split_whitespace().next()?)) else {
+            return;
+        };
+        if self.clock.open
+            && let Some(last) = self.error_times.last_mut()
+        {
+            last.end = last.end.max(now);
+        }
+        self.clock = Clock { before: self.clock.last, last: now, open: false };
+    }
+
     fn info(&mut self, component: &str, text: &str) {
         let Some((filter, label)) = component.split_once('@') else {
+            if component.is_empty() && (text.starts_with("frame=") || text.starts_with("size=")) {
+                self.progress(text);
+            }
             if let (None, Some(rest)) = (&self.version, text.strip_prefix("ffmpeg version ")) {
                 self.version = rest.split_whitespace().next().map(str::to_owned);
             }
@@ -93,8 +145,8 @@ impl Log {
         };
         let n = label.get(1..).and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < 256);
         match (filter, n) {
-            ("vfrdet", _) => self.vfrdet(text),
-            ("idet", _) => self.idet(text),
+            ("vfrdet", Some(n)) => self.vfrdet(n, text),
+            ("idet", Some(n)) => self.idet(n, text),
             ("ebur128", Some(n)) if text.starts_with("Summary") => self.section = Section::Ebur128(n),
             ("astats", Some(n)) => self.astats(n, text),
             _ => {}
@@ -103,7 +155,7 @@ impl Log {
 
     /// `VFR:0.050251 (10/189) min: 512 max: 5632 avg: 3072`. The graph is built once before anything is decoded, and that
     /// first copy reports nothing at all: only a copy that saw frames counts, and there must be one.
-    fn vfrdet(&mut self, text: &str) {
+    fn vfrdet(&mut self, n: usize, text: &str) {
         let Some((odd, even)) =
             text.split_once('(').and_then(|(_, rest)| rest.split_once(')')).and_then(|(counts, _)| {
                 let (odd, even) = counts.split_once('/')?;
@@ -120,13 +172,14 @@ impl Log {
             rest.split_whitespace().next()?.parse::<u64>().ok()
         };
         let spread = word("max:").unwrap_or(0).saturating_sub(word("min:").unwrap_or(0));
-        self.format_changes |= self.frames.is_some();
-        self.frames = Some(Frames { decoded: odd + even + 1, odd, spread });
+        let changed = self.picture(n).frames.is_some();
+        self.format_changes |= changed;
+        self.picture(n).frames = Some(Frames { decoded: odd + even + 1, odd, spread });
     }
 
     /// `Multi frame detection: TFF:     0 BFF:     0 Progressive:   250 Undetermined:     0`, and before it the same for
     /// `Single frame detection`. The copy of the graph that saw no frames says 0 throughout.
-    fn idet(&mut self, text: &str) {
+    fn idet(&mut self, n: usize, text: &str) {
         let Some((which, counts)) = text.split_once(" frame detection:") else { return };
         let words: Vec<&str> = counts.split_whitespace().collect();
         let count = |name: &str| {
@@ -137,12 +190,19 @@ impl Log {
             return;
         };
         let sum = tff.saturating_add(bff).saturating_add(progressive);
-        let scan = self.scan.get_or_insert_default();
+        let scan = self.picture(n).scan.get_or_insert_default();
         match which {
             "Single" if sum > 0 => scan.decided = sum,
             "Multi" if sum > 0 => *scan = Scan { tff, bff, progressive, decided: scan.decided },
             _ => {}
         }
+    }
+
+    fn picture(&mut self, n: usize) -> &mut Picture {
+        if self.pictures.len() <= n {
+            self.pictures.resize(n + 1, Picture::default());
+        }
+        &mut self.pictures[n]
     }
 
     fn programme(&mut self, n: usize) -> &mut Sound {
@@ -157,9 +217,13 @@ impl Log {
             let again = self.programme(n).samples.is_some();
             self.format_changes |= again;
             self.programme(n).rms.clear();
+            self.programme(n).dc_offset.clear();
         } else if let Some(level) = text.strip_prefix("RMS level dB:") {
             let level = level.trim().parse::<f64>().ok().filter(|level| level.is_finite());
             self.programme(n).rms.push(level);
+        } else if let Some(offset) = text.strip_prefix("DC offset:") {
+            let offset = offset.trim().parse::<f64>().ok().filter(|offset| offset.is_finite());
+            self.programme(n).dc_offset.push(offset);
         } else if let Some(count) = text.strip_prefix("Number of samples:") {
             self.programme(n).samples = count.trim().parse().ok();
         }
@@ -174,6 +238,8 @@ impl Log {
         };
         if line.starts_with("I:") {
             self.programme(n).loudness = value("LUFS");
+        } else if line.starts_with("LRA:") {
+            self.programme(n).range = value("LU");
         } else if line.starts_with("Peak:") {
             self.programme(n).true_peak = value("dBFS");
         } else if line.starts_with("Threshold:") && value("LUFS") == Some(0.0) {
@@ -195,6 +261,13 @@ fn split(line: &str) -> Option<(&str, &str, &str)> {
     };
     let (level, text) = rest.strip_prefix('[')?.split_once(']')?;
     is_level(level).then_some((component, level, text.trim_start()))
+}
+
+/// `00:01:02.68` in seconds.
+fn clock(text: &str) -> Option<f64> {
+    let mut parts = text.splitn(3, ':').map(|part| part.parse::<f64>().ok().filter(|n| *n >= 0.0));
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    Some(hours * 3600.0 + minutes * 60.0 + seconds)
 }
 
 fn is_level(word: &str) -> bool {
@@ -246,24 +319,24 @@ mod tests {
     #[test]
     fn frame_counts_come_from_the_copy_that_saw_frames() {
         let log = read(
-            "[vfrdet@v @ 0x1] [info] VFR:-nan (0/0)\n[vfrdet@v @ 0x2] [info] VFR:0.050251 (10/189) min: 512 max: 5632 avg: 3072\n",
+            "[vfrdet@v0 @ 0x1] [info] VFR:-nan (0/0)\n[vfrdet@v0 @ 0x2] [info] VFR:0.050251 (10/189) min: 512 max: 5632 avg: 3072\n",
         );
-        assert_eq!(log.frames, Some(Frames { decoded: 200, odd: 10, spread: 5120 }));
+        assert_eq!(log.pictures[0].frames, Some(Frames { decoded: 200, odd: 10, spread: 5120 }));
         assert!(!log.format_changes);
-        let log = read("[vfrdet@v @ 0x1] [info] VFR:0.000000 (0/50)\n[vfrdet@v @ 0x2] [info] VFR:0.000000 (0/50)\n");
+        let log = read("[vfrdet@v0 @ 0x1] [info] VFR:0.000000 (0/50)\n[vfrdet@v0 @ 0x2] [info] VFR:0.000000 (0/50)\n");
         assert!(log.format_changes);
     }
 
     #[test]
     fn scan_and_levels_of_channels() {
         let log = read(
-            "[idet@v @ 0x1] [info] Single frame detection: TFF:     2 BFF:     0 Progressive:   214 Undetermined:    34\n\
-             [idet@v @ 0x1] [info] Multi frame detection: TFF:     0 BFF:     3 Progressive:   247 Undetermined:     0\n\
+            "[idet@v0 @ 0x1] [info] Single frame detection: TFF:     2 BFF:     0 Progressive:   214 Undetermined:    34\n\
+             [idet@v0 @ 0x1] [info] Multi frame detection: TFF:     0 BFF:     3 Progressive:   247 Undetermined:     0\n\
              [astats@a1 @ 0x2] [info] Channel: 1\n[astats@a1 @ 0x2] [info] RMS level dB: -23.010000\n\
              [astats@a1 @ 0x2] [info] Channel: 2\n[astats@a1 @ 0x2] [info] RMS level dB: -inf\n\
              [astats@a1 @ 0x2] [info] Overall\n[astats@a1 @ 0x2] [info] Number of samples: 480256\n",
         );
-        assert_eq!(log.scan, Some(Scan { tff: 0, bff: 3, progressive: 247, decided: 216 }));
+        assert_eq!(log.pictures[0].scan, Some(Scan { tff: 0, bff: 3, progressive: 247, decided: 216 }));
         assert_eq!(log.sound[1], Sound { rms: vec![Some(-23.01), None], samples: Some(480_256), ..Sound::default() });
     }
 
@@ -276,8 +349,41 @@ mod tests {
     #[test]
     fn strange_lines_are_harmless() {
         let log = read(
-            "[\n]\n[] [] \n[a @ 0x] [error]\n[vfrdet@v @ 0x1] [info] VFR:1 (99999999999999999999/1)\n[ebur128@a99999 @ 0x1] [info] Summary:\n",
+            "[\n]\n[] [] \n[a @ 0x] [error]\n[vfrdet@v0 @ 0x1] [info] VFR:1 (99999999999999999999/1)\n[ebur128@a99999 @ 0x1] [info] Summary:\n",
         );
-        assert!(log.sound.is_empty() && log.frames.is_none());
+        assert!(log.sound.is_empty() && log.pictures.is_empty());
+    }
+
+    #[test]
+    fn errors_lie_between_the_looks_at_the_clock_around_them() {
+        let tick =
+            |at: &str| format!("[info] frame=   65 fps=0.0 q=-0.0 size=N/A time={at} bitrate=N/A speed=5x    \n");
+        let error = "[h264 @ 0x1] [error] error while decoding MB 0 57\n";
+        let log = read(
+            &[
+                &tick("00:00:01.00"),
+                &tick("00:00:02.00"),
+                error,
+                error,
+                &tick("00:00:03.50"),
+                &tick("00:01:00.00"),
+                &tick("00:01:01.00"),
+                &tick("00:01:02.00"),
+                error,
+            ]
+            .map(|part| part.to_owned())
+            .concat(),
+        );
+        let times: Vec<_> = log.error_times.iter().map(|stretch| (stretch.start, stretch.end)).collect();
+        assert_eq!(times, [(1.0, 3.5), (61.0, 62.0)]);
+        assert_eq!((clock("N/A"), clock("-00:00:01.00"), clock("01:00:00.50")), (None, None, Some(3600.5)));
+    }
+
+    #[test]
+    fn the_loudness_range_and_the_mean_of_channels() {
+        let log = read(&format!(
+            "{SUMMARY}[astats@a0 @ 0x2] [info] Channel: 1\n[astats@a0 @ 0x2] [info] DC offset: -0.010004\n"
+        ));
+        assert_eq!((log.sound[0].range, log.sound[0].dc_offset.as_slice()), (Some(0.0), &[Some(-0.010_004)][..]));
     }
 }

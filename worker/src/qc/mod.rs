@@ -3,12 +3,14 @@
 //! [`inspect`] gathers a [`facts::FactSheet`] (probe, structure, hash, pass) and hands it to [`judge`], which knows no file
 //! and no clock. A new check is one file in [`checks`] and one line in its registry.
 pub mod checks;
+mod course;
 pub mod facts;
 mod graph;
 pub mod inspect;
 pub mod judge;
 mod log;
 mod marks;
+mod outside;
 mod pass;
 mod probe;
 pub mod report;

@@ -1,5 +1,6 @@
 //! The one decode of a file: runs ffmpeg over the graph and gathers what the filters said.
-use super::facts::{AudioPass, Levels, Pass, VideoPass, VideoStream};
+use super::course::Course;
+use super::facts::{AudioPass, Pass, VideoPass, VideoStream};
 use super::graph::{self, Needs, Programme};
 use super::log::Log;
 use super::marks;
@@ -7,6 +8,7 @@ use super::probe::{self, Probe};
 use super::tool::Run;
 use crate::task::Tools;
 use protocol::failure::Failure;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Pixels of the largest picture that is decoded: beyond 16K it is a trap for memory, not a programme.
 const PIXELS_MAX: u32 = 16_384 * 8_640;
+/// Picture streams decoded at most. A camera array has four; hundreds are a trap for memory.
+const PICTURES_MAX: usize = 8;
+/// Sound streams decoded at most: the most a broadcast MXF carries is 32.
+const SOUNDS_MAX: usize = 64;
 
 /// Decodes the file once. What could not be measured is absent; a program that failed makes the whole pass `broken`.
 pub(super) async fn run(
@@ -24,6 +30,14 @@ pub(super) async fn run(
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<Pass, Failure> {
+    let pictures: Vec<&VideoStream> = probe.video.iter().chain(&probe.other_video).collect();
+    if pictures.len() > PICTURES_MAX || probe.audio.len() > SOUNDS_MAX {
+        let (pictures, sounds) = (pictures.len(), probe.audio.len());
+        let why = format!(
+            "{pictures} picture and {sounds} sound streams: no more than {PICTURES_MAX} and {SOUNDS_MAX} are decoded"
+        );
+        return Ok(Pass { broken: Some(why), ..Pass::default() });
+    }
     let scratch = Scratch::new().map_err(|error| {
         Failure::transient(
             "scratch_failed",
@@ -33,7 +47,7 @@ pub(super) async fn run(
     let absolute = std::path::absolute(path)
         .map_err(|error| Failure::permanent("source_missing", format!("{}: {error}", path.display())))?;
     let programmes = graph::programmes(&probe.audio);
-    let arguments = arguments(&absolute, probe, needs, &programmes, tools.threads);
+    let arguments = arguments(&absolute, probe, needs, &pictures, &programmes, tools.threads);
     let run = Run {
         program: &tools.ffmpeg,
         arguments,
@@ -43,8 +57,7 @@ pub(super) async fn run(
     };
     let mut log = Log::default();
     let ended = run.finish(cancel, &mut |line| log.line(line)).await?;
-    let marks = |name: &str| std::fs::read_to_string(scratch.0.join(name)).unwrap_or_default();
-    let mut pass = gather(probe, needs, &programmes, &log, &marks);
+    let mut pass = gather(probe, needs, &pictures, &programmes, &log, &scratch);
     pass.broken = ended.trouble.or(log.filter_trouble.map(|text| format!("a filter failed: {text}")));
     Ok(pass)
 }
@@ -55,10 +68,19 @@ fn timeout(duration: Option<f64>, tools: &Tools) -> Duration {
     tools.qc_timeout_min + Duration::from_secs_f64(seconds * f64::from(tools.qc_timeout_factor))
 }
 
-fn arguments(path: &Path, probe: &Probe, needs: &Needs, programmes: &[Programme], threads: u32) -> Vec<String> {
-    let (graph, ends) = graph::build(needs, probe.video.as_ref(), programmes);
+fn arguments(
+    path: &Path,
+    probe: &Probe,
+    needs: &Needs,
+    pictures: &[&VideoStream],
+    programmes: &[Programme],
+    threads: u32,
+) -> Vec<String> {
+    let (graph, ends) = graph::build(needs, pictures, programmes);
     let threads = threads.max(1).to_string();
-    let mut arguments: Vec<String> = ["-nostdin", "-nostats", "-loglevel", "level+info"].map(Into::into).into();
+    // The clock between the messages says where an error was.
+    let clock = ["-nostdin", "-stats", "-stats_period", "0.25", "-loglevel", "level+info"];
+    let mut arguments: Vec<String> = clock.map(Into::into).into();
     let input = probe::input(path);
     let pixels = PIXELS_MAX.to_string();
     let decode =
@@ -68,43 +90,81 @@ fn arguments(path: &Path, probe: &Probe, needs: &Needs, programmes: &[Programme]
     for end in ends {
         arguments.extend(["-map", &end, "-fps_mode", "passthrough", "-f", "null", "-"].map(Into::into));
     }
+    let streams = pictures.iter().map(|stream| stream.index).chain(probe.audio.iter().map(|stream| stream.index));
+    for stream in streams {
+        arguments.extend(["-map".to_owned(), format!("0:{stream}")]);
+    }
+    arguments.extend(["-c", "copy", "-copyinkf", "-f", "streamhash", "-hash", "md5", "essence"].map(Into::into));
     arguments
 }
 
 /// Turns the log and the marks into facts.
-fn gather(probe: &Probe, needs: &Needs, programmes: &[Programme], log: &Log, marks: &dyn Fn(&str) -> String) -> Pass {
-    let video = probe.video.as_ref().zip(log.frames).map(|(stream, frames)| {
-        let end = picture_end(stream, frames.decoded, frames.odd, probe.container.duration);
-        let stretches = |file: &str, prefix: &str| {
-            marks::stretches(&marks(file), &format!("{prefix}_start"), &format!("{prefix}_end"), end)
-        };
-        VideoPass {
-            frames: frames.decoded,
-            odd_frames: frames.odd,
-            jitter: frames.spread as f64 * stream.tick,
-            end,
-            scan: log.scan.filter(|_| needs.scan.is_some()),
-            black: needs.black.map(|_| stretches("black", "lavfi.black")),
-            freeze: needs.freeze.map(|_| stretches("freeze", "lavfi.freezedetect.freeze")),
-            levels: picture_levels(stream, needs, marks),
-        }
-    });
+fn gather(
+    probe: &Probe,
+    needs: &Needs,
+    pictures: &[&VideoStream],
+    programmes: &[Programme],
+    log: &Log,
+    scratch: &Scratch,
+) -> Pass {
+    let mut seen = pictures.iter().enumerate().map(|(n, stream)| picture(n, stream, probe, needs, log, scratch));
+    let (video, other_video) = (seen.next().flatten(), seen.collect());
     let audio =
-        programmes.iter().enumerate().filter_map(|(n, programme)| sound(n, programme, needs, log, marks)).collect();
+        programmes.iter().enumerate().filter_map(|(n, programme)| sound(n, programme, needs, log, scratch)).collect();
+    let indices: Vec<u32> =
+        pictures.iter().map(|stream| stream.index).chain(probe.audio.iter().map(|stream| stream.index)).collect();
     Pass {
         broken: None,
         ffmpeg: log.version.clone(),
         errors: log.errors,
         messages: log.messages.clone(),
+        error_times: log.error_times.clone(),
+        essence: essence(&scratch.read("essence"), &indices),
         missing_bytes: log.missing_bytes,
         format_changes: log.format_changes,
         video,
+        other_video,
         audio,
     }
 }
 
-fn picture_levels(stream: &VideoStream, needs: &Needs, marks: &dyn Fn(&str) -> String) -> Option<Levels> {
-    needs.levels.then(|| marks::levels(&marks("levels"), 255.0 * f64::from(graph::levels_scale(stream).max(1))))?
+/// `0,v,MD5=f395…`: streams are numbered in the order they were mapped in.
+fn essence(text: &str, indices: &[u32]) -> BTreeMap<u32, String> {
+    let of_line = |line: &str| {
+        let (number, rest) = line.split_once(',')?;
+        let (_, hash) = rest.split_once("MD5=")?;
+        Some((*indices.get(number.parse::<usize>().ok()?)?, format!("md5:{}", hash.trim())))
+    };
+    text.lines().filter_map(of_line).collect()
+}
+
+fn picture(
+    n: usize,
+    stream: &VideoStream,
+    probe: &Probe,
+    needs: &Needs,
+    log: &Log,
+    scratch: &Scratch,
+) -> Option<VideoPass> {
+    let measured = log.pictures.get(n)?;
+    let frames = measured.frames?;
+    let end = picture_end(stream, frames.decoded, frames.odd, probe.container.duration);
+    let stretches = |file: &str, prefix: &str| {
+        let text = scratch.read(&format!("{file}{n}"));
+        marks::stretches(&text, &format!("{prefix}_start"), &format!("{prefix}_end"), end)
+    };
+    let white = 255.0 * f64::from(graph::levels_scale(stream).max(1));
+    Some(VideoPass {
+        frames: frames.decoded,
+        odd_frames: frames.odd,
+        jitter: frames.spread as f64 * stream.tick,
+        end,
+        scan: measured.scan.filter(|_| needs.scan.is_some()),
+        black: needs.black.map(|_| stretches("black", "lavfi.black")),
+        freeze: needs.freeze.map(|_| stretches("freeze", "lavfi.freezedetect.freeze")),
+        levels: needs.levels.then(|| marks::levels(&scratch.read(&format!("levels{n}")), white)).flatten(),
+        gamut: needs.gamut.then(|| marks::levels(&scratch.read(&format!("gamut{n}")), 255.0)).flatten(),
+    })
 }
 
 /// When the last decoded frame ends: frames by rate when they are all equally long, else what the container says.
@@ -116,27 +176,31 @@ fn picture_end(stream: &VideoStream, frames: u64, odd: u64, container: Option<f6
     first.or(second).unwrap_or(0.0)
 }
 
-fn sound(
-    n: usize,
-    programme: &Programme,
-    needs: &Needs,
-    log: &Log,
-    marks: &dyn Fn(&str) -> String,
-) -> Option<AudioPass> {
+fn sound(n: usize, programme: &Programme, needs: &Needs, log: &Log, scratch: &Scratch) -> Option<AudioPass> {
     let measured = log.sound.get(n)?;
     let rate = programme.streams.first()?.sample_rate;
     let seconds = measured.samples.filter(|_| rate > 0)? as f64 / f64::from(rate);
     let end = programme.streams.first()?.start + seconds;
-    let phase = |mark: &str| marks(&format!("phase{n}{mark}"));
+    let phase = |mark: &str| scratch.read(&format!("phase{n}{mark}"));
+    let course = |file: &str| needs.loudness.then(|| scratch.course(&format!("{file}{n}"))).unwrap_or_default();
+    let short_term = course("short");
     Some(AudioPass {
         streams: programme.streams.iter().map(|stream| stream.index).collect(),
         first_channel: programme.first_channel,
         channels: programme.channels(),
         end,
         seconds,
-        silence: needs.silence.map(|_| marks::silence(&marks(&format!("silence{n}")), programme.channels(), end)),
+        silence: needs
+            .silence
+            .map(|_| marks::silence(&scratch.read(&format!("silence{n}")), programme.channels(), end)),
         rms: (measured.rms.len() == programme.channels() as usize).then(|| measured.rms.clone()),
+        dc_offset: (measured.dc_offset.len() == programme.channels() as usize).then(|| measured.dc_offset.clone()),
         loudness: measured.loudness.filter(|_| needs.loudness),
+        // The range of a programme without loudness reads 0: that is no measurement.
+        loudness_range: measured.range.filter(|_| needs.loudness && measured.loudness.is_some()),
+        short_term: short_term.peak,
+        momentary: course("momentary").peak,
+        curve: short_term.curve(),
         true_peak: measured.true_peak.filter(|_| needs.loudness),
         out_of_phase: needs.phase.filter(|_| programme.channels() >= 2).map(|_| {
             let both = interleaved(&phase("start"), &phase("end"));
@@ -159,10 +223,10 @@ fn interleaved(starts: &str, ends: &str) -> String {
 }
 
 /// A directory of one pass, gone with it.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> io::Result<Scratch> {
+    pub(super) fn new() -> io::Result<Scratch> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -176,6 +240,21 @@ impl Scratch {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The path of a file in it.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// What a filter wrote; nothing when it wrote nothing.
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap_or_default()
+    }
+
+    /// A measurement in the course of time, read line by line: there are ten a second.
+    fn course(&self, name: &str) -> Course {
+        std::fs::File::open(self.0.join(name)).map(|file| Course::read(io::BufReader::new(file))).unwrap_or_default()
     }
 }
 

@@ -20,6 +20,7 @@ const STDOUT_MAX: usize = 8 << 20;
 pub(super) struct Probe {
     pub(super) container: Container,
     pub(super) video: Option<VideoStream>,
+    pub(super) other_video: Vec<VideoStream>,
     pub(super) audio: Vec<AudioStream>,
     pub(super) subtitle_streams: u32,
     pub(super) version: String,
@@ -93,6 +94,7 @@ struct Stream {
     codec_type: Option<String>,
     codec_name: Option<String>,
     profile: Option<String>,
+    level: Option<i64>,
     width: Option<u32>,
     height: Option<u32>,
     sample_aspect_ratio: Option<String>,
@@ -108,6 +110,7 @@ struct Stream {
     duration: Option<String>,
     start_time: Option<String>,
     channels: Option<u32>,
+    channel_layout: Option<String>,
     sample_rate: Option<String>,
     #[serde(default)]
     disposition: BTreeMap<String, i64>,
@@ -130,14 +133,15 @@ fn parse(json: &[u8]) -> Result<Probe, String> {
     // A cover picture is a video stream to ffprobe and none to a viewer.
     let is_picture =
         |s: &&Stream| ["attached_pic", "timed_thumbnails"].iter().all(|d| s.disposition.get(*d) != Some(&1));
-    let video = of_type("video").find(is_picture).map(|stream| video_stream(stream, container.start));
+    let mut pictures = of_type("video").filter(is_picture).map(|stream| video_stream(stream, container.start));
+    let (video, other_video) = (pictures.next(), pictures.collect());
     let audio: Vec<_> = of_type("audio").map(|stream| audio_stream(stream, container.start)).collect();
     if video.is_none() && audio.is_empty() && document.streams.is_empty() {
         return Err("there are no streams in it".to_owned());
     }
     let subtitle_streams = u32::try_from(of_type("subtitle").count()).unwrap_or(u32::MAX);
     let version = document.program_version.map(|v| v.version).unwrap_or_default();
-    Ok(Probe { container, video, audio, subtitle_streams, version })
+    Ok(Probe { container, video, other_video, audio, subtitle_streams, version })
 }
 
 /// ffprobe names a family (`mov,mp4,m4a,3gp,…`); the brand tells its members apart.
@@ -161,6 +165,8 @@ fn video_stream(stream: &Stream, container_start: f64) -> VideoStream {
         index: stream.index,
         codec: stream.codec_name.clone().unwrap_or_default(),
         profile: known(stream.profile.as_deref()),
+        // Negative numbers stand for an unknown level.
+        level: stream.level.filter(|level| *level >= 0),
         width: stream.width.unwrap_or(0),
         height: stream.height.unwrap_or(0),
         sar: stream.sample_aspect_ratio.as_deref().and_then(|text| Ratio::parse(text).ok()),
@@ -189,6 +195,7 @@ fn audio_stream(stream: &Stream, container_start: f64) -> AudioStream {
         index: stream.index,
         codec: stream.codec_name.clone().unwrap_or_default(),
         channels: stream.channels.unwrap_or(0),
+        layout: known(stream.channel_layout.as_deref()),
         sample_rate: stream.sample_rate.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0),
         language: stream.tags.get("language").cloned().filter(|tag| tag != "und"),
         duration: seconds(stream.duration.as_deref()),

@@ -79,6 +79,12 @@ pub struct Report {
     /// Why, by check id; `file` stands for the file as a whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, String>,
+    /// What the source declares and nothing here has verified, by check id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recorded: BTreeMap<String, String>,
+    /// Hash of each stream's packets by its index: it stays when only the wrapper changes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub essence: BTreeMap<u32, String>,
     /// Size of the file in bytes.
     pub bytes: u64,
     /// Programs that measured, by name.

@@ -8,7 +8,7 @@ use protocol::media::spec::DeliverySpec;
 use serde::{Deserialize, Serialize};
 
 /// The form this build writes. A sheet of another form is not read: what it says is measured again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of a stored sheet at most: it travels with units and reports.
 const BYTES_MAX: usize = 512 << 10;
 
@@ -48,7 +48,12 @@ impl Sheet {
     /// off may go better the next time.
     pub(super) fn of(facts: &FactSheet, role: Role, looked_for: &Needs) -> Option<Sheet> {
         let broken = facts.pass.as_ref().is_some_and(|pass| pass.broken.is_some());
-        if facts.hash.is_none() || facts.unreadable.is_some() || broken {
+        let asked = [
+            facts.mediainfo.as_ref().and_then(|said| said.trouble.as_ref()),
+            facts.mediaconch.as_ref().and_then(|said| said.trouble.as_ref()),
+        ];
+        let troubled = asked.iter().any(Option::is_some);
+        if facts.hash.is_none() || facts.unreadable.is_some() || broken || troubled {
             return None;
         }
         // What a source declared belongs to the asset, not to the bytes.
@@ -140,15 +145,15 @@ mod tests {
     fn a_sheet_of_another_form_is_not_read() {
         let text = sheet("decode: {}").write().expect("small");
         assert_eq!(Sheet::read(&text), Some(sheet("decode: {}")));
-        assert_eq!(Sheet::read(&text.replacen("\"version\":1", "\"version\":2", 1)), None);
+        assert_eq!(Sheet::read(&text.replacen("\"version\":2", "\"version\":1", 1)), None);
         assert_eq!(Sheet::read("{}"), None);
     }
 
     fn some_needs() -> impl Strategy<Value = Needs> {
         let pair = || proptest::option::of((-2i8..0, 1u8..4).prop_map(|(a, b)| (f64::from(a), f64::from(b))));
         let one = || proptest::option::of((1u8..3).prop_map(f64::from));
-        (pair(), pair(), one(), any::<bool>(), pair(), any::<bool>(), one()).prop_map(
-            |(black, freeze, scan, levels, silence, loudness, phase)| Needs {
+        (pair(), pair(), one(), any::<bool>(), pair(), any::<bool>(), one(), any::<(bool, bool, bool)>()).prop_map(
+            |(black, freeze, scan, levels, silence, loudness, phase, (gamut, mediainfo, conch))| Needs {
                 black,
                 freeze,
                 scan,
@@ -156,6 +161,9 @@ mod tests {
                 silence,
                 loudness,
                 phase,
+                gamut,
+                mediainfo,
+                mediaconch: conch.then(|| "<policy/>".to_owned()),
             },
         )
     }

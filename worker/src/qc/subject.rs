@@ -1,6 +1,7 @@
 //! What is known about a file before it is opened.
 use protocol::media::asset::{Asset, Role};
 use protocol::media::spec::{DeliverySpec, FrameRate};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A file to be judged and what its source declared. Declared is not measured: QC compares the two.
@@ -20,6 +21,8 @@ pub struct Subject {
     pub height: Option<u32>,
     /// Declared number of channels.
     pub channels: Option<u32>,
+    /// What else it declared, by manifest column.
+    pub meta: BTreeMap<String, String>,
     /// Declared content hash, `algorithm:hex`.
     pub declared_hash: Option<String>,
     /// Hash of exactly these bytes when they were just read and hashed; the file is then not read again for it.
@@ -43,6 +46,7 @@ impl Subject {
             width: declared.and_then(|d| d.width),
             height: declared.and_then(|d| d.height),
             channels: declared.and_then(|d| d.meta.get("channels")).and_then(|n| n.trim().parse().ok()),
+            meta: declared.map(|d| d.meta.clone()).unwrap_or_default(),
             declared_hash: asset.hash.clone(),
             known_hash: None,
         }

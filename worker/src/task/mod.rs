@@ -66,6 +66,10 @@ pub struct Tools {
     pub ffmpeg: String,
     /// The ffprobe program.
     pub ffprobe: String,
+    /// The mediainfo program, run where a policy names it.
+    pub mediainfo: String,
+    /// The mediaconch program, run where a policy names it.
+    pub mediaconch: String,
     /// Decoder threads of one QC pass.
     pub threads: u32,
     /// Time any QC pass gets, however short the media.
@@ -83,6 +87,8 @@ impl Default for Tools {
         Tools {
             ffmpeg: "ffmpeg".into(),
             ffprobe: "ffprobe".into(),
+            mediainfo: "mediainfo".into(),
+            mediaconch: "mediaconch".into(),
             threads: 1,
             // A busy core decodes 1080p at about its own speed and UHD at a fifth of it: thirty times is a hang.
             qc_timeout_min: Duration::from_secs(300),

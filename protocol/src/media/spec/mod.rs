@@ -119,6 +119,9 @@ pub struct VideoFormat {
     /// Profiles allowed, as ffprobe names them.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub profile: Names,
+    /// Levels allowed, as ffprobe numbers them (`41` is H.264 4.1).
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub level: Names,
     /// Width in stored pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,

@@ -1,8 +1,11 @@
 //! The `qc:` part of a delivery spec: one key for each check, with its limits.
-use super::value::{ColorRange, Decibels, FieldOrder, FrameRate, LoudnessUnits, Lufs, Names, Ratio, TruePeak};
+use super::value::{
+    ColorRange, Decibels, FieldOrder, FrameRate, LoudnessGate, LoudnessUnits, Lufs, Names, Ratio, TruePeak,
+};
 use crate::quantity::{Share, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Whether failing a check fails the asset.
@@ -131,7 +134,8 @@ checks! {
     /// Integrated programme loudness (EBU R 128).
     loudness: LoudnessCheck by "limited" { /// Loudness wanted.
         target: Lufs, /// Difference allowed; R 128 allows 1 LU where exact normalisation is not practical.
-        tolerance: LoudnessUnits = "one_unit" }
+        tolerance: LoudnessUnits = "one_unit", /// What of the programme counts.
+        gate: LoudnessGate => default }
     /// Highest true peak (ITU-R BS.1770).
     true_peak: TruePeakCheck by "limited" { /// Highest peak allowed.
         max: TruePeak }
@@ -152,6 +156,39 @@ checks! {
     /// The file name follows a pattern.
     naming: NamingCheck by "limited" { /// Regular expression the whole name must match.
         pattern: String }
+    /// Share of pixels whose red, green or blue lies outside EBU R 103 (-5 % to 105 %), over the sampled pictures.
+    gamut: GamutCheck by "limited" { /// Largest share allowed.
+        illegal_pixels_max: Share }
+    /// Loudness range (EBU Tech 3342).
+    loudness_range: LoudnessRangeCheck by "limited" { /// Widest range allowed.
+        max: LoudnessUnits }
+    /// Highest short-term loudness, over 3 s (EBU Tech 3341).
+    short_term: ShortTermCheck by "limited" { /// Highest loudness allowed.
+        max: Lufs }
+    /// Highest momentary loudness, over 400 ms (EBU Tech 3341).
+    momentary: MomentaryCheck by "limited" { /// Highest loudness allowed.
+        max: Lufs }
+    /// Mean of a channel, which should be zero.
+    dc_offset: DcOffsetCheck by "limited" { /// Largest mean allowed, as a share of full scale.
+        max: Share }
+    /// Layout of each sound stream as flagged, or as the source declared it in `channel_layout`.
+    layout: LayoutCheck by "limited" { /// Layouts allowed, as ffprobe names them (`mono`, `stereo`, `5.1`).
+        any: Names }
+    /// Number of streams.
+    streams: StreamsCheck by "demanded" { /// Picture streams.
+        video: Option<u32> = "one", /// Sound streams.
+        audio: Option<u32> => default, /// Subtitle streams.
+        subtitle: Option<u32> => default }
+    /// What MediaInfo says.
+    mediainfo: MediaInfoCheck by "limited" { /// Values allowed by field: `General.Format_Profile: OP-1a`; the second track of a kind is `Audio[2]`.
+        facts: BTreeMap<String, Names> }
+    /// Whether MediaConch finds the file conformant.
+    mediaconch: MediaConchCheck by "limited" { /// The MediaConch policy: its XML, not a path.
+        policy: String }
+    /// Photosensitive epilepsy: that the source declares the certificate of an approved device. It is not measured.
+    photosensitivity: PhotosensitivityCheck by "demanded" {}
+    /// Slates and their text. No machine here can read them: always `not_measurable`.
+    slate: SlateCheck by "demanded" {}
 }
 
 macro_rules! plain_defaults {
@@ -181,6 +218,14 @@ plain_defaults! {
     SampleRateCheck { is: None }
     CaptionsCheck { tolerance: one_second() }
     ChecksumCheck {}
+    StreamsCheck { video: one(), audio: None, subtitle: None }
+    PhotosensitivityCheck {}
+    SlateCheck {}
+}
+
+/// A programme has one picture; another one is a mistake unless it is asked for.
+fn one() -> Option<u32> {
+    Some(1)
 }
 
 fn yes() -> bool {
@@ -270,7 +315,10 @@ mod tests {
     fn every_check_is_accepted() {
         let limits = "container: { any: mov }\nlevels: { illegal_pixels_max: 1% }\nblack: { longest: 1s }\n\
                       freeze: { longest: 1s }\nsilence: { longest: 1s }\nloudness: { target: -23LUFS }\n\
-                      true_peak: { max: -1dBTP }\nnaming: { pattern: '.*' }\n";
+                      true_peak: { max: -1dBTP }\nnaming: { pattern: '.*' }\ngamut: { illegal_pixels_max: 1% }\n\
+                      loudness_range: { max: 20LU }\nshort_term: { max: -18LUFS }\nmomentary: { max: -15LUFS }\n\
+                      dc_offset: { max: 0.1% }\nlayout: { any: stereo }\nmediaconch: { policy: '<policy/>' }\n\
+                      mediainfo: { facts: { General.Format: [MXF, MPEG-4] } }\n";
         let bare: String = CHECK_IDS
             .iter()
             .filter(|id| !limits.contains(&format!("{id}: ")))

@@ -202,6 +202,17 @@ impl ColorRange {
     }
 }
 
+/// What of a programme its loudness is measured over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LoudnessGate {
+    /// All of it but what is quieter than the rest by 10 LU (ITU-R BS.1770-2 and later, EBU R 128).
+    #[default]
+    Relative,
+    /// Speech alone. Telling speech apart needs a licensed meter: the check is then `not_measurable`.
+    Dialogue,
+}
+
 /// Names of which any one will do, written as a list or as one word.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Names(pub Vec<String>);

@@ -10,7 +10,8 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
     let sound = case.component.map(|c| c.audio_codecs()).filter(|n| !n.is_empty());
     let sound = sound.or(check.map(|c| c.audio.0.as_slice())).filter(|n| !n.is_empty());
     let picture = picture.filter(|_| case.role.has_picture());
-    if !case.role.is_timed_media() || (picture.is_none() && sound.is_none() && profile.is_none()) {
+    let levelled = format.is_some_and(|f| !f.level.is_empty());
+    if !case.role.is_timed_media() || (picture.is_none() && sound.is_none() && profile.is_none() && !levelled) {
         return Ruling::NotApplicable;
     }
     let mut findings = Vec::new();
@@ -26,6 +27,13 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
         let is = video.profile.as_deref().unwrap_or("unknown");
         if !names.has(is) {
             findings.push(case.differs("codec", "the picture profile", is, &names.0.join(" or ")));
+        }
+    }
+    let level = format.map(|f| &f.level).filter(|names| !names.is_empty());
+    if let (Some(video), Some(names)) = (&case.facts.video, level) {
+        let is = video.level.map_or_else(|| "unknown".to_owned(), |level| level.to_string());
+        if !names.has(&is) {
+            findings.push(case.differs("codec", "the level of the picture codec", &is, &names.0.join(" or ")));
         }
     }
     for stream in &case.facts.audio {

@@ -1,5 +1,5 @@
 //! Everything in the file decodes. The exit status of a decoder proves nothing: damage is counted from its log.
-use super::{Case, Ruling};
+use super::{Case, Ruling, round};
 
 pub(super) fn run(case: &Case<'_>) -> Ruling {
     let Some(check) = &case.policy.decode else { return Ruling::NotApplicable };
@@ -12,7 +12,9 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
         let first: Vec<&str> = pass.messages.iter().take(3).map(String::as_str).collect();
         let message =
             format!("{} decoder errors, {} allowed; first: {}", pass.errors, check.errors_max, first.join("; "));
-        return Ruling::Judged(vec![case.finding("decode", pass.errors.into(), limit, "errors", message)]);
+        let mut finding = case.finding("decode", pass.errors.into(), limit, "errors", message);
+        finding.ranges = pass.error_times.iter().map(|at| [round(at.start), round(at.end)]).collect();
+        return Ruling::Judged(vec![finding]);
     }
     if let Some(why) = &pass.broken {
         return Ruling::unknown(why.clone());
@@ -22,7 +24,11 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
         return Ruling::Judged(vec![case.finding("decode", "format changes".into(), "one format".into(), "", message)]);
     }
     let silent = case.facts.audio.len() > pass.audio.iter().map(|p| p.streams.len()).sum();
-    if (case.role.has_picture() && case.facts.video.is_some() && pass.video.is_none()) || silent {
+    if (case.role.has_picture()
+        && case.facts.video.is_some()
+        && (pass.video.is_none() || pass.other_video.iter().any(Option::is_none)))
+        || silent
+    {
         let message = "a stream of it gives not one decoded frame".to_owned();
         return Ruling::Judged(vec![case.finding("decode", 0.into(), 1.into(), "frames", message)]);
     }

@@ -1,5 +1,7 @@
 //! Luma outside EBU R 103.
 use super::{Case, Ruling, round, rounded};
+use crate::qc::facts::Levels;
+use crate::qc::report::Finding;
 
 /// Ranges shown; the worst pictures of a wholly wrong file are all of them.
 const RANGES_MAX: usize = 50;
@@ -17,6 +19,16 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
     if levels.share <= max {
         return Ruling::fine();
     }
+    let message = format!(
+        "{:.2} % of the picture has luma outside 5 to 246 (EBU R 103), {:.2} % is allowed",
+        levels.share * 100.0,
+        max * 100.0
+    );
+    Ruling::Judged(vec![outside(case, "levels", levels, max, message)])
+}
+
+/// A finding about pixels that are outside, with the times of the pictures in which more are than allowed.
+pub(super) fn outside(case: &Case<'_>, check: &str, levels: &Levels, max: f64, message: String) -> Finding {
     let mut ranges: Vec<[f64; 2]> = Vec::new();
     for &(at, _) in levels.pictures.iter().filter(|(_, share)| *share > max) {
         match ranges.last_mut() {
@@ -25,12 +37,7 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
         }
     }
     ranges.truncate(RANGES_MAX);
-    let message = format!(
-        "{:.2} % of the picture has luma outside 5 to 246 (EBU R 103), {:.2} % is allowed",
-        levels.share * 100.0,
-        max * 100.0
-    );
-    let mut finding = case.finding("levels", rounded(levels.share * 100.0), rounded(max * 100.0), "%", message);
+    let mut finding = case.finding(check, rounded(levels.share * 100.0), rounded(max * 100.0), "%", message);
     finding.ranges = ranges;
-    Ruling::Judged(vec![finding])
+    finding
 }

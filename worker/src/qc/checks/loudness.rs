@@ -1,9 +1,13 @@
 //! Integrated programme loudness (EBU R 128).
 use super::{Case, Ruling, rounded, ruled};
+use protocol::media::spec::LoudnessGate;
 
 pub(super) fn run(case: &Case<'_>) -> Ruling {
     let Some(check) = &case.policy.loudness else { return Ruling::NotApplicable };
     let (target, tolerance) = (check.target.0, check.tolerance.0);
+    if check.gate == LoudnessGate::Dialogue {
+        return Ruling::unknown("not_measurable: telling speech apart needs a licensed meter");
+    }
     ruled(case.heard().and_then(|heard| {
         let mut findings = Vec::new();
         for programme in heard {

@@ -15,19 +15,30 @@ mod checksum;
 mod codec;
 mod color;
 mod container;
+mod dc_offset;
 mod dead_channel;
 mod decode;
 mod duration;
 pub(super) mod field_order;
 mod frame_rate;
 mod freeze;
+mod gamut;
+mod layout;
 mod levels;
 mod loudness;
+mod loudness_range;
+mod mediaconch;
+mod mediainfo;
+mod momentary;
 mod naming;
 mod phase;
+pub(super) mod photosensitivity;
 mod resolution;
 mod sample_rate;
+mod short_term;
 mod silence;
+mod slate;
+mod streams;
 mod true_peak;
 mod truncated;
 
@@ -40,7 +51,7 @@ pub struct Check {
 }
 
 /// Every check, in the order of reports.
-pub const CHECKS: [Check; 24] = [
+pub const CHECKS: [Check; 35] = [
     Check { id: "container", run: container::run },
     Check { id: "codec", run: codec::run },
     Check { id: "resolution", run: resolution::run },
@@ -65,7 +76,22 @@ pub const CHECKS: [Check; 24] = [
     Check { id: "captions", run: captions::run },
     Check { id: "checksum", run: checksum::run },
     Check { id: "naming", run: naming::run },
+    Check { id: "gamut", run: gamut::run },
+    Check { id: "loudness_range", run: loudness_range::run },
+    Check { id: "short_term", run: short_term::run },
+    Check { id: "momentary", run: momentary::run },
+    Check { id: "dc_offset", run: dc_offset::run },
+    Check { id: "layout", run: layout::run },
+    Check { id: "streams", run: streams::run },
+    Check { id: "mediainfo", run: mediainfo::run },
+    Check { id: "mediaconch", run: mediaconch::run },
+    Check { id: "photosensitivity", run: photosensitivity::run },
+    Check { id: "slate", run: slate::run },
 ];
+
+/// Checks that every picture stream has to pass; the others are about the file or its sound.
+pub(super) const PICTURE_CHECKS: [&str; 10] =
+    ["codec", "resolution", "aspect", "frame_rate", "field_order", "color", "levels", "black", "freeze", "gamut"];
 
 /// What a check says.
 #[derive(Debug, Clone, PartialEq)]

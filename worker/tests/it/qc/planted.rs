@@ -347,3 +347,67 @@ async fn the_published_spec_passes_a_clean_programme_and_fails_a_loud_one() {
         assert_eq!(report.verdict, verdict, "{report:?}");
     }
 }
+
+#[tokio::test]
+async fn offsets_gamut_and_layouts() {
+    let studio = Studio::new();
+    let offset = TONE.replace("'0.07", "'0.01+0.07");
+    let path = studio.clip("a.mov", MOVING, &offset, &[H264, PCM]);
+    let report = inspect(&path, &spec("spec: s\nqc: { dc_offset: { max: 0.5% }, layout: { any: stereo } }\n")).await;
+    assert_eq!((ids(&report), the(&report, "dc_offset").channel), (vec!["dc_offset"], Some(1)), "{report:?}");
+    let report = inspect(&path, &spec("spec: s\nqc: { layout: { any: ['5.1'] } }\n")).await;
+    assert_eq!(ids(&report), ["layout"], "{report:?}");
+    let gamut = spec("spec: s\nqc: { gamut: { illegal_pixels_max: 1% } }\n");
+    // A quarter of the picture is brighter and redder than any red, green and blue within range.
+    let red = with("drawbox=w=160:h=90:t=fill:c=red,lutyuv=y='if(gt(val,80),val,200)':u=val:v=val");
+    for (name, picture, found) in [("b.mov", MOVING.to_owned(), 0.0), ("c.mov", red, 25.0)] {
+        let path = studio.clip(name, &picture, TONE, &[H264, PCM]);
+        let report = inspect(&path, &gamut).await;
+        let share = report.findings.first().map_or(0.0, |finding| finding.measured.as_f64().expect("a number"));
+        assert!((share - found).abs() < 4.0 && report.not_measured.is_empty(), "{name}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_picture_is_judged_and_named() {
+    let studio = Studio::new();
+    let (first, second) = (studio.clean("a.mp4"), studio.path("b.mp4"));
+    let black = with("drawbox=c=black:t=fill:enable='between(t,1,2.99)'");
+    let black = studio.clip("c.mov", &black, TONE, &[H264, PCM]);
+    for (other, found) in [(&first, vec!["streams"]), (&black, vec!["black", "streams"])] {
+        let (a, b) = (first.to_string_lossy(), other.to_string_lossy());
+        studio.ffmpeg("b.mp4", &["-i", &a, "-i", &b, "-map", "0:v", "-map", "0:a", "-map", "1:v", "-c", "copy"]);
+        let report = inspect(&second, &spec_with("qc:\n", "qc:\n  streams: {}\n")).await;
+        assert_eq!(ids(&report), found, "{report:?}");
+        assert!(report.findings.iter().filter(|f| f.check == "black").all(|f| f.stream == Some(2)), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn essence_survives_another_wrapper() {
+    let studio = Studio::new();
+    let first = studio.clean("a.mp4");
+    let again = studio.ffmpeg("b.mov", &["-i", &first.to_string_lossy(), "-c", "copy"]);
+    let (a, b) = (inspect(&first, &spec(POLICY)).await, inspect(&again, &spec(POLICY)).await);
+    assert_ne!(a.hash, b.hash);
+    assert_eq!((a.essence.len(), &a.essence), (2, &b.essence));
+    let other = studio.clip("c.mov", MOVING, TONE, &[H264, PCM]);
+    assert_ne!(inspect(&other, &spec(POLICY)).await.essence, a.essence);
+}
+
+#[tokio::test]
+async fn mediainfo_is_asked_by_field_and_its_absence_is_no_pass() {
+    let studio = Studio::new();
+    let path = studio.clean("a.mp4");
+    let asked =
+        |format: &str| spec(&format!("spec: s\nqc: {{ mediainfo: {{ facts: {{ General.Format: {format} }} }} }}\n"));
+    assert_eq!(inspect(&path, &asked("MPEG-4")).await.verdict, Verdict::Pass);
+    let report = inspect(&path, &asked("[MXF, QuickTime]")).await;
+    assert_eq!((ids(&report), the(&report, "mediainfo").measured.as_str()), (vec!["mediainfo"], Some("MPEG-4")));
+    let tools = worker::task::Tools { mediainfo: "no-such-mediainfo".into(), ..worker::task::Tools::default() };
+    let subject = Subject { role: Some(Role::Master), ..Subject::bare(&path) };
+    let report =
+        worker::qc::inspect(&path, &subject, &asked("MPEG-4"), &tools, &tokio_util::sync::CancellationToken::new());
+    let report = report.await.expect("judged");
+    assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &["mediainfo".to_owned()][..]));
+}

@@ -1,0 +1,28 @@
+//! Number of streams of each kind.
+use super::{Case, Ruling};
+
+pub(super) fn run(case: &Case<'_>) -> Ruling {
+    let Some(check) = &case.policy.streams else { return Ruling::NotApplicable };
+    if !case.role.is_timed_media() {
+        return Ruling::NotApplicable;
+    }
+    if case.facts.container.is_none() {
+        return Ruling::unknown("its streams are not known");
+    }
+    let pictures = usize::from(case.facts.video.is_some()) + case.facts.other_video.len();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let video = check.video.filter(|_| case.role.has_picture());
+    let counts = [
+        ("picture", video, count(pictures)),
+        ("sound", check.audio, count(case.facts.audio.len())),
+        ("subtitle", check.subtitle, case.facts.subtitle_streams),
+    ];
+    let mut findings = Vec::new();
+    for (kind, want, is) in counts {
+        if let Some(want) = want.filter(|want| *want != is) {
+            let message = format!("{is} {kind} streams, {want} demanded");
+            findings.push(case.finding("streams", is.into(), want.into(), "streams", message));
+        }
+    }
+    Ruling::Judged(findings)
+}
