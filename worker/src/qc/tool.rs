@@ -3,6 +3,7 @@ use protocol::failure::Failure;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -14,6 +15,9 @@ const NICE: i32 = 10;
 const LINE_BYTES_MAX: usize = 4096;
 /// Largest file a program may write. Two hours of measurements are a few megabytes.
 const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// Address space a program may take. The largest picture that is decoded needs a fraction of it; a trap needs more.
+const MEMORY_BYTES_MAX: u64 = 8 << 30;
 
 /// How a program ended.
 #[derive(Debug)]
@@ -60,7 +64,7 @@ impl Run<'_> {
         cancel: &CancellationToken,
         line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Ended, Failure> {
-        let mut child = self.spawn()?;
+        let mut child = self.spawn().await?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let mut group = Group(pid);
         calm(pid);
@@ -101,8 +105,14 @@ impl Run<'_> {
         Ok(Ended { stdout, trouble })
     }
 
-    fn spawn(&self) -> Result<Child, Failure> {
-        let mut command = Command::new(self.program);
+    async fn spawn(&self) -> Result<Child, Failure> {
+        let mut command = if *GUARD && runnable(self.program) {
+            let mut guarded = Command::new("setpriv");
+            guarded.args(["--pdeathsig", "KILL", "--", self.program]);
+            guarded
+        } else {
+            Command::new(self.program)
+        };
         command
             .args(&self.arguments)
             // The log is parsed: it must not depend on who started the worker.
@@ -117,7 +127,7 @@ impl Run<'_> {
         if let Some(directory) = self.directory {
             command.current_dir(directory);
         }
-        command.spawn().map_err(|error| match error.kind() {
+        launch(command).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Failure::permanent(
                 "tool_missing",
                 format!(
@@ -130,18 +140,66 @@ impl Run<'_> {
     }
 }
 
+/// Whether the machine has the program that makes the kernel kill ours when this process is killed and can no longer do so.
+static GUARD: LazyLock<bool> = LazyLock::new(|| cfg!(target_os = "linux") && runnable("setpriv"));
+
+/// Whether a program is there to be run. What is not is started without a guard, so that the system says what is wrong.
+fn runnable(program: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let executable = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return executable(Path::new(program));
+    }
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| executable(&folder.join(program)))
+}
+
+/// A start waiting for the launcher.
+type Start = Box<dyn FnOnce() + Send>;
+
+/// The thread that starts programs. The kernel takes the end of the *thread* that started a program for the end of its
+/// parent, and threads of a runtime come and go: this one stays.
+static LAUNCHER: LazyLock<mpsc::Sender<Start>> = LazyLock::new(|| {
+    let (send, receive) = mpsc::channel::<Start>();
+    let launching = std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
+        for start in receive {
+            start();
+        }
+    });
+    // Without it, whoever asks starts the program itself: see below.
+    drop(launching);
+    send
+});
+
+async fn launch(mut command: Command) -> std::io::Result<Child> {
+    let runtime = tokio::runtime::Handle::current();
+    let (answer, started) = tokio::sync::oneshot::channel();
+    let start: Start = Box::new(move || {
+        let _inside = runtime.enter();
+        // Nobody waits any more: the child is dropped here, which kills it.
+        answer.send(command.spawn()).ok();
+    });
+    if let Err(mpsc::SendError(start)) = LAUNCHER.send(start) {
+        start();
+    }
+    started.await.unwrap_or_else(|_| Err(std::io::Error::other("the launching thread stopped")))
+}
+
 /// The failure of an inspection whose unit was revoked.
 pub(super) fn cancelled() -> Failure {
     Failure::transient("cancelled", "stopped because the unit was revoked")
 }
 
-/// Lowers the program's priority and bounds what it writes. Threads it starts later inherit both.
+/// Lowers the program's priority and bounds what it writes and how much memory it takes. Threads it starts later inherit both.
 fn calm(pid: Option<Pid>) {
     if pid.is_some() {
         // A program that has already ended needs neither.
         rustix::process::setpriority_process(pid, NICE).ok();
         let limit = Rlimit { current: Some(FILE_BYTES_MAX), maximum: Some(FILE_BYTES_MAX) };
         rustix::process::prlimit(pid, Resource::Fsize, limit).ok();
+        let limit = Rlimit { current: Some(MEMORY_BYTES_MAX), maximum: Some(MEMORY_BYTES_MAX) };
+        rustix::process::prlimit(pid, Resource::As, limit).ok();
     }
 }
 
@@ -240,6 +298,32 @@ mod tests {
         });
         let pid = receive.recv().await.expect("a pid");
         waiting.abort();
+        assert!(gone(&pid).await, "{pid} lives");
+    }
+
+    /// Run by the test below in a process of its own, which is then killed.
+    #[tokio::test]
+    #[ignore = "run by the test below"]
+    async fn holds_a_program() {
+        let mut line = |text: &str| println!("\npid {text}");
+        let run = shell("echo $$ >&2; exec sleep 60", Duration::from_secs(60));
+        run.finish(&CancellationToken::new(), &mut line).await.expect("ran");
+    }
+
+    #[tokio::test]
+    async fn a_program_dies_with_a_worker_that_is_killed() {
+        use std::io::BufRead;
+        let mut worker = std::process::Command::new(std::env::current_exe().expect("there"))
+            .args(["--exact", "qc::tool::tests::holds_a_program", "--ignored", "--nocapture"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("runs");
+        let output = std::io::BufReader::new(worker.stdout.take().expect("piped"));
+        let pid = output.lines().map_while(Result::ok).find_map(|line| Some(line.strip_prefix("pid ")?.to_owned()));
+        let pid = pid.expect("a pid");
+        assert!(alive(&pid));
+        worker.kill().expect("killed");
+        worker.wait().expect("reaped");
         assert!(gone(&pid).await, "{pid} lives");
     }
 

@@ -1,5 +1,6 @@
 //! QC against media with faults that were planted, so that the truth is known by construction.
 mod corpus;
+mod hostile;
 mod loudness;
 mod media;
 mod planted;

@@ -406,8 +406,7 @@ async fn mediainfo_is_asked_by_field_and_its_absence_is_no_pass() {
     assert_eq!((ids(&report), the(&report, "mediainfo").measured.as_str()), (vec!["mediainfo"], Some("MPEG-4")));
     let tools = worker::task::Tools { mediainfo: "no-such-mediainfo".into(), ..worker::task::Tools::default() };
     let subject = Subject { role: Some(Role::Master), ..Subject::bare(&path) };
-    let report =
-        worker::qc::inspect(&path, &subject, &asked("MPEG-4"), &tools, &tokio_util::sync::CancellationToken::new());
-    let report = report.await.expect("judged");
+    let (spec, cancel) = (asked("MPEG-4"), tokio_util::sync::CancellationToken::new());
+    let report = worker::qc::inspect(&path, &subject, &spec, &tools, &cancel).await.expect("judged");
     assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &["mediainfo".to_owned()][..]));
 }
