@@ -14,6 +14,7 @@ pub mod embedded;
 pub mod error;
 pub mod limits;
 pub mod output;
+mod report;
 pub mod settings;
 mod source;
 pub mod storage;

@@ -2,6 +2,7 @@
 use super::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
+use crate::report::{Inspected, Wanted};
 use crate::submit::{load_policy, now};
 use protocol::media::spec::DeliverySpec;
 use protocol::rules::waiver::Delivery;
@@ -10,7 +11,7 @@ use protocol::workflow::waivers::{self, WrittenWaiver};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
-use worker::qc::{Report, Subject, Verdict, inspect};
+use worker::qc::{Appraised, Report, Subject, Verdict, appraise, still};
 use worker::task::Tools;
 
 /// Arguments of `qc`.
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Findings that are let stand: YAML with check, file, hash, policy, by, reason, until
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
+    /// Also write a page with pictures, html=PATH, or what pipelines read, junit=PATH
+    #[arg(long, value_name = "KIND=PATH")]
+    report: Vec<Wanted>,
 }
 
 /// A finding that somebody let stand.
@@ -37,6 +41,14 @@ struct Waived {
     until: Option<String>,
     /// Whether it still counts.
     holds: bool,
+}
+
+impl Waived {
+    fn words(&self) -> String {
+        let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+        let expired = if self.holds { "" } else { " (expired: it counts no more)" };
+        format!("{:<13} waived by {}{until}: {}{expired}", self.check, self.by, self.reason)
+    }
 }
 
 /// A report with what was decided about it. The verdict is the media's and stays what it is.
@@ -101,19 +113,48 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         super::stop_signal().await;
         token.cancel();
     });
-    let mut all_pass = true;
+    let (mut all_pass, mut inspected) = (true, Vec::new());
     for file in &args.files {
-        let judged = inspect(file, &Subject::bare(file), &spec, &tools, &cancel).await;
+        let judged = appraise(file, &Subject::bare(file), &spec, &tools, &[], &cancel).await;
         if cancel.is_cancelled() {
             return Err(CliError::new(Exit::Interrupted, "interrupted"));
         }
-        let report = judged.map_err(|failure| CliError::failed(format!("{}: {}", file.display(), failure.message)))?;
+        let Appraised { report, sheet, .. } =
+            judged.map_err(|failure| CliError::failed(format!("{}: {}", file.display(), failure.message)))?;
         let shown = Shown::of(report, &waivers, now());
         all_pass &= shown.goes_on();
         let format = if context.output == Format::Wide { Format::Table } else { context.output };
         output::one(format, &shown, words, &shown.report.file)?;
+        if !args.report.is_empty() {
+            let with_stills = args.report.iter().any(Wanted::wants_stills);
+            let stills = if with_stills { stills(file, &shown.report, &tools, &cancel).await } else { Vec::new() };
+            inspected.push(Inspected {
+                waivers: shown.waived.iter().map(Waived::words).collect(),
+                report: shown.report,
+                sheet: sheet.and_then(|sheet| serde_json::from_str(&sheet).ok()).unwrap_or_default(),
+                stills,
+                target: spec.qc.loudness.as_ref().map(|check| check.target.0),
+            });
+        }
+    }
+    for wanted in &args.report {
+        wanted.write(&inspected).map_err(CliError::failed)?;
     }
     Ok(if all_pass { Exit::Ok } else { Exit::Failed })
+}
+
+/// A picture for each finding that has a time: from the middle of its first stretch. A still takes the decoder a moment, and
+/// a file that is wrong everywhere must not take hours.
+async fn stills(file: &Path, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Option<Vec<u8>>> {
+    const STILLS_MAX: usize = 20;
+    let mut stills = Vec::new();
+    for finding in report.findings.iter().take(STILLS_MAX) {
+        stills.push(match finding.ranges.first() {
+            Some([start, end]) => still(file, (start + end) / 2.0, tools, cancel).await,
+            None => None,
+        });
+    }
+    stills
 }
 
 fn words(shown: &Shown) -> String {
@@ -130,9 +171,7 @@ fn words(shown: &Shown) -> String {
         text += &format!("  {:<13} {why}\n", "file");
     }
     for waived in &shown.waived {
-        let until = waived.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-        let expired = if waived.holds { "" } else { " (expired: it counts no more)" };
-        text += &format!("  {:<13} waived by {}{until}: {}{expired}\n", waived.check, waived.by, waived.reason);
+        text += &format!("  {}\n", waived.words());
     }
     text
 }

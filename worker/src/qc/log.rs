@@ -265,6 +265,9 @@ fn split(line: &str) -> Option<(&str, &str, &str)> {
 
 /// `00:01:02.68` in seconds.
 fn clock(text: &str) -> Option<f64> {
+    if text.starts_with('-') {
+        return None;
+    }
     let mut parts = text.splitn(3, ':').map(|part| part.parse::<f64>().ok().filter(|n| *n >= 0.0));
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
     Some(hours * 3600.0 + minutes * 60.0 + seconds)

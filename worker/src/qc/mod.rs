@@ -15,6 +15,7 @@ mod pass;
 mod probe;
 pub mod report;
 mod sheet;
+mod still;
 mod structure;
 pub mod subject;
 mod text;
@@ -22,4 +23,5 @@ mod tool;
 
 pub use inspect::{Appraised, appraise, inspect};
 pub use report::{Finding, Report, Verdict};
+pub use still::still;
 pub use subject::Subject;

@@ -242,6 +242,11 @@ impl Scratch {
         }
     }
 
+    /// Its path.
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The path of a file in it.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -58,7 +58,8 @@ async fn more_streams_than_are_decoded_are_no_pass() {
     let path = studio.ffmpeg("seventy.mka", &arguments);
     let subject = Subject::bare(&path);
     let report = inspect_as(&path, &subject, &spec("spec: s\nqc: { decode: {} }\n")).await;
-    assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &["decode".to_owned()][..]));
+    assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
+    assert!(report.not_measured.contains(&"decode".to_owned()), "{report:?}");
 }
 
 #[tokio::test]
@@ -77,9 +78,11 @@ async fn a_header_that_claims_thirty_hours_costs_no_thirty_hours() {
     }
     let path = studio.path("long.mp4");
     std::fs::write(&path, bytes).expect("written");
-    let subject = Subject { duration: Some(SECONDS), ..Subject::bare(&path) };
+    let subject = Subject { duration: Some(SECONDS * 27_000.0), ..Subject::bare(&path) };
     let report = inspect_as(&path, &subject, &spec_with("decode: {}", "decode: {}\n  duration: {}")).await;
-    assert_ne!(report.verdict, Verdict::Pass, "{report:?}");
+    // ffmpeg believes the samples and not the header, and so does the verdict: four seconds are there.
+    let found = the(&report, "duration").measured.as_f64().expect("a number");
+    assert!((found - SECONDS).abs() < 0.2, "{report:?}");
 }
 
 #[tokio::test]
