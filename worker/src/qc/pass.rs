@@ -182,7 +182,7 @@ fn sound(n: usize, programme: &Programme, needs: &Needs, log: &Log, scratch: &Sc
     let seconds = measured.samples.filter(|_| rate > 0)? as f64 / f64::from(rate);
     let end = programme.streams.first()?.start + seconds;
     let phase = |mark: &str| scratch.read(&format!("phase{n}{mark}"));
-    let course = |file: &str| needs.loudness.then(|| scratch.course(&format!("{file}{n}"))).unwrap_or_default();
+    let course = |file: &str| if needs.loudness { scratch.course(&format!("{file}{n}")) } else { Course::default() };
     let short_term = course("short");
     Some(AudioPass {
         streams: programme.streams.iter().map(|stream| stream.index).collect(),
