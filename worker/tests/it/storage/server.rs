@@ -107,7 +107,9 @@ impl Server {
             let mut command = Command::new(&program);
             command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=.", "-filer", "-s3"]);
             command.args(["-master.volumeSizeLimitMB=256", "-volume.max=32", "-master.volumePreallocate=false"]);
-            command.args(["-volume.index=memory", "-s3.config=identities.json"]);
+            command.args(["-volume.index=memory", "-s3.config=identities.json", "-master.telemetry=false"]);
+            // These have one port for all servers of a machine, and end the second one that finds it taken.
+            command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
             let names = ["master", "volume", "filer", "s3"];
             for (name, pair) in names.iter().zip(ports.chunks(2)) {
                 command.arg(format!("-{name}.port={}", pair[0])).arg(format!("-{name}.port.grpc={}", pair[1]));
