@@ -126,6 +126,35 @@ fn no_call_waits_for_ever() {
     assert!(waited < Duration::from_secs(20), "{waited:?}");
 }
 
+/// No timeout of the server ends a COPY whose client stands still, and it has the turn of all writers.
+#[test]
+fn a_process_frozen_in_the_middle_of_a_copy_keeps_nobody_from_leading() {
+    let server = PostgresServer::start();
+    let url = server.url();
+    let short = PostgresOptions { idle_timeout: Duration::from_millis(1_500), ..PostgresOptions::default() };
+    let mut first = Postgres::open(&url, short.clone()).expect("connects");
+    let mut second = Postgres::open(&url, short).expect("connects");
+    assert_eq!(first.acquire("first", Duration::from_millis(200)).expect("asks"), Some(1));
+    let stuck = "BEGIN; SELECT pg_advisory_xact_lock(1936222319, hashtext(current_schema())); COPY meta FROM STDIN";
+    let frozen = server.hold("postgres", stuck);
+    std::thread::sleep(Duration::from_millis(300));
+    let hurried = second.acquire("second", LEASE);
+    assert!(matches!(hurried, Err(StoreError::Busy(_))), "it may go on yet: {hurried:?}");
+    std::thread::sleep(Duration::from_millis(900));
+    assert_eq!(second.acquire("second", LEASE).expect("ends the session that stands still"), Some(2));
+    drop(frozen);
+    // Operators wait for their turn as well, as long as any writer.
+    let frozen = server.hold("postgres", stuck);
+    let patient = PostgresOptions {
+        idle_timeout: Duration::from_millis(1_500),
+        lock_timeout: Duration::from_millis(1_800),
+        ..PostgresOptions::default()
+    };
+    let mut operator = Postgres::open(&url, patient).expect("connects");
+    operator.write(|tx| add_job(tx, "order")).expect("writes");
+    drop(frozen);
+}
+
 #[test]
 fn a_statement_that_takes_too_long_is_ended() {
     let server = PostgresServer::start();

@@ -6,14 +6,24 @@ use std::time::Duration;
 
 /// The transaction lock of writers: held until the transaction ends, so they take turns. Databases may be shared by
 /// several clusters in schemas of their own.
+macro_rules! turn {
+    () => {
+        "SELECT pg_advisory_xact_lock(1936222319, hashtext(current_schema()))"
+    };
+}
+
 macro_rules! begin_alone {
     () => {
-        "BEGIN; SELECT pg_advisory_xact_lock(1936222319, hashtext(current_schema()))"
+        concat!("BEGIN; ", turn!())
     };
 }
 
 /// Begins a transaction no other writer is in.
 pub(super) const BEGIN_ALONE: &str = begin_alone!();
+
+/// The same for a process that would lead: it waits shorter than others for its turn, so that whoever keeps it from
+/// leading is found out in time.
+const BEGIN_ACQUIRING: &str = concat!("BEGIN; SET LOCAL lock_timeout = 400", "; ", turn!());
 
 /// The same, and answers with the generation of the leader and the count of other processes' writes: no other process can
 /// become leader or write until it ends.
@@ -39,6 +49,15 @@ const CLOCK: &str = clock!();
 /// A lease that binds: it has not ended, and ends within the five minutes that no lease exceeds. One that ends later was
 /// written before the clock was set back.
 const BINDS: &str = concat!("expires_at > ", clock!(), " AND expires_at <= ", clock!(), " + 300000000");
+
+/// Ends the sessions that have the turn while the server waits for the rest of a COPY: no timeout of the server applies to
+/// one that began and does not go on, so a process frozen in the middle of it would keep the turn for ever.
+const END_STUCK: &str = "SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1936222319::OID
+       AND l.objid = hashtext(current_schema())::OID
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND a.wait_event = 'ClientRead' AND a.state = 'active'
+       AND a.query_start < clock_timestamp() - $1 * INTERVAL '1 millisecond'";
 
 /// What a process may write as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +103,7 @@ impl Postgres {
         if self.leader()?.is_some_and(|leader| leader.holder != holder) {
             return Ok(None);
         }
-        let taken = self.in_turn(|link| {
+        let taken = self.in_turn(BEGIN_ACQUIRING, |link| {
             let sql = format!(
                 "UPDATE leader SET generation = generation + 1, holder = $1, expires_at = {CLOCK} + $2
                  WHERE one = 1 AND (NOT ({BINDS}) OR holder = $1) RETURNING generation"
@@ -112,7 +131,7 @@ impl Postgres {
     /// Leads for another `lease` from now on. Fails when another generation has begun.
     pub fn renew(&mut self, lease: Duration) -> StoreResult<()> {
         let generation = self.fence.held()?.ok_or_else(|| StoreError::NotLeader("it never asked to".into()))?;
-        let found = self.in_turn(|link| {
+        let found = self.in_turn(BEGIN_ALONE, |link| {
             let sql = format!("UPDATE leader SET expires_at = {CLOCK} + $2 WHERE one = 1 AND generation = $1");
             if link.run(&sql, &[&generation, &micros(lease)]).map_err(failed)? == 1 {
                 return Ok(generation);
@@ -131,16 +150,32 @@ impl Postgres {
     pub fn release(&mut self) -> StoreResult<()> {
         let Fence::Held(generation) = self.fence else { return Ok(()) };
         self.fence = Fence::Lost;
-        self.in_turn(|link| {
+        self.in_turn(BEGIN_ALONE, |link| {
             let sql = "UPDATE leader SET expires_at = 0 WHERE one = 1 AND generation = $1";
             link.run(sql, &[&generation]).map_err(failed)
         })?;
         Ok(())
     }
 
-    /// Runs `work` in a transaction no other writer is in.
-    fn in_turn<R>(&mut self, work: impl FnOnce(&mut super::Link) -> StoreResult<R>) -> StoreResult<R> {
-        self.begin(BEGIN_ALONE)?;
+    /// Ends every session that keeps the turn and will never go on; returns how many. Like the server's own limit for
+    /// idle transactions it lets each stand for `idle_timeout`. Whose it was hears of a lost connection when it wakes.
+    pub(super) fn end_stuck(&mut self) -> StoreResult<i64> {
+        let patience = i64::try_from(self.options.idle_timeout.as_millis()).unwrap_or(i64::MAX);
+        let rows = self.connected()?.query(END_STUCK, &[&(patience as f64)]).map_err(failed)?;
+        let ended = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+        if ended > 0 {
+            tracing::warn!(ended, "ended a session that stood still in the middle of a COPY and kept all others waiting");
+        }
+        Ok(ended)
+    }
+
+    /// Runs `work` in a transaction no other writer is in, begun by `begin`.
+    fn in_turn<R>(
+        &mut self,
+        begin: &str,
+        work: impl FnOnce(&mut super::Link) -> StoreResult<R>,
+    ) -> StoreResult<R> {
+        self.begin(begin)?;
         let link = self.link.as_mut().expect("a transaction has begun over it");
         let ended = work(link).and_then(|result| link.script("COMMIT").map_err(failed).map(|_| result));
         ended.map_err(|error| self.give_up(error))

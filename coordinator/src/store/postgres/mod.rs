@@ -114,10 +114,18 @@ impl Postgres {
         let again = self.link.is_some();
         match self.connected()?.script(sql) {
             Ok(answer) => return Ok(answer),
-            Err(fault) if again && is_lost(&fault) => tracing::warn!(?fault, "the database connection was lost"),
+            Err(fault) if again && is_lost(&fault) => {
+                tracing::warn!(?fault, "the database connection was lost");
+                self.link = None;
+            }
+            Err(fault) if is_waiting(&fault) => {
+                let error = self.give_up(failed(fault));
+                if self.end_stuck()? == 0 {
+                    return Err(error);
+                }
+            }
             Err(fault) => return Err(self.give_up(failed(fault))),
         }
-        self.link = None;
         let begun = self.connected()?.script(sql);
         begun.map_err(|fault| self.give_up(failed(fault)))
     }
@@ -195,6 +203,11 @@ fn said(fault: &Fault) -> String {
             None => std::error::Error::source(error).map_or_else(|| error.to_string(), |why| format!("{error}: {why}")),
         },
     }
+}
+
+/// Whether others had what was waited for until the lock timeout.
+fn is_waiting(fault: &Fault) -> bool {
+    matches!(fault, Fault::Said(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
 }
 
 fn is_lost(fault: &Fault) -> bool {
