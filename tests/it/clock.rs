@@ -6,7 +6,7 @@ use testkit::Scratch;
 use testkit::clock::Clock;
 use testkit::fleet::Fleet;
 use testkit::postgres::PostgresServer;
-use testkit::process::wait_until;
+use testkit::process::{promised, wait_until};
 use testkit::redis::Redis;
 
 const HOUR: i64 = 3_600;
@@ -48,9 +48,8 @@ fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
     wait_until("what the dead one held is done again", || {
         fleet.number("SELECT COUNT(*) FROM units WHERE epoch > 1 AND state = 'succeeded'") >= 8
     });
-    println!("done again after {:?}", killed.elapsed());
     // Others may be ahead of it in line; by a clock that went back it would be an hour.
-    assert!(killed.elapsed() < Duration::from_secs(60), "{:?}", killed.elapsed());
+    promised("done again", killed.elapsed(), Duration::from_secs(60));
     // A lease that ends in an hour binds nobody.
     leader.running.signal(Signal::KILL);
     of_database.set(-2 * HOUR);

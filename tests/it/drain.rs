@@ -2,7 +2,7 @@
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use testkit::fleet::Fleet;
-use testkit::process::wait_until;
+use testkit::process::{promised, wait_until};
 
 /// Units that wait for their turn at a worker or in the transport.
 const OUT: &str = "SELECT COUNT(*) FROM units WHERE state = 'leased'";
@@ -29,11 +29,11 @@ fn what_has_not_started_goes_back_at_once_and_what_runs_is_finished() {
     let took = asked.elapsed();
     ran.expect_code(0);
     // Two units of a second run to their end; a read under way ends within two.
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    promised("running units end and the worker with them", took, Duration::from_secs(8));
     // What it had read is given back; what nobody has read waits in the transport for the next worker.
     wait_until("nothing is with the worker that left", || pending(&fleet) == 0 && fleet.number(OUT) <= 4);
-    let settled = asked.elapsed();
-    assert!(settled < Duration::from_secs(10), "a lease of the dead would last longer: {settled:?}");
+    // A lease of the dead would last longer.
+    promised("what had not started is back", asked.elapsed(), Duration::from_secs(10));
     assert_eq!(fleet.number(ATTEMPTS), 0);
     let _next = fleet.worker(64, &[]);
     let verdict = fleet.assert_exact(&job, 120);
@@ -52,9 +52,9 @@ fn what_runs_longer_than_the_grace_goes_back_without_an_attempt() {
     let asked = Instant::now();
     leaving.signal(Signal::TERM);
     leaving.wait().expect_code(0);
-    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    promised("the grace ends", asked.elapsed(), Duration::from_secs(8));
     wait_until("nothing is out", || fleet.number(OUT) == 0);
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    promised("what ran is back", asked.elapsed(), Duration::from_secs(10));
     assert_eq!(fleet.number(ATTEMPTS), 0);
     fleet.run(&["job", "cancel", &job]).expect_code(0);
 }
@@ -71,7 +71,7 @@ fn a_second_signal_ends_it_now() {
     let asked = Instant::now();
     worker.signal(Signal::TERM);
     worker.wait().expect_code(130);
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    promised("the second signal ends it", asked.elapsed(), Duration::from_secs(3));
 }
 
 /// Case 49: killed at the end of its grace, it is a dead worker like any other.

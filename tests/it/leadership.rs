@@ -2,7 +2,7 @@
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use testkit::fleet::{Coordinator, DATABASE, Fleet};
-use testkit::process::wait_until;
+use testkit::process::{promised, wait_until};
 
 /// The promise: a standby leads this soon after the leader was lost.
 const FAILOVER_MAX: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ fn a_killed_leader_is_replaced_in_time_again_and_again() {
         standby = fleet.coordinator();
     }
     fleet.assert_exact(&job, 6_000);
-    assert!(took.iter().all(|took| *took <= FAILOVER_MAX), "{took:?}");
+    promised("the slowest of five failovers", took.into_iter().max().unwrap_or_default(), FAILOVER_MAX);
 }
 
 #[test]
@@ -62,9 +62,8 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     let asked = Instant::now();
     leader.running.signal(Signal::TERM);
     let led = failover(&fleet, before, asked);
-    println!("stopped: another leads after {led:?}");
     leader.running.wait().expect_code(0);
-    assert!(led < Duration::from_secs(3), "{led:?}");
+    promised("stopped: another leads", led, Duration::from_secs(3));
     fleet.assert_exact(&job, 2_000);
     drop(standby);
 }
@@ -85,8 +84,7 @@ fn a_frozen_leader_is_replaced_and_stands_by_when_it_wakes() {
         let before = generation(&fleet);
         leader.running.signal(Signal::STOP);
         let led = failover(&fleet, before, Instant::now());
-        println!("frozen: another leads after {led:?}");
-        assert!(led <= FAILOVER_MAX, "{led:?}");
+        promised("frozen: another leads", led, FAILOVER_MAX);
         fleet.wait_for_progress();
         leader.running.signal(Signal::CONT);
         wait_until("it stands by", || leader.role() == "ready standby");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testkit::Scratch;
 use testkit::fleet::Fleet;
-use testkit::process::wait_until;
+use testkit::process::{promised, wait_until};
 use testkit::redis::Redis;
 use transport::{Server, Settings};
 use worker::queue::WorkQueue;
@@ -59,8 +59,8 @@ async fn a_blocked_reader_delays_no_report_and_opens_nothing() {
         took.push(started.elapsed());
     }
     took.sort();
-    println!("reports beside a blocked reader: p50 {:?}, p99 {:?}", took[100], took[198]);
-    assert!(took[198] < Duration::from_millis(50), "{:?}", took[198]);
+    println!("reports beside a blocked reader: p50 {:?}", took[100]);
+    promised("99 of 100 reports beside a blocked reader", took[198], Duration::from_millis(50));
     // Idle for longer than a reply may take: the same connections.
     let connections = || {
         let stats = redis.cli(&["INFO", "stats"]);

@@ -104,6 +104,19 @@ impl Drop for Running {
     }
 }
 
+/// Compares how long something took with what is promised. A test on a machine that others use as well proves no time, so
+/// a late one is printed, and fails only where `SHOWRUNNER_PROMISES` says that the machine is this test's own.
+///
+/// # Panics
+/// When it was late there.
+#[track_caller]
+pub fn promised(what: &str, took: Duration, within: Duration) {
+    let late = took > within;
+    println!("{what}: {took:.1?}, promised within {within:?}{}", if late { ": LATE" } else { "" });
+    let alone = std::env::var_os("SHOWRUNNER_PROMISES").is_some();
+    assert!(!(late && alone), "{what} took {took:?}, promised within {within:?}");
+}
+
 /// Looks again and again until something is so.
 ///
 /// # Panics
