@@ -29,7 +29,7 @@ pub fn of_unit(limits: &[EndpointLimit], unit: &Unit) -> Endpoints {
     let mut found = Vec::new();
     for asset in &unit.assets {
         found.extend(endpoint_of(limits, &asset.location));
-        if let TaskSpec::Transfer(task) = unit.task.as_ref()
+        if let Some(task) = unit.task.transfer()
             && let Ok(target) = template::expand(&task.to, asset)
         {
             found.extend(endpoint_of(limits, &target));
@@ -52,10 +52,9 @@ pub(super) fn of_step(limits: &[EndpointLimit], workflow: &Workflow, step: &Step
         return Endpoints::default();
     }
     let target = |step: &Step| match &step.action {
-        Action::Units { task, .. } => match task.as_ref() {
-            TaskSpec::Transfer(task) => endpoint_of(limits, task.to.split('{').next().unwrap_or_default()),
-            _ => None,
-        },
+        Action::Units { task, .. } => {
+            task.transfer().and_then(|task| endpoint_of(limits, task.to.split('{').next().unwrap_or_default()))
+        }
         Action::Seal { .. } | Action::Barrier { .. } | Action::Approval { .. } => None,
     };
     let mut found: Vec<usize> = target(step).into_iter().collect();

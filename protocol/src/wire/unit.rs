@@ -55,6 +55,18 @@ pub enum TaskSpec {
     },
     /// Judge, and measure only what is not known yet.
     Judge(Box<JudgeTask>),
+    /// Copy and verify; other content at the destination stays there as an older version and is replaced.
+    Replace(TransferTask),
+}
+
+impl TaskSpec {
+    /// The transfer it is, of either form.
+    pub fn transfer(&self) -> Option<&TransferTask> {
+        match self {
+            TaskSpec::Transfer(task) | TaskSpec::Replace(task) => Some(task),
+            _ => None,
+        }
+    }
 }
 
 /// Where a library's assets are listed.

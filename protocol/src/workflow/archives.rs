@@ -89,7 +89,7 @@ impl Compiler<'_> {
     fn transfer_before(&mut self, id: &str, word: &str, at: usize, steps: &[Step]) -> Option<Vec<String>> {
         let found = steps.iter().position(|step| step.id == id);
         let transfer = found.filter(|no| match &steps[*no].action {
-            Action::Units { task, .. } => matches!(task.as_ref(), TaskSpec::Transfer(_)),
+            Action::Units { task, .. } => task.transfer().is_some(),
             _ => false,
         });
         let Some(no) = transfer else {
@@ -107,7 +107,7 @@ impl Compiler<'_> {
 }
 
 fn is_transfer(step: &Step) -> bool {
-    matches!(&step.action, Action::Units { task, .. } if matches!(task.as_ref(), TaskSpec::Transfer(_)))
+    matches!(&step.action, Action::Units { task, .. } if task.transfer().is_some())
 }
 
 /// Whether the step at `at` needs the one at `no`.

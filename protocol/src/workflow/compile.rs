@@ -1,5 +1,5 @@
 //! From a job file to a workflow. Reports every problem it finds, each with its place, not just the first.
-use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, RetryFile, Scope, StepFile};
+use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, RetryFile, Scope, StepFile};
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
@@ -173,6 +173,17 @@ impl Compiler<'_> {
         policy
     }
 
+    /// A history is a promise about one content of each name.
+    fn unsealed(&mut self, mhl: bool) {
+        if mhl {
+            self.blame(
+                "replace",
+                "replace: versioned cannot go with mhl: true, whose history takes other content under a known name for damage".into(),
+                "leave out one of them, or give each delivery a folder of its own, e.g. with {job} in `to`",
+            );
+        }
+    }
+
     fn action(&mut self, file: &StepFile, policies: &mut PolicyLoader<'_>) -> Action {
         let later: BTreeMap<&str, bool> = BTreeMap::from([
             ("sync", file.sync.is_some()),
@@ -213,7 +224,15 @@ impl Compiler<'_> {
                 );
             }
             let (job, mhl, hashes) = (self.job_id.to_owned(), transfer.mhl, transfer.hashes.clone());
-            return units(Kind::Transfer, TaskSpec::Transfer(TransferTask { to, verify, hashes, job, mhl }));
+            let task = TransferTask { to, verify, hashes, job, mhl };
+            let task = match transfer.replace {
+                None => TaskSpec::Transfer(task),
+                Some(ReplaceFile::Versioned) => {
+                    self.unsealed(mhl);
+                    TaskSpec::Replace(task)
+                }
+            };
+            return units(Kind::Transfer, task);
         }
         if let Some(qc) = &file.qc {
             let path = self.absolute(&qc.policy);
@@ -393,7 +412,7 @@ fn nearest_transfer(steps: &[Step], from: usize) -> Option<StepNo> {
         seen += 1;
         let step = &steps[usize::from(no.0)];
         if let Action::Units { task, .. } = &step.action
-            && matches!(task.as_ref(), TaskSpec::Transfer(_))
+            && task.transfer().is_some()
         {
             return Some(no);
         }
@@ -409,7 +428,7 @@ fn nearest_transfer(steps: &[Step], from: usize) -> Option<StepNo> {
 /// The seal a transfer implies. `library` is the tree the job's assets are in, when it is one.
 fn seal_of(no: StepNo, step: &Step, library: Option<&str>) -> Option<Step> {
     let Action::Units { task, reads, .. } = &step.action else { return None };
-    let TaskSpec::Transfer(transfer) = task.as_ref() else { return None };
+    let transfer = task.transfer()?;
     if !transfer.mhl {
         return None;
     }

@@ -179,6 +179,18 @@ pub struct TransferFile {
     /// Whether an ASC MHL generation is written at the destination.
     #[serde(default)]
     pub mhl: bool,
+    /// What becomes of other content at the destination. Left out, it stays and the asset fails
+    /// (`destination_conflict`).
+    pub replace: Option<ReplaceFile>,
+}
+
+/// How other content at a destination is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplaceFile {
+    /// It stays as an older version: of the object, where the bucket keeps versions, or below `.showrunner/versions` of
+    /// a directory. Where neither can be, the asset fails.
+    Versioned,
 }
 
 /// A hash algorithm, or none.

@@ -185,7 +185,7 @@ fn targets(steps: &[Step], no: StepNo) -> Vec<&str> {
     // A step reads what an earlier one made, so this ends; a stored workflow that says otherwise must not hang us.
     while let Some(step) = at.and_then(|no| steps.get(usize::from(no.0))).filter(|_| targets.len() < steps.len()) {
         let Action::Units { task, reads, .. } = &step.action else { break };
-        if let TaskSpec::Transfer(transfer) = task.as_ref() {
+        if let Some(transfer) = task.transfer() {
             targets.push(transfer.to.as_str());
         }
         at = *reads;

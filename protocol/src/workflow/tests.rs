@@ -55,6 +55,20 @@ fn the_documented_job_compiles() {
 }
 
 #[test]
+fn replacing_is_asked_for_and_goes_with_no_history() {
+    let with = |more: &str| JOB.replace("verify: xxh128, mhl: true", more);
+    let workflow = run(&with("replace: versioned")).expect("valid");
+    let Action::Units { task, .. } = &workflow.steps[0].action else { panic!("land has units") };
+    assert!(matches!(task.as_ref(), TaskSpec::Replace(land) if land.to.starts_with("file:")), "{task:?}");
+    let Action::Units { reads, .. } = &workflow.steps[1].action else { panic!("check has units") };
+    assert_eq!(*reads, Some(StepNo(0)), "what replaces is a transfer like others");
+    let problem = first_problem(&with("replace: versioned, mhl: true"));
+    assert!(problem.contains("mhl: true") && problem.starts_with("job.yaml:8:"), "{problem}");
+    let problem = first_problem(&with("replace: always"));
+    assert!(problem.contains("versioned"), "{problem}");
+}
+
+#[test]
 fn a_workflow_reads_back_from_its_stored_form() {
     let workflow = run(JOB).expect("valid");
     let stored = serde_json::to_string(&workflow).expect("serialises");

@@ -39,6 +39,8 @@ pub enum Operation {
     Rename,
     /// [`Storage::delete`]
     Delete,
+    /// [`Storage::keep_version`]
+    KeepVersion,
     /// [`Storage::set_class`]
     SetClass,
     /// [`Storage::restore`]
@@ -229,6 +231,10 @@ impl<L: Layer> Storage for Layered<L> {
 
     async fn delete(&self, key: &str, same: Option<&Version>) -> Result<(), StorageError> {
         around!(self, Delete, key, self.inner.delete(key, same))
+    }
+
+    async fn keep_version(&self, state: &ObjectState) -> Result<Condition, StorageError> {
+        around!(self, KeepVersion, &state.key, self.inner.keep_version(state))
     }
 
     async fn set_class(&self, key: &str, same: &Version, class: &str) -> Result<ObjectState, StorageError> {

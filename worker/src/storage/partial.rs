@@ -128,18 +128,56 @@ impl Partial {
 
     /// Makes the file visible as `target`, in the place of whatever is there.
     pub(super) fn publish_over(mut self, target: &str) -> Result<(), Errno> {
-        if self.name.is_none() {
-            // What has no name cannot take the place of what has one: it gets a hidden one first.
-            let mark = fastrand::u64(..);
-            let hidden = OsString::from(format!(".{}.{mark:016x}{PARTIAL_SUFFIX}", stem(target)));
-            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-            linkat(CWD, path, &self.directory, &hidden, AtFlags::SYMLINK_FOLLOW)?;
-            self.name = Some(hidden);
-        }
-        let Some(name) = self.name.clone() else { return Err(Errno::NOENT) };
+        let name = self.hidden_name(target)?;
         rustix::fs::renameat(&self.directory, &name, &self.directory, target)?;
         self.remove = false;
         Ok(())
+    }
+
+    /// Makes the file visible as `target`, in the place of what `is_expected` of what is there, which loses this name.
+    /// `false` when something else is there or nothing, and all is as it was.
+    pub(super) fn publish_in_place(
+        mut self,
+        target: &str,
+        is_expected: impl Fn(&rustix::fs::Stat) -> bool,
+    ) -> Result<bool, Errno> {
+        let name = self.hidden_name(target)?;
+        if !self.directory.entry(target.as_ref())?.is_some_and(|there| is_expected(&there)) {
+            return Ok(false);
+        }
+        let exchange = || renameat_with(&self.directory, &name, &self.directory, target, RenameFlags::EXCHANGE);
+        match exchange() {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(false),
+            // Network filesystems cannot exchange names; what was looked at just now is replaced then.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                rustix::fs::renameat(&self.directory, &name, &self.directory, target)?;
+                self.remove = false;
+                return Ok(true);
+            }
+            Err(errno) => return Err(errno),
+        }
+        if !self.directory.entry(&name)?.is_some_and(|taken| is_expected(&taken)) {
+            // Somebody was quicker.
+            exchange()?;
+            return Ok(false);
+        }
+        self.remove = false;
+        self.directory.remove(&name)?;
+        Ok(true)
+    }
+
+    /// What has no name cannot take the place of what has one: it gets a hidden one first.
+    fn hidden_name(&mut self, target: &str) -> Result<OsString, Errno> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        let mark = fastrand::u64(..);
+        let hidden = OsString::from(format!(".{}.{mark:016x}{PARTIAL_SUFFIX}", stem(target)));
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        linkat(CWD, path, &self.directory, &hidden, AtFlags::SYMLINK_FOLLOW)?;
+        (self.name, self.remove) = (Some(hidden.clone()), true);
+        Ok(hidden)
     }
 
     /// Takes over a hidden file that others wrote; dropped without being published, it stays.

@@ -299,6 +299,12 @@ pub trait Storage: Send + Sync {
         Err(self.read_only(key))
     }
 
+    /// Sees to it that what is there in this state stays as an older version when it is replaced; under the condition that
+    /// it returns, and no other. Asking again is fine.
+    async fn keep_version(&self, state: &ObjectState) -> Result<Condition, StorageError> {
+        Err(StorageError::unsupported(self.location(&state.key), "it keeps no older versions"))
+    }
+
     /// Moves an object to another storage class.
     async fn set_class(&self, key: &str, same: &Version, class: &str) -> Result<ObjectState, StorageError> {
         let _ = (same, class);

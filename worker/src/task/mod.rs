@@ -109,6 +109,7 @@ async fn run_task(task: &TaskSpec, unit: &Unit, context: &TaskContext) -> UnitRe
     match task {
         TaskSpec::Scan(task) => Box::pin(scan::run(task, unit, context)).await,
         TaskSpec::Transfer(task) => Box::pin(transfer::run(task, unit, context)).await,
+        TaskSpec::Replace(task) => Box::pin(transfer::replace(task, unit, context)).await,
         TaskSpec::Qc(task) => Box::pin(qc::run(task, &[], unit, context)).await,
         TaskSpec::Judge(task) => Box::pin(qc::run(&task.qc, &task.known, unit, context)).await,
         TaskSpec::Noop(task) => noop::run(task, unit, context).await,

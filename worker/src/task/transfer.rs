@@ -45,18 +45,24 @@ pub async fn run(task: &TransferTask, unit: &Unit, context: &TaskContext) -> Uni
     run_with(task, unit, context, Settings::default()).await
 }
 
+/// Copies and verifies, and replaces other content at the destination, which stays there as an older version.
+pub async fn replace(task: &TransferTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+    let execution = (unit.id, unit.epoch, unit.attempt);
+    across::transfer(task, across::Other::Replaced, execution, unit.assets.clone(), context).await
+}
+
 /// Copies and verifies with other settings than the default.
 pub async fn run_with(task: &TransferTask, unit: &Unit, context: &TaskContext, settings: Settings) -> UnitResult {
     let execution = (unit.id, unit.epoch, unit.attempt);
     if !task.to.starts_with("file:") {
-        return across::transfer(task, execution, unit.assets.clone(), context).await;
+        return across::transfer(task, across::Other::Refused, execution, unit.assets.clone(), context).await;
     }
     let (remote, local): (Vec<Asset>, Vec<Asset>) =
         unit.assets.iter().cloned().partition(|asset| across::is_remote(&asset.location));
     if remote.is_empty() {
         return copy_files(task, local, context, settings).await;
     }
-    let carried = across::transfer(task, execution, remote, context).await;
+    let carried = across::transfer(task, across::Other::Refused, execution, remote, context).await;
     if local.is_empty() {
         return carried;
     }

@@ -19,7 +19,7 @@ struct Bucket {
     generation: u64,
 }
 
-/// Starts it; returns its address. Any bucket name will do.
+/// Starts it; returns its address. Any bucket name will do; all but `plain` say that they keep older versions.
 pub(crate) async fn start() -> String {
     let bucket = Arc::new(Mutex::new(Bucket::default()));
     serve(move |request| bucket.lock().expect("no test panicked in it").answer(request)).await
@@ -33,7 +33,9 @@ impl Bucket {
     fn answer(&mut self, request: &Request) -> Answer {
         let path = request.path.strip_prefix("/upload").unwrap_or(&request.path);
         let Some(path) = path.strip_prefix("/storage/v1/b/") else { return refused(404, "no such path") };
-        let path = path.split_once('/').map_or("", |(_, path)| path);
+        let Some((_, path)) = path.split_once('/') else {
+            return Answer::json(200, &json!({ "versioning": { "enabled": path != "plain" } }));
+        };
         match (request.method.as_str(), path.split_once('/')) {
             ("POST", None) => self.insert(request),
             ("GET", None) => self.list(request),

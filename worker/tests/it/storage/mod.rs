@@ -7,6 +7,7 @@ mod http;
 mod listing;
 mod mhl;
 mod places;
+mod replace;
 pub(crate) mod s3_archive;
 mod server;
 pub(crate) mod subjects;

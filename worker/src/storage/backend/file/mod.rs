@@ -2,6 +2,7 @@
 //! hidden file beside its target, with a ledger of the parts that have arrived.
 mod fault;
 mod ledger;
+mod older;
 mod upload;
 
 use super::{Backend, Opening, Place};
@@ -149,7 +150,10 @@ impl FileStorage {
         let published = match condition {
             Condition::Free => partial.publish(name),
             Condition::Any => partial.publish_over(name),
-            Condition::Same(_) => return Err(StorageError::unsupported(location, "files are not replaced by state")),
+            Condition::Same(same) => match partial.publish_in_place(name, |there| version(there) == *same) {
+                Ok(false) => return Err(StorageError::condition(location, "it has changed")),
+                done => done.map(drop),
+            },
         };
         match published {
             Ok(()) => {}
@@ -343,7 +347,7 @@ impl Storage for FileStorage {
             write: true,
             list: true,
             create_only: true,
-            replace_same: false,
+            replace_same: true,
             put_bytes_max: PUT_BYTES_MAX,
             parts: Some(PartLimits { bytes_min: 1, bytes_max: u64::MAX, count_max: ledger::PARTS_MAX }),
             checksum: ChecksumKind::Crc64nvme,
@@ -383,6 +387,11 @@ impl Storage for FileStorage {
     async fn list(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
         let (storage, prefix, page) = (self.clone(), prefix.to_owned(), page.map(str::to_owned));
         blocking(self.at(&prefix), move || storage.list_now(&prefix, page.as_deref(), most)).await
+    }
+
+    async fn keep_version(&self, state: &ObjectState) -> Result<Condition, StorageError> {
+        let (storage, state) = (self.clone(), state.clone());
+        blocking(self.at(&state.key), move || storage.keep_now(&state)).await
     }
 
     async fn put(

@@ -69,6 +69,17 @@ struct Page {
 }
 
 #[derive(Debug, Deserialize)]
+struct Bucket {
+    versioning: Option<Versioning>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Versioning {
+    #[serde(default)]
+    enabled: bool,
+}
+
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Rewrite {
     done: bool,
@@ -326,6 +337,17 @@ impl Storage for GcsStorage {
         match self.api.send(&location, Effect::Repeatable, request).await {
             Ok(_) | Err(StorageError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    async fn keep_version(&self, state: &ObjectState) -> Result<Condition, StorageError> {
+        let location = self.checked(&state.key)?;
+        let query = [("fields", "versioning".to_owned())];
+        let request = self.api.request(Method::GET, &format!("/storage/v1/b/{}", self.bucket), &query);
+        let bucket: Bucket = self.api.json(&location, Effect::Repeatable, request).await?;
+        match bucket.versioning {
+            Some(versioning) if versioning.enabled => Ok(Condition::Same(state.version.clone())),
+            _ => Err(StorageError::unsupported(location, "the bucket keeps no older versions")),
         }
     }
 

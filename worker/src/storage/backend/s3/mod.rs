@@ -434,6 +434,14 @@ impl Storage for S3Storage {
         }
     }
 
+    /// Where versions are kept an object has an id of its own; `null` is what the next one without takes the place of.
+    async fn keep_version(&self, state: &ObjectState) -> Result<Condition, StorageError> {
+        match state.version.id.as_deref() {
+            Some(id) if id != "null" => Ok(Condition::Same(state.version.clone())),
+            _ => Err(StorageError::unsupported(self.at(&state.key), "the bucket keeps no older versions of it")),
+        }
+    }
+
     async fn set_class(&self, key: &str, same: &Version, class: &str) -> Result<ObjectState, StorageError> {
         self.move_to_class(key, same, class).await
     }

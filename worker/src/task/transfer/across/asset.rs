@@ -2,7 +2,6 @@
 use super::super::wants::Wants;
 use super::Work;
 use super::commit::{Committed, commit};
-use super::fault;
 use super::source::{Measures, Source, off_thread};
 use super::target::{Content, Place};
 use super::{server_copy, upload};
@@ -81,37 +80,46 @@ async fn small(
     wants.check_declared(&measured.digests)?;
     let ours = Content { bytes, digests: measured.digests, checksum: Some(body.checksum()) };
     // Sending costs more than looking only when something is there; a server that does not judge is always asked first.
+    let mut condition = Condition::Free;
     if (work.look_first.load(Ordering::Relaxed) || !able.create_only)
         && let Some(found) = place.look().await?
     {
-        place.same(&found, &ours, &work.context.cancel).await?;
-        return Ok((Committed::Found(found), ours));
+        match place.differs(&found, &ours, &work.context.cancel).await? {
+            None => return Ok((Committed::Found(found), ours)),
+            Some(how) => condition = place.condition(Some((&found, how))).await?,
+        }
     }
-    let attributes = Attributes::default();
-    let put = || place.storage.put(&place.key, &body, &attributes, &Condition::Free);
-    let committed = commit(place, &ours, &work.context.cancel, put).await?;
+    let (attributes, body) = (Attributes::default(), &body);
+    let put = |condition| {
+        let attributes = &attributes;
+        async move { place.storage.put(&place.key, body, attributes, &condition).await }
+    };
+    let committed = commit(place, &ours, &work.context.cancel, condition, put).await?;
     drop(held);
     Ok((committed, ours))
 }
 
 async fn large(work: &Work, wants: &Wants, source: &Source, place: &Place) -> Result<(Committed, Content), Failure> {
-    if let Some(found) = place.look().await? {
-        let bytes = source.state.bytes;
-        if found.bytes != bytes {
-            let how = format!("has {} bytes, the source {bytes}", found.bytes);
-            return Err(fault::conflict(&place.location(), &how));
-        }
+    let found = place.look().await?;
+    let bytes = source.state.bytes;
+    // Of another size it is other content, whatever it is.
+    let other = found.as_ref().filter(|found| found.bytes != bytes);
+    let how = other.map(|found| (found, format!("has {} bytes, the source {bytes}", found.bytes)));
+    let mut condition = place.condition(how).await?;
+    if let Some(found) = found.filter(|found| found.bytes == bytes) {
         let kind = found.checksum.map_or(place.storage.capabilities().checksum, |sum| sum.kind());
         let stretch = upload::stretch(place, bytes)?;
         let measured = source.measure(&wants.algorithms, kind, stretch, &work.context).await?;
         wants.check_declared(&measured.digests)?;
         let ours = Content { bytes, digests: measured.digests, checksum: measured.checksum };
-        place.same(&found, &ours, &work.context.cancel).await?;
-        return Ok((Committed::Found(found), ours));
+        match place.differs(&found, &ours, &work.context.cancel).await? {
+            None => return Ok((Committed::Found(found), ours)),
+            Some(how) => condition = place.condition(Some((&found, how))).await?,
+        }
     }
-    match server_copy::copy(work, wants, source, place).await? {
+    match server_copy::copy(work, wants, source, place, &condition).await? {
         Some(copied) => Ok(copied),
-        None => upload::upload(work, wants, source, place).await,
+        None => upload::upload(work, wants, source, place, &condition).await,
     }
 }
 

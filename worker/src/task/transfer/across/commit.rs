@@ -2,13 +2,15 @@
 use super::fault;
 use super::target::{Content, Place};
 use crate::storage::persist::{Patience, persist};
-use crate::storage::{ObjectState, StorageError};
+use crate::storage::{Condition, ObjectState, StorageError};
 use protocol::failure::Failure;
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
 /// Answers to one commit that may be lost in a row.
 const LOST_ANSWERS_MAX: u32 = 5;
+/// Times that something else may be found at the destination in a row and be replaced.
+const REPLACED_MAX: u32 = 5;
 
 /// How content came to be at its destination.
 pub(super) enum Committed {
@@ -41,19 +43,21 @@ impl From<Uncommitted> for Failure {
     }
 }
 
-/// Commits `ours` by `call`, which may be called again.
+/// Commits `ours` by `call`, which may be called again. It asks for the condition it is given: nothing is there, or what
+/// may be replaced is; `condition` is the first.
 pub(super) async fn commit<F>(
     place: &Place,
     ours: &Content,
     cancel: &CancellationToken,
-    mut call: impl FnMut() -> F,
+    mut condition: Condition,
+    mut call: impl FnMut(Condition) -> F,
 ) -> Result<Committed, Uncommitted>
 where
     F: Future<Output = Result<ObjectState, StorageError>>,
 {
-    let mut lost = 0;
+    let (mut lost, mut replaced) = (0, 0);
     while lost < LOST_ANSWERS_MAX {
-        let error = match persist(Patience::default(), &mut call).await {
+        let error = match persist(Patience::default(), || call(condition.clone())).await {
             Ok(state) => return Ok(Committed::New(state)),
             Err(error) => error,
         };
@@ -63,9 +67,19 @@ where
         }
         lost += u32::from(unknown);
         match (place.look().await?, error) {
-            (Some(found), _) => {
-                place.same(&found, ours, cancel).await?;
-                return Ok(if lost > 0 { Committed::New(found) } else { Committed::Found(found) });
+            (Some(found), error) => {
+                let Some(how) = place.differs(&found, ours, cancel).await? else {
+                    return Ok(if lost > 0 { Committed::New(found) } else { Committed::Found(found) });
+                };
+                replaced += 1;
+                condition = place.condition(Some((&found, how))).await?;
+                if let StorageError::UploadGone(location) = error {
+                    return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
+                }
+                if replaced > REPLACED_MAX {
+                    let said = format!("{} is replaced by others again and again", place.location());
+                    return Err(Failure::transient("destination_moving", said).into());
+                }
             }
             (None, StorageError::Unknown { .. }) => Patience::default().wait(lost).await,
             (None, StorageError::UploadGone(location)) => {

@@ -36,6 +36,14 @@ pub(super) fn conflict(location: &str, how: &str) -> Failure {
     Failure::permanent("destination_conflict", message)
 }
 
+/// Something else is at the destination, and would be lost.
+pub(super) fn unversioned(location: &str, how: &str) -> Failure {
+    let message = format!(
+        "{location} exists and {how}: it cannot be replaced, since no older versions are kept there; switch the versioning of the bucket on or change the target, then retry"
+    );
+    Failure::permanent("destination_unversioned", message)
+}
+
 /// The destination gives back something else than was sent.
 pub(super) fn unproven(location: &str, sent: &str, back: &str) -> Failure {
     let message = format!(

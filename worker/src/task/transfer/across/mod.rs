@@ -51,6 +51,15 @@ struct Work {
     open: Mutex<Vec<(Arc<dyn Storage>, Upload)>>,
 }
 
+/// What becomes of other content at a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Other {
+    /// It stays, and the asset fails.
+    Refused,
+    /// It stays as an older version.
+    Replaced,
+}
+
 /// Whether a location is one that only this engine opens.
 pub(super) fn is_remote(location: &str) -> bool {
     ["s3://", "gs://", "https://", "http://"].iter().any(|scheme| location.starts_with(scheme))
@@ -59,11 +68,12 @@ pub(super) fn is_remote(location: &str) -> bool {
 /// Transfers all assets of a unit, or those that are given of it.
 pub(super) async fn transfer(
     task: &TransferTask,
+    other: Other,
     unit: (UnitId, u32, u32),
     assets: Vec<Asset>,
     context: &TaskContext,
 ) -> UnitResult {
-    let target = match Target::open(task, context).await {
+    let target = match Target::open(task, other, context).await {
         Ok(target) => target,
         Err(failure) => return UnitResult::Failed(failure),
     };

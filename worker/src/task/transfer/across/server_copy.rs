@@ -15,6 +15,7 @@ pub(super) async fn copy(
     wants: &Wants,
     source: &Source,
     place: &Place,
+    condition: &Condition,
 ) -> Result<Option<(Committed, Content)>, Failure> {
     let Some(from) = possible(source, place) else { return Ok(None) };
     let able = place.storage.capabilities();
@@ -31,15 +32,18 @@ pub(super) async fn copy(
     let from = CopySource { checksum: ours.checksum, ..from };
     let (attributes, cancel) = (Attributes::default(), &work.context.cancel);
     let refused = parking_lot::Mutex::new(false);
-    let call = || async {
-        let copied = place.storage.copy(&from, &place.key, &attributes, &Condition::Free).await;
-        // Two buckets of one server may still have different owners.
-        if let Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) = &copied {
-            *refused.lock() = true;
+    let call = |condition| {
+        let (from, attributes, refused) = (&from, &attributes, &refused);
+        async move {
+            let copied = place.storage.copy(from, &place.key, attributes, &condition).await;
+            // Two buckets of one server may still have different owners.
+            if let Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) = &copied {
+                *refused.lock() = true;
+            }
+            copied
         }
-        copied
     };
-    let committed = match commit(place, &ours, cancel, call).await {
+    let committed = match commit(place, &ours, cancel, condition.clone(), call).await {
         Err(_) if *refused.lock() => return Ok(None),
         committed => committed.map_err(Failure::from)?,
     };

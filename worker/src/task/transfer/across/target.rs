@@ -1,10 +1,11 @@
 //! Where a unit's assets go: the storage behind the target's root, and the key of each asset below it.
 use super::super::plan;
-use super::fault::conflict;
+use super::Other;
+use super::fault::{conflict, unversioned};
 use crate::hash::Digest;
 use crate::mhl::journal;
 use crate::storage::persist::{Patience, persist};
-use crate::storage::{Checksum, ChecksumKind, ObjectState, Storage, StorageError, content};
+use crate::storage::{Checksum, ChecksumKind, Condition, ObjectState, Storage, StorageError, content};
 use crate::task::TaskContext;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
@@ -22,6 +23,7 @@ pub(super) struct Target {
     /// As the target spells it.
     text: String,
     directory: Option<PathBuf>,
+    other: Other,
 }
 
 /// One asset's destination.
@@ -29,6 +31,8 @@ pub(super) struct Target {
 pub(super) struct Place {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) key: String,
+    /// What becomes of other content there.
+    pub(super) other: Other,
 }
 
 /// What an asset's content is, by every measure taken of it.
@@ -42,7 +46,7 @@ pub(super) struct Content {
 
 impl Target {
     /// Opens the root of a task's target.
-    pub(super) async fn open(task: &TransferTask, context: &TaskContext) -> Result<Target, Failure> {
+    pub(super) async fn open(task: &TransferTask, other: Other, context: &TaskContext) -> Result<Target, Failure> {
         let invalid = |message: String| Failure::permanent("target_invalid", message);
         template::check(&task.to).map_err(|error| invalid(error.to_string()))?;
         let directory = match task.to.starts_with("file:") {
@@ -67,7 +71,7 @@ impl Target {
             None => opened.key.as_str(),
         };
         let key = key.trim_matches('/').to_owned();
-        Ok(Target { storage: opened.storage, key, text: root.to_owned(), directory })
+        Ok(Target { storage: opened.storage, key, text: root.to_owned(), directory, other })
     }
 
     /// The root as a directory, when it is one.
@@ -91,7 +95,7 @@ impl Target {
             return Err(invalid(message));
         }
         let key = if self.key.is_empty() { below.to_owned() } else { format!("{}/{below}", self.key) };
-        Ok((Place { storage: Arc::clone(&self.storage), key }, below.to_owned()))
+        Ok((Place { storage: Arc::clone(&self.storage), key, other: self.other }, below.to_owned()))
     }
 }
 
@@ -110,32 +114,47 @@ impl Place {
         }
     }
 
-    /// Compares what is there with `ours`; other content is a conflict. Read only where no checksum tells.
-    pub(super) async fn same(
+    /// What a commit has to find there. `found` is what was seen: nothing, or content that is not the source's, which
+    /// is a conflict unless it may be replaced. Then it is sure to stay as an older version.
+    pub(super) async fn condition(&self, found: Option<(&ObjectState, String)>) -> Result<Condition, Failure> {
+        let Some((found, how)) = found else { return Ok(Condition::Free) };
+        if self.other == Other::Refused {
+            return Err(conflict(&self.location(), &how));
+        }
+        match persist(Patience::default(), || self.storage.keep_version(found)).await {
+            Ok(condition) => Ok(condition),
+            Err(StorageError::Unsupported { .. }) => Err(unversioned(&self.location(), &how)),
+            // It went, or was replaced, since it was seen.
+            Err(error @ (StorageError::Condition { .. } | StorageError::NotFound(_))) => {
+                Err(Failure::transient("destination_moving", error.to_string()))
+            }
+            Err(error) => Err(error.failure()),
+        }
+    }
+
+    /// Compares what is there with `ours`; says how it differs. Read only where no checksum tells.
+    pub(super) async fn differs(
         &self,
         found: &ObjectState,
         ours: &Content,
         cancel: &CancellationToken,
-    ) -> Result<(), Failure> {
-        let location = self.location();
+    ) -> Result<Option<String>, Failure> {
         if found.bytes != ours.bytes {
-            return Err(conflict(&location, &format!("has {} bytes, the source {}", found.bytes, ours.bytes)));
+            return Ok(Some(format!("has {} bytes, the source {}", found.bytes, ours.bytes)));
         }
         if let (Some(theirs), Some(our)) = (found.checksum, ours.checksum)
             && theirs.kind() == our.kind()
         {
             if theirs != our {
-                return Err(conflict(&location, &format!("has {theirs}, the source {our}")));
+                return Ok(Some(format!("has {theirs}, the source {our}")));
             }
             // 32 bits tell damage from its absence, but are too few to tell one file from another.
             if theirs.kind() == ChecksumKind::Crc64nvme || ours.digests.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
         }
-        match self.read_back(found, ours, cancel).await? {
-            None => Ok(()),
-            Some((sent, back)) => Err(conflict(&location, &format!("hashes to {back}, the source to {sent}"))),
-        }
+        let differing = self.read_back(found, ours, cancel).await?;
+        Ok(differing.map(|(sent, back)| format!("hashes to {back}, the source to {sent}")))
     }
 
     /// Reads what is there and compares its digests; the first that differs, ours and theirs.

@@ -40,6 +40,7 @@ pub(super) async fn upload(
     wants: &Wants,
     source: &Source,
     place: &Place,
+    condition: &Condition,
 ) -> Result<(Committed, Content), Failure> {
     let (mut upload, mut arrived, stale) = resume(place).await?;
     for beginning in 1.. {
@@ -48,7 +49,7 @@ pub(super) async fn upload(
             None => begin(place).await?,
         };
         work.opened(&place.storage, &going);
-        let sent = Sending { work, wants, source, place, upload: &going }.run(std::mem::take(&mut arrived)).await;
+        let sent = Sending { work, wants, source, place, condition, upload: &going }.run(std::mem::take(&mut arrived)).await;
         work.closed(&going);
         match sent {
             Ok(done) => {
@@ -114,6 +115,7 @@ struct Sending<'a> {
     wants: &'a Wants,
     source: &'a Source,
     place: &'a Place,
+    condition: &'a Condition,
     upload: &'a Upload,
 }
 
@@ -127,8 +129,11 @@ impl Sending<'_> {
         let whole = Part::whole(&parts).filter(|_| able.whole_checksum);
         let ours = Content { bytes: self.source.state.bytes, digests, checksum: whole };
         let cancel = &self.work.context.cancel;
-        let complete = || self.place.storage.complete(self.upload, &parts, whole, &Condition::Free);
-        let committed = commit(self.place, &ours, cancel, complete).await?;
+        let complete = |condition| {
+            let parts = &parts;
+            async move { self.place.storage.complete(self.upload, parts, whole, &condition).await }
+        };
+        let committed = commit(self.place, &ours, cancel, self.condition.clone(), complete).await?;
         // Parts are proven one by one; that they make the whole is proven by its checksum, or by a tag made of theirs.
         if let Committed::New(state) = &committed
             && whole.is_none()
