@@ -153,8 +153,11 @@ async fn round_trip(subject: Subject) {
         let beside = std::fs::read_dir(road.path("down").join(format!("d{i}"))).expect("listed").count();
         assert_eq!(beside, 1, "{name}: nothing hidden is left");
     }
-    for (facts, failures) in [road.up(&files).await, road.carry(&down, &copies).await] {
-        assert_eq!((failures, facts.iter().filter(|fact| fact.skipped).count()), (Vec::new(), sizes.len()), "{name}");
+    let again = [(judges, road.up(&files).await), (true, road.carry(&down, &copies).await)];
+    for (seen, (facts, failures)) in again {
+        let skipped = facts.iter().filter(|fact| fact.skipped).count();
+        assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}");
+        assert!(!seen || skipped == sizes.len(), "{name}: {skipped} skipped");
     }
     assert_eq!(road.uploads().await, [], "{name}");
     if !judges {
@@ -296,16 +299,17 @@ async fn faults_end_in_right_objects_or_in_clear_errors() {
     assert!(happened.contains(&(Operation::Read, Fault::WrongByte)));
 }
 
-/// A server that asks for less is left alone by everybody, and everything arrives.
+/// A server that asks for less is left alone by everybody, and gets everything later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_asks_for_less_gets_everything_later() {
-    const ASKED: usize = 60;
+async fn a_server_that_asks_for_less_is_left_alone_and_gets_everything_later() {
+    // 32 assets of the one unit and the parts of the other are on their way when it begins to refuse.
+    const TOGETHER: usize = 40;
     let Some(subject) = subjects::weed().await else { return };
-    let mut calls = 0;
+    let mut begun = None;
     let road = Road::new(subject, move |operation| {
         let writes = matches!(operation, Operation::Put | Operation::PutPart | Operation::Complete);
-        calls += usize::from(writes);
-        (writes && calls <= ASKED).then_some(Fault::SlowDown)
+        let begun = *begun.get_or_insert_with(std::time::Instant::now);
+        (writes && begun.elapsed() < Duration::from_millis(900)).then_some(Fault::SlowDown)
     });
     let small: Vec<Asset> = (0..100).map(|i| road.file(&format!("f{i}"), &noise(2_000, i))).collect();
     let large = road.file("large.mov", &noise(40 * MIB, 9));
@@ -315,9 +319,12 @@ async fn a_server_that_asks_for_less_gets_everything_later() {
     let (one, other) = tokio::join!(worker::task::run(&one, &context), worker::task::run(&other, &context));
     let ((facts, failures), (more, failed)) = (finished(one), finished(other));
     assert_eq!((failures, failed, facts.len() + more.len()), (Vec::new(), Vec::new(), 101));
-    assert_eq!(road.calls.happened().iter().filter(|(_, fault)| *fault == Fault::SlowDown).count(), ASKED);
-    // Each that was refused was sent once more, and nothing else was.
-    assert_eq!(road.count(Operation::Put) + road.count(Operation::PutPart) + road.count(Operation::Complete), 106 + ASKED);
+    let refused = road.calls.happened().iter().filter(|(_, fault)| *fault == Fault::SlowDown).count();
+    // One pause for all: whoever is refused while it lasts was on its way already.
+    assert!((1..=3 * TOGETHER).contains(&refused), "{refused} refusals");
+    // What was refused was sent once more, and nothing else was.
+    let sent = road.count(Operation::Put) + road.count(Operation::PutPart) + road.count(Operation::Complete);
+    assert_eq!(sent, 106 + refused);
     assert_eq!(road.uploads().await, []);
 }
 

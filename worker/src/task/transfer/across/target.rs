@@ -166,7 +166,13 @@ impl Place {
     ) -> Result<Option<(Digest, Digest)>, Failure> {
         let algorithms: Vec<_> = ours.digests.iter().map(|digest| digest.algorithm).collect();
         let read = content::digests(Arc::clone(&self.storage), found, &algorithms, None, cancel).await;
-        let Some(theirs) = read.map_err(|error| error.failure())? else {
+        let read = read.map_err(|error| match error {
+            StorageError::Condition { .. } | StorageError::NotFound(_) => {
+                Failure::transient("destination_moving", error.to_string())
+            }
+            error => error.failure(),
+        });
+        let Some(theirs) = read? else {
             return Err(Failure::transient("cancelled", "the unit was revoked"));
         };
         let mut pairs = ours.digests.iter().cloned().zip(theirs);
