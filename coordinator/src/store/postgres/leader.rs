@@ -164,17 +164,16 @@ impl Postgres {
         let rows = self.connected()?.query(END_STUCK, &[&(patience as f64)]).map_err(failed)?;
         let ended = rows.first().map_or(0, |row| row.get::<_, i64>(0));
         if ended > 0 {
-            tracing::warn!(ended, "ended a session that stood still in the middle of a COPY and kept all others waiting");
+            tracing::warn!(
+                ended,
+                "ended a session that stood still in the middle of a COPY and kept all others waiting"
+            );
         }
         Ok(ended)
     }
 
     /// Runs `work` in a transaction no other writer is in, begun by `begin`.
-    fn in_turn<R>(
-        &mut self,
-        begin: &str,
-        work: impl FnOnce(&mut super::Link) -> StoreResult<R>,
-    ) -> StoreResult<R> {
+    fn in_turn<R>(&mut self, begin: &str, work: impl FnOnce(&mut super::Link) -> StoreResult<R>) -> StoreResult<R> {
         self.begin(begin)?;
         let link = self.link.as_mut().expect("a transaction has begun over it");
         let ended = work(link).and_then(|result| link.script("COMMIT").map_err(failed).map(|_| result));

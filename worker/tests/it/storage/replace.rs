@@ -72,8 +72,7 @@ async fn those_who_replace_each_other_lose_nothing() {
                 let source = road.path(&format!("in-{round}-{i}"));
                 std::fs::write(&source, content).expect("written");
                 let assets = [asset("same.mov", &source)];
-                let (unit, context) =
-                    (replacing(&format!("file:{}/{{path}}", out.display()), &assets), road.context());
+                let (unit, context) = (replacing(&format!("file:{}/{{path}}", out.display()), &assets), road.context());
                 tokio::spawn(async move { finished(worker::task::run(&unit, &context).await) })
             })
             .collect();

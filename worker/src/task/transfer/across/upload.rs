@@ -49,7 +49,8 @@ pub(super) async fn upload(
             None => begin(place).await?,
         };
         work.opened(&place.storage, &going);
-        let sent = Sending { work, wants, source, place, condition, upload: &going }.run(std::mem::take(&mut arrived)).await;
+        let sent =
+            Sending { work, wants, source, place, condition, upload: &going }.run(std::mem::take(&mut arrived)).await;
         work.closed(&going);
         match sent {
             Ok(done) => {
