@@ -8,7 +8,7 @@ help:
 	@echo "make test     every test, with real tools"
 	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000)"
 	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7)"
-	@echo "make bench    whole jobs and transfers, measured beside cp and rsync"
+	@echo "make bench    whole jobs, transfers beside cp and rsync, QC beside plain decoding"
 	@echo "make check    formatting, lints, licences"
 	@echo "make release  the binary, in target/release/showrunner"
 
@@ -48,6 +48,7 @@ bench: target/release/showrunner-built
 	ops/setup.sh test
 	target/release/bench-job
 	target/release/bench-transfer
+	target/release/bench-qc
 
 check:
 	cargo fmt --all --check
