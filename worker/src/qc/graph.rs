@@ -95,6 +95,8 @@ const LEVELS_WIDTH: u32 = 480;
 
 /// Pictures narrower than this are cheap enough to be looked at whole.
 const SCAN_WIDTH_MIN: u32 = 720;
+/// And so are pictures with fewer lines than these.
+const LINES_MIN: u32 = 720;
 
 /// Streams by programme: mono streams in even number are pairs (broadcast MXF), anything else stands alone.
 pub(super) fn programmes(streams: &[AudioStream]) -> Vec<Programme> {
@@ -129,30 +131,53 @@ pub(super) fn build(needs: &Needs, pictures: &[&VideoStream], programmes: &[Prog
 }
 
 fn picture(needs: &Needs, n: usize, video: &VideoStream) -> String {
-    let mut chain = format!("[0:{}]", video.index);
-    let mut tail = String::new();
-    if needs.levels || needs.gamut {
-        write_filter(&mut chain, format_args!("split=2[picture{n}][sample{n}];[picture{n}]"));
+    let still = still(needs, n, video);
+    let sampled = needs.levels || needs.gamut;
+    // Whoever looks at another part of the picture gets a branch of his own: nothing is copied for it.
+    let apart = still.is_some() && needs.scan.is_some();
+    let (mut chain, mut tail) = (format!("[0:{}]", video.index), String::new());
+    if sampled || apart {
+        let branches = [("sample", sampled), ("still", apart)].into_iter().filter(|(_, wanted)| *wanted);
+        let names: String = branches.map(|(name, _)| format!("[{name}{n}]")).collect();
+        let count = 1 + usize::from(sampled) + usize::from(apart);
+        write_filter(&mut chain, format_args!("split={count}[picture{n}]{names};[picture{n}]"));
+    }
+    if sampled {
         tail = samples(needs, n, video);
     }
     write_filter(&mut chain, format_args!("vfrdet@v{n}"));
-    if let Some((area, level)) = needs.black {
-        // The length is judged by us: the marks ignore blackdetect's own `d`.
-        write_filter(&mut chain, format_args!(",metadata=mode=delete,blackdetect=d=0:pic_th={area}:pix_th={level}"));
-        write_filter(&mut chain, format_args!(",metadata=mode=print:file=black{n}"));
-    }
-    if let Some((noise, seconds)) = needs.freeze {
-        write_filter(&mut chain, format_args!(",metadata=mode=delete,freezedetect=n={noise}dB:d={seconds}"));
-        write_filter(&mut chain, format_args!(",metadata=mode=print:file=freeze{n}"));
+    match still {
+        Some(still) if apart => write_filter(&mut tail, format_args!(";[still{n}]{still},nullsink")),
+        Some(still) => write_filter(&mut chain, format_args!(",{still}")),
+        None => {}
     }
     if let Some(threshold) = needs.scan {
         if video.width >= SCAN_WIDTH_MIN {
-            // Fields comb wherever something moves: the middle half shows it for half the cost.
-            chain.push_str(",crop=w=iw/2:x=iw/4");
+            // Fields comb wherever something moves: the middle of the picture shows it for a fraction of the cost. Four
+            // lines hold two of each field in every plane, so the cut leaves their order as it is.
+            chain.push_str(",crop=w=iw/2:x=iw/4:h=4*floor(ih/8):y=4*floor(ih/16)");
         }
         write_filter(&mut chain, format_args!(",idet@v{n}=intl_thres={threshold}"));
     }
     chain + &format!("[v{n}]") + &tail
+}
+
+/// Looks for black and for stillness. In large pictures one line in four is looked at, which is done by counting lines
+/// otherwise and costs nothing: both are shares of the whole picture, and a quarter of its lines has them, too.
+fn still(needs: &Needs, n: usize, video: &VideoStream) -> Option<String> {
+    let mut filters = Vec::new();
+    if let Some((area, level)) = needs.black {
+        // The length is judged by us: the marks ignore blackdetect's own `d`.
+        filters.push(format!("blackdetect=d=0:pic_th={area}:pix_th={level},metadata=mode=print:file=black{n}"));
+    }
+    if let Some((noise, seconds)) = needs.freeze {
+        filters.push(format!("freezedetect=n={noise}dB:d={seconds},metadata=mode=print:file=freeze{n}"));
+    }
+    if filters.is_empty() {
+        return None;
+    }
+    let lines = if video.height >= LINES_MIN { "field=top,field=top," } else { "" };
+    Some(format!("{lines}metadata=mode=delete,{}", filters.join(",metadata=mode=delete,")))
 }
 
 /// What is looked at in some pictures only, and small.
