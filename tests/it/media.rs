@@ -92,3 +92,40 @@ fn a_program_that_is_not_there_is_named() {
     let said = |f: &serde_json::Value| f["message"].as_str().is_some_and(|m| m.contains("/nowhere/ff"));
     assert!(failures.iter().filter(|f| f["reason"] == "tool_missing").all(said), "{summary:#}");
 }
+
+const PROFILE: &str = r#"{
+  "id": "house_sd", "name": "A house", "delivery_paradigm": "file",
+  "assets": {
+    "video": { "container": { "allowed": ["mp4"] }, "codec": { "allowed": ["h264"] }, "resolution": { "allowed": ["320x180"] },
+               "gop": { "max_length": 12 } },
+    "audio": { "codec": { "allowed": ["aac"] }, "track_count": { "min": 1, "max": 2 } }
+  },
+  "regional_overrides": [ { "region": "SE", "overrides": { "assets": { "audio": { "track_count": { "min": 2, "max": 8 } } } } } ]
+}"#;
+
+#[test]
+fn a_profile_of_others_becomes_a_spec_that_judges() {
+    let scratch = clips();
+    scratch.write("house_sd.json", PROFILE);
+    scratch.write("base.yaml", "spec: base\nqc: { black: { longest: 0.5s } }\n");
+    let import = ["policy", "import", "house_sd.json", "--to", "specs", "--inherits", "../base.yaml"];
+    let said = scratch.run(&import);
+    said.expect_code(0).expect_said(&["assets.video.gop.max_length: 12", "2 values"]);
+    assert_eq!(said.stdout, "specs/house_sd.yaml\nspecs/house_sd-se.yaml\n");
+    scratch.run(&import).expect_code(6).expect_said(&["house_sd.yaml is there already"]);
+    scratch.run(&["validate", "specs/house_sd.yaml", "specs/house_sd-se.yaml"]).expect_code(0);
+    scratch.run(&["qc", "in/clean.mp4", "--policy", "specs/house_sd.yaml"]).expect_code(0);
+    // The region wants two tracks, and takes everything else from the profile.
+    let regional =
+        scratch.run(&["qc", "in/clean.mp4", "--policy", "specs/house_sd-se.yaml", "-o", "json"]).expect_code(1).json();
+    assert_eq!(regional["findings"].as_array().map(Vec::len), Some(1), "{regional:#}");
+    assert_eq!(
+        (&regional["findings"][0]["check"], &regional["findings"][0]["limit"]),
+        (&"streams".into(), &"2..8".into())
+    );
+
+    let json = scratch.run(&["policy", "import", "house_sd.json", "-o", "json"]).expect_code(0).json();
+    assert_eq!(json["unmapped"][0]["path"], "assets.video.gop.max_length");
+    scratch.run(&["policy", "import", "job.yaml"]).expect_code(2).expect_said(&["job.yaml:1"]);
+    scratch.run(&["policy", "import", "nowhere.json"]).expect_code(5).expect_said(&["nowhere.json"]);
+}

@@ -11,6 +11,7 @@ mod follow;
 mod job;
 mod mhl;
 mod operation;
+mod policy;
 mod qc;
 mod redis;
 mod retry;
@@ -132,6 +133,9 @@ enum Command {
     Asset(asset::Command),
     /// Judge media files by a delivery spec, without a job
     Qc(qc::Args),
+    /// Delivery specs out of profiles that others write
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// ASC MHL histories
     #[command(subcommand)]
     Mhl(mhl::Command),
@@ -219,6 +223,7 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Operation(command) => operation::run(&context, &command),
         Command::Asset(command) => asset::run(context, command),
         Command::Qc(args) => block_on(qc::run(context, args)),
+        Command::Policy(command) => policy::run(&context, command),
         Command::Mhl(command) => block_on(mhl::run(context, command)),
         Command::Config(command) => config::run(&context, &command),
         Command::Doctor => block_on(doctor::run(context)),

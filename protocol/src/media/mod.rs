@@ -2,3 +2,4 @@
 pub mod asset;
 pub mod spec;
 pub mod template;
+pub mod umdp;

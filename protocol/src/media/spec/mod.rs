@@ -2,10 +2,12 @@
 //!
 //! A spec may inherit another one: [`resolve`] merges the chain before anything is judged, so that a digest names the
 //! whole demand and not the file it was written in.
+mod count;
 mod inherit;
 mod policy;
 mod value;
 
+pub use count::Count;
 pub use inherit::resolve;
 pub use policy::*;
 pub use value::*;

@@ -1,4 +1,5 @@
 //! The `qc:` part of a delivery spec: one key for each check, with its limits.
+use super::count::Count;
 use super::value::{
     ColorRange, Decibels, FieldOrder, FrameRate, LoudnessGate, LoudnessUnits, Lufs, Names, Ratio, TruePeak,
 };
@@ -174,11 +175,11 @@ checks! {
     /// Layout of each sound stream as flagged, or as the source declared it in `channel_layout`.
     layout: LayoutCheck by "limited" { /// Layouts allowed, as ffprobe names them (`mono`, `stereo`, `5.1`).
         any: Names }
-    /// Number of streams.
+    /// Number of streams: `8`, or a range such as `4..16`.
     streams: StreamsCheck by "demanded" { /// Picture streams.
-        video: Option<u32> = "one", /// Sound streams.
-        audio: Option<u32> => default, /// Subtitle streams.
-        subtitle: Option<u32> => default }
+        video: Option<Count> = "one", /// Sound streams.
+        audio: Option<Count> => default, /// Subtitle streams.
+        subtitle: Option<Count> => default }
     /// What MediaInfo says.
     mediainfo: MediaInfoCheck by "limited" { /// Values allowed by field: `General.Format_Profile: OP-1a`; the second track of a kind is `Audio[2]`.
         facts: BTreeMap<String, Names> }
@@ -224,8 +225,8 @@ plain_defaults! {
 }
 
 /// A programme has one picture; another one is a mistake unless it is asked for.
-fn one() -> Option<u32> {
-    Some(1)
+fn one() -> Option<Count> {
+    Some(Count::exactly(1))
 }
 
 fn yes() -> bool {

@@ -19,9 +19,10 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
     ];
     let mut findings = Vec::new();
     for (kind, want, is) in counts {
-        if let Some(want) = want.filter(|want| *want != is) {
+        if let Some(want) = want.filter(|want| !want.has(is)) {
             let message = format!("{is} {kind} streams, {want} demanded");
-            findings.push(case.finding("streams", is.into(), want.into(), "streams", message));
+            let limit = if want.min == want.max { want.min.into() } else { want.to_string().into() };
+            findings.push(case.finding("streams", is.into(), limit, "streams", message));
         }
     }
     Ruling::Judged(findings)
