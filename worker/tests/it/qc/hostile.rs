@@ -83,6 +83,10 @@ async fn a_header_that_claims_thirty_hours_costs_no_thirty_hours() {
     // ffmpeg believes the samples and not the header, and so does the verdict: four seconds are there.
     let found = the(&report, "duration").measured.as_f64().expect("a number");
     assert!((found - SECONDS).abs() < 0.2, "{report:?}");
+    // And without a word of its source: the file contradicts itself.
+    let report = inspect(&path, &spec(POLICY)).await;
+    assert_eq!((report.verdict, ids(&report)), (Verdict::Fail, vec!["truncated"]), "{report:?}");
+    assert!(the(&report, "truncated").message.contains("108000.00 s"), "{report:?}");
 }
 
 #[tokio::test]
