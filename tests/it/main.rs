@@ -29,6 +29,7 @@ mod migration;
 mod netns;
 mod network;
 mod operations;
+mod page;
 mod prometheus;
 mod redis_forms;
 mod retention;

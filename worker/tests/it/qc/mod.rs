@@ -3,6 +3,8 @@ mod corpus;
 mod hostile;
 mod loudness;
 mod media;
+mod outside;
 mod planted;
+mod real;
 mod text;
 mod unit;
