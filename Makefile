@@ -49,6 +49,7 @@ bench: target/release/showrunner-built
 	target/release/bench-job
 	target/release/bench-transfer
 	target/release/bench-qc
+	target/release/bench-slices 2GiB 2 kill
 
 check:
 	cargo fmt --all --check

@@ -3,6 +3,7 @@
 use crate::schedule::Schedule;
 use crate::schedule::load::Load;
 use crate::service::sequencer::Sweep;
+use crate::service::slicer::{self, Cuts, handing};
 use crate::service::{Workflows, control, planner, publisher, retrier, sequencer};
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
@@ -30,6 +31,8 @@ pub struct Engine {
     scan_due: BTreeMap<JobNo, Timestamp>,
     /// Units suspected of killing their workers; `None` until they are read.
     suspects: Option<BTreeSet<UnitId>>,
+    /// Whether units may be cut into slices; `None` until that is looked at.
+    cutting: Option<bool>,
     /// When operations are looked at next.
     operations_at: Timestamp,
     /// Whether one of them waits for its rate.
@@ -66,6 +69,12 @@ impl Engine {
         self.sweeps.clear();
         self.operations_at = Timestamp(0);
         self.suspects = None;
+        self.cutting = None;
+    }
+
+    /// A unit was cut into slices.
+    pub fn cut(&mut self) {
+        self.cutting = Some(true);
     }
 
     /// Takes one turn. `scans_out` are jobs whose scan is with a worker.
@@ -85,27 +94,42 @@ impl Engine {
         }
         let operations_due = self.operate(tx, now, &mut turn)?;
         turn.obsolete = std::mem::take(&mut load.obsolete);
+        let mut cuts = self.cuts(tx, now)?;
+        turn.obsolete.append(&mut cuts.obsolete);
         let mut jobs = tx.jobs(true, u32::MAX)?;
         jobs.sort_by_key(|job| (job.priority, job.deadline.unwrap_or(Timestamp(i64::MAX)), job.no));
         turn.open = jobs.len();
         let scans = load.kind(Kind::Scan);
         let mut scan_room = scans.slots.saturating_mul(2).saturating_sub(scans.out);
         for job in &jobs {
+            if job.state == crate::store::JobState::Cancelling && !cuts.is_empty() {
+                turn.units.extend(handing::discards(tx, &self.workflows, &mut cuts, job.no)?);
+            }
             self.job(tx, job, &mut scan_room, scans_out, now, &mut turn)?;
             turn.classes.resize(turn.units.len(), job.priority);
         }
-        let claimed = self.schedule.hand_out(tx, &self.workflows, &jobs, &load, now)?;
+        let claimed = self.schedule.hand_out(tx, &self.workflows, &jobs, (&load, &mut cuts), now)?;
         for (class, unit) in claimed.units {
             turn.classes.push(class);
             turn.units.push(unit);
         }
         self.isolate(tx, &mut turn.units)?;
-        let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due);
+        let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due).chain(cuts.due);
         // What was due before and still waits (for a worker, for the end of a cancellation) waits for something else than
         // time: woken for it, the coordinator would go round and round.
         let ahead = timers.chain(self.scan_due.values().copied()).filter(|due| *due > now);
         turn.next_due = ahead.chain(pauses).chain(operations_due).min();
         Ok(turn)
+    }
+
+    /// Units that are cut. Few are, so they are looked at only while there are some.
+    fn cuts(&mut self, tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
+        if self.cutting == Some(false) {
+            return Ok(Cuts::default());
+        }
+        let cuts = slicer::advance(tx, now)?;
+        self.cutting = Some(!cuts.is_empty() || !tx.cuts()?.is_empty());
+        Ok(cuts)
     }
 
     fn job(

@@ -182,14 +182,18 @@ impl Leases {
     }
 
     fn learn(&mut self, out: Out, outcome: &Outcome, now: Timestamp) {
-        let UnitResult::Finished { failures, .. } = &outcome.result else {
-            if let UnitResult::Failed(failure) = &outcome.result {
+        let failures = match &outcome.result {
+            UnitResult::Finished { failures, .. } => failures.as_slice(),
+            UnitResult::Cut(_) | UnitResult::Sliced(_) => &[],
+            UnitResult::Failed(failure) => {
                 self.experience.sign(&out.endpoints, sign([failure]));
+                return;
             }
-            return;
+            _ => return,
         };
         self.experience.sign(&out.endpoints, sign(failures.iter().map(|(_, failure)| failure)));
-        if failures.is_empty() {
+        // What several workers share says nothing of how long one takes.
+        if failures.is_empty() && matches!(outcome.result, UnitResult::Finished { .. }) {
             // A worker's clock may be wrong; that it cannot have run before it was published is certain.
             let most = u64::try_from(now.since(out.lease.published_at).as_micros()).unwrap_or(u64::MAX);
             self.experience.took(out.kind, out.size, outcome.duration_us.min(most));

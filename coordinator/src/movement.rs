@@ -26,6 +26,8 @@ struct Moving {
 #[derive(Debug, Default)]
 pub struct Movement {
     units: HashMap<(UnitId, u32), Moving>,
+    /// Bytes that slices of units have moved: they are no news at the ends of those.
+    sliced: HashMap<UnitId, u64>,
     jobs: BTreeMap<JobNo, (Total, Timestamp)>,
     all: Total,
     /// Whether the paces told last were any.
@@ -58,6 +60,9 @@ impl Movement {
             let more = bytes.saturating_sub(moving.bytes);
             moving.rate.note(*bytes, now);
             (moving.bytes, moving.heard_at) = (moving.bytes.max(*bytes), now);
+            if let Some((of, _)) = unit.of_slice() {
+                *self.sliced.entry(of).or_default() += more;
+            }
             self.add(unit.job, more, now);
         }
     }
@@ -66,6 +71,7 @@ impl Movement {
     pub fn ended(&mut self, outcome: &Outcome, now: Timestamp) {
         let before = self.units.remove(&(outcome.unit, outcome.epoch)).map_or(0, |moving| moving.bytes);
         let UnitResult::Finished { facts, .. } = &outcome.result else { return };
+        let before = before + self.sliced.remove(&outcome.unit).unwrap_or(0);
         let moved: u64 = facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes).sum();
         // Work that moves nothing has no pace.
         if moved + before > 0 {
@@ -96,6 +102,7 @@ impl Movement {
     pub fn paces(&mut self, now: Timestamp) -> Vec<(JobNo, Pace, Vec<StepNo>)> {
         self.units.retain(|_, moving| now.since(moving.heard_at) <= UNIT_KEPT);
         self.jobs.retain(|_, (_, heard_at)| now.since(*heard_at) <= JOB_KEPT);
+        self.sliced.retain(|unit, _| self.jobs.contains_key(&unit.job));
         let paces = self.jobs.iter().map(|(job, (total, _))| {
             let of_job = self.units.iter().filter(|((unit, _), _)| unit.job == *job);
             let mut units: Vec<_> = of_job.collect();
@@ -104,7 +111,7 @@ impl Movement {
             let steps = units.iter().map(|((unit, _), _)| unit.step).collect();
             let units = units.into_iter().map(|((unit, _), moving)| UnitPace {
                 step: String::new(),
-                part: unit.part,
+                part: unit.of_slice().map_or(unit.part, |(of, _)| of.part),
                 worker: moving.worker.0.clone(),
                 bytes: moving.bytes,
                 total: None,

@@ -24,6 +24,7 @@ use protocol::id::{JobNo, UnitId, WorkerId};
 use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
+use protocol::rules::slice::SliceLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::Outcome;
@@ -141,6 +142,13 @@ impl Coordinator {
         let limits: Arc<[EndpointLimit]> = limits.into();
         self.leases.lock().limit(Arc::clone(&limits));
         self.engine.lock().schedule.book = EndpointBook::new(limits);
+        self
+    }
+
+    /// Lets several workers share large transfers.
+    #[must_use]
+    pub fn slicing(self, limits: SliceLimits) -> Coordinator {
+        self.engine.lock().schedule.slicing = limits;
         self
     }
 

@@ -204,6 +204,7 @@ fn verdict(result: &UnitResult) -> Option<Verdict> {
                 false => Some(Verdict::Failed { full: counted.iter().any(|(_, failure)| failure.reason == FULL) }),
             }
         }
+        UnitResult::Cut(_) | UnitResult::Sliced(_) => Some(Verdict::Well),
         UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } | UnitResult::Waiting { .. } => None,
     }
 }

@@ -1,115 +1,370 @@
-//! One large transfer over several workers, with lost, repeated and late reports: completed once, with every byte, or not.
-use coordinator::service::slicer::{self, Sliced};
-use coordinator::store::Tx;
+//! One large transfer over several workers, through the engine, with lost, repeated and late reports, coordinators that
+//! begin anew and jobs that are cancelled: completed once, with every byte, or aborted.
+use coordinator::engine::Engine;
+use coordinator::leases::Leases;
+use coordinator::service::{collector, planner, recovery, rescuer};
 use coordinator::store::conformance::job;
 use coordinator::store::memory::Memory;
+use coordinator::store::sqlite::Sqlite;
+use coordinator::store::{JobState, Phase, StoreResult, Tx};
 use protocol::failure::Failure;
-use protocol::id::{StepNo, UnitId};
-use protocol::rules::retry::RetryPolicy;
+use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::media::asset::{Asset, AssetFact, Role};
+use protocol::rules::lifecycle::UnitState;
 use protocol::rules::slice::SliceLimits;
 use protocol::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
+use protocol::wire::unit::{AssembleTask, Draft, TaskSpec, TransferTask, Unit};
+use protocol::workflow::Action;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 const SEEDS: u64 = 200;
-const LIMITS: SliceLimits = SliceLimits { whole_max: 100, bytes: 10, bytes_max: 50, slices_max: 100, align: 1 };
+const BYTES: u64 = 1_000;
+const STEPS_MAX: u32 = 3_000;
 
-struct Run {
-    random: fastrand::Rng,
-    /// Executions under way or reported: number and epoch.
-    out: Vec<(u32, u32)>,
-    /// Bytes each execution has put at the destination.
-    written: BTreeMap<(u32, u32), (u64, u64)>,
-    completed: Vec<Vec<String>>,
-    failed: u32,
-    rejected: u64,
+enum Store {
+    Memory(Box<Memory>),
+    Sqlite(Box<Sqlite>, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir),
 }
 
-impl Run {
-    fn step(&mut self, tx: &mut dyn Tx, unit: UnitId, now: Timestamp, policy: &RetryPolicy, dies: f64) {
-        let room = self.random.usize(0..4);
-        for row in slicer::claim(tx, unit, room, now).expect("claims") {
-            let execution = (row.slice.number, row.epoch);
-            let before = self.written.insert(execution, (row.slice.first, row.slice.bytes));
-            assert_eq!(before, None, "an epoch is given once");
-            self.out.push(execution);
+/// What a seed came to.
+#[derive(Debug, Default, PartialEq)]
+struct Came {
+    /// Cuts that were taken.
+    cut: u64,
+    /// Slices that were carried, executions counted.
+    slices: u64,
+    /// Ends that were made of slices.
+    assembled: u32,
+    /// Ends that one worker made alone.
+    whole: u32,
+    /// Uploads that were aborted.
+    discarded: u32,
+    rejected: u64,
+    succeeded: u64,
+    cancelled: bool,
+}
+
+/// A coordinator whose workers do what chance says.
+struct World {
+    store: Store,
+    engine: Engine,
+    leases: Leases,
+    now: Timestamp,
+    random: fastrand::Rng,
+    job: JobNo,
+    /// Executions under way or reported.
+    out: Vec<Unit>,
+    epochs: BTreeSet<(UnitId, u32)>,
+    /// How often slices fail for good.
+    dies: f64,
+    came: Came,
+}
+
+fn success(asset: Option<&Asset>) -> UnitResult {
+    let fact = |asset: &Asset| AssetFact { asset: asset.id.clone(), bytes: Some(BYTES), ..AssetFact::default() };
+    UnitResult::Finished { facts: asset.map(fact).into_iter().collect(), failures: Vec::new() }
+}
+
+impl World {
+    fn new(seed: u64, on_disk: bool) -> World {
+        let mut store = match on_disk {
+            false => Store::Memory(Box::default()),
+            true => {
+                let dir = tempfile::tempdir().expect("makes a directory");
+                Store::Sqlite(Box::new(Sqlite::open(&dir.path().join("x.db")).expect("opens")), dir)
+            }
+        };
+        let mut new = job("large");
+        let to = "s3://b/{path}".into();
+        let transfer = TransferTask { to, verify: None, hashes: Vec::new(), job: "large".into(), mhl: false };
+        let action = Action::Units { kind: Kind::Transfer, task: Arc::new(TaskSpec::Transfer(transfer)), reads: None };
+        new.workflow.steps[0].action = action;
+        new.workflow.steps[0].retry.attempts_max = 50;
+        let asset = Asset {
+            id: "a".into(),
+            title: "t".into(),
+            role: Role::Master,
+            location: "file:/m/a".into(),
+            path: "a".into(),
+            bytes: Some(BYTES),
+            hash: None,
+            declared: None,
+        };
+        let insert = |tx: &mut dyn Tx| {
+            let no = tx.insert_job(&new)?;
+            tx.append_listing(no, true, &[(1, asset.clone())])?;
+            let mut row = tx.job(no)?.expect("inserted");
+            (row.phase, row.assets) = (Phase::Planning, 1);
+            tx.update_job(&row)?;
+            Ok(no)
+        };
+        let no = write(&mut store, insert);
+        let mut world = World {
+            store,
+            engine: Engine::default(),
+            leases: Leases::default(),
+            now: Timestamp(0),
+            random: fastrand::Rng::with_seed(seed),
+            job: no,
+            out: Vec::new(),
+            epochs: BTreeSet::new(),
+            dies: if seed.is_multiple_of(4) { 0.05 } else { 0.0 },
+            came: Came::default(),
+        };
+        world.restart(false);
+        let workflows = world.engine.workflows.clone();
+        while write(&mut world.store, |tx| planner::plan(tx, &workflows, no)) {}
+        world
+    }
+
+    /// Another coordinator takes over: all it knows is in the store. Workers live on, or have ended with it.
+    fn restart(&mut self, embedded: bool) {
+        (self.engine, self.leases) = (Engine::default(), Leases::default());
+        self.engine.schedule.slicing = SliceLimits { above: 160 };
+        let (workflows, job) = (self.engine.workflows.clone(), self.job);
+        if embedded {
+            while write(&mut self.store, |tx| recovery::recover(tx, &workflows, job)) > 0 {}
+            return;
         }
-        let Some(at) = (!self.out.is_empty()).then(|| self.random.usize(0..self.out.len())) else { return };
-        let (number, epoch) = self.out[at];
-        match self.random.u32(0..10) {
+        let known = write(&mut self.store, |tx| tx.job(job)).is_some_and(|row| !row.state.has_ended());
+        if known {
+            let out = write(&mut self.store, |tx| recovery::outstanding(tx, &workflows, job));
+            self.leases.adopt(&out, self.now);
+        }
+    }
+
+    fn turn(&mut self) {
+        for n in 0..3 {
+            let beat = Heartbeat {
+                worker: WorkerId(format!("w{n}")),
+                held: Vec::new(),
+                slots: vec![(Kind::Transfer, 2, 2), (Kind::Noop, 2, 2)],
+                draining: false,
+                bytes: 0,
+                leaves_at: None,
+            };
+            self.leases.heard(&beat, self.now);
+        }
+        let (load, now) = (self.leases.load(self.now), self.now);
+        let mut engine = std::mem::take(&mut self.engine);
+        let turn = write(&mut self.store, |tx| engine.turn(tx, load, &BTreeSet::new(), now));
+        self.engine = engine;
+        self.leases.published(&turn.units, now);
+        for unit in turn.units {
+            assert!(self.epochs.insert((unit.id, unit.epoch)), "{} goes out twice under {}", unit.id, unit.epoch);
+            self.out.push(unit);
+        }
+    }
+
+    fn take_back(&mut self, unit: &Unit) {
+        write(&mut self.store, |tx| rescuer::take_back(tx, unit.id, unit.epoch));
+        self.leases.ended(unit.id, unit.epoch);
+    }
+
+    fn act(&mut self) {
+        if self.out.is_empty() {
+            return;
+        }
+        let at = self.random.usize(0..self.out.len());
+        let unit = self.out[at].clone();
+        match self.random.u32(0..12) {
             // Its lease lapses; the zombie may still report.
-            0 => drop(slicer::take_back(tx, unit, number, epoch).expect("takes back")),
+            0 => self.take_back(&unit),
             // Its report is lost, and the lease lapses.
             1 => {
                 self.out.remove(at);
-                slicer::take_back(tx, unit, number, epoch).expect("takes back");
+                self.take_back(&unit);
             }
             n => {
                 // Some reports come twice.
                 if n > 3 {
                     self.out.remove(at);
                 }
-                let lot = self.random.f64();
-                let reported = match () {
-                    () if lot < dies => Err(Failure::permanent("bad", "it is bad")),
-                    () if lot < 0.2 => Err(Failure::transient("slow", "it was slow")),
-                    () => Ok(format!("{number}@{epoch}")),
-                };
-                match slicer::settle(tx, unit, number, epoch, reported, policy, now, 0.5).expect("settles") {
-                    Sliced::Complete(receipts) => self.completed.push(receipts),
-                    Sliced::Failed(_) => self.failed += 1,
-                    Sliced::Rejected => self.rejected += 1,
-                    Sliced::Open => {}
-                }
+                let result = self.execute(&unit);
+                self.report(&unit, result);
             }
         }
+    }
+
+    fn report(&mut self, unit: &Unit, result: UnitResult) {
+        let worker = WorkerId("w0".into());
+        let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 1_000 };
+        let (workflows, now) = (self.engine.workflows.clone(), self.now);
+        let settled =
+            write(&mut self.store, |tx| collector::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
+        if settled.cut > 0 {
+            self.engine.cut();
+        }
+        self.leases.reported(&outcome, now);
+        self.came.cut += settled.cut;
+        self.came.rejected += settled.rejected;
+        self.came.succeeded += settled.succeeded;
+        if settled.accepted == 0 {
+            return;
+        }
+        match (unit.task.as_ref(), &outcome.result) {
+            (TaskSpec::Slice(_), UnitResult::Sliced(_)) => self.came.slices += 1,
+            (TaskSpec::Assemble(task), _) if task.discard => self.came.discarded += 1,
+            (TaskSpec::Assemble(task), UnitResult::Finished { .. }) if is_whole(task) => self.came.whole += 1,
+            (TaskSpec::Assemble(_), UnitResult::Finished { .. }) => self.came.assembled += 1,
+            (TaskSpec::Transfer(_), UnitResult::Finished { .. }) => self.came.whole += 1,
+            _ => {}
+        }
+    }
+
+    fn execute(&mut self, unit: &Unit) -> UnitResult {
+        let lot = self.random.f64();
+        match unit.task.as_ref() {
+            TaskSpec::Assemble(task) if task.discard => UnitResult::Cancelled,
+            _ if lot > 0.95 => UnitResult::Failed(Failure::transient("slow", "it was slow")),
+            _ if lot > 0.93 => UnitResult::Returned,
+            TaskSpec::Cut(_) => {
+                let draft = Draft {
+                    asset: "a".into(),
+                    bytes: BYTES,
+                    part_bytes: 10,
+                    slice_bytes: 90,
+                    measured: self.random.bool(),
+                    upload: "u".into(),
+                    version: ("v".into(), None),
+                };
+                UnitResult::Cut(vec![draft])
+            }
+            TaskSpec::Slice(_) if lot < self.dies => UnitResult::Failed(Failure::permanent("bad", "it is bad")),
+            TaskSpec::Slice(task) => UnitResult::Sliced(format!("{} {} {}", task.first, task.bytes, task.measures)),
+            TaskSpec::Assemble(task) => {
+                assert_every_byte(task);
+                success(unit.assets.first())
+            }
+            _ => success(unit.assets.first()),
+        }
+    }
+
+    fn job_state(&mut self) -> JobState {
+        let job = self.job;
+        write(&mut self.store, |tx| tx.job(job)).expect("it is there").state
+    }
+
+    fn run(mut self, cancel_at: Option<u32>) -> Came {
+        for step in 0..STEPS_MAX {
+            self.now = self.now.after(Duration::from_secs(10));
+            if cancel_at == Some(step) && self.job_state() == JobState::Running {
+                let job = self.job;
+                write(&mut self.store, |tx| {
+                    let row = tx.job(job)?.expect("it is there");
+                    tx.update_job(&coordinator::store::JobRow { state: JobState::Cancelling, ..row })
+                });
+                self.came.cancelled = true;
+            }
+            match self.random.u32(0..60) {
+                0 => self.restart(false),
+                1 => {
+                    // Nothing of what was out goes on.
+                    self.out.clear();
+                    self.restart(true);
+                }
+                _ => {}
+            }
+            self.turn();
+            self.act();
+            if self.job_state().has_ended() && self.out.is_empty() {
+                break;
+            }
+        }
+        self.turn();
+        let (job, state) = (self.job, self.job_state());
+        let expected = if self.came.cancelled { JobState::Cancelled } else { JobState::Succeeded };
+        assert_eq!(state, expected, "{:?}, out: {:?}", self.came, self.out);
+        let cuts = write(&mut self.store, |tx| tx.cuts());
+        assert_eq!(cuts, [], "what is over is forgotten");
+        let row = write(&mut self.store, |tx| tx.units(job, StepNo(0), &[1])).pop().flatten();
+        let ended = row.map_or(UnitState::Cancelled, |row| row.state);
+        if self.came.cancelled && self.came.cut > 0 && ended == UnitState::Cancelled {
+            assert!(self.came.discarded > 0, "what was begun is aborted: {:?}", self.came);
+        }
+        if !self.came.cancelled {
+            assert_eq!(self.came.succeeded, 2, "each unit once: {:?}", self.came);
+        }
+        self.came
     }
 }
 
-#[test]
-fn a_sliced_unit_is_completed_once_and_with_every_byte() {
-    let (mut completed, mut failed, mut rejected) = (0, 0, 0);
-    for seed in 0..SEEDS {
-        let random = fastrand::Rng::with_seed(seed);
-        let mut run =
-            Run { random, out: Vec::new(), written: BTreeMap::new(), completed: Vec::new(), failed: 0, rejected: 0 };
-        let bytes = run.random.u64(101..300);
-        let dies = if seed % 4 == 0 { 0.05 } else { 0.0 };
-        let policy = RetryPolicy { attempts_max: 50, ..RetryPolicy::default() };
-        let mut memory = Memory::default();
-        let unit = memory
-            .write(|tx| Ok(UnitId { job: tx.insert_job(&job("j"))?, step: StepNo(0), part: 1 }))
-            .expect("inserts");
-        let slices = memory.write(|tx| slicer::cut(tx, unit, bytes, &LIMITS)).expect("cuts").expect("fits");
-        assert_eq!(memory.write(|tx| slicer::cut(tx, unit, bytes, &LIMITS)).expect("cuts"), Ok(slices), "once");
-        let mut now = Timestamp(0);
-        for _ in 0..2_000 {
-            now = now.after(Duration::from_secs(10));
-            let stepped = |tx: &mut dyn Tx| {
-                run.step(tx, unit, now, &policy, dies);
-                Ok(())
-            };
-            memory.write(stepped).expect("steps");
-        }
-        assert!(run.completed.len() as u32 + run.failed == 1, "seed {seed}: ended {:?}, {}", run.completed, run.failed);
-        if let Some(receipts) = run.completed.first() {
-            let adopted: BTreeSet<(u64, u64)> = receipts
-                .iter()
-                .map(|receipt| {
-                    let (number, epoch) = receipt.split_once('@').expect("as made");
-                    run.written[&(number.parse().expect("a number"), epoch.parse().expect("a number"))]
-                })
-                .collect();
-            let mut next = 0;
-            for (first, length) in adopted {
-                assert_eq!(first, next, "seed {seed}: a gap or an overlap");
-                next += length;
+/// Whether slices have left nothing to complete.
+fn is_whole(task: &AssembleTask) -> bool {
+    task.drafts.iter().any(|assembly| assembly.receipts.is_empty())
+}
+
+fn assert_every_byte(task: &AssembleTask) {
+    for assembly in task.drafts.iter().filter(|assembly| !assembly.receipts.is_empty()) {
+        let (mut next, mut measured) = (0, false);
+        for receipt in &assembly.receipts {
+            let mut words = receipt.split(' ').map(|word| word.parse().unwrap_or(u64::MAX));
+            let (first, bytes) = (words.next().expect("a number"), words.next().expect("a number"));
+            if receipt.ends_with("true") {
+                measured = true;
+                continue;
             }
-            assert_eq!(next, bytes, "seed {seed}");
+            assert_eq!(first, next, "a gap or an overlap");
+            next += bytes;
         }
-        completed += run.completed.len() as u64;
-        failed += u64::from(run.failed);
-        rejected += run.rejected;
+        assert_eq!((next, measured), (BYTES, assembly.draft.measured));
     }
-    assert!(completed > 100 && failed > 10 && rejected > 100, "{completed} {failed} {rejected}");
+}
+
+fn write<R>(store: &mut Store, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>) -> R {
+    match store {
+        Store::Memory(memory) => memory.write(work),
+        Store::Sqlite(sqlite, _) => sqlite.write(|tx| work(tx)),
+    }
+    .expect("the store answers")
+}
+
+#[test]
+fn a_cut_unit_is_completed_once_and_with_every_byte() {
+    let mut sum = Came::default();
+    for seed in 0..SEEDS {
+        let came = World::new(seed, seed.is_multiple_of(20)).run(None);
+        sum.cut += came.cut;
+        sum.slices += came.slices;
+        sum.assembled += came.assembled;
+        sum.whole += came.whole;
+        sum.rejected += came.rejected;
+    }
+    println!("{sum:?}");
+    assert!(sum.assembled > 100 && sum.whole > 10 && sum.rejected > 100 && sum.slices > 1_000, "{sum:?}");
+}
+
+#[test]
+fn a_cancelled_cut_is_aborted() {
+    let mut sum = Came::default();
+    for seed in 0..SEEDS {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let came = World::new(seed, seed.is_multiple_of(20)).run(Some(random.u32(1..40)));
+        sum.discarded += came.discarded;
+        sum.assembled += came.assembled;
+        sum.cut += came.cut;
+    }
+    println!("{sum:?}");
+    assert!(sum.discarded > 100 && sum.assembled > 0, "{sum:?}");
+}
+
+/// Where nobody stands idle, and where there is only one, nothing is cut.
+#[test]
+fn a_worker_alone_carries_everything_whole() {
+    let mut world = World::new(1, false);
+    let beat = Heartbeat {
+        worker: WorkerId("w0".into()),
+        held: Vec::new(),
+        slots: vec![(Kind::Transfer, 2, 2)],
+        draining: false,
+        bytes: 0,
+        leaves_at: None,
+    };
+    world.leases.heard(&beat, world.now);
+    let (load, now) = (world.leases.load(world.now), world.now);
+    let turn = write(&mut world.store, |tx| world.engine.turn(tx, load, &BTreeSet::new(), now));
+    assert!(matches!(turn.units[0].task.as_ref(), TaskSpec::Transfer(_)), "{:?}", turn.units);
 }

@@ -1,7 +1,7 @@
 //! Coordinator and worker in one process over one data directory.
 use crate::cli::counted;
 use crate::error::{CliError, CliResult, Exit};
-use crate::limits::endpoint_limits;
+use crate::limits::{endpoint_limits, slice_limits};
 use crate::settings::Settings;
 use crate::submit::now;
 use coordinator::http::State;
@@ -97,7 +97,7 @@ impl Embedded {
     /// Starts both over a data directory. Must be called inside an actix system on a multi-thread runtime.
     pub fn start(data: DataDir, settings: &Settings) -> CliResult<Embedded> {
         let config = worker_config(settings, "local")?;
-        let endpoints = endpoint_limits(settings)?;
+        let (endpoints, slices) = (endpoint_limits(settings)?, slice_limits(settings)?);
         let path = data.database();
         let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
@@ -111,7 +111,8 @@ impl Embedded {
         let coordinator =
             Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, limits, Arc::new(metrics))
                 .forgetting(crate::database::retention(settings)?)
-                .limited(endpoints);
+                .limited(endpoints)
+                .slicing(slices);
         let stop = CancellationToken::new();
         let (running, token) = (coordinator.clone(), stop.clone());
         let driving = tokio::spawn(async move {

@@ -31,7 +31,7 @@ pub struct Setting {
 pub type Settings = BTreeMap<&'static str, Setting>;
 
 /// Names, built-in values, and whether the value is a secret.
-const KNOWN: [(&str, &str, bool); 18] = [
+const KNOWN: [(&str, &str, bool); 19] = [
     ("data", "showrunner-data", false),
     ("server", "", true),
     ("database", "", true),
@@ -46,6 +46,7 @@ const KNOWN: [(&str, &str, bool); 18] = [
     ("listen", "127.0.0.1:8470", false),
     ("slots", "", false),
     ("limits", "", false),
+    ("slice_above", "2GiB", false),
     ("storage", "", false),
     ("ffmpeg", "ffmpeg", false),
     ("ffprobe", "ffprobe", false),

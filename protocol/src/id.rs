@@ -30,8 +30,30 @@ pub struct UnitId {
     pub part: PartNo,
 }
 
+/// Slices of one unit at most.
+pub const SLICES_MAX: u32 = (1 << SLICE_BITS) - 1;
+const SLICE_BITS: u32 = 14;
+
+impl UnitId {
+    /// The id under which a slice of this unit is handed out; `number` from 1 to [`SLICES_MAX`]. Partitions are never
+    /// negative, so nothing else has it.
+    pub fn slice(self, number: u32) -> UnitId {
+        UnitId { part: -((self.part << SLICE_BITS) | i64::from(number & SLICES_MAX)), ..self }
+    }
+
+    /// The unit this is a slice of, and the number of the slice.
+    pub fn of_slice(self) -> Option<(UnitId, u32)> {
+        let packed = self.part.checked_neg().filter(|packed| *packed > 0)?;
+        let number = u32::try_from(packed & i64::from(SLICES_MAX)).ok()?;
+        Some((UnitId { part: packed >> SLICE_BITS, ..self }, number))
+    }
+}
+
 impl fmt::Display for UnitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((unit, number)) = self.of_slice() {
+            return write!(f, "{unit}#{number}");
+        }
         if self.step == StepNo::SCAN {
             return write!(f, "{}/scan", self.job.0);
         }
@@ -117,6 +139,21 @@ mod tests {
         assert_eq!(job_id("Herbst / Ingest 2026!", 0), "herbst-ingest-2026-00000000");
         assert_eq!(job_id("///", 31), "job-z0000000");
         assert_ne!(job_id("a", 1), job_id("a", 2));
+    }
+
+    #[test]
+    fn slices_have_ids_of_their_own() {
+        for part in [0, 1, 7, 10_000_000] {
+            let unit = UnitId { job: JobNo(7), step: StepNo(2), part };
+            assert_eq!(unit.of_slice(), None);
+            for number in [1, 2, SLICES_MAX] {
+                let slice = unit.slice(number);
+                assert!(slice.part < 0, "no partition has it");
+                assert_eq!(slice.of_slice(), Some((unit, number)));
+                assert_eq!(slice.to_string(), format!("7/2/{part}#{number}"));
+            }
+        }
+        assert_eq!(UnitId { job: JobNo(7), step: StepNo(2), part: i64::MIN }.of_slice(), None);
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod retry;
 mod rework;
 mod scheduling;
 mod serve;
+mod slices;
 mod soak;
 mod streams;
 mod transport;

@@ -10,6 +10,7 @@
 //! - [`command`]: a `showrunner` that is run to its end, and what came of it
 //! - [`process`]: a `showrunner` in the background, which signals reach and no test leaves behind
 //! - [`content`]: bytes that repeat themselves, and whole trees
+//! - [`haul`]: large files between a directory and two buckets, over several workers
 //! - [`history`]: judges a run of real processes by its database and its witnesses
 //! - [`http`]: requests as raw as a test needs them
 //! - [`netns`]: hosts on a network of their own, each of which can be cut off
@@ -18,6 +19,7 @@
 //! - [`prometheus`]: a Prometheus that scrapes what a test starts
 //! - [`proxy`]: a TCP proxy that does to connections what networks do
 //! - [`reference`]: the programs of others that judge what we wrote
+//! - [`weed`]: a real S3 of a test's own
 pub mod bucket;
 pub mod clock;
 pub mod cluster;
@@ -25,6 +27,7 @@ pub mod command;
 pub mod content;
 pub mod disk;
 pub mod fleet;
+pub mod haul;
 pub mod history;
 pub mod http;
 pub mod netns;
@@ -36,6 +39,7 @@ pub mod redis;
 pub mod reference;
 pub mod scratch;
 pub mod soak;
+pub mod weed;
 
 pub use command::Ran;
 pub use process::Running;

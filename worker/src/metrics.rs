@@ -57,7 +57,9 @@ impl WorkerMetrics {
     /// Counts an execution.
     pub fn executed(&self, kind: Kind, result: &UnitResult, took: Duration) {
         let outcome = match result {
-            UnitResult::Finished { .. } | UnitResult::Listed { .. } => "finished",
+            UnitResult::Finished { .. } | UnitResult::Listed { .. } | UnitResult::Cut(_) | UnitResult::Sliced(_) => {
+                "finished"
+            }
             UnitResult::Failed(_) => "failed",
             UnitResult::Waiting { .. } => "waiting",
             UnitResult::Returned => "returned",

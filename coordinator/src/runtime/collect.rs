@@ -117,6 +117,9 @@ impl Coordinator {
                     let written = store.write(move |tx| {
                         let workflows = inside.lock().workflows.clone();
                         let settled = collector::settle(tx, &workflows, outcomes.to_vec(), now, &mut fastrand::f64)?;
+                        if settled.cut > 0 {
+                            inside.lock().cut();
+                        }
                         Ok((settled, claim.turn(tx, &outcomes, now)?))
                     });
                     written.await.inspect_err(|_| engine.lock().rolled_back())

@@ -6,6 +6,7 @@ pub mod load;
 mod withheld;
 
 use crate::service::publisher::{self, Claim, Gate};
+use crate::service::slicer::{Cuts, handing};
 use crate::service::{Workflows, forecast, speculator};
 use crate::store::{JobRow, JobState, StepRow, StoreResult, Tx};
 use costs::Costs;
@@ -15,6 +16,7 @@ use protocol::id::{JobNo, Kind, PartNo, StepNo};
 use protocol::rules::admission::{Window, fits, room, window};
 use protocol::rules::fairness::{Account, Usage};
 use protocol::rules::order::{Claimant, Credits, HEAVY, Pool, hand_out, latest_start};
+use protocol::rules::slice::{Crowd, SliceLimits, wanted};
 use protocol::rules::speculate::{Straggler, deserves_copy};
 use protocol::rules::wait::WaitReason;
 use protocol::time::Timestamp;
@@ -38,6 +40,8 @@ pub struct Schedule {
     pub book: EndpointBook,
     /// Learned costs.
     pub costs: Costs,
+    /// Which transfers several workers may share.
+    pub slicing: SliceLimits,
     credits: BTreeMap<Kind, Credits>,
     accounts: BTreeMap<(Kind, Priority, String), Account>,
     busy_us: BTreeMap<(JobNo, StepNo), u64>,
@@ -86,7 +90,7 @@ impl Schedule {
         tx: &mut dyn Tx,
         workflows: &Workflows,
         jobs: &[JobRow],
-        load: &Load,
+        (load, cuts): (&Load, &mut Cuts),
         now: Timestamp,
     ) -> StoreResult<Claimed> {
         self.costs.load(tx)?;
@@ -100,7 +104,7 @@ impl Schedule {
         let mut by_kind = self.gather(tx, workflows, jobs, load, now)?;
         for (kind, pool) in pools {
             let works = by_kind.remove(&kind).unwrap_or_default();
-            self.hand_out_kind(tx, (kind, pool), &works, load, now, &mut claimed)?;
+            self.hand_out_kind(tx, (kind, pool), &works, (load, cuts), now, &mut claimed)?;
         }
         if look {
             self.looked_at = Some(now);
@@ -182,11 +186,14 @@ impl Schedule {
         tx: &mut dyn Tx,
         (kind, mut pool): (Kind, Pool),
         works: &[Work],
-        load: &Load,
+        (load, cuts): (&Load, &mut Cuts),
         now: Timestamp,
         claimed: &mut Claimed,
     ) -> StoreResult<()> {
-        let (mut claimants, mut usage) = self.claimants(kind, works, load, now);
+        let (mut claimants, mut usage) = self.claimants(kind, works, (load, cuts), now);
+        let units = claimants.iter().map(|claimant| claimant.wanted.saturating_add(claimant.out));
+        let units = units.fold(0, u32::saturating_add);
+        let slices = wanted(Crowd { workers: load.kind(kind).workers, slots: pool.slots, units });
         let mut reasons: Vec<Option<(WaitReason, Option<Timestamp>)>> = vec![None; works.len()];
         for (i, work) in works.iter().enumerate() {
             let Some(step) = work.workflow.step(work.step) else { continue };
@@ -202,7 +209,7 @@ impl Schedule {
             let mut short = false;
             for grant in out.grants {
                 let i = grant.claimant;
-                let (units, gated) = self.claim(tx, &works[i], grant.units)?;
+                let (units, gated) = self.claim(tx, &works[i], grant.units, (cuts, slices), now)?;
                 let got = units.len() as u32;
                 claimed.units.extend(units.into_iter().map(|unit| (works[i].job.priority, unit)));
                 pool.room -= got;
@@ -228,7 +235,7 @@ impl Schedule {
         for (reason, _) in reasons.iter_mut().zip(&claimants).filter(|(_, c)| leave && c.wanted > 0) {
             *reason = Some((WaitReason::WorkersLeave, None));
         }
-        self.copy_stragglers(tx, (kind, pool), (works, &claimants), load, now, claimed)?;
+        self.copy_stragglers(tx, (kind, pool), (works, &claimants), (load, cuts), now, claimed)?;
         for (work, reason) in works.iter().zip(reasons) {
             let until = reason.and_then(|(_, until)| until);
             claimed.due = [claimed.due, until].into_iter().flatten().min();
@@ -243,7 +250,7 @@ impl Schedule {
         tx: &mut dyn Tx,
         (kind, pool): (Kind, Pool),
         (works, claimants): (&[Work], &[Claimant]),
-        load: &Load,
+        (load, cuts): (&Load, &Cuts),
         now: Timestamp,
         claimed: &mut Claimed,
     ) -> StoreResult<()> {
@@ -253,6 +260,10 @@ impl Schedule {
             let sketch = self.costs.of(kind, running.size);
             let found = works.iter().find(|w| (w.job.no, w.step) == (running.unit.job, running.unit.step));
             let Some(work) = found else { continue };
+            // A slice is small, and what it belongs to is with several workers already.
+            if running.unit.of_slice().is_some() || cuts.has(running.unit) {
+                continue;
+            }
             let facts = Straggler {
                 running: now.since(running.since),
                 p90: sketch.and_then(|sketch| sketch.quantile(0.9)),
@@ -278,7 +289,13 @@ impl Schedule {
         Ok(())
     }
 
-    fn claimants(&self, kind: Kind, works: &[Work], load: &Load, now: Timestamp) -> (Vec<Claimant>, Vec<Usage>) {
+    fn claimants(
+        &self,
+        kind: Kind,
+        works: &[Work],
+        (load, cuts): (&Load, &Cuts),
+        now: Timestamp,
+    ) -> (Vec<Claimant>, Vec<Usage>) {
         let mut tenants: BTreeMap<(Priority, &str), usize> = BTreeMap::new();
         let mut usage: Vec<Usage> = Vec::new();
         let mut claimants = Vec::with_capacity(works.len());
@@ -290,19 +307,41 @@ impl Schedule {
             });
             let out = load.steps.get(&(work.job.no, work.step)).copied().unwrap_or(0);
             usage[tenant].out += u64::from(out);
-            claimants.push(self.claimant(work, tenant, out));
+            let mut claimant = self.claimant(work, tenant, out);
+            claimant.wanted = claimant.wanted.saturating_add(cuts.ready(work.job.no, work.step, now));
+            claimants.push(claimant);
         }
         (claimants, usage)
     }
 
-    fn claim(&mut self, tx: &mut dyn Tx, work: &Work, units: u32) -> StoreResult<(Vec<Unit>, bool)> {
+    /// Claims slices, which are of units that were begun, and then units; `slices` of their large assets are wanted.
+    fn claim(
+        &mut self,
+        tx: &mut dyn Tx,
+        work: &Work,
+        units: u32,
+        (cuts, slices): (&mut Cuts, Option<u32>),
+        now: Timestamp,
+    ) -> StoreResult<(Vec<Unit>, bool)> {
         let claim = Claim { job: &work.job, workflow: &work.workflow, step: work.step, room: units };
+        let (mut claimed, mut gated) = handing::claim(tx, &claim, cuts, &mut self.book, now)?;
+        let room = units.saturating_sub(claimed.len() as u32);
+        if room > 0 {
+            let (mut whole, passed_over) = self.claim_whole(tx, work, &Claim { room, ..claim })?;
+            handing::attach(tx, &mut whole, cuts, &self.slicing, slices)?;
+            claimed.extend(whole);
+            gated |= passed_over;
+        }
+        Ok((claimed, gated))
+    }
+
+    fn claim_whole(&mut self, tx: &mut dyn Tx, work: &Work, claim: &Claim<'_>) -> StoreResult<(Vec<Unit>, bool)> {
         // What an earlier claim of this turn has changed.
         let counter = tx.steps(work.job.no)?.into_iter().find(|c| c.step == work.step).unwrap_or(work.counter);
         if self.book.is_empty() {
-            return Ok((publisher::claim_step(tx, &claim, &counter)?, false));
+            return Ok((publisher::claim_step(tx, claim, &counter)?, false));
         }
         let after = self.ready_after.entry((work.job.no, work.step)).or_insert(PartNo::MIN);
-        publisher::claim_admitted(tx, &claim, &counter, &mut Gate { book: &mut self.book, after })
+        publisher::claim_admitted(tx, claim, &counter, &mut Gate { book: &mut self.book, after })
     }
 }

@@ -1,4 +1,7 @@
 //! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
+mod scan;
+mod sliced;
+
 use super::graph::{Change, Graph};
 use super::rework::tasks::{Recorder, Settled as SettledAsset};
 use super::rework::verdict::{self, Judged};
@@ -10,7 +13,6 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
 use protocol::rules::lifecycle::UnitState;
-use protocol::rules::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
 use protocol::rules::settle::{Reported, Settlement, UnitFacts, decide};
 use protocol::rules::waiver::Delivery;
 use protocol::time::Timestamp;
@@ -54,6 +56,8 @@ pub struct Settled {
     pub dead: u64,
     /// Units that wait for something outside, and are looked at again.
     pub waiting: u64,
+    /// Units that were cut into slices.
+    pub cut: u64,
     /// Assets judged.
     pub judged: u64,
     /// Of those, such whose media was decoded.
@@ -127,7 +131,7 @@ pub fn settle(
         let before = done.ends();
         if step == StepNo::SCAN {
             for outcome in group {
-                settle_scan(tx, row.clone(), outcome, now, jitter(), &mut done)?;
+                scan::settle(tx, row.clone(), outcome, now, jitter(), &mut done)?;
             }
             done.count(Kind::Scan, before);
             continue;
@@ -150,41 +154,6 @@ pub fn settle(
         }
     }
     Ok(done)
-}
-
-fn settle_scan(
-    tx: &mut dyn Tx,
-    mut row: JobRow,
-    outcome: Outcome,
-    now: Timestamp,
-    jitter: f64,
-    done: &mut Settled,
-) -> StoreResult<()> {
-    if row.phase != Phase::Scanning || row.scan_epoch != outcome.epoch || row.state.has_ended() {
-        done.rejected += 1;
-        return Ok(());
-    }
-    done.accepted += 1;
-    match outcome.result {
-        UnitResult::Listed { pages } if pages == row.scan.page => row.phase = Phase::Planning,
-        // Pages are missing (or its worker does not say): the library is listed again from the first missing one.
-        UnitResult::Listed { .. } | UnitResult::Finished { .. } => done.scan_retry = Some((row.no, now)),
-        UnitResult::Returned | UnitResult::Cancelled | UnitResult::Waiting { .. } => {
-            done.scan_retry = Some((row.no, now));
-        }
-        UnitResult::Failed(failure) => {
-            row.scan_attempt += 1;
-            match decide_retry(&RetryPolicy::default(), row.scan_attempt, failure.class, now, jitter) {
-                RetryDecision::At(at) => done.scan_retry = Some((row.no, at)),
-                RetryDecision::GiveUp => {
-                    row.state = JobState::Failed;
-                    row.ended_at = Some(now);
-                    row.message = Some(failure.message);
-                }
-            }
-        }
-    }
-    tx.update_job(&row)
 }
 
 struct Group<'a, 'b> {
@@ -218,11 +187,12 @@ struct Told {
 
 impl Group<'_, '_> {
     fn settle(&mut self, outcomes: Vec<Outcome>, jitter: &mut dyn FnMut() -> f64) -> StoreResult<()> {
+        let Some(policy) = self.workflow.step(self.step).map(|s| s.retry) else { return Ok(()) };
+        let outcomes = self.settle_slices(outcomes, &policy, jitter)?;
         let parts: Vec<PartNo> = outcomes.iter().map(|o| o.unit.part).collect();
         let rows = self.tx.units(self.job.no, self.step, &parts)?;
         let mut known: HashMap<PartNo, Option<UnitRow>> = parts.iter().copied().zip(rows).collect();
         let cursor = self.tx.steps(self.job.no)?.iter().find(|s| s.step == self.step).map_or(0, |s| s.cursor);
-        let Some(policy) = self.workflow.step(self.step).map(|s| s.retry) else { return Ok(()) };
         let mut changes = Vec::new();
         let mut facts = Vec::new();
         for outcome in outcomes {
@@ -240,6 +210,12 @@ impl Group<'_, '_> {
                     continue;
                 }
             };
+            if let UnitResult::Cut(drafts) = &outcome.result {
+                let cut = self.cut(outcome.unit, row.map(|r| r.state), unit, drafts)?;
+                known.extend(cut.map(|change| (part, Some(change.to))));
+                changes.extend(cut);
+                continue;
+            }
             let Told { reported, learned, judged } = self.reported(outcome.result, part)?;
             let needs_size = matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
             let assets = if needs_size { self.partition_size(part)? } else { 1 };
@@ -276,7 +252,7 @@ impl Group<'_, '_> {
     fn standing(&mut self, row: Option<UnitRow>, outcome: &Outcome) -> StoreResult<Standing> {
         let usual = |epoch| if outcome.epoch == epoch { Standing::Current } else { Standing::Stale };
         let Some(row) = row else { return Ok(usual(1)) };
-        let ends = matches!(outcome.result, UnitResult::Finished { .. });
+        let ends = matches!(outcome.result, UnitResult::Finished { .. } | UnitResult::Cut(_));
         if row.state != UnitState::Leased || (ends && outcome.epoch == row.epoch && clean(&outcome.result)) {
             return Ok(usual(row.epoch));
         }
@@ -320,9 +296,12 @@ impl Group<'_, '_> {
             UnitResult::Waiting { look_again_us, message } => {
                 without_facts(Reported::Waiting(Duration::from_micros(look_again_us), message))
             }
-            UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } => {
-                without_facts(Reported::Returned)
-            }
+            // A cut was taken before, and no unit is a slice.
+            UnitResult::Returned
+            | UnitResult::Cancelled
+            | UnitResult::Listed { .. }
+            | UnitResult::Cut(_)
+            | UnitResult::Sliced(_) => without_facts(Reported::Returned),
         })
     }
 

@@ -2,8 +2,8 @@
 use super::collector::RESTORING;
 use super::graph::Graph;
 use super::rework::awaited::{self, Awaited};
-use super::{Workflows, since};
-use crate::store::{BarrierRow, BarrierState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx};
+use super::{Workflows, since, slicer};
+use crate::store::{BarrierRow, BarrierState, CutState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx};
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::wait::{WaitFacts, WaitReason, reason};
@@ -95,6 +95,10 @@ pub fn unit(
     if let Some(note) = restoring(tx, UnitId { job: job.no, step, part }, state)? {
         facts.restoring = true;
         named = note;
+    }
+    if state == UnitState::Leased {
+        let cut = slicer::cut_of(tx, UnitId { job: job.no, step, part })?;
+        facts.slices_open = cut.is_some_and(|cut| cut.state == CutState::Open);
     }
     let tasks = Awaited::of(tx, job.no)?.tasks(tx, part)?;
     (facts.task_open, facts.approval) = (!tasks.is_empty(), matches!(declared.action, Action::Approval { .. }));

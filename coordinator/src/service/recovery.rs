@@ -1,8 +1,9 @@
 //! After a restart. Of an embedded process: nothing is out any more, whatever was handed out and not heard of is taken
 //! back. Of a coordinator alone: workers went on, so what is out is watched again, as [`crate::leases`] would have.
 use super::rescuer::take_back;
+use super::slicer::{self, handing};
 use super::{Workflows, job_row, publisher};
-use crate::store::{SpeculationState, StoreResult, Tx, UnitRow};
+use crate::store::{CutRow, CutState, SpeculationState, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::wire::unit::Unit;
@@ -15,7 +16,9 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     if job_row(tx, job)?.state.has_ended() {
         return Ok(0);
     }
-    let leased = tx.units_in(job, UnitState::Leased, None, PAGE_UNITS)?;
+    let cuts = recover_slices(tx, job)?;
+    let mut leased = tx.units_in(job, UnitState::Leased, None, PAGE_UNITS + cuts.len() as u32)?;
+    leased.retain(|(id, _)| !cuts.contains(id));
     for (unit, _) in tx.speculations(job)?.into_iter().filter(|(_, s)| s.state != SpeculationState::Adopted) {
         // Neither execution goes on.
         tx.put_speculation(unit, None)?;
@@ -39,13 +42,31 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     Ok(0)
 }
 
+/// Takes back what was out of cut units; those that nobody holds although they are leased.
+fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
+    let mut held_by_nobody = Vec::new();
+    for cut in tx.cuts()?.into_iter().filter(|cut| cut.unit.job == job && cut.state != CutState::Closed) {
+        let id = cut.unit;
+        held_by_nobody.push(id);
+        for slice in tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased) {
+            slicer::take_back(tx, id, slice.slice.number, slice.epoch)?;
+        }
+        tx.put_cut(&CutRow { state: CutState::Open, ..cut })?;
+    }
+    Ok(held_by_nobody)
+}
+
 /// Everything a job has out, as it was published: rows that are leased, and computed units the cursor has passed. The
 /// publisher's window bounds it. A scan is not among it: it is handed out again under a new epoch.
 pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Vec<Unit>> {
     let row = job_row(tx, job)?;
     let workflow = workflows.of(tx, job)?;
     let mut out: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
-    for (id, row) in tx.units_in(job, UnitState::Leased, None, u32::MAX)? {
+    let cuts = tx.cuts()?;
+    let with_nobody = |id| cuts.iter().any(|cut| cut.unit == id && cut.state == CutState::Open);
+    for (id, row) in
+        tx.units_in(job, UnitState::Leased, None, u32::MAX)?.into_iter().filter(|(id, _)| !with_nobody(*id))
+    {
         out.entry(id.step).or_default().push((id.part, row));
     }
     for (step, _) in workflow.roots() {
@@ -67,7 +88,7 @@ pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreR
             SpeculationState::Adopted => {}
         }
     }
-    let mut units = Vec::new();
+    let mut units = handing::outstanding(tx, &workflow, &row)?;
     for (step, rows) in older.into_iter().chain(out) {
         units.extend(publisher::published(tx, &workflow, &row, step, &rows)?);
     }

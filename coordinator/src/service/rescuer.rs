@@ -2,7 +2,7 @@
 //! noted, so that a unit that kills its workers is told from those that were only there.
 use super::graph::{Change, Graph};
 use super::speculator::{Standing, standing};
-use super::{Workflows, control, job_row};
+use super::{Workflows, control, job_row, slicer};
 use crate::store::{JobState, LossRow, Phase, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{StepNo, UnitId};
@@ -42,10 +42,14 @@ pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool>
         // The next claim of the scan gets a new epoch by itself.
         return Ok(true);
     }
+    if let Some((of, number)) = unit.of_slice() {
+        return slicer::take_back(tx, of, number, epoch);
+    }
     let row = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
     let ready = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
     let (from, to) = match row {
         Some(row) if row.state == UnitState::Leased => match standing(tx, unit, &row, epoch, false)? {
+            Standing::Current if slicer::reopen(tx, unit)? => return Ok(true),
             Standing::Current => (Some(UnitState::Leased), UnitRow { state: UnitState::Ready, ..row }),
             Standing::Withdrawn => return Ok(true),
             Standing::Stale => return Ok(false),
@@ -102,6 +106,10 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, losses: &[Loss], n
             tx.update_job(&job)?;
         }
         return Ok(true);
+    }
+    if let Some((of, number)) = unit.of_slice() {
+        // What its asset is to blame for shows when one worker carries it whole.
+        return slicer::give_up(tx, of, number);
     }
     let row = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
     let out = |row: &UnitRow| matches!(row.state, UnitState::Ready | UnitState::Leased);

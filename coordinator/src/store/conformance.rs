@@ -432,6 +432,27 @@ fn schedule(tx: &mut dyn Tx) {
     let found = tx.slices(unit(7)).expect("reads");
     assert_eq!(found, [cut[0].clone(), slice(2, UnitState::Succeeded, Some("etag"))]);
     assert_eq!(tx.slices(unit(5)).expect("reads"), []);
+    let draft = protocol::wire::unit::Draft {
+        asset: "a".into(),
+        bytes: 1 << 40,
+        part_bytes: 1 << 23,
+        slice_bytes: 1 << 30,
+        measured: true,
+        upload: "u".into(),
+        version: ("t".into(), Some("v".into())),
+    };
+    let row = |part, state| CutRow { unit: unit(part), state, drafts: vec![draft.clone()] };
+    for (part, state) in [(7, CutState::Open), (5, CutState::Open), (7, CutState::Discarding), (5, CutState::Closed)] {
+        tx.put_cut(&row(part, state)).expect("writes");
+    }
+    let of_job = |tx: &mut dyn Tx| {
+        let cuts = tx.cuts().expect("reads");
+        cuts.into_iter().filter(|cut| cut.unit.job == job).collect::<Vec<_>>()
+    };
+    assert_eq!(of_job(tx), [row(5, CutState::Closed), row(7, CutState::Discarding)]);
+    tx.forget_cut(unit(7)).expect("forgets");
+    assert_eq!(of_job(tx), [row(5, CutState::Closed)]);
+    assert_eq!(tx.slices(unit(7)).expect("reads"), []);
     tx.put_speculation(unit(7), None).expect("forgets");
     assert_eq!(tx.speculation(unit(7)).expect("reads"), None);
 }

@@ -48,6 +48,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0005_other_writes"),
     pair!("0006_archives"),
     pair!("0007_rework"),
+    pair!("0008_cuts"),
 ];
 
 /// Newest schema this build knows.

@@ -26,7 +26,7 @@ pub use pace::{PACE_UNITS_MAX, Pace, PaceTx, UnitPace};
 use retention::RetentionTx;
 pub use rework::*;
 pub use rows::*;
-pub use schedule::{CostRow, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow};
+pub use schedule::{CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow};
 pub use tombstone::{TombstoneRow, TombstoneTx};
 
 use protocol::failure::{ErrorClass, Failure};

@@ -8,6 +8,7 @@ use protocol::rules::lifecycle::UnitState;
 use protocol::rules::slice::Slice;
 use protocol::rules::wait::WaitReason;
 use protocol::time::Timestamp;
+use protocol::wire::unit::Draft;
 use std::collections::BTreeMap;
 
 /// Durations of one kind and size class.
@@ -74,7 +75,46 @@ pub struct Speculation {
     pub state: SpeculationState,
 }
 
-/// A slice of a unit's one large asset.
+/// Where a unit is whose large assets are carried in slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutState {
+    /// Its slices are carried; the unit itself is leased, and with nobody.
+    Open,
+    /// All slices have ended: the unit goes the way of any other.
+    Closed,
+    /// Its job was cancelled: it is with a worker that aborts what was begun.
+    Discarding,
+}
+
+impl CutState {
+    /// Spelling in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CutState::Open => "open",
+            CutState::Closed => "closed",
+            CutState::Discarding => "discarding",
+        }
+    }
+
+    /// Reads the spelling of [`CutState::as_str`].
+    pub fn parse(text: &str) -> Option<CutState> {
+        use CutState as S;
+        [S::Open, S::Closed, S::Discarding].into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// A unit whose large assets are carried in slices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutRow {
+    /// The unit.
+    pub unit: UnitId,
+    /// Where it is.
+    pub state: CutState,
+    /// Its large assets, as a worker has begun them.
+    pub drafts: Vec<Draft>,
+}
+
+/// A slice of a unit's large assets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceRow {
     /// Which bytes.
@@ -111,6 +151,12 @@ pub trait ScheduleTx {
     fn slices(&mut self, unit: UnitId) -> StoreResult<Vec<SliceRow>>;
     /// Writes slices of a unit, new or not.
     fn put_slices(&mut self, unit: UnitId, rows: &[SliceRow]) -> StoreResult<()>;
+    /// Units that are cut, of all jobs, by job, step and part.
+    fn cuts(&mut self) -> StoreResult<Vec<CutRow>>;
+    /// Writes that a unit is cut.
+    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()>;
+    /// Forgets that a unit was cut, and its slices.
+    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()>;
 }
 
 /// The tables in memory.
@@ -120,6 +166,7 @@ pub(super) struct Kept {
     withheld: BTreeMap<(JobNo, StepNo), WithheldRow>,
     speculations: BTreeMap<UnitId, Speculation>,
     slices: BTreeMap<(UnitId, u32), SliceRow>,
+    cuts: BTreeMap<UnitId, CutRow>,
 }
 
 impl Kept {
@@ -127,6 +174,7 @@ impl Kept {
         self.withheld.retain(|(no, _), _| *no != job);
         self.speculations.retain(|unit, _| unit.job != job);
         self.slices.retain(|(unit, _), _| unit.job != job);
+        self.cuts.retain(|unit, _| unit.job != job);
     }
 }
 
@@ -174,6 +222,20 @@ impl ScheduleTx for Memory {
 
     fn put_slices(&mut self, unit: UnitId, rows: &[SliceRow]) -> StoreResult<()> {
         self.schedule.slices.extend(rows.iter().map(|row| ((unit, row.slice.number), row.clone())));
+        Ok(())
+    }
+    fn cuts(&mut self) -> StoreResult<Vec<CutRow>> {
+        Ok(self.schedule.cuts.values().cloned().collect())
+    }
+
+    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {
+        self.schedule.cuts.insert(row.unit, row.clone());
+        Ok(())
+    }
+
+    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
+        self.schedule.cuts.remove(&unit);
+        self.schedule.slices.retain(|(of, _), _| *of != unit);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::{Context, stop_signal};
 use crate::database;
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
-use crate::limits::{LimitArgs, endpoint_limits};
+use crate::limits::{LimitArgs, endpoint_limits, slice_limits};
 use crate::submit::now;
 use ::coordinator::clock::steady;
 use ::coordinator::http::{Served, State, leader_name, serve};
@@ -21,6 +21,7 @@ use protocol::rules::election::ElectionLimits;
 use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
+use protocol::rules::slice::SliceLimits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
@@ -72,19 +73,20 @@ fn member(
     connect: Connect,
     clock: Clock,
     retention: Option<RetentionLimits>,
-    endpoints: Vec<EndpointLimit>,
+    limits: (Vec<EndpointLimit>, SliceLimits),
 ) -> CliResult<Member> {
     let metrics = Arc::new(counted(Metrics::new(registry))?);
     let timings = counted(Timings::new(registry))?;
     counted(register_process(registry, "coordinator"))?;
     let terms = store.clone();
     let make: Make = Arc::new(move |queue| {
-        let limits = LeaseLimits::default();
+        let leases = LeaseLimits::default();
         let queue = Arc::new(Timed::new(queue, timings.clone()));
-        Coordinator::new(terms.clone(), queue, Arc::clone(&clock), limits, Arc::clone(&metrics))
+        Coordinator::new(terms.clone(), queue, Arc::clone(&clock), leases, Arc::clone(&metrics))
             .shared()
             .forgetting(retention)
-            .limited(endpoints.clone())
+            .limited(limits.0.clone())
+            .slicing(limits.1)
     });
     Ok(Member::new(store.clone(), holder, ElectionLimits::default(), connect, make))
 }
@@ -101,7 +103,7 @@ fn holder(args: &Args, served: &Served) -> String {
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
-    let endpoints = endpoint_limits(&context.settings)?;
+    let limits = (endpoint_limits(&context.settings)?, slice_limits(&context.settings)?);
     // A file belongs to one coordinator.
     let _data = match database::url(&context.settings) {
         Some(_) => None,
@@ -122,7 +124,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let retention = database::retention(&context.settings)?;
     let listen = &context.settings["listen"].value;
     let served = serve(listen, state).map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
-    let member = member(&store, &registry, holder(&args, &served), connect, clock, retention, endpoints)?;
+    let member = member(&store, &registry, holder(&args, &served), connect, clock, retention, limits)?;
     drop(part.set(member.role()));
     eprintln!("coordinator on http://{}", served.address);
     let stop = CancellationToken::new();

@@ -1,32 +1,80 @@
-//! How one large transfer is cut into slices that several workers move at the same time.
-use serde::{Deserialize, Serialize};
+//! One large asset over several workers: whether it is worth cutting, and into which slices.
+use crate::id::SLICES_MAX;
 
-/// What the destination and the operator allow. Sizes in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Slices of one asset at most.
+const OF_ONE_MAX: u64 = 1_000;
+/// Largest slice that is wanted, in bytes: what a lost worker costs.
+const BYTES_MAX: u64 = 1 << 30;
+/// Slices for each worker at least, so that fast ones take more of them.
+const FOR_EACH_WORKER: u32 = 4;
+/// Slices of one asset that are wanted at most.
+const WANTED_MAX: u32 = 256;
+
+/// What the operator allows. Sizes in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceLimits {
-    /// Smaller assets stay whole.
-    pub whole_max: u64,
-    /// Usual size of a slice.
-    pub bytes: u64,
-    /// Largest slice the destination takes.
-    pub bytes_max: u64,
-    /// Most slices of one asset the destination takes.
-    pub slices_max: u32,
-    /// Slices begin at multiples of this; all but the last have such a size.
-    pub align: u64,
+    /// Smaller assets stay whole; 0 when all do.
+    pub above: u64,
 }
 
 impl Default for SliceLimits {
-    /// Multipart uploads as S3 takes them: at most 10,000 parts of at most 5 GiB.
+    /// 2 GiB: below, the rounds that a cut costs are felt.
     fn default() -> SliceLimits {
-        SliceLimits { whole_max: 16 << 30, bytes: 1 << 30, bytes_max: 5 << 30, slices_max: 10_000, align: 1 << 20 }
+        SliceLimits { above: 2 << 30 }
     }
+}
+
+impl SliceLimits {
+    /// Smallest slice that is wanted, in bytes.
+    pub fn bytes_min(&self) -> u64 {
+        (self.above / 16).max(1)
+    }
+}
+
+/// Who is there to carry, and what there is to carry besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowd {
+    /// Live workers with slots of the kind.
+    pub workers: u32,
+    /// Their slots.
+    pub slots: u32,
+    /// Units of the kind that are out or wait, the one in question among them.
+    pub units: u32,
+}
+
+/// How many slices are wanted of a large asset; `None` when it had better stay whole: every worker has something to do
+/// without, and a cut asset may have to be read once more for its hashes.
+pub fn wanted(crowd: Crowd) -> Option<u32> {
+    if crowd.workers < 2 || crowd.units >= crowd.workers {
+        return None;
+    }
+    Some(crowd.slots.saturating_mul(2).max(crowd.workers.saturating_mul(FOR_EACH_WORKER)).min(WANTED_MAX))
+}
+
+/// The size of the slices of an asset of `bytes`: whole parts of `part_bytes`, about `wanted` of them.
+pub fn slice_bytes(bytes: u64, part_bytes: u64, wanted: u32, bytes_min: u64) -> u64 {
+    let part = part_bytes.max(1);
+    let usual = bytes.div_ceil(u64::from(wanted.max(1))).clamp(bytes_min.min(BYTES_MAX), BYTES_MAX);
+    usual.max(bytes.div_ceil(OF_ONE_MAX)).div_ceil(part).saturating_mul(part)
+}
+
+/// A large asset that is carried in slices. Sizes in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Large {
+    /// Its size.
+    pub bytes: u64,
+    /// Size of the parts that its destination gets.
+    pub part_bytes: u64,
+    /// Size of its slices, whole parts.
+    pub slice_bytes: u64,
+    /// Whether something is computed of its content that needs all of it in order.
+    pub measured: bool,
 }
 
 /// A run of bytes of an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// Its number, from 1.
+    /// Its number among all slices of its unit, from 1.
     pub number: u32,
     /// Its first byte.
     pub first: u64,
@@ -34,29 +82,37 @@ pub struct Slice {
     pub bytes: u64,
 }
 
-/// Why an asset cannot be cut as asked.
+/// What a slice of a unit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge {
-    /// The largest asset these limits allow.
-    pub bytes_max: u64,
+pub struct Portion {
+    /// Which of the unit's large assets it is of.
+    pub of: usize,
+    /// Which bytes.
+    pub slice: Slice,
+    /// It is read and measured, not sent.
+    pub measures: bool,
 }
 
-/// Cuts an asset of `bytes`. A single slice means that it stays whole.
-pub fn cut(bytes: u64, limits: &SliceLimits) -> Result<Vec<Slice>, TooLarge> {
-    if bytes <= limits.whole_max {
-        return Ok(vec![Slice { number: 1, first: 0, bytes }]);
+/// Cuts a unit's large assets. What is measured comes first: it takes longest. `None` when they cannot be cut so.
+pub fn portions(larges: &[Large]) -> Option<Vec<Portion>> {
+    let sound = |large: &Large| {
+        let parts = large.part_bytes > 0 && large.slice_bytes > 0 && large.slice_bytes.is_multiple_of(large.part_bytes);
+        parts && large.bytes > 0 && large.bytes.div_ceil(large.slice_bytes) <= OF_ONE_MAX
+    };
+    if !larges.iter().all(sound) {
+        return None;
     }
-    let align = limits.align.max(1);
-    let most = (limits.bytes_max / align * align).max(align);
-    let bytes_max = most.saturating_mul(u64::from(limits.slices_max));
-    if bytes > bytes_max {
-        return Err(TooLarge { bytes_max });
-    }
-    // As usual, or larger where there would be too many.
-    let least = bytes.div_ceil(u64::from(limits.slices_max.max(1)));
-    let size = limits.bytes.max(least).div_ceil(align).saturating_mul(align).clamp(align, most);
-    let slices = (1..).zip((0..bytes.div_ceil(size)).map(|n| n * size));
-    Ok(slices.map(|(number, first)| Slice { number, first, bytes: size.min(bytes - first) }).collect())
+    let measured = larges.iter().enumerate().filter(|(_, large)| large.measured);
+    let measured = measured.map(|(of, large)| (of, 0, large.bytes, true));
+    let sent = larges.iter().enumerate().flat_map(|(of, large)| {
+        let firsts = (0..large.bytes.div_ceil(large.slice_bytes)).map(|n| n * large.slice_bytes);
+        firsts.map(move |first| (of, first, large.slice_bytes.min(large.bytes - first), false))
+    });
+    let numbered = (1..).zip(measured.chain(sent));
+    let portions: Vec<Portion> = numbered
+        .map(|(number, (of, first, bytes, measures))| Portion { of, slice: Slice { number, first, bytes }, measures })
+        .collect();
+    (portions.len() <= SLICES_MAX as usize).then_some(portions)
 }
 
 #[cfg(test)]
@@ -64,35 +120,62 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const MIB: u64 = 1 << 20;
+
     #[test]
-    fn small_assets_stay_whole_and_huge_ones_are_refused() {
-        let limits = SliceLimits::default();
-        assert_eq!(cut(16 << 30, &limits), Ok(vec![Slice { number: 1, first: 0, bytes: 16 << 30 }]));
-        assert_eq!(cut((16 << 30) + 1, &limits).map(|slices| slices.len()), Ok(17));
-        assert_eq!(cut(u64::MAX, &limits), Err(TooLarge { bytes_max: (5u64 << 30) * 10_000 }));
+    fn an_asset_is_cut_where_workers_would_stand_idle() {
+        let crowd = |workers, slots, units| wanted(Crowd { workers, slots, units });
+        assert_eq!(crowd(1, 8, 1), None);
+        assert_eq!((crowd(2, 2, 1), crowd(2, 16, 1), crowd(4, 32, 1)), (Some(8), Some(32), Some(64)));
+        assert_eq!((crowd(2, 16, 2), crowd(4, 32, 3), crowd(4, 32, 4)), (None, Some(64), None));
+        assert_eq!(crowd(500, 4_000, 1), Some(256));
+    }
+
+    #[test]
+    fn slices_are_neither_tiny_nor_huge() {
+        let min = SliceLimits::default().bytes_min();
+        assert_eq!(min, 128 * MIB);
+        assert_eq!(slice_bytes(8 << 30, 8 * MIB, 8, min), 1 << 30);
+        assert_eq!(slice_bytes(8 << 30, 8 * MIB, 64, min), 128 * MIB);
+        assert_eq!(slice_bytes(8 << 30, 8 * MIB, 256, min), 128 * MIB);
+        assert_eq!(slice_bytes(5 << 40, 525 * MIB, 64, min), 5_250 * MIB);
     }
 
     proptest! {
-        /// Slices follow each other without gap or overlap, cover every byte, and keep the destination's limits.
+        /// Slices follow each other without gap or overlap, cover every byte of every asset once, and begin where parts do.
         #[test]
-        fn covers_every_byte_once(bytes in 0u64..1 << 44, whole in 0u64..1 << 34, size in 0u64..1 << 33, most in 1u64..1 << 34, count in 1u32..10_001, align in 1u64..1 << 24) {
-            let limits = SliceLimits { whole_max: whole, bytes: size, bytes_max: most.max(align), slices_max: count, align };
-            // A debug build would take its time over more.
-            prop_assume!(bytes / size.max(1) < 100_000 || bytes <= whole);
-            let Ok(slices) = cut(bytes, &limits) else {
-                prop_assert!(bytes > u64::from(count) * (limits.bytes_max / align * align));
-                return Ok(());
-            };
-            let mut next = 0;
-            for (slice, number) in slices.iter().zip(1..) {
-                prop_assert_eq!((slice.number, slice.first), (number, next));
-                next += slice.bytes;
-                prop_assert!(slices.len() == 1 || slice.bytes <= limits.bytes_max);
-                prop_assert!(next == bytes || slice.bytes % align == 0);
-                prop_assert!(slice.bytes > 0 || bytes == 0);
+        fn covers_every_byte_once(sizes in prop::collection::vec((1u64..1 << 44, 1u64..1 << 29, any::<bool>()), 1..4), wanted in 1u32..300, min in 1u64..1 << 31) {
+            let larges: Vec<Large> = sizes.iter().map(|(bytes, part, measured)| Large {
+                bytes: *bytes,
+                part_bytes: *part,
+                slice_bytes: slice_bytes(*bytes, *part, wanted, min),
+                measured: *measured,
+            }).collect();
+            let portions = portions(&larges).expect("as the rule cuts them");
+            for (portion, number) in portions.iter().zip(1..) {
+                prop_assert_eq!(portion.slice.number, number);
             }
-            prop_assert_eq!(next, bytes);
-            prop_assert!(slices.len() <= count as usize || slices.len() == 1);
+            for (of, large) in larges.iter().enumerate() {
+                let measures = portions.iter().filter(|p| p.of == of && p.measures);
+                let whole = Vec::from_iter(measures.map(|p| (p.slice.first, p.slice.bytes)));
+                prop_assert_eq!(whole, if large.measured { vec![(0, large.bytes)] } else { vec![] });
+                let mut next = 0;
+                for portion in portions.iter().filter(|p| p.of == of && !p.measures) {
+                    prop_assert_eq!(portion.slice.first, next);
+                    prop_assert!(portion.slice.bytes > 0 && next % large.part_bytes == 0);
+                    next += portion.slice.bytes;
+                }
+                prop_assert_eq!(next, large.bytes);
+            }
+        }
+
+        /// What a worker reports is not believed: any sizes end in slices that can be numbered, or in none.
+        #[test]
+        fn senseless_sizes_are_refused(bytes: u64, part: u64, slice: u64) {
+            let large = Large { bytes, part_bytes: part, slice_bytes: slice, measured: true };
+            if let Some(portions) = portions(&[large]) {
+                prop_assert!(portions.len() <= SLICES_MAX as usize && slice % part == 0);
+            }
         }
     }
 }

@@ -151,6 +151,8 @@ pub struct WaitFacts {
 pub fn reason(facts: &WaitFacts) -> WaitReason {
     match facts.state {
         Some(UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled) => return WaitReason::Ended,
+        // Leased, and with nobody: its slices are with workers.
+        Some(UnitState::Leased) if facts.slices_open => return WaitReason::SlicesOpen,
         Some(UnitState::Leased) => return WaitReason::Running,
         _ => {}
     }
@@ -166,7 +168,6 @@ pub fn reason(facts: &WaitFacts) -> WaitReason {
         (facts.barrier_held, WaitReason::BarrierHeld),
         (facts.step_open, WaitReason::NeedsStep),
         (facts.barrier_open, WaitReason::BarrierWaiting),
-        (facts.slices_open, WaitReason::SlicesOpen),
         (facts.slots == Some(0), WaitReason::NoWorker),
     ];
     let missing = ordered.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason);
@@ -186,6 +187,9 @@ mod tests {
         assert_eq!(reason(&WaitFacts { barrier_held: true, barrier_open: true, ..ready }), WaitReason::BarrierHeld);
         assert_eq!(reason(&WaitFacts { state: Some(UnitState::Dead), paused: true, ..ready }), WaitReason::Ended);
         assert_eq!(reason(&WaitFacts::default()), WaitReason::Scanning);
+        let leased = WaitFacts { state: Some(UnitState::Leased), ..ready };
+        assert_eq!(reason(&leased), WaitReason::Running);
+        assert_eq!(reason(&WaitFacts { slices_open: true, ..leased }), WaitReason::SlicesOpen);
         let pausing = WaitFacts { state: Some(UnitState::Retrying), ..ready };
         assert_eq!(reason(&pausing), WaitReason::Backoff);
         assert_eq!(reason(&WaitFacts { restoring: true, ..pausing }), WaitReason::Restoring);

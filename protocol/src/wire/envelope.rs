@@ -73,8 +73,9 @@ mod tests {
     use crate::media::asset::{Asset, Role};
     use crate::wire::report::{Burial, Outcome, Progress, Report, ScanPage, UnitResult};
     use crate::wire::unit::{
-        ArchiveTask, HashAlgorithm, JudgeTask, Measured, NoopTask, PurgeProof, PurgeTask, QcTask, RestoreTask,
-        RestoreTier, ScanSource, ScanTask, SealTask, TaskSpec, Unit,
+        ArchiveTask, AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, JudgeTask, Measured, NoopTask, PurgeProof,
+        PurgeTask, QcTask, RestoreTask, RestoreTier, ScanSource, ScanTask, SealTask, SliceTask, TaskSpec, TransferTask,
+        Unit,
     };
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -171,6 +172,39 @@ mod tests {
             Report::Progress(progress),
             Report::Settled(outcome),
         ];
+        let transfer =
+            TransferTask { to: "s3://b/{path}".into(), verify: None, hashes: vec![], job: "j".into(), mhl: false };
+        let draft = Draft {
+            asset: "a-1".into(),
+            bytes: 1 << 33,
+            part_bytes: 1 << 23,
+            slice_bytes: 1 << 30,
+            measured: true,
+            upload: "u".into(),
+            version: ("t".into(), None),
+        };
+        let cut = CutTask { transfer: transfer.clone(), above: 1 << 31, wanted: 8, bytes_min: 1 << 27 };
+        let slice = SliceTask {
+            transfer: transfer.clone(),
+            draft: draft.clone(),
+            first: 1 << 30,
+            bytes: 1 << 30,
+            measures: false,
+        };
+        let assembly = Assembly { draft: draft.clone(), receipts: vec!["r".into()] };
+        let assemble = AssembleTask { transfer, drafts: vec![assembly], discard: true };
+        let ends = [UnitResult::Cut(vec![draft]), UnitResult::Sliced("r".into())];
+        let ended = |result: &UnitResult| {
+            Report::Settled(Outcome {
+                unit: id.slice(2),
+                epoch: 3,
+                worker: worker(),
+                result: result.clone(),
+                duration_us: 7,
+            })
+        };
+        let slicing =
+            [TaskSpec::Cut(Box::new(cut)), TaskSpec::Slice(Box::new(slice)), TaskSpec::Assemble(Box::new(assemble))];
         let tasks = [
             TaskSpec::Archive(ArchiveTask { class: "GLACIER".into() }),
             TaskSpec::Restore(restore),
@@ -179,7 +213,8 @@ mod tests {
             TaskSpec::SealCopy { seal, from: "file:/card".into() },
         ];
         let mut bytes: Vec<String> = reports.iter().map(|report| hex(&encode(report).expect("encodes"))).collect();
-        bytes.extend(tasks.iter().map(|task| hex(&encode(task).expect("encodes"))));
+        bytes.extend(tasks.iter().chain(&slicing).map(|task| hex(&encode(task).expect("encodes"))));
+        bytes.extend(ends.iter().map(|end| hex(&encode(&ended(end)).expect("encodes"))));
         insta::assert_snapshot!("wire-1-later", bytes.join("\n"));
     }
 

@@ -1,5 +1,5 @@
 //! What a worker tells the coordinator.
-use super::unit::{PurgeProof, ScanCursor};
+use super::unit::{Draft, PurgeProof, ScanCursor};
 use crate::failure::Failure;
 use crate::id::{Kind, UnitId, WorkerId};
 use crate::media::asset::{Asset, AssetFact};
@@ -70,6 +70,10 @@ pub enum UnitResult {
         /// What it waits for, for people.
         message: String,
     },
+    /// Nothing has been carried yet. What is large has been begun and is left to several workers.
+    Cut(Vec<Draft>),
+    /// A slice has arrived, and was proven. What it was given for it is what completion needs; only workers read it.
+    Sliced(String),
 }
 
 /// What is left of something that was removed.

@@ -57,13 +57,23 @@ pub enum TaskSpec {
     Judge(Box<JudgeTask>),
     /// Copy and verify; other content at the destination stays there as an older version and is replaced.
     Replace(TransferTask),
+    /// Copy and verify; begin what is large, and leave it to several workers.
+    Cut(Box<CutTask>),
+    /// Carry one slice of a large asset.
+    Slice(Box<SliceTask>),
+    /// Copy and verify; of what is large all slices have been carried.
+    Assemble(Box<AssembleTask>),
 }
 
 impl TaskSpec {
-    /// The transfer it is, of either form.
+    /// The transfer that this is, or is a piece of.
     pub fn transfer(&self) -> Option<&TransferTask> {
         match self {
             TaskSpec::Transfer(task) | TaskSpec::Replace(task) => Some(task),
+            TaskSpec::Cut(task) => Some(&task.transfer),
+            TaskSpec::Slice(task) => Some(&task.transfer),
+            TaskSpec::Assemble(task) => Some(&task.transfer),
+            TaskSpec::Alone(task) => task.transfer(),
             _ => None,
         }
     }
@@ -120,7 +130,7 @@ pub struct ScanCursor {
 }
 
 /// A verified copy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferTask {
     /// Target with placeholders; `file:` and absolute.
     pub to: String,
@@ -132,6 +142,73 @@ pub struct TransferTask {
     pub job: String,
     /// Whether an ASC MHL generation is written at the end.
     pub mhl: bool,
+}
+
+/// A transfer whose large assets may be carried by several workers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutTask {
+    /// The transfer.
+    pub transfer: TransferTask,
+    /// Assets of so many bytes or more are large.
+    pub above: u64,
+    /// Slices that are wanted of each.
+    pub wanted: u32,
+    /// Bytes of a slice at least.
+    pub bytes_min: u64,
+}
+
+/// A large asset whose upload has been begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// The asset's id.
+    pub asset: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Bytes of a part of the upload.
+    pub part_bytes: u64,
+    /// Bytes of a slice: whole parts.
+    pub slice_bytes: u64,
+    /// Whether its content is also read in order, for hashes that cannot be put together from pieces.
+    pub measured: bool,
+    /// What the destination calls the upload.
+    pub upload: String,
+    /// The state of the source that is carried: its tag, and its id where the source keeps several.
+    pub version: (String, Option<String>),
+}
+
+/// One slice of a large asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceTask {
+    /// The transfer it belongs to.
+    pub transfer: TransferTask,
+    /// The asset's upload.
+    pub draft: Draft,
+    /// Its first byte.
+    pub first: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// It is read and measured, not sent.
+    pub measures: bool,
+}
+
+/// The end of a transfer whose large assets were carried in slices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssembleTask {
+    /// The transfer.
+    pub transfer: TransferTask,
+    /// Its large assets.
+    pub drafts: Vec<Assembly>,
+    /// Nothing of it is wanted any more: the uploads are aborted, and nothing else is done.
+    pub discard: bool,
+}
+
+/// A large asset whose slices have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assembly {
+    /// The asset's upload.
+    pub draft: Draft,
+    /// What its slices reported, by number; nothing when one of them failed.
+    pub receipts: Vec<String>,
 }
 
 /// Closes a destination tree with an ASC MHL generation.

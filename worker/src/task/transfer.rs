@@ -21,7 +21,7 @@ use crate::storage::Durability;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{TransferTask, Unit};
+use protocol::wire::unit::{AssembleTask, Assembly, CutTask, SliceTask, TransferTask, Unit};
 
 /// How a worker transfers; the defaults are what a cluster runs with.
 #[derive(Debug, Clone, Copy)]
@@ -48,21 +48,54 @@ pub async fn run(task: &TransferTask, unit: &Unit, context: &TaskContext) -> Uni
 /// Copies and verifies, and replaces other content at the destination, which stays there as an older version.
 pub async fn replace(task: &TransferTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let execution = (unit.id, unit.epoch, unit.attempt);
-    across::transfer(task, across::Other::Replaced, execution, unit.assets.clone(), context).await
+    across::transfer(task, across::Other::Replaced, execution, unit.assets.clone(), &[], context).await
+}
+
+/// Begins what is large and reports the unit as cut; copies and verifies where nothing is.
+pub async fn cut(task: &CutTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+    match across::cut::begin(task, &unit.assets, context).await {
+        Some(drafts) => UnitResult::Cut(drafts),
+        None => run(&task.transfer, unit, context).await,
+    }
+}
+
+/// Carries one slice of a large asset.
+pub async fn slice(task: &SliceTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+    across::slice::carry(task, unit, context).await
+}
+
+/// Copies and verifies; what slices have carried is completed.
+pub async fn assemble(task: &AssembleTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+    if task.discard {
+        across::cut::discard(task, &unit.assets, context).await;
+        return UnitResult::Cancelled;
+    }
+    carry(&task.transfer, unit, &task.drafts, context, Settings::default()).await
 }
 
 /// Copies and verifies with other settings than the default.
 pub async fn run_with(task: &TransferTask, unit: &Unit, context: &TaskContext, settings: Settings) -> UnitResult {
+    carry(task, unit, &[], context, settings).await
+}
+
+async fn carry(
+    task: &TransferTask,
+    unit: &Unit,
+    assemblies: &[Assembly],
+    context: &TaskContext,
+    settings: Settings,
+) -> UnitResult {
     let execution = (unit.id, unit.epoch, unit.attempt);
     if !task.to.starts_with("file:") {
-        return across::transfer(task, across::Other::Refused, execution, unit.assets.clone(), context).await;
+        return across::transfer(task, across::Other::Refused, execution, unit.assets.clone(), assemblies, context)
+            .await;
     }
     let (remote, local): (Vec<Asset>, Vec<Asset>) =
         unit.assets.iter().cloned().partition(|asset| across::is_remote(&asset.location));
     if remote.is_empty() {
         return copy_files(task, local, context, settings).await;
     }
-    let carried = across::transfer(task, across::Other::Refused, execution, remote, context).await;
+    let carried = across::transfer(task, across::Other::Refused, execution, remote, assemblies, context).await;
     if local.is_empty() {
         return carried;
     }

@@ -1,7 +1,9 @@
 //! Learned costs, withheld steps and speculative copies: each written in one statement over arrays.
 use super::corrupt;
 use super::tx::{PostgresTx, column, count, signed, word};
-use crate::store::{CostRow, ScheduleTx, SliceRow, Speculation, SpeculationState, StoreResult, WithheldRow};
+use crate::store::{
+    CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, StoreResult, WithheldRow,
+};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::rules::cost::Sketch;
 use protocol::rules::lifecycle::UnitState;
@@ -160,6 +162,31 @@ impl ScheduleTx for PostgresTx<'_> {
                 &receipts,
             ],
         )?;
+        Ok(())
+    }
+    fn cuts(&mut self) -> StoreResult<Vec<CutRow>> {
+        self.all("SELECT job, step, part, state, drafts FROM cut ORDER BY job, step, part", &[], |row| {
+            let drafts = serde_json::from_str(column(row, 4)?).map_err(|e| corrupt("cut", e))?;
+            let unit = UnitId { job: JobNo(column(row, 0)?), step: StepNo(count(row, 1)?), part: column(row, 2)? };
+            Ok(CutRow { unit, state: word(row, 3, CutState::parse)?, drafts })
+        })
+    }
+
+    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {
+        let drafts = serde_json::to_string(&row.drafts).map_err(|e| corrupt("cut", e))?;
+        let step = i64::from(row.unit.step.0);
+        self.run(
+            "INSERT INTO cut (job, step, part, state, drafts) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (job, step, part) DO UPDATE SET state = excluded.state, drafts = excluded.drafts",
+            &[&row.unit.job.0, &step, &row.unit.part, &row.state.as_str(), &drafts],
+        )?;
+        Ok(())
+    }
+
+    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
+        let (job, step, part) = (unit.job.0, i64::from(unit.step.0), unit.part);
+        self.run("DELETE FROM cut WHERE job = $1 AND step = $2 AND part = $3", &[&job, &step, &part])?;
+        self.run("DELETE FROM slice WHERE job = $1 AND step = $2 AND part = $3", &[&job, &step, &part])?;
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ pub struct Removed {
 }
 
 /// Tables whose rows belong to one job, with the rest of their keys. Those that people look at last come first.
-pub(super) const OF_A_JOB: [(&str, &[&str]); 13] = [
+pub(super) const OF_A_JOB: [(&str, &[&str]); 14] = [
     ("unit", &["step", "part"]),
     ("streak", &["step", "first"]),
     ("failure", &["step", "part", "asset"]),
@@ -29,6 +29,7 @@ pub(super) const OF_A_JOB: [(&str, &[&str]); 13] = [
     ("withheld", &["step"]),
     ("speculation", &["step", "part"]),
     ("slice", &["step", "part", "number"]),
+    ("cut", &["step", "part"]),
 ];
 
 /// Forgetting ended jobs. What was learned about assets stays in the catalogue, what operators did in the operations.

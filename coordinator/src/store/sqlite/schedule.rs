@@ -1,7 +1,9 @@
 //! Learned costs, withheld steps and speculative copies.
 use super::job::{signed, unsigned};
 use super::{SqliteTx, corrupt};
-use crate::store::{CostRow, ScheduleTx, SliceRow, Speculation, SpeculationState, StoreResult, WithheldRow};
+use crate::store::{
+    CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, StoreResult, WithheldRow,
+};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::rules::cost::Sketch;
 use protocol::rules::lifecycle::UnitState;
@@ -154,6 +156,34 @@ impl ScheduleTx for SqliteTx<'_> {
                 ],
             )?;
         }
+        Ok(())
+    }
+    fn cuts(&mut self) -> StoreResult<Vec<CutRow>> {
+        let rows = self.all("SELECT job, step, part, state, drafts FROM cut ORDER BY job, step, part", [], |row| {
+            let (state, drafts): (String, String) = (row.get(3)?, row.get(4)?);
+            let unit = UnitId { job: JobNo(row.get(0)?), step: StepNo(row.get(1)?), part: row.get(2)? };
+            Ok((unit, CutState::parse(&state).ok_or_else(|| unknown(&state))?, drafts))
+        })?;
+        let read = |(unit, state, drafts): (UnitId, CutState, String)| {
+            Ok(CutRow { unit, state, drafts: serde_json::from_str(&drafts).map_err(|e| corrupt("cut", e))? })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {
+        let drafts = serde_json::to_string(&row.drafts).map_err(|e| corrupt("cut", e))?;
+        self.run(
+            "INSERT INTO cut (job, step, part, state, drafts) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (job, step, part) DO UPDATE SET state = excluded.state, drafts = excluded.drafts",
+            params![row.unit.job.0, row.unit.step.0, row.unit.part, row.state.as_str(), drafts],
+        )?;
+        Ok(())
+    }
+
+    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
+        let key = params![unit.job.0, unit.step.0, unit.part];
+        self.run("DELETE FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3", key)?;
+        self.run("DELETE FROM slice WHERE job = ?1 AND step = ?2 AND part = ?3", key)?;
         Ok(())
     }
 }

@@ -99,7 +99,7 @@ impl Road {
         storage.uploads(&root).await.expect("listed")
     }
 
-    fn bytes_of(&self, operation: Operation) -> u64 {
+    pub(super) fn bytes_of(&self, operation: Operation) -> u64 {
         self.sent.lock().iter().filter(|(of, _)| *of == operation).map(|(_, bytes)| bytes).sum()
     }
 
@@ -113,7 +113,7 @@ pub(super) fn task(to: &str) -> TransferTask {
     TransferTask { to: to.into(), verify, hashes: vec![HashAlgorithm::Md5], job: "job-1".into(), mhl: false }
 }
 
-fn xxh128(content: &[u8]) -> Option<String> {
+pub(super) fn xxh128(content: &[u8]) -> Option<String> {
     Some(hash_bytes(HashAlgorithm::Xxh128, content).to_string())
 }
 

@@ -10,5 +10,6 @@ mod places;
 mod replace;
 pub(crate) mod s3_archive;
 mod server;
+mod slices;
 pub(crate) mod subjects;
 mod web;

@@ -103,6 +103,11 @@ impl GcsStorage {
             StorageError::Unknown { location, said } => StorageError::Unavailable { location, said },
             other => other,
         })?;
+        // Whoever completed or aborted it meanwhile has swept; nobody would find what comes after that.
+        if let Err(StorageError::NotFound(_)) = self.resource(&hidden(upload, MARK)).await {
+            crate::storage::Storage::delete(self, &name, None).await?;
+            return Err(StorageError::UploadGone(self.at(&upload.key)));
+        }
         let tag = stored.generation.unwrap_or_default();
         Ok(Part { number: slot.number, bytes: body.bytes(), tag, checksum: Some(body.checksum()) })
     }

@@ -4,33 +4,53 @@ use super::Work;
 use super::commit::{Committed, commit};
 use super::source::{Measures, Source, off_thread};
 use super::target::{Content, Place};
-use super::{server_copy, upload};
+use super::{assemble, cut, server_copy, upload};
 use crate::hash::Digest;
 use crate::mhl::journal::{Action, Record};
 use crate::storage::{Attributes, Body, Condition, ObjectState};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::rules::parts::PART_BYTES;
+use protocol::wire::unit::Assembly;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Largest content that is written in one step, in bytes.
 const SMALL_BYTES_MAX: u64 = PART_BYTES;
 
-/// Carries an asset to its destination.
+/// Carries an asset to its destination. What was begun for its slices is gone afterwards, unless it is tried again.
 pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, Record), Failure> {
+    let begun = work.assemblies.iter().find(|assembly| assembly.draft.asset == asset.id);
+    let carried = carry_content(&work, &asset, begun).await;
+    let over = carried.as_ref().map_or_else(|failure| !failure.class.retryable(), |_| true);
+    if let Some(begun) = begun.filter(|_| over)
+        && let Ok((place, _)) = work.target.place(&work.task, &asset)
+    {
+        upload::abort(&place, &cut::upload_of(&begun.draft, &place)).await;
+    }
+    carried
+}
+
+async fn carry_content(work: &Work, asset: &Asset, begun: Option<&Assembly>) -> Result<(AssetFact, Record), Failure> {
     let source_name = asset.location.split('?').next().unwrap_or_default().to_owned();
-    let wants = Wants::new(&work.task, &asset, source_name)?;
-    let (place, below) = work.target.place(&work.task, &asset)?;
+    let wants = Wants::new(&work.task, asset, source_name)?;
+    let (place, below) = work.target.place(&work.task, asset)?;
     let small_max = SMALL_BYTES_MAX.min(place.storage.capabilities().put_bytes_max);
-    let mut source = Source::open(&asset, &work.context, small_max).await?;
-    wants.check_size(&asset, source.state.bytes)?;
+    let mut source = Source::open(asset, &work.context, small_max).await?;
+    wants.check_size(asset, source.state.bytes)?;
     let (committed, content) = if source.state.bytes <= small_max {
-        small(&work, &wants, &mut source, &place).await?
+        small(work, &wants, &mut source, &place).await?
     } else {
         // None of these is ever closed; a unit that is dropped drops its waiters.
         let _turn = work.large.acquire().await.ok();
-        large(&work, &wants, &source, &place).await?
+        let assembled = match begun {
+            Some(assembly) => assemble::assemble(work, &wants, &source, &place, assembly).await?,
+            None => None,
+        };
+        match assembled {
+            Some(assembled) => assembled,
+            None => large(work, &wants, &source, &place).await?,
+        }
     };
     let (state, skipped) = match committed {
         Committed::New(state) => (state, false),
@@ -40,7 +60,7 @@ pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, R
             (state, true)
         }
     };
-    let modified_ns = modified(&work, &below, &state).await;
+    let modified_ns = modified(work, &below, &state).await;
     let fact = AssetFact {
         asset: asset.id.clone(),
         location: Some(place.location()),

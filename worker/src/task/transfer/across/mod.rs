@@ -4,12 +4,17 @@
 //! - [`asset`]: one asset from the look at its source to its fact
 //! - [`source`]: where it is read, and its content in stretches that are read ahead
 //! - [`upload`]: content in parts, gone on with where an interrupted upload stopped
+//! - [`cut`], [`slice`], [`assemble`]: large content over several workers: begun, carried, completed
 //! - [`commit`]: becoming visible, once, also when the answer is lost
 //! - [`server_copy`]: what the other side copies by itself
+mod assemble;
 mod asset;
 mod commit;
+pub(super) mod cut;
 mod fault;
+mod receipt;
 mod server_copy;
+pub(super) mod slice;
 mod source;
 mod target;
 mod upload;
@@ -24,7 +29,7 @@ use protocol::failure::Failure;
 use protocol::id::UnitId;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::TransferTask;
+use protocol::wire::unit::{Assembly, TransferTask};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -47,6 +52,8 @@ struct Work {
     /// An asset met something at its destination, or the unit was tried before: destinations are looked at first.
     look_first: AtomicBool,
     large: Semaphore,
+    /// Large assets whose slices have been carried.
+    assemblies: Vec<Assembly>,
     /// Uploads that are neither complete nor aborted.
     open: Mutex<Vec<(Arc<dyn Storage>, Upload)>>,
 }
@@ -65,27 +72,20 @@ pub(super) fn is_remote(location: &str) -> bool {
     ["s3://", "gs://", "https://", "http://"].iter().any(|scheme| location.starts_with(scheme))
 }
 
-/// Transfers all assets of a unit, or those that are given of it.
+/// Transfers all assets of a unit, or those that are given of it; of some, all slices have been carried.
 pub(super) async fn transfer(
     task: &TransferTask,
     other: Other,
     unit: (UnitId, u32, u32),
     assets: Vec<Asset>,
+    assemblies: &[Assembly],
     context: &TaskContext,
 ) -> UnitResult {
-    let target = match Target::open(task, other, context).await {
-        Ok(target) => target,
+    let (id, epoch, attempt) = unit;
+    let work = match Work::begin(task, other, (attempt, assemblies), context).await {
+        Ok(work) => work,
         Err(failure) => return UnitResult::Failed(failure),
     };
-    let (id, epoch, attempt) = unit;
-    let work = Arc::new(Work {
-        task: task.clone(),
-        target,
-        context: context.clone(),
-        look_first: AtomicBool::new(attempt > 0),
-        large: Semaphore::new(LARGE_AT_ONCE),
-        open: Mutex::default(),
-    });
     let Some(carried) = context.cancel.run_until_cancelled(Work::carry_all(&work, assets)).await else {
         work.clean_up().await;
         return UnitResult::Cancelled;
@@ -112,6 +112,23 @@ pub(super) async fn transfer(
 type Carried = (String, Result<(AssetFact, Record), Failure>);
 
 impl Work {
+    async fn begin(
+        task: &TransferTask,
+        other: Other,
+        (attempt, assemblies): (u32, &[Assembly]),
+        context: &TaskContext,
+    ) -> Result<Arc<Work>, Failure> {
+        Ok(Arc::new(Work {
+            task: task.clone(),
+            target: Target::open(task, other, context).await?,
+            context: context.clone(),
+            look_first: AtomicBool::new(attempt > 0),
+            large: Semaphore::new(LARGE_AT_ONCE),
+            assemblies: assemblies.to_vec(),
+            open: Mutex::default(),
+        }))
+    }
+
     /// All assets, many at a time; results in their order.
     async fn carry_all(work: &Arc<Work>, assets: Vec<Asset>) -> Vec<Carried> {
         let mut carrying = stream::iter(assets)

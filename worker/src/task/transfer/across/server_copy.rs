@@ -61,7 +61,8 @@ pub(super) async fn copy(
     Ok(Some((committed, ours)))
 }
 
-fn possible(source: &Source, place: &Place) -> Option<CopySource> {
+/// The copy that the other side could make.
+pub(super) fn possible(source: &Source, place: &Place) -> Option<CopySource> {
     let from = source.storage.copy_source(&source.state)?;
     let here = place.storage.copy_source(&source.state)?;
     let most = place.storage.capabilities().copy_bytes_max?;

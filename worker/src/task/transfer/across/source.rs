@@ -11,6 +11,7 @@ use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::rules::parts::cut;
 use protocol::wire::unit::HashAlgorithm;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,6 +65,11 @@ impl Measures {
         }
     }
 
+    /// Nothing at all: for content that others measure.
+    pub(super) fn none() -> Measures {
+        Measures { hashers: Vec::new(), checksum: None, arriving: None }
+    }
+
     /// Adds the next bytes.
     pub(super) fn update(&mut self, pieces: &[Bytes]) {
         for piece in pieces {
@@ -109,6 +115,19 @@ impl Source {
         self.storage.location(&self.state.key)
     }
 
+    /// What tells this state from others, on every machine: the device that a shared directory is on has other numbers
+    /// elsewhere.
+    pub(super) fn same_everywhere(&self) -> (String, Option<String>) {
+        let tag = &self.state.version.tag;
+        let tag = if self.is_file { tag.split_once('-').map_or(tag.as_str(), |(_, rest)| rest) } else { tag };
+        (tag.to_owned(), self.state.version.id.clone())
+    }
+
+    /// Whether any stretch of it can be asked for.
+    pub(super) fn in_any_order(&self) -> bool {
+        !self.in_order
+    }
+
     /// Fails when what was read is not what the storage keeps, or a file is no longer what was read. Other storages read
     /// one state or fail.
     pub(super) async fn check(&self, measured: &Measured) -> Result<(), Failure> {
@@ -117,6 +136,11 @@ impl Source {
             let (arrived, kept) = (text(measured.arrived), text(self.state.checksum));
             return Err(fault::damaged(&self.location(), &arrived, &kept));
         }
+        self.check_unchanged().await
+    }
+
+    /// Fails when a file is no longer what was read.
+    pub(super) async fn check_unchanged(&self) -> Result<(), Failure> {
         if !self.is_file {
             return Ok(());
         }
@@ -142,10 +166,16 @@ impl Source {
         Ok((pieces, held))
     }
 
-    /// Its content in order, in stretches of `bytes`; `at_once` of them are read at the same time.
+    /// All of it, in stretches of `bytes`.
+    pub(super) fn cuts(&self, bytes: u64) -> Vec<(u32, Range<u64>)> {
+        cut(self.state.bytes, bytes).collect()
+    }
+
+    /// These stretches in order; `at_once` of them are read at the same time. A source that is read in one stream gives
+    /// all of its own.
     pub(super) fn stretches(
         &self,
-        bytes: u64,
+        cuts: Vec<(u32, Range<u64>)>,
         at_once: usize,
         context: &TaskContext,
     ) -> BoxStream<'static, Result<Stretch, StorageError>> {
@@ -155,7 +185,6 @@ impl Source {
             registry: Arc::clone(&context.storage),
             moved: Arc::clone(&context.bytes),
         };
-        let cuts: Vec<_> = cut(self.state.bytes, bytes).collect();
         if self.in_order {
             return fetch.in_order(cuts);
         }
@@ -187,7 +216,7 @@ impl Source {
         context: &TaskContext,
     ) -> Result<Measured, Failure> {
         let mut measures = Measures::new(self, algorithms, Some(kind));
-        let mut stretches = self.stretches(stretch.0, stretch.1, context);
+        let mut stretches = self.stretches(self.cuts(stretch.0), stretch.1, context);
         while let Some(stretch) = stretches.next().await {
             let stretch = stretch.map_err(|error| fault::source(&error))?;
             measures = off_thread(stretch.pieces.iter().map(|piece| piece.len() as u64).sum(), move || {
@@ -210,12 +239,7 @@ struct Fetch {
 }
 
 impl Fetch {
-    async fn stretch(
-        &self,
-        number: u32,
-        range: std::ops::Range<u64>,
-        held: Option<Held>,
-    ) -> Result<Stretch, StorageError> {
+    async fn stretch(&self, number: u32, range: Range<u64>, held: Option<Held>) -> Result<Stretch, StorageError> {
         let (key, same) = (self.state.key.clone(), self.state.version.clone());
         let slot = Slot { number, offset: range.start };
         let mut reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());
@@ -229,7 +253,7 @@ impl Fetch {
     }
 
     /// From one reading of the whole.
-    fn in_order(self, cuts: Vec<(u32, std::ops::Range<u64>)>) -> BoxStream<'static, Result<Stretch, StorageError>> {
+    fn in_order(self, cuts: Vec<(u32, Range<u64>)>) -> BoxStream<'static, Result<Stretch, StorageError>> {
         let (key, same, bytes) = (self.state.key.clone(), self.state.version.clone(), self.state.bytes);
         let reading = read_on(Arc::clone(&self.storage), key, 0..bytes, same, Patience::default());
         let start = (self, reading, Bytes::new(), cuts.into_iter());

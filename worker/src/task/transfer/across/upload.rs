@@ -17,6 +17,7 @@ use protocol::failure::Failure;
 use protocol::rules::parts::{PartRules, at_once, part_bytes};
 use protocol::wire::unit::HashAlgorithm;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -76,27 +77,24 @@ pub(super) async fn upload(
     Err(Failure::transient("storage_upload_gone", format!("the upload to {} vanishes", place.location())))
 }
 
-async fn begin(place: &Place) -> Result<Upload, Failure> {
+pub(super) async fn begin(place: &Place) -> Result<Upload, Failure> {
     let attributes = Attributes::default();
     let begun = persist(Patience::default(), || place.storage.begin(&place.key, &attributes)).await;
     begun.map_err(|error| error.failure())
 }
 
-async fn abort(place: &Place, upload: &Upload) {
+pub(super) async fn abort(place: &Place, upload: &Upload) {
     if let Err(error) = persist(Patience::default(), || place.storage.abort(upload)).await {
         tracing::warn!(%error, location = place.location(), "an upload could not be aborted");
     }
 }
 
-type Arrived = BTreeMap<u32, Part>;
+/// Parts by number.
+pub(super) type Arrived = BTreeMap<u32, Part>;
 
 /// The upload to go on with, the parts of it that have arrived, and others to the same key.
 async fn resume(place: &Place) -> Result<(Option<Upload>, Arrived, Vec<Upload>), Failure> {
-    let listed = persist(Patience::default(), || place.storage.uploads(&place.key)).await;
-    let mut uploads = listed.map_err(|error| error.failure())?;
-    uploads.retain(|upload| upload.key == place.key);
-    // The same choice for everybody who looks.
-    uploads.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut uploads = begun(place).await?;
     while !uploads.is_empty() {
         let upload = uploads.remove(0);
         match persist(Patience::default(), || place.storage.parts(&upload)).await {
@@ -111,18 +109,30 @@ async fn resume(place: &Place) -> Result<(Option<Upload>, Arrived, Vec<Upload>),
     Ok((None, Arrived::new(), Vec::new()))
 }
 
-struct Sending<'a> {
-    work: &'a Work,
-    wants: &'a Wants,
-    source: &'a Source,
-    place: &'a Place,
-    condition: &'a Condition,
-    upload: &'a Upload,
+/// Uploads to a place that were begun, in the same order for everybody who looks.
+pub(super) async fn begun(place: &Place) -> Result<Vec<Upload>, Failure> {
+    let listed = persist(Patience::default(), || place.storage.uploads(&place.key)).await;
+    let mut uploads = listed.map_err(|error| error.failure())?;
+    uploads.retain(|upload| upload.key == place.key);
+    uploads.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(uploads)
+}
+
+/// Parts of a source on their way to an upload.
+pub(super) struct Sending<'a> {
+    pub(super) work: &'a Work,
+    pub(super) wants: &'a Wants,
+    pub(super) source: &'a Source,
+    pub(super) place: &'a Place,
+    pub(super) condition: &'a Condition,
+    pub(super) upload: &'a Upload,
 }
 
 impl Sending<'_> {
     async fn run(&self, arrived: Arrived) -> Result<(Committed, Content), Uncommitted> {
-        let (measured, parts) = self.send(arrived).await?;
+        let (size, at_once) = stretch(self.place, self.source.state.bytes)?;
+        let measures = Measures::new(self.source, &self.wants.algorithms, None);
+        let (measured, parts) = self.send(self.source.cuts(size), at_once, measures, arrived).await?;
         self.source.check(&measured).await?;
         let digests = measured.digests;
         self.wants.check_declared(&digests)?;
@@ -145,12 +155,16 @@ impl Sending<'_> {
         Ok((committed, ours))
     }
 
-    /// Sends what has not arrived; all parts in the end, and what was computed of the whole.
-    async fn send(&self, mut arrived: Arrived) -> Result<(Measured, Vec<Part>), Uncommitted> {
-        let (size, at_once) = stretch(self.place, self.source.state.bytes)?;
+    /// Sends those of these parts that have not arrived; all of them in the end, and what was computed of them.
+    pub(super) async fn send(
+        &self,
+        cuts: Vec<(u32, Range<u64>)>,
+        at_once: usize,
+        mut measures: Measures,
+        mut arrived: Arrived,
+    ) -> Result<(Measured, Vec<Part>), Uncommitted> {
         let kind = self.place.storage.capabilities().checksum;
-        let mut measures = Measures::new(self.source, &self.wants.algorithms, None);
-        let mut stretches = self.source.stretches(size, at_once, &self.work.context);
+        let mut stretches = self.source.stretches(cuts, at_once, &self.work.context);
         let (mut sending, mut parts) = (JoinSet::new(), Vec::new());
         while let Some(stretch) = stretches.next().await {
             let Stretch { slot, pieces, held } = stretch.map_err(|error| fault::source(&error))?;
@@ -225,7 +239,7 @@ fn is_of(part: &Part, pieces: &[Bytes]) -> bool {
 }
 
 /// The tag that S3 gives a whole whose parts were proven by MD5.
-fn tag_of(parts: &[Part]) -> Option<String> {
+pub(super) fn tag_of(parts: &[Part]) -> Option<String> {
     let mut sums = Vec::with_capacity(parts.len());
     for part in parts {
         match part.checksum? {

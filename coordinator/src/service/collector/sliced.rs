@@ -1,0 +1,56 @@
+//! Ends that concern slices, and the report that a unit is cut into them.
+use super::Group;
+use crate::service::graph::Change;
+use crate::service::slicer;
+use crate::store::{StoreResult, UnitRow};
+use protocol::id::UnitId;
+use protocol::rules::lifecycle::UnitState;
+use protocol::rules::retry::RetryPolicy;
+use protocol::rules::settle::UnitFacts;
+use protocol::wire::report::Outcome;
+use protocol::wire::unit::Draft;
+
+impl Group<'_, '_> {
+    /// Settles ends of slices; returns those of units.
+    pub(super) fn settle_slices(
+        &mut self,
+        outcomes: Vec<Outcome>,
+        policy: &RetryPolicy,
+        jitter: &mut dyn FnMut() -> f64,
+    ) -> StoreResult<Vec<Outcome>> {
+        let (slices, units): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| o.unit.of_slice().is_some());
+        for outcome in slices {
+            match slicer::settle(self.tx, &outcome, policy, self.now, jitter())? {
+                slicer::Ended::Rejected => self.done.rejected += 1,
+                _ => self.done.accepted += 1,
+            }
+        }
+        Ok(units)
+    }
+
+    /// Takes the report that a unit's large assets have been begun. Whatever else of the unit is out speaks for it no more.
+    pub(super) fn cut(
+        &mut self,
+        id: UnitId,
+        from: Option<UnitState>,
+        unit: UnitFacts,
+        drafts: &[Draft],
+    ) -> StoreResult<Option<Change>> {
+        let opened = match unit.state {
+            UnitState::Leased => slicer::open(self.tx, id, drafts)?,
+            _ => slicer::Opened::Already,
+        };
+        let state = match opened {
+            slicer::Opened::Already => {
+                self.done.rejected += 1;
+                return Ok(None);
+            }
+            slicer::Opened::Cut => UnitState::Leased,
+            slicer::Opened::Senseless => UnitState::Ready,
+        };
+        self.done.accepted += 1;
+        self.done.cut += u64::from(opened == slicer::Opened::Cut);
+        let to = UnitRow { state, epoch: unit.epoch + 1, attempt: unit.attempt, due_at: None, duration_us: 0 };
+        Ok(Some(Change { part: id.part, from, to, executed_us: None }))
+    }
+}
