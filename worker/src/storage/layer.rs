@@ -4,6 +4,8 @@ use super::{
     Storage, StorageError, Upload, Version,
 };
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream;
 use protocol::wire::unit::RestoreTier;
 use std::ops::Range;
 use std::sync::Arc;
@@ -135,6 +137,20 @@ impl<L: Layer> Storage for Layered<L> {
 
     async fn stat(&self, key: &str) -> Result<ObjectState, StorageError> {
         around!(self, Stat, key, self.inner.stat(key))
+    }
+
+    async fn look(&self, key: &str, most: u64) -> Result<(ObjectState, Option<Vec<Bytes>>), StorageError> {
+        let call = self.call(Operation::Read, key, 0);
+        let mark = self.layer.before(&call).await?;
+        let looked = match self.inner.look(key, most).await {
+            Ok((state, Some(pieces))) => {
+                let stream = stream::iter(pieces.into_iter().map(Ok));
+                let reading = Reading::new(self.inner.location(key), state.bytes, stream);
+                self.layer.reading(&mark, reading).collect().await.map(|pieces| (state, Some(pieces)))
+            }
+            other => other,
+        };
+        self.end(mark, &call, looked)
     }
 
     async fn read(&self, key: &str, range: Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError> {

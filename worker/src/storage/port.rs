@@ -7,6 +7,7 @@
 //!   happened
 use super::{Body, Checksum, ChecksumKind, Reading, StorageError};
 use async_trait::async_trait;
+use bytes::Bytes;
 use protocol::time::Timestamp;
 use protocol::wire::unit::RestoreTier;
 use std::collections::BTreeMap;
@@ -190,6 +191,13 @@ pub trait Storage: Send + Sync {
 
     /// Looks at an object.
     async fn stat(&self, key: &str) -> Result<ObjectState, StorageError>;
+
+    /// Looks at an object, and brings all of its content, of one state, where that is no more than `most` bytes and costs
+    /// nothing more.
+    async fn look(&self, key: &str, most: u64) -> Result<(ObjectState, Option<Vec<Bytes>>), StorageError> {
+        let _ = most;
+        self.stat(key).await.map(|state| (state, None))
+    }
 
     /// Reads `range` of an object; with `same`, of that state and no other.
     async fn read(&self, key: &str, range: Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError>;

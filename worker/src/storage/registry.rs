@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Content on its way that a worker holds in memory at most, in bytes.
-pub const MEMORY_BYTES: u64 = 56 << 20;
+pub const MEMORY_BYTES: u64 = 40 << 20;
 /// What a permit of the memory stands for, in bytes.
 const PERMIT_BYTES: u64 = 1 << 10;
 

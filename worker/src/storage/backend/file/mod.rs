@@ -17,6 +17,7 @@ use futures_util::FutureExt;
 use protocol::time::Timestamp;
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
+use std::cell::RefCell;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 
 /// Bytes of one read.
 const READ_BYTES: usize = 1024 * 1024;
+/// Bytes that are read back at once: what a processor keeps near.
+const CHECK_BYTES: usize = 256 * 1024;
 /// Largest content written in one step.
 const PUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -112,6 +115,31 @@ impl FileStorage {
         let file = self.open(key)?;
         let stat = fstat(&file).map_err(|errno| fault(&self.at(key), "look at", errno))?;
         Ok(state(key, &stat))
+    }
+
+    fn look_now(&self, key: &str, most: u64) -> Result<(ObjectState, Option<Vec<Bytes>>), StorageError> {
+        let failed = |doing: &str, errno| fault(&self.at(key), doing, errno);
+        let file = self.open(key)?;
+        let stat = fstat(&file).map_err(|errno| failed("look at", errno))?;
+        let now = state(key, &stat);
+        if now.bytes > most {
+            return Ok((now, None));
+        }
+        let mut pieces = Vec::new();
+        while let Some(at) = Some(pieces.iter().map(|piece: &Bytes| piece.len() as u64).sum()).filter(|at| *at < now.bytes) {
+            let want = READ_BYTES.min(usize::try_from(now.bytes - at).unwrap_or(READ_BYTES));
+            let piece = read_piece(&file, at, want).map_err(|errno| failed("read", errno))?;
+            if piece.is_empty() {
+                break;
+            }
+            pieces.push(Bytes::from(piece));
+        }
+        // What was written to meanwhile may be half of one content and half of another.
+        let after = self.stat_now(key)?;
+        if after.version != now.version {
+            return Err(StorageError::condition(self.at(key), "it has changed"));
+        }
+        Ok((now, Some(pieces)))
     }
 
     fn open(&self, key: &str) -> Result<File, StorageError> {
@@ -285,19 +313,41 @@ fn check_back(location: &str, file: &File, offset: u64, bytes: u64, sum: Checksu
 }
 
 fn sum_of(file: &File, offset: u64, bytes: u64, kind: ChecksumKind) -> Result<Checksum, Errno> {
-    let mut running = crate::storage::checksum::Running::new(kind);
-    let mut buffer = vec![0; READ_BYTES.min(usize::try_from(bytes).unwrap_or(READ_BYTES)).max(1)];
-    let mut done = 0;
-    while done < bytes {
-        let want = buffer.len().min(usize::try_from(bytes - done).unwrap_or(usize::MAX));
-        let read = rustix::io::pread(file, &mut buffer[..want], offset + done)?;
-        if read == 0 {
-            break;
-        }
-        running.update(&buffer[..read]);
-        done += read as u64;
+    thread_local! {
+        // Read back again and again: fresh memory would cost more than the reading.
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHECK_BYTES]);
     }
+    let mut running = crate::storage::checksum::Running::new(kind);
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut done = 0;
+        while done < bytes {
+            let want = buffer.len().min(usize::try_from(bytes - done).unwrap_or(usize::MAX));
+            let read = rustix::io::pread(file, &mut buffer[..want], offset + done)?;
+            if read == 0 {
+                break;
+            }
+            running.update(&buffer[..read]);
+            done += read as u64;
+        }
+        Ok(())
+    })?;
     Ok(running.finish())
+}
+
+/// Reads at most `want` bytes, fewer only at the end of the file. The buffer is not cleared first.
+fn read_piece(file: &File, at: u64, want: usize) -> Result<Vec<u8>, Errno> {
+    let mut buffer = Vec::with_capacity(want);
+    while buffer.len() < want {
+        let from = at + buffer.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), from) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    // The capacity may have been rounded up.
+    buffer.truncate(want);
+    Ok(buffer)
 }
 
 /// The stretch of a file, in pieces; each is read where it may block.
@@ -316,11 +366,7 @@ fn pieces(
             let reader = Arc::clone(&file);
             let place = location.clone();
             let read = blocking(location, move || {
-                let mut buffer = vec![0; want];
-                let read = crate::hash::read_at_most(&reader, &mut buffer, at)
-                    .map_err(|error| fault(&place, "read", Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-                buffer.truncate(read);
-                Ok(Bytes::from(buffer))
+                read_piece(&reader, at, want).map(Bytes::from).map_err(|errno| fault(&place, "read", errno))
             })
             .await;
             match read {
@@ -382,6 +428,11 @@ impl Storage for FileStorage {
         }
         let stream = pieces(location.clone(), Arc::new(file), range.clone());
         Ok(Reading::new(location, range.end - range.start, stream).of(Some(now.version), Some(now.bytes)))
+    }
+
+    async fn look(&self, key: &str, most: u64) -> Result<(ObjectState, Option<Vec<Bytes>>), StorageError> {
+        let (storage, key) = (self.clone(), key.to_owned());
+        blocking(self.at(&key), move || storage.look_now(&key, most)).await
     }
 
     async fn list(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {

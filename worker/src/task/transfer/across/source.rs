@@ -26,7 +26,8 @@ pub(super) struct Source {
     pub(super) state: ObjectState,
     /// Small content that came with the look at it.
     early: Option<(Vec<Bytes>, Option<Held>)>,
-    is_file: bool,
+    /// Whether it has to be looked at again when it has been read: a file can be written to meanwhile.
+    moves: bool,
     /// Whether any stretch can be asked for; web servers may know the whole only.
     in_order: bool,
 }
@@ -91,6 +92,9 @@ impl Measures {
 impl Source {
     /// Looks at an asset. Where its size is known and small, the look brings the content as well.
     pub(super) async fn open(asset: &Asset, context: &TaskContext, small_max: u64) -> Result<Source, Failure> {
+        if let Some(source) = small_file(asset, context, small_max).await {
+            return Ok(source);
+        }
         let text = located(&asset.location).await?;
         let is_file = text.starts_with("file:");
         let root = is_file.then_some(Path::new("/"));
@@ -107,7 +111,7 @@ impl Source {
         }
         let stat = persist(Patience::default(), || opened.storage.stat(&opened.key)).await;
         let state = stat.map_err(|error| fault::source(&error))?;
-        Ok(Source { storage: opened.storage, state, early: None, is_file, in_order })
+        Ok(Source { storage: opened.storage, state, early: None, moves: is_file, in_order })
     }
 
     /// Its location, for messages.
@@ -141,7 +145,7 @@ impl Source {
 
     /// Fails when a file is no longer what was read.
     pub(super) async fn check_unchanged(&self) -> Result<(), Failure> {
-        if !self.is_file {
+        if !self.moves {
             return Ok(());
         }
         let now = self.storage.stat(&self.state.key).await.map_err(|error| fault::source(&error))?;
@@ -318,7 +322,19 @@ async fn read_at_once(
     };
     context.bytes.fetch_add(bytes, Ordering::Relaxed);
     let early = Some((pieces, held));
-    Some(Source { storage: Arc::clone(storage), state, early, is_file: false, in_order: false })
+    Some(Source { storage: Arc::clone(storage), state, early, moves: false, in_order: false })
+}
+
+/// A small file in one go, where it is what its name says. Whatever else there is to say of one is said when it is
+/// opened as usual: symbolic links are followed there.
+async fn small_file(asset: &Asset, context: &TaskContext, small_max: u64) -> Option<Source> {
+    let bytes = asset.bytes.filter(|bytes| *bytes <= small_max && asset.location.starts_with("file:"))?;
+    let opened = context.storage.open(&asset.location, Some(Path::new("/"))).await.ok()?;
+    let held = context.storage.hold(bytes).await;
+    let (state, pieces) = opened.storage.look(&opened.key, bytes).await.ok()?;
+    let pieces = pieces?;
+    context.bytes.fetch_add(state.bytes, Ordering::Relaxed);
+    Some(Source { storage: opened.storage, state, early: Some((pieces, held)), moves: false, in_order: false })
 }
 
 /// Computes where it keeps nobody waiting.
