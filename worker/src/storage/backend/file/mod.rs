@@ -126,7 +126,9 @@ impl FileStorage {
             return Ok((now, None));
         }
         let mut pieces = Vec::new();
-        while let Some(at) = Some(pieces.iter().map(|piece: &Bytes| piece.len() as u64).sum()).filter(|at| *at < now.bytes) {
+        while let Some(at) =
+            Some(pieces.iter().map(|piece: &Bytes| piece.len() as u64).sum()).filter(|at| *at < now.bytes)
+        {
             let want = READ_BYTES.min(usize::try_from(now.bytes - at).unwrap_or(READ_BYTES));
             let piece = read_piece(&file, at, want).map_err(|errno| failed("read", errno))?;
             if piece.is_empty() {
