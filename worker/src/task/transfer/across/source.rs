@@ -26,6 +26,7 @@ pub(super) struct Source {
     pub(super) state: ObjectState,
     /// Small content that came with the look at it.
     early: Option<(Vec<Bytes>, Option<Held>)>,
+    is_file: bool,
     /// Whether it has to be looked at again when it has been read: a file can be written to meanwhile.
     moves: bool,
     /// Whether any stretch can be asked for; web servers may know the whole only.
@@ -111,7 +112,7 @@ impl Source {
         }
         let stat = persist(Patience::default(), || opened.storage.stat(&opened.key)).await;
         let state = stat.map_err(|error| fault::source(&error))?;
-        Ok(Source { storage: opened.storage, state, early: None, moves: is_file, in_order })
+        Ok(Source { storage: opened.storage, state, early: None, is_file, moves: is_file, in_order })
     }
 
     /// Its location, for messages.
@@ -322,7 +323,7 @@ async fn read_at_once(
     };
     context.bytes.fetch_add(bytes, Ordering::Relaxed);
     let early = Some((pieces, held));
-    Some(Source { storage: Arc::clone(storage), state, early, moves: false, in_order: false })
+    Some(Source { storage: Arc::clone(storage), state, early, is_file: false, moves: false, in_order: false })
 }
 
 /// A small file in one go, where it is what its name says. Whatever else there is to say of one is said when it is
@@ -334,7 +335,8 @@ async fn small_file(asset: &Asset, context: &TaskContext, small_max: u64) -> Opt
     let (state, pieces) = opened.storage.look(&opened.key, bytes).await.ok()?;
     let pieces = pieces?;
     context.bytes.fetch_add(state.bytes, Ordering::Relaxed);
-    Some(Source { storage: opened.storage, state, early: Some((pieces, held)), moves: false, in_order: false })
+    let early = Some((pieces, held));
+    Some(Source { storage: opened.storage, state, early, is_file: true, moves: false, in_order: false })
 }
 
 /// Computes where it keeps nobody waiting.
