@@ -384,3 +384,76 @@ fn approvals_are_waited_for_given_and_refused() {
     ask(&["job", "cancel", &second]).expect_code(0);
     wait_until("nobody waits", || of_second().as_array().is_some_and(Vec::is_empty));
 }
+
+#[test]
+fn a_task_holds_the_picture_and_the_waveform_of_what_fails_until_it_ends() {
+    let scratch = library();
+    // Sound that is too loud, and black with it.
+    let path = scratch.path("in/b.mp4");
+    let path = path.to_str().expect("temporary paths are UTF-8");
+    let inputs = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4", "-f", "lavfi", "-i", "sine=duration=4"];
+    let filter = ["-vf", "drawbox=color=black:t=fill:enable='gte(t,1)*lt(t,2.2)'"];
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"];
+    reference::ffmpeg(&[&inputs[..], &filter, &codecs, &[path]].concat());
+    let spec = "spec: hd\nqc:\n  decode: {}\n  black: { longest: 0.5s }\n  true_peak: { max: -40dBTP }\n";
+    scratch.write("spec.yaml", spec);
+    scratch.write("manifest.csv", "asset,title,role,location\nb,t,master,in/b.mp4\n");
+    scratch.run_job("check.yaml", 3);
+    let no = tasks(&scratch, "pending")[0]["task"].to_string();
+    let pictures = scratch.run(&["task", "pictures", &no, "-o", "json"]).expect_code(0).json();
+    let kinds: Vec<(&str, &str)> = pictures
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|picture| (picture["kind"].as_str().unwrap_or_default(), picture["media_type"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(kinds, [("still", "image/jpeg"), ("waveform", "image/png")], "{pictures:#}");
+    assert!(pictures[0]["at"].as_f64().is_some_and(|at| (1.0..2.2).contains(&at)), "{pictures:#}");
+    let listed = scratch.run(&["task", "pictures", &no, "--to", "looks", "-o", "name"]).expect_code(0).stdout.clone();
+    assert_eq!(listed, format!("task-{no}-1-black.jpg\ntask-{no}-2-waveform.png\n"));
+    // They are what they say: the picture at that moment is black, the waveform has the width it is drawn with.
+    let jpeg = scratch.path(format!("looks/task-{no}-1-black.jpg"));
+    let png = fs::read(scratch.path(format!("looks/task-{no}-2-waveform.png"))).expect("written");
+    assert_eq!((&png[1..4], &png[16..20]), (&b"PNG"[..], &640u32.to_be_bytes()[..]));
+    let luma = scratch.path("luma");
+    let (jpeg, raw) = (jpeg.to_str().expect("UTF-8"), luma.to_str().expect("UTF-8"));
+    reference::ffmpeg(&["-i", jpeg, "-vf", "format=gray", "-f", "rawvideo", raw]);
+    let luma = fs::read(&luma).expect("written");
+    assert!(luma.len() > 240 * 100 && luma.iter().all(|value| *value < 20), "the still is not the black moment");
+
+    scratch.run(&["task", "waive", &no, "--reason", "titles"]).expect_code(0);
+    let gone = scratch.run(&["task", "pictures", &no, "-o", "json"]).expect_code(0).json();
+    assert_eq!(gone, serde_json::json!([]));
+    scratch.run(&["task", "pictures", "99"]).expect_code(5);
+}
+
+#[test]
+fn a_delivery_under_the_old_name_takes_its_place_where_older_versions_are_kept() {
+    let scratch = library();
+    let job = "job: land
+library: { manifest: manifest.csv }
+steps:
+  - id: land
+    transfer: { to: \"file:./landing/{file}\", replace: versioned }
+  - id: check
+    needs: [land]
+    qc: { policy: spec.yaml }
+";
+    scratch.write("land.yaml", job);
+    let failed = scratch.run_job("land.yaml", 3);
+    assert_eq!(failed_assets(&failed), ["b"], "{failed:#}");
+    let id = failed["job"].as_str().expect("an id").to_owned();
+    let old = fs::read(scratch.path("landing/b.mp4")).expect("landed");
+    // The supplier delivers anew, as suppliers do: under the same name.
+    clip(&scratch, "in/b.mp4", 120, 0.0);
+    let new = fs::read(scratch.path("in/b.mp4")).expect("made");
+    scratch.write("again.csv", "asset,location\nb,in/b.mp4\n");
+    let retry = ["job", "retry", &id, "--input", "again.csv", "--filter", "step=check", "--reason", "delivered anew"];
+    scratch.run(&retry).expect_code(0);
+    let passed = scratch.run_job("land.yaml", 0);
+    assert_eq!((passed["job"].as_str(), tasks(&scratch, "pending").len()), (Some(id.as_str()), 0), "{passed:#}");
+    assert_eq!(fs::read(scratch.path("landing/b.mp4")).expect("landed"), new);
+    let kept = testkit::content::files(&scratch.path("landing/.showrunner/versions"));
+    let kept: Vec<Vec<u8>> = kept.values().map(|path| fs::read(path).expect("kept")).collect();
+    assert_eq!(kept, [old], "what was there stays as an older version");
+}

@@ -3,7 +3,7 @@ use super::State;
 use super::body::Asked;
 use super::problem::{Problem, Refused};
 use crate::service::Workflows;
-use crate::service::control::{self, Decided, TaskRequest, TaskView, TasksFilter};
+use crate::service::control::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
 use protocol::rules::task::Decision;
@@ -13,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 const CHECKS_MAX: usize = 100;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(get).service(approve).service(reject).service(waive);
+    config.service(list).service(get).service(pictures).service(approve).service(reject).service(waive);
 }
 
 /// Lists tasks by number: the pending ones unless another state is asked for.
@@ -30,6 +30,13 @@ async fn list(state: Data<State>, filter: Query<TasksFilter>) -> Result<Json<Vec
 async fn get(state: Data<State>, task: Path<i64>) -> Result<Json<TaskView>, Problem> {
     let now = state.now();
     state.read(move |tx| control::task(tx, *task, now)).await.map(Json)
+}
+
+/// Pictures of what fails the delivery that a pending task is about.
+#[utoipa::path(tag = "tasks", params(("task" = i64, Path)), responses((status = 200, body = Vec<TaskPicture>), Refused))]
+#[get("/api/v1/tasks/{task}/pictures")]
+async fn pictures(state: Data<State>, task: Path<i64>) -> Result<Json<Vec<TaskPicture>>, Problem> {
+    state.read(move |tx| control::task_pictures(tx, *task)).await.map(Json)
 }
 
 async fn settle(

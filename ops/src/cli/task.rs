@@ -1,12 +1,14 @@
 //! `showrunner task`: what people must decide.
 use super::Context;
 use super::steer::Note;
-use crate::error::{CliResult, Exit};
-use crate::output;
+use crate::error::{CliError, CliResult, Exit};
+use crate::output::{self, Format};
 use crate::source::Source;
-use coordinator::service::control::{Decided, Reach, TaskEvent, TaskRequest, TaskView};
+use base64::Engine;
+use coordinator::service::control::{Decided, Reach, TaskEvent, TaskPicture, TaskRequest, TaskView};
 use coordinator::service::rework::waived::CheckWaived;
 use protocol::rules::task::Decision;
+use std::path::{Path, PathBuf};
 
 /// Commands of `task`.
 #[derive(Debug, clap::Subcommand)]
@@ -36,6 +38,14 @@ pub(crate) enum Command {
     Get {
         /// Its number
         task: i64,
+    },
+    /// The pictures that go with its findings, and the waveform, as long as it is pending
+    Pictures {
+        /// Its number
+        task: i64,
+        /// Write them as files into this folder
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
     },
     /// Agree: the units that wait go on
     Approve {
@@ -102,6 +112,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
             output::one(context.output, &found, words, &task.to_string())?;
             Ok(Exit::Ok)
         }
+        Command::Pictures { task, to } => pictures(context, task, to.as_deref()),
         Command::Approve { task, note } => settle(context, task, Decision::Approve, &plain(&note)),
         Command::Reject { task, note } => settle(context, task, Decision::Reject, &plain(&note)),
         Command::Waive { task, checks, reach, until, note } => {
@@ -139,6 +150,39 @@ fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
     let columns = ["task", "kind", "state", "asset", "title", "with", "round", "due", "about"];
     output::list(context.output, tasks, &columns, row, |t| t.task.to_string())?;
     Ok(Exit::Ok)
+}
+
+fn pictures(context: &Context, task: i64, folder: Option<&Path>) -> CliResult<Exit> {
+    let found = Source::open(context)?.task_pictures(task)?;
+    let names: Vec<String> = found.iter().enumerate().map(|(n, picture)| file_name(task, n + 1, picture)).collect();
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).map_err(|e| CliError::failed(format!("{}: {e}", folder.display())))?;
+        for (picture, name) in found.iter().zip(&names) {
+            let path = folder.join(name);
+            let written = base64::engine::general_purpose::STANDARD.decode(&picture.image).map_err(|e| e.to_string());
+            let written = written.and_then(|bytes| std::fs::write(&path, bytes).map_err(|e| e.to_string()));
+            written.map_err(|why| CliError::failed(format!("{}: {why}", path.display())))?;
+        }
+    }
+    let named: Vec<(&TaskPicture, String)> = found.iter().zip(names).collect();
+    if matches!(context.output, Format::Json | Format::Jsonl) {
+        output::list(context.output, &found, &[], |_| Vec::new(), |picture| picture.kind.clone())?;
+        return Ok(Exit::Ok);
+    }
+    let row = |(picture, name): &(&TaskPicture, String)| {
+        let at = picture.at.map_or_else(String::new, |at| format!("{at:.2} s"));
+        vec![name.clone(), picture.kind.clone(), picture.check.clone().unwrap_or_default(), at]
+    };
+    output::list(context.output, &named, &["file", "kind", "check", "at"], row, |(_, name)| name.clone())?;
+    Ok(Exit::Ok)
+}
+
+/// `task-3-1-black.jpg`: nothing of it comes from the worker but words that are known.
+fn file_name(task: i64, n: usize, picture: &TaskPicture) -> String {
+    let word = picture.check.as_deref().unwrap_or(&picture.kind);
+    let word: String = word.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').collect();
+    let extension = if picture.media_type == "image/png" { "png" } else { "jpg" };
+    format!("task-{task}-{n}-{word}.{extension}")
 }
 
 /// A waiver in one line.

@@ -15,7 +15,7 @@ use coordinator::http::{OfJob, Problem};
 use coordinator::service::Workflows;
 use coordinator::service::control::{
     self, Answer, CauseView, Decided, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried,
-    RetryRequest, Steering, TaskRequest, TaskView, TasksFilter, WaiveRequest, Waived, WorkerView,
+    RetryRequest, Steering, TaskPicture, TaskRequest, TaskView, TasksFilter, WaiveRequest, Waived, WorkerView,
 };
 use coordinator::service::explain::UnitExplanation;
 use coordinator::service::inquiry::{
@@ -224,6 +224,14 @@ impl Source {
         match self {
             Source::Local(db) => answered(db.read(|tx| control::task(tx, no, now()))),
             Source::Remote(remote) => remote.get(&["tasks", &no.to_string()], &()),
+        }
+    }
+
+    /// Pictures of a pending task.
+    pub(crate) fn task_pictures(&mut self, no: i64) -> CliResult<Vec<TaskPicture>> {
+        match self {
+            Source::Local(db) => answered(db.read(|tx| control::task_pictures(tx, no))),
+            Source::Remote(remote) => remote.get(&["tasks", &no.to_string(), "pictures"], &()),
         }
     }
 

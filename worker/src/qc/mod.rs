@@ -12,6 +12,7 @@ mod log;
 mod marks;
 mod outside;
 mod pass;
+mod picture;
 mod probe;
 pub mod report;
 mod sheet;
@@ -22,6 +23,7 @@ mod text;
 mod tool;
 
 pub use inspect::{Appraised, appraise, inspect};
+pub use picture::{Picture, pictures};
 pub use report::{Finding, Report, Verdict};
 pub use still::still;
 pub use subject::Subject;

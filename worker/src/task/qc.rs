@@ -1,6 +1,6 @@
 //! Measures and judges the media of a unit, one asset after the other.
 use super::TaskContext;
-use crate::qc::{self, Appraised, Report, Subject, Verdict};
+use crate::qc::{self, Appraised, Picture, Report, Subject, Verdict};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::media::spec::DeliverySpec;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-/// Bytes of fact sheets that a unit reports at most: what is beyond is judged, and measured again the next time.
+/// Bytes of fact sheets and pictures that a unit reports at most: what is beyond is judged, and measured again the next time.
 const SHEETS_BYTES_MAX: usize = 2 << 20;
 
 /// Judges every asset, from what is known of its bytes where that is enough. An asset that fails does not stop the others;
@@ -35,10 +35,21 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
                 let sheet = sheet.filter(|sheet| sheet.len() <= room);
                 room -= sheet.as_ref().map_or(0, String::len);
                 context.bytes.fetch_add(report.bytes, Ordering::Relaxed);
+                let mut pictures = looks(asset, &report, context).await;
+                if context.cancel.is_cancelled() {
+                    return UnitResult::Cancelled;
+                }
+                pictures.retain(|picture| match room.checked_sub(picture.image.len()) {
+                    Some(rest) => {
+                        room = rest;
+                        true
+                    }
+                    None => false,
+                });
                 if let Some(failure) = failure_of(&report) {
                     failures.push((asset.id.clone(), failure));
                 }
-                facts.push(fact_of(asset, &report, sheet, decoded));
+                facts.push(fact_of(asset, &report, Seen { sheet, decoded, pictures }));
             }
             Err(_) if context.cancel.is_cancelled() => return UnitResult::Cancelled,
             // Without its program no asset of this worker can be judged.
@@ -60,6 +71,14 @@ async fn judge(
     let subject = Subject::of(asset);
     let known: Vec<&Measured> = known.iter().filter(|known| known.asset == asset.id).collect();
     qc::appraise(&path, &subject, spec, &context.tools, &known, &context.cancel).await
+}
+
+/// Pictures of what fails an asset, for whoever has to decide.
+async fn looks(asset: &Asset, report: &Report, context: &TaskContext) -> Vec<Picture> {
+    match (report.verdict, local_path(&asset.location)) {
+        (Verdict::Fail, Ok(path)) => qc::pictures(&path, report, &context.tools, &context.cancel).await,
+        _ => Vec::new(),
+    }
 }
 
 /// The file behind a location.
@@ -101,10 +120,21 @@ struct Told<'a> {
     /// What was measured now.
     #[serde(skip_serializing_if = "Option::is_none")]
     facts: Option<Value>,
+    /// Pictures of what fails it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pictures: Vec<Picture>,
 }
 
-fn fact_of(asset: &Asset, report: &Report, sheet: Option<String>, decoded: bool) -> AssetFact {
-    let told = Told { report, decoded, facts: sheet.and_then(|sheet| serde_json::from_str(&sheet).ok()) };
+/// What goes with a report.
+struct Seen {
+    sheet: Option<String>,
+    decoded: bool,
+    pictures: Vec<Picture>,
+}
+
+fn fact_of(asset: &Asset, report: &Report, seen: Seen) -> AssetFact {
+    let facts = seen.sheet.and_then(|sheet| serde_json::from_str(&sheet).ok());
+    let told = Told { report, decoded: seen.decoded, facts, pictures: seen.pictures };
     AssetFact {
         asset: asset.id.clone(),
         location: None,

@@ -10,6 +10,7 @@ mod redrive;
 mod retry;
 mod select;
 mod task;
+mod task_picture;
 
 pub use failure::{CauseView, Waived, causes, waive};
 pub(crate) use failure::{changes as cause_changes, count_dead};
@@ -22,6 +23,7 @@ pub(crate) use redrive::{Again, bring_back};
 pub use retry::{redrive, retry};
 pub use select::Plan;
 pub use task::{TaskEvent, TaskView, TasksFilter, settle_task, task, tasks};
+pub use task_picture::{TaskPicture, task_pictures};
 
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;

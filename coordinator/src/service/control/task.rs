@@ -440,6 +440,9 @@ impl Taken<'_> {
     fn put(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<i64> {
         let order = &self.request.order;
         tx.update_task(row)?;
+        if row.ended_at.is_some() {
+            tx.put_task_pictures(row.no, None)?;
+        }
         note(tx, row, (&order.actor, self.decision.as_str(), &order.reason), self.now)?;
         let action = format!("{} task {}", self.decision.as_str(), row.no);
         record(tx, order, &action, Some(row.unit.job), 1, self.now)

@@ -122,6 +122,9 @@ impl Recorder<'_> {
                 let state = if what == Rework::NextRound { TaskState::Open } else { task.state };
                 let task = TaskRow { round, state, ..self.about(one, asset, task) };
                 self.tx.update_task(&task)?;
+                if what == Rework::NextRound || one.judged.pictures.is_some() {
+                    self.show(one, &task)?;
+                }
                 self.wait(&task, event, &task.message)?;
                 Ok(Some(task))
             }
@@ -157,6 +160,7 @@ impl Recorder<'_> {
         };
         let mut task = self.about(one, asset, blank);
         task.no = self.tx.insert_task(&task)?;
+        self.show(one, &task)?;
         self.wait(&task, "opened", &task.message)?;
         Ok(task)
     }
@@ -179,6 +183,11 @@ impl Recorder<'_> {
         }
     }
 
+    /// The pictures are those of the bytes it is about now.
+    fn show(&mut self, one: &Settled, task: &TaskRow) -> StoreResult<()> {
+        self.tx.put_task_pictures(task.no, one.judged.pictures.as_deref())
+    }
+
     fn wait(&mut self, task: &TaskRow, event: &str, reason: &str) -> StoreResult<()> {
         self.tx.add_task_unit(task.no, task.unit)?;
         note(self.tx, task, (COORDINATOR, event, reason), self.now)
@@ -194,6 +203,7 @@ impl Recorder<'_> {
         let state = if one.waived { TaskState::Waived } else { TaskState::Closed };
         let task = TaskRow { state, hash, digest: one.judged.digest.clone(), ended_at: Some(self.now), ..task };
         self.tx.update_task(&task)?;
+        self.tx.put_task_pictures(task.no, None)?;
         note(self.tx, &task, (COORDINATOR, "closed", reason), self.now)?;
         if let Some(asset) = asset.filter(|_| redelivered) {
             let correction = AssetCorrection {

@@ -1,4 +1,5 @@
 //! Verdicts as workers report them, taken apart: what was measured, what was judged, and what stands in the way.
+use crate::service::control::TaskPicture;
 use protocol::failure::Failure;
 use protocol::media::asset::AssetFact;
 use serde::Deserialize;
@@ -30,6 +31,8 @@ pub struct Judged {
     pub bytes: Option<u64>,
     /// Why it does not pass by itself.
     pub failure: Option<Failure>,
+    /// Pictures of what fails it, as JSON.
+    pub pictures: Option<String>,
 }
 
 impl Judged {
@@ -70,6 +73,7 @@ fn judged(fact: &mut AssetFact, failures: &[(String, Failure)]) -> Option<Judged
     // A report that cannot be read stays as it came, and nothing is learned from it.
     let mut members: Map<String, Value> = serde_json::from_str(text).ok()?;
     let sheet = members.remove("facts").filter(|sheet| !sheet.is_null()).map(|sheet| sheet.to_string());
+    let pictures = members.remove("pictures").and_then(pictures);
     let failure = failures.iter().find(|(asset, _)| *asset == fact.asset).map(|(_, failure)| failure.clone());
     if failure.is_none() && verdict != PASS {
         // Its failure is somebody else's by now: a split has moved the asset away.
@@ -89,7 +93,14 @@ fn judged(fact: &mut AssetFact, failures: &[(String, Failure)]) -> Option<Judged
         decoded: head.decoded,
         bytes: fact.bytes,
         failure,
+        pictures,
     })
+}
+
+/// Pictures in the form in which tasks keep them; those of another form are left out.
+fn pictures(value: Value) -> Option<String> {
+    let pictures: Vec<TaskPicture> = serde_json::from_value(value).ok()?;
+    serde_json::to_string(&pictures).ok().filter(|_| !pictures.is_empty())
 }
 
 #[cfg(test)]
@@ -116,6 +127,19 @@ mod tests {
         assert_eq!(judged.sheet.as_deref(), Some(r#"{"bytes":3}"#));
         assert_eq!(judged.checks(), ["black"]);
         assert!(!judged.report.contains("facts") && facts[0].report.as_deref() == Some(judged.report.as_str()));
+    }
+
+    #[test]
+    fn pictures_are_taken_out_of_the_report() {
+        let picture = r#"{"kind":"still","check":"black","at":1.5,"media_type":"image/jpeg","image":"AAAA"}"#;
+        let failures = [("a".to_owned(), Failure::permanent("r", "m"))];
+        let of = |pictures: &str| {
+            let judged = read(&mut [fact(&format!(r#"{{"policy":"hd","pictures":{pictures}}}"#))], &failures).remove(0);
+            assert!(!judged.report.contains("pictures"), "{}", judged.report);
+            judged.pictures
+        };
+        assert_eq!(of(&format!("[{picture}]")), Some(format!("[{picture}]")));
+        assert_eq!([of("[]"), of("7"), of(r#"[{"kind":1}]"#)], [None, None, None]);
     }
 
     #[test]

@@ -162,4 +162,11 @@ pub(crate) fn tasks(tx: &mut dyn Tx) {
     tx.insert_task_event(&event("closed", 4)).expect("writes");
     assert_eq!(tx.task_events(first).expect("reads"), [event("opened", 5), event("closed", 4)], "in order of writing");
     assert_eq!(tx.task_events(second).expect("reads"), []);
+    tx.put_task_pictures(first, Some("[1]")).expect("writes");
+    tx.put_task_pictures(second, Some("[2]")).expect("writes");
+    tx.put_task_pictures(first, Some("[3]")).expect("writes over");
+    assert_eq!(tx.task_pictures(first).expect("reads").as_deref(), Some("[3]"));
+    tx.put_task_pictures(first, None).expect("takes away");
+    tx.put_task_pictures(third, None).expect("there are none");
+    assert_eq!([first, second, third].map(|no| tx.task_pictures(no).expect("reads")), [None, Some("[2]".into()), None]);
 }

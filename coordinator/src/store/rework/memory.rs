@@ -12,6 +12,7 @@ pub struct Reworked {
     tasks: BTreeMap<i64, TaskRow>,
     events: BTreeMap<i64, Vec<TaskEventRow>>,
     units: BTreeSet<(i64, UnitId)>,
+    pictures: BTreeMap<i64, String>,
 }
 
 impl SheetTx for Memory {
@@ -126,6 +127,18 @@ impl TaskTx for Memory {
     fn insert_task_event(&mut self, event: &TaskEventRow) -> StoreResult<()> {
         self.rework.events.entry(event.task).or_default().push(event.clone());
         Ok(())
+    }
+
+    fn put_task_pictures(&mut self, task: i64, pictures: Option<&str>) -> StoreResult<()> {
+        match pictures {
+            Some(pictures) => self.rework.pictures.insert(task, pictures.to_owned()),
+            None => self.rework.pictures.remove(&task),
+        };
+        Ok(())
+    }
+
+    fn task_pictures(&mut self, task: i64) -> StoreResult<Option<String>> {
+        Ok(self.rework.pictures.get(&task).cloned())
     }
 
     fn task_events(&mut self, task: i64) -> StoreResult<Vec<TaskEventRow>> {

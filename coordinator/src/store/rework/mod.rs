@@ -161,6 +161,10 @@ pub trait TaskTx {
     fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>>;
     /// Notes what happened to a task.
     fn insert_task_event(&mut self, event: &TaskEventRow) -> StoreResult<()>;
+    /// Keeps the pictures of a task, as JSON, in place of earlier ones; takes them away when there are none.
+    fn put_task_pictures(&mut self, task: i64, pictures: Option<&str>) -> StoreResult<()>;
+    /// The pictures of a task as JSON.
+    fn task_pictures(&mut self, task: i64) -> StoreResult<Option<String>>;
     /// What happened to a task, in order.
     fn task_events(&mut self, task: i64) -> StoreResult<Vec<TaskEventRow>>;
 }

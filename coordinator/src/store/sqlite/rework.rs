@@ -254,6 +254,22 @@ impl TaskTx for SqliteTx<'_> {
         Ok(())
     }
 
+    fn put_task_pictures(&mut self, task: i64, pictures: Option<&str>) -> StoreResult<()> {
+        match pictures {
+            Some(pictures) => self.run(
+                "INSERT INTO task_picture (task, pictures) VALUES (?1, ?2)
+                 ON CONFLICT (task) DO UPDATE SET pictures = excluded.pictures",
+                params![task, pictures],
+            )?,
+            None => self.run("DELETE FROM task_picture WHERE task = ?1", params![task])?,
+        };
+        Ok(())
+    }
+
+    fn task_pictures(&mut self, task: i64) -> StoreResult<Option<String>> {
+        self.one("SELECT pictures FROM task_picture WHERE task = ?1", params![task], |row| row.get(0))
+    }
+
     fn task_events(&mut self, task: i64) -> StoreResult<Vec<TaskEventRow>> {
         self.all(
             "SELECT task, at, actor, event, reason, hash FROM task_event WHERE task = ?1 ORDER BY no",

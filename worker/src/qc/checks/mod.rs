@@ -93,6 +93,20 @@ pub const CHECKS: [Check; 35] = [
 pub(super) const PICTURE_CHECKS: [&str; 10] =
     ["codec", "resolution", "aspect", "frame_rate", "field_order", "color", "levels", "black", "freeze", "gamut"];
 
+/// Checks of the sound: a picture of the moment shows nothing of what they find.
+pub(super) const SOUND_CHECKS: [&str; 10] = [
+    "silence",
+    "dead_channel",
+    "loudness",
+    "true_peak",
+    "phase",
+    "loudness_range",
+    "short_term",
+    "momentary",
+    "dc_offset",
+    "av_length",
+];
+
 /// What a check says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Ruling {
