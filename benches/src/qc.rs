@@ -166,9 +166,9 @@ async fn all(tool: Tool, files: &[PathBuf], width: usize) -> Result<(), Fault> {
     let slots = Arc::new(tokio::sync::Semaphore::new(width));
     let spec: Arc<DeliverySpec> = Arc::new(protocol::yaml::read("policy", POLICY).map_err(|e| e.to_string())?);
     let mut running = tokio::task::JoinSet::new();
-    for file in files.iter().cloned() {
+    for file in files {
         let slot = Arc::clone(&slots).acquire_owned().await?;
-        let spec = Arc::clone(&spec);
+        let (file, spec) = (file.clone(), Arc::clone(&spec));
         running.spawn(async move {
             let _slot = slot;
             match tool {
