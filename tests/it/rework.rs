@@ -391,7 +391,8 @@ fn a_task_holds_the_picture_and_the_waveform_of_what_fails_until_it_ends() {
     // Sound that is too loud, and black with it.
     let path = scratch.path("in/b.mp4");
     let path = path.to_str().expect("temporary paths are UTF-8");
-    let inputs = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4", "-f", "lavfi", "-i", "sine=duration=4"];
+    let inputs =
+        ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4", "-f", "lavfi", "-i", "sine=duration=4"];
     let filter = ["-vf", "drawbox=color=black:t=fill:enable='gte(t,1)*lt(t,2.2)'"];
     let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"];
     reference::ffmpeg(&[&inputs[..], &filter, &codecs, &[path]].concat());
@@ -405,7 +406,9 @@ fn a_task_holds_the_picture_and_the_waveform_of_what_fails_until_it_ends() {
         .as_array()
         .expect("a list")
         .iter()
-        .map(|picture| (picture["kind"].as_str().unwrap_or_default(), picture["media_type"].as_str().unwrap_or_default()))
+        .map(|picture| {
+            (picture["kind"].as_str().unwrap_or_default(), picture["media_type"].as_str().unwrap_or_default())
+        })
         .collect();
     assert_eq!(kinds, [("still", "image/jpeg"), ("waveform", "image/png")], "{pictures:#}");
     assert!(pictures[0]["at"].as_f64().is_some_and(|at| (1.0..2.2).contains(&at)), "{pictures:#}");

@@ -90,7 +90,8 @@ async fn waveform(path: &Path, tools: &Tools, cancel: &CancellationToken) -> Opt
     let absolute = std::path::absolute(path).ok()?;
     let scratch = Scratch::new().ok()?;
     let file = input(&absolute);
-    let graph = "[0:a:0]aformat=sample_fmts=s16:sample_rates=4000,showwavespic=s=640x160:split_channels=1:colors=0x2457a6";
+    let graph =
+        "[0:a:0]aformat=sample_fmts=s16:sample_rates=4000,showwavespic=s=640x160:split_channels=1:colors=0x2457a6";
     let read = ["-nostdin", "-loglevel", "error", "-protocol_whitelist", "file", "-threads", "1", "-vn", "-i", &file];
     let draw = ["-filter_complex", graph, "-frames:v", "1", "-c:v", "png", "-f", "image2", "waveform.png"];
     let run = Run {
