@@ -187,6 +187,18 @@ impl<L: Layer> Storage for Layered<L> {
         around!(self, Begin, key, self.inner.begin(key, attributes))
     }
 
+    fn upload_of(&self, key: &str, source: &str) -> Option<Upload> {
+        self.inner.upload_of(key, source)
+    }
+
+    async fn read_part(&self, upload: &Upload, slot: Slot, bytes: u64) -> Result<Reading, StorageError> {
+        let call = self.call(Operation::Read, &upload.key, 0);
+        let mark = self.layer.before(&call).await?;
+        let outcome = self.inner.read_part(upload, slot, bytes).await;
+        let outcome = outcome.map(|reading| self.layer.reading(&mark, reading));
+        self.end(mark, &call, outcome)
+    }
+
     async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
         let call = self.call(Operation::PutPart, &upload.key, body.bytes());
         let mark = self.layer.before(&call).await?;

@@ -37,8 +37,8 @@ pub use location::{LocationError, file_location, local_path};
 pub use partial::{PARTIAL_SUFFIX, Partial};
 pub use place::{Location, Object};
 pub use port::{
-    Archive, Attributes, Capabilities, Condition, CopySource, Listing, ObjectState, Part, PartLimits, Slot, Storage,
-    Upload, Version,
+    Archive, Attributes, Capabilities, Condition, CopySource, Listing, ObjectState, Part, PartLimits, SOURCE, Slot,
+    Storage, Upload, Version,
 };
 pub use reading::Reading;
 pub use registry::{Held, MEMORY_BYTES, Registry};

@@ -13,6 +13,9 @@ use protocol::wire::unit::RestoreTier;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// Name of the metadata that says what an upload is made of: a location and its state.
+pub const SOURCE: &str = "source";
+
 /// What tells one state of an object from another: an ETag, a generation, an inode with its times.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version {
@@ -230,6 +233,19 @@ pub trait Storage: Send + Sync {
     async fn begin(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
         let _ = attributes;
         Err(self.read_only(key))
+    }
+
+    /// The upload that [`Storage::begin`] makes for content of this source when [`SOURCE`] names it among the metadata: what
+    /// arrived in it before is of that source and no other. `None` where parts cannot be read again anyway.
+    fn upload_of(&self, key: &str, source: &str) -> Option<Upload> {
+        let _ = (key, source);
+        None
+    }
+
+    /// Reads a part that has arrived.
+    async fn read_part(&self, upload: &Upload, slot: Slot, bytes: u64) -> Result<Reading, StorageError> {
+        let _ = (slot, bytes);
+        Err(StorageError::unsupported(self.location(&upload.key), "its parts cannot be read before they are complete"))
     }
 
     /// Sends a part; one of the same number replaces it. Parts come in any order, from any number of workers.

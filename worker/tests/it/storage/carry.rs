@@ -385,13 +385,13 @@ async fn small_files_cost_one_request_each() {
     }
 }
 
-/// Not a test of its own: the process that the next test wants killed. It kills itself when the part it is told begins, or a little
-/// later.
+/// Not a test of its own: the process that the next two want killed. It kills itself when the part it is told begins, or a
+/// little later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_upload() {
+async fn killed_transfer() {
     let Ok(told) = std::env::var(CHILD) else { return };
     let told: Vec<&str> = told.split('|').collect();
-    let [dir, url, moment] = told[..] else { panic!("{told:?}") };
+    let [dir, url, from, to, moment] = told[..] else { panic!("{told:?}") };
     let endpoint = EndpointSettings {
         prefix: "s3://bucket".into(),
         url: Some(url.into()),
@@ -402,7 +402,8 @@ async fn killed_upload() {
     let mut left = moment.parse::<u32>().expect("a number");
     let kill = || rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     let faults = Faults::new(move |call| {
-        left -= u32::from(call.operation == Operation::PutPart);
+        let counts = if call.location.starts_with("s3://") { [Operation::PutPart, Operation::Read] } else { return None };
+        left -= u32::from(counts.contains(&call.operation));
         if left == 0 {
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(fastrand::u64(..30)));
@@ -415,10 +416,19 @@ async fn killed_upload() {
     let registry = Registry::new(settings);
     let registry = registry.around(move |inner| Arc::new(Layered::new(inner, faults.clone())) as Arc<dyn Storage>);
     let context = TaskContext { storage: Arc::new(registry), ..context() };
-    let large = asset("large", &Path::new(dir).join("in/large"));
-    worker::task::run(&unit(&task("s3://bucket/up/{path}"), &[large]), &context).await;
+    let large = Asset { location: from.into(), ..asset("large", Path::new("/")) };
+    worker::task::run(&unit(&task(to), &[large]), &context).await;
     // It was faster than its end.
     kill().expect("killed");
+}
+
+fn kill_one(road: &Road, url: &str, (from, to): (&str, &str), moment: u32) {
+    let child = Command::new(std::env::current_exe().expect("a test binary"))
+        .args(["--exact", "storage::carry::killed_transfer", "--nocapture"])
+        .env(CHILD, format!("{}|{url}|{from}|{to}|{moment}", road.dir.path().display()))
+        .output();
+    let child = child.expect("started");
+    assert_eq!(child.status.signal(), Some(9), "{child:?}");
 }
 
 /// Killed at thirty moments: what has arrived is not sent again, nothing is half visible, nothing is left.
@@ -434,12 +444,7 @@ async fn uploads_that_are_killed_are_gone_on_with() {
     for _ in 0..30 {
         // Ten parts, of which six are on their way together: from the seventh on, some have arrived.
         let moment = random.u32(1..=10);
-        let child = Command::new(std::env::current_exe().expect("a test binary"))
-            .args(["--exact", "storage::carry::killed_upload", "--nocapture"])
-            .env(CHILD, format!("{}|{url}|{moment}", road.dir.path().display()))
-            .output();
-        let child = child.expect("started");
-        assert_eq!(child.status.signal(), Some(9), "{child:?}");
+        kill_one(&road, &url, (&large.location, "s3://bucket/up/{path}"), moment);
         let (storage, root) = road.storage().await;
         let key = format!("{root}/large");
         let mut arrived = 0;
@@ -464,4 +469,69 @@ async fn uploads_that_are_killed_are_gone_on_with() {
         storage.delete(&key, None).await.expect("removed");
     }
     assert!(resumed >= 5, "{resumed} of 30 had something to go on with");
+}
+
+/// The other way: what has arrived in the hidden file is read there, and the rest alone comes over the wire again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn downloads_that_are_killed_are_gone_on_with() {
+    const PARTS: usize = 10;
+    let Some(subject) = subjects::weed().await else { return };
+    let url = subject.server_url();
+    let road = Road::new(subject, |_| None);
+    credentials(road.dir.path(), crate::storage::server::SECRET_KEY);
+    let content = noise(72 * MIB + 777, 12);
+    let (facts, _) = road.up(&[road.file("large", &content)]).await;
+    assert_eq!(facts.len(), 1);
+    let (object, down) = (road.object("large", "up"), road.path("down"));
+    let to = format!("file:{}/{{path}}", down.display());
+    let (mut resumed, mut random) = (0, fastrand::Rng::with_seed(31));
+    for _ in 0..15 {
+        kill_one(&road, &url, (&object.location, &to), random.u32(4..=PARTS as u32));
+        let complete = down.join("large").exists();
+        let opened = Registry::default().open(&format!("file:{}", down.join("large").display()), Some(&down)).await;
+        let folder = opened.expect("opened").storage;
+        let mut arrived = 0;
+        for upload in folder.uploads("large").await.expect("listed") {
+            arrived += folder.parts(&upload).await.expect("listed").len();
+        }
+        road.sent.lock().clear();
+        let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
+        assert_eq!((failures, facts.len()), (Vec::new(), 1));
+        assert_eq!(facts[0].hash, xxh128(&content));
+        let read = road.count(Operation::Read);
+        assert!(complete || read == PARTS - arrived, "{read} parts came again, {arrived} of {PARTS} had arrived");
+        resumed += u32::from(arrived > 0 && !complete);
+        assert!(std::fs::read(down.join("large")).expect("landed") == content);
+        assert_eq!(std::fs::read_dir(&down).expect("listed").count(), 1, "nothing hidden is left");
+        std::fs::remove_file(down.join("large")).expect("removed");
+    }
+    assert!(resumed >= 4, "{resumed} of 15 had something to go on with");
+}
+
+/// What has arrived of another state of the source is not taken for this one's, wherever it lies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_was_replaced_is_not_gone_on_with() {
+    let Some(subject) = subjects::weed().await else { return };
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (stopping, mut reads) = (Arc::clone(&stop), 0);
+    let road = Road::new(subject, move |operation| {
+        reads += u32::from(operation == Operation::Read);
+        let broken = operation == Operation::Read && reads > 4 && stopping.load(std::sync::atomic::Ordering::Relaxed);
+        broken.then_some(Fault::Dropped)
+    });
+    let (old, new) = (noise(40 * MIB, 13), noise(40 * MIB, 14));
+    let (object, down) = (road.object("large", "up"), road.path("down"));
+    let to = format!("file:{}/{{path}}", down.display());
+    road.up(&[road.file("large", &old)]).await;
+    let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
+    assert!(facts.is_empty() && failures[0].1.class.retryable(), "{failures:?}");
+    assert!(std::fs::read_dir(&down).expect("listed").count() > 0, "something is kept");
+    stop.store(false, std::sync::atomic::Ordering::Relaxed);
+    let (storage, root) = road.storage().await;
+    storage.delete(&format!("{root}/large"), None).await.expect("removed");
+    road.up(&[road.file("large", &new)]).await;
+    let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
+    assert_eq!((failures, facts.len()), (Vec::new(), 1));
+    assert!(std::fs::read(down.join("large")).expect("landed") == new);
+    assert_eq!(std::fs::read_dir(&down).expect("listed").count(), 1, "nothing hidden is left");
 }

@@ -458,9 +458,21 @@ impl Storage for FileStorage {
         blocking(self.at(&key), move || storage.put_now(&key, &body, &condition)).await
     }
 
-    async fn begin(&self, key: &str, _attributes: &Attributes) -> Result<Upload, StorageError> {
+    async fn begin(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
         let (storage, key) = (self.clone(), key.to_owned());
-        blocking(self.at(&key), move || storage.begin_now(&key)).await
+        let source = attributes.metadata.get(crate::storage::SOURCE).map(|source| upload::id_of(source));
+        blocking(self.at(&key), move || storage.begin_now(&key, source)).await
+    }
+
+    fn upload_of(&self, key: &str, source: &str) -> Option<Upload> {
+        Some(Upload { key: key.to_owned(), id: upload::id_of(source) })
+    }
+
+    async fn read_part(&self, upload: &Upload, slot: Slot, bytes: u64) -> Result<Reading, StorageError> {
+        let (storage, upload, location) = (self.clone(), upload.clone(), self.at(&upload.key));
+        let content = blocking(location.clone(), move || storage.content_now(&upload)).await?;
+        let stream = pieces(location.clone(), Arc::new(content), slot.offset..slot.offset + bytes);
+        Ok(Reading::new(location, bytes, stream))
     }
 
     async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {

@@ -19,6 +19,11 @@ pub(super) fn is_ours(key: &str) -> bool {
     key.ends_with(CONTENT) || key.ends_with(LEDGER)
 }
 
+/// The id of uploads of a source.
+pub(super) fn id_of(source: &str) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(source.as_bytes()))
+}
+
 /// The hidden names of an upload.
 struct Names {
     content: String,
@@ -33,16 +38,24 @@ impl Names {
 }
 
 impl FileStorage {
-    pub(super) fn begin_now(&self, key: &str) -> Result<Upload, StorageError> {
+    /// Under this id, or another one when somebody has it.
+    pub(super) fn begin_now(&self, key: &str, id: Option<String>) -> Result<Upload, StorageError> {
         let (directory, name) = self.find(key, true)?;
-        let id = format!("{:016x}", fastrand::u64(..));
-        let names = Names::of(&name, &id);
         let failed = |errno| fault(&self.at(key), "create an upload beside", errno);
-        for hidden in [&names.ledger, &names.content] {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            openat(&directory, hidden, flags, Mode::from_raw_mode(0o666)).map_err(failed)?;
+        let random = || format!("{:016x}", fastrand::u64(..));
+        let mut id = id.unwrap_or_else(random);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let create = |hidden: &str| openat(&directory, hidden, flags, Mode::from_raw_mode(0o666));
+        if let Err(Errno::EXIST) = create(&Names::of(&name, &id).ledger) {
+            id = random();
+            create(&Names::of(&name, &id).ledger).map_err(failed)?;
         }
+        create(&Names::of(&name, &id).content).map_err(failed)?;
         Ok(Upload { key: key.to_owned(), id })
+    }
+
+    pub(super) fn content_now(&self, upload: &Upload) -> Result<File, StorageError> {
+        self.hidden(upload).map(|(content, _)| content)
     }
 
     pub(super) fn put_part_now(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {

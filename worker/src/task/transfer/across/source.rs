@@ -1,8 +1,11 @@
 //! Where an asset is read, and its content in stretches: read ahead, in order, each claiming its memory before it comes.
 use super::fault;
+use super::upload::{Arrived, is_of};
 use crate::hash::{Digest, Hasher};
 use crate::storage::persist::{Patience, persist, read_on};
-use crate::storage::{Checksum, ChecksumKind, Held, ObjectState, Registry, Running, Slot, Storage, StorageError};
+use crate::storage::{
+    Checksum, ChecksumKind, Held, ObjectState, Registry, Running, Slot, Storage, StorageError, Upload, Version,
+};
 use crate::task::TaskContext;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -128,6 +131,12 @@ impl Source {
         (tag.to_owned(), self.state.version.id.clone())
     }
 
+    /// What tells this content from any other, to whoever goes on with it.
+    pub(super) fn identity(&self) -> String {
+        let Version { tag, id } = &self.state.version;
+        format!("{} {tag} {} {}", self.location(), id.as_deref().unwrap_or("-"), self.state.bytes)
+    }
+
     /// Whether any stretch of it can be asked for.
     pub(super) fn in_any_order(&self) -> bool {
         !self.in_order
@@ -183,8 +192,10 @@ impl Source {
         cuts: Vec<(u32, Range<u64>)>,
         at_once: usize,
         context: &TaskContext,
+        known: Option<Known>,
     ) -> BoxStream<'static, Result<Stretch, StorageError>> {
         let fetch = Fetch {
+            known,
             storage: Arc::clone(&self.storage),
             state: self.state.clone(),
             registry: Arc::clone(&context.storage),
@@ -221,7 +232,7 @@ impl Source {
         context: &TaskContext,
     ) -> Result<Measured, Failure> {
         let mut measures = Measures::new(self, algorithms, Some(kind));
-        let mut stretches = self.stretches(self.cuts(stretch.0), stretch.1, context);
+        let mut stretches = self.stretches(self.cuts(stretch.0), stretch.1, context, None);
         while let Some(stretch) = stretches.next().await {
             let stretch = stretch.map_err(|error| fault::source(&error))?;
             measures = off_thread(stretch.pieces.iter().map(|piece| piece.len() as u64).sum(), move || {
@@ -236,7 +247,15 @@ impl Source {
     }
 }
 
+/// Parts that have arrived in an upload of this very source: they are read there instead of coming once more.
+pub(super) struct Known {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) upload: Upload,
+    pub(super) parts: Arrived,
+}
+
 struct Fetch {
+    known: Option<Known>,
     storage: Arc<dyn Storage>,
     state: ObjectState,
     registry: Arc<Registry>,
@@ -247,6 +266,9 @@ impl Fetch {
     async fn stretch(&self, number: u32, range: Range<u64>, held: Option<Held>) -> Result<Stretch, StorageError> {
         let (key, same) = (self.state.key.clone(), self.state.version.clone());
         let slot = Slot { number, offset: range.start };
+        if let Some(pieces) = self.arrived(slot, range.end - range.start).await {
+            return Ok(Stretch { slot, pieces, held });
+        }
         let mut reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());
         let mut pieces = Vec::new();
         while let Some(piece) = reading.next().await {
@@ -255,6 +277,15 @@ impl Fetch {
             pieces.push(piece);
         }
         Ok(Stretch { slot, pieces, held })
+    }
+
+    /// A part that has arrived, as it did.
+    async fn arrived(&self, slot: Slot, bytes: u64) -> Option<Vec<Bytes>> {
+        let known = self.known.as_ref()?;
+        let part = known.parts.get(&slot.number).filter(|part| part.bytes == bytes)?;
+        let reading = known.storage.read_part(&known.upload, slot, bytes).await.ok()?;
+        let pieces = reading.collect().await.ok()?;
+        is_of(part, &pieces).then_some(pieces)
     }
 
     /// From one reading of the whole.

@@ -4,12 +4,12 @@ use super::super::wants::Wants;
 use super::Work;
 use super::commit::{Committed, Uncommitted, commit, prove};
 use super::fault;
-use super::source::{Measured, Measures, Source, Stretch, off_thread};
+use super::source::{Known, Measured, Measures, Source, Stretch, off_thread};
 use super::target::{Content, Place};
 use crate::hash::Hasher;
 use crate::storage::persist::{Patience, persist};
 use crate::storage::{
-    Attributes, Body, Checksum, ChecksumKind, Condition, Held, MEMORY_BYTES, Part, Slot, StorageError, Upload,
+    Attributes, Body, Checksum, ChecksumKind, Condition, Held, MEMORY_BYTES, Part, SOURCE, Slot, StorageError, Upload,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -43,15 +43,22 @@ pub(super) async fn upload(
     place: &Place,
     condition: &Condition,
 ) -> Result<(Committed, Content), Failure> {
-    let (mut upload, mut arrived, stale) = resume(place).await?;
+    let identity = source.identity();
+    let expected = place.storage.upload_of(&place.key, &identity);
+    let (mut upload, mut arrived, stale) = resume(place, expected.as_ref()).await?;
     for beginning in 1.. {
         let going = match upload.take() {
             Some(upload) => upload,
-            None => begin(place).await?,
+            None => begin_for(place, &identity).await?,
         };
         work.opened(&place.storage, &going);
-        let sent =
-            Sending { work, wants, source, place, condition, upload: &going }.run(std::mem::take(&mut arrived)).await;
+        let arrived = std::mem::take(&mut arrived);
+        let known = (expected.as_ref() == Some(&going) && !arrived.is_empty()).then(|| Known {
+            storage: Arc::clone(&place.storage),
+            upload: going.clone(),
+            parts: arrived.clone(),
+        });
+        let sent = Sending { work, wants, source, place, condition, upload: &going }.run(arrived, known).await;
         work.closed(&going);
         match sent {
             Ok(done) => {
@@ -77,8 +84,19 @@ pub(super) async fn upload(
     Err(Failure::transient("storage_upload_gone", format!("the upload to {} vanishes", place.location())))
 }
 
+/// Begins an upload of parts that several workers send.
 pub(super) async fn begin(place: &Place) -> Result<Upload, Failure> {
-    let attributes = Attributes::default();
+    begin_with(place, Attributes::default()).await
+}
+
+/// Begins an upload of this source alone.
+async fn begin_for(place: &Place, identity: &str) -> Result<Upload, Failure> {
+    // Metadata of ours is of use to directories only; objects would keep it.
+    let known = place.storage.upload_of(&place.key, identity).map(|_| (SOURCE.to_owned(), identity.to_owned()));
+    begin_with(place, Attributes { metadata: known.into_iter().collect(), ..Attributes::default() }).await
+}
+
+async fn begin_with(place: &Place, attributes: Attributes) -> Result<Upload, Failure> {
     let begun = persist(Patience::default(), || place.storage.begin(&place.key, &attributes)).await;
     begun.map_err(|error| error.failure())
 }
@@ -93,8 +111,10 @@ pub(super) async fn abort(place: &Place, upload: &Upload) {
 pub(super) type Arrived = BTreeMap<u32, Part>;
 
 /// The upload to go on with, the parts of it that have arrived, and others to the same key.
-async fn resume(place: &Place) -> Result<(Option<Upload>, Arrived, Vec<Upload>), Failure> {
+async fn resume(place: &Place, expected: Option<&Upload>) -> Result<(Option<Upload>, Arrived, Vec<Upload>), Failure> {
     let mut uploads = begun(place).await?;
+    // What is known to be of this source saves reading it once more.
+    uploads.sort_by_key(|upload| Some(upload) != expected);
     while !uploads.is_empty() {
         let upload = uploads.remove(0);
         match persist(Patience::default(), || place.storage.parts(&upload)).await {
@@ -129,10 +149,10 @@ pub(super) struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    async fn run(&self, arrived: Arrived) -> Result<(Committed, Content), Uncommitted> {
+    async fn run(&self, arrived: Arrived, known: Option<Known>) -> Result<(Committed, Content), Uncommitted> {
         let (size, at_once) = stretch(self.place, self.source.state.bytes)?;
         let measures = Measures::new(self.source, &self.wants.algorithms, None);
-        let (measured, parts) = self.send(self.source.cuts(size), at_once, measures, arrived).await?;
+        let (measured, parts) = self.send(self.source.cuts(size), at_once, measures, (arrived, known)).await?;
         self.source.check(&measured).await?;
         let digests = measured.digests;
         self.wants.check_declared(&digests)?;
@@ -161,10 +181,10 @@ impl Sending<'_> {
         cuts: Vec<(u32, Range<u64>)>,
         at_once: usize,
         mut measures: Measures,
-        mut arrived: Arrived,
+        (mut arrived, known): (Arrived, Option<Known>),
     ) -> Result<(Measured, Vec<Part>), Uncommitted> {
         let kind = self.place.storage.capabilities().checksum;
-        let mut stretches = self.source.stretches(cuts, at_once, &self.work.context);
+        let mut stretches = self.source.stretches(cuts, at_once, &self.work.context, known);
         let (mut sending, mut parts) = (JoinSet::new(), Vec::new());
         while let Some(stretch) = stretches.next().await {
             let Stretch { slot, pieces, held } = stretch.map_err(|error| fault::source(&error))?;
@@ -224,7 +244,7 @@ fn received(sent: Result<Result<Part, StorageError>, tokio::task::JoinError>) ->
 
 /// Whether a part that has arrived has this content: by its checksum, or by its tag, which is an MD5 on servers that tell
 /// no checksums of listed parts. When in doubt it is sent again.
-fn is_of(part: &Part, pieces: &[Bytes]) -> bool {
+pub(super) fn is_of(part: &Part, pieces: &[Bytes]) -> bool {
     if part.bytes != pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() {
         return false;
     }
