@@ -402,7 +402,8 @@ async fn killed_transfer() {
     let mut left = moment.parse::<u32>().expect("a number");
     let kill = || rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     let faults = Faults::new(move |call| {
-        let counts = if call.location.starts_with("s3://") { [Operation::PutPart, Operation::Read] } else { return None };
+        let counts =
+            if call.location.starts_with("s3://") { [Operation::PutPart, Operation::Read] } else { return None };
         left -= u32::from(counts.contains(&call.operation));
         if left == 0 {
             std::thread::spawn(move || {
