@@ -1,6 +1,6 @@
 //! One large file over several workers: up to a bucket, across to another server's, and down again.
 //!
-//! `bench-slices BYTES WORKERS [kill] [up|across|down]... [verify=ALGORITHM]`: random bytes; processes of their own over a
+//! `bench-slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]`: random bytes; processes of their own over a
 //! real Redis and two SeaweedFS servers. With `kill` one worker of each leg is killed with signal 9 when half of it has
 //! been carried (the only one is started again). Prints one JSON line for each leg: seconds, MB/s, slices, and whether
 //! the bytes are right, the reported hash is theirs, and nothing is left over.
@@ -28,10 +28,12 @@ struct Asked {
     kill: bool,
     legs: Vec<Leg>,
     verify: String,
+    /// Where the first and the third copy are; the others are where temporary files are.
+    beside: String,
 }
 
 fn asked() -> Result<Asked, Fault> {
-    let usage = "bench-slices BYTES WORKERS [kill] [up|across|down]... [verify=ALGORITHM]";
+    let usage = "bench-slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]";
     let mut args = std::env::args().skip(1);
     let bytes = Bytes::parse(&args.next().ok_or(usage)?)?.0;
     let workers = args.next().ok_or(usage)?.parse()?;
@@ -41,20 +43,24 @@ fn asked() -> Result<Asked, Fault> {
     let verify = rest.iter().find_map(|word| word.strip_prefix("verify=")).unwrap_or("xxh128").to_owned();
     // Each leg carries what the one before has left.
     let legs = Leg::ALL[..=last].to_vec();
-    Ok(Asked { bytes, workers, kill: rest.iter().any(|word| word == "kill"), legs, verify })
+    let beside = rest.iter().find_map(|word| word.strip_prefix("beside=")).unwrap_or("/tmp").to_owned();
+    Ok(Asked { bytes, workers, kill: rest.iter().any(|word| word == "kill"), legs, verify, beside })
 }
 
 fn main() -> Result<(), Fault> {
     let asked = asked()?;
-    let scratch = Scratch::new();
-    std::fs::create_dir_all(scratch.path("in"))?;
-    let source = scratch.path("in").join(FILE);
-    make(&source, asked.bytes)?;
-    let expected = xxh128(&source)?;
-    let haul = Haul::start(scratch, "2GiB", SLOTS, "").ok_or("no S3 to carry to: run ops/setup.sh test")?;
+    let (scratch, beside) = (Scratch::new(), tempfile::tempdir_in(&asked.beside)?);
+    let source = beside.path().join("in");
+    std::fs::create_dir_all(&source)?;
+    make(&source.join(FILE), asked.bytes)?;
+    let expected = xxh128(&source.join(FILE))?;
+    let haul = Haul::start(scratch, (&source, beside.path()), "2GiB", SLOTS, "");
+    let mut haul = haul.ok_or("no S3 to carry to: run ops/setup.sh test")?;
     for leg in &asked.legs {
         let told = carry(&haul, &asked, *leg, &expected)?;
         println!("{told}");
+        // At most two copies at a time.
+        haul.remove_source(*leg);
         if told["right"] != true || told["left_over"] != 0 {
             return Err("what was carried is not what it should be".into());
         }
@@ -82,7 +88,7 @@ fn carry(haul: &Haul, asked: &Asked, leg: Leg, expected: &str) -> Result<Value, 
         "seconds": seconds, "mb_per_second": bytes as f64 / 1e6 / seconds, "slices": slices,
         "state": summary["state"], "right": hash == expected && proven && summary["state"] == "succeeded",
         "hash": hash, "reported": reported,
-        "left_over": haul.here.uploads().len() + haul.there.uploads().len() + hidden,
+        "left_over": haul.uploads().len() + hidden,
     }))
 }
 
@@ -108,7 +114,7 @@ fn kill(haul: &Haul, asked: &Asked, workers: &mut Vec<Running>) -> u64 {
 
 fn landed(haul: &Haul, leg: Leg) -> Result<(u64, String), Fault> {
     let found = match leg {
-        Leg::Up => haul.here.hash(&format!("up/{FILE}")),
+        Leg::Up => haul.here().and_then(|here| here.hash(&format!("up/{FILE}"))),
         Leg::Across => haul.there.hash(&format!("across/{FILE}")),
         Leg::Down => {
             let path = haul.cluster.scratch.path("down").join(FILE);

@@ -17,10 +17,16 @@ fn haul(workers: usize) -> Option<(Haul, Vec<Running>, String)> {
     let content = bytes(7, BYTES);
     let hash = hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &content).to_string();
     scratch.write("in/master.mov", content);
-    let haul = Haul::start(scratch, "64MiB", 2, SLOW)?;
+    let (source, beside) = (scratch.path("in"), scratch.path("."));
+    let haul = Haul::start(scratch, (&source, &beside), "64MiB", 2, SLOW)?;
     let running = (0..workers).map(|_| haul.worker()).collect();
     haul.wait_for_workers(workers);
     Some((haul, running, hash))
+}
+
+/// What is in the first bucket.
+fn up(haul: &Haul) -> Option<(u64, String)> {
+    haul.here().and_then(|here| here.hash("up/master.mov"))
 }
 
 #[test]
@@ -42,11 +48,12 @@ fn a_large_file_goes_up_across_and_down_though_workers_are_killed() {
         assert_eq!((count(&summary, "/assets"), count(&summary, "/bytes")), (1, BYTES as u64), "{summary:#}");
         assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/total")), (1, 1));
         assert_eq!(haul.slices(), (0, 0), "{leg:?}: what is over is forgotten");
-        assert_eq!((haul.here.uploads(), haul.there.uploads()), (vec![], vec![]), "{leg:?}: nothing is left over");
+        assert_eq!(haul.uploads(), [] as [String; 0], "{leg:?}: nothing is left over");
         haul.wait_for_workers(3);
     }
     let expected = Some((BYTES as u64, hash.clone()));
-    assert_eq!((haul.here.hash("up/master.mov"), haul.there.hash("across/master.mov")), (expected.clone(), expected));
+    assert_eq!(up(&haul), expected);
+    assert_eq!(haul.there.hash("across/master.mov"), expected);
     let down = haul.cluster.scratch.path("down");
     let landed = std::fs::read(down.join("master.mov")).expect("landed");
     assert_eq!(hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &landed).to_string(), hash);
@@ -62,7 +69,7 @@ fn a_job_that_is_cancelled_meanwhile_leaves_no_upload() {
     let Some((haul, workers, _)) = haul(2) else { return };
     let job = haul.submit(Leg::Up, "");
     haul.wait_for_slices(0.2);
-    assert_eq!(haul.here.uploads(), ["up/master.mov"]);
+    assert_eq!(haul.uploads(), ["up/master.mov"]);
     // One more trouble: whoever held some of the slices is no more.
     workers[0].signal(Signal::KILL);
     haul.cluster.scratch.run(&["job", "cancel", &job]).expect_code(0);
@@ -70,8 +77,8 @@ fn a_job_that_is_cancelled_meanwhile_leaves_no_upload() {
         std::thread::sleep(std::time::Duration::from_millis(200));
         haul.cluster.look(&job)["state"] == "cancelled"
     });
-    assert_eq!(haul.here.uploads(), [] as [String; 0], "what was begun is aborted before the job ends");
-    assert_eq!(haul.here.hash("up/master.mov"), None);
+    assert_eq!(haul.uploads(), [] as [String; 0], "what was begun is aborted before the job ends");
+    assert_eq!(up(&haul), None);
     assert_eq!(haul.slices(), (0, 0));
 }
 
@@ -81,5 +88,5 @@ fn a_worker_alone_is_not_asked_to_share() {
     let job = haul.submit(Leg::Up, ", verify: xxh128");
     let summary = haul.wait(&job);
     assert_eq!(summary["state"], "succeeded", "{summary:#}");
-    assert_eq!(haul.here.hash("up/master.mov"), Some((BYTES as u64, hash)));
+    assert_eq!(up(&haul), Some((BYTES as u64, hash)));
 }

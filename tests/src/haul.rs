@@ -6,12 +6,13 @@ use crate::redis::Redis;
 use crate::weed::Weed;
 use crate::{Running, Scratch};
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A way from one storage to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leg {
-    /// From the directory `in` to the first bucket.
+    /// From a directory to the first bucket.
     Up,
     /// From the first bucket to the second.
     Across,
@@ -22,23 +23,16 @@ pub enum Leg {
 impl Leg {
     /// All of them, in an order in which each finds what it carries.
     pub const ALL: [Leg; 3] = [Leg::Up, Leg::Across, Leg::Down];
-
-    /// Library and target.
-    fn ends(self) -> (&'static str, &'static str) {
-        match self {
-            Leg::Up => ("in", "s3://here/up/{path}"),
-            Leg::Across => ("s3://here/up", "s3://there/across/{path}"),
-            Leg::Down => ("s3://there/across", "file:./down/{path}"),
-        }
-    }
 }
 
 /// Two buckets of two servers, a coordinator, and workers that come and go.
 pub struct Haul {
     /// The coordinator and its directory.
     pub cluster: Cluster,
+    /// Where the files are.
+    source: PathBuf,
     /// The first bucket.
-    pub here: Weed,
+    here: Option<Weed>,
     /// The second bucket.
     pub there: Weed,
     slots: u32,
@@ -47,13 +41,51 @@ pub struct Haul {
 impl Haul {
     /// Servers and a coordinator that lets workers of so many transfer slots share files of at least `above`; `more` is
     /// added to the settings of both buckets. `None` when no S3 is installed.
-    pub fn start(scratch: Scratch, above: &str, slots: u32, more: &str) -> Option<Haul> {
-        let (here, there) = (Weed::start(&scratch, "here")?, Weed::start(&scratch, "there")?);
+    /// What is large comes from `source`; the second bucket is below `beside`.
+    pub fn start(
+        scratch: Scratch,
+        (source, beside): (&Path, &Path),
+        above: &str,
+        slots: u32,
+        more: &str,
+    ) -> Option<Haul> {
+        let (here, there) = (Weed::start(&scratch.path("."), "here")?, Weed::start(beside, "there")?);
         scratch.write("storage.yaml", format!("endpoints:\n{}{}", here.settings(more), there.settings(more)));
         let redis = Redis::start(&scratch.path("."));
         let url = redis.url();
         let cluster = Cluster::over(scratch, redis, &["--redis", &url, "--slice-above", above]);
-        Some(Haul { cluster, here, there, slots })
+        Some(Haul { cluster, source: source.to_owned(), here: Some(here), there, slots })
+    }
+
+    /// Library and target of a leg.
+    fn ends(&self, leg: Leg) -> (String, &'static str) {
+        match leg {
+            Leg::Up => (self.source.display().to_string(), "s3://here/up/{path}"),
+            Leg::Across => ("s3://here/up".into(), "s3://there/across/{path}"),
+            Leg::Down => ("s3://there/across".into(), "file:./down/{path}"),
+        }
+    }
+
+    /// The first bucket, while it is there.
+    pub fn here(&self) -> Option<&Weed> {
+        self.here.as_ref()
+    }
+
+    /// Keys of uploads in both buckets that were begun and neither completed nor aborted.
+    pub fn uploads(&self) -> Vec<String> {
+        self.here().into_iter().chain([&self.there]).flat_map(Weed::uploads).collect()
+    }
+
+    /// Removes what a leg has carried, where it came from.
+    ///
+    /// # Panics
+    /// When it cannot be removed.
+    pub fn remove_source(&mut self, leg: Leg) {
+        match leg {
+            Leg::Up => std::fs::remove_dir_all(&self.source).expect("files can be removed"),
+            Leg::Across => self.here = None,
+            Leg::Down => {}
+        }
     }
 
     /// One more worker.
@@ -85,7 +117,7 @@ impl Haul {
     /// Submits a job over a leg: carry, a barrier, and something behind it. `transfer` is what the transfer says besides
     /// its target.
     pub fn submit(&self, leg: Leg, transfer: &str) -> String {
-        let (library, to) = leg.ends();
+        let (library, to) = self.ends(leg);
         let name = format!("{leg:?}").to_lowercase();
         let job = format!(
             "job: {name}\nlibrary: {{ folder: \"{library}\" }}\nsteps:\n\

@@ -1,6 +1,6 @@
 //! SeaweedFS as a test's own S3: free loopback ports, its own directory, gone with the test.
+use crate::Running;
 use crate::process::wait_until;
-use crate::{Running, Scratch};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +19,18 @@ pub struct Weed {
     bucket: String,
     url: String,
     credentials: PathBuf,
+    _data: Data,
+}
+
+/// The directory of a server, gone with it.
+struct Data(PathBuf);
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            println!("{} is left behind: {error}", self.0.display());
+        }
+    }
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {
@@ -34,22 +46,22 @@ fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 impl Weed {
-    /// Starts a server that keeps what it has in the test's directory; `None`, with a line that says so, when it is not
-    /// installed.
+    /// Starts a server that keeps what it has in a directory of its own below `above`; `None`, with a line that says so,
+    /// when it is not installed.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn start(scratch: &Scratch, bucket: &str) -> Option<Weed> {
+    pub fn start(above: &Path, bucket: &str) -> Option<Weed> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/servers/bin/weed");
         if !program.is_file() {
             println!("SKIP: weed is not installed: run ops/setup.sh test");
             return None;
         }
-        (0..STARTS).find_map(|_| Weed::try_start(scratch, &program, bucket)).or_else(|| panic!("weed does not start"))
+        (0..STARTS).find_map(|_| Weed::try_start(above, &program, bucket)).or_else(|| panic!("weed does not start"))
     }
 
-    fn try_start(scratch: &Scratch, program: &Path, bucket: &str) -> Option<Weed> {
-        let dir = scratch.path(format!("weed-{bucket}-{:08x}", fastrand::u32(..)));
+    fn try_start(above: &Path, program: &Path, bucket: &str) -> Option<Weed> {
+        let dir = above.join(format!("weed-{bucket}-{:08x}", fastrand::u32(..)));
         std::fs::create_dir_all(&dir).expect("a scratch directory can be made");
         let identities = format!(
             r#"{{"identities":[{{"name":"t","credentials":[{{"accessKey":"{ACCESS_KEY}","secretKey":"{SECRET_KEY}"}}],"actions":["Admin","Read","List","Tagging","Write"]}}]}}"#
@@ -76,7 +88,8 @@ impl Weed {
         let port = ports[6];
         wait_until("weed listens", || running.has_ended() || TcpStream::connect(("127.0.0.1", port)).is_ok());
         let url = format!("http://127.0.0.1:{port}");
-        let weed = Weed { credentials: dir.join("credentials"), bucket: bucket.into(), url, _running: running };
+        let credentials = dir.join("credentials");
+        let weed = Weed { _running: running, bucket: bucket.into(), url, credentials, _data: Data(dir) };
         weed.make_bucket().then_some(weed)
     }
 
