@@ -93,8 +93,8 @@ const LEVELS_EVERY: u32 = 5;
 /// Pictures are point-sampled to about this width for levels; a tenth of a percent still shows.
 const LEVELS_WIDTH: u32 = 480;
 
-/// Pictures narrower than this are cheap enough to be looked at whole.
-const SCAN_WIDTH_MIN: u32 = 720;
+/// Pictures narrower or lower than this are cheap enough to be looked at whole.
+const SCAN_MIN: (u32, u32) = (720, 64);
 /// And so are pictures with fewer lines than these.
 const LINES_MIN: u32 = 720;
 
@@ -152,7 +152,7 @@ fn picture(needs: &Needs, n: usize, video: &VideoStream) -> String {
         None => {}
     }
     if let Some(threshold) = needs.scan {
-        if video.width >= SCAN_WIDTH_MIN {
+        if video.width >= SCAN_MIN.0 && video.height >= SCAN_MIN.1 {
             // Fields comb wherever something moves: the middle of the picture shows it for a fraction of the cost. Four
             // lines hold two of each field in every plane, so the cut leaves their order as it is.
             chain.push_str(",crop=w=iw/2:x=iw/4:h=4*floor(ih/8):y=4*floor(ih/16)");
@@ -331,6 +331,20 @@ mod tests {
         let (graph, _) = build(&Needs { levels: true, ..Needs::default() }, &[&video], &[]);
         assert!(graph.contains("scale=w=480:h=270:flags=neighbor"), "{graph}");
         assert!(graph.contains("between(val,20,987),0,1020"), "{graph}");
+    }
+
+    #[test]
+    fn large_pictures_are_looked_at_in_part_and_small_ones_whole() {
+        let needs = Needs { black: Some((0.98, 0.1)), freeze: Some((-60.0, 0.2)), scan: Some(1.2), ..Needs::default() };
+        let of = |width, height| build(&needs, &[&VideoStream { width, height, ..VideoStream::default() }], &[]).0;
+        let large = of(1920, 1080);
+        assert_eq!((large.matches("field=top").count(), large.matches("crop=").count()), (2, 1), "{large}");
+        // Both looks have a branch, since a filter sees what the one before it leaves.
+        assert!(large.contains("split=2[picture0][still0]") && large.contains("nullsink"), "{large}");
+        for (width, height) in [(320, 180), (2000, 8)] {
+            let small = of(width, height);
+            assert!(!small.contains("field=top") && !small.contains("crop="), "{small}");
+        }
     }
 
     #[test]
