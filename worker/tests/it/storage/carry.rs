@@ -328,6 +328,28 @@ async fn a_server_that_asks_for_less_is_left_alone_and_gets_everything_later() {
     assert_eq!(road.uploads().await, []);
 }
 
+/// What is too large for one request is copied by the server in parts; nothing is sent, and nothing is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_copies_large_objects_in_parts() {
+    let most = |endpoint: &mut EndpointSettings| endpoint.copy_bytes_max = Some(protocol::quantity::Bytes(8 << 20));
+    let Some(subject) = subjects::weed_with(most).await else { return };
+    let road = Road::new(subject, |_| None);
+    let content = noise(21 * MIB + 5, 15);
+    let (facts, _) = road.up(&[road.file("from/large", &content)]).await;
+    assert_eq!(facts.len(), 1);
+    let (storage, root) = road.storage().await;
+    storage.begin(&format!("{root}/to/from/large"), &Default::default()).await.expect("somebody's, long dead");
+    road.sent.lock().clear();
+    let to = format!("{}up/to/{{path}}", road.base);
+    let (facts, failures) = road.carry(&to, &[road.object("from/large", "up")]).await;
+    assert_eq!((failures, facts.len()), (Vec::new(), 1));
+    assert_eq!((road.count(Operation::CopyPart), road.count(Operation::PutPart)), (3, 0));
+    assert!(road.content("to/from/large").await.as_ref() == Some(&content));
+    assert_eq!(road.uploads().await, []);
+    let (facts, failures) = road.carry(&to, &[road.object("from/large", "up")]).await;
+    assert_eq!((failures, facts[0].skipped), (Vec::new(), true));
+}
+
 /// A byte that changes at rest is found when the object is compared, and named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_at_rest_is_found_and_named() {

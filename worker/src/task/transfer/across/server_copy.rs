@@ -5,9 +5,18 @@ use super::Work;
 use super::commit::{Committed, commit, prove};
 use super::source::Source;
 use super::target::{Content, Place};
-use super::upload::stretch;
-use crate::storage::{Attributes, Condition, CopySource, StorageError};
+use super::upload::{self, stretch};
+use crate::storage::persist::{Patience, persist};
+use crate::storage::{Attributes, Condition, CopySource, Part, Slot, StorageError, Upload};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use protocol::failure::Failure;
+use protocol::rules::parts::cut;
+use tokio_util::sync::CancellationToken;
+
+const MIB: u64 = 1 << 20;
+/// Usual size of a part that the other side copies, in bytes, and how many it is asked for at the same time.
+const COPIED_BYTES: u64 = 256 * MIB;
+const COPIED_AT_ONCE: usize = 4;
 
 /// Copies when both sides are of one server that does; `None` when the content has to be carried.
 pub(super) async fn copy(
@@ -43,9 +52,15 @@ pub(super) async fn copy(
             copied
         }
     };
-    let committed = match commit(place, &ours, cancel, condition.clone(), call).await {
-        Err(_) if *refused.lock() => return Ok(None),
-        committed => committed.map_err(Failure::from)?,
+    let committed = match able.copy_bytes_max {
+        Some(most) if from.bytes > most => match in_parts(work, place, &from, &ours, condition).await? {
+            Some(committed) => committed,
+            None => return Ok(None),
+        },
+        _ => match commit(place, &ours, cancel, condition.clone(), call).await {
+            Err(_) if *refused.lock() => return Ok(None),
+            committed => committed.map_err(Failure::from)?,
+        },
     };
     if let Committed::New(state) = &committed {
         let told = state.checksum.filter(|sum| Some(sum.kind()) == ours.checksum.map(|sum| sum.kind()));
@@ -65,6 +80,70 @@ pub(super) async fn copy(
 pub(super) fn possible(source: &Source, place: &Place) -> Option<CopySource> {
     let from = source.storage.copy_source(&source.state)?;
     let here = place.storage.copy_source(&source.state)?;
-    let most = place.storage.capabilities().copy_bytes_max?;
-    (from.domain == here.domain && from.bytes <= most).then_some(from)
+    let able = place.storage.capabilities();
+    let most = able.copy_bytes_max?;
+    (from.domain == here.domain && (from.bytes <= most || able.copy_part)).then_some(from)
+}
+
+/// Copies what is too large for one request as an upload whose parts the other side takes by itself. An interrupted one
+/// is not gone on with: it has cost nobody a byte. `None` when the server refuses.
+async fn in_parts(
+    work: &Work,
+    place: &Place,
+    from: &CopySource,
+    ours: &Content,
+    condition: &Condition,
+) -> Result<Option<Committed>, Failure> {
+    let upload = upload::begin(place).await?;
+    work.opened(&place.storage, &upload);
+    let copied = parts_of(place, from, &upload, ours, condition, &work.context.cancel).await;
+    work.closed(&upload);
+    let landed = matches!(copied, Ok(Some(Committed::New(_))));
+    if !landed {
+        upload::abort(place, &upload).await;
+    }
+    if matches!(copied, Ok(Some(_))) {
+        // Whoever began those cannot complete them any more: the key is taken.
+        for stale in upload::begun(place).await? {
+            upload::abort(place, &stale).await;
+        }
+    }
+    copied
+}
+
+async fn parts_of(
+    place: &Place,
+    from: &CopySource,
+    upload: &Upload,
+    ours: &Content,
+    condition: &Condition,
+    cancel: &CancellationToken,
+) -> Result<Option<Committed>, Failure> {
+    let able = place.storage.capabilities();
+    let count_max = able.parts.map_or(1, |limits| u64::from(limits.count_max));
+    let least = from.bytes.div_ceil(count_max.max(1)).next_multiple_of(MIB).max(COPIED_BYTES);
+    let size = able.copy_bytes_max.map_or(least, |most| least.min(most));
+    let parts = stream::iter(cut(from.bytes, size)).map(|(number, range)| async move {
+        let slot = Slot { number, offset: range.start };
+        persist(Patience::default(), || place.storage.copy_part(upload, slot, from, range.clone())).await
+    });
+    let parts: Result<Vec<Part>, StorageError> = parts.buffered(COPIED_AT_ONCE).try_collect().await;
+    let parts = match parts {
+        Ok(parts) => parts,
+        Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) => return Ok(None),
+        Err(error) => return Err(error.failure()),
+    };
+    let made = Part::whole(&parts).filter(|made| Some(made.kind()) == ours.checksum.map(|sum| sum.kind()));
+    if let (Some(made), Some(sum)) = (made, ours.checksum)
+        && made != sum
+    {
+        return Err(super::fault::unproven(&place.location(), &sum.to_string(), &made.to_string()));
+    }
+    let whole = ours.checksum.filter(|_| able.whole_checksum);
+    let complete = |condition| {
+        let parts = &parts;
+        async move { place.storage.complete(upload, parts, whole, &condition).await }
+    };
+    let committed = commit(place, ours, cancel, condition.clone(), complete).await;
+    committed.map(Some).map_err(Failure::from)
 }
