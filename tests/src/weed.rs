@@ -27,7 +27,9 @@ struct Data(PathBuf);
 
 impl Drop for Data {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+        // It may have gone with the directory it was in.
+        let removed = std::fs::remove_dir_all(&self.0);
+        if let Err(error) = removed.or_else(|error| if self.0.exists() { Err(error) } else { Ok(()) }) {
             println!("{} is left behind: {error}", self.0.display());
         }
     }
