@@ -7,6 +7,7 @@
 //!   step (EFF-1), and what it takes for them to survive a power loss
 pub mod backend;
 mod body;
+mod buffers;
 mod checksum;
 pub mod content;
 mod directory;

@@ -1,5 +1,6 @@
 //! From a location to the storage that has it. Places are opened once and remembered with their connections.
 use super::backend::{BACKENDS, Opened, Opening};
+use super::buffers::Buffers;
 use super::layer::Layered;
 use super::settings::{EndpointSettings, StorageSettings};
 use super::throttle::{Budget, Throttle};
@@ -21,6 +22,7 @@ pub struct Registry {
     places: Mutex<HashMap<String, Arc<dyn Storage>>>,
     budgets: Mutex<HashMap<String, Arc<Budget>>>,
     memory: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
     around: Option<Box<Around>>,
 }
 
@@ -40,7 +42,7 @@ impl Registry {
     /// With the settings of the storage file.
     pub fn new(settings: StorageSettings) -> Registry {
         let memory = Arc::new(Semaphore::new(permits(MEMORY_BYTES) as usize));
-        Registry { settings, places: Mutex::default(), budgets: Mutex::default(), memory, around: None }
+        Registry { settings, places: Mutex::default(), budgets: Mutex::default(), memory, buffers: Arc::default(), around: None }
     }
 
     /// Puts something around every place that will be opened, within the limits of its endpoint: for tests and
@@ -57,6 +59,11 @@ impl Registry {
         let memory = Arc::clone(&self.memory);
         // It is never closed; without a claim there is merely nothing to give back.
         async move { memory.acquire_many_owned(permits(bytes.min(MEMORY_BYTES))).await.ok() }
+    }
+
+    /// Memory for content from the network.
+    pub fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
     }
 
     /// Opens the place of a location. `root` is the directory that a `file:` location must be below.

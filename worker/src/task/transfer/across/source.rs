@@ -195,6 +195,7 @@ impl Source {
         known: Option<Known>,
     ) -> BoxStream<'static, Result<Stretch, StorageError>> {
         let fetch = Fetch {
+            is_file: self.is_file,
             known,
             storage: Arc::clone(&self.storage),
             state: self.state.clone(),
@@ -255,6 +256,7 @@ pub(super) struct Known {
 }
 
 struct Fetch {
+    is_file: bool,
     known: Option<Known>,
     storage: Arc<dyn Storage>,
     state: ObjectState,
@@ -269,13 +271,26 @@ impl Fetch {
         if let Some(pieces) = self.arrived(slot, range.end - range.start).await {
             return Ok(Stretch { slot, pieces, held });
         }
+        let bytes = range.end - range.start;
         let mut reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());
         let mut pieces = Vec::new();
+        if self.is_file {
+            // These come in pieces of a good size, each in memory of its own.
+            while let Some(piece) = reading.next().await {
+                let piece = piece?;
+                self.moved.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                pieces.push(piece);
+            }
+            return Ok(Stretch { slot, pieces, held });
+        }
+        let buffers = self.registry.buffers();
+        let mut buffer = buffers.take(usize::try_from(bytes).unwrap_or_default());
         while let Some(piece) = reading.next().await {
             let piece = piece?;
             self.moved.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            pieces.push(piece);
+            buffer.extend_from_slice(&piece);
         }
+        pieces.push(buffers.lend(buffer));
         Ok(Stretch { slot, pieces, held })
     }
 
