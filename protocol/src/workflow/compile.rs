@@ -1,5 +1,7 @@
 //! From a job file to a workflow. Reports every problem it finds, each with its place, not just the first.
-use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, RetryFile, Scope, StepFile};
+use super::file::{
+    ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, RetryFile, Scope, StepFile, TransferFile,
+};
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
@@ -173,6 +175,27 @@ impl Compiler<'_> {
         policy
     }
 
+    fn transfer(&mut self, transfer: &TransferFile) -> TaskSpec {
+        let to = self.target(&transfer.to);
+        let verify = transfer.verify.map_or(Some(HashAlgorithm::Xxh128), |v| v.0);
+        if transfer.mhl && verify.is_none_or(|a| a == HashAlgorithm::Crc64nvme || a == HashAlgorithm::Sha256) {
+            self.blame(
+                "mhl",
+                "mhl: true needs a verify hash that ASC MHL knows".into(),
+                "verify: xxh128, xxh3, xxh64, md5, sha1 or c4",
+            );
+        }
+        let (job, mhl, hashes) = (self.job_id.to_owned(), transfer.mhl, transfer.hashes.clone());
+        let task = TransferTask { to, verify, hashes, job, mhl };
+        match transfer.replace {
+            None => TaskSpec::Transfer(task),
+            Some(ReplaceFile::Versioned) => {
+                self.unsealed(mhl);
+                TaskSpec::Replace(task)
+            }
+        }
+    }
+
     /// A history is a promise about one content of each name.
     fn unsealed(&mut self, mhl: bool) {
         if mhl {
@@ -214,24 +237,7 @@ impl Compiler<'_> {
             return self.approval(file, approval);
         }
         if let Some(transfer) = &file.transfer {
-            let to = self.target(&transfer.to);
-            let verify = transfer.verify.map_or(Some(HashAlgorithm::Xxh128), |v| v.0);
-            if transfer.mhl && verify.is_none_or(|a| a == HashAlgorithm::Crc64nvme || a == HashAlgorithm::Sha256) {
-                self.blame(
-                    "mhl",
-                    "mhl: true needs a verify hash that ASC MHL knows".into(),
-                    "verify: xxh128, xxh3, xxh64, md5, sha1 or c4",
-                );
-            }
-            let (job, mhl, hashes) = (self.job_id.to_owned(), transfer.mhl, transfer.hashes.clone());
-            let task = TransferTask { to, verify, hashes, job, mhl };
-            let task = match transfer.replace {
-                None => TaskSpec::Transfer(task),
-                Some(ReplaceFile::Versioned) => {
-                    self.unsealed(mhl);
-                    TaskSpec::Replace(task)
-                }
-            };
+            let task = self.transfer(transfer);
             return units(Kind::Transfer, task);
         }
         if let Some(qc) = &file.qc {

@@ -42,7 +42,14 @@ impl Registry {
     /// With the settings of the storage file.
     pub fn new(settings: StorageSettings) -> Registry {
         let memory = Arc::new(Semaphore::new(permits(MEMORY_BYTES) as usize));
-        Registry { settings, places: Mutex::default(), budgets: Mutex::default(), memory, buffers: Arc::default(), around: None }
+        Registry {
+            settings,
+            places: Mutex::default(),
+            budgets: Mutex::default(),
+            memory,
+            buffers: Arc::default(),
+            around: None,
+        }
     }
 
     /// Puts something around every place that will be opened, within the limits of its endpoint: for tests and

@@ -1,0 +1,108 @@
+//! Bytes of files: written, read back and compared, and read in pieces.
+use super::{READ_BYTES, blocking, fault};
+use crate::storage::{Body, Checksum, ChecksumKind, StorageError};
+use bytes::Bytes;
+use rustix::io::Errno;
+use std::cell::RefCell;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes that are read back at once: what a processor keeps near.
+const CHECK_BYTES: usize = 256 * 1024;
+
+pub(super) fn write_pieces(file: &File, offset: u64, body: &Body) -> Result<(), Errno> {
+    let mut at = offset;
+    for piece in body.pieces().iter() {
+        file.write_all_at(piece, at).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        at += piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// Reads a stretch back and compares it with its checksum: what a server does for us elsewhere.
+pub(super) fn check_back(
+    location: &str,
+    file: &File,
+    offset: u64,
+    bytes: u64,
+    sum: Checksum,
+) -> Result<(), StorageError> {
+    let found = sum_of(file, offset, bytes, sum.kind()).map_err(|errno| fault(location, "read back", errno))?;
+    if found == sum {
+        Ok(())
+    } else {
+        Err(StorageError::corrupt(location, format!("written {sum}, gives back {found}")))
+    }
+}
+
+pub(super) fn sum_of(file: &File, offset: u64, bytes: u64, kind: ChecksumKind) -> Result<Checksum, Errno> {
+    thread_local! {
+        // Read back again and again: fresh memory would cost more than the reading.
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHECK_BYTES]);
+    }
+    let mut running = crate::storage::checksum::Running::new(kind);
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut done = 0;
+        while done < bytes {
+            let want = buffer.len().min(usize::try_from(bytes - done).unwrap_or(usize::MAX));
+            let read = rustix::io::pread(file, &mut buffer[..want], offset + done)?;
+            if read == 0 {
+                break;
+            }
+            running.update(&buffer[..read]);
+            done += read as u64;
+        }
+        Ok(())
+    })?;
+    Ok(running.finish())
+}
+
+/// Reads at most `want` bytes, fewer only at the end of the file. The buffer is not cleared first.
+pub(super) fn read_piece(file: &File, at: u64, want: usize) -> Result<Vec<u8>, Errno> {
+    let mut buffer = Vec::with_capacity(want);
+    while buffer.len() < want {
+        let from = at + buffer.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), from) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    // The capacity may have been rounded up.
+    buffer.truncate(want);
+    Ok(buffer)
+}
+
+/// The stretch of a file, in pieces; each is read where it may block.
+pub(super) fn pieces(
+    location: String,
+    file: Arc<File>,
+    range: Range<u64>,
+) -> impl futures_util::Stream<Item = Result<Bytes, StorageError>> + Send {
+    futures_util::stream::unfold((file, range.start), move |(file, at)| {
+        let (location, end) = (location.clone(), range.end);
+        async move {
+            if at >= end {
+                return None;
+            }
+            let want = READ_BYTES.min(usize::try_from(end - at).unwrap_or(READ_BYTES));
+            let reader = Arc::clone(&file);
+            let place = location.clone();
+            let read = blocking(location, move || {
+                read_piece(&reader, at, want).map(Bytes::from).map_err(|errno| fault(&place, "read", errno))
+            })
+            .await;
+            match read {
+                // The end of the file, too early: whoever reads counts.
+                Ok(bytes) if bytes.is_empty() => None,
+                Ok(bytes) => {
+                    let next = at + bytes.len() as u64;
+                    Some((Ok(bytes), (file, next)))
+                }
+                Err(error) => Some((Err(error), (file, end))),
+            }
+        }
+    })
+}
