@@ -202,7 +202,7 @@ impl Compiler<'_> {
             self.blame(
                 "replace",
                 "replace: versioned cannot go with mhl: true, whose history takes other content under a known name for damage".into(),
-                "leave out one of them, or give each delivery a folder of its own, e.g. with {job} in `to`",
+                "leave out one of them, or give each delivery a folder of its own, e.g. with {version} in `to`",
             );
         }
     }
