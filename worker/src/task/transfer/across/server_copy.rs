@@ -155,3 +155,27 @@ async fn parts_of(
     let committed = commit(place, ours, cancel, condition.clone(), complete).await;
     committed.map(Some).map_err(Failure::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Version;
+
+    fn is_proof(source: &str, copy: &str, bytes: u64) -> bool {
+        let version = |tag: &str| Version { tag: tag.into(), id: None };
+        let (domain, container, key) = ("d".to_owned(), "b".to_owned(), "k".to_owned());
+        let from =
+            CopySource { domain, container, key: key.clone(), version: version(source), bytes: 9, checksum: None };
+        let (checksum, modified, class, archive) = (None, None, None, None);
+        same_md5(&from, &ObjectState { key, bytes, version: version(copy), checksum, modified, class, archive })
+    }
+
+    #[test]
+    fn a_tag_is_proof_only_when_it_is_made_of_the_content() {
+        let (one, parts) = ("\"25f9e794323b453885f5181f1b624d0b\"", "25f9e794323b453885f5181f1b624d0b-12");
+        assert!(is_proof(one, one, 9) && is_proof(parts, parts, 9));
+        assert!(!is_proof(one, parts, 9) && !is_proof(one, one, 8));
+        assert!(!is_proof("1700000000", "1700000000", 9), "a generation says nothing of the content");
+        assert!(!is_proof("25f9e794323b453885f5181f1b624d0b-x", "25f9e794323b453885f5181f1b624d0b-x", 9));
+    }
+}
