@@ -12,6 +12,7 @@ Y
 cat > "$dir/job.yaml" <<Y
 job: race
 library: { folder: "$1" }
+partition: { max_assets: 500, max_bytes: 256MiB }
 steps:
   - { id: land, transfer: { to: "$2/{path}", verify: xxh128 } }
 Y

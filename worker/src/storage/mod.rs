@@ -26,8 +26,10 @@ mod reading;
 mod registry;
 pub mod settings;
 pub mod throttle;
+mod together;
 mod web;
 
+pub use backend::file::{LANDING_BYTES, Landing, Unlanded};
 pub use body::Body;
 pub use checksum::{Checksum, ChecksumKind, Running};
 pub use directory::{Directory, DirectoryError, Root};

@@ -5,13 +5,14 @@
 //! - nothing is replaced unless [`Condition::Any`] or [`Condition::Same`] says so
 //! - no operation is repeated here: whoever calls knows what may be done twice, and errors say whether it may have
 //!   happened
-use super::{Body, Checksum, ChecksumKind, Reading, StorageError};
+use super::{Body, Checksum, ChecksumKind, Landing, Reading, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use protocol::time::Timestamp;
 use protocol::wire::unit::RestoreTier;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Name of the metadata that says what an upload is made of: a location and its state.
 pub const SOURCE: &str = "source";
@@ -195,8 +196,8 @@ pub trait Storage: Send + Sync {
     /// Looks at an object.
     async fn stat(&self, key: &str) -> Result<ObjectState, StorageError>;
 
-    /// Looks at an object, and brings all of its content, of one state, where that is no more than `most` bytes and costs
-    /// nothing more.
+    /// Looks at an object, and brings all of its content, of one state, where that is no more than `most` bytes (some
+    /// storages: exactly `most`) and takes no longer.
     async fn look(&self, key: &str, most: u64) -> Result<(ObjectState, Option<Vec<Bytes>>), StorageError> {
         let _ = most;
         self.stat(key).await.map(|state| (state, None))
@@ -252,6 +253,12 @@ pub trait Storage: Send + Sync {
     async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
         let _ = (slot, body);
         Err(self.read_only(&upload.key))
+    }
+
+    /// Opens an upload for parts that are written while they come. `None` where a part is sent in one piece.
+    async fn landing(&self, upload: &Upload) -> Result<Option<Arc<Landing>>, StorageError> {
+        let _ = upload;
+        Ok(None)
     }
 
     /// Lets the other side take a part from another object.

@@ -22,6 +22,7 @@ use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{AssembleTask, Assembly, CutTask, SliceTask, TransferTask, Unit};
+use std::sync::LazyLock;
 
 /// How a worker transfers; the defaults are what a cluster runs with.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +36,10 @@ pub struct Settings {
 impl Default for Settings {
     /// Survives power loss; as many lanes as processors, between two and four.
     fn default() -> Settings {
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        Settings { durability: Durability::PowerLoss, lanes: processors.clamp(2, 4) }
+        // Each look at the processors reads files of the system; a unit of one small file would notice.
+        static PROCESSORS: LazyLock<usize> =
+            LazyLock::new(|| std::thread::available_parallelism().map_or(2, usize::from));
+        Settings { durability: Durability::PowerLoss, lanes: PROCESSORS.clamp(2, 4) }
     }
 }
 

@@ -13,12 +13,17 @@ use std::sync::Arc;
 const CHECK_BYTES: usize = 256 * 1024;
 
 pub(super) fn write_pieces(file: &File, offset: u64, body: &Body) -> Result<(), Errno> {
+    write_all(file, offset, &body.pieces()).map(drop)
+}
+
+/// Writes pieces one after the other; where they end.
+pub(super) fn write_all(file: &File, offset: u64, pieces: &[Bytes]) -> Result<u64, Errno> {
     let mut at = offset;
-    for piece in body.pieces().iter() {
+    for piece in pieces {
         file.write_all_at(piece, at).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         at += piece.len() as u64;
     }
-    Ok(())
+    Ok(at)
 }
 
 /// Reads a stretch back and compares it with its checksum: what a server does for us elsewhere.
@@ -38,11 +43,17 @@ pub(super) fn check_back(
 }
 
 pub(super) fn sum_of(file: &File, offset: u64, bytes: u64, kind: ChecksumKind) -> Result<Checksum, Errno> {
+    let mut running = crate::storage::checksum::Running::new(kind);
+    read_through(file, offset, bytes, |read| running.update(read))?;
+    Ok(running.finish())
+}
+
+/// Passes a stretch to `each`, as far as the file goes.
+pub(super) fn read_through(file: &File, offset: u64, bytes: u64, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
     thread_local! {
         // Read back again and again: fresh memory would cost more than the reading.
         static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHECK_BYTES]);
     }
-    let mut running = crate::storage::checksum::Running::new(kind);
     BUFFER.with_borrow_mut(|buffer| {
         let mut done = 0;
         while done < bytes {
@@ -51,12 +62,11 @@ pub(super) fn sum_of(file: &File, offset: u64, bytes: u64, kind: ChecksumKind) -
             if read == 0 {
                 break;
             }
-            running.update(&buffer[..read]);
+            each(&buffer[..read]);
             done += read as u64;
         }
         Ok(())
-    })?;
-    Ok(running.finish())
+    })
 }
 
 /// Reads at most `want` bytes, fewer only at the end of the file. The buffer is not cleared first.

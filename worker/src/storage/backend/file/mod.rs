@@ -2,20 +2,24 @@
 //! hidden file beside its target, with a ledger of the parts that have arrived.
 mod content;
 mod fault;
+mod landing;
 mod ledger;
 mod older;
 mod upload;
 
 use super::{Backend, Opening, Place};
+use crate::storage::together::Together;
 use crate::storage::{
     Attributes, Body, Capabilities, Checksum, ChecksumKind, Condition, Directory, Durability, Listing, Location,
     ObjectState, Part, PartLimits, Partial, Reading, Root, Slot, Storage, StorageError, Upload, Version, file_location,
+    sync_directories, sync_files,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use content::{check_back, pieces, read_piece, sum_of, write_pieces};
 use fault::{directory_fault, fault};
 use futures_util::FutureExt;
+pub use landing::{LANDING_BYTES, Landing, Unlanded};
 use protocol::time::Timestamp;
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
@@ -79,12 +83,24 @@ fn root_of(path: &Path, opening: &Opening<'_>) -> Result<PathBuf, StorageError> 
 pub struct FileStorage {
     path: Arc<Path>,
     durability: Durability,
+    /// What was written in one step, and directories that got entries.
+    files: Arc<Together<(File, u64)>>,
+    directories: Arc<Together<Arc<Directory>>>,
 }
 
 impl FileStorage {
     /// Binds to a root, which is created when something is first written.
     pub fn new(root: &Path) -> FileStorage {
-        FileStorage { path: Arc::from(root), durability: Durability::PowerLoss }
+        let files = |files: &[(File, u64)]| {
+            let files: Vec<(&File, u64)> = files.iter().map(|(file, device)| (file, *device)).collect();
+            sync_files(&files)
+        };
+        FileStorage {
+            path: Arc::from(root),
+            durability: Durability::PowerLoss,
+            files: Arc::new(Together::new(files)),
+            directories: Arc::new(Together::new(sync_directories)),
+        }
     }
 
     fn at(&self, key: &str) -> String {
@@ -156,40 +172,42 @@ impl FileStorage {
         Ok(file)
     }
 
-    fn put_now(&self, key: &str, body: &Body, condition: &Condition) -> Result<ObjectState, StorageError> {
+    /// Content under no name, proven but not on disk yet.
+    fn write_now(&self, key: &str, body: &Body) -> Result<(Partial, Arc<Directory>, String), StorageError> {
         let (directory, name) = self.find(key, true)?;
         let location = self.at(key);
         let failed = |doing: &str, errno| fault(&location, doing, errno);
         let partial = Partial::unnamed(&directory, &name).map_err(|errno| failed("create", errno))?;
         write_pieces(partial.file(), 0, body).map_err(|errno| failed("write", errno))?;
         check_back(&location, partial.file(), 0, body.bytes(), body.checksum())?;
-        self.sync(|| rustix::fs::fdatasync(partial.file())).map_err(|errno| failed("sync", errno))?;
-        self.publish(&location, partial, &name, &directory, condition)?;
-        self.stat_now(key)
+        Ok((partial, directory, name))
     }
 
-    fn publish(
-        &self,
-        location: &str,
-        partial: Partial,
-        name: &str,
-        directory: &Directory,
-        condition: &Condition,
-    ) -> Result<(), StorageError> {
-        let published = match condition {
-            Condition::Free => partial.publish(name),
-            Condition::Any => partial.publish_over(name),
-            Condition::Same(same) => match partial.publish_in_place(name, |there| version(there) == *same) {
-                Ok(false) => return Err(StorageError::condition(location, "it has changed")),
-                done => done.map(drop),
-            },
-        };
-        match published {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(StorageError::condition(location, "something is there already")),
-            Err(errno) => return Err(fault(location, "publish", errno)),
+    /// Small content waits for the disk together with other small content.
+    async fn put_together(&self, key: &str, body: &Body, condition: &Condition) -> Result<ObjectState, StorageError> {
+        let location = self.at(key);
+        let (storage, own, content) = (self.clone(), key.to_owned(), body.clone());
+        let written = blocking(location.clone(), move || storage.write_now(&own, &content)).await;
+        let (partial, directory, name) = written?;
+        let durable = self.durability == Durability::PowerLoss;
+        if durable {
+            let file = partial.file().try_clone().map_err(|error| fault(&location, "sync", errno(&error)))?;
+            let put = self.files.put((file, directory.device())).await;
+            put.map_err(|errno| fault(&location, "sync", errno))?;
         }
-        self.sync(|| rustix::fs::fsync(directory)).map_err(|errno| fault(location, "sync the directory of", errno))
+        let (at, own, condition, parent) =
+            (location.clone(), key.to_owned(), condition.clone(), Arc::clone(&directory));
+        let published = blocking(location.clone(), move || {
+            let stat = fstat(partial.file()).map_err(|errno| fault(&at, "look at", errno))?;
+            publish(&at, partial, &name, &condition)?;
+            Ok(state(&own, &stat))
+        });
+        let state = published.await?;
+        if durable {
+            let put = self.directories.put(parent).await;
+            put.map_err(|errno| fault(&location, "sync the directory of", errno))?;
+        }
+        Ok(state)
     }
 
     fn sync(&self, sync: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
@@ -263,6 +281,23 @@ impl FileStorage {
     }
 }
 
+/// Makes content visible; its name is not on disk yet.
+fn publish(location: &str, partial: Partial, name: &str, condition: &Condition) -> Result<(), StorageError> {
+    let published = match condition {
+        Condition::Free => partial.publish(name),
+        Condition::Any => partial.publish_over(name),
+        Condition::Same(same) => match partial.publish_in_place(name, |there| version(there) == *same) {
+            Ok(false) => return Err(StorageError::condition(location, "it has changed")),
+            done => done.map(drop),
+        },
+    };
+    match published {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => Err(StorageError::condition(location, "something is there already")),
+        Err(errno) => Err(fault(location, "publish", errno)),
+    }
+}
+
 /// Runs blocking work of a storage where it may block.
 async fn blocking<T: Send + 'static>(
     location: String,
@@ -273,6 +308,10 @@ async fn blocking<T: Send + 'static>(
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(error) => Err(StorageError::unavailable(location, format!("the worker is stopping: {error}"))),
     }
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 fn version(stat: &Stat) -> Version {
@@ -364,8 +403,7 @@ impl Storage for FileStorage {
         _attributes: &Attributes,
         condition: &Condition,
     ) -> Result<ObjectState, StorageError> {
-        let (storage, key, body, condition) = (self.clone(), key.to_owned(), body.clone(), condition.clone());
-        blocking(self.at(&key), move || storage.put_now(&key, &body, &condition)).await
+        self.put_together(key, body, condition).await
     }
 
     async fn begin(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
@@ -404,6 +442,11 @@ impl Storage for FileStorage {
     ) -> Result<ObjectState, StorageError> {
         let (storage, upload, parts, condition) = (self.clone(), upload.clone(), parts.to_vec(), condition.clone());
         blocking(self.at(&upload.key), move || storage.complete_now(&upload, &parts, whole, &condition)).await
+    }
+
+    async fn landing(&self, upload: &Upload) -> Result<Option<Arc<Landing>>, StorageError> {
+        let (storage, upload) = (self.clone(), upload.clone());
+        blocking(self.at(&upload.key), move || storage.landing_now(&upload).map(Some)).await
     }
 
     async fn abort(&self, upload: &Upload) -> Result<(), StorageError> {

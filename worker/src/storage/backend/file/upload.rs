@@ -1,6 +1,7 @@
 //! Uploads in parts to a directory: a hidden file that parts are written into at their places, published in one step.
+use super::landing::Landing;
 use super::ledger::{KIND, PARTS_MAX, Record, records};
-use super::{FileStorage, check_back, directory_fault, fault, sum_of, write_pieces};
+use super::{FileStorage, check_back, directory_fault, errno, fault, publish, sum_of, write_pieces};
 use crate::storage::{
     Body, Checksum, Condition, Directory, ObjectState, Part, Partial, Slot, StorageError, Upload, file_location,
 };
@@ -58,6 +59,11 @@ impl FileStorage {
         self.hidden(upload).map(|(content, _)| content)
     }
 
+    pub(super) fn landing_now(&self, upload: &Upload) -> Result<Arc<Landing>, StorageError> {
+        let (content, ledger) = self.hidden(upload)?;
+        Ok(Arc::new(Landing::new(self.at(&upload.key), content, ledger, self.durability)))
+    }
+
     pub(super) fn put_part_now(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
         let location = self.at(&upload.key);
         if slot.number == 0 || slot.number > PARTS_MAX {
@@ -112,15 +118,20 @@ impl FileStorage {
         }
         // A part that was sent again in a shorter form must leave nothing behind it.
         content.set_len(end).map_err(|error| fault(&location, "cut", errno(&error)))?;
-        let found = Part::whole(parts).unwrap_or_else(|| KIND.of(&[]));
-        if whole.is_some_and(|whole| whole.kind() == KIND && whole != found) {
+        // Putting their checksums together costs more than the rest of this.
+        if let Some(whole) = whole.filter(|whole| whole.kind() == KIND)
+            && let found = Part::whole(parts).unwrap_or_else(|| KIND.of(&[]))
+            && whole != found
+        {
             return Err(StorageError::corrupt(location, format!("its parts make {found}, the whole is another")));
         }
         self.sync(|| rustix::fs::fdatasync(&content)).map_err(|errno| fault(&location, "sync", errno))?;
         let (directory, name) = self.find(&upload.key, false)?;
         let names = Names::of(&name, &upload.id);
         let partial = Partial::adopt(content, &directory, names.content.clone().into());
-        self.publish(&location, partial, &name, &directory, condition)?;
+        publish(&location, partial, &name, condition)?;
+        self.sync(|| rustix::fs::fsync(&directory))
+            .map_err(|errno| fault(&location, "sync the directory of", errno))?;
         for hidden in [&names.content, &names.ledger] {
             remove(&directory, hidden).map_err(|errno| fault(&location, "clean up beside", errno))?;
         }
@@ -197,8 +208,4 @@ fn open_writable(directory: &Arc<Directory>, name: &str) -> Result<File, Errno> 
 
 fn remove(directory: &Directory, name: &str) -> Result<(), Errno> {
     directory.remove(name.as_ref())
-}
-
-fn errno(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

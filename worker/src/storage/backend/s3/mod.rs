@@ -6,6 +6,7 @@
 mod client;
 mod copy;
 mod fault;
+mod look;
 mod upload;
 
 use super::{Backend, Opening, Place};
@@ -21,8 +22,9 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, SdkBody};
 use aws_sdk_s3::types::{ChecksumMode, RequestPayer, ServerSideEncryption, StorageClass, Tier};
+use bytes::Bytes;
 use fault::{Effect, fault};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Stream};
 use protocol::time::Timestamp;
 use protocol::wire::unit::RestoreTier;
 use std::ops::Range;
@@ -143,15 +145,7 @@ impl S3Storage {
             let said = format!("asked for {wanted} bytes from {}, it sends {sent}", range.start);
             return Err(StorageError::invalid(location, said));
         }
-        let place = location.clone();
-        let stream = futures_util::stream::unfold(got.body, move |mut body| {
-            let place = place.clone();
-            async move {
-                let next = body.next().await?;
-                let next = next.map_err(|error| StorageError::unavailable(place, chain(&error)));
-                Some((next, body))
-            }
-        });
+        let stream = body(location.clone(), got.body);
         Ok(Reading::new(location, wanted, stream).of(Some(found), whole))
     }
 
@@ -231,6 +225,18 @@ impl S3Storage {
 /// A body as the client takes it: a stream of known length, which it does not sign byte by byte.
 fn stream(body: &Body) -> ByteStream {
     ByteStream::new(SdkBody::from_body_1_x(Pieces::from(body)))
+}
+
+/// Content as it comes.
+fn body(location: String, body: ByteStream) -> impl Stream<Item = Result<Bytes, StorageError>> + Send {
+    futures_util::stream::unfold(body, move |mut body| {
+        let location = location.clone();
+        async move {
+            let next = body.next().await?;
+            let next = next.map_err(|error| StorageError::unavailable(location, chain(&error)));
+            Some((next, body))
+        }
+    })
 }
 
 fn size(bytes: Option<i64>) -> u64 {
@@ -317,6 +323,10 @@ impl Storage for S3Storage {
 
     async fn stat(&self, key: &str) -> Result<ObjectState, StorageError> {
         self.head(key).await
+    }
+
+    async fn look(&self, key: &str, most: u64) -> Result<(ObjectState, Option<Vec<Bytes>>), StorageError> {
+        self.whole(key, most).await
     }
 
     async fn read(&self, key: &str, range: Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError> {

@@ -21,12 +21,15 @@ pub(super) fn changed(location: &str, said: &str) -> Failure {
     Failure::transient("source_changed", message)
 }
 
+/// Why content fails that did not arrive as its storage keeps it.
+pub(super) const DAMAGED: &str = "source_damaged";
+
 /// A source that arrives as something else than its storage keeps.
 pub(super) fn damaged(location: &str, arrived: &str, kept: &str) -> Failure {
     let message = format!(
         "source {location} arrives as {arrived}, its storage keeps {kept}: the network, memory or storage is faulty; it is read again"
     );
-    Failure::transient("source_damaged", message)
+    Failure::transient(DAMAGED, message)
 }
 
 /// Something else is at the destination.

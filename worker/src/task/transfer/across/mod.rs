@@ -4,6 +4,7 @@
 //! - [`asset`]: one asset from the look at its source to its fact
 //! - [`source`]: where it is read, and its content in stretches that are read ahead
 //! - [`upload`]: content in parts, gone on with where an interrupted upload stopped
+//! - [`land`]: content in parts into directories, written while it comes
 //! - [`cut`], [`slice`], [`assemble`]: large content over several workers: begun, carried, completed
 //! - [`commit`]: becoming visible, once, also when the answer is lost
 //! - [`server_copy`]: what the other side copies by itself
@@ -12,6 +13,7 @@ mod asset;
 mod commit;
 pub(super) mod cut;
 mod fault;
+mod land;
 mod receipt;
 mod server_copy;
 pub(super) mod slice;

@@ -63,7 +63,7 @@ async fn slice(task: &SliceTask, unit: &Unit, again: bool, context: &TaskContext
         condition: &Condition::Free,
         upload: &upload,
     };
-    let sent = sending.send(cuts, at_once, Measures::none(), (arrived, None)).await;
+    let sent = sending.carry(cuts, at_once, Measures::none(), (arrived, None)).await;
     let (_, parts) = sent.map_err(|uncommitted| match uncommitted {
         super::commit::Uncommitted::Gone(error) => over(error.to_string()),
         super::commit::Uncommitted::Failed(failure) => failure,

@@ -4,7 +4,7 @@ use super::upload::{Arrived, is_of};
 use crate::hash::{Digest, Hasher};
 use crate::storage::persist::{Patience, persist, read_on};
 use crate::storage::{
-    Checksum, ChecksumKind, Held, ObjectState, Registry, Running, Slot, Storage, StorageError, Upload, Version,
+    Checksum, ChecksumKind, Held, ObjectState, Reading, Registry, Running, Slot, Storage, StorageError, Upload, Version,
 };
 use crate::task::TaskContext;
 use bytes::Bytes;
@@ -57,6 +57,8 @@ pub(super) struct Measured {
     pub(super) digests: Vec<Digest>,
     pub(super) checksum: Option<Checksum>,
     arrived: Option<Checksum>,
+    /// Whether it was computed of what the destination gives back, which is the source's then.
+    pub(super) proven: bool,
 }
 
 impl Measures {
@@ -75,12 +77,15 @@ impl Measures {
         Measures { hashers: Vec::new(), checksum: None, arriving: None }
     }
 
-    /// Adds the next bytes.
+    /// Adds the next pieces.
     pub(super) fn update(&mut self, pieces: &[Bytes]) {
-        for piece in pieces {
-            self.hashers.iter_mut().for_each(|hasher| hasher.update(piece));
-            self.checksum.iter_mut().chain(&mut self.arriving).for_each(|running| running.update(piece));
-        }
+        pieces.iter().for_each(|piece| self.add(piece));
+    }
+
+    /// Adds the next bytes.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.hashers.iter_mut().for_each(|hasher| hasher.update(bytes));
+        self.checksum.iter_mut().chain(&mut self.arriving).for_each(|running| running.update(bytes));
     }
 
     /// Ends it.
@@ -89,6 +94,7 @@ impl Measures {
             digests: self.hashers.into_iter().map(Hasher::finish).collect(),
             checksum: self.checksum.map(Running::finish),
             arrived: self.arriving.map(Running::finish),
+            proven: false,
         }
     }
 }
@@ -185,6 +191,18 @@ impl Source {
         cut(self.state.bytes, bytes).collect()
     }
 
+    /// Whoever reads it.
+    pub(super) fn fetch(&self, context: &TaskContext) -> Fetch {
+        Fetch {
+            is_file: self.is_file,
+            known: None,
+            storage: Arc::clone(&self.storage),
+            state: self.state.clone(),
+            registry: Arc::clone(&context.storage),
+            moved: Arc::clone(&context.bytes),
+        }
+    }
+
     /// These stretches in order; `at_once` of them are read at the same time. A source that is read in one stream gives
     /// all of its own.
     pub(super) fn stretches(
@@ -194,14 +212,7 @@ impl Source {
         context: &TaskContext,
         known: Option<Known>,
     ) -> BoxStream<'static, Result<Stretch, StorageError>> {
-        let fetch = Fetch {
-            is_file: self.is_file,
-            known,
-            storage: Arc::clone(&self.storage),
-            state: self.state.clone(),
-            registry: Arc::clone(&context.storage),
-            moved: Arc::clone(&context.bytes),
-        };
+        let fetch = Fetch { known, ..self.fetch(context) };
         if self.in_order {
             return fetch.in_order(cuts);
         }
@@ -255,24 +266,30 @@ pub(super) struct Known {
     pub(super) parts: Arrived,
 }
 
-struct Fetch {
+/// Reads stretches of one state of a source.
+pub(super) struct Fetch {
     is_file: bool,
     known: Option<Known>,
     storage: Arc<dyn Storage>,
     state: ObjectState,
-    registry: Arc<Registry>,
-    moved: Arc<AtomicU64>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) moved: Arc<AtomicU64>,
 }
 
 impl Fetch {
-    async fn stretch(&self, number: u32, range: Range<u64>, held: Option<Held>) -> Result<Stretch, StorageError> {
+    /// Bytes of it, asked for again where they break off.
+    pub(super) fn reading(&self, range: Range<u64>) -> Reading {
         let (key, same) = (self.state.key.clone(), self.state.version.clone());
+        read_on(Arc::clone(&self.storage), key, range, same, Patience::default())
+    }
+
+    async fn stretch(&self, number: u32, range: Range<u64>, held: Option<Held>) -> Result<Stretch, StorageError> {
         let slot = Slot { number, offset: range.start };
         if let Some(pieces) = self.arrived(slot, range.end - range.start).await {
             return Ok(Stretch { slot, pieces, held });
         }
         let bytes = range.end - range.start;
-        let mut reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());
+        let mut reading = self.reading(range);
         let mut pieces = Vec::new();
         if self.is_file {
             // These come in pieces of a good size, each in memory of its own.
@@ -305,8 +322,7 @@ impl Fetch {
 
     /// From one reading of the whole.
     fn in_order(self, cuts: Vec<(u32, Range<u64>)>) -> BoxStream<'static, Result<Stretch, StorageError>> {
-        let (key, same, bytes) = (self.state.key.clone(), self.state.version.clone(), self.state.bytes);
-        let reading = read_on(Arc::clone(&self.storage), key, 0..bytes, same, Patience::default());
+        let reading = self.reading(0..self.state.bytes);
         let start = (self, reading, Bytes::new(), cuts.into_iter());
         let stretches = stream::try_unfold(start, |(fetch, mut reading, mut left, mut cuts)| async move {
             let Some((number, range)) = cuts.next() else { return Ok(None) };
@@ -343,7 +359,7 @@ async fn located(location: &str) -> Result<String, Failure> {
 }
 
 /// Without waiting for a look first, when it fits: anything else is looked at as usual, and said there. Where the
-/// manifest declares a hash, that proves what arrives; otherwise what the storage keeps is asked for meanwhile.
+/// manifest declares a hash, that proves what arrives; otherwise what the storage keeps does.
 async fn read_at_once(
     storage: &Arc<dyn Storage>,
     key: &str,
@@ -352,21 +368,19 @@ async fn read_at_once(
     context: &TaskContext,
 ) -> Option<Source> {
     let held = context.storage.hold(bytes).await;
-    let read = async {
+    let (state, pieces) = if asset.hash.is_some() {
         let reading = storage.read(key, 0..bytes, None).await.ok()?;
         let version = reading.version.clone().filter(|_| reading.whole_bytes == Some(bytes))?;
-        Some((version, reading.collect().await.ok()?))
-    };
-    let (state, pieces) = if asset.hash.is_some() {
-        let (version, pieces) = read.await?;
         let key = key.to_owned();
         let state = ObjectState { key, bytes, version, checksum: None, modified: None, class: None, archive: None };
-        (state, pieces)
+        (state, reading.collect().await.ok()?)
     } else {
-        let (stat, read) = tokio::join!(storage.stat(key), read);
-        let (state, (version, pieces)) = (stat.ok()?, read?);
-        (state.version.tag == version.tag && state.bytes == bytes).then_some((state, pieces))?
+        let (state, pieces) = storage.look(key, bytes).await.ok()?;
+        (state, pieces?)
     };
+    if state.bytes != bytes {
+        return None;
+    }
     context.bytes.fetch_add(bytes, Ordering::Relaxed);
     let early = Some((pieces, held));
     Some(Source { storage: Arc::clone(storage), state, early, is_file: false, moves: false, in_order: false })

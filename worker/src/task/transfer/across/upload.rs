@@ -71,8 +71,8 @@ pub(super) async fn upload(
             Err(Uncommitted::Gone(_)) if beginning < BEGINNINGS_MAX => {}
             Err(uncommitted) => {
                 let failure = Failure::from(uncommitted);
-                // What may go away by itself keeps what has arrived, for the next attempt.
-                if !failure.class.retryable() {
+                // What may go away by itself keeps what has arrived, for the next attempt; what arrived damaged is of no use.
+                if !failure.class.retryable() || failure.reason == fault::DAMAGED {
                     for upload in stale.iter().chain([&going]) {
                         abort(place, upload).await;
                     }
@@ -152,12 +152,12 @@ impl Sending<'_> {
     async fn run(&self, arrived: Arrived, known: Option<Known>) -> Result<(Committed, Content), Uncommitted> {
         let (size, at_once) = stretch(self.place, self.source.state.bytes)?;
         let measures = Measures::new(self.source, &self.wants.algorithms, None);
-        let (measured, parts) = self.send(self.source.cuts(size), at_once, measures, (arrived, known)).await?;
+        let (measured, parts) = self.carry(self.source.cuts(size), at_once, measures, (arrived, known)).await?;
         self.source.check(&measured).await?;
-        let digests = measured.digests;
+        let (digests, proven) = (measured.digests, measured.proven);
         self.wants.check_declared(&digests)?;
         let able = self.place.storage.capabilities();
-        let whole = Part::whole(&parts).filter(|_| able.whole_checksum);
+        let whole = if proven { None } else { Part::whole(&parts).filter(|_| able.whole_checksum) };
         let ours = Content { bytes: self.source.state.bytes, digests, checksum: whole };
         let cancel = &self.work.context.cancel;
         let complete = |condition| {
@@ -167,6 +167,7 @@ impl Sending<'_> {
         let committed = commit(self.place, &ours, cancel, self.condition.clone(), complete).await?;
         // Parts are proven one by one; that they make the whole is proven by its checksum, or by a tag made of theirs.
         if let Committed::New(state) = &committed
+            && !proven
             && whole.is_none()
             && tag_of(&parts).is_none_or(|tag| tag != state.version.tag.trim_matches('"'))
         {
@@ -175,8 +176,32 @@ impl Sending<'_> {
         Ok((committed, ours))
     }
 
-    /// Sends those of these parts that have not arrived; all of them in the end, and what was computed of them.
-    pub(super) async fn send(
+    /// Brings those of these parts there that have not arrived; all of them in the end, and what was computed of them.
+    pub(super) async fn carry(
+        &self,
+        cuts: Vec<(u32, Range<u64>)>,
+        at_once: usize,
+        measures: Measures,
+        (arrived, known): (Arrived, Option<Known>),
+    ) -> Result<(Measured, Vec<Part>), Uncommitted> {
+        let landing = match self.source.in_any_order() {
+            true => self.place.storage.landing(self.upload).await,
+            false => Ok(None),
+        };
+        match landing {
+            Ok(Some(landing)) => {
+                // Of what is not known to be of this source, nothing is kept: it would have to be read to be told.
+                let arrived = known.map_or_else(Arrived::new, |known| known.parts);
+                self.land(landing, cuts, at_once, measures, arrived).await
+            }
+            Ok(None) => self.send(cuts, at_once, measures, (arrived, known)).await,
+            Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => Err(Uncommitted::Gone(error)),
+            Err(error) => Err(error.failure().into()),
+        }
+    }
+
+    /// Sends parts in one piece each.
+    async fn send(
         &self,
         cuts: Vec<(u32, Range<u64>)>,
         at_once: usize,
