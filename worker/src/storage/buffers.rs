@@ -1,16 +1,17 @@
-//! Memory that content from the network is gathered in, used again and again. What a connection hands over is a small
-//! piece of a large buffer of its own: kept as it comes, forty mebibytes of content would pin several times as much.
+//! Memory for content, used again and again: fresh memory is cleared by the kernel first, and given back late. From the
+//! network content is gathered in it: what a connection hands over is a small piece of a large buffer of its own, and kept
+//! as it comes, forty mebibytes of content would pin several times as much.
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Buffers that are kept for the next one at most, and the largest that is, in bytes.
-const KEPT_MAX: usize = 5;
-const BYTES_MAX: usize = 8 << 20;
-
-/// Buffers that wait for the next stretch.
-#[derive(Debug, Default)]
-pub struct Buffers(Mutex<Vec<Vec<u8>>>);
+/// Buffers that wait for the next content.
+#[derive(Debug)]
+pub struct Buffers {
+    free: Mutex<Vec<Vec<u8>>>,
+    kept_max: usize,
+    bytes_max: usize,
+}
 
 /// Content in a buffer that goes back.
 struct Lent {
@@ -27,20 +28,25 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         let mut content = std::mem::take(&mut self.content);
-        let mut kept = self.home.0.lock();
-        if kept.len() < KEPT_MAX && content.capacity() <= BYTES_MAX {
+        let mut free = self.home.free.lock();
+        if free.len() < self.home.kept_max && content.capacity() <= self.home.bytes_max {
             content.clear();
-            kept.push(content);
+            free.push(content);
         }
     }
 }
 
 impl Buffers {
+    /// Keeps so many buffers for the next content, none larger than so many bytes.
+    pub fn new(kept_max: usize, bytes_max: usize) -> Buffers {
+        Buffers { free: Mutex::default(), kept_max, bytes_max }
+    }
+
     /// An empty buffer with room for so many bytes.
     pub fn take(&self, bytes: usize) -> Vec<u8> {
-        let mut kept = self.0.lock();
-        let fitting = kept.iter().position(|buffer| buffer.capacity() >= bytes);
-        fitting.map_or_else(|| Vec::with_capacity(bytes), |at| kept.swap_remove(at))
+        let mut free = self.free.lock();
+        let fitting = free.iter().position(|buffer| buffer.capacity() >= bytes);
+        fitting.map_or_else(|| Vec::with_capacity(bytes), |at| free.swap_remove(at))
     }
 
     /// What was gathered in a buffer; it comes back when nobody has the content any more.
@@ -55,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_when_its_content_is_gone() {
-        let buffers = Arc::new(Buffers::default());
+        let buffers = Arc::new(Buffers::new(2, 4_000));
         let mut first = buffers.take(1_000);
         first.extend_from_slice(b"content");
         let place = first.as_ptr();
@@ -68,7 +74,7 @@ mod tests {
         drop(half);
         let again = buffers.take(500);
         assert!(again.as_ptr() == place && again.is_empty());
-        drop(buffers.lend(Vec::with_capacity(BYTES_MAX + 1)));
-        assert_eq!(buffers.0.lock().len(), 0, "what is too large is not kept");
+        drop(buffers.lend(Vec::with_capacity(4_001)));
+        assert_eq!(buffers.free.lock().len(), 0, "what is too large is not kept");
     }
 }

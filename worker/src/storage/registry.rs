@@ -16,6 +16,10 @@ pub const MEMORY_BYTES: u64 = 40 << 20;
 /// What a permit of the memory stands for, in bytes.
 const PERMIT_BYTES: u64 = 1 << 10;
 
+/// Stretches from the network whose memory is used again, and how large they are, in bytes.
+const STRETCHES_KEPT: usize = 5;
+const STRETCH_BYTES: usize = 8 << 20;
+
 /// Opens locations. One for a worker: limits hold over everything that uses it.
 pub struct Registry {
     settings: StorageSettings,
@@ -47,7 +51,7 @@ impl Registry {
             places: Mutex::default(),
             budgets: Mutex::default(),
             memory,
-            buffers: Arc::default(),
+            buffers: Arc::new(Buffers::new(STRETCHES_KEPT, STRETCH_BYTES)),
             around: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Bytes of files: written, read back and compared, and read in pieces.
 use super::{READ_BYTES, blocking, fault};
+use crate::storage::buffers::Buffers;
 use crate::storage::{Body, Checksum, ChecksumKind, StorageError};
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -69,9 +70,9 @@ pub(super) fn read_through(file: &File, offset: u64, bytes: u64, mut each: impl 
     })
 }
 
-/// Reads at most `want` bytes, fewer only at the end of the file. The buffer is not cleared first.
-pub(super) fn read_piece(file: &File, at: u64, want: usize) -> Result<Vec<u8>, Errno> {
-    let mut buffer = Vec::with_capacity(want);
+/// Reads at most `want` bytes into an empty buffer, fewer only at the end of the file.
+pub(super) fn read_piece(file: &File, at: u64, want: usize, mut buffer: Vec<u8>) -> Result<Vec<u8>, Errno> {
+    buffer.reserve_exact(want);
     while buffer.len() < want {
         let from = at + buffer.len() as u64;
         match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), from) {
@@ -90,9 +91,10 @@ pub(super) fn pieces(
     location: String,
     file: Arc<File>,
     range: Range<u64>,
+    buffers: Arc<Buffers>,
 ) -> impl futures_util::Stream<Item = Result<Bytes, StorageError>> + Send {
     futures_util::stream::unfold((file, range.start), move |(file, at)| {
-        let (location, end) = (location.clone(), range.end);
+        let (location, end, buffers) = (location.clone(), range.end, Arc::clone(&buffers));
         async move {
             if at >= end {
                 return None;
@@ -101,7 +103,8 @@ pub(super) fn pieces(
             let reader = Arc::clone(&file);
             let place = location.clone();
             let read = blocking(location, move || {
-                read_piece(&reader, at, want).map(Bytes::from).map_err(|errno| fault(&place, "read", errno))
+                let read = read_piece(&reader, at, want, buffers.take(want));
+                read.map(|content| buffers.lend(content)).map_err(|errno| fault(&place, "read", errno))
             })
             .await;
             match read {

@@ -8,6 +8,7 @@ mod older;
 mod upload;
 
 use super::{Backend, Opening, Place};
+use crate::storage::buffers::Buffers;
 use crate::storage::together::Together;
 use crate::storage::{
     Attributes, Body, Capabilities, Checksum, ChecksumKind, Condition, Directory, Durability, Listing, Location,
@@ -31,6 +32,8 @@ use std::sync::Arc;
 
 /// Bytes of one read.
 const READ_BYTES: usize = 1024 * 1024;
+/// Reads whose memory is used again: as many as a worker holds content of, so that it is never asked for twice.
+const BUFFERS_KEPT: usize = (crate::storage::MEMORY_BYTES as usize) / READ_BYTES;
 /// Largest content written in one step.
 const PUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -86,6 +89,7 @@ pub struct FileStorage {
     /// What was written in one step, and directories that got entries.
     files: Arc<Together<(File, u64)>>,
     directories: Arc<Together<Arc<Directory>>>,
+    buffers: Arc<Buffers>,
 }
 
 impl FileStorage {
@@ -100,6 +104,7 @@ impl FileStorage {
             durability: Durability::PowerLoss,
             files: Arc::new(Together::new(files)),
             directories: Arc::new(Together::new(sync_directories)),
+            buffers: Arc::new(Buffers::new(BUFFERS_KEPT, READ_BYTES)),
         }
     }
 
@@ -145,7 +150,7 @@ impl FileStorage {
             Some(pieces.iter().map(|piece: &Bytes| piece.len() as u64).sum()).filter(|at| *at < now.bytes)
         {
             let want = READ_BYTES.min(usize::try_from(now.bytes - at).unwrap_or(READ_BYTES));
-            let piece = read_piece(&file, at, want).map_err(|errno| failed("read", errno))?;
+            let piece = read_piece(&file, at, want, Vec::new()).map_err(|errno| failed("read", errno))?;
             if piece.is_empty() {
                 break;
             }
@@ -377,7 +382,7 @@ impl Storage for FileStorage {
             let said = format!("bytes {}-{} of {}", range.start, range.end, now.bytes);
             return Err(StorageError::invalid(location, said));
         }
-        let stream = pieces(location.clone(), Arc::new(file), range.clone());
+        let stream = pieces(location.clone(), Arc::new(file), range.clone(), Arc::clone(&self.buffers));
         Ok(Reading::new(location, range.end - range.start, stream).of(Some(now.version), Some(now.bytes)))
     }
 
@@ -419,7 +424,8 @@ impl Storage for FileStorage {
     async fn read_part(&self, upload: &Upload, slot: Slot, bytes: u64) -> Result<Reading, StorageError> {
         let (storage, upload, location) = (self.clone(), upload.clone(), self.at(&upload.key));
         let content = blocking(location.clone(), move || storage.content_now(&upload)).await?;
-        let stream = pieces(location.clone(), Arc::new(content), slot.offset..slot.offset + bytes);
+        let range = slot.offset..slot.offset + bytes;
+        let stream = pieces(location.clone(), Arc::new(content), range, Arc::clone(&self.buffers));
         Ok(Reading::new(location, bytes, stream))
     }
 
