@@ -14,7 +14,7 @@ use std::sync::Arc;
 const CHECK_BYTES: usize = 256 * 1024;
 
 pub(super) fn write_pieces(file: &File, offset: u64, body: &Body) -> Result<(), Errno> {
-    write_all(file, offset, &body.pieces()).map(drop)
+    write_all(file, offset, body.pieces()).map(drop)
 }
 
 /// Writes pieces one after the other; where they end.
