@@ -1,4 +1,5 @@
-//! Decorators: something that stands before every call of a storage and behind it.
+//! Decorators: something that stands before every call of a storage and behind it. What cannot be held up so is not passed
+//! on: a directory within a layer takes parts in one piece (no [`Storage::landing`]).
 use super::{
     Attributes, Body, Capabilities, Checksum, Condition, CopySource, Listing, ObjectState, Part, Reading, Slot,
     Storage, StorageError, Upload, Version,

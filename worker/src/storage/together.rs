@@ -2,6 +2,7 @@
 //! Alone, each of ten thousand small files would wait twice; together, one wait stands for as many as there are at once.
 use parking_lot::Mutex;
 use rustix::io::Errno;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -16,9 +17,6 @@ struct State<T> {
     next: Vec<(T, oneshot::Sender<Result<(), Errno>>)>,
     working: bool,
 }
-
-/// Somebody works; when they end, however they do, somebody else may.
-struct Working<'a, T>(&'a Together<T>);
 
 impl<T: Send + 'static> Together<T> {
     /// Everything of a turn is put there by one call of `put`.
@@ -43,33 +41,23 @@ impl<T: Send + 'static> Together<T> {
 
     /// Turn by turn, until nobody waits.
     fn work(&self) {
-        let working = Working(self);
         loop {
             let turn = {
                 let mut state = self.state.lock();
                 if state.next.is_empty() {
                     state.working = false;
-                    std::mem::forget(working);
                     return;
                 }
                 std::mem::take(&mut state.next)
             };
             let (items, waiting): (Vec<T>, Vec<_>) = turn.into_iter().unzip();
-            let outcome = (self.put)(&items);
+            // A turn that panics is one that failed; who came meanwhile has the next.
+            let outcome = catch_unwind(AssertUnwindSafe(|| (self.put)(&items))).unwrap_or(Err(Errno::IO));
             for told in waiting {
                 // Whoever does not listen any more was revoked.
                 let _unheard = told.send(outcome);
             }
         }
-    }
-}
-
-impl<T> Drop for Working<'_, T> {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.working = false;
-        // Who came meanwhile would wait for nobody.
-        state.next.clear();
     }
 }
 

@@ -1,5 +1,5 @@
 //! Bytes of files: written, read back and compared, and read in pieces.
-use super::{READ_BYTES, blocking, fault};
+use super::{READ_BYTES, blocking, errno, fault};
 use crate::storage::buffers::Buffers;
 use crate::storage::{Body, Checksum, ChecksumKind, StorageError};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ pub(super) fn write_pieces(file: &File, offset: u64, body: &Body) -> Result<(), 
 pub(super) fn write_all(file: &File, offset: u64, pieces: &[Bytes]) -> Result<u64, Errno> {
     let mut at = offset;
     for piece in pieces {
-        file.write_all_at(piece, at).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        file.write_all_at(piece, at).map_err(|error| errno(&error))?;
         at += piece.len() as u64;
     }
     Ok(at)

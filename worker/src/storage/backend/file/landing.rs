@@ -180,7 +180,7 @@ async fn gather(reading: &mut Reading, moved: &AtomicU64) -> Result<Vec<Bytes>, 
 mod tests {
     use super::super::FileStorage;
     use super::*;
-    use crate::storage::{Attributes, Condition, Storage};
+    use crate::storage::{Attributes, Condition, Storage, Upload};
     use futures_util::stream;
     use std::os::unix::fs::FileExt;
 
@@ -195,9 +195,15 @@ mod tests {
         Reading::new("s3://b/k".into(), content.len() as u64, stream::iter(pieces))
     }
 
-    async fn landed(storage: &FileStorage, cuts: &[(u32, std::ops::Range<usize>)], content: &Bytes) -> Vec<Part> {
+    async fn opened(root: &std::path::Path) -> (FileStorage, Upload, Arc<Landing>) {
+        let storage = FileStorage::new(root);
         let upload = storage.begin("a/b", &Attributes::default()).await.expect("begun");
         let landing = storage.landing(&upload).await.expect("opened").expect("a directory lands");
+        (storage, upload, landing)
+    }
+
+    async fn landed(cuts: &[(u32, std::ops::Range<usize>)], content: &Bytes, root: &std::path::Path) {
+        let (storage, upload, landing) = opened(root).await;
         let (moved, mut parts) = (AtomicU64::new(0), Vec::new());
         for (number, range) in cuts {
             let slot = Slot { number: *number, offset: range.start as u64 };
@@ -215,25 +221,21 @@ mod tests {
         let known = storage.parts(&upload).await.expect("listed");
         assert_eq!(known, parts);
         storage.complete(&upload, &parts, whole, &Condition::Free).await.expect("completed");
-        parts
     }
 
     #[tokio::test]
     async fn parts_lie_where_they_belong_in_whatever_order_they_come() {
         let dir = tempfile::tempdir().expect("a temp dir");
-        let storage = FileStorage::new(dir.path());
         let content = content(5 * MIB + 17);
         let cuts = [(3, 4 * MIB..5 * MIB + 17), (1, 0..2 * MIB), (2, 2 * MIB..4 * MIB)];
-        landed(&storage, &cuts, &content).await;
+        landed(&cuts, &content, dir.path()).await;
         assert!(std::fs::read(dir.path().join("a/b")).expect("there") == content);
     }
 
     #[tokio::test]
     async fn what_the_directory_gives_back_differently_is_no_part() {
         let dir = tempfile::tempdir().expect("a temp dir");
-        let storage = FileStorage::new(dir.path());
-        let upload = storage.begin("a", &Attributes::default()).await.expect("begun");
-        let landing = storage.landing(&upload).await.expect("opened").expect("a directory lands");
+        let (storage, upload, landing) = opened(dir.path()).await;
         let slot = Slot { number: 1, offset: 0 };
         let part = landing.receive(slot, reading(&content(MIB), 9_000), &AtomicU64::new(0)).await.expect("received");
         landing.content.write_all_at(b"?", 77_777).expect("scribbled");
@@ -245,13 +247,24 @@ mod tests {
     #[tokio::test]
     async fn half_a_part_is_none() {
         let dir = tempfile::tempdir().expect("a temp dir");
-        let storage = FileStorage::new(dir.path());
-        let upload = storage.begin("a", &Attributes::default()).await.expect("begun");
-        let landing = storage.landing(&upload).await.expect("opened").expect("a directory lands");
+        let (storage, upload, landing) = opened(dir.path()).await;
         let half = stream::iter([Ok(content(MIB))]);
         let reading = Reading::new("s3://b/k".into(), 2 * MIB as u64, half);
         let received = landing.receive(Slot { number: 1, offset: 0 }, reading, &AtomicU64::new(0)).await;
         assert!(matches!(received, Err(Unlanded::Source(_))), "{received:?}");
         assert_eq!(storage.parts(&upload).await.expect("listed"), []);
+    }
+
+    /// `/dev/full` is a disk without space.
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_nothing_counts_as_arrived() {
+        let full = File::options().write(true).open("/dev/full").expect("the device");
+        let ledger = tempfile::tempfile().expect("a temp file");
+        let kept = ledger.try_clone().expect("cloned");
+        let landing = Landing::new("file:/full/a".into(), full, ledger, Durability::PowerLoss);
+        let (slot, moved) = (Slot { number: 1, offset: 0 }, AtomicU64::new(0));
+        let received = landing.receive(slot, reading(&content(MIB), 9_000), &moved).await;
+        let Err(Unlanded::Target(StorageError::Full { location, .. })) = &received else { panic!("{received:?}") };
+        assert_eq!((location.as_str(), kept.metadata().expect("there").len()), ("file:/full/a", 0));
     }
 }
