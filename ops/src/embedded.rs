@@ -102,6 +102,7 @@ impl Embedded {
         let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
         let metrics = counted(Metrics::new(&registry))?;
+        counted(store.write_times().register(&registry))?;
         counted(register_process(&registry, "up"))?;
         let worker_metrics = counted(WorkerMetrics::new())?;
         let (coordinator_queue, worker_queue) = transport();

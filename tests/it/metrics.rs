@@ -4,6 +4,7 @@ use ::prometheus::proto::MetricFamily;
 use coordinator::metrics::{ClusterGauges, Metrics, register_process};
 use coordinator::queue::timed::Timings;
 use coordinator::service::census::{Census, bands};
+use coordinator::store::handle::Store;
 use protocol::id::{Kind, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -47,6 +48,8 @@ fn coordinator() -> Registry {
     let registry = Registry::new();
     Metrics::new(&registry).expect("names are sound");
     Timings::new(&registry).expect("names are sound");
+    let (store, _thread) = Store::memory();
+    store.write_times().register(&registry).expect("names are sound");
     register_process(&registry, "coordinator").expect("names are sound");
     registry
 }

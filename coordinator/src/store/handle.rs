@@ -2,6 +2,7 @@
 use super::memory::Memory;
 use super::postgres::{Postgres, PostgresOptions};
 use super::sqlite::Sqlite;
+use super::timing::WriteTimes;
 use super::view::{UnitFilter, UnitView};
 use super::{Leader, StoreError, StoreResult, Tx};
 use std::path::Path;
@@ -138,6 +139,7 @@ enum Job {
 pub struct Store {
     writes: mpsc::Sender<Job>,
     reads: mpsc::Sender<Job>,
+    times: WriteTimes,
 }
 
 /// Ends the store's threads when dropped, after what was asked of them before, and waits for the last commit.
@@ -193,7 +195,8 @@ impl Store {
     pub fn memory() -> (Store, StoreThread) {
         let made = start("store", || Ok(Backend::Memory(Box::default())));
         let (thread, jobs) = made.expect("memory is always there");
-        (Store { writes: jobs.clone(), reads: jobs.clone() }, StoreThread { threads: vec![(thread, jobs)] })
+        let times = WriteTimes::new().expect("names of metrics are sound");
+        (Store { writes: jobs.clone(), reads: jobs.clone(), times }, StoreThread { threads: vec![(thread, jobs)] })
     }
 
     /// Opens the PostgreSQL database at `url`, on the store's threads: callers may be async.
@@ -211,7 +214,8 @@ impl Store {
         let mut store = StoreThread { threads: vec![writer] };
         store.threads.push(reader?);
         let of = |n: usize| store.threads[n].1.clone();
-        Ok((Store { writes: of(0), reads: of(1) }, store))
+        let times = WriteTimes::new().map_err(|error| StoreError::Refused(error.to_string()))?;
+        Ok((Store { writes: of(0), reads: of(1), times }, store))
     }
 
     /// Runs `work` in one transaction on the store's thread: all of it or nothing.
@@ -220,7 +224,13 @@ impl Store {
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
-        ask(&self.writes, move |backend| backend.write(work)).await
+        let times = self.times.clone();
+        ask(&self.writes, move |backend| times.measure(|| backend.write(work))).await
+    }
+
+    /// How long its write transactions take.
+    pub fn write_times(&self) -> &WriteTimes {
+        &self.times
     }
 
     /// Runs `work` on one consistent state; it must write nothing. Also for processes that do not lead.

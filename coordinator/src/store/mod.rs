@@ -18,6 +18,7 @@ mod rows;
 pub mod schedule;
 pub mod sqlite;
 mod streak;
+pub mod timing;
 mod tombstone;
 pub mod view;
 

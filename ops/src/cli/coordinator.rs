@@ -77,6 +77,7 @@ fn member(
 ) -> CliResult<Member> {
     let metrics = Arc::new(counted(Metrics::new(registry))?);
     let timings = counted(Timings::new(registry))?;
+    counted(store.write_times().register(registry))?;
     counted(register_process(registry, "coordinator"))?;
     let terms = store.clone();
     let make: Make = Arc::new(move |queue| {
