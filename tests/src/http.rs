@@ -64,6 +64,26 @@ pub fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], bo
     }
 }
 
+/// Asks for a page once; nothing when no whole answer comes in time. For servers that a test kills and stops.
+pub fn fetch(address: &str, path: &str, patience: Duration) -> Option<String> {
+    send(address, "GET", path, "", patience).map(|(_, body)| body)
+}
+
+/// Sends one request with a JSON body; status and body, or nothing when no answer comes in time.
+pub fn send(address: &str, method: &str, path: &str, body: &str, patience: Duration) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address.parse().ok()?, patience).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
+    stream.set_write_timeout(Some(patience)).ok()?;
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let length = body.len();
+    write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
 /// Posts JSON.
 ///
 /// # Panics

@@ -25,6 +25,7 @@ pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod content;
+pub mod crowd;
 pub mod disk;
 pub mod fleet;
 pub mod haul;

@@ -27,8 +27,14 @@ pub(crate) struct Cpu(pub(crate) f64);
 impl Cluster {
     /// Fresh servers with nothing in them.
     pub(crate) fn start() -> Cluster {
+        Cluster::start_with(&[])
+    }
+
+    /// Fresh servers, the database with these settings besides.
+    pub(crate) fn start_with(settings: &[&str]) -> Cluster {
         let scratch = Scratch::new();
-        let postgres = PostgresServer::start_with(&["shared_buffers=1GB", "max_wal_size=8GB"]);
+        let settings = [&["shared_buffers=1GB", "max_wal_size=8GB"], settings].concat();
+        let postgres = PostgresServer::start_with(&settings);
         let redis = Redis::start(&scratch.path("."));
         let database = postgres.create_database("bench");
         Cluster { scratch, postgres, redis, database }
@@ -53,12 +59,17 @@ impl Cluster {
         Running::start(command, &self.scratch.path("."))
     }
 
-    /// Writes a manifest of so many assets and a job over it.
+    /// Writes a manifest of so many assets, ten a title, and a job over it.
     pub(crate) fn job(&self, name: &str, assets: usize, steps: &str) -> std::io::Result<()> {
+        self.job_of(name, assets, 10, steps)
+    }
+
+    /// The same with so many assets a title.
+    pub(crate) fn job_of(&self, name: &str, assets: usize, per_title: usize, steps: &str) -> std::io::Result<()> {
         let mut out = BufWriter::new(File::create(self.scratch.path(format!("{name}.csv")))?);
         writeln!(out, "asset,title,role,location")?;
         for n in 0..assets {
-            writeln!(out, "asset-{n:08},title-{:07},master,media/asset-{n:08}.mov", n / 10)?;
+            writeln!(out, "asset-{n:08},title-{:07},master,media/asset-{n:08}.mov", n / per_title)?;
         }
         out.flush()?;
         let job = format!(

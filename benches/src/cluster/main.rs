@@ -5,6 +5,11 @@
 //! - latency: from the end of what a unit waited for to its start, at 200 units a second
 //! - scale: units of 5 ms over 1, 2, 4 and 8 workers
 //! - recovery: a killed worker, a killed leader, a wiped Redis
+//!
+//! `bench-cluster edges [titles] [one-title] [failures] [workers] [--units N] [--workers 300,1000] [--limit 10m]
+//! [--autovacuum off]` measures the edges: a barrier for each title, one title with everything, nothing but failures,
+//! hundreds of workers. `SHOWRUNNER_BINARY` names another binary than the one beside the benchmark.
+mod edges;
 mod kit;
 mod latency;
 mod recovery;
@@ -13,6 +18,9 @@ mod throughput;
 
 fn main() -> std::io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "edges") {
+        return edges::run(&args[1..]);
+    }
     let quick = args.iter().any(|arg| arg == "--quick");
     let chosen = |name: &str| args.iter().all(|arg| arg.starts_with("--")) || args.iter().any(|arg| arg == name);
     if chosen("throughput") {
