@@ -1,40 +1,41 @@
 //! How workers do, in memory: what failed in whom, and who made up for it. The leader asks the rule of quarantine with
 //! these facts. All of it can be lost: it gathers again from the next reports.
+mod tally;
+
 use protocol::failure::ErrorClass;
 use protocol::id::{UnitId, WorkerId};
 use protocol::rules::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, judge};
+use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tally::{Bounds, Tally};
 
 /// Outcomes of a worker that are remembered.
-const WINDOW: usize = 4_096;
+const WINDOW: u32 = 4_096;
 /// Failed units that are remembered.
 const FAILED_MAX: usize = 20_000;
+/// Between two looks while no failure comes and none is refuted: what happens else changes a verdict slowly.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Reason code of a disk without space.
 const FULL: &str = "destination_full";
 
-/// One execution that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Failed {
-    epoch: u32,
-    full: bool,
-}
-
-/// The last outcomes of a worker, oldest first: the unit when it failed.
-#[derive(Debug, Default)]
-struct Recent {
-    outcomes: VecDeque<Option<UnitId>>,
-    succeeded: u32,
-}
-
 /// What is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Wards {
-    workers: BTreeMap<WorkerId, Recent>,
-    /// By unit: in whom it failed, and in whom it succeeded after that.
-    failed: HashMap<UnitId, (BTreeMap<WorkerId, Failed>, Option<WorkerId>)>,
-    order: VecDeque<UnitId>,
+    tally: Tally,
     limits: QuarantineLimits,
+    /// Something came since the last look that may speak against a worker.
+    news: bool,
+    looked_at: Timestamp,
+}
+
+impl Default for Wards {
+    fn default() -> Wards {
+        let limits = QuarantineLimits::default();
+        let bounds = Bounds { window: WINDOW, units: FAILED_MAX, kept: limits.failure_kept };
+        Wards { tally: Tally::new(bounds), limits, news: false, looked_at: Timestamp::default() }
+    }
 }
 
 /// A worker that should take no more work.
@@ -52,74 +53,62 @@ pub struct Finding {
 
 impl Wards {
     /// Takes outcomes as they were reported: a late one is evidence too.
-    pub fn note(&mut self, outcomes: &[Outcome]) {
+    pub fn note(&mut self, outcomes: &[Outcome], now: Timestamp) {
         for outcome in outcomes {
             match verdict(&outcome.result) {
                 None => {}
-                Some(Verdict::Well) => self.well(&outcome.worker, outcome.unit),
+                Some(Verdict::Well) => self.news |= self.tally.succeeded(&outcome.worker, outcome.unit),
                 Some(Verdict::Failed { full }) => {
-                    let failed = Failed { epoch: outcome.epoch, full };
-                    self.badly(&outcome.worker, outcome.unit, failed);
+                    self.news = true;
+                    self.tally.failed(&outcome.worker, outcome.unit, outcome.epoch, full, now);
                 }
             }
         }
     }
 
-    fn remember(&mut self, worker: &WorkerId, outcome: Option<UnitId>) {
-        // Most outcomes are of a worker that is known: no name is copied for them.
-        let recent = match self.workers.get_mut(worker) {
-            Some(recent) => recent,
-            None => self.workers.entry(worker.clone()).or_default(),
-        };
-        recent.succeeded += u32::from(outcome.is_none());
-        recent.outcomes.push_back(outcome);
-        if recent.outcomes.len() > WINDOW
-            && let Some(None) = recent.outcomes.pop_front()
-        {
-            recent.succeeded -= 1;
+    /// Whether workers are to be looked at now: at once when something new speaks against one, else once in a while.
+    pub fn is_due(&mut self, now: Timestamp) -> bool {
+        let due = std::mem::take(&mut self.news) || now.since(self.looked_at) >= LOOK_EVERY;
+        if due {
+            self.looked_at = now;
         }
+        due
     }
 
-    fn well(&mut self, worker: &WorkerId, unit: UnitId) {
-        self.remember(worker, None);
-        if !self.failed.is_empty()
-            && let Some((failed_in, made_up)) = self.failed.get_mut(&unit)
-            && !failed_in.contains_key(worker)
-        {
-            *made_up = Some(worker.clone());
-        }
-    }
-
-    fn badly(&mut self, worker: &WorkerId, unit: UnitId, failed: Failed) {
-        self.remember(worker, Some(unit));
-        let known = self.failed.contains_key(&unit);
-        self.failed.entry(unit).or_default().0.insert(worker.clone(), failed);
-        if !known {
-            self.order.push_back(unit);
-        }
-        if self.order.len() > FAILED_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.failed.remove(&oldest);
-        }
+    /// Forgets workers that are gone and failures of long ago.
+    pub fn keep(&mut self, is_known: impl Fn(&WorkerId) -> bool, now: Timestamp) {
+        self.tally.keep(is_known);
+        self.tally.forget_old(now);
     }
 
     /// Whether anything failed that has not been forgotten.
     pub fn has_failures(&self) -> bool {
-        !self.failed.is_empty()
+        self.tally.has_failures()
     }
 
     /// What is to be said of workers. `taking` are those that live and take work; only they are judged.
     pub fn findings(&self, taking: &BTreeSet<WorkerId>) -> Vec<Finding> {
-        if self.failed.is_empty() {
+        if !self.has_failures() {
             return Vec::new();
         }
-        let mut left = taking.clone();
+        let facts: Vec<(&WorkerId, WorkerFacts)> =
+            taking.iter().map(|worker| (worker, self.tally.facts(worker))).collect();
+        let mut left = facts.iter().fold(PeerFacts::default(), |sum, (_, own)| PeerFacts {
+            workers: sum.workers + 1,
+            failed: sum.failed.saturating_add(own.failed),
+            succeeded: sum.succeeded.saturating_add(own.succeeded),
+            full: false,
+        });
         let mut findings = Vec::new();
-        for worker in taking {
-            let (own, failed) = self.facts(worker);
-            let peers = self.peers(worker, &left);
-            let health = judge(&own, &peers, &self.limits);
+        // Nothing speaks against a worker in which nothing failed.
+        for (worker, own) in facts.into_iter().filter(|(_, own)| own.failed > 0) {
+            let others = PeerFacts {
+                workers: left.workers.saturating_sub(1),
+                failed: left.failed.saturating_sub(own.failed),
+                succeeded: left.succeeded.saturating_sub(own.succeeded),
+                full: self.tally.shares_full(worker),
+            };
+            let health = judge(&own, &others, &self.limits);
             let reason = match health {
                 Health::Well => continue,
                 Health::NoSpace => "it has no disk space; free some, then release it".to_owned(),
@@ -128,59 +117,21 @@ impl Wards {
                     own.failed, own.refuted, own.succeeded
                 ),
             };
-            left.remove(worker);
-            let no_space = health == Health::NoSpace;
+            left = PeerFacts { full: false, ..others };
+            let (no_space, failed) = (health == Health::NoSpace, self.tally.failures(worker));
             findings.push(Finding { worker: worker.clone(), reason, no_space, failed });
         }
         findings
     }
 
-    fn facts(&self, worker: &WorkerId) -> (WorkerFacts, Vec<(UnitId, u32)>) {
-        let (mut facts, mut failed) = (WorkerFacts::default(), Vec::new());
-        let Some(recent) = self.workers.get(worker) else { return (facts, failed) };
-        facts.succeeded = recent.succeeded;
-        let units: BTreeSet<UnitId> = recent.outcomes.iter().flatten().copied().collect();
-        for unit in units {
-            let Some((failed_in, made_up)) = self.failed.get(&unit) else { continue };
-            let Some(own) = failed_in.get(worker) else { continue };
-            facts.failed += 1;
-            facts.refuted += u32::from(made_up.is_some());
-            facts.full += u32::from(own.full);
-            failed.push((unit, own.epoch));
-        }
-        (facts, failed)
-    }
-
-    fn peers(&self, worker: &WorkerId, taking: &BTreeSet<WorkerId>) -> PeerFacts {
-        let mut facts = PeerFacts::default();
-        for peer in taking.iter().filter(|peer| *peer != worker) {
-            let (of, _) = self.facts(peer);
-            facts.workers += 1;
-            facts.failed += of.failed;
-            facts.succeeded += of.succeeded;
-        }
-        facts.full = self.failed.values().any(|(failed_in, _)| {
-            failed_in.get(worker).is_some_and(|own| own.full)
-                && failed_in.iter().any(|(other, f)| other != worker && f.full)
-        });
-        facts
-    }
-
     /// Workers that had no disk space for a unit for which another had none either: the destination is full, not they.
     pub fn exonerated(&self) -> BTreeSet<WorkerId> {
-        let shared = self.failed.values().filter(|(failed_in, _)| failed_in.values().filter(|f| f.full).count() > 1);
-        shared.flat_map(|(failed_in, _)| failed_in.iter().filter(|(_, f)| f.full).map(|(w, _)| w.clone())).collect()
+        self.tally.sharing_full().cloned().collect()
     }
 
     /// Forgets a worker: it is put aside, gone, or released and starts afresh.
     pub fn forget(&mut self, worker: &WorkerId) {
-        self.workers.remove(worker);
-        self.failed.retain(|_, (failed_in, _)| {
-            failed_in.remove(worker);
-            !failed_in.is_empty()
-        });
-        let failed = &self.failed;
-        self.order.retain(|unit| failed.contains_key(unit));
+        self.tally.forget(worker);
     }
 }
 
@@ -236,8 +187,8 @@ mod tests {
     fn what_fails_in_one_and_goes_well_in_another_speaks_against_the_one() {
         let mut wards = Wards::default();
         for part in 0..20 {
-            wards.note(&[outcome("sick", part, Some("tool_failed"))]);
-            wards.note(&[outcome("well", part, None), outcome("well", part + 100, None)]);
+            wards.note(&[outcome("sick", part, Some("tool_failed"))], Timestamp(1));
+            wards.note(&[outcome("well", part, None), outcome("well", part + 100, None)], Timestamp(1));
         }
         assert_eq!(found(&wards, &["sick", "well"]), ["sick"]);
         assert_eq!(found(&wards, &["sick"]), Vec::<String>::new(), "the last one goes on");
@@ -251,7 +202,10 @@ mod tests {
     fn bad_units_fail_everywhere_and_make_nobody_sick() {
         let mut wards = Wards::default();
         for part in 0..50 {
-            wards.note(&[outcome("a", part, Some("tool_failed")), outcome("b", part, Some("tool_failed"))]);
+            wards.note(
+                &[outcome("a", part, Some("tool_failed")), outcome("b", part, Some("tool_failed"))],
+                Timestamp(1),
+            );
         }
         assert_eq!(found(&wards, &["a", "b"]), Vec::<String>::new());
     }
@@ -259,20 +213,50 @@ mod tests {
     #[test]
     fn a_full_disk_is_its_worker_s_until_another_finds_the_same() {
         let mut wards = Wards::default();
-        wards.note(&[outcome("a", 1, Some(FULL))]);
+        wards.note(&[outcome("a", 1, Some(FULL))], Timestamp(1));
         assert_eq!(found(&wards, &["a", "b"]), ["a"]);
-        wards.note(&[outcome("b", 1, Some(FULL))]);
+        wards.note(&[outcome("b", 1, Some(FULL))], Timestamp(1));
         assert_eq!(found(&wards, &["a", "b"]), Vec::<String>::new(), "the destination is full");
         assert_eq!(wards.exonerated(), taking(&["a", "b"]));
     }
 
+    /// Case 76, and what a thousand workers cost: counted, since a clock says more of the machine.
     #[test]
-    fn memory_is_bounded() {
+    fn a_look_at_a_thousand_workers_reads_a_thousand_sums() {
+        const WORKERS: u64 = 1_000;
         let mut wards = Wards::default();
-        for part in 0..FAILED_MAX as i64 + 500 {
-            wards.note(&[outcome("a", part, Some("r"))]);
+        let name = |no: u64| format!("w{no:04}");
+        let well: Vec<Outcome> = (0..200).map(|part| outcome("", 1_000_000 + part, None)).collect();
+        for no in 0..WORKERS {
+            let own = well.iter().cloned().map(|outcome| Outcome { worker: WorkerId(name(no)), ..outcome });
+            wards.note(&own.collect::<Vec<_>>(), Timestamp(1));
         }
-        assert_eq!((wards.failed.len(), wards.order.len()), (FAILED_MAX, FAILED_MAX));
-        assert_eq!(wards.workers[&WorkerId("a".into())].outcomes.len(), WINDOW);
+        for part in 0..10_000 {
+            wards.note(&[outcome(&name(part % WORKERS), part as i64, Some("tool_failed"))], Timestamp(1));
+        }
+        let taking: BTreeSet<WorkerId> = (0..WORKERS).map(|no| WorkerId(name(no))).collect();
+        wards.tally.looks.set(0);
+        assert_eq!(wards.findings(&taking), []);
+        assert_eq!(wards.tally.looks.get(), WORKERS, "one sum a worker, whatever it remembers");
+        wards.tally.looks.set(0);
+        wards.note(&well, Timestamp(1));
+        assert!(wards.tally.looks.get() <= 3 * 200, "{} for 200 successes", wards.tally.looks.get());
+        // 300 of them die: what they did is forgotten, and so is what failed in them.
+        wards.keep(|worker| worker.0 >= name(300), Timestamp(1));
+        assert_eq!(wards.tally.facts(&WorkerId(name(299))), WorkerFacts::default());
+        assert_eq!(wards.tally.facts(&WorkerId(name(300))).failed, 10);
+    }
+
+    #[test]
+    fn workers_are_looked_at_when_there_is_news_and_once_in_a_while() {
+        let (mut wards, at) = (Wards::default(), |seconds: i64| Timestamp(seconds * 1_000_000));
+        assert!(wards.is_due(at(100)) && !wards.is_due(at(101)));
+        wards.note(&[outcome("a", 1, None)], at(101));
+        assert!(!wards.is_due(at(101)), "a success that refutes nothing is no news");
+        wards.note(&[outcome("a", 2, Some("tool_failed"))], at(101));
+        assert!(wards.is_due(at(101)) && !wards.is_due(at(101)));
+        wards.note(&[outcome("b", 2, None)], at(102));
+        assert!(wards.is_due(at(102)), "a failure is refuted");
+        assert!(!wards.is_due(at(106)) && wards.is_due(at(107)));
     }
 }

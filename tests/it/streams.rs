@@ -120,6 +120,27 @@ async fn hundreds_of_thousands_of_entries_of_the_dead_hold_nobody_up() {
     assert_eq!(pending(&redis), before);
 }
 
+/// Cases 8 and 76: the living are more than a round looks at, and the dead come after them in the server's order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_consumers_behind_a_crowd_of_living_ones_are_removed() {
+    let scratch = Scratch::new();
+    let redis = Redis::start(&scratch.path("."));
+    let publisher = Publisher::connect(server(&redis)).await.expect("connects");
+    redis.cli(&["XGROUP", "CREATE", UNITS, "workers", "0", "MKSTREAM"]);
+    let crowd = "for i = 1, 400 do redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], 'workers', 'a-' .. i) \
+                 redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], 'workers', 'z-' .. i) end return 1";
+    assert!(redis.cli(&["EVAL", crowd, "1", UNITS]).contains('1'));
+    let alive: Vec<WorkerId> = (1..=400).map(|no| WorkerId(format!("a-{no}"))).collect();
+    let mut removed = Vec::new();
+    for _ in 0..3 {
+        let cleaned = publisher.clean(alive.clone(), BTreeSet::new(), Duration::ZERO).await.expect("cleans");
+        removed.push(cleaned.consumers);
+    }
+    assert_eq!(removed, [256, 144, 0], "bounded work a round, and none is left");
+    let left = redis.cli(&["XINFO", "CONSUMERS", UNITS, "workers"]);
+    assert_eq!((left.matches("a-").count(), left.matches("z-").count()), (400, 0));
+}
+
 /// Case 20.
 #[test]
 fn what_nobody_can_read_is_parked_and_everything_else_comes_through() {

@@ -293,7 +293,7 @@ impl World {
         }
         let kept = outcomes.clone();
         let Some(process) = &mut self.process else { return Ok(()) };
-        process.wards.note(&kept);
+        process.wards.note(&kept, now);
         let workflows = process.engine.workflows.clone();
         let mut jitter = self.rng.fork();
         let forget = self.plant == Some(Plant::AdoptionNotRecorded);

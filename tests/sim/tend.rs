@@ -16,8 +16,9 @@ impl World {
     /// Looks after the workers.
     pub(crate) fn tend(&mut self) {
         let (now, limits, incarnation) = (self.now, self.scenario.limits, self.incarnation);
-        let Some(process) = &self.process else { return };
+        let Some(process) = &mut self.process else { return };
         let workers = process.leases.workers().clone();
+        process.wards.keep(|worker| workers.contains_key(worker), now);
         let alive: BTreeSet<WorkerId> = process.leases.alive(&limits, now).into_iter().collect();
         let state = |draining: bool| if draining { "draining" } else { "working" }.to_owned();
         let rows: Vec<WorkerRow> = workers

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use transport::rounds::Loan;
 
-/// Consumers looked at in one stream and round.
+/// Dead consumers cleaned up behind in one stream and round.
 const CONSUMERS_MAX: usize = 256;
 /// Entries of one consumer looked at in one round.
 const ENTRIES_MAX: usize = 128;
@@ -25,12 +25,18 @@ impl RedisQueue {
         idle_min: Duration,
     ) -> Result<Cleaned, QueueError> {
         let mut cleaned = Cleaned::default();
+        let alive: BTreeSet<&str> = alive.iter().map(|worker| worker.0.as_str()).collect();
         let mut loan = self.rounds.borrow().await.map_err(failed)?;
         for kind in Kind::ALL {
             for class in keys::CLASSES {
                 let stream = keys::units(kind, class);
-                for (name, seen) in consumers(&mut loan, &stream, alive).await?.into_iter().take(CONSUMERS_MAX) {
-                    match judge(seen, idle_min) {
+                let seen = consumers(&mut loan, &stream, &alive).await?.into_iter();
+                let judged = seen.map(|(name, seen)| (name, judge(seen, idle_min)));
+                // The living are no work, and the server names all consumers in one order: counted, they would hide
+                // the dead behind them for ever.
+                let dead = judged.filter(|(_, decision)| *decision != ConsumerDecision::Keep);
+                for (name, decision) in dead.take(CONSUMERS_MAX) {
+                    match decision {
                         ConsumerDecision::Keep => {}
                         ConsumerDecision::HandOver => {
                             cleaned.entries += hand_over(&mut loan, &stream, &name, out).await?;
@@ -53,7 +59,7 @@ impl RedisQueue {
 async fn consumers(
     loan: &mut Loan<'_>,
     stream: &str,
-    alive: &[WorkerId],
+    alive: &BTreeSet<&str>,
 ) -> Result<Vec<(String, ConsumerSeen)>, QueueError> {
     let mut ask = cmd("XINFO");
     ask.arg("CONSUMERS").arg(stream).arg(keys::GROUP);
@@ -69,7 +75,7 @@ async fn consumers(
     let seen = listed.into_iter().filter_map(|consumer| {
         let name = String::from_redis_value_ref(consumer.get("name")?).ok()?;
         let seen = ConsumerSeen {
-            alive: alive.iter().any(|worker| worker.0 == name),
+            alive: alive.contains(name.as_str()),
             idle: Duration::from_millis(number(&consumer, "idle")),
             pending: number(&consumer, "pending"),
         };

@@ -105,7 +105,7 @@ impl Coordinator {
         if outcomes.is_empty() {
             return true;
         }
-        self.wards.lock().note(&outcomes);
+        self.wards.lock().note(&outcomes, (self.clock)());
         let outcomes = Arc::new(outcomes);
         let (claim, unsure) = (self.claiming.lock().await, AtomicBool::new(false));
         let settled = self

@@ -40,23 +40,26 @@ impl Coordinator {
 
     /// Puts workers aside in which units fail that go well elsewhere.
     pub(super) async fn put_aside(&self, now: Timestamp) -> StoreResult<()> {
-        if !self.wards.lock().has_failures() {
+        if !self.wards.lock().is_due(now) {
             return Ok(());
         }
-        let workers = self.workers();
-        let taking: BTreeSet<WorkerId> = {
-            let alive: BTreeSet<WorkerId> = self.leases.lock().alive(&self.limits, now).into_iter().collect();
-            workers
-                .iter()
-                .filter(|(name, seen)| !seen.draining && alive.contains(name))
-                .map(|(name, _)| name.clone())
-                .collect()
+        let (findings, exonerated) = {
+            let leases = self.leases.lock();
+            let mut wards = self.wards.lock();
+            wards.keep(|worker| leases.workers().contains_key(worker), now);
+            if !wards.has_failures() {
+                return Ok(());
+            }
+            let draining = |worker: &WorkerId| leases.workers().get(worker).is_none_or(|seen| seen.draining);
+            let alive = leases.alive(&self.limits, now).into_iter();
+            let taking: BTreeSet<WorkerId> = alive.filter(|worker| !draining(worker)).collect();
+            // One that takes work was not put aside, and need not be freed.
+            let exonerated = wards.exonerated().into_iter().filter(draining).map(|worker| worker.0);
+            (wards.findings(&taking), exonerated.collect::<Vec<_>>())
         };
-        let exonerated: Vec<String> = self.wards.lock().exonerated().into_iter().map(|worker| worker.0).collect();
         if !exonerated.is_empty() {
             self.store.write(move |tx| ward::exonerate(tx, &exonerated, now)).await?;
         }
-        let findings = self.wards.lock().findings(&taking);
         for finding in findings {
             let workflows = self.engine.lock().workflows.clone();
             let (name, reason, failed) = (finding.worker.0.clone(), finding.reason.clone(), finding.failed);

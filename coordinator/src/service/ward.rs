@@ -4,6 +4,7 @@ use crate::store::{OperationRow, OperationState, StepDelta, StoreResult, Tx, Uni
 use protocol::id::UnitId;
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Who puts workers aside, for the record.
@@ -26,9 +27,10 @@ pub fn tend(tx: &mut dyn Tx, seen: &[WorkerRow], now: Timestamp) -> StoreResult<
     let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
     tx.forget_workers(Timestamp(now.0.saturating_sub(kept)))?;
     let mut tellings = Vec::new();
+    let seen: BTreeMap<&str, &WorkerRow> = seen.iter().map(|worker| (worker.name.as_str(), worker)).collect();
     for row in tx.workers()? {
         let Some(order) = &row.order else { continue };
-        let Some(now_seen) = seen.iter().find(|worker| worker.name == row.name) else { continue };
+        let Some(now_seen) = seen.get(row.name.as_str()) else { continue };
         let draining = now_seen.state == "draining";
         match (order.what.as_str(), draining) {
             ("release", true) => tellings.push(Telling::Release(row.name)),

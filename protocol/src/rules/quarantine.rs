@@ -1,4 +1,5 @@
 //! A bad worker told from bad units: what failed in one worker and went well in another speaks against the worker.
+use std::time::Duration;
 
 /// Limits of judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,11 +8,14 @@ pub struct QuarantineLimits {
     pub refuted_max: u32,
     /// Different units that may fail in a worker without a single success, while others do well, before it is sick.
     pub barren_max: u32,
+    /// For how long a failed unit speaks against the workers it failed in.
+    pub failure_kept: Duration,
 }
 
 impl Default for QuarantineLimits {
     fn default() -> QuarantineLimits {
-        QuarantineLimits { refuted_max: 4, barren_max: 12 }
+        // A worker of long units needs hours to fail twelve times; what it did yesterday says nothing of it today.
+        QuarantineLimits { refuted_max: 4, barren_max: 12, failure_kept: Duration::from_secs(6 * 3_600) }
     }
 }
 
@@ -73,7 +77,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: QuarantineLimits = QuarantineLimits { refuted_max: 3, barren_max: 12 };
+    const LIMITS: QuarantineLimits =
+        QuarantineLimits { refuted_max: 3, barren_max: 12, failure_kept: Duration::from_secs(60) };
 
     fn facts() -> impl Strategy<Value = (WorkerFacts, PeerFacts)> {
         (0u32..40, 0u32..40, 0u32..3, 0u32..40, 0u32..3, 0u32..40, 0u32..40, any::<bool>()).prop_map(
