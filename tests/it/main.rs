@@ -3,6 +3,7 @@ mod api;
 mod archive;
 mod bad_input;
 mod bucket;
+mod canary;
 mod cli;
 mod clock;
 mod cluster;

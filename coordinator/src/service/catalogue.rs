@@ -3,6 +3,7 @@ use super::control::{Answer, Refusal};
 use super::inquiry::{limit_in_range, page};
 use super::rework::waived::{CheckWaived, Waivers};
 use crate::store::{CatalogueRow, StoreResult, Tx, VerdictRow};
+use protocol::media::location::shown;
 use protocol::rules::waiver::Delivery;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -121,7 +122,7 @@ fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
         asset: row.asset.id,
         title: row.asset.title,
         role: row.asset.role.to_string(),
-        location: row.asset.location,
+        location: shown(&row.asset.location).into_owned(),
         copy: row.fact.location,
         bytes: row.asset.bytes,
         hash: row.asset.hash,

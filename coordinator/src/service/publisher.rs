@@ -217,6 +217,10 @@ fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets:
             asset.location = copy;
         }
     }
+    // A manifest declares sizes; a listing has seen them.
+    if kind == Kind::Transfer && workflow.lists_its_library() {
+        assets.iter_mut().for_each(|asset| asset.note_listed(!targets.is_empty()));
+    }
     Unit {
         id: UnitId { job: job.no, step: no, part },
         epoch: row.epoch,

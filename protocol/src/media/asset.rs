@@ -1,6 +1,8 @@
 //! One media object of a title version, as a manifest row or a folder entry declares it.
+use super::location;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -75,6 +77,11 @@ impl fmt::Display for Role {
     }
 }
 
+/// Metadata that says how an asset of a unit was found, where no manifest declares it. Only units carry it.
+const FOUND_BY: &str = "showrunner:found_by";
+const LISTED: &str = "listing";
+const COPIED: &str = "listing, copied";
+
 /// One media object with everything its source declared about it. Declared is not measured: QC compares the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Asset {
@@ -134,10 +141,30 @@ impl Asset {
         self.declared.as_ref().and_then(|d| d.language.as_deref())
     }
 
-    /// Last component of the location: the `{file}` placeholder.
-    pub fn file(&self) -> &str {
-        let end = self.location.trim_end_matches('/');
-        end.rsplit('/').next().unwrap_or(end)
+    /// Notes that a listing of its library found it, at its own location or, with `copied`, at that of a copy. What a
+    /// listing says of its size is an observation: the file may have grown since.
+    pub fn note_listed(&mut self, copied: bool) {
+        let found = if copied { COPIED } else { LISTED };
+        self.declared.get_or_insert_default().meta.insert(FOUND_BY.to_owned(), found.to_owned());
+    }
+
+    /// Whether its size was seen by a listing, and not declared by a manifest.
+    pub fn size_is_observed(&self) -> bool {
+        self.found_by().is_some()
+    }
+
+    /// Whether it is where a listing of its library found it.
+    pub fn is_in_listed_library(&self) -> bool {
+        self.found_by() == Some(LISTED)
+    }
+
+    fn found_by(&self) -> Option<&str> {
+        self.declared.as_ref()?.meta.get(FOUND_BY).map(String::as_str)
+    }
+
+    /// Name of the file at the location: the `{file}` placeholder.
+    pub fn file(&self) -> Cow<'_, str> {
+        location::file_name(&self.location)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Targets with placeholders: `file:./landing/{title}/{file}`.
 use super::asset::Asset;
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// Placeholders a target may use.
@@ -59,7 +60,7 @@ pub fn expand(template: &str, asset: &Asset) -> Result<String, TemplateError> {
             return Err(TemplateError::Unbalanced(template.to_owned()));
         };
         let name = &rest[open + 1..open + close];
-        out.push_str(value(template, name, asset)?);
+        out.push_str(&value(template, name, asset)?);
         rest = &rest[open + close + 1..];
     }
     out.push_str(rest);
@@ -106,15 +107,15 @@ pub fn check(template: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
-fn value<'a>(template: &str, name: &str, asset: &'a Asset) -> Result<&'a str, TemplateError> {
+fn value<'a>(template: &str, name: &str, asset: &'a Asset) -> Result<Cow<'a, str>, TemplateError> {
     let value = match name {
-        "path" => Some(asset.path.as_str()),
+        "path" => Some(Cow::Borrowed(asset.path.as_str())),
         "file" => Some(asset.file()),
-        "title" => Some(asset.title.as_str()),
-        "version" => asset.version(),
-        "role" => Some(asset.role.as_str()),
-        "language" => asset.language(),
-        "asset" => Some(asset.id.as_str()),
+        "title" => Some(Cow::Borrowed(asset.title.as_str())),
+        "version" => asset.version().map(Cow::Borrowed),
+        "role" => Some(Cow::Borrowed(asset.role.as_str())),
+        "language" => asset.language().map(Cow::Borrowed),
+        "asset" => Some(Cow::Borrowed(asset.id.as_str())),
         _ => return Err(TemplateError::Unknown { name: name.to_owned(), template: template.to_owned() }),
     };
     let Some(value) = value else {
@@ -129,7 +130,7 @@ fn value<'a>(template: &str, name: &str, asset: &'a Asset) -> Result<&'a str, Te
         return Err(TemplateError::Unsafe {
             name: name.to_owned(),
             asset: asset.id.clone(),
-            value: value.to_owned(),
+            value: value.into_owned(),
             slash,
         });
     }
@@ -165,6 +166,17 @@ mod tests {
         assert_eq!(got, "file:/out/t1/master/a1-y.mov");
         assert_eq!(root("file:/out/{title}/x"), "file:/out");
         assert_eq!(root("file:./landing/pre-{file}"), "file:./landing");
+    }
+
+    #[test]
+    fn web_address_expands_without_its_query() {
+        let location = "https://h/clips/My%20a.mov?X-Amz-Signature=../1/2".to_owned();
+        let asset = Asset { location, ..asset("t1", "a.mov") };
+        assert_eq!(expand("file:/out/{title}/{file}", &asset).expect("valid"), "file:/out/t1/My a.mov");
+        for unsafe_name in ["https://h/%2e%2e", "https://h/a%5Cb.mov", "https://h/a%0Ab.mov"] {
+            let asset = Asset { location: unsafe_name.to_owned(), ..asset.clone() };
+            assert!(matches!(expand("file:/out/{file}", &asset), Err(TemplateError::Unsafe { .. })), "{unsafe_name}");
+        }
     }
 
     #[test]

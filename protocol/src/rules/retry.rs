@@ -15,9 +15,26 @@ pub struct RetryPolicy {
     pub backoff_max: Duration,
 }
 
+/// Executions of work that moves content, if the job says nothing: their pauses outlast an endpoint that restarts for two
+/// minutes, however they are jittered.
+const ATTEMPTS_MOVING: u32 = 8;
+/// Executions of work that measures content: each costs a pass, and fails for other reasons than an endpoint.
+const ATTEMPTS_MEASURING: u32 = 3;
+
 impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
-        RetryPolicy { attempts_max: 3, backoff_min: Duration::from_secs(2), backoff_max: Duration::from_secs(300) }
+        RetryPolicy {
+            attempts_max: ATTEMPTS_MOVING,
+            backoff_min: Duration::from_secs(2),
+            backoff_max: Duration::from_secs(300),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The default of steps that measure content.
+    pub fn measuring() -> RetryPolicy {
+        RetryPolicy { attempts_max: ATTEMPTS_MEASURING, ..RetryPolicy::default() }
     }
 }
 
@@ -57,8 +74,23 @@ mod tests {
     fn permanent_failures_and_spent_attempts_give_up() {
         let policy = RetryPolicy::default();
         assert_eq!(decide(&policy, 1, ErrorClass::Permanent, Timestamp(0), 0.5), RetryDecision::GiveUp);
-        assert_eq!(decide(&policy, 3, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
-        assert_ne!(decide(&policy, 2, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
+        assert_eq!(decide(&policy, 8, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
+        assert_ne!(decide(&policy, 7, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
+        let measuring = RetryPolicy::measuring();
+        assert_eq!(decide(&measuring, 3, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
+    }
+
+    #[test]
+    fn default_policy_outlasts_a_restart_of_two_minutes() {
+        for jitter in [0.0, 0.5, 1.0] {
+            let (mut now, mut attempt) = (Timestamp(0), 1);
+            while let RetryDecision::At(at) =
+                decide(&RetryPolicy::default(), attempt, ErrorClass::Transient, now, jitter)
+            {
+                (now, attempt) = (at, attempt + 1);
+            }
+            assert!(now.since(Timestamp(0)) >= Duration::from_secs(120), "{now:?} with jitter {jitter}");
+        }
     }
 
     #[test]

@@ -171,8 +171,8 @@ mod tests {
     #[test]
     fn the_last_attempt_kills() {
         let last = facts(UnitState::Leased, 3, 2, 1);
-        let got =
-            decide(last, 3, Reported::Failed(Failure::transient("r", "m")), &RetryPolicy::default(), Timestamp(0), 0.0);
+        let policy = RetryPolicy { attempts_max: 3, ..RetryPolicy::default() };
+        let got = decide(last, 3, Reported::Failed(Failure::transient("r", "m")), &policy, Timestamp(0), 0.0);
         assert!(matches!(got, Settlement::Die(_)), "{got:?}");
     }
 
@@ -198,7 +198,7 @@ mod tests {
             let failures: Vec<_> = classes.iter().enumerate().map(|(i, c)| failed(&i.to_string(), pick[*c])).collect();
             let count = failures.len() as u32;
             if count + passed == 0 { return Ok(()); }
-            let policy = RetryPolicy::default();
+            let policy = RetryPolicy { attempts_max: 3, ..RetryPolicy::default() };
             let got = decide(facts(UnitState::Leased, 1, attempt, count + passed), 1, Reported::Finished(failures), &policy, Timestamp(0), 0.5);
             let final_attempt = attempt + 1 >= policy.attempts_max;
             let dies = classes.iter().filter(|c| final_attempt || **c == 0).count();

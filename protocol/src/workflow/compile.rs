@@ -1,7 +1,5 @@
 //! From a job file to a workflow. Reports every problem it finds, each with its place, not just the first.
-use super::file::{
-    ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, RetryFile, Scope, StepFile, TransferFile,
-};
+use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, Scope, StepFile, TransferFile};
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
@@ -108,7 +106,7 @@ impl Compiler<'_> {
         for (i, file) in files.iter().enumerate() {
             self.step_id(&ids, i);
             let needs = self.needs(file, &ids);
-            let retry = self.retry(file.retry.as_ref());
+            let retry = self.retry(file);
             let action = self.action(file, policies);
             let due = file.qc.as_ref().and_then(|qc| qc.due).or(file.approval.as_ref().and_then(|a| a.due));
             let due_us = due.map(|due| i64::try_from(due.0.as_micros()).unwrap_or(i64::MAX));
@@ -161,9 +159,10 @@ impl Compiler<'_> {
         needs
     }
 
-    fn retry(&mut self, retry: Option<&RetryFile>) -> RetryPolicy {
-        let mut policy = RetryPolicy::default();
-        if let Some(retry) = retry {
+    fn retry(&mut self, file: &StepFile) -> RetryPolicy {
+        let measures = file.qc.is_some() || file.noop.is_some();
+        let mut policy = if measures { RetryPolicy::measuring() } else { RetryPolicy::default() };
+        if let Some(retry) = &file.retry {
             if retry.attempts == Some(0) {
                 self.blame("attempts", "attempts is 0".into(), "1 means no retry");
             }
@@ -177,6 +176,7 @@ impl Compiler<'_> {
 
     fn transfer(&mut self, transfer: &TransferFile) -> TaskSpec {
         let to = self.target(&transfer.to);
+        self.outside_library(&transfer.to, &to);
         let verify = transfer.verify.map_or(Some(HashAlgorithm::Xxh128), |v| v.0);
         if transfer.mhl && verify.is_none_or(|a| a == HashAlgorithm::Crc64nvme || a == HashAlgorithm::Sha256) {
             self.blame(
@@ -193,6 +193,23 @@ impl Compiler<'_> {
                 self.unsealed(mhl);
                 TaskSpec::Replace(task)
             }
+        }
+    }
+
+    /// Copies below the library that is listed would be copied by the next run.
+    fn outside_library(&mut self, written: &str, to: &str) {
+        let plain = |place: &str| place.replacen("file://", "file:", 1).trim_end_matches('/').to_owned();
+        let Some(library) = self.tree.as_deref().map(plain) else { return };
+        let root = plain(template::root(to));
+        let inside = root.strip_prefix(&library).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if inside {
+            self.blame(
+                written,
+                format!(
+                    "target {written:?} lies inside the library {library:?}, whose next listing would copy the copies"
+                ),
+                "write to a folder or prefix beside the library",
+            );
         }
     }
 

@@ -16,7 +16,7 @@ use crate::rules::barrier::BarrierPolicy;
 use crate::rules::partition::PartitionLimits;
 use crate::rules::retry::RetryPolicy;
 use crate::time::Timestamp;
-use crate::wire::unit::{QcTask, ScanTask, TaskSpec};
+use crate::wire::unit::{QcTask, ScanSource, ScanTask, TaskSpec};
 use file::{OnFailure, Priority, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -98,6 +98,12 @@ pub enum Action {
 }
 
 impl Workflow {
+    /// Whether its library is a folder or a bucket that is listed, and not a manifest that declares what it holds.
+    pub fn lists_its_library(&self) -> bool {
+        let listed = |scan: &ScanTask| matches!(scan.source, ScanSource::Folder { .. } | ScanSource::Bucket { .. });
+        self.scan_task().is_some_and(listed)
+    }
+
     /// The step with this number.
     pub fn step(&self, no: StepNo) -> Option<&Step> {
         self.steps.get(usize::from(no.0))

@@ -221,3 +221,28 @@ fn a_purge_says_what_proves_it_who_orders_it_and_why() {
         assert!(problems.iter().any(|problem| problem.to_string().contains(says)), "{bad}: {problems:?}");
     }
 }
+
+#[test]
+fn target_inside_the_listed_library_is_refused() {
+    let job = |folder: &str, to: &str| {
+        format!("job: t\nlibrary: {{ folder: \"{folder}\" }}\nsteps:\n  - id: land\n    transfer: {{ to: \"{to}\" }}\n")
+    };
+    for (folder, to) in [
+        ("./in", "file:./in/landing/{path}"),
+        ("./in", "file:./in/{path}"),
+        ("./in/", "file:./x/../in/landing/{file}"),
+        ("s3://bucket/in", "s3://bucket/in/{path}"),
+        ("s3://bucket", "s3://bucket/out/{path}"),
+    ] {
+        let problem = first_problem(&job(folder, to));
+        assert!(problem.contains("lies inside the library"), "{folder} {to}: {problem}");
+    }
+    for (folder, to) in [
+        ("./in", "file:./in2/{path}"),
+        ("./in/a", "file:./in/b/{path}"),
+        ("s3://bucket/in", "s3://bucket/in2/{path}"),
+        ("./in", "s3://bucket/in/{path}"),
+    ] {
+        run(&job(folder, to)).unwrap_or_else(|problems| panic!("{folder} {to}: {problems:?}"));
+    }
+}
