@@ -1,5 +1,5 @@
 //! What is in an object, by its hashes.
-use super::persist::{Patience, read_on};
+use super::persist::{Patience, read_all};
 use super::{ObjectState, Storage, StorageError};
 use crate::hash::{Digest, Hasher};
 use protocol::wire::unit::HashAlgorithm;
@@ -17,8 +17,7 @@ pub async fn digests(
     cancel: &CancellationToken,
 ) -> Result<Option<Vec<Digest>>, StorageError> {
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|algorithm| Hasher::new(*algorithm)).collect();
-    let same = state.version.clone();
-    let mut reading = read_on(storage, state.key.clone(), 0..state.bytes, same, Patience::default());
+    let mut reading = read_all(storage, state, Patience::default());
     loop {
         let Some(piece) = cancel.run_until_cancelled(reading.next()).await else { return Ok(None) };
         let Some(piece) = piece else { break };

@@ -1,4 +1,5 @@
 //! What storage says when it cannot: one enum for every backend, named by what the caller may do about it.
+use jiff::Timestamp;
 use protocol::failure::{ErrorClass, Failure};
 use std::time::Duration;
 use thiserror::Error;
@@ -43,6 +44,14 @@ pub enum StorageError {
         /// The place.
         location: String,
         /// What is wrong.
+        said: String,
+    },
+    /// Something of another kind is in the way: a file where a directory has to be, or a directory where a file has to.
+    #[error("{location} is blocked ({said}): move what is there away or change the location, then retry")]
+    Blocked {
+        /// The place.
+        location: String,
+        /// What is in the way.
         said: String,
     },
     /// Bytes differ from their checksum. What was sent has not become visible.
@@ -117,6 +126,7 @@ impl StorageError {
             StorageError::Archived(_) => "storage_archived",
             StorageError::Unsupported { .. } => "storage_unsupported",
             StorageError::Invalid { .. } => "storage_invalid",
+            StorageError::Blocked { .. } => "storage_blocked",
             StorageError::Corrupt { .. } => "storage_corrupt",
             StorageError::UploadGone(_) => "storage_upload_gone",
             StorageError::Full { .. } => "storage_full",
@@ -166,9 +176,28 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// How long an answer asks to wait: seconds, or a date.
+pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::from_secs(u64::try_from(at.as_second() - now.as_second()).unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retry_after_seconds_or_date_is_read() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+        assert_eq!(retry_after(" 7", now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Thu, 01 Jan 2026 00:01:30 GMT", now), Some(Duration::from_secs(90)));
+        assert_eq!(retry_after("Wed, 31 Dec 2025 23:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", now), None);
+    }
 
     #[test]
     fn every_error_names_its_place_and_has_a_class() {
@@ -181,6 +210,7 @@ mod tests {
             (StorageError::Archived(place()), false),
             (StorageError::unsupported(place(), "x"), false),
             (StorageError::invalid(place(), "x"), false),
+            (StorageError::Blocked { location: place(), said: said() }, false),
             (StorageError::corrupt(place(), "x"), true),
             (StorageError::UploadGone(place()), true),
             (StorageError::Full { location: place(), said: said() }, true),

@@ -12,6 +12,15 @@ use std::sync::{Arc, OnceLock};
 
 /// How the hidden names of unfinished files end.
 pub const PARTIAL_SUFFIX: &str = ".sr-part";
+/// How the hidden names of uploads to a directory end: of the content, and of its ledger.
+pub(super) const UPLOAD_SUFFIX: &str = ".sr-upload";
+pub(super) const LEDGER_SUFFIX: &str = ".sr-ledger";
+
+/// Whether a file of this name, without its directory, is an unfinished one of ours and no content.
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with('.') && [PARTIAL_SUFFIX, UPLOAD_SUFFIX, LEDGER_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
+}
+
 /// Longest file name that still fits into a hidden name with its marks (255 bytes is what filesystems allow).
 const NAME_BYTES_MAX: usize = 200;
 const NEW_FILE: Mode = Mode::from_raw_mode(0o666);

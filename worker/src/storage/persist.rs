@@ -1,6 +1,6 @@
 //! Trying again, where that is known to be harmless: calls that change nothing or the same thing, and content that
 //! breaks off while it is read.
-use super::{Reading, Storage, StorageError, Version};
+use super::{ObjectState, Reading, Storage, StorageError, Version};
 use bytes::Bytes;
 use futures_util::stream;
 use protocol::failure::ErrorClass;
@@ -66,8 +66,28 @@ pub fn read_on(
     same: Version,
     patience: Patience,
 ) -> Reading {
-    let (location, bytes) = (storage.location(&key), range.end.saturating_sub(range.start));
-    let steady = Steady { storage, key, at: range.start, end: range.end, same, patience, open: None, failures: 0 };
+    let whole = None;
+    read_steadily(Steady {
+        storage,
+        key,
+        at: range.start,
+        end: range.end,
+        same,
+        whole,
+        patience,
+        open: None,
+        failures: 0,
+    })
+}
+
+/// Reads all of an object in one state, as [`read_on`] does. It must have the size of that state with every answer.
+pub fn read_all(storage: Arc<dyn Storage>, state: &ObjectState, patience: Patience) -> Reading {
+    let (key, same, end, whole) = (state.key.clone(), state.version.clone(), state.bytes, Some(state.bytes));
+    read_steadily(Steady { storage, key, at: 0, end, same, whole, patience, open: None, failures: 0 })
+}
+
+fn read_steadily(steady: Steady) -> Reading {
+    let (location, bytes) = (steady.storage.location(&steady.key), steady.end.saturating_sub(steady.at));
     let pieces = stream::unfold(Some(steady), |steady| async move {
         let mut steady = steady?;
         match steady.next().await {
@@ -85,6 +105,8 @@ struct Steady {
     at: u64,
     end: u64,
     same: Version,
+    /// Size of the object, where it is known.
+    whole: Option<u64>,
     patience: Patience,
     open: Option<Reading>,
     /// Without a byte in between.
@@ -97,7 +119,10 @@ impl Steady {
             match self.step().await {
                 Ok(piece) => {
                     self.at += piece.len() as u64;
-                    self.failures = 0;
+                    // A piece without bytes is one that was passed over on the way to the place.
+                    if !piece.is_empty() {
+                        self.failures = 0;
+                    }
                     return Ok(Some(piece));
                 }
                 Err(error) if again(&error) && self.failures + 1 < self.patience.attempts => {
@@ -118,7 +143,14 @@ impl Steady {
             None => {
                 let range = self.at..self.end;
                 let same = Some(&self.same).filter(|same| !same.tag.is_empty());
-                self.open.insert(self.storage.read(&self.key, range, same).await?)
+                let reading = self.storage.read(&self.key, range, same).await?;
+                if let (Some(known), Some(told)) = (self.whole, reading.whole_bytes)
+                    && known != told
+                {
+                    let said = format!("it had {known} bytes and has {told}");
+                    return Err(StorageError::condition(self.storage.location(&self.key), said));
+                }
+                self.open.insert(reading)
             }
         };
         let ended = || StorageError::unavailable(self.storage.location(&self.key), "the content ended too early");

@@ -1,6 +1,7 @@
 //! Locations taken apart: the place a storage is bound to, and the key in it.
 use super::StorageError;
 use super::location::local_path;
+use protocol::media::location::shown;
 use std::path::PathBuf;
 
 /// Longest key any backend takes, in bytes.
@@ -31,7 +32,7 @@ pub struct Object {
 impl Location {
     /// Reads a location. What follows `s3://bucket/` is the key itself: nothing is decoded.
     pub fn parse(text: &str) -> Result<Location, StorageError> {
-        let invalid = |said: &str| StorageError::invalid(text, said);
+        let invalid = |said: &str| StorageError::invalid(shown(text), said);
         let object = |rest: &str| {
             let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
             let named = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
@@ -50,8 +51,7 @@ impl Location {
             Some(("https" | "http", Some(_))) => {
                 let url = reqwest::Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
                 if url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
-                    return Err(StorageError::invalid(
-                        without_credentials(url),
+                    return Err(invalid(
                         "a web location has a host and no credentials: those belong into the storage settings",
                     ));
                 }
@@ -74,15 +74,6 @@ pub(super) fn check_key(location: &str, key: &str) -> Result<(), StorageError> {
         return Ok(());
     };
     Err(StorageError::invalid(location, said))
-}
-
-fn without_credentials(mut url: reqwest::Url) -> String {
-    // Only URLs without a host refuse this, and they carry no credentials.
-    if url.set_username("").is_ok() && url.set_password(None).is_ok() {
-        url.to_string()
-    } else {
-        url.scheme().to_owned()
-    }
 }
 
 /// Percent-encodes a key for paths: everything but letters, digits, `-._~` and, with `slashes`, `/`.

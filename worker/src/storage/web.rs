@@ -3,11 +3,14 @@ use super::error::chain;
 use super::network::{Network, may_use};
 use super::settings::EndpointSettings;
 use super::{Reading, StorageError};
+use bytes::Bytes;
 use futures_util::StreamExt;
+use protocol::media::location::shown;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode, Url};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +63,7 @@ fn refused(host: &str) -> String {
 
 /// Checks a URL before it is asked: an address written as such is not resolved, so nobody else looks at it.
 pub(super) fn check_url(url: &Url, allowed: &[Network]) -> Result<(), StorageError> {
-    let invalid = |said: String| Err(StorageError::invalid(url.to_string(), said));
+    let invalid = |said: String| Err(StorageError::invalid(shown(url.as_str()), said));
     if !["http", "https"].contains(&url.scheme()) {
         return invalid(format!("{} is no web address", url.scheme()));
     }
@@ -117,8 +120,7 @@ pub(super) fn answered(
 
 /// How long an answer asks to wait.
 pub(super) fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = header(response, "retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    super::error::retry_after(&header(response, "retry-after")?, jiff::Timestamp::now())
 }
 
 /// A header as text.
@@ -140,6 +142,40 @@ pub(super) fn reading(location: String, bytes: u64, response: Response) -> Readi
         piece.map_err(|error| StorageError::unavailable(place.clone(), format!("broken off: {}", chain(&error))))
     });
     Reading::new(location, bytes, pieces)
+}
+
+/// A stretch of an answer that holds the whole. Where its server does not tell the length, `whole` is the one that was
+/// counted, and the content must end there. What is passed over comes as pieces without bytes, so that it is no silence.
+pub(super) fn window(location: String, range: Range<u64>, response: Response, whole: Option<u64>) -> Reading {
+    let (place, wanted) = (location.clone(), range.end.saturating_sub(range.start));
+    let start = (Box::pin(response.bytes_stream().fuse()), 0, None::<Bytes>);
+    let pieces = futures_util::stream::try_unfold(start, move |(mut stream, mut at, mut held)| {
+        let (place, range) = (place.clone(), range.clone());
+        async move {
+            loop {
+                if whole.is_none() && at >= range.end {
+                    return Ok(None);
+                }
+                let next = stream.next().await.transpose();
+                let next =
+                    next.map_err(|error| StorageError::unavailable(&place, format!("broken off: {}", chain(&error))))?;
+                // The last piece is held back until the end is seen.
+                let Some(piece) = next else { return Ok(held.take().map(|last| (last, (stream, at, held)))) };
+                let (from, to) = (at, at + piece.len() as u64);
+                at = to;
+                if whole.is_some_and(|whole| to > whole) {
+                    return Err(StorageError::condition(place, "it has grown: it is longer than it was counted"));
+                }
+                let cut = |bound: u64| usize::try_from(bound.clamp(from, to) - from).unwrap_or(piece.len());
+                let piece = piece.slice(cut(range.start)..cut(range.end));
+                let given = if whole.is_some() { held.replace(piece) } else { Some(piece) };
+                if let Some(given) = given {
+                    return Ok(Some((given, (stream, at, held))));
+                }
+            }
+        }
+    });
+    Reading::new(location, wanted, pieces)
 }
 
 /// Errors carry the URL, whose query may hold a signature: it is left out.

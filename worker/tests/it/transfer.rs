@@ -352,3 +352,35 @@ async fn thousands_of_small_files_in_many_directories_land() {
         assert_eq!(digest, hash_bytes(HashAlgorithm::Xxh128, &noise(300 + i, i as u64)));
     }
 }
+
+#[tokio::test]
+async fn file_that_grew_since_it_was_listed_lands_once_it_rests() {
+    let yard = Yard::new();
+    let mut grown = yard.asset("a.mov", b"begun and more");
+    grown.bytes = Some(5);
+    let (_, failures) = yard.run(std::slice::from_ref(&grown)).await;
+    assert_eq!(reasons(&failures), [("a.mov", "size_mismatch", false)], "a manifest declares");
+    grown.note_listed(false);
+    let (_, failures) = yard.run(std::slice::from_ref(&grown)).await;
+    assert_eq!(reasons(&failures), [("a.mov", "source_changed", true)], "it was written just now");
+    let rested = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let file = std::fs::File::options().append(true).open(yard.source("a.mov")).expect("opened");
+    file.set_modified(rested).expect("a time can be set");
+    let (facts, failures) = yard.run(std::slice::from_ref(&grown)).await;
+    assert_eq!((facts.len(), failures), (1, vec![]));
+    assert_eq!(std::fs::read(yard.target("a.mov")).expect("there"), b"begun and more");
+}
+
+#[tokio::test]
+async fn target_that_links_into_the_listed_library_is_refused() {
+    let yard = Yard::new();
+    let mut asset = yard.asset("a.mov", b"content");
+    asset.note_listed(false);
+    symlink(yard.dir.path().join("in"), yard.dir.path().join("out")).expect("linked");
+    let result = worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
+    assert!(matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"), "{result:?}");
+    // What a manifest names may lie anywhere.
+    asset.declared = None;
+    let result = worker::task::run(&unit(&yard.task, &[asset]), &context()).await;
+    assert!(matches!(result, UnitResult::Finished { .. }), "{result:?}");
+}

@@ -25,6 +25,11 @@ pub(super) struct Source {
 }
 
 impl State {
+    /// Modification time in microseconds since 1970.
+    pub(super) fn modified_us(&self) -> i64 {
+        self.modified.0.saturating_mul(1_000_000).saturating_add(self.modified.1 / 1_000)
+    }
+
     fn of(stat: &Stat) -> State {
         State {
             device: stat.st_dev,

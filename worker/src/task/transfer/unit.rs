@@ -65,6 +65,9 @@ pub(super) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskCont
         Ok(root) => root,
         Err(failure) => return UnitResult::Failed(failure),
     };
+    if let Err(failure) = plan::outside_library(root.path(), assets) {
+        return UnitResult::Failed(failure);
+    }
     let work = Work { task, root: &root, context, settings, directories: Mutex::default() };
     let mut lanes: Vec<Buffers> = (0..settings.lanes.max(1)).map(|_| Buffers::default()).collect();
     let (mut facts, mut failures, mut records) = (Vec::new(), Vec::new(), Vec::new());
@@ -126,7 +129,7 @@ impl Work<'_> {
     fn copy_asset(&self, index: usize, asset: &Asset, buffers: &mut Buffers) -> Result<Landed, Stop> {
         let plan = Plan::new(self.task, self.root.path(), asset)?;
         let source = Source::open(&plan.source)?;
-        plan.check_size(asset, source.state.bytes)?;
+        plan.check_size(asset, source.state.bytes, Some(source.state.modified_us()))?;
         let directory = self.directory(&plan.directory)?;
         let target = directory.path().join(&plan.name);
         let failed = |doing, errno| Stop::from(fault::destination(&target, doing, errno));

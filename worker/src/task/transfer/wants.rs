@@ -4,6 +4,14 @@ use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::unit::{HashAlgorithm, TransferTask};
 
+/// A file that has changed since it was listed rests after so long without a write, in microseconds.
+const SETTLE_US: i64 = 2_000_000;
+
+/// Whether a file that was last written at `at` rests. A time to come is another machine's clock and says nothing.
+fn rests(at: i64, now: i64) -> bool {
+    !(0..SETTLE_US).contains(&(now - at))
+}
+
 /// The hashes of one asset.
 #[derive(Debug, Clone)]
 pub(super) struct Wants {
@@ -50,8 +58,22 @@ impl Wants {
         }
     }
 
-    /// Checks the size of the source against what the manifest declares.
-    pub(super) fn check_size(&self, asset: &Asset, bytes: u64) -> Result<(), Failure> {
+    /// Checks the size of the source against what the manifest declares. A size that a listing has seen is no
+    /// declaration: a file that has another one by now is read once it rests. `modified_us` is when it was last written,
+    /// in microseconds since 1970, for files that others may be writing.
+    pub(super) fn check_size(&self, asset: &Asset, bytes: u64, modified_us: Option<i64>) -> Result<(), Failure> {
+        if asset.size_is_observed() {
+            let now = jiff::Timestamp::now().as_microsecond();
+            let moving = asset.bytes.is_some_and(|seen| seen != bytes) && modified_us.is_some_and(|at| !rests(at, now));
+            let source = &self.source;
+            return match moving {
+                true => Err(Failure::transient(
+                    "source_changed",
+                    format!("source {source} is still being written ({bytes} bytes now): it is copied once it rests"),
+                )),
+                false => Ok(()),
+            };
+        }
         match asset.bytes {
             Some(declared) if declared != bytes => {
                 let source = &self.source;
@@ -70,5 +92,38 @@ impl Wants {
         let chosen = digests.iter().find(|digest| Some(digest.algorithm) == wanted);
         let asked = || digests.iter().find(|digest| self.algorithms.contains(&digest.algorithm));
         chosen.or_else(asked).map(Digest::to_string)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::media::asset::Role;
+
+    #[test]
+    fn observed_size_waits_for_rest_and_declared_size_is_held() {
+        let task =
+            TransferTask { to: "file:/o/{path}".into(), verify: None, hashes: vec![], job: "j".into(), mhl: false };
+        let mut asset = Asset {
+            id: "a".into(),
+            title: "t".into(),
+            role: Role::Master,
+            location: "file:/a".into(),
+            path: "a".into(),
+            bytes: Some(6),
+            hash: None,
+            declared: None,
+        };
+        let wants = Wants::new(&task, &asset, "/a".into()).expect("valid");
+        let now = jiff::Timestamp::now().as_microsecond();
+        let reason = |asset: &Asset, bytes, at| wants.check_size(asset, bytes, at).err().map(|failure| failure.reason);
+        assert_eq!(reason(&asset, 6, Some(now)), None);
+        assert_eq!(reason(&asset, 11, Some(0)).as_deref(), Some("size_mismatch"));
+        asset.note_listed(false);
+        assert_eq!(reason(&asset, 11, Some(now)).as_deref(), Some("source_changed"));
+        assert_eq!(reason(&asset, 11, Some(now - SETTLE_US)), None);
+        assert_eq!(reason(&asset, 11, None), None);
+        assert_eq!(reason(&asset, 6, Some(now)), None);
+        assert!(rests(now + 60_000_000, now));
     }
 }

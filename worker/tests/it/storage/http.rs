@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use worker::storage::backend::Opened;
-use worker::storage::persist::{Patience, read_on};
+use worker::storage::persist::{Patience, read_all, read_on};
 use worker::storage::settings::{EndpointSettings, StorageSettings};
 use worker::storage::{Reading, Registry, StorageError};
 
@@ -71,8 +71,8 @@ async fn servers_without_head_or_ranges_are_read_as_far_as_they_go() {
     let opened = open(&format!("{}/x", url.await)).await;
     assert_eq!(opened.storage.stat(&opened.key).await.expect("answers").bytes, 10);
     assert_eq!(bytes(opened.storage.read(&opened.key, 0..10, None).await).await, Ok(b"0123456789".to_vec()));
-    let middle = bytes(opened.storage.read(&opened.key, 3..5, None).await).await;
-    assert!(matches!(middle, Err(StorageError::Unsupported { .. })), "{middle:?}");
+    // What comes before a stretch is passed over.
+    assert_eq!(bytes(opened.storage.read(&opened.key, 3..5, None).await).await, Ok(b"34".to_vec()));
 }
 
 #[tokio::test]
@@ -86,6 +86,7 @@ async fn redirects_are_judged_like_the_first_address() {
             "/named" => to("http://localhost.localdomain.invalid/x"),
             "/file" => to("file:///etc/passwd"),
             "/nowhere" => Answer::new(302),
+            "/login" => to(&format!("http://ana:CANARY@{}/x", request.headers["host"])),
             _ => ranged(request, b"content", "\"v1\""),
         }
     });
@@ -95,8 +96,9 @@ async fn redirects_are_judged_like_the_first_address() {
         bytes(opened.storage.read(&opened.key, 0..7, None).await).await
     };
     assert_eq!(read("/once").await, Ok(b"content".to_vec()));
-    for path in ["/circle", "/inside", "/file", "/nowhere"] {
+    for path in ["/circle", "/inside", "/file", "/nowhere", "/login"] {
         let refused = read(path).await;
+        assert!(!format!("{refused:?}").contains("CANARY"), "{path}: {refused:?}");
         assert!(matches!(refused, Err(StorageError::Invalid { .. })), "{path}: {refused:?}");
     }
     assert!(read("/named").await.is_err());
@@ -161,5 +163,118 @@ async fn answers_that_are_errors_have_their_meaning() {
         let opened = open(&format!("{url}/{status}")).await;
         let read = opened.storage.read(&opened.key, 0..1, None).await.err().expect("an error");
         assert_eq!(read.reason(), reason, "{status}: {read}");
+    }
+}
+
+#[tokio::test]
+async fn answer_to_head_is_not_believed() {
+    for (status, length) in [(200, "0"), (200, "4"), (200, "99"), (404, "0"), (400, "0"), (500, "0"), (403, "0")] {
+        let url = serve(move |request| match request.method.as_str() {
+            "HEAD" => Answer::new(status).with("content-length", length),
+            _ => ranged(request, b"0123456789", "\"v1\""),
+        });
+        let opened = open(&format!("{}/x", url.await)).await;
+        let state = opened.storage.stat(&opened.key).await.expect("the content is readable");
+        let reading = read_all(opened.storage, &state, PATIENCE);
+        assert_eq!(reading.collect().await.expect("whole").concat(), b"0123456789", "{status} {length}");
+    }
+}
+
+#[tokio::test]
+async fn empty_content_is_empty() {
+    let without_ranges = serve(|_| Answer::new(200)).await;
+    let with_ranges = serve(|request| match request.headers.contains_key("range") {
+        true => Answer::new(416).with("content-range", "bytes */0"),
+        false => Answer::new(200),
+    });
+    for url in [without_ranges, with_ranges.await] {
+        let opened = open(&format!("{url}/x")).await;
+        let state = opened.storage.stat(&opened.key).await.expect("answers");
+        assert_eq!(state.bytes, 0);
+        assert_eq!(read_all(opened.storage, &state, PATIENCE).collect().await.map(|all| all.len()), Ok(0));
+    }
+}
+
+#[tokio::test]
+async fn size_that_differs_between_answers_is_a_change() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let url = serve(move |request| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => ranged(request, &[7; 99], "\"v1\""),
+        _ => ranged(request, &[7; 120], "\"v1\""),
+    });
+    let opened = open(&format!("{}/x", url.await)).await;
+    let state = opened.storage.stat(&opened.key).await.expect("answers");
+    let read = read_all(opened.storage, &state, PATIENCE).collect().await;
+    assert!(matches!(read, Err(StorageError::Condition { .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn packed_content_is_refused() {
+    for (packing, refused) in [("gzip", true), ("identity, br", true), ("identity", false), ("aws-chunked", false)] {
+        let url = serve(move |request| ranged(request, b"packed", "\"v1\"").with("content-encoding", packing));
+        let opened = open(&format!("{}/x", url.await)).await;
+        let state = opened.storage.stat(&opened.key).await;
+        let read = bytes(opened.storage.read(&opened.key, 0..6, None).await).await;
+        assert_eq!((state.is_err(), read.is_err()), (refused, refused), "{packing}: {read:?}");
+        if let Err(error) = read {
+            assert!(error.to_string().contains("packs the content"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn source_without_ranges_restarts_from_the_beginning() {
+    let content = Arc::new(noise(300_000, 3));
+    let (shared, asked) = (Arc::clone(&content), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&asked);
+    let url = serve(move |_| {
+        let whole = Answer::new(200).with("etag", "\"v1\"").body(shared.to_vec());
+        let cut_after = match count.fetch_add(1, Ordering::SeqCst) {
+            1 => Some(150_000),
+            2 => Some(100_000),
+            _ => None,
+        };
+        Answer { cut_after, ..whole }
+    });
+    let opened = open(&format!("{}/x", url.await)).await;
+    let state = opened.storage.stat(&opened.key).await.expect("answers");
+    let reading = read_all(opened.storage, &state, PATIENCE);
+    assert!(reading.collect().await.expect("whole").concat() == *content);
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn source_without_ranges_that_never_gets_further_is_given_up() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let url = serve(move |_| {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        Answer { cut_after: (!first).then_some(4), ..Answer::new(200).with("etag", "\"v1\"").body("0123456789") }
+    });
+    let opened = open(&format!("{}/x", url.await)).await;
+    let state = opened.storage.stat(&opened.key).await.expect("answers");
+    let read = read_all(opened.storage, &state, PATIENCE).collect().await.expect_err("it breaks off");
+    assert!(read.class().retryable(), "{read}");
+    // The look, the first reading and as many again as patience allows.
+    assert_eq!(asked.load(Ordering::SeqCst), 1 + PATIENCE.attempts as usize);
+}
+
+#[tokio::test]
+async fn source_without_a_length_is_read_to_its_clean_end() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    for (first, then, sound) in
+        [("0123456789", "0123456789", true), ("0123456789", "01234", false), ("01234", "0123456789", false)]
+    {
+        asked.store(0, Ordering::SeqCst);
+        let count = Arc::clone(&asked);
+        let url = serve(move |_| {
+            let body = if count.fetch_add(1, Ordering::SeqCst) < 2 { first } else { then };
+            Answer { without_length: true, ..Answer::new(200).with("etag", "\"v1\"").body(body) }
+        });
+        let opened = open(&format!("{}/x", url.await)).await;
+        let state = opened.storage.stat(&opened.key).await.expect("it is counted");
+        assert_eq!(state.bytes, first.len() as u64);
+        let read = read_all(opened.storage, &state, PATIENCE).collect().await;
+        assert_eq!(read.is_ok(), sound, "{first} {then}: {read:?}");
     }
 }

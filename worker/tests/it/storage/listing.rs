@@ -1,5 +1,5 @@
 //! Libraries in buckets: every object once, in pages that go on where they were interrupted, with their sidecars.
-use crate::fixture::context;
+use crate::fixture::{context, finished, unit};
 use crate::storage::conformance::Bench;
 use crate::storage::subjects::{self, Subject};
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use protocol::media::asset::Asset;
 use protocol::wire::report::{RowError, ScanPage, UnitResult};
 use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask, TaskSpec, Unit};
 use std::sync::Arc;
+use worker::storage::Registry;
 use worker::task::{PageSink, TaskContext};
 
 /// Keeps pages; takes no more than `most`.
@@ -88,6 +89,7 @@ async fn every_object_once(subject: Subject) {
     for other in ["ascmhl/0001_x.mhl", "t1/ascmhl/ascmhl_chain.xml", ".showrunner/j/x.jsonl", ".DS_Store"] {
         bench.put(&bench.key(other), b"no asset").await;
     }
+    bench.put(&bench.key("t1/.x.mov.0123456789abcdef.sr-part"), b"unfinished").await;
     bench.put("library2/outside.mov", b"abc").await;
     let context = TaskContext { storage: Arc::new(subject.registry), ..context() };
     let whole = list(&context, &location, None, usize::MAX).await;
@@ -138,4 +140,29 @@ async fn a_library_on_ministack() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_library_on_google_cloud_storage() {
     every_object_once(subjects::stub().await).await;
+}
+
+#[tokio::test]
+async fn object_with_content_under_a_directory_name_is_an_asset() {
+    let (url, bucket) = crate::storage::s3_stub::start(&[]).await;
+    for (key, content) in [("in/", ""), ("in/a/", ""), ("in/b/", "content"), ("in/c//", "content"), ("in/d.mov", "x")] {
+        bucket.lock().expect("sound").objects.insert(key.into(), content.into());
+    }
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let file = subjects::credentials(dir.path(), "secret");
+    let registry = Registry::new(crate::storage::s3_status::settings(&url, &file));
+    let context = TaskContext { storage: Arc::new(registry), ..context() };
+    let listed = list(&context, "s3://bucket/in", None, usize::MAX).await;
+    let found: Vec<_> = listed.assets().into_iter().map(|asset| (asset.id, asset.path, asset.location)).collect();
+    let expected = [("b/", "b", "s3://bucket/in/b/"), ("d.mov", "d.mov", "s3://bucket/in/d.mov")];
+    assert_eq!(found, expected.map(|(id, path, location)| (id.to_owned(), path.to_owned(), location.to_owned())));
+    let errors = listed.errors();
+    assert!(errors.len() == 1 && errors[0].message.contains("c//"), "{errors:?}");
+    // And it can be carried.
+    let assets: Vec<Asset> = listed.assets();
+    let to = format!("file:{}/out/{{path}}", dir.path().display());
+    let unit = unit(&crate::storage::carry::task(&to), &assets);
+    let (facts, failures) = finished(worker::task::run(&unit, &context).await);
+    assert_eq!((facts.len(), failures), (2, vec![]));
+    assert_eq!(std::fs::read(dir.path().join("out/b")).expect("there"), b"content");
 }

@@ -11,9 +11,18 @@ pub(crate) struct Request {
     /// Decoded.
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
+    /// Parts of the query without a value.
+    pub(crate) flags: Vec<String>,
     /// Names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// Whether the query has this name, without a value.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.flags.iter().any(|flag| flag == name)
+    }
 }
 
 /// What is answered.
@@ -24,6 +33,10 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// The connection is cut after so many bytes of the body.
     pub(crate) cut_after: Option<usize>,
+    /// The connection is closed without an answer.
+    pub(crate) closed: bool,
+    /// The length of the body is not told; its end is that of the connection.
+    pub(crate) without_length: bool,
 }
 
 impl Answer {
@@ -70,7 +83,10 @@ async fn converse(stream: TcpStream, handler: &Handler) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await? {
         let answer = handler(&request);
-        let length = answer.headers.iter().all(|(name, _)| name != "content-length");
+        if answer.closed {
+            return Ok(());
+        }
+        let length = !answer.without_length && answer.headers.iter().all(|(name, _)| name != "content-length");
         let mut head = format!("HTTP/1.1 {} x\r\n", answer.status);
         for (name, value) in &answer.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -85,7 +101,7 @@ async fn converse(stream: TcpStream, handler: &Handler) -> std::io::Result<()> {
             stream.write_all(&answer.body[..sent]).await?;
         }
         stream.flush().await?;
-        if answer.cut_after.is_some() {
+        if answer.cut_after.is_some() || answer.without_length {
             return Ok(());
         }
     }
@@ -100,10 +116,12 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Reque
     let mut words = line.split_whitespace();
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let flags = query.split('&').filter(|part| !part.contains('='));
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut request = Request {
         method: method.to_owned(),
         path: decode(path),
+        flags: flags.map(str::to_owned).collect(),
         query: pairs.map(|(name, value)| (decode(name), decode(&value.replace('+', " ")))).collect(),
         ..Request::default()
     };

@@ -12,9 +12,8 @@ pub(super) fn fault(location: &str, doing: &str, errno: Errno) -> StorageError {
             StorageError::invalid(location, format!("{said}; a symbolic link there leaves the root or loops"))
         }
         Errno::NOSPC | Errno::DQUOT => StorageError::Full { location, said },
-        Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ | Errno::FBIG | Errno::ISDIR => {
-            StorageError::invalid(location, said)
-        }
+        Errno::ISDIR => StorageError::Blocked { location, said: "a directory is there".into() },
+        Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ | Errno::FBIG => StorageError::invalid(location, said),
         _ => StorageError::unavailable(location, said),
     }
 }
@@ -22,8 +21,9 @@ pub(super) fn fault(location: &str, doing: &str, errno: Errno) -> StorageError {
 /// A directory that cannot be used.
 pub(super) fn directory_fault(error: &DirectoryError) -> StorageError {
     match error {
-        DirectoryError::Escapes { path, .. } | DirectoryError::NotADirectory(path) => {
-            StorageError::invalid(file_location(path), error.to_string())
+        DirectoryError::Escapes { path, .. } => StorageError::invalid(file_location(path), error.to_string()),
+        DirectoryError::NotADirectory(path) => {
+            StorageError::Blocked { location: file_location(path), said: "a part of that path is a file".into() }
         }
         DirectoryError::Io { path, source } => fault(&file_location(path), "open or create", *source),
     }

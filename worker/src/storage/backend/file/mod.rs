@@ -172,7 +172,7 @@ impl FileStorage {
         let file = self.root()?.open_file(Path::new(key)).map_err(|errno| fault(&location, "open", errno))?;
         let stat = fstat(&file).map_err(|errno| fault(&location, "look at", errno))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(StorageError::invalid(location, "it is not a regular file"));
+            return Err(StorageError::Blocked { location, said: "it is not a regular file".into() });
         }
         Ok(file)
     }
@@ -266,7 +266,7 @@ impl FileStorage {
         for entry in walk {
             let entry = entry.map_err(|error| StorageError::unavailable(self.at(prefix), error.to_string()))?;
             let Some(key) = entry.path().strip_prefix(&self.path).ok().and_then(Path::to_str) else { continue };
-            let hidden = key.ends_with(crate::storage::PARTIAL_SUFFIX) || upload::is_ours(key);
+            let hidden = entry.file_name().to_str().is_some_and(crate::storage::is_unfinished);
             let passed = page.is_some_and(|page| Path::new(key) <= Path::new(page));
             if !entry.file_type().is_file() || hidden || passed || !key.starts_with(prefix) {
                 continue;

@@ -2,6 +2,7 @@
 use super::landing::Landing;
 use super::ledger::{KIND, PARTS_MAX, Record, records};
 use super::{FileStorage, check_back, directory_fault, errno, fault, publish, sum_of, write_pieces};
+use crate::storage::partial::{LEDGER_SUFFIX as LEDGER, UPLOAD_SUFFIX as CONTENT};
 use crate::storage::{
     Body, Checksum, Condition, Directory, ObjectState, Part, Partial, Slot, StorageError, Upload, file_location,
 };
@@ -10,15 +11,6 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-
-/// How the hidden names end: of the file itself, and of its ledger.
-const CONTENT: &str = ".sr-upload";
-const LEDGER: &str = ".sr-ledger";
-
-/// Whether a key is one of ours and no object.
-pub(super) fn is_ours(key: &str) -> bool {
-    key.ends_with(CONTENT) || key.ends_with(LEDGER)
-}
 
 /// The id of uploads of a source.
 pub(super) fn id_of(source: &str) -> String {

@@ -112,8 +112,7 @@ impl Api {
     ) -> Result<Response, StorageError> {
         if let Some(credentials) = &self.credentials {
             let token = credentials.get_credential().await;
-            let denied = |said: String| StorageError::Denied { location: location.to_owned(), said };
-            request = request.bearer_auth(&token.map_err(|error| denied(error.to_string()))?.bearer);
+            request = request.bearer_auth(&token.map_err(|error| no_token(location, &error))?.bearer);
         }
         let response = request.send().await.map_err(|error| unsent(location, effect, &error))?;
         let status = response.status();
@@ -124,6 +123,10 @@ impl Api {
         let said = message(&response.text().await.unwrap_or_default());
         if status.as_u16() == 400 && is_about_checksums(&said) {
             return Err(StorageError::corrupt(location, said));
+        }
+        // A missing object is called "No such object".
+        if status.as_u16() == 404 && said.to_ascii_lowercase().contains("bucket does not exist") {
+            return Err(StorageError::invalid(location, said));
         }
         Err(answered(location, effect, status, format!("status {status}: {said}"), wait))
     }
@@ -137,6 +140,17 @@ impl Api {
     ) -> Result<T, StorageError> {
         let response = self.send(location, effect, request).await?;
         response.json().await.map_err(|error| unsent(location, effect, &error))
+    }
+}
+
+/// A token that is refused is a matter of rights; one that does not come may come later.
+fn no_token(location: &str, error: &object_store::Error) -> StorageError {
+    let said = format!("the credentials could not be loaded: {error}");
+    match error {
+        object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
+            StorageError::Denied { location: location.to_owned(), said }
+        }
+        _ => StorageError::unavailable(location, said),
     }
 }
 

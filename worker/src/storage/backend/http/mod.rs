@@ -107,15 +107,35 @@ impl HttpStorage {
             if url.scheme() == "https" && target.scheme() == "http" {
                 return Err(StorageError::invalid(&location, "it redirects from https to http"));
             }
+            if !target.username().is_empty() || target.password().is_some() {
+                return Err(StorageError::invalid(&location, "it redirects to an address with a login in it"));
+            }
             url = target;
         }
         Err(StorageError::invalid(location, format!("it redirects more than {REDIRECTS_MAX} times")))
     }
 
+    /// The length of content whose server does not tell it: it is read to its end, which has to be a clean one.
+    async fn measure(&self, key: &str) -> Result<u64, StorageError> {
+        let location = self.at(key);
+        let mut response = self.ask(Method::GET, key, None).await?;
+        let mut bytes = 0;
+        while let Some(piece) = response.chunk().await.map_err(|error| unsent(&location, Effect::Repeatable, &error))? {
+            bytes += piece.len() as u64;
+        }
+        Ok(bytes)
+    }
+
     fn sound(&self, location: &str, response: Response) -> Result<Response, StorageError> {
         let status = response.status();
         if status.is_success() {
-            return Ok(response);
+            return match packed(&response) {
+                Some(how) => {
+                    let said = format!("its server packs the content ({how}) though it was asked not to");
+                    Err(StorageError::unsupported(location, said))
+                }
+                None => Ok(response),
+            };
         }
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             return Err(StorageError::condition(location, "it is shorter than it was"));
@@ -123,6 +143,14 @@ impl HttpStorage {
         let wait = retry_after(&response);
         Err(answered(location, Effect::Repeatable, status, format!("status {status}"), wait))
     }
+}
+
+/// How the content of an answer is encoded, where its bytes are not those of the file. `aws-chunked` is a word that some
+/// servers keep of the way an object came to them.
+fn packed(response: &Response) -> Option<String> {
+    let how = header(response, "content-encoding")?;
+    let plain = |word: &str| ["", "identity", "aws-chunked"].contains(&word.trim().to_ascii_lowercase().as_str());
+    (!how.split(',').all(plain)).then_some(how)
 }
 
 /// Whether a tag says that bytes are equal: weak ones and dates only say that the meaning is.
@@ -165,32 +193,24 @@ impl Storage for HttpStorage {
         }
     }
 
+    /// Asks for the first byte and not for HEAD, whose answer servers make by other means than that to GET: with another
+    /// status, or another length than the content has. An address that is signed for GET answers it as well.
     async fn stat(&self, key: &str) -> Result<ObjectState, StorageError> {
-        let location = self.at(key);
-        let (response, bytes) = match self.ask(Method::HEAD, key, None).await {
-            Ok(response) if header(&response, "content-length").is_some() => {
-                let bytes = header(&response, "content-length").and_then(|bytes| bytes.parse().ok());
-                (response, bytes)
-            }
-            // A server that does not answer HEAD, or not fully, tells the size with the first byte.
-            Ok(_) | Err(StorageError::Unsupported { .. } | StorageError::Denied { .. }) => {
-                let response = self.ask(Method::GET, key, Some((&(0..1), None))).await?;
-                let whole = content_range(&response).and_then(|(_, whole)| whole);
-                let bytes = whole.or_else(|| response.content_length().filter(|_| response.status() == StatusCode::OK));
-                (response, bytes)
-            }
-            Err(error) => return Err(error),
+        let response = match self.ask(Method::GET, key, Some((&(0..1), None))).await {
+            // There is no first byte.
+            Err(StorageError::Condition { .. }) => self.ask(Method::GET, key, None).await?,
+            answered => answered?,
         };
-        let bytes = bytes.ok_or_else(|| StorageError::unsupported(location, "its server does not tell its size"))?;
-        Ok(ObjectState {
-            key: key.to_owned(),
-            bytes,
-            version: version(&response),
-            checksum: None,
-            modified: modified(&response),
-            class: None,
-            archive: None,
-        })
+        let (version, modified) = (version(&response), modified(&response));
+        let told = match response.status() {
+            StatusCode::PARTIAL_CONTENT => content_range(&response).and_then(|(_, whole)| whole),
+            _ => response.content_length(),
+        };
+        let bytes = match told {
+            Some(bytes) => bytes,
+            None => self.measure(key).await?,
+        };
+        Ok(ObjectState { key: key.to_owned(), bytes, version, checksum: None, modified, class: None, archive: None })
     }
 
     async fn read(&self, key: &str, range: Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError> {
@@ -210,15 +230,22 @@ impl Storage for HttpStorage {
             return Err(StorageError::condition(location, format!("it has changed: it is now {}", found.tag)));
         }
         let length = response.content_length();
-        let (start, whole) = match response.status() {
-            StatusCode::PARTIAL_CONTENT => {
-                content_range(&response).ok_or_else(|| StorageError::invalid(&location, "its range is not said"))?
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            // The server gives everything, whatever is asked for: what comes before the range is passed over.
+            if let Some(length) = length.filter(|length| *length < range.end) {
+                return Err(StorageError::condition(location, format!("it has {length} bytes now")));
             }
-            // The server gives everything, whatever is asked for.
-            _ => (0, length),
-        };
+            let whole = length.is_none().then_some(range.end);
+            return Ok(web::window(location, range, response, whole).of(Some(found), length));
+        }
+        let (start, whole) =
+            content_range(&response).ok_or_else(|| StorageError::invalid(&location, "its range is not said"))?;
+        if let Some(whole) = whole.filter(|whole| *whole < range.end) {
+            return Err(StorageError::condition(location, format!("it has {whole} bytes now")));
+        }
         if start != range.start || length.is_some_and(|length| length != wanted) {
-            let said = format!("asked for {wanted} bytes from {}, it sends {length:?} from {start}", range.start);
+            let sent = length.map_or_else(|| "content".to_owned(), |length| format!("{length} bytes"));
+            let said = format!("asked for {wanted} bytes from {}, it sends {sent} from {start}", range.start);
             return Err(StorageError::unsupported(location, said));
         }
         Ok(web::reading(location, wanted, response).of(Some(found), whole))

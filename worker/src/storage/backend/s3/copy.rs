@@ -1,5 +1,5 @@
 //! Copies that the server makes, and storage classes, which are copies onto oneself.
-use super::fault::{Effect, fault};
+use super::fault::Effect;
 use super::upload::number;
 use super::{MIB, S3Storage, conditions, kept, version};
 use crate::storage::place::encode;
@@ -40,7 +40,7 @@ impl S3Storage {
         }
         let (encryption, kms) = self.encryption();
         let (free, same) = conditions(condition);
-        let request = self.client.copy_object().bucket(&self.bucket).key(key).copy_source(source(from));
+        let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(source(from));
         let request = request
             .set_request_payer(self.payer())
             .copy_source_if_match(&from.version.tag)
@@ -49,7 +49,7 @@ impl S3Storage {
             .set_ssekms_key_id(kms)
             .set_if_none_match(free)
             .set_if_match(same);
-        request.send().await.map_err(|error| fault(location, Effect::Commit, &error))?;
+        request.send().await.map_err(|error| self.fault(location, Effect::Commit, &error))?;
         self.head(key).await
     }
 
@@ -85,14 +85,14 @@ impl S3Storage {
     ) -> Result<Part, StorageError> {
         let location = self.checked(&upload.key)?;
         self.same_domain(&location, from)?;
-        let request = self.client.upload_part_copy().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        let request = self.client().upload_part_copy().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
         let request = request
             .set_request_payer(self.payer())
             .part_number(number(&location, slot.number)?)
             .copy_source(source(from))
             .copy_source_if_match(&from.version.tag)
             .copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-        let copied = request.send().await.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+        let copied = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
         let result = copied.copy_part_result();
         let tag = result.and_then(|result| result.e_tag()).unwrap_or_default().to_owned();
         let checksum = result.and_then(|result| kept(result.checksum_crc64_nvme(), result.checksum_crc32_c()));
@@ -115,7 +115,7 @@ impl S3Storage {
         }
         let (encryption, kms) = self.encryption();
         let own = format!("{}/{}", self.bucket, encode(key, true));
-        let request = self.client.copy_object().bucket(&self.bucket).key(key).copy_source(own);
+        let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(own);
         let request = request
             .set_request_payer(self.payer())
             .copy_source_if_match(&same.tag)
@@ -123,7 +123,7 @@ impl S3Storage {
             .storage_class(StorageClass::from(class))
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms);
-        let moved = match request.send().await.map_err(|error| fault(location, Effect::Commit, &error)) {
+        let moved = match request.send().await.map_err(|error| self.fault(location, Effect::Commit, &error)) {
             // Some servers take a copy onto itself for one that changes nothing, whatever class it asks for.
             Err(StorageError::Invalid { .. }) if self.settings.is_own_server() && now.bytes > 0 => {
                 return self.move_in_parts(&now, class).await;
@@ -144,8 +144,8 @@ impl S3Storage {
     /// would have kept of it is asked for and sent along.
     async fn move_in_parts(&self, now: &ObjectState, class: &str) -> Result<ObjectState, StorageError> {
         let location = self.checked(&now.key)?;
-        let request = self.client.head_object().bucket(&self.bucket).key(&now.key).set_request_payer(self.payer());
-        let head = request.send().await.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+        let request = self.client().head_object().bucket(&self.bucket).key(&now.key).set_request_payer(self.payer());
+        let head = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
         let attributes = Attributes {
             content_type: head.content_type().map(str::to_owned),
             class: Some(class.to_owned()),

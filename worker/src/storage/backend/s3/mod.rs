@@ -3,9 +3,12 @@
 //! Checksums are sent as headers, computed over the pieces before they are handed to the client: no trailer, which
 //! older servers cut off, and no second read. What a server keeps of them is compared with ours when a part and when
 //! the whole arrives.
+mod answers;
 mod client;
 mod copy;
+mod credentials;
 mod fault;
+mod head;
 mod look;
 mod upload;
 
@@ -21,14 +24,17 @@ use crate::storage::{
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, SdkBody};
-use aws_sdk_s3::types::{ChecksumMode, RequestPayer, ServerSideEncryption, StorageClass, Tier};
+use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption, StorageClass, Tier};
 use bytes::Bytes;
-use fault::{Effect, fault};
+use credentials::Renewed;
+use fault::Effect;
 use futures_util::{FutureExt, Stream};
+use parking_lot::RwLock;
 use protocol::time::Timestamp;
 use protocol::wire::unit::RestoreTier;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -55,16 +61,25 @@ async fn open(opening: &Opening<'_>) -> Result<Arc<dyn Storage>, StorageError> {
     let Location::S3(Object { bucket, .. }) = opening.location else {
         return Err(StorageError::invalid(opening.text, "it is no S3 location"));
     };
-    let client = client::client(opening.settings).await;
-    let client = client.map_err(|said| StorageError::invalid(opening.text, said))?;
-    Ok(Arc::new(S3Storage { client, bucket: bucket.clone(), settings: opening.settings.clone() }))
+    let connected = client::client(opening.settings).await;
+    let connected = connected.map_err(|said| StorageError::invalid(opening.text, said))?;
+    Ok(Arc::new(S3Storage {
+        client: RwLock::new(connected.client),
+        credentials: connected.credentials,
+        bucket: bucket.clone(),
+        settings: opening.settings.clone(),
+        bucket_exists: AtomicBool::new(false),
+    }))
 }
 
 /// A bucket.
 pub struct S3Storage {
-    client: Client,
+    client: RwLock<Client>,
+    credentials: Option<Arc<Renewed>>,
     bucket: String,
     settings: EndpointSettings,
+    /// It was asked for: an answer that something is missing in it means the object.
+    bucket_exists: AtomicBool,
 }
 
 impl S3Storage {
@@ -106,34 +121,15 @@ impl S3Storage {
         }
     }
 
-    /// One request for everything a transfer wants to know.
-    async fn head(&self, key: &str) -> Result<ObjectState, StorageError> {
-        let location = self.checked(key)?;
-        let request = self.client.head_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
-        let head = request.checksum_mode(ChecksumMode::Enabled).send().await;
-        let head = head.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
-        let sums = (head.checksum_crc64_nvme(), head.checksum_crc32_c());
-        let class = head.storage_class().map(|class| class.as_str().to_owned());
-        Ok(ObjectState {
-            key: key.to_owned(),
-            bytes: size(head.content_length()),
-            version: version(head.e_tag(), head.version_id()),
-            checksum: kept(sums.0, sums.1),
-            modified: head.last_modified().map(timestamp),
-            archive: archive(class.as_deref(), head.archive_status().is_some(), head.restore()),
-            class,
-        })
-    }
-
     async fn get(&self, key: &str, range: &Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError> {
         let location = self.checked(key)?;
         let wanted = range.end.saturating_sub(range.start);
-        let mut request = self.client.get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+        let mut request = self.client().get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
         request = request.range(format!("bytes={}-{}", range.start, range.end - 1));
         if let Some(same) = same {
             request = request.set_version_id(same.id.clone()).if_match(&same.tag);
         }
-        let got = request.send().await.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+        let got = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
         let found = version(got.e_tag(), got.version_id());
         // Some servers read past the condition.
         if same.is_some_and(|same| same.tag != found.tag) {
@@ -160,7 +156,7 @@ impl S3Storage {
         let (encryption, kms) = self.encryption();
         let (crc64, crc32c, md5) = headers(body.checksum());
         let (free, same) = conditions(condition);
-        let request = self.client.put_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+        let request = self.client().put_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
         let request = request
             .set_content_type(attributes.content_type.clone())
             .set_storage_class(self.class(attributes))
@@ -174,7 +170,7 @@ impl S3Storage {
             .set_if_match(same)
             .content_length(i64::try_from(body.bytes()).unwrap_or(i64::MAX));
         let put = request.body(stream(body)).send().await;
-        let put = put.map_err(|error| fault(location.clone(), Effect::Commit, &error))?;
+        let put = put.map_err(|error| self.fault(location.clone(), Effect::Commit, &error))?;
         let returned = kept(put.checksum_crc64_nvme(), put.checksum_crc32_c());
         agree(&location, body.checksum(), returned)?;
         Ok(ObjectState {
@@ -197,12 +193,12 @@ impl S3Storage {
         most: u32,
     ) -> Result<Listing, StorageError> {
         let location = self.at(prefix);
-        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix);
         let request = request.set_continuation_token(page.map(str::to_owned)).set_request_payer(self.payer());
         let request = request.set_start_after(after.map(str::to_owned));
         let most = i32::try_from(most.clamp(1, 1000)).unwrap_or(1000);
         let listed = request.max_keys(most).send().await;
-        let listed = listed.map_err(|error| fault(location, Effect::Repeatable, &error))?;
+        let listed = listed.map_err(|error| self.fault(location, Effect::Repeatable, &error))?;
         let objects = listed.contents().iter().filter_map(|object| {
             let class =
                 object.storage_class().map(|class| class.as_str().to_owned()).filter(|class| class != "STANDARD");
@@ -434,10 +430,10 @@ impl Storage for S3Storage {
                 other => other.map(|_| ())?,
             }
         }
-        let request = self.client.delete_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+        let request = self.client().delete_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => match fault(location, Effect::Repeatable, &error) {
+            Err(error) => match self.fault(location, Effect::Repeatable, &error) {
                 StorageError::NotFound(_) => Ok(()),
                 error => Err(error),
             },
@@ -469,7 +465,7 @@ impl Storage for S3Storage {
         let tiered = self.head(key).await?.class.as_deref() == Some(TIERED);
         let days = (!tiered).then(|| i32::try_from(days).unwrap_or(i32::MAX));
         let wish = aws_sdk_s3::types::RestoreRequest::builder().set_days(days).glacier_job_parameters(job).build();
-        let request = self.client.restore_object().bucket(&self.bucket).key(key).restore_request(wish);
+        let request = self.client().restore_object().bucket(&self.bucket).key(key).restore_request(wish);
         match request.set_request_payer(self.payer()).send().await {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -477,7 +473,7 @@ impl Storage for S3Storage {
                 if code == Some("RestoreAlreadyInProgress") {
                     return Ok(());
                 }
-                Err(fault(location, Effect::Repeatable, &error))
+                Err(self.fault(location, Effect::Repeatable, &error))
             }
         }
     }

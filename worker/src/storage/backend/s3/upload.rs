@@ -1,5 +1,5 @@
 //! Uploads in parts. Begun with the whole's checksum in view, so that the server proves the object when it is completed.
-use super::fault::{Effect, fault};
+use super::fault::Effect;
 use super::{S3Storage, agree, conditions, headers, kept, size, stream, version};
 use crate::storage::{
     Attributes, Body, Checksum, ChecksumKind, Condition, ObjectState, Part, Slot, StorageError, Upload,
@@ -18,7 +18,7 @@ impl S3Storage {
         let whole = self.proves_whole();
         let kind =
             algorithm.is_some().then_some(if whole { ChecksumType::FullObject } else { ChecksumType::Composite });
-        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+        let request = self.client().create_multipart_upload().bucket(&self.bucket).key(key);
         let request = request
             .set_request_payer(self.payer())
             .set_content_type(attributes.content_type.clone())
@@ -29,7 +29,7 @@ impl S3Storage {
             .set_checksum_algorithm(algorithm)
             .set_checksum_type(kind);
         // A begun upload whose answer is lost leaves an entry that is found by listing and makes nothing visible.
-        let begun = request.send().await.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+        let begun = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
         let id = begun.upload_id().ok_or_else(|| StorageError::unavailable(location, "the upload got no id"))?;
         Ok(Upload { key: key.to_owned(), id: id.to_owned() })
     }
@@ -37,7 +37,7 @@ impl S3Storage {
     pub(super) async fn send_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
         let location = self.checked(&upload.key)?;
         let (crc64, crc32c, md5) = headers(body.checksum());
-        let request = self.client.upload_part().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        let request = self.client().upload_part().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
         let request = request
             .set_request_payer(self.payer())
             .part_number(number(&location, slot.number)?)
@@ -46,7 +46,7 @@ impl S3Storage {
             .set_content_md5(md5)
             .content_length(i64::try_from(body.bytes()).unwrap_or(i64::MAX));
         let sent = request.body(stream(body)).send().await;
-        let sent = sent.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+        let sent = sent.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
         agree(&location, body.checksum(), kept(sent.checksum_crc64_nvme(), sent.checksum_crc32_c()))?;
         let tag = sent.e_tag().unwrap_or_default().to_owned();
         Ok(Part { number: slot.number, bytes: body.bytes(), tag, checksum: Some(body.checksum()) })
@@ -56,9 +56,10 @@ impl S3Storage {
         let location = self.checked(&upload.key)?;
         let (mut parts, mut after) = (Vec::new(), None);
         loop {
-            let request = self.client.list_parts().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+            let request = self.client().list_parts().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
             let request = request.set_request_payer(self.payer()).set_part_number_marker(after.take());
-            let page = request.send().await.map_err(|error| fault(location.clone(), Effect::Repeatable, &error))?;
+            let page =
+                request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
             parts.extend(page.parts().iter().filter_map(|part| {
                 let checksum = kept(part.checksum_crc64_nvme(), part.checksum_crc32_c());
                 let number = u32::try_from(part.part_number()?).ok()?;
@@ -84,7 +85,7 @@ impl S3Storage {
         let (free, same) = conditions(condition);
         let completed = parts.iter().map(|part| completed(&location, part)).collect::<Result<Vec<_>, _>>()?;
         let list = CompletedMultipartUpload::builder().set_parts(Some(completed)).build();
-        let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(&upload.key);
+        let request = self.client().complete_multipart_upload().bucket(&self.bucket).key(&upload.key);
         let request = request
             .upload_id(&upload.id)
             .set_request_payer(self.payer())
@@ -94,7 +95,7 @@ impl S3Storage {
             .set_checksum_crc32_c(crc32c)
             .set_if_none_match(free)
             .set_if_match(same);
-        let done = request.send().await.map_err(|error| fault(location.clone(), Effect::Commit, &error))?;
+        let done = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Commit, &error))?;
         let returned = kept(done.checksum_crc64_nvme(), done.checksum_crc32_c()).filter(|_| self.proves_whole());
         if let Some(whole) = whole {
             agree(&location, whole, returned)?;
@@ -112,10 +113,10 @@ impl S3Storage {
 
     pub(super) async fn abort_upload(&self, upload: &Upload) -> Result<(), StorageError> {
         let location = self.checked(&upload.key)?;
-        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(&upload.key);
+        let request = self.client().abort_multipart_upload().bucket(&self.bucket).key(&upload.key);
         match request.upload_id(&upload.id).set_request_payer(self.payer()).send().await {
             Ok(_) => Ok(()),
-            Err(error) => match fault(location, Effect::Repeatable, &error) {
+            Err(error) => match self.fault(location, Effect::Repeatable, &error) {
                 StorageError::UploadGone(_) | StorageError::NotFound(_) => Ok(()),
                 error => Err(error),
             },
@@ -125,10 +126,10 @@ impl S3Storage {
     pub(super) async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
         let (mut uploads, mut after) = (Vec::new(), (None, None));
         loop {
-            let request = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
+            let request = self.client().list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
             let request = request.set_key_marker(after.0.take()).set_upload_id_marker(after.1.take());
             let page = request.send().await;
-            let page = page.map_err(|error| fault(self.at(prefix), Effect::Repeatable, &error))?;
+            let page = page.map_err(|error| self.fault(self.at(prefix), Effect::Repeatable, &error))?;
             uploads.extend(page.uploads().iter().filter_map(|upload| {
                 Some(Upload { key: upload.key()?.to_owned(), id: upload.upload_id()?.to_owned() })
             }));

@@ -37,7 +37,7 @@ async fn carry_content(work: &Work, asset: &Asset, begun: Option<&Assembly>) -> 
     let (place, below) = work.target.place(&work.task, asset)?;
     let small_max = SMALL_BYTES_MAX.min(place.storage.capabilities().put_bytes_max);
     let mut source = Source::open(asset, &work.context, small_max).await?;
-    wants.check_size(asset, source.state.bytes)?;
+    wants.check_size(asset, source.state.bytes, source.modified_us())?;
     let (committed, content) = if source.state.bytes <= small_max {
         small(work, &wants, &mut source, &place).await?
     } else {
@@ -102,7 +102,7 @@ async fn small(
     // Sending costs more than looking only when something is there; a server that does not judge is always asked first.
     let mut condition = Condition::Free;
     if (work.look_first.load(Ordering::Relaxed) || !able.create_only)
-        && let Some(found) = place.look().await?
+        && let Some(found) = place.look_where_allowed().await?
     {
         match place.differs(&found, &ours, &work.context.cancel).await? {
             None => return Ok((Committed::Found(found), ours)),
@@ -120,7 +120,7 @@ async fn small(
 }
 
 async fn large(work: &Work, wants: &Wants, source: &Source, place: &Place) -> Result<(Committed, Content), Failure> {
-    let found = place.look().await?;
+    let found = place.look_where_allowed().await?;
     let bytes = source.state.bytes;
     // Of another size it is other content, whatever it is.
     let other = found.as_ref().filter(|found| found.bytes != bytes);

@@ -38,7 +38,7 @@ impl From<Uncommitted> for Failure {
     fn from(uncommitted: Uncommitted) -> Failure {
         match uncommitted {
             Uncommitted::Failed(failure) => failure,
-            Uncommitted::Gone(error) => error.failure(),
+            Uncommitted::Gone(error) => fault::destination(&error),
         }
     }
 }
@@ -63,10 +63,16 @@ where
         };
         let unknown = matches!(error, StorageError::Unknown { .. });
         if !unknown && !matches!(error, StorageError::Condition { .. } | StorageError::UploadGone(_)) {
-            return Err(Uncommitted::Failed(error.failure()));
+            return Err(Uncommitted::Failed(fault::destination(&error)));
         }
         lost += u32::from(unknown);
-        match (place.look().await?, error) {
+        let looked = match (place.look().await, &error) {
+            (Err(failure), StorageError::Condition { .. }) if failure.reason == "storage_denied" => {
+                return Err(Uncommitted::Failed(fault::unseen(&place.location(), &failure.message)));
+            }
+            (looked, _) => looked?,
+        };
+        match (looked, error) {
             (Some(found), error) => {
                 let Some(how) = place.differs(&found, ours, cancel).await? else {
                     return Ok(if lost > 0 { Committed::New(found) } else { Committed::Found(found) });

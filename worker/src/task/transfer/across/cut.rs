@@ -49,7 +49,7 @@ async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draf
         return Ok(None);
     }
     let wants = Wants::new(&work.task, asset, source.location())?;
-    wants.check_size(asset, bytes)?;
+    wants.check_size(asset, bytes, source.modified_us())?;
     let (place, _) = work.target.place(&work.task, asset)?;
     let able = place.storage.capabilities();
     if able.parts.is_none() || server_copy::possible(&source, &place).is_some() || place.look().await?.is_some() {

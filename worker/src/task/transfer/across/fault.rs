@@ -11,9 +11,26 @@ pub(super) fn source(error: &StorageError) -> Failure {
         ),
         StorageError::Condition { location, said } => changed(location, said),
         StorageError::Archived(_) => Failure::permanent("source_archived", error.to_string()),
+        StorageError::Blocked { location, said } => Failure::permanent(
+            "source_not_a_file",
+            format!("source {location} is not a file ({said}): correct its location"),
+        ),
         error => error.failure(),
     }
 }
+
+/// A destination that cannot be written.
+pub(super) fn destination(error: &StorageError) -> Failure {
+    let reason = match error {
+        StorageError::Full { .. } => FULL,
+        StorageError::Blocked { .. } => "destination_blocked",
+        error => return error.failure(),
+    };
+    Failure::new(error.class(), reason, error.to_string())
+}
+
+/// Why content fails for which there is no room.
+pub(super) const FULL: &str = "destination_full";
 
 /// A source that did not stay what it was.
 pub(super) fn changed(location: &str, said: &str) -> Failure {
@@ -36,6 +53,14 @@ pub(super) fn damaged(location: &str, arrived: &str, kept: &str) -> Failure {
 pub(super) fn conflict(location: &str, how: &str) -> Failure {
     let message =
         format!("{location} exists and {how}: it was not touched; move it away or change the target, then retry");
+    Failure::permanent("destination_conflict", message)
+}
+
+/// Something is at the destination, and may not be looked at.
+pub(super) fn unseen(location: &str, said: &str) -> Failure {
+    let message = format!(
+        "{location} exists and was not touched; whether it has this content cannot be seen ({said}): allow reading it, or change the target, then retry"
+    );
     Failure::permanent("destination_conflict", message)
 }
 

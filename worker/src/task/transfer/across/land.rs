@@ -41,10 +41,10 @@ impl Sending<'_> {
         while let Some((slot, part)) = received.next().await {
             let part = part.map_err(|error| stopping(&error)).and_then(|part| part.map_err(unlanded))?;
             let back = landing.read_back(slot, &part, measures, Measures::add).await;
-            measures = back.map_err(|error| error.failure())?;
+            measures = back.map_err(|error| fault::destination(&error))?;
             parts.push(part);
         }
-        landing.settle().await.map_err(|error| error.failure())?;
+        landing.settle().await.map_err(|error| fault::destination(&error))?;
         let mut measured = measures.finish();
         measured.proven = true;
         Ok((measured, parts))
@@ -62,7 +62,7 @@ fn unlanded(unlanded: Unlanded) -> Uncommitted {
     match unlanded {
         Unlanded::Source(error) => fault::source(&error).into(),
         Unlanded::Target(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => Uncommitted::Gone(error),
-        Unlanded::Target(error) => error.failure().into(),
+        Unlanded::Target(error) => fault::destination(&error).into(),
     }
 }
 

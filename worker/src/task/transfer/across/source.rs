@@ -2,7 +2,7 @@
 use super::fault;
 use super::upload::{Arrived, is_of};
 use crate::hash::{Digest, Hasher};
-use crate::storage::persist::{Patience, persist, read_on};
+use crate::storage::persist::{Patience, persist, read_all, read_on};
 use crate::storage::{
     Checksum, ChecksumKind, Held, ObjectState, Reading, Registry, Running, Slot, Storage, StorageError, Upload, Version,
 };
@@ -124,6 +124,11 @@ impl Source {
         Ok(Source { storage: opened.storage, state, early: None, is_file, moves: is_file, in_order })
     }
 
+    /// When it was last written, in microseconds since 1970; `None` for what becomes visible whole.
+    pub(super) fn modified_us(&self) -> Option<i64> {
+        self.state.modified.filter(|_| self.is_file).map(|at| at.0)
+    }
+
     /// Its location, for messages.
     pub(super) fn location(&self) -> String {
         self.storage.location(&self.state.key)
@@ -177,10 +182,7 @@ impl Source {
             return Ok(early);
         }
         let held = context.storage.hold(self.state.bytes).await;
-        let range = 0..self.state.bytes;
-        let state = &self.state;
-        let (key, same) = (state.key.clone(), state.version.clone());
-        let reading = read_on(Arc::clone(&self.storage), key, range, same, Patience::default());
+        let reading = read_all(Arc::clone(&self.storage), &self.state, Patience::default());
         let pieces = reading.collect().await.map_err(|error| fault::source(&error))?;
         context.bytes.fetch_add(self.state.bytes, Ordering::Relaxed);
         Ok((pieces, held))
@@ -322,7 +324,7 @@ impl Fetch {
 
     /// From one reading of the whole.
     fn in_order(self, cuts: Vec<(u32, Range<u64>)>) -> BoxStream<'static, Result<Stretch, StorageError>> {
-        let reading = self.reading(0..self.state.bytes);
+        let reading = read_all(Arc::clone(&self.storage), &self.state, Patience::default());
         let start = (self, reading, Bytes::new(), cuts.into_iter());
         let stretches = stream::try_unfold(start, |(fetch, mut reading, mut left, mut cuts)| async move {
             let Some((number, range)) = cuts.next() else { return Ok(None) };

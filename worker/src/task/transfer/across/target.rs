@@ -1,7 +1,7 @@
 //! Where a unit's assets go: the storage behind the target's root, and the key of each asset below it.
 use super::super::plan;
 use super::Other;
-use super::fault::{conflict, unversioned};
+use super::fault::{self, conflict, unversioned};
 use crate::hash::Digest;
 use crate::mhl::journal;
 use crate::storage::persist::{Patience, persist};
@@ -14,6 +14,9 @@ use protocol::wire::unit::TransferTask;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// Why a storage refuses a request for want of rights.
+const DENIED: &str = "storage_denied";
 
 /// The root that nothing of a task may be written above.
 pub(super) struct Target {
@@ -110,7 +113,16 @@ impl Place {
         match persist(Patience::default(), || self.storage.stat(&self.key)).await {
             Ok(found) => Ok(Some(found)),
             Err(StorageError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error.failure()),
+            Err(error) => Err(fault::destination(&error)),
+        }
+    }
+
+    /// What is there, as far as it may be seen: a bucket that only takes content refuses every look, or every look at what
+    /// is not there. Where the other side judges that nothing is replaced, nothing has to be seen.
+    pub(super) async fn look_where_allowed(&self) -> Result<Option<ObjectState>, Failure> {
+        match self.look().await {
+            Err(failure) if failure.reason == DENIED && self.storage.capabilities().create_only => Ok(None),
+            looked => looked,
         }
     }
 
@@ -128,7 +140,7 @@ impl Place {
             Err(error @ (StorageError::Condition { .. } | StorageError::NotFound(_))) => {
                 Err(Failure::transient("destination_moving", error.to_string()))
             }
-            Err(error) => Err(error.failure()),
+            Err(error) => Err(fault::destination(&error)),
         }
     }
 

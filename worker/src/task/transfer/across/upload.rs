@@ -45,7 +45,7 @@ pub(super) async fn upload(
 ) -> Result<(Committed, Content), Failure> {
     let identity = source.identity();
     let expected = place.storage.upload_of(&place.key, &identity);
-    let (mut upload, mut arrived, stale) = resume(place, expected.as_ref()).await?;
+    let Resumed { mut upload, mut arrived, stale, listed } = resume(place, expected.as_ref()).await?;
     for beginning in 1.. {
         let going = match upload.take() {
             Some(upload) => upload,
@@ -72,7 +72,10 @@ pub(super) async fn upload(
             Err(uncommitted) => {
                 let failure = Failure::from(uncommitted);
                 // What may go away by itself keeps what has arrived, for the next attempt; what arrived damaged is of no use.
-                if !failure.class.retryable() || failure.reason == fault::DAMAGED {
+                // Where uploads may not be listed, the next attempt would not find it either.
+                // A full disk is kept full by it, for all others too.
+                let useless = [fault::DAMAGED, fault::FULL].contains(&failure.reason.as_str());
+                if !listed || useless || !failure.class.retryable() {
                     for upload in stale.iter().chain([&going]) {
                         abort(place, upload).await;
                     }
@@ -98,7 +101,7 @@ async fn begin_for(place: &Place, identity: &str) -> Result<Upload, Failure> {
 
 async fn begin_with(place: &Place, attributes: Attributes) -> Result<Upload, Failure> {
     let begun = persist(Patience::default(), || place.storage.begin(&place.key, &attributes)).await;
-    begun.map_err(|error| error.failure())
+    begun.map_err(|error| fault::destination(&error))
 }
 
 pub(super) async fn abort(place: &Place, upload: &Upload) {
@@ -110,9 +113,22 @@ pub(super) async fn abort(place: &Place, upload: &Upload) {
 /// Parts by number.
 pub(super) type Arrived = BTreeMap<u32, Part>;
 
-/// The upload to go on with, the parts of it that have arrived, and others to the same key.
-async fn resume(place: &Place, expected: Option<&Upload>) -> Result<(Option<Upload>, Arrived, Vec<Upload>), Failure> {
-    let mut uploads = begun(place).await?;
+/// What earlier attempts left.
+struct Resumed {
+    /// The upload to go on with.
+    upload: Option<Upload>,
+    /// The parts of it that have arrived.
+    arrived: Arrived,
+    /// Others to the same key.
+    stale: Vec<Upload>,
+    /// Whether uploads may be listed.
+    listed: bool,
+}
+
+async fn resume(place: &Place, expected: Option<&Upload>) -> Result<Resumed, Failure> {
+    let Some(mut uploads) = begun_where_allowed(place).await? else {
+        return Ok(Resumed { upload: None, arrived: Arrived::new(), stale: Vec::new(), listed: false });
+    };
     // What is known to be of this source saves reading it once more.
     uploads.sort_by_key(|upload| Some(upload) != expected);
     while !uploads.is_empty() {
@@ -120,22 +136,30 @@ async fn resume(place: &Place, expected: Option<&Upload>) -> Result<(Option<Uplo
         match persist(Patience::default(), || place.storage.parts(&upload)).await {
             Ok(parts) => {
                 let arrived = parts.into_iter().map(|part| (part.number, part)).collect();
-                return Ok((Some(upload), arrived, uploads));
+                return Ok(Resumed { upload: Some(upload), arrived, stale: uploads, listed: true });
             }
-            Err(StorageError::UploadGone(_) | StorageError::NotFound(_)) => {}
-            Err(error) => return Err(error.failure()),
+            Err(StorageError::UploadGone(_) | StorageError::NotFound(_) | StorageError::Denied { .. }) => {}
+            Err(error) => return Err(fault::destination(&error)),
         }
     }
-    Ok((None, Arrived::new(), Vec::new()))
+    Ok(Resumed { upload: None, arrived: Arrived::new(), stale: Vec::new(), listed: true })
 }
 
 /// Uploads to a place that were begun, in the same order for everybody who looks.
 pub(super) async fn begun(place: &Place) -> Result<Vec<Upload>, Failure> {
-    let listed = persist(Patience::default(), || place.storage.uploads(&place.key)).await;
-    let mut uploads = listed.map_err(|error| error.failure())?;
+    begun_where_allowed(place).await.map(Option::unwrap_or_default)
+}
+
+/// The same; `None` where they may not be listed.
+async fn begun_where_allowed(place: &Place) -> Result<Option<Vec<Upload>>, Failure> {
+    let mut uploads = match persist(Patience::default(), || place.storage.uploads(&place.key)).await {
+        Ok(uploads) => uploads,
+        Err(StorageError::Denied { .. }) => return Ok(None),
+        Err(error) => return Err(fault::destination(&error)),
+    };
     uploads.retain(|upload| upload.key == place.key);
     uploads.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(uploads)
+    Ok(Some(uploads))
 }
 
 /// Parts of a source on their way to an upload.
@@ -196,7 +220,7 @@ impl Sending<'_> {
             }
             Ok(None) => self.send(cuts, at_once, measures, (arrived, known)).await,
             Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => Err(Uncommitted::Gone(error)),
-            Err(error) => Err(error.failure().into()),
+            Err(error) => Err(fault::destination(&error).into()),
         }
     }
 
@@ -259,7 +283,7 @@ fn received(sent: Result<Result<Part, StorageError>, tokio::task::JoinError>) ->
     match sent {
         Ok(Ok(part)) => Ok(part),
         Ok(Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_)))) => Err(Uncommitted::Gone(error)),
-        Ok(Err(error)) => Err(error.failure().into()),
+        Ok(Err(error)) => Err(fault::destination(&error).into()),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(error) => Err(Failure::transient("worker_stopping", error.to_string()).into()),

@@ -1,0 +1,86 @@
+//! A disk that is full: what was begun is removed, so that others find the room that is left.
+use crate::fixture::{asset, context, finished, noise, reasons, unit};
+use crate::storage::carry::task;
+use crate::storage::s3_status::settings;
+use crate::storage::s3_stub;
+use crate::storage::subjects::credentials;
+use protocol::media::asset::Asset;
+use protocol::wire::unit::TaskSpec;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use worker::storage::Registry;
+use worker::task::TaskContext;
+
+const MIB: usize = 1024 * 1024;
+
+/// A filesystem of 12 MiB, until dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(at: PathBuf) -> Option<Small> {
+        std::fs::create_dir(&at).expect("created");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(&at).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Small(at));
+        }
+        println!("SKIP: a small filesystem cannot be mounted here");
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("listed").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let ended = Command::new("umount").arg(&self.0).output();
+        println!("unmounted: {}", ended.is_ok_and(|output| output.status.success()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_disk_keeps_nothing_of_what_was_begun() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let Some(small) = Small::mount(dir.path().join("small")) else { return };
+    let (url, bucket) = s3_stub::start(&[]).await;
+    let content = noise(20 * MIB, 1);
+    bucket.lock().expect("sound").objects.insert("a.mov".into(), content.clone());
+    let file = credentials(dir.path(), "secret");
+    let context = TaskContext { storage: Arc::new(Registry::new(settings(&url, &file))), ..context() };
+    let to = format!("file:{}/{{path}}", small.0.display());
+    let object = Asset { location: "s3://bucket/a.mov".into(), ..asset("a.mov", Path::new("/")) };
+    let source = dir.path().join("b.mov");
+    std::fs::write(&source, &content).expect("written");
+    let local = asset("b.mov", &source);
+    for (asset, replaces) in [(object.clone(), false), (object, true), (local.clone(), false), (local, true)] {
+        let mut work = unit(&task(&to), std::slice::from_ref(&asset));
+        if replaces {
+            work.task = Arc::new(TaskSpec::Replace(task(&to)));
+        }
+        let (_, failures) = finished(worker::task::run(&work, &context).await);
+        assert_eq!(reasons(&failures), [(asset.id.as_str(), "destination_full", true)], "replaces: {replaces}");
+        assert_eq!(small.names(), [""; 0], "replaces: {replaces}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn file_in_the_way_blocks_the_destination() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let (url, bucket) = s3_stub::start(&[]).await;
+    for key in ["x/child.mov", "dir.mov"] {
+        bucket.lock().expect("sound").objects.insert(key.into(), b"content".to_vec());
+    }
+    std::fs::create_dir_all(dir.path().join("out/dir.mov")).expect("created");
+    std::fs::write(dir.path().join("out/x"), "a file").expect("written");
+    let file = credentials(dir.path(), "secret");
+    let context = TaskContext { storage: Arc::new(Registry::new(settings(&url, &file))), ..context() };
+    let to = format!("file:{}/out/{{path}}", dir.path().display());
+    let of = |key: &str| Asset { location: format!("s3://bucket/{key}"), ..asset(key, Path::new("/")) };
+    let work = unit(&task(&to), &[of("x/child.mov"), of("dir.mov")]);
+    let (_, failures) = finished(worker::task::run(&work, &context).await);
+    let found = reasons(&failures);
+    assert_eq!(found, [("x/child.mov", "destination_blocked", false), ("dir.mov", "destination_blocked", false)]);
+}
