@@ -7,6 +7,7 @@ use super::entry::{Entry, OWN_DIRECTORIES, compile};
 use super::location::Located;
 use super::page::{Pager, Stop};
 use super::sidecar::{self, Declared};
+use crate::storage::is_unfinished;
 use crate::storage::persist::{Patience, persist};
 use crate::storage::{Listing, ObjectState, Storage, StorageError};
 use protocol::wire::report::RowError;
@@ -79,10 +80,15 @@ impl Walk {
         let Some(relative) = state.key.strip_prefix(&self.bucket.prefix).map(str::to_owned) else { return Ok(()) };
         let mut parts = relative.split('/').rev();
         let name = parts.next().unwrap_or_default();
-        // An empty name marks a directory that somebody made by hand.
         let own = parts.any(|directory| OWN_DIRECTORIES.contains(&directory));
-        if own || name.is_empty() || name == ".DS_Store" {
+        // An empty name without content marks a directory that was made by hand.
+        let marker = name.is_empty() && state.bytes == 0;
+        if own || marker || name == ".DS_Store" || is_unfinished(name) {
             return Ok(());
+        }
+        if relative.is_empty() {
+            let name = state.key.clone();
+            return self.complain(&name, "it is called like the folder that is listed: give the object another key");
         }
         while self.waiting.front().is_some_and(|first| !state.key.starts_with(&first.state.key)) {
             self.release()?;
@@ -101,7 +107,9 @@ impl Walk {
     /// Honours a sidecar, when its owner is in the listing. The first extension in their order counts.
     fn sidecar(&mut self, owner: &str, extension: &'static str, state: &ObjectState) -> Result<(), Stop> {
         let Some(at) = self.waiting.iter().rposition(|waiting| waiting.relative == owner) else { return Ok(()) };
-        let rank = |sidecar: &str| sidecar::EXTENSIONS.into_iter().position(|extension| sidecar.ends_with(extension));
+        let rank = |sidecar: &str| {
+            sidecar::EXTENSIONS.into_iter().position(|extension| sidecar.to_ascii_lowercase().ends_with(extension))
+        };
         let before = self.waiting[at].declared.as_ref().and_then(|declared| rank(&declared.sidecar));
         if before.is_some_and(|before| rank(extension).is_some_and(|rank| before < rank)) {
             return Ok(());
@@ -120,7 +128,8 @@ impl Walk {
         };
         match declared {
             Ok(hash) => {
-                self.waiting[at].declared = Some(Declared { hash, sidecar: format!("{name}{extension}") });
+                self.waiting[at].declared =
+                    Some(Declared { hash, sidecar: state.key.rsplit('/').next().unwrap_or_default().to_owned() });
                 Ok(())
             }
             Err(message) => self.complain(owner, &message),
@@ -131,14 +140,17 @@ impl Walk {
     fn release(&mut self) -> Result<(), Stop> {
         let Some(Waiting { relative, state, declared }) = self.waiting.pop_front() else { return Ok(()) };
         self.count += 1;
-        let sound = state.key.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        // A slash at the end makes no part.
+        let key = state.key.strip_suffix('/').unwrap_or(&state.key);
+        let sound = key.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
         if !sound {
             self.complain(&relative, "a key with an empty part, . or .. has no path: give the object another key")?;
         } else {
             let entry =
                 Entry { relative: &relative, bytes: state.bytes, hash: declared, pattern: self.pattern.as_ref() };
             let location = self.bucket.storage.location(&state.key);
-            let row = entry.describe(|| Located { location, path: relative.clone() });
+            let path = relative.strip_suffix('/').unwrap_or(&relative).to_owned();
+            let row = entry.describe(|| Located { location, path });
             self.pager.row(None, self.count, row)?;
         }
         self.pager.passed(state.key);

@@ -7,12 +7,14 @@ use super::location::Root;
 use super::page::{Pager, Stop};
 use super::sidecar;
 use super::source::cannot_open;
+use crate::storage::is_unfinished;
 use protocol::failure::Failure;
 use protocol::wire::report::RowError;
 use regex::Regex;
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -148,7 +150,7 @@ impl Walk {
             }
             return Ok(());
         }
-        if name == ".DS_Store" {
+        if name == ".DS_Store" || is_unfinished(name) {
             return Ok(());
         }
         if !meta.is_file() {
@@ -198,6 +200,11 @@ impl Walk {
     /// are looked for on disk.
     fn is_listed(&self, path: &Path, extension: &str) -> bool {
         let Some((directory, name)) = self.open.last().zip(path.file_name()) else { return false };
+        // Between a name and that name with an extension there are only names that begin with it.
+        let next = directory.names.names.last();
+        if next.is_some_and(|next| !next.as_bytes().starts_with(name.as_bytes())) {
+            return false;
+        }
         let mut wanted = name.to_owned();
         wanted.push(extension);
         let names = &directory.names;

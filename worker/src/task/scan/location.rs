@@ -1,4 +1,5 @@
 //! Where an asset's bytes are: relative paths made absolute and kept inside their root, remote addresses checked.
+use protocol::media::location::{file_name, shown};
 
 /// Longest location: room for a signed address, far above any path.
 const LOCATION_MAX: usize = 8192;
@@ -34,8 +35,9 @@ impl Root {
             Some("file") => self.resolve_path(written, file_path(written)?),
             Some("s3" | "gs" | "https") if written.split_once("://").is_some() => remote(written),
             Some(other) => Err(format!(
-                "location {written:?} starts with {other:?}, which is not supported: use file:, s3://, gs:// or https:// \
-                 (a file name with a colon is written file:./{written})"
+                "location {:?} starts with {other:?}, which is not supported: use file:, s3://, gs:// or https:// \
+                 (a file name with a colon is written file:./NAME)",
+                shown(written)
             )),
         }
     }
@@ -121,12 +123,12 @@ fn file_path(written: &str) -> Result<&str, String> {
 fn remote(written: &str) -> Result<Located, String> {
     let (scheme, address) = written.split_once("://").unwrap_or(("", written));
     let address = if scheme == "https" { address.split(['?', '#']).next().unwrap_or(address) } else { address };
-    let file = address.rsplit('/').next().unwrap_or(address);
+    let named = !address.ends_with('/');
     match address.split_once('/') {
-        Some((host, _)) if !host.is_empty() && !file.is_empty() => {
-            Ok(Located { location: written.to_owned(), path: file.to_owned() })
+        Some((host, _)) if !host.is_empty() && named => {
+            Ok(Located { location: written.to_owned(), path: file_name(written).into_owned() })
         }
-        _ => Err(format!("location {written:?} names no file: write {scheme}://host-or-bucket/path/file")),
+        _ => Err(format!("location {:?} names no file: write {scheme}://host-or-bucket/path/file", shown(written))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One row: named cells in, an asset or one clear complaint out. Knows neither CSV nor JSON.
 use super::location::Located;
 use protocol::media::asset::{Asset, Declared, Role};
+use protocol::media::location::shown;
 use protocol::wire::report::RowError;
 use protocol::wire::unit::parse_hash;
 use protocol::yaml::nearest;
@@ -177,7 +178,7 @@ fn plain<'a>(cells: &Cells<'a>, column: Column) -> Result<Option<&'a str>, Compl
     match value {
         Some(value) if has_control(value) => Err(Complaint(
             column.as_str().into(),
-            format!("{} {} holds a control character: remove it", column.as_str(), quote(value)),
+            format!("{} {} holds a control character: remove it", column.as_str(), quote(&shown(value))),
         )),
         _ => Ok(value),
     }

@@ -15,6 +15,9 @@ pub(super) const BYTES_MAX: u64 = 1 << 20;
 pub(super) const EXTENSIONS: [&str; 9] =
     [".xxh128", ".xxh3", ".xxh64", ".xxh", ".md5", ".sha1", ".sha256", ".c4", ".xxhash"];
 
+/// The same as tools on Windows write them.
+const UPPER_CASE: [&str; 9] = [".XXH128", ".XXH3", ".XXH64", ".XXH", ".MD5", ".SHA1", ".SHA256", ".C4", ".XXHASH"];
+
 /// A hash that a sidecar declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Declared {
@@ -26,7 +29,11 @@ pub(super) struct Declared {
 
 /// The path a sidecar speaks of, and its extension; `None` for what is no sidecar.
 pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
-    let found = EXTENSIONS.into_iter().find_map(|extension| Some((path.strip_suffix(extension)?, extension)))?;
+    let found = EXTENSIONS.into_iter().find_map(|extension| {
+        let at = path.len().checked_sub(extension.len())?;
+        let (owner, written) = path.split_at_checked(at)?;
+        written.eq_ignore_ascii_case(extension).then_some((owner, extension))
+    })?;
     let named = !found.0.is_empty() && !found.0.ends_with('/');
     named.then_some(found)
 }
@@ -34,8 +41,13 @@ pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
 /// What the sidecars beside a file declare of it. `is_there` says whether there is one with an extension.
 pub(super) fn beside(path: &Path, is_there: impl Fn(&str) -> bool) -> Result<Option<Declared>, String> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-    let Some(extension) = EXTENSIONS.into_iter().find(|extension| is_there(extension)) else { return Ok(None) };
-    let sidecar = format!("{name}{extension}");
+    let spellings = EXTENSIONS
+        .into_iter()
+        .zip(UPPER_CASE)
+        .flat_map(|(extension, upper)| [(extension, extension), (extension, upper)]);
+    let found = spellings.into_iter().find(|(_, spelled)| is_there(spelled));
+    let Some((extension, spelled)) = found else { return Ok(None) };
+    let sidecar = format!("{name}{spelled}");
     let mut text = Vec::new();
     let read = File::open(path.with_file_name(&sidecar)).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
     read.map_err(|error| format!("its sidecar {sidecar} cannot be read: {error}; its hash is not checked"))?;
@@ -143,6 +155,8 @@ mod tests {
     fn a_sidecar_names_its_owner() {
         assert_eq!(owner("x/a.mov.md5"), Some(("x/a.mov", ".md5")));
         assert_eq!(owner("a.xxh128"), Some(("a", ".xxh128")));
+        assert_eq!(owner("a.mov.MD5"), Some(("a.mov", ".md5")));
+        assert_eq!(owner("é"), None);
         for none in ["a.mov", ".md5", "x/.md5", "a.md5.txt"] {
             assert_eq!(owner(none), None, "{none}");
         }

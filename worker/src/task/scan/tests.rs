@@ -576,3 +576,27 @@ fn sidecars_declare_hashes_and_bad_ones_are_named() {
     let errors = listing.errors();
     assert!(errors.len() == 1 && errors[0].message.contains("b.mov.sha1"), "{errors:?}");
 }
+
+#[test]
+fn unfinished_files_of_other_jobs_are_no_assets() {
+    let dir = TempDir::new().expect("a directory");
+    for name in ["a.mov", ".a.mov.0123456789abcdef.sr-part", "b/.c.mov.0123456789abcdef.sr-upload"] {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+        std::fs::write(path, "x").expect("written");
+    }
+    std::fs::write(dir.path().join("b/.c.mov.0123456789abcdef.sr-ledger"), "x").expect("written");
+    std::fs::write(dir.path().join("b/kept.sr-part"), "x").expect("written");
+    assert_eq!(scan(&folder(&dir, None)).finished().ids(), ["a.mov", "b/kept.sr-part"]);
+}
+
+#[test]
+fn sidecar_with_an_upper_case_extension_is_honoured() {
+    let dir = TempDir::new().expect("a directory");
+    std::fs::write(dir.path().join("a.mov"), "abc").expect("written");
+    std::fs::write(dir.path().join("a.mov-2"), "abc").expect("written");
+    std::fs::write(dir.path().join("a.mov.MD5"), "900150983cd24fb0d6963f7d28e17f72  a.mov").expect("written");
+    let assets = scan(&folder(&dir, None)).finished().assets();
+    let hashes: Vec<_> = assets.iter().map(|(_, asset)| (asset.id.as_str(), asset.hash.is_some())).collect();
+    assert_eq!(hashes, [("a.mov", true), ("a.mov-2", false), ("a.mov.MD5", false)]);
+}
