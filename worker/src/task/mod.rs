@@ -2,6 +2,7 @@
 pub mod archive;
 mod assets;
 pub mod noop;
+mod probe;
 pub mod purge;
 pub mod qc;
 pub mod restore;

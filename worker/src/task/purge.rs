@@ -3,6 +3,7 @@
 //!
 //! What was removed is reported one by one before the unit ends. A unit that dies in between finds the rest gone, and the
 //! copy there: that is reported as what it is.
+use super::probe::{Probes, Side};
 use super::{TaskContext, assets};
 use crate::storage::content::digests;
 use crate::storage::persist::{Patience, persist};
@@ -25,7 +26,8 @@ pub async fn run(task: &PurgeTask, unit: &Unit, context: &TaskContext) -> UnitRe
         let message = "the job does not state which copy stays, who orders the purge and why: nothing was removed";
         return UnitResult::Failed(Failure::permanent("purge_not_ordered", message));
     }
-    let purged = assets::each(unit, context, |asset| purge(task, unit, asset, context)).await;
+    let probes = Probes::default();
+    let purged = assets::each(unit, context, |asset| purge(task, unit, asset, &probes, context)).await;
     let Some(purged) = purged else { return UnitResult::Cancelled };
     let failures = purged.into_iter().filter_map(|(asset, done)| Some((asset.id.clone(), done.err()?)));
     UnitResult::Finished { facts: Vec::new(), failures: failures.collect() }
@@ -78,7 +80,13 @@ impl Place {
     }
 }
 
-async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskContext) -> Result<(), Failure> {
+async fn purge(
+    task: &PurgeTask,
+    unit: &Unit,
+    asset: &Asset,
+    probes: &Probes,
+    context: &TaskContext,
+) -> Result<(), Failure> {
     let failed = |error: StorageError| error.failure();
     let located = |targets: &[String]| {
         follow(targets, asset).map_err(|error| Failure::permanent("purge_invalid", error.to_string()))
@@ -95,12 +103,15 @@ async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskConte
         PurgeProof::Content => tokio::join!(of.read(algorithm, context), keep.read(algorithm, context)),
         PurgeProof::Checksum => (of.read(algorithm, context).await, Ok(keep.vouched()?)),
     };
-    let evidence = Evidence {
+    let mut evidence = Evidence {
         of: seen.map_err(failed)?,
         keep: kept.map_err(failed)?,
         same_object: same_object(&of, &keep),
         declared: declared.map(|(algorithm, digest)| format!("{}:{digest}", algorithm.as_str())),
     };
+    if judge(&evidence) == PurgeDecision::Remove {
+        evidence.same_object = one_place(&of, &keep, probes).await?;
+    }
     let found_gone = match judge(&evidence) {
         PurgeDecision::Remove => false,
         PurgeDecision::Gone => true,
@@ -125,7 +136,23 @@ async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskConte
     context.pages.buried(unit.id, unit.epoch, vec![burial]).await
 }
 
-/// Whether two places are one: the same key of the same bucket, or one file under two names.
+/// Whether two places that are called differently are one.
+async fn one_place(of: &Place, keep: &Place, probes: &Probes) -> Result<bool, Failure> {
+    let side = |place: &Place| Side { storage: Arc::clone(&place.storage), key: place.key.clone() };
+    probes.are_one(&side(of), &side(keep)).await.map_err(|error| match error.class().retryable() {
+        true => error.failure(),
+        false => Failure::permanent(
+            "purge_unproven",
+            format!(
+                "{} was not removed: whether {} is another object or the same one under another name cannot be \
+                 established ({error}): allow writing beside one of them",
+                of.location, keep.location
+            ),
+        ),
+    })
+}
+
+/// Whether two names are of one object: the same key of the same bucket, or one file under two names.
 fn same_object(of: &Place, keep: &Place) -> bool {
     if of.location == keep.location {
         return true;
@@ -150,7 +177,9 @@ fn refusal(why: PurgeDecision, evidence: &Evidence, of: &str, keep: &str) -> Fai
     let message = match why {
         PurgeDecision::NoCopy => format!("{of} was not removed: there is no copy at {keep}; make one, then retry"),
         PurgeDecision::SameObject => {
-            format!("{of} was not removed: {keep} is the same file, not a copy of it; keep another copy")
+            format!(
+                "{of} was not removed: {keep} is the same object under another name, not a copy of it; keep another copy"
+            )
         }
         PurgeDecision::NotDeclared => format!(
             "{of} was not removed: it holds {}, declared is {}; find out which is right",

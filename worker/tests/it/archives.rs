@@ -3,6 +3,7 @@
 use crate::fixture::{asset, context, noise};
 use crate::storage::s3_archive::{self, Handle};
 use crate::storage::subjects::{self, Subject};
+use crate::storage::{s3_status, s3_stub};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -322,6 +323,37 @@ async fn a_copy_in_an_archive_is_proven_by_what_its_storage_vouches_for() {
     assert_eq!(reasons(run(PurgeProof::Checksum).await), [""; 0]);
     assert!(!pair.exists("a.mov"));
     assert!(graves.kept.lock()[0].hash.starts_with("crc64nvme:"));
+}
+
+#[tokio::test]
+async fn object_under_two_names_is_not_its_own_copy() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let file = subjects::credentials(dir.path(), "secret");
+    let (url, bucket) = s3_stub::start(&[]).await;
+    let registry = Arc::new(Registry::new(s3_status::settings(&url, &file)));
+    let graves = Arc::new(Graves::default());
+    let pages = Arc::clone(&graves) as Arc<dyn PageSink>;
+    let context = TaskContext { pages, storage: registry, ..context() };
+    for key in ["in/a.mov", "in/b.mov", "out/a.mov", "out/b.mov"] {
+        bucket.lock().expect("sound").objects.insert(key.into(), b"picture".to_vec());
+    }
+    let order = |keep: &str| {
+        let keep = vec![keep.to_owned()];
+        TaskSpec::Purge(PurgeTask { keep, ..Pair::new().order() })
+    };
+    let assets = || vec![at("s3://bucket/in/a.mov"), at("s3://bucket/in/b.mov")];
+    let refused = run(order("s3://alias/in/{file}"), assets(), &context).await;
+    assert_eq!(reasons(refused), ["purge_unproven", "purge_unproven"]);
+    let left = bucket.lock().expect("sound").objects.len();
+    assert_eq!((left, graves.kept.lock().len()), (4, 0), "nothing was removed, and no probe is left");
+    // Another name in the same place is another object.
+    bucket.lock().expect("sound").objects.insert("in/copy of a.mov".into(), b"picture".to_vec());
+    let beside = run(order("s3://alias/in/copy of {file}"), assets()[..1].to_vec(), &context).await;
+    assert_eq!(reasons(beside), [""; 0]);
+    bucket.lock().expect("sound").objects.remove("in/copy of a.mov");
+    assert_eq!(reasons(run(order("s3://alias/out/{file}"), assets(), &context).await), [""; 0]);
+    let left: Vec<String> = bucket.lock().expect("sound").objects.keys().cloned().collect();
+    assert_eq!(left, ["out/a.mov", "out/b.mov"]);
 }
 
 #[tokio::test]

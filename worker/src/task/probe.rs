@@ -1,0 +1,109 @@
+//! Whether two places are one, established by what they do: a probe that is written into the directory of one and can be
+//! read in the directory of the other shows that both are the same. Names prove nothing: a bucket has aliases, and may be
+//! mounted as a directory.
+use crate::storage::persist::{Patience, persist};
+use crate::storage::{Attributes, Body, Condition, Storage, StorageError};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// How a probe is called: as unfinished files are, which no listing takes for content.
+fn probe_name() -> String {
+    format!(".probe.{:016x}{}", fastrand::u64(..), crate::storage::PARTIAL_SUFFIX)
+}
+
+/// One side of the question.
+pub(super) struct Side {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) key: String,
+}
+
+impl Side {
+    fn name(&self) -> &str {
+        let key = self.key.trim_end_matches('/');
+        key.rsplit('/').next().unwrap_or(key)
+    }
+
+    /// The key of a name beside the object.
+    fn beside(&self, name: &str) -> String {
+        match self.key.trim_end_matches('/').rsplit_once('/') {
+            Some((directory, _)) => format!("{directory}/{name}"),
+            None => name.to_owned(),
+        }
+    }
+}
+
+/// What a unit has found out. Directories whose paths end alike lead to the same answer, so that a tree costs one probe.
+#[derive(Default)]
+pub(super) struct Probes(Mutex<HashMap<(String, String), bool>>);
+
+impl Probes {
+    /// Whether both sides are one object: one place, and one name in it. An error where that cannot be established.
+    pub(super) async fn are_one(&self, of: &Side, keep: &Side) -> Result<bool, StorageError> {
+        // Two names in one place are two objects; filesystems may take no account of case.
+        if of.name().to_lowercase() != keep.name().to_lowercase() {
+            return Ok(false);
+        }
+        let relation = relation(&of.storage.location(&of.beside("")), &keep.storage.location(&keep.beside("")));
+        // Held while it is found out: assets that are purged at the same time share one probe.
+        let mut known = self.0.lock().await;
+        if let Some(known) = known.get(&relation) {
+            return Ok(*known);
+        }
+        // What is to be purged may be removed there; a copy's place may only take content.
+        let one = match seen_across(of, keep).await {
+            Ok(one) => one,
+            Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) => seen_across(keep, of).await?,
+            Err(error) => return Err(error),
+        };
+        known.insert(relation, one);
+        Ok(one)
+    }
+}
+
+/// Two directories without the part of their paths in which they are alike.
+fn relation(of: &str, keep: &str) -> (String, String) {
+    let (mut of, mut keep) = (of.trim_end_matches('/'), keep.trim_end_matches('/'));
+    while let (Some((above_of, name_of)), Some((above_keep, name_keep))) = (of.rsplit_once('/'), keep.rsplit_once('/'))
+        && name_of == name_keep
+        && !name_of.is_empty()
+    {
+        (of, keep) = (above_of, above_keep);
+    }
+    (of.to_owned(), keep.to_owned())
+}
+
+/// Writes a probe beside `here` and looks for it beside `there`.
+async fn seen_across(here: &Side, there: &Side) -> Result<bool, StorageError> {
+    let name = probe_name();
+    let (written, sought) = (here.beside(&name), there.beside(&name));
+    let body = Body::new(vec![Bytes::from_static(b"showrunner")], here.storage.capabilities().checksum);
+    let attributes = Attributes::default();
+    let put = || here.storage.put(&written, &body, &attributes, &Condition::Any);
+    persist(Patience::default(), put).await?;
+    let seen = persist(Patience::default(), || there.storage.stat(&sought)).await;
+    if let Err(error) = persist(Patience::default(), || here.storage.delete(&written, None)).await {
+        tracing::warn!(%error, probe = here.storage.location(&written), "a probe could not be removed: remove it");
+    }
+    match seen {
+        Ok(_) => Ok(true),
+        Err(StorageError::NotFound(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_that_end_alike_have_one_relation() {
+        let pair = |of: &str, keep: &str| relation(of, keep);
+        let first = pair("s3://cards/day-1/clips/", "s3://alias/lib/day-1/clips/");
+        assert_eq!(first, ("s3://cards".into(), "s3://alias/lib".into()));
+        assert_eq!(pair("s3://cards/day-2/", "s3://alias/lib/day-2/"), first);
+        assert_ne!(pair("s3://cards/day-2/", "s3://alias/lib/"), first);
+        assert_eq!(pair("s3://cards/", "s3://cards/"), ("s3:/".into(), "s3:/".into()));
+    }
+}
