@@ -246,11 +246,17 @@ fn block_on(work: impl Future<Output = CliResult<Exit>>) -> CliResult<Exit> {
     actix::System::with_tokio_rt(|| runtime).block_on(work)
 }
 
+/// Libraries whose warnings are not for operators.
+const CALM: &str = ",actix_http=off,aws_config=error,aws_runtime=error,aws_smithy_runtime=error,aws_smithy_http_client=error,\
+    object_store=error";
+
 fn start_logging(global: &Global) {
     // What a client sends malformed is its own trouble; all of it is only of interest to those who want to see all.
-    let (level, more) = match global.verbose {
-        0 => (std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "warn".into()), ",actix_http=off"),
-        1 => ("info".into(), ",actix_http=off"),
+    // What the clients of clouds warn of ends up in the failure that follows from it, or has no consequence.
+    let (level, more) = match (global.quiet, global.verbose) {
+        (true, 0) => (std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "error".into()), CALM),
+        (_, 0) => (std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "warn".into()), CALM),
+        (_, 1) => ("info".into(), ",actix_http=off"),
         _ => ("debug".into(), ""),
     };
     let level = format!("{level}{more}");
