@@ -7,7 +7,8 @@ help:
 	@echo "make demo     a sample library with planted faults through the whole workflow"
 	@echo "make test     every test, with real tools"
 	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000)"
-	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7)"
+	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7; PROFILE=edges: faults in each phase"
+	@echo "              of long listings, hundreds of workers, nothing but failures, a database without statistics)"
 	@echo "make bench    whole jobs, transfers beside cp and rsync, QC beside plain decoding"
 	@echo "make check    formatting, lints, licences"
 	@echo "make release  the binary, in target/release/showrunner"
@@ -39,10 +40,17 @@ test:
 sim:
 	SHOWRUNNER_SIM_SEEDS=$(or $(SEEDS),5000) cargo nextest run --workspace --cargo-profile release -E 'binary(sim) and test(many_seeds)' --no-capture
 
+SOAK := cargo nextest run --workspace --profile soak --no-capture
+
 soak:
 	ops/setup.sh test
 	cargo build --workspace --bins
-	SHOWRUNNER_SOAK=$(or $(FOR),30m) $(if $(SEED),SHOWRUNNER_SEED=$(SEED)) cargo nextest run --workspace --profile soak -E 'binary(it) and test(soak::)' --no-capture
+ifeq ($(PROFILE),edges)
+	cargo build --release --workspace --bins
+	SHOWRUNNER_BINARY=$(or $(BINARY),$(CURDIR)/target/release/showrunner) SHOWRUNNER_SOAK=$(or $(FOR),30m) $(if $(SEED),SHOWRUNNER_SEED=$(SEED)) $(SOAK) -E 'binary(it) and test(soak::edges)'
+else
+	SHOWRUNNER_SOAK=$(or $(FOR),30m) $(if $(SEED),SHOWRUNNER_SEED=$(SEED)) $(SOAK) -E 'binary(it) and test(soak::random)'
+endif
 
 bench: target/release/showrunner-built
 	ops/setup.sh test

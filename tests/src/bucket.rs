@@ -1,4 +1,5 @@
-//! A directory served as a bucket of Google Cloud Storage: listed in pages and read by range, never written.
+//! A directory served as a bucket of Google Cloud Storage: listed in pages and read by range, never written. Or a bucket of
+//! any number of keys that are nowhere else.
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +11,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Bucket {
     url: String,
     dir: PathBuf,
+    /// Number of keys that are made up, in place of those of the directory.
+    invented: Option<usize>,
     listed: AtomicU32,
+}
+
+/// A made-up key; a higher number is a later key.
+fn invented(number: usize) -> String {
+    format!("keys/t{:05}/k{number:08}.mov", number / 500)
 }
 
 impl Bucket {
@@ -19,9 +27,21 @@ impl Bucket {
     /// # Panics
     /// When there is no free port.
     pub fn serve(dir: &Path) -> Arc<Bucket> {
+        Bucket::start(dir, None)
+    }
+
+    /// Serves this many empty objects below `keys/`.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub fn invent(objects: usize) -> Arc<Bucket> {
+        Bucket::start(Path::new(""), Some(objects))
+    }
+
+    fn start(dir: &Path, invented: Option<usize>) -> Arc<Bucket> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let bucket = Arc::new(Bucket { url, dir: dir.to_owned(), listed: AtomicU32::new(0) });
+        let bucket = Arc::new(Bucket { url, dir: dir.to_owned(), invented, listed: AtomicU32::new(0) });
         let inside = Arc::clone(&bucket);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -71,6 +91,19 @@ impl Bucket {
         self.listed.fetch_add(1, Ordering::SeqCst);
         let of = |name: &str| query.get(name).map_or("", String::as_str);
         let most = of("maxResults").parse().unwrap_or(1_000);
+        if let Some(objects) = self.invented {
+            // Their order is that of their numbers: where a page begins is found by halving.
+            let numbers: Vec<usize> = (0..objects).collect();
+            let before = |number: &usize| {
+                let key = invented(*number);
+                key.as_str() < of("startOffset") || (!of("pageToken").is_empty() && key.as_str() <= of("pageToken"))
+            };
+            let first = numbers.partition_point(before);
+            let keys: Vec<String> = numbers[first..].iter().take(most).map(|number| invented(*number)).collect();
+            let items: Vec<_> = keys.iter().map(|key| described(key, 0)).collect();
+            let next = keys.last().filter(|_| first + most < objects);
+            return reply(200, "", serde_json::json!({ "items": items, "nextPageToken": next }).to_string().as_bytes());
+        }
         let files = walkdir::WalkDir::new(&self.dir).into_iter().flatten().filter(|entry| entry.file_type().is_file());
         let keys = files.filter_map(|entry| Some(entry.path().strip_prefix(&self.dir).ok()?.to_str()?.to_owned()));
         let mut keys: Vec<String> = keys
@@ -87,9 +120,7 @@ impl Bucket {
     }
 
     fn about(&self, key: &str) -> Option<serde_json::Value> {
-        let size = std::fs::metadata(self.dir.join(key)).ok()?.len();
-        let (generation, updated) = ("1", "2026-03-05T10:00:00Z");
-        Some(serde_json::json!({ "name": key, "size": size.to_string(), "generation": generation, "updated": updated }))
+        Some(described(key, std::fs::metadata(self.dir.join(key)).ok()?.len()))
     }
 
     fn object(&self, key: &str, content: bool, range: Option<&str>) -> Vec<u8> {
@@ -106,6 +137,11 @@ impl Bucket {
         let head = format!("content-range: bytes {from}-{}/{}\r\nx-goog-generation: 1\r\n", to - 1, bytes.len());
         reply(206, &head, &bytes[from..to])
     }
+}
+
+fn described(key: &str, size: u64) -> serde_json::Value {
+    let (generation, updated) = ("1", "2026-03-05T10:00:00Z");
+    serde_json::json!({ "name": key, "size": size.to_string(), "generation": generation, "updated": updated })
 }
 
 fn reply(status: u16, head: &str, body: &[u8]) -> Vec<u8> {

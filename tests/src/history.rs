@@ -4,10 +4,28 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::Path;
 
 /// The least share of units that must have succeeded.
 const SUCCEEDED_MIN: f64 = 0.95;
+
+/// How a job must have ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    /// One of these states.
+    pub states: &'static [&'static str],
+    /// The least share of units that succeeded.
+    pub succeeded_min: f64,
+}
+
+impl Default for Expected {
+    /// As a job over healthy units ends.
+    fn default() -> Expected {
+        Expected { states: &["succeeded", "finished_with_failures"], succeeded_min: SUCCEEDED_MIN }
+    }
+}
 
 /// Rows of a query as text; NULL is empty.
 pub type Rows = Vec<Vec<String>>;
@@ -45,6 +63,7 @@ pub struct History {
     /// Steps in order and what each needs.
     needs: BTreeMap<i64, Vec<i64>>,
     executions: HashMap<(Key, u32), Execution>,
+    succeeded_min: f64,
     violations: Vec<String>,
 }
 
@@ -105,6 +124,14 @@ impl History {
     /// # Panics
     /// When there is no such job.
     pub fn among(job: &str, query: &dyn Fn(&str) -> Rows, witnesses: &Witnesses) -> History {
+        History::expecting(job, query, witnesses, Expected::default())
+    }
+
+    /// The same of a job that must end otherwise.
+    ///
+    /// # Panics
+    /// When there is no such job.
+    pub fn expecting(job: &str, query: &dyn Fn(&str) -> Rows, witnesses: &Witnesses, expected: Expected) -> History {
         let found = query(&format!("SELECT no, state, workflow FROM job WHERE id = '{job}'"));
         let [row] = found.as_slice() else { panic!("{} jobs have the id {job}", found.len()) };
         let (no, state) = (number(&row[0]), row[1].clone());
@@ -141,9 +168,10 @@ impl History {
             barriers: barriers.collect(),
             needs: needs(&workflow),
             executions: witnesses.0.get(&no).cloned().unwrap_or_default(),
+            succeeded_min: expected.succeeded_min,
             violations: Vec::new(),
         };
-        let ended = ["succeeded", "finished_with_failures"].contains(&state.as_str());
+        let ended = expected.states.contains(&state.as_str());
         history.require(ended, || format!("job {job} is {state}"));
         history
     }
@@ -189,7 +217,7 @@ impl History {
             }
         }
         let share = succeeded as f64 / found.max(1) as f64;
-        self.require(share >= SUCCEEDED_MIN, || format!("only {succeeded} of {found} units succeeded"));
+        self.require(share >= self.succeeded_min, || format!("only {succeeded} of {found} units succeeded"));
         let mut executions = 0;
         for ((key, epoch), execution) in self.executions.clone() {
             executions += execution.starts.len() as u64;
@@ -205,16 +233,31 @@ impl History {
         self.adopted.get(&key).copied().unwrap_or(epoch)
     }
 
-    /// When the last of these units was done, in the execution that counts.
-    fn last_end(&self, of: &dyn Fn(&Key) -> bool) -> u64 {
-        let succeeded = self.units.iter().filter(|(key, state, _)| of(key) && state == "succeeded");
-        let end =
-            |key: &Key, epoch: &u32| self.executions.get(&(*key, self.counts(*key, *epoch)))?.ends.first().copied();
-        succeeded.filter_map(|(key, _, epoch)| end(key, epoch)).max().unwrap_or(0)
+    /// When each unit that succeeded was done, in the execution that counts, by step and partition.
+    fn ends(&self) -> BTreeMap<(i64, i64), u64> {
+        let succeeded = self.units.iter().filter(|(_, state, _)| state == "succeeded");
+        let end = |(key, _, epoch): &(Key, String, u32)| {
+            let at = self.executions.get(&(*key, self.counts(*key, *epoch)))?.ends.first()?;
+            Some(((key.1, key.2), *at))
+        };
+        succeeded.filter_map(end).collect()
+    }
+
+    /// When each unit began first, by step and partition.
+    fn starts(&self) -> BTreeMap<(i64, i64), u64> {
+        let mut starts = BTreeMap::new();
+        for ((key, _), execution) in &self.executions {
+            for at in &execution.starts {
+                let first = starts.entry((key.1, key.2)).or_insert(*at);
+                *first = (*first).min(*at);
+            }
+        }
+        starts
     }
 
     /// Barriers are complete, and what waits behind one began after the last of its members was done.
     fn judge_barriers(&mut self) {
+        let (ends, starts) = (self.ends(), self.starts());
         for barrier in std::mem::take(&mut self.barriers) {
             let Barrier { step, key, first, last, total, settled, state, released_at } = barrier;
             self.require(state == "released", || format!("barrier {step}/{key} is {state}"));
@@ -223,12 +266,12 @@ impl History {
             let members = self.needs.get(&step).cloned().unwrap_or_default();
             let followers: Vec<i64> =
                 self.needs.iter().filter(|(_, needs)| needs.contains(&step)).map(|(step, _)| *step).collect();
-            let done = self.last_end(&|(_, step, part)| members.contains(step) && (first..=last).contains(part));
-            let early: Vec<String> = self
-                .executions
+            let within = |step: &i64| (*step, first)..=(*step, last);
+            let done = members.iter().flat_map(|step| ends.range(within(step))).map(|(_, end)| *end).max().unwrap_or(0);
+            let early: Vec<String> = followers
                 .iter()
-                .filter(|(((_, step, part), _), _)| followers.contains(step) && (first..=last).contains(part))
-                .filter(|(_, execution)| execution.starts.iter().any(|start| *start < done))
+                .flat_map(|step| starts.range(within(step)))
+                .filter(|(_, start)| **start < done)
                 .map(|(of, _)| format!("{of:?} began before barrier {step}/{key} had its last member"))
                 .collect();
             for violation in early {
@@ -261,6 +304,30 @@ impl Witnesses {
             witnesses.note(line);
         }
         witnesses
+    }
+
+    /// Reads on in a file of notes from this byte to the end of its last whole line; returns where that is.
+    ///
+    /// # Panics
+    /// When it holds something else.
+    pub fn read_on(&mut self, log: &Path, from: u64) -> u64 {
+        let Ok(mut file) = File::open(log) else { return from };
+        file.seek(SeekFrom::Start(from)).expect("a file that is open can be read anywhere");
+        let (mut lines, mut at, mut line) = (BufReader::new(file), from, String::new());
+        loop {
+            line.clear();
+            let length = lines.read_line(&mut line).expect("notes are text");
+            if !line.ends_with('\n') {
+                return at;
+            }
+            at += length as u64;
+            self.note(line.trim_end());
+        }
+    }
+
+    /// Forgets a job that has been judged.
+    pub fn forget(&mut self, job: i64) {
+        self.0.remove(&job);
     }
 
     fn note(&mut self, line: &str) {

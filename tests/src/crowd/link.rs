@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Reports in one message.
 const REPORTS_MAX: usize = 512;
-/// Longest wait for a reply: a server that stands still longer is asked again.
+/// Longest wait for a reply: a stopped server is asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Stream and id of an entry that can be acknowledged and deleted.

@@ -46,11 +46,11 @@ enum Mishap {
     Die(usize),
     /// This many workers vanish with what they hold, and none take their place.
     Leave(usize),
-    /// All of them stand still for this long and then go on with what they held.
+    /// All of them stop for this long and continue with what they held.
     Freeze(Duration),
 }
 
-/// A running crowd; it ends without a word when it is dropped.
+/// A running crowd. Dropping it ends the workers, which report nothing more.
 pub struct Crowd {
     stop: Arc<AtomicBool>,
     ended: Arc<AtomicU64>,

@@ -1,5 +1,7 @@
 //! The processes and servers of a soak, what is wrong with them at the moment, and how they are healed.
 use crate::fleet::Fleet;
+use crate::http::fetch;
+use crate::postgres::PostgresServer;
 use crate::process::Running;
 use crate::proxy::{Proxy, Way};
 use crate::redis::Redis;
@@ -9,14 +11,28 @@ use std::time::{Duration, Instant};
 
 /// Coordinators; they come first among the members.
 pub(super) const COORDINATORS: usize = 2;
-const WORKERS: usize = 4;
 /// A worker that nobody hurt and that ends within this time could not start: a server was away.
 const YOUNG: Duration = Duration::from_secs(15);
 const START_AGAIN: Duration = Duration::from_millis(700);
 
+/// Longest wait for the answer of a coordinator that may stand still.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
+
+/// What a soak runs on.
+pub(super) struct Setup {
+    /// Settings of the database server.
+    pub(super) settings: &'static [&'static str],
+    /// Worker processes.
+    pub(super) workers: usize,
+    /// Slots of each.
+    pub(super) slots: &'static str,
+}
+
 /// A process, and its own ways to the servers.
 pub(super) struct Member {
     pub(super) running: Option<Running>,
+    /// Where a coordinator serves, once it has said so.
+    pub(super) address: Option<String>,
     /// Its way to the transport.
     pub(super) redis: Proxy,
     /// A coordinator's way to the database.
@@ -49,22 +65,31 @@ pub(super) struct Cluster {
     /// The server that is not in use: it follows the other.
     pub(super) replica: Redis,
     pub(super) members: Vec<Member>,
+    slots: &'static str,
     heals: Vec<(Instant, Heal)>,
 }
 
 impl Cluster {
-    pub(super) fn start() -> Cluster {
-        let fleet = Fleet::start();
+    pub(super) fn start(setup: &Setup) -> Cluster {
+        let fleet = Fleet::over(PostgresServer::start_with(setup.settings));
         let home = fleet.scratch.path("replica");
         std::fs::create_dir_all(&home).expect("a scratch directory can be made");
         let replica = Redis::start(&home);
-        let mut cluster = Cluster { fleet, replica, members: Vec::new(), heals: Vec::new() };
+        let mut cluster = Cluster { fleet, replica, members: Vec::new(), slots: setup.slots, heals: Vec::new() };
         cluster.follow();
-        for _ in 0..COORDINATORS + WORKERS {
+        for _ in 0..COORDINATORS + setup.workers {
             let now = Instant::now();
             let (redis, database) =
                 (Proxy::start(cluster.fleet.redis.port()), Proxy::start(cluster.fleet.postgres.port()));
-            cluster.members.push(Member { running: None, redis, database, started: now, ending: true, due: now });
+            cluster.members.push(Member {
+                running: None,
+                address: None,
+                redis,
+                database,
+                started: now,
+                ending: true,
+                due: now,
+            });
         }
         cluster
     }
@@ -86,8 +111,12 @@ impl Cluster {
             return command;
         }
         let url = self.fleet.transport.clone();
-        let slots = "noop=24,transfer=4,qc=0,sync=0";
+        let slots = self.slots;
         let mut command = self.fleet.scratch.showrunner(&["worker", "--redis", &url, "--slots", slots, "-v"]);
+        let storage = self.fleet.scratch.path("storage.yaml");
+        if storage.exists() {
+            command.arg("--storage").arg(storage);
+        }
         command.env("SHOWRUNNER_REHEARSAL_LOG", self.fleet.scratch.path("witnesses"));
         command
     }
@@ -125,11 +154,53 @@ impl Cluster {
             if now >= self.members[number].due {
                 let command = self.command(number);
                 let member = &mut self.members[number];
-                (member.started, member.ending) = (now, false);
+                (member.started, member.ending, member.address) = (now, false, None);
                 member.running = Some(Running::start(command, &self.fleet.scratch.path(".")));
             }
         }
         violations
+    }
+
+    /// Kills a process; another one takes its place after this long. False when there is none at the moment.
+    pub(super) fn kill(&mut self, number: usize, away: Duration) -> bool {
+        let member = &mut self.members[number];
+        let Some(running) = &member.running else { return false };
+        running.signal(Signal::KILL);
+        (member.ending, member.due) = (true, Instant::now() + away);
+        true
+    }
+
+    /// Stops a process where it is, for this long. False when there is none, or when it is stopped already.
+    pub(super) fn freeze(&mut self, number: usize, length: Duration) -> bool {
+        if self.is_broken(Heal::Continue(number)) {
+            return false;
+        }
+        let Some(running) = &self.members[number].running else { return false };
+        running.signal(Signal::STOP);
+        self.later(length, Heal::Continue(number));
+        true
+    }
+
+    /// Coordinators that serve, and where.
+    pub(super) fn addresses(&mut self) -> Vec<(usize, String)> {
+        for member in self.members.iter_mut().take(COORDINATORS).filter(|member| member.address.is_none()) {
+            let said = member.running.as_ref().map(Running::stderr).unwrap_or_default();
+            let address = said.split_once("coordinator on http://").and_then(|(_, rest)| rest.split_once('\n'));
+            member.address = address.map(|(address, _)| address.trim().to_owned());
+        }
+        let of = |(number, member): (usize, &Member)| Some((number, member.address.clone()?));
+        self.members.iter().enumerate().take(COORDINATORS).filter_map(of).collect()
+    }
+
+    /// The coordinator that says that it leads, and where it serves.
+    pub(super) fn leader(&mut self) -> Option<(usize, String)> {
+        let leads = |address: &str| fetch(address, "/readyz", ANSWER_MAX).is_some_and(|text| text.contains("leader"));
+        self.addresses().into_iter().find(|(_, address)| leads(address))
+    }
+
+    /// Whether something is broken, or a process is away.
+    pub(super) fn is_whole(&self) -> bool {
+        self.heals.is_empty() && self.members.iter().all(|member| member.running.is_some() && !member.ending)
     }
 
     /// Has a fault end after this long.

@@ -5,7 +5,7 @@ use crate::proxy::Way;
 use fastrand::Rng;
 use rustix::process::Signal;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn millis(random: &mut Rng, from: u64, to: u64) -> Duration {
     Duration::from_millis(random.u64(from..to))
@@ -32,8 +32,7 @@ fn process(cluster: &mut Cluster, random: &mut Rng) -> String {
     let Some(running) = &member.running else { return format!("member {number} is away anyway") };
     match random.u32(0..10) {
         0..5 => {
-            running.signal(Signal::KILL);
-            (member.ending, member.due) = (true, Instant::now() + away);
+            cluster.kill(number, away);
             format!("member {number} is killed for {away:?}")
         }
         5..7 if !frozen => {
@@ -42,8 +41,7 @@ fn process(cluster: &mut Cluster, random: &mut Rng) -> String {
             format!("member {number} is asked to end")
         }
         _ if !frozen => {
-            running.signal(Signal::STOP);
-            cluster.later(still, Heal::Continue(number));
+            cluster.freeze(number, still);
             format!("member {number} stands still for {still:?}")
         }
         _ => format!("member {number} stands still already"),

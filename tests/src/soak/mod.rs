@@ -1,10 +1,11 @@
 //! Random faults under load: two coordinators and four workers over PostgreSQL and a Redis with a replica, each process
 //! behind proxies of its own. Jobs are submitted all the time; at the end every one of them is judged.
 mod cluster;
+pub mod edges;
 mod fault;
 mod load;
 
-use cluster::Cluster;
+use cluster::{Cluster, Setup};
 use load::Load;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 /// For what is open when the faults end.
 const END_MAX: Duration = Duration::from_secs(240);
 const TICK: Duration = Duration::from_millis(100);
+const SETUP: Setup = Setup { settings: &[], workers: 4, slots: "noop=24,transfer=4,qc=0,sync=0" };
 
 /// What a soak came to.
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ pub struct Outcome {
 /// Runs for `duration` with the faults that `seed` draws, then lets everything end and judges it.
 pub fn run(seed: u64, duration: Duration) -> Outcome {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start(&SETUP);
     let mut load = Load::new(random.fork());
     let started = Instant::now();
     let (mut said, mut moved) = (started, (started, 0));

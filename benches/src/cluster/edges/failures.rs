@@ -77,7 +77,7 @@ fn retries(cluster: &Cluster, turns: &Turns<'_>, address: &str, dead: &str) -> s
                 let answer = post(address, &path, &json!({ "all": true, "dry_run": dry_run }));
                 (answer, started.elapsed().as_secs_f64())
             });
-            // A retry goes on after its answer: its units run.
+            // A retry continues after its answer: its units run.
             let on = || !asked.is_finished() || (!dry_run && started.elapsed() < CALM);
             let gap = longest_gap(address, on);
             let (answer, took) = asked.join().expect("a request returns");

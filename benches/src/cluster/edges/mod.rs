@@ -1,5 +1,5 @@
 //! Where clusters break that only ever saw average jobs: as many titles as assets, one title with all of them, nothing but
-//! failures, hundreds of workers. Each figure stands beside that of a plain job of as many units in the same cluster.
+//! failures, hundreds of workers. Each figure is compared with that of a plain job of as many units in the same cluster.
 mod crowd;
 mod failures;
 mod gauge;
