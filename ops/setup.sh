@@ -20,6 +20,7 @@ if [ "$want" = test ]; then
   have rsync || packages+=(rsync)
   have mediainfo || packages+=(mediainfo)
   have mediaconch || packages+=(mediaconch)
+  have strace || packages+=(strace)
   have chromium || have google-chrome || packages+=(chromium)
   [ -d /usr/share/sounds/freedesktop ] || packages+=(sound-theme-freedesktop)
   have redis-server && have redis-cli || packages+=(redis-server)

@@ -1,12 +1,13 @@
 //! Gathers the facts of one file and has them judged.
 use super::facts::{FactSheet, Structure};
 use super::graph::Needs;
-use super::probe::Unprobed;
+use super::media::Media;
+use super::probe::{Probe, Unprobed};
 use super::report::Report;
 use super::sheet::Sheet;
 use super::subject::{self, Subject};
 use super::{checks, judge, outside, pass, probe, structure, text};
-use crate::hash::{HashError, hash_file};
+use crate::hash::{HashError, hash_open_file};
 use crate::task::Tools;
 use protocol::failure::Failure;
 use protocol::media::asset::Role;
@@ -14,6 +15,7 @@ use protocol::media::spec::DeliverySpec;
 use protocol::wire::unit::{HashAlgorithm, Measured, parse_hash};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// A file judged.
@@ -51,16 +53,17 @@ pub async fn appraise(
     known: &[&Measured],
     cancel: &CancellationToken,
 ) -> Result<Appraised, Failure> {
-    let bytes = size(path, subject)?;
+    // Everything that is read is read from this one open file.
+    let media = Arc::new(Media::open(path, &subject.file)?);
     // Called off with the unit, and also when nobody waits for it any more.
     let stop = cancel.child_token();
     let _called_off = stop.clone().drop_guard();
     let sheets: Vec<Sheet> = known.iter().filter_map(|known| Sheet::read(&known.sheet)).collect();
-    let hashing = hash_beside(path, subject, spec, stop);
+    let hashing = hash_beside(&media, subject, spec, stop);
     if sheets.is_empty() {
-        let gathering = gather(path, subject, spec, tools, None, cancel);
+        let gathering = gather(&media, subject, spec, tools, None, cancel);
         let (hashes, gathered) = tokio::join!(hashing, gathering);
-        return measured(bytes, hashes, gathered?, subject, spec);
+        return measured(media.bytes(), hashes, gathered?, subject, spec);
     }
     // Only the bytes say whether the sheets are theirs: they are read first.
     let hashes = hashing.await;
@@ -73,8 +76,8 @@ pub async fn appraise(
             return Ok(Appraised { report, sheet: None, decoded: false });
         }
     }
-    let gathered = gather(path, subject, spec, tools, found.as_ref(), cancel).await?;
-    measured(bytes, hashes, gathered, subject, spec)
+    let gathered = gather(&media, subject, spec, tools, found.as_ref(), cancel).await?;
+    measured(media.bytes(), hashes, gathered, subject, spec)
 }
 
 /// Judges what was measured just now.
@@ -106,7 +109,7 @@ struct Hashes {
 
 /// Hashes on a thread of its own, so that it shares the reading with the decode.
 async fn hash_beside(
-    path: &Path,
+    media: &Arc<Media>,
     subject: &Subject,
     spec: &DeliverySpec,
     stop: CancellationToken,
@@ -121,23 +124,12 @@ async fn hash_beside(
     }
     let mut algorithms = vec![HashAlgorithm::Xxh128];
     algorithms.extend(declared.filter(|algorithm| *algorithm != HashAlgorithm::Xxh128));
-    let path = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || hash_file(&path, &algorithms, &stop));
+    let media = media.clone();
+    let reading = tokio::task::spawn_blocking(move || hash_open_file(media.file(), &algorithms, &stop));
     let (digests, _) = reading.await.map_err(|error| HashError::Read(io::Error::other(error)))??;
     let of = |wanted: HashAlgorithm| digests.iter().find(|d| d.algorithm == wanted).map(ToString::to_string);
     let content = of(HashAlgorithm::Xxh128).ok_or_else(|| HashError::Read(io::Error::other("no hash was computed")))?;
     Ok(Hashes { content, declared: declared.and_then(of) })
-}
-
-fn size(path: &Path, subject: &Subject) -> Result<u64, Failure> {
-    match std::fs::metadata(path) {
-        Ok(found) if found.is_file() => Ok(found.len()),
-        Ok(_) => Err(Failure::permanent("source_missing", format!("{} is not a file", subject.file))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Failure::permanent("source_missing", format!("{} is not there: check its location", subject.file)))
-        }
-        Err(error) => Err(Failure::transient("source_unreadable", format!("{}: {error}", subject.file))),
-    }
 }
 
 /// What was gathered about a file, but for its hash.
@@ -158,7 +150,7 @@ impl Gathered {
 
 /// Everything but the hash. What `known` holds is measured again where it can be had in the same pass.
 async fn gather(
-    path: &Path,
+    media: &Arc<Media>,
     subject: &Subject,
     spec: &DeliverySpec,
     tools: &Tools,
@@ -167,13 +159,13 @@ async fn gather(
 ) -> Result<Gathered, Failure> {
     let mut facts = FactSheet::default();
     let guess = subject.role.unwrap_or(Role::Master);
-    if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+    if media.bytes() == 0 {
         facts.unreadable = Some("the file is empty".to_owned());
         return Ok(Gathered::plain(facts, guess));
     }
     match guess {
         Role::Subtitle | Role::Caption => {
-            match blocking(path, text::read).await? {
+            match blocking(media, text::read).await? {
                 Ok(text) => facts.text = Some(text),
                 Err(why) => facts.unreadable = Some(why),
             }
@@ -183,13 +175,11 @@ async fn gather(
         Role::Document => return Ok(Gathered::plain(facts, guess)),
         Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio | Role::Artwork => {}
     }
-    let probe = match probe::probe(path, tools, cancel).await {
+    let probe = match probed(media, guess, tools, cancel).await {
         Ok(probe) => probe,
         Err(Unprobed::Failed(failure)) => return Err(failure),
         Err(Unprobed::Unreadable(why)) => {
-            let structure = blocking(path, structure::inspect).await?;
-            let cut = if let Structure::Cut(why) = structure { format!(" ({why})") } else { String::new() };
-            facts.unreadable = Some(format!("not readable as media: {why}{cut}"));
+            facts.unreadable = Some(why);
             return Ok(Gathered::plain(facts, guess));
         }
     };
@@ -200,20 +190,20 @@ async fn gather(
     }
     let (mut looked_for, mut decoded) = (Needs::default(), false);
     if role.is_timed_media() {
-        facts.structure = blocking(path, structure::inspect).await?;
+        facts.structure = blocking(media, structure::inspect).await?;
         looked_for = needs(spec, role, probe.video.is_some());
         if let Some(before) = known.and_then(|sheet| sheet.looked_for(role)) {
             looked_for = looked_for.with(before);
         }
         if probe.video.is_some() || !probe.audio.is_empty() {
-            facts.pass = Some(pass::run(path, &probe, &looked_for, tools, cancel).await?);
+            facts.pass = Some(pass::run(media, &probe, &looked_for, tools, cancel).await?);
             decoded = true;
         }
         if looked_for.mediainfo {
-            facts.mediainfo = Some(outside::mediainfo(path, tools, cancel).await?);
+            facts.mediainfo = Some(outside::mediainfo(media, tools, cancel).await?);
         }
         if let Some(policy) = &looked_for.mediaconch {
-            facts.mediaconch = Some(outside::mediaconch(path, policy, tools, cancel).await?);
+            facts.mediaconch = Some(outside::mediaconch(media, policy, tools, cancel).await?);
         }
     }
     let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
@@ -227,9 +217,24 @@ async fn gather(
     Ok(Gathered { facts, role, looked_for, decoded })
 }
 
-async fn blocking<T: Send + 'static>(path: &Path, work: fn(&Path) -> T) -> Result<T, Failure> {
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || work(&path))
+/// What ffprobe knows of a file that holds picture or sound.
+async fn probed(media: &Arc<Media>, guess: Role, tools: &Tools, cancel: &CancellationToken) -> Result<Probe, Unprobed> {
+    match probe::probe(media, tools, cancel).await {
+        Ok(probe) if probe.video.is_none() && probe.audio.is_empty() && guess != Role::Artwork => {
+            Err(Unprobed::Unreadable("there is neither picture nor sound in it".to_owned()))
+        }
+        Err(Unprobed::Unreadable(why)) => {
+            let structure = blocking(media, structure::inspect).await.map_err(Unprobed::Failed)?;
+            let cut = if let Structure::Cut(why) = structure { format!(" ({why})") } else { String::new() };
+            Err(Unprobed::Unreadable(format!("not readable as media: {why}{cut}")))
+        }
+        probed => probed,
+    }
+}
+
+async fn blocking<T: Send + 'static>(media: &Arc<Media>, work: fn(&Media) -> T) -> Result<T, Failure> {
+    let media = media.clone();
+    tokio::task::spawn_blocking(move || work(&media))
         .await
         .map_err(|error| Failure::transient("tool_failed", format!("looking into the file stopped: {error}")))
 }

@@ -17,8 +17,15 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, subject: &Subject, role: Ro
     if let Some(why) = &facts.unreadable {
         reasons.insert("file".to_owned(), why.clone());
     }
+    // Only its name made it paper: what the spec demands was not looked at.
+    let unlooked = if role == Role::Document && subject.role_is_guessed { spec.qc.demanded() } else { Vec::new() };
     for check in &CHECKS {
         match (check.run)(&case) {
+            Ruling::NotApplicable if unlooked.contains(&check.id) => {
+                not_measured.push(check.id.to_owned());
+                let why = "its name makes it a document, of which nothing is measured";
+                reasons.insert(check.id.to_owned(), why.to_owned());
+            }
             Ruling::NotApplicable => {}
             // What a check says about a file that could not be read is not about the media.
             Ruling::Judged(_) if facts.unreadable.is_some() => not_measured.push(check.id.to_owned()),
@@ -410,6 +417,44 @@ qc:
             (report.verdict, report.not_measured.as_slice()),
             (Verdict::ToolError, &["photosensitivity".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn master_without_picture_fails_whatever_is_asked() {
+        let silent = |facts: &mut FactSheet| {
+            facts.video = None;
+            facts.pass.as_mut().expect("there").video = None;
+        };
+        let mut facts = clean();
+        silent(&mut facts);
+        for qc in ["decode: {}", "container: { any: mp4 }, black: { longest: 1s }", "streams: {}", ""] {
+            let spec: DeliverySpec =
+                protocol::yaml::read("s", &format!("spec: s\nqc: {{ {qc} }}\n")).unwrap_or_else(|e| panic!("{e}"));
+            for role in [Role::Master, Role::Mezzanine, Role::Proxy] {
+                let report = judge(&facts, &spec, &subject(), role);
+                assert_eq!(
+                    (report.verdict, report.failed_checks()),
+                    (Verdict::Fail, vec!["streams".to_owned()]),
+                    "{qc}"
+                );
+            }
+            assert!(!judge(&facts, &spec, &subject(), Role::Audio).failed_checks().contains(&"streams".to_owned()));
+        }
+        let radio: DeliverySpec = protocol::yaml::read("s", "spec: s\nqc: { streams: { video: 0 } }\n").expect("valid");
+        assert_eq!(judge(&facts, &radio, &subject(), Role::Master).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn guessed_document_is_no_pass_where_checks_are_demanded() {
+        let facts = FactSheet { bytes: 3, hash: clean().hash, ..FactSheet::default() };
+        let guessed = Subject { role_is_guessed: true, ..subject() };
+        let spec: DeliverySpec =
+            protocol::yaml::read("s", "spec: s\nqc: { decode: {}, captions: {} }\n").expect("valid");
+        let report = judge(&facts, &spec, &guessed, Role::Document);
+        let demanded = ["decode".to_owned(), "captions".to_owned()];
+        assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &demanded[..]));
+        // What a source declares as paper is looked at by people.
+        assert_eq!(judge(&facts, &spec, &subject(), Role::Document).verdict, Verdict::Pass);
     }
 
     #[test]

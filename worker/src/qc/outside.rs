@@ -1,11 +1,13 @@
 //! MediaInfo and MediaConch, asked only where a policy names them.
 use super::facts::{MediaConch, MediaInfo};
+use super::media::Media;
+use super::references;
+use super::scratch::Scratch;
 use super::tool::Run;
 use crate::task::Tools;
 use protocol::failure::Failure;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -13,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// An answer longer than this is an attack, not media.
 const STDOUT_MAX: usize = 4 << 20;
+/// Name of the policy in the program's directory.
+const POLICY: &str = "policy.xml";
 /// Fields kept of an answer.
 const FACTS_MAX: usize = 2_000;
 
 /// Asks MediaInfo. An error means that the unit was cancelled; a missing program is trouble, since it says nothing about
 /// the media and is no reason to measure nothing else.
-pub(super) async fn mediainfo(path: &Path, tools: &Tools, cancel: &CancellationToken) -> Result<MediaInfo, Failure> {
-    let answer = ask(&tools.mediainfo, vec!["--Output=JSON".to_owned()], path, cancel).await?;
+pub(super) async fn mediainfo(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Result<MediaInfo, Failure> {
+    let answer = ask(&tools.mediainfo, &["--Output=JSON"], None, media, cancel).await?;
     let facts = answer.and_then(|text| fields(&text));
     Ok(match facts {
         Ok(facts) => MediaInfo { trouble: None, facts },
@@ -29,38 +33,56 @@ pub(super) async fn mediainfo(path: &Path, tools: &Tools, cancel: &CancellationT
 
 /// Has MediaConch hold a policy against the file.
 pub(super) async fn mediaconch(
-    path: &Path,
+    media: &Media,
     policy: &str,
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<MediaConch, Failure> {
-    let answered = |trouble, failed| MediaConch { trouble, policy: policy.to_owned(), failed };
-    let scratch = match super::pass::Scratch::new().and_then(|scratch| {
-        std::fs::write(scratch.path("policy.xml"), policy)?;
-        Ok(scratch)
-    }) {
-        Ok(scratch) => scratch,
-        Err(error) => return Ok(answered(Some(format!("the policy could not be laid down: {error}")), Vec::new())),
+    let answer = ask(&tools.mediaconch, &["-fx", "-p", POLICY], Some(policy), media, cancel).await?;
+    let (trouble, failed) = match answer.and_then(|text| failed_rules(&text)) {
+        Ok(failed) => (None, failed),
+        Err(why) => (Some(why), Vec::new()),
     };
-    let file = scratch.path("policy.xml").to_string_lossy().into_owned();
-    let arguments = vec!["-p".to_owned(), file, "-fx".to_owned()];
-    let answer = ask(&tools.mediaconch, arguments, path, cancel).await?;
-    Ok(match answer.and_then(|text| failed_rules(&text)) {
-        Ok(failed) => answered(None, failed),
-        Err(why) => answered(Some(why), Vec::new()),
-    })
+    Ok(MediaConch { trouble, policy: policy.to_owned(), failed })
 }
 
+/// Runs a program over the media in a directory that holds nothing but the media's name, a link to the open file: both
+/// programs look for neighbours of a file (numbered files, sidecars, camera folders) and report its extension.
 async fn ask(
     program: &str,
-    mut arguments: Vec<String>,
-    path: &Path,
+    options: &[&str],
+    policy: Option<&str>,
+    media: &Media,
     cancel: &CancellationToken,
 ) -> Result<Result<String, String>, Failure> {
+    // Neither program can be kept from opening what a file refers to.
+    if let Some(why) = references::outside(media) {
+        return Ok(Err(format!("{program} is not asked: {why}")));
+    }
+    let prepared = Scratch::new().and_then(|scratch| {
+        if let Some(policy) = policy {
+            std::fs::write(scratch.path(POLICY), policy)?;
+        }
+        let folder = scratch.path("media");
+        std::fs::create_dir(&folder)?;
+        std::os::unix::fs::symlink(super::media::PATH, folder.join(media.name()))?;
+        Ok(scratch)
+    });
+    let scratch = match prepared {
+        Ok(scratch) => scratch,
+        Err(error) => return Ok(Err(format!("no directory for {program}: {error}"))),
+    };
     // An absolute path starts with a slash: it is no option and no address.
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    arguments.push(absolute.to_string_lossy().into_owned());
-    let run = Run { program, arguments, directory: None, stdout_max: STDOUT_MAX, timeout: TIMEOUT };
+    let link = scratch.path("media").join(media.name()).to_string_lossy().into_owned();
+    let arguments = options.iter().map(|option| (*option).to_owned()).chain([link]).collect();
+    let run = Run {
+        program,
+        arguments,
+        directory: Some(scratch.folder()),
+        media: Some(media),
+        stdout_max: STDOUT_MAX,
+        timeout: TIMEOUT,
+    };
     match run.finish(cancel, &mut |_| ()).await {
         Err(failure) if failure.reason == "cancelled" => Err(failure),
         Err(failure) => Ok(Err(failure.message)),

@@ -4,14 +4,13 @@ use super::facts::{AudioPass, Pass, VideoPass, VideoStream};
 use super::graph::{self, Needs, Programme};
 use super::log::Log;
 use super::marks;
-use super::probe::{self, Probe};
+use super::media::{self, Media};
+use super::probe::Probe;
+use super::scratch::Scratch;
 use super::tool::Run;
 use crate::task::Tools;
 use protocol::failure::Failure;
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +23,7 @@ const SOUNDS_MAX: usize = 64;
 
 /// Decodes the file once. What could not be measured is absent; a program that failed makes the whole pass `broken`.
 pub(super) async fn run(
-    path: &Path,
+    media: &Media,
     probe: &Probe,
     needs: &Needs,
     tools: &Tools,
@@ -44,14 +43,13 @@ pub(super) async fn run(
             format!("no directory for measurements in {}: {error}", std::env::temp_dir().display()),
         )
     })?;
-    let absolute = std::path::absolute(path)
-        .map_err(|error| Failure::permanent("source_missing", format!("{}: {error}", path.display())))?;
     let programmes = graph::programmes(&probe.audio);
-    let arguments = arguments(&absolute, probe, needs, &pictures, &programmes, tools.threads);
+    let arguments = arguments(probe, needs, &pictures, &programmes, tools.threads);
     let run = Run {
         program: &tools.ffmpeg,
         arguments,
-        directory: Some(&scratch.0),
+        directory: Some(scratch.folder()),
+        media: Some(media),
         stdout_max: 1 << 16,
         timeout: timeout(probe.container.duration, tools),
     };
@@ -69,7 +67,6 @@ fn timeout(duration: Option<f64>, tools: &Tools) -> Duration {
 }
 
 fn arguments(
-    path: &Path,
     probe: &Probe,
     needs: &Needs,
     pictures: &[&VideoStream],
@@ -78,14 +75,11 @@ fn arguments(
 ) -> Vec<String> {
     let (graph, ends) = graph::build(needs, pictures, programmes);
     let threads = threads.max(1).to_string();
+    let pixels = PIXELS_MAX.to_string();
     // The clock between the messages says where an error was.
     let clock = ["-nostdin", "-stats", "-stats_period", "0.25", "-loglevel", "level+info"];
-    let mut arguments: Vec<String> = clock.map(Into::into).into();
-    let input = probe::input(path);
-    let pixels = PIXELS_MAX.to_string();
-    let decode =
-        ["-protocol_whitelist", "file", "-threads", &threads, "-max_pixels", &pixels, "-noautorotate", "-i", &input];
-    arguments.extend(decode.map(Into::into));
+    let decode = ["-threads", &threads, "-max_pixels", &pixels, "-noautorotate"];
+    let mut arguments = media::arguments(&[&clock[..], &decode].concat());
     arguments.extend(["-filter_complex_threads", &threads, "-filter_complex", &graph].map(Into::into));
     for end in ends {
         arguments.extend(["-map", &end, "-fps_mode", "passthrough", "-f", "null", "-"].map(Into::into));
@@ -222,54 +216,6 @@ fn interleaved(starts: &str, ends: &str) -> String {
     text
 }
 
-/// A directory of one pass, gone with it.
-pub(super) struct Scratch(PathBuf);
-
-impl Scratch {
-    pub(super) fn new() -> io::Result<Scratch> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("showrunner-qc-{}-{number}", std::process::id()));
-            let mut builder = std::fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            match builder.create(&path) {
-                Ok(()) => return Ok(Scratch(path)),
-                // Left behind by a process of the same number that was killed, or somebody else's.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Its path.
-    pub(super) fn folder(&self) -> &Path {
-        &self.0
-    }
-
-    /// The path of a file in it.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// What a filter wrote; nothing when it wrote nothing.
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.0.join(name)).unwrap_or_default()
-    }
-
-    /// A measurement in the course of time, read line by line: there are ten a second.
-    fn course(&self, name: &str) -> Course {
-        std::fs::File::open(self.0.join(name)).map(|file| Course::read(io::BufReader::new(file))).unwrap_or_default()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is a few kilobytes in the temporary directory.
-        std::fs::remove_dir_all(&self.0).ok();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,14 +253,5 @@ mod tests {
         assert!(timeout(Some(60.0), &tools) > tools.qc_timeout_min);
         assert_eq!(timeout(Some(1e300), &tools), tools.qc_timeout_min);
         assert_eq!(timeout(None, &tools), tools.qc_timeout_min);
-    }
-
-    #[test]
-    fn scratch_goes_with_the_pass() {
-        let scratch = Scratch::new().expect("created");
-        let path = scratch.0.clone();
-        assert!(path.is_dir());
-        drop(scratch);
-        assert!(!path.exists());
     }
 }

@@ -1,8 +1,8 @@
 //! What a person who has to decide looks at: the picture at each finding, and the sound as a waveform.
 use super::checks::SOUND_CHECKS;
-use super::pass::Scratch;
-use super::probe::input;
+use super::media::{self, Media};
 use super::report::{Finding, Report};
+use super::scratch::Scratch;
 use super::still::still;
 use super::tool::Run;
 use crate::task::Tools;
@@ -87,17 +87,18 @@ fn moments(findings: &[Finding]) -> Vec<(&str, f64)> {
 /// The first sound stream from start to end, a row for each channel. The filter holds all of its samples until it draws
 /// them, so it gets few: 4,000 a second show the same shape.
 async fn waveform(path: &Path, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
-    let absolute = std::path::absolute(path).ok()?;
+    let media = Media::open(path, "").ok()?;
     let scratch = Scratch::new().ok()?;
-    let file = input(&absolute);
     let graph =
         "[0:a:0]aformat=sample_fmts=s16:sample_rates=4000,showwavespic=s=640x160:split_channels=1:colors=0x2457a6";
-    let read = ["-nostdin", "-loglevel", "error", "-protocol_whitelist", "file", "-threads", "1", "-vn", "-i", &file];
+    let mut arguments = media::arguments(&["-nostdin", "-loglevel", "error", "-threads", "1", "-vn"]);
     let draw = ["-filter_complex", graph, "-frames:v", "1", "-c:v", "png", "-f", "image2", "waveform.png"];
+    arguments.extend(draw.map(str::to_owned));
     let run = Run {
         program: &tools.ffmpeg,
-        arguments: read.iter().chain(&draw).map(|word| (*word).to_owned()).collect(),
+        arguments,
         directory: Some(scratch.folder()),
+        media: Some(&media),
         stdout_max: 1 << 10,
         timeout: TIMEOUT,
     };

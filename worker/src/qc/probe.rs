@@ -1,12 +1,12 @@
 //! Container and stream facts by one ffprobe call.
 use super::facts::{AudioStream, Container, VideoStream};
+use super::media::{self, Media};
 use super::tool::Run;
 use crate::task::Tools;
 use protocol::failure::Failure;
 use protocol::media::spec::{FieldOrder, FrameRate, Ratio};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -35,34 +35,36 @@ pub(super) enum Unprobed {
 }
 
 /// Asks ffprobe.
-pub(super) async fn probe(path: &Path, tools: &Tools, cancel: &CancellationToken) -> Result<Probe, Unprobed> {
-    let arguments =
-        ["-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file", "-of", "json", "-show_format"]
-            .into_iter()
-            .chain(["-show_streams", "-show_program_version", "-i"])
-            .map(str::to_owned)
-            .chain([input(path)])
-            .collect();
-    let run =
-        Run { program: &tools.ffprobe, arguments, directory: None, stdout_max: STDOUT_MAX, timeout: PROBE_TIMEOUT };
-    let mut said = Vec::new();
+pub(super) async fn probe(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Result<Probe, Unprobed> {
+    let asked = ["-hide_banner", "-loglevel", "error", "-of", "json", "-show_format", "-show_streams"];
+    let arguments = media::arguments(&[&asked[..], &["-show_program_version"]].concat());
+    let run = Run {
+        program: &tools.ffprobe,
+        arguments,
+        directory: None,
+        media: Some(media),
+        stdout_max: STDOUT_MAX,
+        timeout: PROBE_TIMEOUT,
+    };
+    let (mut said, mut refused) = (Vec::new(), None);
     let mut line = |text: &str| {
+        refused = refused.take().or_else(|| media::refused_format(text));
         if said.len() < 4 {
-            said.push(text.rsplit("] ").next().unwrap_or(text).trim().to_owned());
+            said.push(media::message(text.rsplit("] ").next().unwrap_or(text)).to_owned());
         }
     };
     let ended = run.finish(cancel, &mut line).await.map_err(Unprobed::Failed)?;
+    if let Some(format) = refused {
+        let why =
+            format!("its format is {format}: only media that lies in one file is judged, and no other file is opened");
+        return Err(Unprobed::Unreadable(why));
+    }
     if let Some(trouble) = ended.trouble {
         said.retain(|text| !text.is_empty());
         let why = if said.is_empty() { trouble } else { said.join("; ") };
         return Err(Unprobed::Unreadable(why));
     }
     parse(&ended.stdout).map_err(Unprobed::Unreadable)
-}
-
-/// The path as a tool's argument: `file:` keeps a name that starts with a dash or looks like a URL from being anything else.
-pub(super) fn input(path: &Path) -> String {
-    format!("file:{}", path.to_string_lossy())
 }
 
 #[derive(Deserialize)]
@@ -250,11 +252,5 @@ mod tests {
         for json in ["", "{}", "{", r#"{"format":{"format_name":"mp3"}}"#] {
             assert!(parse(json.as_bytes()).is_err(), "{json}");
         }
-    }
-
-    #[test]
-    fn odd_names_stay_names() {
-        assert_eq!(input(Path::new("-i")), "file:-i");
-        assert_eq!(input(Path::new("http://x/y")), "file:http://x/y");
     }
 }

@@ -1,6 +1,6 @@
 //! One small picture of a file, for people who read a report.
-use super::pass::Scratch;
-use super::probe::input;
+use super::media::{self, Media};
+use super::scratch::Scratch;
 use super::tool::Run;
 use crate::task::Tools;
 use std::path::Path;
@@ -16,12 +16,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The picture at a time in seconds as JPEG; `None` when there is none or it cannot be decoded: a report does without.
 pub async fn still(path: &Path, at: f64, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
-    let absolute = std::path::absolute(path).ok()?;
+    let media = Media::open(path, "").ok()?;
     let scratch = Scratch::new().ok()?;
     let (at, filter) = (format!("{:.3}", at.max(0.0)), format!("scale=w={WIDTH}:h=-2"));
-    let file = input(&absolute);
-    let arguments =
-        ["-nostdin", "-loglevel", "error", "-protocol_whitelist", "file", "-threads", "1", "-ss", &at, "-i", &file];
     let output = [
         "-map",
         "0:v:0",
@@ -37,11 +34,13 @@ pub async fn still(path: &Path, at: f64, tools: &Tools, cancel: &CancellationTok
         "image2",
         "still.jpg",
     ];
-    let arguments = arguments.iter().chain(&output).map(|word| (*word).to_owned()).collect();
+    let mut arguments = media::arguments(&["-nostdin", "-loglevel", "error", "-threads", "1", "-ss", &at]);
+    arguments.extend(output.map(str::to_owned));
     let run = Run {
         program: &tools.ffmpeg,
         arguments,
         directory: Some(scratch.folder()),
+        media: Some(&media),
         stdout_max: 1 << 10,
         timeout: TIMEOUT,
     };

@@ -11,6 +11,8 @@ pub struct Subject {
     pub file: String,
     /// What it is for; inferred from its content when absent.
     pub role: Option<Role>,
+    /// Whether the role is a guess from the file's name, which nobody declared.
+    pub role_is_guessed: bool,
     /// Declared running time in seconds.
     pub duration: Option<f64>,
     /// Declared frame rate as written.
@@ -32,7 +34,13 @@ pub struct Subject {
 impl Subject {
     /// A bare file, as on the command line: nothing is declared.
     pub fn bare(path: &Path) -> Subject {
-        Subject { file: path.to_string_lossy().into_owned(), role: role_of_name(path), ..Subject::default() }
+        let role = role_of_name(path);
+        Subject {
+            file: path.to_string_lossy().into_owned(),
+            role,
+            role_is_guessed: role.is_some(),
+            ..Subject::default()
+        }
     }
 
     /// An asset of a library.
@@ -41,6 +49,7 @@ impl Subject {
         Subject {
             file: asset.location.clone(),
             role: Some(asset.role),
+            role_is_guessed: false,
             duration: declared.and_then(|d| d.duration),
             frame_rate: declared.and_then(|d| d.frame_rate.clone()),
             width: declared.and_then(|d| d.width),
@@ -70,21 +79,24 @@ impl Subject {
 fn role_of_name(path: &Path) -> Option<Role> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     match extension.as_str() {
-        "srt" | "vtt" | "ttml" | "dfxp" | "itt" => Some(Role::Subtitle),
+        "srt" | "vtt" | "ttml" | "dfxp" | "itt" | "imsc" | "stl" | "ass" | "ssa" | "sub" | "sup" | "pac" => {
+            Some(Role::Subtitle)
+        }
+        "scc" | "mcc" => Some(Role::Caption),
         "jpg" | "jpeg" | "png" | "tif" | "tiff" | "webp" => Some(Role::Artwork),
         "pdf" | "txt" | "csv" | "doc" | "docx" | "xlsx" | "html" => Some(Role::Document),
         _ => None,
     }
 }
 
-/// The role of media whose source did not say: with a picture that of the first component with one.
+/// The role of media whose source did not say. A picture makes it the first component with one. Without a picture it is
+/// sound where the spec knows sound in files of its own, or asks nothing of a picture; else it is a master whose picture is
+/// missing, which must not pass as sound.
 pub fn role_of_streams(has_picture: bool, spec: &DeliverySpec) -> Role {
     let with_picture = spec.components.iter().find(|component| component.video.is_some());
-    match (has_picture, with_picture) {
-        (true, Some(component)) => component.role,
-        (true, None) => Role::Master,
-        (false, _) => Role::Audio,
-    }
+    let of_picture = with_picture.map_or(Role::Master, |component| component.role);
+    let sound_alone = spec.component(Role::Audio).is_some() || (with_picture.is_none() && !spec.qc.looks_at_pictures());
+    if has_picture || !sound_alone { of_picture } else { Role::Audio }
 }
 
 #[cfg(test)]
@@ -95,10 +107,20 @@ mod tests {
     fn a_bare_file_gets_the_role_its_name_or_streams_give_away() {
         assert_eq!(Subject::bare(Path::new("a/b.SRT")).role, Some(Role::Subtitle));
         assert_eq!(Subject::bare(Path::new("a/b.mov")).role, None);
+        assert_eq!(Subject::bare(Path::new("b.stl")).role, Some(Role::Subtitle));
+        assert_eq!(Subject::bare(Path::new("b.scc")).role, Some(Role::Caption));
         let spec: DeliverySpec =
             protocol::yaml::read("s", "spec: s\ncomponents: [ {role: subtitle}, {role: proxy, video: {}} ]\n")
                 .expect("valid");
         assert_eq!(role_of_streams(true, &spec), Role::Proxy);
-        assert_eq!(role_of_streams(false, &spec), Role::Audio);
+        // The spec describes a picture and no sound of its own.
+        assert_eq!(role_of_streams(false, &spec), Role::Proxy);
+        let of = |source: &str| {
+            let spec: DeliverySpec = protocol::yaml::read("s", source).unwrap_or_else(|problem| panic!("{problem}"));
+            role_of_streams(false, &spec)
+        };
+        assert_eq!(of("spec: s\ncomponents: [ {role: master, video: {}}, {role: audio} ]\n"), Role::Audio);
+        assert_eq!(of("spec: s\nqc: { loudness: { target: -23LUFS } }\n"), Role::Audio);
+        assert_eq!(of("spec: s\nqc: { decode: {}, black: { longest: 1s } }\n"), Role::Master);
     }
 }

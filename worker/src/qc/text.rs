@@ -1,8 +1,10 @@
 //! Subtitle and caption files: SubRip, WebVTT, TTML. Says what is wrong with the file; whether it fits the programme is a
 //! check's business.
 use super::facts::TimedText;
+use super::media::Media;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Largest file read. A feature film's subtitles are under a megabyte.
@@ -10,14 +12,42 @@ const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// Problems listed.
 const PROBLEMS_MAX: usize = 10;
 
+/// Formats that are known by name and not read: nothing can be said about what is in them.
+const UNREAD: [(&str, &[&str]); 6] = [
+    ("SCC", &["scc"]),
+    ("MCC", &["mcc"]),
+    ("STL", &["stl"]),
+    ("SubStation Alpha", &["ass", "ssa"]),
+    ("image-based subtitles", &["sub", "idx", "sup"]),
+    ("a caption format", &["pac", "890", "cap", "sbv", "smi", "sami", "cin", "asc", "lrc"]),
+];
+/// First bytes of formats that are not read, whatever the name.
+const UNREAD_STARTS: [(&str, &[u8]); 3] =
+    [("SCC", b"Scenarist_SCC"), ("MCC", b"File Format=MacCaption_MCC"), ("SubStation Alpha", b"[Script Info]")];
+
 /// Reads and parses; `Err` says why nothing can be said about it.
-pub(super) fn read(path: &Path) -> Result<TimedText, String> {
-    let bytes = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+pub(super) fn read(media: &Media) -> Result<TimedText, String> {
+    let bytes = media.bytes();
     if bytes > TEXT_BYTES_MAX {
         return Err(format!("{bytes} bytes are too many for a text file (limit {TEXT_BYTES_MAX})"));
     }
-    let raw = std::fs::read(path).map_err(|e| e.to_string())?;
-    Ok(parse(&raw, path.extension().and_then(|e| e.to_str()).unwrap_or_default()))
+    let mut raw = Vec::new();
+    let mut file = media.file();
+    file.seek(SeekFrom::Start(0)).map_err(|e| e.to_string())?;
+    file.take(TEXT_BYTES_MAX).read_to_end(&mut raw).map_err(|e| e.to_string())?;
+    let extension = Path::new(media.name()).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    match unread(&raw, extension) {
+        Some(format) => Err(format!("{format} is not read here: not one cue in it was looked at")),
+        None => Ok(parse(&raw, extension)),
+    }
+}
+
+/// The format of a file that is not read.
+fn unread(raw: &[u8], extension: &str) -> Option<&'static str> {
+    let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
+    let known = |extensions: &[&str]| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known));
+    let by_name = UNREAD.iter().find(|(_, extensions)| known(extensions)).map(|(format, _)| *format);
+    by_name.or_else(|| UNREAD_STARTS.iter().find(|(_, start)| raw.starts_with(start)).map(|(format, _)| *format))
 }
 
 fn parse(raw: &[u8], extension: &str) -> TimedText {
@@ -226,6 +256,18 @@ mod tests {
         assert!(backwards.problems[0].contains("before the one above"), "{backwards:?}");
         assert!(parse(b"", "srt").problems[0].contains("not one cue"));
         assert!(parse(b"\xff\xfe1\0", "srt").problems[0].contains("UTF-8"));
+    }
+
+    #[test]
+    fn formats_without_a_reader_are_known_by_name_or_start() {
+        for (raw, extension) in
+            [(&b"x"[..], "SCC"), (b"x", "stl"), (b"Scenarist_SCC V1.0\n", "txt"), (b"\xef\xbb\xbf[Script Info]\n", "")]
+        {
+            assert!(unread(raw, extension).is_some(), "{extension}");
+        }
+        for extension in ["srt", "vtt", "ttml", "dfxp", "itt", "xml", "imsc", ""] {
+            assert_eq!(unread(SRT.as_bytes(), extension), None, "{extension}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Runs ffprobe and ffmpeg so that none of them outlives its unit, floods memory or waits for input.
+use super::media::Media;
 use protocol::failure::Failure;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::path::Path;
@@ -32,7 +33,10 @@ pub(super) struct Ended {
 pub(super) struct Run<'a> {
     pub(super) program: &'a str,
     pub(super) arguments: Vec<String>,
+    /// Where it writes; what it takes for the user's home, too.
     pub(super) directory: Option<&'a Path>,
+    /// The file it reads, as its standard input.
+    pub(super) media: Option<&'a Media>,
     /// Bytes of standard output kept; the program is killed when it prints more.
     pub(super) stdout_max: usize,
     pub(super) timeout: Duration,
@@ -106,27 +110,29 @@ impl Run<'_> {
     }
 
     async fn spawn(&self) -> Result<Child, Failure> {
-        let mut command = if *GUARD && runnable(self.program) {
-            let mut guarded = Command::new("setpriv");
-            guarded.args(["--pdeathsig", "KILL", "--", self.program]);
-            guarded
-        } else {
-            Command::new(self.program)
+        let stdin = match self.media.map(Media::stdin) {
+            Some(file) => file.map_err(|error| {
+                Failure::transient("tool_failed", format!("{} could not be started: {error}", self.program))
+            })?,
+            None => Stdio::null(),
         };
+        let mut command = guarded(self.program);
         command
             .args(&self.arguments)
+            // A program that reads hostile media gets none of the worker's secrets.
+            .env_clear()
+            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             // The log is parsed: it must not depend on who started the worker.
             .env("LC_ALL", "C")
             .env("AV_LOG_FORCE_NOCOLOR", "1")
-            .env_remove("FFREPORT")
-            .stdin(Stdio::null())
+            // MediaConch keeps a database in the home directory.
+            .env("HOME", self.directory.unwrap_or(Path::new("/")))
+            .current_dir(self.directory.unwrap_or(Path::new("/")))
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        if let Some(directory) = self.directory {
-            command.current_dir(directory);
-        }
         launch(command).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Failure::permanent(
                 "tool_missing",
@@ -140,10 +146,37 @@ impl Run<'_> {
     }
 }
 
+/// Variables that a program is started with: where it and its libraries are found, and where it may write.
+const ENVIRONMENT: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR"];
+
+/// The program behind those that set its limits and its fate before it runs, where the machine has them. What is not there is
+/// started alone, so that the system says what is wrong.
+fn guarded(program: &str) -> Command {
+    let mut words = Vec::new();
+    if runnable(program) {
+        if *LIMITS {
+            let limits = [("fsize", FILE_BYTES_MAX), ("as", MEMORY_BYTES_MAX), ("core", 0)];
+            words.push("prlimit".to_owned());
+            words.extend(limits.map(|(limit, value)| format!("--{limit}={value}")));
+            words.push("--".to_owned());
+        }
+        if *GUARD {
+            words.extend(["setpriv", "--pdeathsig", "KILL", "--"].map(str::to_owned));
+        }
+    }
+    words.push(program.to_owned());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+/// Whether the machine has the program that bounds ours before it starts. Without it, ours is bounded a moment later.
+static LIMITS: LazyLock<bool> = LazyLock::new(|| cfg!(target_os = "linux") && runnable("prlimit"));
+
 /// Whether the machine has the program that makes the kernel kill ours when this process is killed and can no longer do so.
 static GUARD: LazyLock<bool> = LazyLock::new(|| cfg!(target_os = "linux") && runnable("setpriv"));
 
-/// Whether a program is there to be run. What is not is started without a guard, so that the system says what is wrong.
+/// Whether a program is there to be run.
 fn runnable(program: &str) -> bool {
     use std::os::unix::fs::PermissionsExt;
     let executable = |path: &Path| {
@@ -243,7 +276,7 @@ mod tests {
 
     fn shell(script: &str, timeout: Duration) -> Run<'static> {
         let arguments = vec!["-c".to_owned(), script.to_owned()];
-        Run { program: "sh", arguments, directory: None, stdout_max: 1000, timeout }
+        Run { program: "sh", arguments, directory: None, media: None, stdout_max: 1000, timeout }
     }
 
     fn alive(pid: &str) -> bool {
@@ -333,6 +366,28 @@ mod tests {
         let failure = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect_err("missing");
         assert_eq!(failure.reason, "tool_missing");
         assert!(!failure.class.retryable() && failure.message.contains("showrunner doctor"), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn program_gets_no_variable_of_the_worker() {
+        // Cargo's own variables stand for the secrets of a worker: every test process has them.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let run = shell("env", Duration::from_secs(20));
+        let ended = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect("ran");
+        let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+        let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let known =
+            [&ENVIRONMENT[..], &["LC_ALL", "AV_LOG_FORCE_NOCOLOR", "HOME", "PWD", "SHLVL", "_", "OLDPWD"]].concat();
+        assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn limits_hold_before_the_program_runs() {
+        let run = shell("ulimit -c; ulimit -f; ulimit -v", Duration::from_secs(20));
+        let ended = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect("ran");
+        let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+        let limits: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        assert_eq!(limits, [0, FILE_BYTES_MAX / 512, MEMORY_BYTES_MAX / 1024], "{text}");
     }
 
     #[tokio::test]

@@ -60,6 +60,12 @@ macro_rules! checks {
         pub const CHECK_IDS: [&str; [$(stringify!($id)),*].len()] = [$(stringify!($id)),*];
 
         impl QcPolicy {
+            /// Ids of the checks it demands, in the order reports list them.
+            pub fn demanded(&self) -> Vec<&'static str> {
+                let named = [$( (stringify!($id), self.$id.is_some()) ),*];
+                named.into_iter().filter(|(_, demanded)| *demanded).map(|(id, _)| id).collect()
+            }
+
             /// How much a finding of this check weighs: as the policy says, mandatory otherwise.
             pub fn severity(&self, check: &str) -> Severity {
                 match check {
@@ -192,6 +198,15 @@ checks! {
     slate: SlateCheck by "demanded" {}
 }
 
+impl QcPolicy {
+    /// Whether it demands a check that only a picture can satisfy.
+    pub fn looks_at_pictures(&self) -> bool {
+        const OF_PICTURES: [&str; 9] =
+            ["resolution", "aspect", "frame_rate", "field_order", "color", "levels", "black", "freeze", "gamut"];
+        self.demanded().iter().any(|id| OF_PICTURES.contains(id))
+    }
+}
+
 macro_rules! plain_defaults {
     ($($body:ident { $($field:ident: $value:expr),* })*) => {
         $(impl Default for $body {
@@ -302,6 +317,14 @@ mod tests {
         let text = read("true_peak: { max: -1dB }\n").expect_err("unit").to_string();
         assert!(text.starts_with("spec.yaml:1:") && text.contains("-1dBTP"), "{text}");
         assert!(read("black: { longest: 12LU }\n").expect_err("unit").to_string().contains("250ms"));
+    }
+
+    #[test]
+    fn demanded_checks_are_listed_and_those_of_pictures_known() {
+        let policy = read("captions: {}\ndecode: {}\n").expect("valid");
+        assert_eq!(policy.demanded(), ["decode", "captions"]);
+        assert!(!policy.looks_at_pictures());
+        assert!(read("black: { longest: 1s }\n").expect("valid").looks_at_pictures());
     }
 
     #[test]

@@ -3,18 +3,12 @@ mod mp4;
 mod mxf;
 
 use super::facts::Structure;
-use std::fs::File;
+use super::media::Media;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 
 /// Looks at the structure. A file that cannot be read is `Unknown` here: whoever opens it next says so.
-pub(super) fn inspect(path: &Path) -> Structure {
-    File::open(path)
-        .and_then(|mut file| {
-            let bytes = file.metadata()?.len();
-            of(&mut file, bytes)
-        })
-        .unwrap_or_default()
+pub(super) fn inspect(media: &Media) -> Structure {
+    of(&mut media.file(), media.bytes()).unwrap_or_default()
 }
 
 fn of(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<Structure> {
