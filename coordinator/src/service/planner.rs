@@ -8,7 +8,7 @@ use protocol::workflow::file::Scope;
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 
-/// Assets taken from the listing in one transaction.
+/// Assets taken from the listing at a time.
 const PAGE_ASSETS: u32 = 4_096;
 
 /// Cuts the next page of a job. Returns whether there was anything to do.
@@ -19,13 +19,18 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
     }
     let workflow = workflows.of(tx, job)?;
     let limits = workflow.partition;
-    let page_max = PAGE_ASSETS.max(limits.assets_max.saturating_mul(2));
-    let after = row.plan_after.as_ref().map(|(title, id)| (title.as_str(), id.as_str()));
-    let page = tx.listing_after(job, limits.by_title, after, page_max)?;
-    let last_page = page.len() < page_max as usize;
-
-    let mut cutter = Cutter::new(limits);
-    let mut cuts: Vec<Cut> = page.into_iter().filter_map(|member| cutter.push(member)).collect();
+    let (mut after, mut cutter, mut cuts) = (row.plan_after.clone(), Cutter::new(limits), Vec::<Cut>::new());
+    // A partition may be longer than a page: what is open is counted, not kept.
+    let last_page = loop {
+        let behind = after.as_ref().map(|(title, id)| (title.as_str(), id.as_str()));
+        let page = tx.listing_after(job, limits.by_title, behind, PAGE_ASSETS)?;
+        let last_page = page.len() < PAGE_ASSETS as usize;
+        after = page.last().map(|member| (member.title.clone(), member.id.clone())).or(after);
+        cuts.extend(page.into_iter().filter_map(|member| cutter.push(member)));
+        if last_page || !cuts.is_empty() {
+            break last_page;
+        }
+    };
     if last_page {
         cuts.extend(cutter.finish());
     }

@@ -2,7 +2,7 @@
 //! partition of their own, which is dead in the failing step and has the parent's history in the others.
 use super::graph::{Change, Graph};
 use super::{control, job_row};
-use crate::store::{BarrierGrowth, Partition, StepDelta, StoreResult, UnitRow};
+use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, UnitRow};
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::workflow::Action;
@@ -12,7 +12,10 @@ use protocol::workflow::Action;
 pub fn split(graph: &mut Graph<'_>, part: PartNo, failing: StepNo, assets: &[String]) -> StoreResult<PartNo> {
     let mut job = job_row(graph.tx, graph.job)?;
     let parent = graph.tx.partitions(graph.job, &[part])?.remove(0);
-    job.parts += 1;
+    // Numbers of planned partitions follow each other, and there are no more of them than assets. While some are still to
+    // be cut, the child's number leaves room for all.
+    let room = if job.phase == Phase::Sealed { 0 } else { PartNo::try_from(job.assets).unwrap_or(PartNo::MAX) };
+    job.parts = job.parts.max(room) + 1;
     let child = Partition {
         part: job.parts,
         first: assets.first().cloned().unwrap_or_default(),
