@@ -2,18 +2,19 @@
 use crate::runtime::Clock;
 use crate::service::janitor::sweep;
 use crate::store::handle::Store;
-use protocol::rules::retention::{RetentionLimits, pause};
+use protocol::rules::retention::{RetentionLimits, lived, pause};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Sweeps until `stop`.
 pub(crate) async fn run(store: Store, limits: RetentionLimits, clock: Clock, stop: CancellationToken) {
-    let mut after = limits.look_every;
+    let (began, at, mut after) = (clock(), Instant::now(), limits.look_every);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(after) => {}
         }
-        let now = clock();
+        let now = lived(began, at.elapsed(), clock());
         after = match store.write(move |tx| sweep(tx, &limits, now)).await {
             Ok(removed) => {
                 if removed.gone {

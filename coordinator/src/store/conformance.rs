@@ -35,6 +35,7 @@ pub fn checks() -> Vec<Check> {
         ("counters add up", counters),
         ("an asset's partition is found", find_asset),
         ("ended jobs are forgotten a few rows at a time", forgetting),
+        ("a job that a person has to decide about is not forgotten", super::rework::conformance::forgetting),
         ("operations read back and are found while they run", super::control::conformance::operations),
         ("causes count and are gone with their last unit", super::control::conformance::causes),
         ("failures are walked by job, cause and unit", super::control::conformance::failures_after),

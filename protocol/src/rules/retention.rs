@@ -33,6 +33,12 @@ pub fn horizon(limits: &RetentionLimits, now: Timestamp) -> Timestamp {
     Timestamp(now.0.saturating_sub(keep))
 }
 
+/// The moment by which jobs are forgotten: a clock that is ahead of what a process has lived through since it began was set,
+/// and ages nothing.
+pub fn lived(began: Timestamp, lived: Duration, now: Timestamp) -> Timestamp {
+    now.min(began.after(lived))
+}
+
 /// How long to wait after a transaction that removed so many rows.
 pub fn pause(limits: &RetentionLimits, removed: u64) -> Duration {
     if removed > 0 { limits.pause } else { limits.look_every }
@@ -53,6 +59,13 @@ mod tests {
                 prop_assert!(age > keep as i64);
             }
         }
+    }
+
+    #[test]
+    fn clock_set_ahead_ages_nothing() {
+        let (began, hour) = (Timestamp(1_000_000), Duration::from_secs(3_600));
+        assert_eq!(lived(began, hour, began.after(hour * 24 * 365)), began.after(hour));
+        assert_eq!(lived(began, hour, began.after(hour / 2)), began.after(hour / 2), "the clock is behind");
     }
 
     #[test]

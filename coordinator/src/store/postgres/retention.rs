@@ -9,7 +9,12 @@ impl RetentionTx for PostgresTx<'_> {
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>> {
         self.flush_jobs()?;
         self.all(
-            "SELECT no FROM job WHERE ended_at < $1 AND no < (SELECT MAX(no) FROM job) ORDER BY no LIMIT $2",
+            // Each job's tasks are looked up by its number, also in tables that have not been counted yet (OFFSET 0).
+            "SELECT no FROM job WHERE ended_at < $1 AND no < (SELECT MAX(no) FROM job) AND NOT EXISTS (
+               SELECT 1 FROM task_unit u
+               CROSS JOIN LATERAL (SELECT 1 FROM task WHERE no = u.task AND ended_at IS NULL OFFSET 0) AS pending
+               WHERE u.job = job.no OFFSET 0)
+             ORDER BY no LIMIT $2",
             &[&before.0, &i64::from(limit)],
             |row| Ok(JobNo(column(row, 0)?)),
         )

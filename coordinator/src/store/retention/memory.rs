@@ -1,11 +1,14 @@
 //! The same in memory, where a job goes at once.
 use super::super::memory::Memory;
 use super::*;
+use crate::store::JobRow;
 
 impl RetentionTx for Memory {
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>> {
         let newest = self.jobs.keys().last().copied();
-        let ended = self.jobs.values().filter(|(row, _)| row.ended_at.is_some_and(|at| at < before));
+        let decided = |job: JobNo| !self.rework.has_pending(job);
+        let over = |row: &JobRow| row.ended_at.is_some_and(|at| at < before) && decided(row.no);
+        let ended = self.jobs.values().filter(|(row, _)| over(row));
         Ok(ended.map(|(row, _)| row.no).filter(|no| Some(*no) != newest).take(limit as usize).collect())
     }
 

@@ -1,6 +1,6 @@
 //! What every store must answer alike about fact sheets, verdicts and tasks.
-use super::super::Tx;
 use super::super::conformance::job;
+use super::super::{JobState, Tx};
 use super::*;
 use protocol::id::StepNo;
 use protocol::media::asset::{Asset, AssetFact, Role};
@@ -169,4 +169,20 @@ pub(crate) fn tasks(tx: &mut dyn Tx) {
     tx.put_task_pictures(first, None).expect("takes away");
     tx.put_task_pictures(third, None).expect("there are none");
     assert_eq!([first, second, third].map(|no| tx.task_pictures(no).expect("reads")), [None, Some("[2]".into()), None]);
+}
+
+pub(crate) fn forgetting(tx: &mut dyn Tx) {
+    let numbers = ["decided", "open", "newest"].map(|id| tx.insert_job(&job(id)).expect("inserts"));
+    for no in numbers {
+        let mut row = tx.job(no).expect("reads").expect("there");
+        (row.state, row.ended_at) = (JobState::FinishedWithFailures, Some(at(5)));
+        tx.update_job(&row).expect("writes");
+    }
+    for (no, ended_at) in [(numbers[0], Some(at(6))), (numbers[1], None)] {
+        let unit = UnitId { job: no, step: StepNo(1), part: 1 };
+        let row = TaskRow { unit, ended_at, ..task(TaskKind::Rework, &format!("s{}", no.0), 1) };
+        let task = tx.insert_task(&row).expect("inserts");
+        tx.add_task_unit(task, unit).expect("inserts");
+    }
+    assert_eq!(tx.ended_before(at(9), 9).expect("reads"), [numbers[0]]);
 }

@@ -15,6 +15,14 @@ pub struct Reworked {
     pictures: BTreeMap<i64, String>,
 }
 
+impl Reworked {
+    /// Whether a unit of this job waits for a person.
+    pub(in crate::store) fn has_pending(&self, job: JobNo) -> bool {
+        let pending = |task: &i64| self.tasks.get(task).is_some_and(|row| row.ended_at.is_none());
+        self.units.iter().any(|(task, unit)| unit.job == job && pending(task))
+    }
+}
+
 impl SheetTx for Memory {
     fn put_sheets(&mut self, rows: &[SheetRow]) -> StoreResult<()> {
         self.rework.sheets.extend(rows.iter().map(|row| (row.hash.clone(), row.clone())));
