@@ -250,17 +250,23 @@ fn block_on(work: impl Future<Output = CliResult<Exit>>) -> CliResult<Exit> {
 const CALM: &str = ",actix_http=off,aws_config=error,aws_runtime=error,aws_smithy_runtime=error,aws_smithy_http_client=error,\
     object_store=error";
 
-fn start_logging(global: &Global) {
+/// What is logged. The database's driver logs values of statements, such as signed URLs of manifests and passwords of
+/// locations, so its statements are never logged.
+fn log_filter(quiet: bool, verbose: u8, named: Option<String>) -> tracing_subscriber::EnvFilter {
     // What a client sends malformed is its own trouble; all of it is only of interest to those who want to see all.
     // What the clients of clouds warn of ends up in the failure that follows from it, or has no consequence.
-    let (level, more) = match (global.quiet, global.verbose) {
-        (true, 0) => (std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "error".into()), CALM),
-        (_, 0) => (std::env::var("SHOWRUNNER_LOG").unwrap_or_else(|_| "warn".into()), CALM),
+    let (level, more) = match (quiet, verbose) {
+        (true, 0) => (named.unwrap_or_else(|| "error".into()), CALM),
+        (_, 0) => (named.unwrap_or_else(|| "warn".into()), CALM),
         (_, 1) => ("info".into(), ",actix_http=off"),
         _ => ("debug".into(), ""),
     };
-    let level = format!("{level}{more}");
-    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "warn".into());
+    let level = format!("{level}{more},tokio_postgres::query=info,tokio_postgres::simple_query=info");
+    tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "warn".into())
+}
+
+fn start_logging(global: &Global) {
+    let filter = log_filter(global.quiet, global.verbose, std::env::var("SHOWRUNNER_LOG").ok());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     if global.log_format == "json" {
         builder.json().init();
@@ -279,5 +285,23 @@ pub(crate) async fn stop_signal() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    #[test]
+    fn log_filter_everything_asked_for_leaves_values_of_statements_out() {
+        for (verbose, named) in [(3, None), (0, Some("trace".to_owned())), (0, Some("debug".to_owned()))] {
+            let subscriber = tracing_subscriber::registry().with(log_filter(false, verbose, named));
+            let (ours, statements) = tracing::subscriber::with_default(subscriber, || {
+                let ours = tracing::enabled!(target: "coordinator", tracing::Level::DEBUG);
+                (ours, tracing::enabled!(target: "tokio_postgres::query", tracing::Level::DEBUG))
+            });
+            assert_eq!((ours, statements), (true, false), "{verbose}");
+        }
     }
 }
