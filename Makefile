@@ -6,7 +6,7 @@ export SHOWRUNNER_ASCMHL ?= $(CURDIR)/target/tools/bin/ascmhl
 help:
 	@echo "make demo     a sample library with planted faults through the whole workflow"
 	@echo "make test     every test, with real tools"
-	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000)"
+	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000), stores side by side, plans over a million rows"
 	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7; PROFILE=edges: faults in each phase"
 	@echo "              of long listings, hundreds of workers, nothing but failures, a database without statistics)"
 	@echo "make bench    whole jobs, transfers beside cp and rsync, QC beside plain decoding"
@@ -39,6 +39,7 @@ test:
 
 sim:
 	SHOWRUNNER_SIM_SEEDS=$(or $(SEEDS),5000) cargo nextest run --workspace --cargo-profile release -E 'binary(sim) and test(many_seeds)' --no-capture
+	SHOWRUNNER_MODEL_SEEDS=$(or $(MODEL_SEEDS),8) SHOWRUNNER_MODEL_TRANSACTIONS=2000 SHOWRUNNER_PLAN_ROWS=$(or $(PLAN_ROWS),1000000) cargo nextest run --workspace --cargo-profile release -E 'package(coordinator) and (test(every_store_answers_alike) or test(without_statistics))' --no-capture
 
 SOAK := cargo nextest run --workspace --profile soak --no-capture
 

@@ -1,12 +1,20 @@
 //! The store on a real PostgreSQL: the suite every store passes, and what only a server can do to it.
-use coordinator::store::conformance::{atomicity, checks};
+use coordinator::service::{Workflows, collector, planner};
+use coordinator::store::conformance::{atomicity, checks, partition};
 use coordinator::store::handle::{Backend, Store};
 use coordinator::store::postgres::{Postgres, PostgresOptions};
 use coordinator::store::view::UnitFilter;
-use coordinator::store::{JobRow, NewJob, StepDelta, StoreError, StoreResult, Tx, UnitRow};
+use coordinator::store::{
+    JobRow, ListingTx as _, NewJob, Partition, PartitionTx as _, Phase, StepDelta, StoreError, StoreResult,
+    TombstoneRow, Tx, UnitRow,
+};
 use protocol::failure::ErrorClass;
-use protocol::id::{JobNo, StepNo};
+use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
+use protocol::media::asset::{Asset, Role};
 use protocol::rules::lifecycle::UnitState;
+use protocol::time::Timestamp;
+use protocol::wire::report::{Outcome, UnitResult};
+use protocol::workflow::Step;
 use std::time::{Duration, Instant};
 use testkit::postgres::PostgresServer;
 
@@ -366,4 +374,139 @@ fn what_a_leader_remembers_ends_with_the_write_of_another() {
     second.release().expect("released");
     leader.acquire("leader", LEASE).expect("asks").expect("it was released");
     assert_eq!(open_jobs(&mut leader), [named("theirs", "news")]);
+}
+
+/// A job whose second step has ended well everywhere, in a run of successes; a third step needs it and the first.
+fn half_done(tx: &mut dyn Tx) -> StoreResult<JobNo> {
+    let mut new = coordinator::store::conformance::job("redriven");
+    let work = new.workflow.steps[0].clone();
+    let (first, second) = (Step { id: "first".into(), ..work.clone() }, Step { id: "second".into(), ..work.clone() });
+    let both = Step { id: "both".into(), needs: vec![StepNo(0), StepNo(1)], ..work };
+    new.workflow.steps = vec![first, second, both];
+    new.workflow.partition.assets_max = 1;
+    let no = tx.insert_job(&new)?;
+    let page: Vec<(u64, Asset)> = (0..40).map(|n| (n, numbered(n))).collect();
+    tx.append_listing(no, true, &page)?;
+    let mut row = tx.job(no)?.expect("inserted");
+    row.phase = Phase::Planning;
+    tx.update_job(&row)?;
+    while planner::plan(tx, &Workflows::default(), no)? {}
+    for step in [StepNo(0), StepNo(1)] {
+        tx.set_cursor(no, step, 40)?;
+    }
+    let done = (1..=40).map(|part| success(no, StepNo(1), part, 1)).collect();
+    assert_eq!(collector::settle(tx, &Workflows::default(), done, Timestamp(1), &mut || 0.5)?.accepted, 40);
+    Ok(no)
+}
+
+/// Hands partition 20 of the second step out again.
+fn redrive(tx: &mut dyn Tx, job: JobNo) -> StoreResult<()> {
+    let again = UnitRow { state: UnitState::Leased, epoch: 2, attempt: 0, due_at: None, duration_us: 0 };
+    tx.put_units(job, StepNo(1), &[(20, again)])?;
+    tx.add_to_step(job, StepNo(1), StepDelta::transition(Some(UnitState::Succeeded), UnitState::Leased))
+}
+
+fn numbered(n: u64) -> Asset {
+    let id = format!("a{n:04}");
+    let location = format!("file:/m/{id}");
+    let (path, title, role) = (id.clone(), "t".into(), Role::Master);
+    Asset { id, title, role, location, path, bytes: Some(1), hash: None, declared: None }
+}
+
+fn success(job: JobNo, step: StepNo, part: i64, epoch: u32) -> Outcome {
+    let result = UnitResult::Finished { facts: vec![], failures: vec![] };
+    Outcome { unit: UnitId { job, step, part }, epoch, worker: WorkerId("w".into()), result, duration_us: 1 }
+}
+
+/// A look-up of scattered units must say nothing about units between them: one of them has a row of its own, written when it
+/// was redriven, over the run of successes it once was part of.
+#[test]
+fn a_redriven_unit_between_scattered_reports_is_settled_and_what_needs_it_runs() {
+    let server = PostgresServer::start();
+    let mut postgres = open(&server.url());
+    let job = postgres.write(|tx| half_done(tx)).expect("writes");
+    postgres.write(|tx| redrive(tx, job)).expect("writes");
+    let settle = |postgres: &mut Postgres, outcomes: Vec<Outcome>| {
+        let settled =
+            postgres.write(|tx| collector::settle(tx, &Workflows::default(), outcomes, Timestamp(2), &mut || 0.5));
+        settled.expect("settles")
+    };
+    let scattered = [success(job, StepNo(0), 1, 1), success(job, StepNo(0), 40, 1), success(job, StepNo(1), 20, 2)];
+    let settled = settle(&mut postgres, scattered.to_vec());
+    assert_eq!((settled.accepted, settled.rejected), (3, 0), "the report of the redriven unit counts");
+    settle(&mut postgres, vec![success(job, StepNo(0), 20, 1)]);
+    let ready = postgres.write(|tx| (tx as &mut dyn Tx).ready_units(job, StepNo(2), 9)).expect("reads");
+    assert_eq!(ready.iter().map(|(part, _)| *part).collect::<Vec<_>>(), [1, 20, 40]);
+}
+
+/// The reader ahead sees what has been committed: what a transaction splits and then reads ahead would come back whole.
+#[test]
+fn partitions_read_ahead_in_the_transaction_that_splits_one_come_without_what_left_it() {
+    let server = PostgresServer::start();
+    let mut postgres = open(&server.url());
+    assert_eq!(postgres.acquire("leader", LEASE).expect("asks"), Some(1));
+    let job = postgres.write(|tx| {
+        let no = add_job(tx, "split")?;
+        let page: Vec<(u64, Asset)> = (0..2_000).map(|n| (n, numbered(n))).collect();
+        tx.append_listing(no, false, &page)?;
+        let cut = |part: i64| {
+            let (first, last) = (numbered(part as u64 * 2 - 2).id, numbered(part as u64 * 2 - 1).id);
+            partition(part, "", &first, &last, 2)
+        };
+        tx.insert_partitions(no, &(1..=1_000).map(cut).collect::<Vec<_>>())?;
+        Ok(no)
+    });
+    let job = job.expect("writes");
+    let split = postgres.write(|tx| {
+        let tx: &mut dyn Tx = tx;
+        let gone = numbered(798).id;
+        tx.insert_partitions(job, &[Partition { parent: 400, ..partition(1_001, "", &gone, &gone, 1) }])?;
+        tx.move_assets(job, 1_001, &[gone])?;
+        tx.shrink_partition(job, 400, 1)?;
+        let claimed = tx.partitions_after(job, 0, 300)?;
+        // Time for the reader.
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(claimed.len())
+    });
+    assert_eq!(split.expect("writes"), 300);
+    let members = postgres.write(|tx| {
+        let tx: &mut dyn Tx = tx;
+        let next = tx.partitions_after(job, 300, 300)?;
+        let at = next.iter().position(|partition| partition.part == 400).expect("it is among them");
+        Ok(tx.members(job, &next)?.swap_remove(at))
+    });
+    let members: Vec<String> = members.expect("reads").into_iter().map(|asset| asset.id).collect();
+    assert_eq!(members, [numbered(799).id]);
+}
+
+/// Locations may have 8,192 characters, an entry of an index a third of that.
+#[test]
+fn tombstone_of_a_long_location_is_kept_once() {
+    let server = PostgresServer::start();
+    let mut postgres = open(&server.url());
+    // Nothing that compresses.
+    let mut random = fastrand::Rng::with_seed(7);
+    let location =
+        format!("file:/{}", std::iter::repeat_with(|| random.alphanumeric()).take(8_000).collect::<String>());
+    let row = TombstoneRow {
+        asset: "a".into(),
+        location,
+        job: "j".into(),
+        step: "purge".into(),
+        version: "v".into(),
+        bytes: 1,
+        hash: "md5:1".into(),
+        copy: "file:/c".into(),
+        proof: "checksum".into(),
+        ordered_by: "me".into(),
+        reason: "r".into(),
+        found_gone: false,
+        dry_run: false,
+        at: Timestamp(1),
+    };
+    for _ in 0..2 {
+        postgres.write(|tx| (tx as &mut dyn Tx).bury(&[row.clone()])).expect("writes");
+    }
+    let kept = postgres.read(|tx| (tx as &mut dyn Tx).tombstones("a")).expect("reads");
+    assert_eq!(kept, [row]);
 }

@@ -4,6 +4,7 @@ use coordinator::store::conformance::{job, partition};
 use coordinator::store::handle::Backend;
 use coordinator::store::postgres::{Postgres, PostgresOptions};
 use coordinator::store::sqlite::Sqlite;
+use coordinator::store::view::UnitFilter;
 use coordinator::store::{BarrierGrowth, BarrierState, Partition, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -12,7 +13,10 @@ use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
 use testkit::postgres::PostgresServer;
 
+/// Transactions of a seed; `SHOWRUNNER_MODEL_TRANSACTIONS` asks for another number.
 const TRANSACTIONS: u64 = 200;
+/// Seeds under which a store once answered otherwise.
+const FAILED_ONCE: [u64; 2] = [9_376_708_662_529_881_359, 10_141_547_869_394_952_706];
 const CALLS_MAX: usize = 12;
 const PARTS: PartNo = 40;
 /// A job whose library is being listed while the first one's is cut.
@@ -110,7 +114,7 @@ impl Caller<'_> {
     /// Ends neighbours that have no row yet well, as a batch of reports does.
     fn succeed_in_a_row(&mut self, step: StepNo) -> StoreResult<()> {
         let first = self.part();
-        let parts: Vec<PartNo> = (first..first + self.random.i64(1..30)).collect();
+        let parts: Vec<PartNo> = (first..first + self.random.i64(1..30)).take_while(|part| *part <= PARTS).collect();
         let found = self.tx.units(self.job, step, &parts)?;
         let row = UnitRow { state: UnitState::Succeeded, epoch: 1, attempt: 0, due_at: None, duration_us: 3 };
         let fresh: Vec<(PartNo, UnitRow)> =
@@ -208,6 +212,23 @@ impl Caller<'_> {
         Ok(())
     }
 
+    /// Lists of units, which each store finds in another way than memory does. Asked for after the calls of a transaction, so
+    /// that seeds stay what they were.
+    fn lists(&mut self, n: u64) -> StoreResult<()> {
+        let state = UnitState::ALL.into_iter().cycle().nth(n as usize % 11).filter(|_| n % 11 < 7);
+        let step = ["work", "after"].into_iter().nth(n as usize % 3).map(str::to_owned);
+        let after = (n % 2 == 1).then(|| (n as PartNo % PARTS, STEPS[n as usize % 2]));
+        let state = state.map(|state| state.as_str().to_owned());
+        let filter = UnitFilter { state, step, part: None, after, limit: 1 + n as u32 % 60 };
+        let found = self.tx.unit_views("j", &filter)?;
+        self.say("listed", (&filter, found));
+        for step in STEPS {
+            let counts = self.tx.barrier_counts(self.job, step)?;
+            self.say("counted", counts);
+        }
+        Ok(())
+    }
+
     /// Takes the first member out of a planned partition, as a split does.
     fn split(&mut self) -> StoreResult<()> {
         let part = self.part();
@@ -296,12 +317,33 @@ fn begin(tx: &mut dyn Tx) -> StoreResult<JobNo> {
     Ok(no)
 }
 
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// `SEED` repeats one seed; `SHOWRUNNER_MODEL_SEEDS` asks for several, `SHOWRUNNER_MODEL_TRANSACTIONS` for longer ones.
 #[test]
 fn every_store_answers_alike() {
     let server = PostgresServer::start();
+    let transactions = number("SHOWRUNNER_MODEL_TRANSACTIONS").unwrap_or(TRANSACTIONS);
+    let seeds: Vec<u64> = match number("SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let fresh = (0..number("SHOWRUNNER_MODEL_SEEDS").unwrap_or(1)).map(|_| fastrand::u64(..));
+            FAILED_ONCE.into_iter().chain(fresh).collect()
+        }
+    };
+    for (n, seed) in seeds.into_iter().enumerate() {
+        println!("SEED={seed}");
+        answers_alike(&server.create_database(&format!("seed{n}")), seed, transactions);
+    }
+}
+
+fn answers_alike(url: &str, seed: u64, transactions: u64) {
     let dir = tempfile::tempdir().expect("makes a directory");
     let sqlite = Sqlite::open(&dir.path().join("x.db")).expect("opens");
-    let postgres = Postgres::open(&server.url(), PostgresOptions::default()).expect("connects");
+    let postgres = Postgres::open(url, PostgresOptions::default()).expect("connects");
     let mut stores = [
         ("memory", Backend::Memory(Box::default())),
         ("SQLite", Backend::Sqlite(Box::new(sqlite))),
@@ -310,9 +352,7 @@ fn every_store_answers_alike() {
     for (_, store) in &mut stores {
         assert_eq!(store.write(begin).expect("begins"), JobNo(1));
     }
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    println!("SEED={seed}");
-    for n in 0..TRANSACTIONS {
+    for n in 0..transactions {
         let answers = stores.each_mut().map(|(_, store)| {
             let outcome = store.write(|tx| {
                 let random = fastrand::Rng::with_seed(seed.wrapping_add(n));
@@ -321,6 +361,7 @@ fn every_store_answers_alike() {
                 for _ in 0..calls {
                     caller.call()?;
                 }
+                caller.lists(n)?;
                 Ok(caller.answers)
             });
             outcome.expect("nothing fails")

@@ -49,6 +49,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0007_rework"),
     pair!("0008_cuts"),
     same!("0009_task_pictures"),
+    pair!("0010_counted_barriers"),
 ];
 
 /// Newest schema this build knows.

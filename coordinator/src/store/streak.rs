@@ -40,6 +40,12 @@ impl Streak {
     }
 }
 
+/// The row of a partition that one of these runs, in ascending order, covers.
+pub(super) fn within(streaks: &[Streak], part: PartNo) -> Option<UnitRow> {
+    let after = streaks.partition_point(|streak| streak.first <= part);
+    streaks[..after].last().filter(|streak| part <= streak.last).map(Streak::row)
+}
+
 /// Whether a unit that had no row before can be part of a run.
 pub(super) fn fits(row: &UnitRow) -> bool {
     row.state == UnitState::Succeeded && row.epoch == 1 && row.attempt == 0

@@ -1,7 +1,14 @@
 //! Units as lists show them, the same over every database.
-use protocol::id::{PartNo, StepNo};
+use super::{JobRow, JobTx, Partition, PartitionTx, StepTx, StoreResult, UnitRow, UnitTx};
+use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::rules::lifecycle::UnitState;
+use protocol::workflow::Step;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
+
+/// Runs of successes read at a time: a run is at least eight units long.
+const RUNS: u32 = 128;
 
 /// One unit as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,4 +51,167 @@ pub struct UnitFilter {
     pub after: Option<(PartNo, StepNo)>,
     /// Units at most.
     pub limit: u32,
+}
+
+/// Where units are found by their state. Lists are made of pages of these, so each must be a walk along a key.
+pub(super) trait Candidates {
+    /// Partitions from `from` on whose unit has a row in this state, in order.
+    fn parts_in_state(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        state: UnitState,
+        from: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<PartNo>>;
+    /// Runs of successes that end at `from` or behind it, first and last, in order. Units in them may have rows of their
+    /// own.
+    fn runs_from(&mut self, job: JobNo, step: StepNo, from: PartNo, limit: u32) -> StoreResult<Vec<(PartNo, PartNo)>>;
+    /// Partitions `from..=to` whose unit has no history.
+    fn parts_without_history(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        from: PartNo,
+        to: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<PartNo>>;
+    /// Partitions from `from` on.
+    fn parts_from(&mut self, job: JobNo, from: PartNo, limit: u32) -> StoreResult<Vec<PartNo>>;
+}
+
+/// A step as far as it says what units without a history are.
+#[derive(Clone, Copy)]
+struct Outline {
+    computed: bool,
+    cursor: PartNo,
+    ended: bool,
+}
+
+impl Outline {
+    /// The state of a unit without a history.
+    fn state(self, part: PartNo) -> UnitState {
+        match self.computed {
+            true if part <= self.cursor => UnitState::Leased,
+            _ if self.ended => UnitState::Cancelled,
+            true => UnitState::Ready,
+            false => UnitState::Planned,
+        }
+    }
+
+    /// Partitions whose units are in this state when they have no history.
+    fn without_history(self, state: UnitState, last: PartNo) -> Option<(PartNo, PartNo)> {
+        match (state, self.computed) {
+            (UnitState::Leased, true) => Some((1, self.cursor.min(last))),
+            (UnitState::Cancelled, true) if self.ended => Some((self.cursor + 1, last)),
+            (UnitState::Ready, true) if !self.ended => Some((self.cursor + 1, last)),
+            (UnitState::Cancelled, false) if self.ended => Some((1, last)),
+            (UnitState::Planned, false) if !self.ended => Some((1, last)),
+            _ => None,
+        }
+    }
+}
+
+/// Units of a job by partition and step.
+pub(super) fn list<T>(tx: &mut T, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>>
+where
+    T: JobTx + PartitionTx + StepTx + UnitTx + Candidates,
+{
+    let Some(row) = tx.job_by_id(job)? else { return Ok(Vec::new()) };
+    let state = filter.state.as_deref().map(UnitState::parse);
+    if state == Some(None) {
+        return Ok(Vec::new());
+    }
+    let (state, workflow, counters) = (state.flatten(), tx.workflow(row.no)?, tx.steps(row.no)?);
+    let chosen = workflow.numbered().filter(|(_, step)| step.has_units());
+    let chosen = chosen.filter(|(_, step)| filter.step.as_ref().is_none_or(|id| *id == step.id));
+    let steps: Vec<(StepNo, &Step, Outline)> = chosen
+        .map(|(no, step)| {
+            let cursor = counters.iter().find(|counter| counter.step == no).map_or(0, |counter| counter.cursor);
+            (no, step, Outline { computed: step.needs.is_empty(), cursor, ended: row.ended_at.is_some() })
+        })
+        .collect();
+    let mut found: BTreeSet<(PartNo, StepNo)> = BTreeSet::new();
+    for (no, _, outline) in &steps {
+        let parts = match (filter.part, state) {
+            (Some(part), _) => tx.parts_from(row.no, part, 1)?.into_iter().filter(|found| *found == part).collect(),
+            (None, None) => tx.parts_from(row.no, first_of(filter, *no), filter.limit)?,
+            (None, Some(state)) => in_state(tx, &row, *no, *outline, state, filter)?,
+        };
+        found.extend(parts.into_iter().map(|part| (part, *no)).filter(|key| filter.after.is_none_or(|a| *key > a)));
+    }
+    let page = if filter.part.is_some() { found.len() } else { filter.limit as usize };
+    let page: Vec<(PartNo, StepNo)> = found.into_iter().take(page).collect();
+    let mut parts: Vec<PartNo> = page.iter().map(|(part, _)| *part).collect();
+    parts.dedup();
+    let partitions: BTreeMap<PartNo, Partition> =
+        tx.partitions(row.no, &parts)?.into_iter().map(|partition| (partition.part, partition)).collect();
+    let mut views: BTreeMap<(PartNo, StepNo), UnitView> = BTreeMap::new();
+    for (no, step, outline) in steps {
+        let parts: Vec<PartNo> = page.iter().filter(|(_, of)| *of == no).map(|(part, _)| *part).collect();
+        for (part, unit) in parts.iter().zip(tx.units(row.no, no, &parts)?) {
+            let Some(partition) = partitions.get(part) else { continue };
+            let view = view(&row.id, step, partition, unit, outline);
+            if state.is_none_or(|state| view.state == state.as_str()) {
+                views.insert((*part, no), view);
+            }
+        }
+    }
+    Ok(views.into_values().take(filter.limit as usize).collect())
+}
+
+fn view(job: &str, step: &Step, partition: &Partition, unit: Option<UnitRow>, outline: Outline) -> UnitView {
+    let out = outline.computed && partition.part <= outline.cursor;
+    UnitView {
+        unit: format!("{job}/{}/{}", step.id, partition.part),
+        step: step.id.clone(),
+        kind: step.kind_word().to_owned(),
+        part: partition.part,
+        title: partition.title.clone(),
+        first_asset: partition.first.clone(),
+        assets: u64::from(partition.assets),
+        state: unit.map_or_else(|| outline.state(partition.part), |unit| unit.state).as_str().to_owned(),
+        epoch: unit.map_or(u32::from(out), |unit| unit.epoch),
+        attempt: unit.map_or(0, |unit| unit.attempt),
+        duration_us: unit.map(|unit| unit.duration_us),
+    }
+}
+
+/// The first partition of a step that may come after the unit that the page starts behind.
+fn first_of(filter: &UnitFilter, step: StepNo) -> PartNo {
+    filter.after.map_or(0, |(part, last)| if step > last { part } else { part + 1 })
+}
+
+/// The first partitions of a step whose units are in a state.
+fn in_state<T: UnitTx + Candidates>(
+    tx: &mut T,
+    job: &JobRow,
+    step: StepNo,
+    outline: Outline,
+    state: UnitState,
+    filter: &UnitFilter,
+) -> StoreResult<Vec<PartNo>> {
+    let (from, limit) = (first_of(filter, step), filter.limit);
+    let mut found: BTreeSet<PartNo> = tx.parts_in_state(job.no, step, state, from, limit)?.into_iter().collect();
+    if let Some((first, last)) = outline.without_history(state, job.parts)
+        && first.max(from) <= last
+    {
+        found.extend(tx.parts_without_history(job.no, step, first.max(from), last, limit)?);
+    }
+    let (mut next, mut more) = (from, state == UnitState::Succeeded);
+    while more {
+        let runs = tx.runs_from(job.no, step, next, RUNS)?;
+        let parts: Vec<PartNo> =
+            runs.iter().flat_map(|(first, last)| (*first).max(next)..=*last).take(limit as usize).collect();
+        let Some(last) = parts.last() else { break };
+        let rows = tx.units(job.no, step, &parts)?;
+        let fits = |row: &Option<UnitRow>| row.is_some_and(|row| row.state == UnitState::Succeeded);
+        let fitting: Vec<PartNo> =
+            parts.iter().zip(&rows).filter(|(_, row)| fits(row)).map(|(part, _)| *part).collect();
+        more = fitting.len() < parts.len() || parts.len() < limit as usize;
+        next = last + 1;
+        found.extend(fitting);
+        more &= found.range(..next).count() < limit as usize;
+    }
+    Ok(found.into_iter().take(limit as usize).collect())
 }

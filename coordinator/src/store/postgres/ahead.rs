@@ -2,13 +2,14 @@
 //! claimed, written and published, the server finds the next.
 //!
 //! What is read ahead stays true: a partition changes only when a split takes assets out of it, which makes this forget
-//! the job ([`Ahead::forget`]); partitions that were not there yet are read when they are asked for.
+//! the job ([`Ahead::forget`]); partitions that were not there yet are read when they are asked for. The reader sees only
+//! what has been committed, so a job that a transaction changes is not read ahead for until that transaction has ended.
 use super::address::Address;
-use super::{Fence, Kept, Postgres, PostgresOptions};
+use super::{Postgres, PostgresOptions};
 use crate::store::{Partition, PartitionTx, StoreResult};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(super) struct Ahead {
     lanes: HashMap<JobNo, Lane>,
     reader: Option<Reader>,
     states: u64,
+    /// Jobs whose partitions the transaction under way has changed.
+    changed: HashSet<JobNo>,
 }
 
 /// Ends with its channel.
@@ -60,8 +63,7 @@ impl Reader {
         let (asks, asked) = mpsc::channel();
         let (found, pages) = mpsc::channel();
         let read = move || {
-            let (link, fence, kept, ahead) = (None, Fence::Open, Kept::default(), None);
-            let mut postgres = Postgres { address, options, link, fence, kept, ahead };
+            let mut postgres = Postgres::unconnected(address, options);
             while let Ok((job, asked_in, after)) = asked.recv() {
                 let page = read_page(&mut postgres, job, after).unwrap_or_else(|error| {
                     // Whoever wanted it reads it, and says what is wrong.
@@ -94,8 +96,14 @@ impl Ahead {
         }
     }
 
-    /// What a job's partitions are has changed.
+    /// A transaction begins; the one before has ended.
+    pub(super) fn begin(&mut self) {
+        self.changed.clear();
+    }
+
+    /// The transaction under way changes what a job's partitions are.
     pub(super) fn forget(&mut self, job: JobNo) {
+        self.changed.insert(job);
         self.lanes.remove(&job);
     }
 
@@ -118,6 +126,9 @@ impl Ahead {
     /// Notes which partitions have been handed out, and has the next read while there is time.
     pub(super) fn handed_out(&mut self, job: JobNo, to: PartNo, limit: u32) {
         let Some(reader) = &self.reader else { return };
+        if self.changed.contains(&job) {
+            return;
+        }
         if !self.lanes.contains_key(&job) {
             if limit < BULK || self.lanes.len() >= JOBS_MAX {
                 return;
@@ -192,6 +203,9 @@ mod tests {
         ahead.handed_out(job, 10, 300);
         let (_, state, _) = asked.try_recv().expect("asked");
         ahead.forget(job);
+        ahead.handed_out(job, 10, 300);
+        assert!(asked.try_recv().is_err(), "the reader cannot see the change before it is committed");
+        ahead.begin();
         ahead.handed_out(job, 10, 300);
         let (_, renewed, _) = asked.try_recv().expect("asked again");
         found.send(Page { job, asked_in: state, found: vec![whole(99)] }).expect("it listens");

@@ -129,21 +129,26 @@ impl BarrierTx for PostgresTx<'_> {
         limit: u32,
     ) -> StoreResult<Vec<BarrierRow>> {
         self.flush_barriers()?;
-        // The state is part of the text so that the partial index applies.
-        let in_state = state.map_or_else(String::new, |state| format!("AND state = '{}'", state.as_str()));
-        let sql = format!(
-            "SELECT {COLUMNS} FROM barrier
-             WHERE job = $1 AND step = $2 {in_state} AND ($3::TEXT IS NULL OR key > $3) ORDER BY key LIMIT $4"
-        );
+        // The state is part of the text so that the partial index applies, and so is what the index is over: no other looks
+        // as good.
+        let in_state = match state {
+            Some(state @ (BarrierState::Waiting | BarrierState::Held)) => {
+                format!("job + 0 = $1 AND state = '{}'", state.as_str())
+            }
+            Some(BarrierState::Released) => "job = $1 AND state = 'released'".to_owned(),
+            None => "job = $1".to_owned(),
+        };
+        // So is whether it starts behind a key: a range only where it does.
+        let behind = if after.is_some() { "key > $3" } else { "$3::TEXT IS NULL" };
+        let sql =
+            format!("SELECT {COLUMNS} FROM barrier WHERE {in_state} AND step = $2 AND {behind} ORDER BY key LIMIT $4");
         self.all(&sql, &[&job.0, &i64::from(step.0), &after, &i64::from(limit)], read_barrier)
     }
 
     fn barrier_counts(&mut self, job: JobNo, step: StepNo) -> StoreResult<BarrierCounts> {
         self.flush_barriers()?;
         let counts = self.one(
-            "SELECT COUNT(*), COUNT(*) FILTER (WHERE state = 'released'), COUNT(*) FILTER (WHERE state = 'held'),
-                    COUNT(*) FILTER (WHERE state = 'released' AND spread < last_part)
-             FROM barrier WHERE job = $1 AND step = $2",
+            "SELECT total, released, held, spreading FROM barrier_count WHERE job = $1 AND step = $2",
             &[&job.0, &i64::from(step.0)],
             |row| {
                 Ok(BarrierCounts {
@@ -161,7 +166,7 @@ impl BarrierTx for PostgresTx<'_> {
         self.flush_barriers()?;
         let sql = format!(
             "SELECT {COLUMNS} FROM barrier
-             WHERE job = $1 AND step = $2 AND state = 'released' AND spread < last_part ORDER BY key LIMIT $3"
+             WHERE job + 0 = $1 AND step = $2 AND state = 'released' AND spread < last_part ORDER BY key LIMIT $3"
         );
         self.all(&sql, &[&job.0, &i64::from(step.0), &i64::from(limit)], read_barrier)
     }

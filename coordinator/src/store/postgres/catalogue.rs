@@ -61,8 +61,8 @@ impl CatalogueTx for PostgresTx<'_> {
                    $1, $2
                  FROM unnest($3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[])
                    AS f (asset, bytes, hash, copy, verdict, report)
-                 JOIN listing l ON l.job = $1 AND l.asset = f.asset
-                 LEFT JOIN asset o ON o.id = f.asset
+                 CROSS JOIN LATERAL (SELECT * FROM listing WHERE job = $1 AND asset = f.asset OFFSET 0) AS l
+                 LEFT JOIN LATERAL (SELECT * FROM asset WHERE id = f.asset OFFSET 0) AS o ON TRUE
                  ON CONFLICT (id) DO UPDATE SET title = excluded.title, role = excluded.role,
                    location = excluded.location, path = excluded.path, bytes = excluded.bytes, hash = excluded.hash,
                    declared = excluded.declared, copy = excluded.copy, verdict = excluded.verdict,
@@ -84,9 +84,8 @@ impl CatalogueTx for PostgresTx<'_> {
 
     fn catalogue(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> StoreResult<Vec<CatalogueRow>> {
         let of_title = if title.is_some() { "title = $1" } else { "$1::TEXT IS NULL" };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM asset WHERE {of_title} AND ($2::TEXT IS NULL OR id > $2) ORDER BY id LIMIT $3"
-        );
+        let behind = if after.is_some() { "id > $2" } else { "$2::TEXT IS NULL" };
+        let sql = format!("SELECT {COLUMNS} FROM asset WHERE {of_title} AND {behind} ORDER BY id LIMIT $3");
         self.all(&sql, &[&title, &after, &i64::from(limit)], read_entry)
     }
 

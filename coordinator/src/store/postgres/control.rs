@@ -1,5 +1,5 @@
 //! Operations, causes, losses and workers.
-use super::failure::{FAILURE, read_failure};
+use super::failure::{failures_where, read_failure};
 use super::tx::{PostgresTx, column, count, printable, signed, word};
 use super::unit::read_id;
 use crate::store::{
@@ -188,12 +188,15 @@ impl CauseTx for PostgresTx<'_> {
         self.flush_failures()?;
         self.flush_units()?;
         let (unit, asset) = after.unwrap_or((UnitId { job: JobNo(-1), step: StepNo(0), part: -1 }, ""));
-        let of_job = if job.is_some() { "f.job = $1" } else { "$1::BIGINT IS NULL" };
+        // Within a job its number is no part of the order, or the order would not be that of the index.
+        let (of_job, behind, order) = match job {
+            Some(_) => ("f.job = $1", "$3::BIGINT IS NOT NULL AND (f.step, f.part, f.asset) > ($4, $5, $6)", ""),
+            None => ("$1::BIGINT IS NULL", "(f.job, f.step, f.part, f.asset) > ($3, $4, $5, $6)", "f.job, "),
+        };
         let of_cause = if cause.is_some() { "f.cause = $2 AND f.cause <> ''" } else { "$2::TEXT IS NULL" };
-        let sql = format!(
-            "{FAILURE} WHERE {of_job} AND {of_cause} AND (f.job, f.step, f.part, f.asset) > ($3, $4, $5, $6)
-             ORDER BY f.job, f.step, f.part, f.asset LIMIT $7"
-        );
+        let sql = failures_where(&format!(
+            "{of_job} AND {of_cause} AND {behind} ORDER BY {order}f.step, f.part, f.asset LIMIT $7"
+        ));
         let step = i64::from(unit.step.0);
         let job = job.map(|job| job.0);
         self.all(&sql, &[&job, &cause, &unit.job.0, &step, &unit.part, &asset, &i64::from(limit)], read_failure)
@@ -258,9 +261,9 @@ impl LossTx for PostgresTx<'_> {
     fn losses(&mut self, units: &[UnitId]) -> StoreResult<Vec<LossRow>> {
         let [jobs, steps, parts] = keys(units);
         self.all(
-            "SELECT DISTINCT l.job, l.step, l.part, l.epoch, l.worker, l.alone, l.at FROM loss l
-             JOIN unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
-               ON l.job = u.job AND l.step = u.step AND l.part = u.part
+            "SELECT DISTINCT l.job, l.step, l.part, l.epoch, l.worker, l.alone, l.at
+             FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
+             CROSS JOIN LATERAL (SELECT * FROM loss WHERE job = u.job AND step = u.step AND part = u.part OFFSET 0) AS l
              ORDER BY l.job, l.step, l.part, l.epoch",
             &[&jobs, &steps, &parts],
             |row| {
@@ -386,8 +389,9 @@ impl CorrectionTx for PostgresTx<'_> {
         self.run(
             "UPDATE listing SET location = COALESCE(c.location, listing.location),
                hash = COALESCE(c.hash, listing.hash), bytes = COALESCE(c.bytes, listing.bytes)
-             FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BIGINT[]) AS c (asset, location, hash, bytes)
-             WHERE listing.job = $1 AND listing.asset = c.asset",
+             FROM (SELECT $1::BIGINT AS job, c.* FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BIGINT[])
+                     AS c (asset, location, hash, bytes) OFFSET 0) AS c
+             WHERE listing.job = c.job AND listing.asset = c.asset",
             &[
                 &job.0,
                 &text(|c| Some(&c.asset)),

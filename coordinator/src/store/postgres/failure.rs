@@ -91,22 +91,32 @@ impl FailureTx for PostgresTx<'_> {
     fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
         self.flush_failures()?;
         self.flush_units()?;
-        let sql = format!("{FAILURE} WHERE f.job = $1 ORDER BY f.step, f.part, f.asset LIMIT $2");
-        self.all(&sql, &[&job.0, &i64::from(limit)], read_failure)
+        self.all(
+            &failures_where("f.job = $1 ORDER BY f.step, f.part, f.asset LIMIT $2"),
+            &[&job.0, &i64::from(limit)],
+            read_failure,
+        )
     }
 }
 
-/// A failure with what is known of its asset and its unit.
-pub(super) const FAILURE: &str = "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, \
-     f.reason, f.message, f.checks, f.findings, COALESCE(u.state, \
-     CASE WHEN f.part <= (SELECT s.last FROM streak s WHERE s.job = f.job AND s.step = f.step AND s.first <= f.part \
-     ORDER BY s.first DESC LIMIT 1) THEN 'succeeded' END, 'leased'), COALESCE(l.role, '')
-     FROM failure f
-     LEFT JOIN listing l ON l.job = f.job AND l.asset = f.asset
-     LEFT JOIN partition p ON p.job = f.job AND p.part = f.part
-     LEFT JOIN unit u ON u.job = f.job AND u.step = f.step AND u.part = f.part";
+/// Failures that `which` picks, with what is known of their assets and their units. Each look-up is by a whole key, also in a
+/// table that has not been counted yet (OFFSET 0).
+pub(super) fn failures_where(which: &str) -> String {
+    format!(
+        "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, f.reason, f.message, f.checks,
+           f.findings, COALESCE(u.state, CASE WHEN f.part <= s.last THEN 'succeeded' END, 'leased'), COALESCE(l.role, '')
+         FROM (SELECT * FROM failure AS f WHERE {which}) AS f
+         LEFT JOIN LATERAL (SELECT title, role FROM listing WHERE job = f.job AND asset = f.asset OFFSET 0) AS l ON TRUE
+         LEFT JOIN LATERAL (SELECT title FROM partition WHERE job = f.job AND part = f.part OFFSET 0) AS p ON TRUE
+         LEFT JOIN LATERAL (SELECT state FROM unit WHERE job = f.job AND step = f.step AND part = f.part OFFSET 0) AS u
+           ON TRUE
+         LEFT JOIN LATERAL (SELECT last FROM streak WHERE job = f.job AND step = f.step AND first <= f.part
+                            ORDER BY first DESC LIMIT 1) AS s ON TRUE
+         ORDER BY f.job, f.step, f.part, f.asset"
+    )
+}
 
-/// Reads what [`FAILURE`] selects.
+/// Reads what [`failures_where`] selects.
 pub(super) fn read_failure(row: &Row) -> StoreResult<FailureRow> {
     let checks: &str = column(row, 8)?;
     Ok(FailureRow {

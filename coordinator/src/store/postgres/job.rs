@@ -1,5 +1,6 @@
 //! Jobs.
 use super::corrupt;
+use super::statistics::ASSETS_MIN;
 use super::tx::{PostgresTx, column, count, own, printable, signed, word};
 use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult};
 use protocol::id::JobNo;
@@ -171,7 +172,9 @@ impl JobTx for PostgresTx<'_> {
             // It had ended, and goes on.
             self.seen.open = None;
         }
-        self.seen.jobs.insert(job.no, job.clone());
+        let before = self.seen.jobs.insert(job.no, job.clone());
+        let now_sealed = job.phase == Phase::Sealed && before.is_some_and(|before| before.phase != Phase::Sealed);
+        self.seen.sealed |= now_sealed && job.assets >= ASSETS_MIN;
         self.waiting.jobs.insert(job.no, job.clone());
         Ok(())
     }

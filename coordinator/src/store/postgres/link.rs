@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
@@ -23,6 +23,10 @@ type Answer = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + 
 
 /// Added to the server's own limit before the server is taken for dead.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a prepared statement is used. Its plan is made for tables of the size they have then; an empty table may have
+/// grown by millions of rows since.
+const PLAN_KEPT: Duration = Duration::from_secs(20);
 
 /// Why a statement got no answer.
 #[derive(Debug)]
@@ -58,7 +62,8 @@ pub(super) struct Link {
     client: Arc<Client>,
     /// Statements that have been sent and whose answers nobody has waited for yet, in the order of sending.
     sent: Vec<Answer>,
-    statements: HashMap<String, Statement>,
+    /// With the moment each was prepared.
+    statements: HashMap<String, (Statement, Instant)>,
     patience: Duration,
     // Only while dropping is it gone.
     runtime: Option<Runtime>,
@@ -164,12 +169,13 @@ impl Link {
     }
 
     fn prepared(&mut self, sql: &str) -> Result<Statement, Fault> {
-        if let Some(statement) = self.statements.get(sql) {
+        let fresh = self.statements.get(sql).filter(|(_, at)| at.elapsed() < PLAN_KEPT);
+        if let Some((statement, _)) = fresh {
             return Ok(statement.clone());
         }
         let client = Arc::clone(&self.client);
         let statement = self.wait(client.prepare(sql))?;
-        self.statements.insert(sql.to_owned(), statement.clone());
+        self.statements.insert(sql.to_owned(), (statement.clone(), Instant::now()));
         Ok(statement)
     }
 
@@ -232,7 +238,8 @@ impl Link {
 }
 
 /// What the session may take its time with. Plans that read or hash whole tables can only come from statistics that are
-/// behind: every statement of this store walks along a key.
+/// behind: every statement of this store walks along a key. One plan for all values, since what it knows of single values is
+/// behind too, or missing where nothing has counted the tables yet.
 fn session(options: &PostgresOptions) -> String {
     let ms = |limit: Duration| limit.as_millis();
     format!(
@@ -240,7 +247,7 @@ fn session(options: &PostgresOptions) -> String {
          SET tcp_user_timeout = {}; SET tcp_keepalives_idle = {}; SET tcp_keepalives_interval = {};
          SET tcp_keepalives_count = 3; SET client_min_messages = warning; SET jit = off;
          SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
-         SET enable_bitmapscan = off",
+         SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan",
         ms(options.statement_timeout),
         ms(options.lock_timeout),
         ms(options.idle_timeout),

@@ -53,7 +53,8 @@ impl PostgresTx<'_> {
         if behind {
             return Ok(HashMap::new());
         }
-        let sql = "SELECT asset, line FROM listing WHERE job = $1 AND asset = ANY($2)";
+        let sql = "SELECT l.* FROM unnest($2::TEXT[]) AS wanted (asset)
+             CROSS JOIN LATERAL (SELECT asset, line FROM listing WHERE job = $1 AND asset = wanted.asset OFFSET 0) AS l";
         let known = self.all(sql, &[&job.0, &ids], |row| Ok((column(row, 0)?, count(row, 1)?)))?;
         Ok(known.into_iter().collect())
     }

@@ -24,6 +24,7 @@ mod retention;
 mod rework;
 mod schedule;
 mod schema;
+mod statistics;
 mod step;
 mod tls;
 mod tombstone;
@@ -37,6 +38,7 @@ use ahead::Ahead;
 use kept::Kept;
 use leader::Fence;
 use link::{Fault, Link, NotDone};
+use statistics::Statistics;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
@@ -85,16 +87,21 @@ pub struct Postgres {
     kept: Kept,
     /// What a leader reads before it is asked; others have none.
     ahead: Option<Ahead>,
+    statistics: Statistics,
 }
 
 impl Postgres {
     /// Connects, creates the schema or brings it up to date. Refuses a newer schema.
     pub fn open(url: &str, options: PostgresOptions) -> StoreResult<Postgres> {
         let address = Address::parse(url, &options)?;
-        let mut postgres =
-            Postgres { address, options, link: None, fence: Fence::Open, kept: Kept::default(), ahead: None };
+        let mut postgres = Postgres::unconnected(address, options);
         postgres.connected()?;
         Ok(postgres)
+    }
+
+    fn unconnected(address: Address, options: PostgresOptions) -> Postgres {
+        let (kept, statistics) = (Kept::default(), Statistics::default());
+        Postgres { address, options, link: None, fence: Fence::Open, kept, ahead: None, statistics }
     }
 
     fn connected(&mut self) -> StoreResult<&mut Link> {
@@ -143,12 +150,16 @@ impl Postgres {
             return Err(self.give_up(leader::another(generation, found.unwrap_or(0))));
         }
         let ahead = self.ahead.get_or_insert_default();
+        ahead.begin();
         if !self.kept.is_for(&begun) {
             ahead.clear();
         }
         ahead.serve(&self.address, &self.options);
         let seen = self.kept.recall(&begun);
         let (result, seen) = self.run(work, seen)?;
+        if seen.sealed {
+            self.statistics.renew(&self.address, &self.options);
+        }
         self.kept.keep(begun, seen);
         Ok(result)
     }

@@ -108,16 +108,26 @@ impl PostgresTx<'_> {
             of(|_, last| last.title.clone()),
             of(|_, last| last.last.clone()),
         ];
-        let within = if by_title {
-            "by_title = 1 AND job = $1 AND (title, asset) >= (r.t1, r.a1) AND (title, asset) <= (r.t2, r.a2)"
+        // A comparison of rows ends a walk at the end of the last title, however long that is: within a title the asset
+        // alone is compared.
+        let within: &[&str] = if by_title {
+            &[
+                "r.t1 = r.t2 AND by_title = 1 AND job = $1 AND title = r.t1 AND asset BETWEEN r.a1 AND r.a2",
+                "r.t1 < r.t2 AND by_title = 1 AND job = $1 AND title = r.t1 AND asset >= r.a1",
+                "r.t1 < r.t2 AND by_title = 1 AND job = $1 AND title > r.t1 AND title < r.t2",
+                "r.t1 < r.t2 AND by_title = 1 AND job = $1 AND title = r.t2 AND asset <= r.a2",
+            ]
         } else {
-            "job = $1 AND asset >= r.a1 AND asset <= r.a2"
+            &["job = $1 AND asset BETWEEN r.a1 AND r.a2"]
         };
+        let pieces: Vec<String> =
+            within.iter().map(|within| format!("SELECT {ASSET} FROM listing WHERE {within}")).collect();
         // OFFSET 0 keeps the planner from turning the join round, which it does for a table it has not counted yet: then
         // every run walks the whole job.
         let sql = format!(
             "SELECT l.*, r.n FROM unnest($2::BIGINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[])
-               AS r (n, t1, a1, t2, a2) CROSS JOIN LATERAL (SELECT {ASSET} FROM listing WHERE {within} OFFSET 0) AS l"
+               AS r (n, t1, a1, t2, a2) CROSS JOIN LATERAL (SELECT * FROM ({}) AS pieces OFFSET 0) AS l",
+            pieces.join(" UNION ALL ")
         );
         let [t1, a1, t2, a2] = &bounds;
         let rows = self
@@ -137,9 +147,11 @@ impl PostgresTx<'_> {
         let parts: Vec<PartNo> = children.iter().map(|(_, p, _)| p.part).collect();
         let runs_of: HashMap<PartNo, usize> = children.iter().map(|(at, p, _)| (p.part, *at)).collect();
         let rows = self.all(
-            "SELECT l.asset, l.title, l.role, l.location, l.path, l.bytes, l.hash, l.declared, m.part
-             FROM moved m JOIN listing l ON l.job = m.job AND l.asset = m.asset
-             WHERE m.job = $1 AND m.part = ANY($2)",
+            &format!(
+                "SELECT l.*, own.part FROM unnest($2::BIGINT[]) AS own (part)
+                 CROSS JOIN LATERAL (SELECT asset FROM moved WHERE job = $1 AND part = own.part OFFSET 0) AS m
+                 CROSS JOIN LATERAL (SELECT {ASSET} FROM listing WHERE job = $1 AND asset = m.asset OFFSET 0) AS l"
+            ),
             &[&job.0, &parts],
             |row| Ok((column::<PartNo>(row, 8)?, read_asset(row, 0)?)),
         )?;
@@ -168,10 +180,12 @@ impl PostgresTx<'_> {
 
     /// Where those of these assets are that have been moved at all.
     fn homes(&mut self, job: JobNo, assets: &[String]) -> StoreResult<HashMap<String, PartNo>> {
-        let rows =
-            self.all("SELECT asset, part FROM moved WHERE job = $1 AND asset = ANY($2)", &[&job.0, &assets], |row| {
-                Ok((column(row, 0)?, column(row, 1)?))
-            })?;
+        let rows = self.all(
+            "SELECT m.* FROM unnest($2::TEXT[]) AS wanted (asset)
+             CROSS JOIN LATERAL (SELECT asset, part FROM moved WHERE job = $1 AND asset = wanted.asset OFFSET 0) AS m",
+            &[&job.0, &assets],
+            |row| Ok((column(row, 0)?, column(row, 1)?)),
+        )?;
         Ok(rows.into_iter().collect())
     }
 
@@ -250,11 +264,14 @@ impl PartitionTx for PostgresTx<'_> {
     }
 
     fn children(&mut self, job: JobNo, first: PartNo, last: PartNo) -> StoreResult<Vec<PartNo>> {
-        self.all(
-            "SELECT part FROM partition WHERE job = $1 AND parent > 0 AND parent BETWEEN $2 AND $3 ORDER BY part",
+        // In the order of the index: asked for in their own, partitions of the whole job would be walked.
+        let mut found: Vec<PartNo> = self.all(
+            "SELECT part FROM partition WHERE job = $1 AND parent > 0 AND parent BETWEEN $2 AND $3",
             &[&job.0, &first, &last],
             |row| column(row, 0),
-        )
+        )?;
+        found.sort_unstable();
+        Ok(found)
     }
 
     fn members(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<Vec<Vec<Asset>>> {

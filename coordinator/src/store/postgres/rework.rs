@@ -198,15 +198,22 @@ impl TaskTx for PostgresTx<'_> {
         let terms = [
             term(filter.kind.is_some(), "kind", 2, "TEXT"),
             term(filter.state.is_some(), "state", 3, "TEXT"),
-            match filter.job {
-                Some(_) => "no IN (SELECT task FROM task_unit WHERE job = $4)".to_owned(),
-                None => "$4::BIGINT IS NULL".to_owned(),
-            },
             term(filter.asset.is_some(), "asset", 5, "TEXT"),
             term(filter.title.is_some(), "title", 6, "TEXT"),
             if filter.pending { "ended_at IS NULL".to_owned() } else { "TRUE".to_owned() },
         ];
-        let sql = format!("SELECT {TASK} FROM task WHERE no > $1 AND {} ORDER BY no LIMIT $7", terms.join(" AND "));
+        let terms = terms.join(" AND ");
+        // Those of a job are looked up one by one, also in a table that has not been counted yet (OFFSET 0).
+        let sql = match filter.job {
+            None => {
+                format!("SELECT {TASK} FROM task WHERE no > $1 AND $4::BIGINT IS NULL AND {terms} ORDER BY no LIMIT $7")
+            }
+            Some(_) => format!(
+                "SELECT t.* FROM (SELECT DISTINCT task FROM task_unit WHERE job = $4 AND task > $1 ORDER BY task) AS own
+                 CROSS JOIN LATERAL (SELECT {TASK} FROM task WHERE no = own.task AND {terms} OFFSET 0) AS t
+                 ORDER BY own.task LIMIT $7"
+            ),
+        };
         self.all(
             &sql,
             &[
@@ -247,7 +254,8 @@ impl TaskTx for PostgresTx<'_> {
 
     fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
         self.all(
-            "SELECT u.job, u.step, u.part, u.task FROM task_unit u JOIN task t ON t.no = u.task AND t.ended_at IS NULL
+            "SELECT u.job, u.step, u.part, u.task FROM task_unit u
+             CROSS JOIN LATERAL (SELECT no FROM task WHERE no = u.task AND ended_at IS NULL OFFSET 0) AS t
              WHERE u.job = $1 ORDER BY u.job, u.step, u.part, u.task LIMIT $2",
             &[&job.0, &i64::from(limit)],
             |row| Ok((read_id(row)?, column(row, 3)?)),

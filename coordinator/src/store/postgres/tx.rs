@@ -43,6 +43,8 @@ pub(super) struct Seen {
     /// The greatest asset in the listing of a job, as far as this transaction knows.
     pub(super) listed_to: HashMap<JobNo, Option<String>>,
     pub(super) walks: Walks,
+    /// Whether the listing of a large job has been sealed.
+    pub(super) sealed: bool,
 }
 
 /// How rows have been asked for one by one.

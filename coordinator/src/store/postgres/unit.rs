@@ -2,7 +2,8 @@
 use super::copy::CopyRows;
 use super::tx::{Before, PostgresTx, column, count, own, signed, word};
 use crate::store::streak::{self, Streak};
-use crate::store::{StoreResult, UnitRow, UnitTx};
+use crate::store::view::Candidates as _;
+use crate::store::{StepTx as _, StoreResult, UnitRow, UnitTx};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
@@ -20,6 +21,13 @@ fn read_unit(row: &Row, at: usize) -> StoreResult<UnitRow> {
         due_at: column::<Option<i64>>(row, at + 3)?.map(Timestamp),
         duration_us: count(row, at + 4)?,
     })
+}
+
+/// The terms for a state in job `$1`. The state is part of the text, so that the partial index applies, and so is what the
+/// index is over: no other looks as good.
+pub(super) fn in_state(state: UnitState) -> String {
+    let job = if state == UnitState::Succeeded { "job" } else { "job + 0" };
+    format!("state = '{}' AND {job} = $1", state.as_str())
 }
 
 /// Reads the key of a unit from the first three columns.
@@ -117,26 +125,26 @@ impl PostgresTx<'_> {
         let until = last + ahead - 1;
         let dense = until - first < unseen.len() as i64 * 4 || ahead > 1;
         let columns = "part, state, epoch, attempt, due_at, duration_us";
-        let rows_of = if dense {
-            format!("SELECT {columns}, NULL::BIGINT FROM unit WHERE job = $1 AND step = $2 AND part BETWEEN $3 AND $4")
-        } else {
-            // One look-up of a whole key each, also in a table that has not been counted yet (OFFSET 0).
-            format!(
-                "SELECT u.*, NULL::BIGINT FROM unnest($6::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
-                   (SELECT {columns} FROM unit WHERE job = $1 AND step = $2 AND part = wanted.part OFFSET 0) AS u"
-            )
-        };
-        let sql = format!(
-            "{rows_of}
-             UNION ALL SELECT first, 'succeeded', 1, 0, NULL, busy_us, last FROM streak
-             WHERE job = $1 AND step = $2 AND first > $5 AND first <= $4 AND last >= $3"
-        );
-        let reach = first - streak::LENGTH_MAX;
         let read = |row: &Row| Ok((column::<PartNo>(row, 0)?, read_unit(row, 1)?, column::<Option<PartNo>>(row, 6)?));
         let rows = if dense {
-            self.all(&sql, &[&job.0, &step_no, &first, &until, &reach], read)?
+            let sql = format!(
+                "SELECT {columns}, NULL::BIGINT FROM unit WHERE job = $1 AND step = $2 AND part BETWEEN $3 AND $4
+                 UNION ALL SELECT first, 'succeeded', 1, 0, NULL, busy_us, last FROM streak
+                 WHERE job = $1 AND step = $2 AND first <= $4 AND last >= $3 AND first >=
+                   COALESCE((SELECT MAX(s.first) FROM streak s WHERE s.job = $1 AND s.step = $2 AND s.first <= $3), $3)"
+            );
+            self.all(&sql, &[&job.0, &step_no, &first, &until], read)?
         } else {
-            self.all(&sql, &[&job.0, &step_no, &first, &until, &reach, &unseen], read)?
+            // One look-up of a whole key each, also in a table that has not been counted yet (OFFSET 0).
+            let sql = format!(
+                "SELECT u.*, NULL::BIGINT FROM unnest($3::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
+                   (SELECT {columns} FROM unit WHERE job = $1 AND step = $2 AND part = wanted.part OFFSET 0) AS u
+                 UNION ALL SELECT DISTINCT s.first, 'succeeded', 1, 0, NULL::BIGINT, s.busy_us, s.last
+                 FROM unnest($3::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
+                   (SELECT first, last, busy_us FROM streak WHERE job = $1 AND step = $2 AND first <= wanted.part
+                    ORDER BY first DESC LIMIT 1) AS s WHERE s.last >= wanted.part"
+            );
+            self.all(&sql, &[&job.0, &step_no, &unseen], read)?
         };
         let mut streaks = Vec::new();
         for (part, row, last) in rows {
@@ -146,10 +154,12 @@ impl PostgresTx<'_> {
                 Some(last) => streaks.push(Streak { first: part, last, busy_us: row.duration_us }),
             }
         }
-        // A row of its own says more than the run it was in.
-        for run in streaks {
-            for part in run.first.max(first)..=run.last.min(until) {
-                self.seen.units.entry(id(part)).or_insert(Some(run.row()));
+        streaks.sort_unstable_by_key(|run| run.first);
+        // A row of its own says more than the run it was in, so a run speaks only for units whose rows were asked for.
+        let asked: Vec<PartNo> = if dense { (first..=until).collect() } else { unseen.clone() };
+        for part in asked {
+            if let Some(row) = streak::within(&streaks, part) {
+                self.seen.units.entry(id(part)).or_insert(Some(row));
             }
         }
         let absent = if ahead > 1 { (first..=until).collect() } else { unseen };
@@ -191,7 +201,7 @@ impl UnitTx for PostgresTx<'_> {
         let asked = i64::from(limit) + hidden as i64;
         let stored = self.all(
             "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
-             WHERE state = 'ready' AND job = $1 AND step = $2 ORDER BY part LIMIT $3",
+             WHERE state = 'ready' AND job + 0 = $1 AND step = $2 ORDER BY part LIMIT $3",
             &[&job.0, &i64::from(step.0), &asked],
             |row| Ok((column(row, 0)?, read_unit(row, 1)?)),
         )?;
@@ -237,28 +247,17 @@ impl UnitTx for PostgresTx<'_> {
     ) -> StoreResult<Vec<(UnitId, UnitRow)>> {
         self.flush_units()?;
         let (step, part) = after.map_or((-1, -1), |(step, part)| (i64::from(step.0), part));
-        // The state is part of the text so that the partial indexes apply.
         let sql = format!(
             "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit
-             WHERE state = '{}' AND job = $1 AND (step, part) > ($2, $3) ORDER BY step, part LIMIT $4",
-            state.as_str()
+             WHERE {} AND (step, part) > ($2, $3) ORDER BY step, part LIMIT $4",
+            in_state(state)
         );
         self.all(&sql, &[&job.0, &step, &part, &i64::from(limit)], |row| Ok((read_id(row)?, read_unit(row, 3)?)))
     }
 
     fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
         self.flush_units()?;
-        self.flush_steps()?;
-        self.all(
-            "SELECT p.part FROM partition p
-             WHERE p.job = $1 AND p.parent = 0
-               AND p.part <= (SELECT s.cursor FROM step s WHERE s.job = $1 AND s.step = $2)
-               AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.job = $1 AND u.step = $2 AND u.part = p.part)
-               AND COALESCE((SELECT s.last FROM streak s WHERE s.job = $1 AND s.step = $2 AND s.first <= p.part
-                             ORDER BY s.first DESC LIMIT 1), 0) < p.part
-             ORDER BY p.part LIMIT $3",
-            &[&job.0, &i64::from(step.0), &i64::from(limit)],
-            |row| column(row, 0),
-        )
+        let cursor = self.steps(job)?.iter().find(|row| row.step == step).map_or(0, |row| row.cursor);
+        self.parts_without_history(job, step, 1, cursor, limit)
     }
 }

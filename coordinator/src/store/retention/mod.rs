@@ -15,7 +15,7 @@ pub struct Removed {
 }
 
 /// Tables whose rows belong to one job, with the rest of their keys. Those that people look at last come first.
-pub(super) const OF_A_JOB: [(&str, &[&str]); 14] = [
+pub(super) const OF_A_JOB: [(&str, &[&str]); 15] = [
     ("unit", &["step", "part"]),
     ("streak", &["step", "first"]),
     ("failure", &["step", "part", "asset"]),
@@ -30,12 +30,13 @@ pub(super) const OF_A_JOB: [(&str, &[&str]); 14] = [
     ("speculation", &["step", "part"]),
     ("slice", &["step", "part", "number"]),
     ("cut", &["step", "part"]),
+    ("barrier_count", &["step"]),
 ];
 
 /// Forgetting ended jobs. What was learned about assets stays in the catalogue, what operators did in the operations.
 pub trait RetentionTx {
     /// Jobs that ended before this moment, in order of their numbers. Never the newest job of all: its number must not be
-    /// given away again, since late reports speak of it.
+    /// given away again, since late reports speak of it. Nor one whose units a person has still to decide about.
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>>;
     /// Removes at most `limit` rows of a job, and the job itself when nothing else is left of it.
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed>;

@@ -56,13 +56,10 @@ impl CatalogueTx for SqliteTx<'_> {
     }
 
     fn catalogue(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> StoreResult<Vec<CatalogueRow>> {
-        self.all(
-            &format!(
-                "SELECT {COLUMNS} FROM asset WHERE (?1 IS NULL OR title = ?1) AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
-            ),
-            params![title, after, limit],
-            read_entry,
-        )
+        let of_title = if title.is_some() { "title = ?1" } else { "?1 IS NULL" };
+        let behind = if after.is_some() { "id > ?2" } else { "?2 IS NULL" };
+        let sql = format!("SELECT {COLUMNS} FROM asset WHERE {of_title} AND {behind} ORDER BY id LIMIT ?3");
+        self.all(&sql, params![title, after, limit], read_entry)
     }
 
     fn catalogue_entry(&mut self, asset: &str) -> StoreResult<Option<CatalogueRow>> {

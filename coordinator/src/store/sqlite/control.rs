@@ -183,11 +183,18 @@ impl CauseTx for SqliteTx<'_> {
     ) -> StoreResult<Vec<FailureRow>> {
         let (unit, asset) = after.unwrap_or((UnitId { job: JobNo(-1), step: StepNo(0), part: -1 }, ""));
         // What is not asked for is not in the text, so that the indexes apply.
-        let of_job = job.map_or("?1 IS NULL", |_| "f.job = ?1");
+        // Within a job its number is no part of the order, or the order would not be that of the index.
+        let (of_job, behind, order) = match job {
+            Some(_) => ("f.job = ?1", "?3 IS NOT NULL AND (f.step, f.part, f.asset) > (?4, ?5, ?6)", ""),
+            None => ("?1 IS NULL", "(f.job, f.step, f.part, f.asset) > (?3, ?4, ?5, ?6)", "f.job, "),
+        };
         let of_cause = cause.map_or("?2 IS NULL", |_| "f.cause = ?2 AND f.cause <> ''");
+        // The key of the table looks as good, and walks all failures of the job.
+        let found_by = cause.map_or("failure f", |_| "failure f INDEXED BY failure_cause");
+        let found = FAILURE.replacen("failure f", found_by, 1);
         let sql = format!(
-            "{FAILURE} WHERE {of_job} AND {of_cause} AND (f.job, f.step, f.part, f.asset) > (?3, ?4, ?5, ?6)
-             ORDER BY f.job, f.step, f.part, f.asset LIMIT ?7"
+            "{found} WHERE {of_job} AND {of_cause} AND {behind}
+             ORDER BY {order}f.step, f.part, f.asset LIMIT ?7"
         );
         let values = params![job.map(|job| job.0), cause, unit.job.0, unit.step.0, unit.part, asset, limit];
         self.all(&sql, values, read_failure)

@@ -20,7 +20,8 @@ use super::migration::next;
 use super::{StoreError, StoreResult};
 use protocol::id::UnitId;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, StatementStatus, TransactionBehavior};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
@@ -33,18 +34,21 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// One SQLite database, opened for writing.
 pub struct Sqlite {
     connection: Connection,
+    /// See [`Sqlite::steps`].
+    steps: Cell<u64>,
 }
 
 /// One transaction.
 pub struct SqliteTx<'a> {
     pub(super) db: &'a Connection,
+    steps: &'a Cell<u64>,
     /// Units this transaction has found to have no row. Nobody else writes meanwhile.
     pub(super) absent: HashSet<UnitId>,
 }
 
 impl<'a> SqliteTx<'a> {
-    fn new(db: &'a Connection) -> SqliteTx<'a> {
-        SqliteTx { db, absent: HashSet::new() }
+    fn new(db: &'a Connection, steps: &'a Cell<u64>) -> SqliteTx<'a> {
+        SqliteTx { db, steps, absent: HashSet::new() }
     }
 }
 
@@ -63,7 +67,7 @@ impl Sqlite {
         connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(failed)?;
         settle_plans(&connection, 64)?;
         next(version(&connection)?)?;
-        Ok(Sqlite { connection })
+        Ok(Sqlite { connection, steps: Cell::new(0) })
     }
 
     fn prepare(mut connection: Connection) -> StoreResult<Sqlite> {
@@ -84,13 +88,13 @@ impl Sqlite {
             }
             tx.commit().map_err(failed)?;
         }
-        Ok(Sqlite { connection })
+        Ok(Sqlite { connection, steps: Cell::new(0) })
     }
 
     /// Runs `work` in one transaction: all of it or nothing.
     pub fn write<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let result = work(&mut SqliteTx::new(&tx))?;
+        let result = work(&mut SqliteTx::new(&tx, &self.steps))?;
         tx.commit().map_err(failed)?;
         Ok(result)
     }
@@ -98,14 +102,20 @@ impl Sqlite {
     /// Runs `work` on one consistent snapshot; what it writes is discarded.
     pub fn read<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
-        work(&mut SqliteTx::new(&tx))
+        work(&mut SqliteTx::new(&tx, &self.steps))
     }
 
     /// Runs `work` as [`Sqlite::write`] would and takes everything back: says what would happen. Like a write it waits
     /// its turn; a read that turns into a write cannot, once a coordinator has written beside it.
     pub fn preview<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        work(&mut SqliteTx::new(&tx))
+        work(&mut SqliteTx::new(&tx, &self.steps))
+    }
+
+    /// Steps that the database's machine has taken for statements of transactions: what their plans cost, whatever the
+    /// machine below.
+    pub fn steps(&self) -> u64 {
+        self.steps.get()
     }
 
     /// The connection, for plain SQL over the views.
@@ -141,8 +151,16 @@ pub(super) fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
 }
 
 impl SqliteTx<'_> {
+    pub(super) fn count(&self, statement: &Statement<'_>) {
+        let taken = statement.reset_status(StatementStatus::VmStep);
+        self.steps.set(self.steps.get().saturating_add(u64::try_from(taken).unwrap_or(0)));
+    }
+
     pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
-        self.db.prepare_cached(sql).map_err(failed)?.execute(params).map_err(failed)
+        let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        let changed = statement.execute(params).map_err(failed);
+        self.count(&statement);
+        changed
     }
 
     pub(super) fn all<T>(
@@ -153,7 +171,9 @@ impl SqliteTx<'_> {
     ) -> StoreResult<Vec<T>> {
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let rows = statement.query_map(params, read).map_err(failed)?;
-        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed)
+        let found = rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed);
+        self.count(&statement);
+        found
     }
 
     pub(super) fn one<T>(
@@ -163,7 +183,9 @@ impl SqliteTx<'_> {
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> StoreResult<Option<T>> {
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
-        match statement.query_row(params, read) {
+        let found = statement.query_row(params, read);
+        self.count(&statement);
+        match found {
             Ok(row) => Ok(Some(row)),
             Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
             Err(error) => Err(failed(error)),

@@ -187,6 +187,7 @@ impl TaskTx for SqliteTx<'_> {
 
     fn tasks(&mut self, filter: &TaskFilter) -> StoreResult<Vec<TaskRow>> {
         let (mut terms, mut values): (Vec<String>, Vec<Value>) = (vec!["no > ?1".into()], vec![filter.after.into()]);
+        let mut of_job = None;
         let wanted = [
             ("kind", filter.kind.map(|kind| Value::from(kind.as_str().to_owned()))),
             ("state", filter.state.map(|state| Value::from(state.as_str().to_owned()))),
@@ -197,16 +198,26 @@ impl TaskTx for SqliteTx<'_> {
         for (column, value) in wanted {
             let Some(value) = value else { continue };
             values.push(value);
-            terms.push(match column {
-                "job" => format!("no IN (SELECT task FROM task_unit WHERE job = ?{})", values.len()),
-                column => format!("{column} = ?{}", values.len()),
-            });
+            match column {
+                "job" => of_job = Some(values.len()),
+                column => terms.push(format!("{column} = ?{}", values.len())),
+            }
         }
         if filter.pending {
             terms.push("ended_at IS NULL".into());
         }
-        let sql = format!("SELECT {TASK} FROM task WHERE {} ORDER BY no LIMIT {}", terms.join(" AND "), filter.limit);
-        self.all(&sql, params_from_iter(values), read_task)
+        let (terms, limit) = (terms.join(" AND "), filter.limit);
+        // Those of a job are walked in the order of their numbers and looked up one by one: sorted, all of them would be.
+        let sql = match of_job {
+            None => format!("SELECT {TASK} FROM task WHERE {terms} ORDER BY no LIMIT {limit}"),
+            Some(n) => format!(
+                "SELECT {TASK} FROM (SELECT DISTINCT task AS own FROM task_unit WHERE job = ?{n} AND task > ?1 ORDER BY task)
+                 CROSS JOIN task ON no = own WHERE {terms} LIMIT {limit}"
+            ),
+        };
+        let mut found = self.all(&sql, params_from_iter(values), read_task)?;
+        found.sort_unstable_by_key(|task| task.no);
+        Ok(found)
     }
 
     fn task_counts(&mut self, now: Timestamp) -> StoreResult<Vec<(TaskKind, u64, u64)>> {

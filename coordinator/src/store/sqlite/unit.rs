@@ -2,6 +2,7 @@
 use super::job::{signed, unsigned};
 use super::{SqliteTx, failed};
 use crate::store::streak::{self, Streak};
+use crate::store::view::Candidates as _;
 use crate::store::{FailureRow, FailureTx, StoreResult, UnitRow, UnitTx};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -22,14 +23,30 @@ fn read_unit(row: &Row<'_>, at: usize) -> rusqlite::Result<UnitRow> {
     })
 }
 
-pub(super) fn read_id(row: &Row<'_>) -> rusqlite::Result<UnitId> {
-    Ok(UnitId { job: JobNo(row.get(0)?), step: StepNo(row.get(1)?), part: row.get(2)? })
+/// The term for a state. It is part of the text, and says what a partial index holds, so that the index applies.
+pub(super) fn in_state(state: UnitState) -> String {
+    let rare = match state {
+        UnitState::Planned | UnitState::Retrying | UnitState::Dead | UnitState::Cancelled => {
+            " AND state IN ('planned', 'retrying', 'dead', 'cancelled')"
+        }
+        UnitState::Ready | UnitState::Leased | UnitState::Succeeded => "",
+    };
+    format!("state = '{}'{rare}", state.as_str())
 }
 
-/// The row of a partition that one of these runs covers.
-fn within(streaks: &[Streak], part: PartNo) -> Option<UnitRow> {
-    let after = streaks.partition_point(|streak| streak.first <= part);
-    streaks[..after].last().filter(|streak| part <= streak.last).map(Streak::row)
+/// Names the index that holds the units in a state. Without statistics the key of the table looks as good, and walks all
+/// units of the job.
+pub(super) fn by_state(state: UnitState) -> &'static str {
+    match state {
+        UnitState::Ready => "INDEXED BY unit_ready",
+        UnitState::Leased => "INDEXED BY unit_leased",
+        UnitState::Planned | UnitState::Retrying | UnitState::Dead | UnitState::Cancelled => "INDEXED BY unit_rare",
+        UnitState::Succeeded => "",
+    }
+}
+
+pub(super) fn read_id(row: &Row<'_>) -> rusqlite::Result<UnitId> {
+    Ok(UnitId { job: JobNo(row.get(0)?), step: StepNo(row.get(1)?), part: row.get(2)? })
 }
 
 impl SqliteTx<'_> {
@@ -45,13 +62,13 @@ impl SqliteTx<'_> {
             )?;
             let streaks = self.streaks(job, step, *first, *last)?;
             let find = |part: &PartNo| rows.binary_search_by_key(part, |(p, _)| *p).ok().map(|at| rows[at].1);
-            return Ok(parts.iter().map(|part| find(part).or_else(|| within(&streaks, *part))).collect());
+            return Ok(parts.iter().map(|part| find(part).or_else(|| streak::within(&streaks, *part))).collect());
         }
         let one =
             "SELECT state, epoch, attempt, due_at, duration_us FROM unit WHERE job = ?1 AND step = ?2 AND part = ?3";
         let find = |part: &PartNo| match self.one(one, params![job.0, step.0, part], |row| read_unit(row, 0))? {
             Some(row) => Ok(Some(row)),
-            None => Ok(within(&self.streaks(job, step, *part, *part)?, *part)),
+            None => Ok(streak::within(&self.streaks(job, step, *part, *part)?, *part)),
         };
         parts.iter().map(find).collect()
     }
@@ -60,8 +77,10 @@ impl SqliteTx<'_> {
     fn streaks(&self, job: JobNo, step: StepNo, first: PartNo, last: PartNo) -> StoreResult<Vec<Streak>> {
         self.all(
             "SELECT first, last, busy_us FROM streak
-             WHERE job = ?1 AND step = ?2 AND first > ?3 AND first <= ?4 AND last >= ?5 ORDER BY first",
-            params![job.0, step.0, first - streak::LENGTH_MAX, last, first],
+             WHERE job = ?1 AND step = ?2 AND first <= ?4 AND last >= ?3 AND first >=
+               COALESCE((SELECT MAX(s.first) FROM streak s WHERE s.job = ?1 AND s.step = ?2 AND s.first <= ?3), ?3)
+             ORDER BY first",
+            params![job.0, step.0, first, last],
             |row| Ok(Streak { first: row.get(0)?, last: row.get(1)?, busy_us: unsigned(row, 2)? }),
         )
     }
@@ -123,7 +142,7 @@ impl UnitTx for SqliteTx<'_> {
 
     fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>> {
         self.all(
-            "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
+            "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit INDEXED BY unit_ready
              WHERE state = 'ready' AND job = ?1 AND step = ?2 ORDER BY part LIMIT ?3",
             params![job.0, step.0, limit],
             |row| Ok((row.get(0)?, read_unit(row, 1)?)),
@@ -153,27 +172,19 @@ impl UnitTx for SqliteTx<'_> {
         limit: u32,
     ) -> StoreResult<Vec<(UnitId, UnitRow)>> {
         let (step, part) = after.map_or((-1, -1), |(step, part)| (i64::from(step.0), part));
-        // The state is part of the text so that the partial indexes apply.
         let sql = format!(
-            "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit
-             WHERE state = '{}' AND job = ?1 AND (step, part) > (?2, ?3) ORDER BY step, part LIMIT ?4",
-            state.as_str()
+            "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit {}
+             WHERE {} AND job = ?1 AND (step, part) > (?2, ?3) ORDER BY step, part LIMIT ?4",
+            by_state(state),
+            in_state(state)
         );
         self.all(&sql, params![job.0, step, part, limit], |row| Ok((read_id(row)?, read_unit(row, 3)?)))
     }
 
     fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
-        self.all(
-            "SELECT p.part FROM partition p
-             WHERE p.job = ?1 AND p.parent = 0
-               AND p.part <= (SELECT s.cursor FROM step s WHERE s.job = ?1 AND s.step = ?2)
-               AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.job = ?1 AND u.step = ?2 AND u.part = p.part)
-               AND COALESCE((SELECT s.last FROM streak s WHERE s.job = ?1 AND s.step = ?2 AND s.first <= p.part
-                             ORDER BY s.first DESC LIMIT 1), 0) < p.part
-             ORDER BY p.part LIMIT ?3",
-            params![job.0, step.0, limit],
-            |row| row.get(0),
-        )
+        let cursor: Option<PartNo> =
+            self.one("SELECT cursor FROM step WHERE job = ?1 AND step = ?2", params![job.0, step.0], |row| row.get(0))?;
+        self.parts_without_history(job, step, 1, cursor.unwrap_or(0), limit)
     }
 }
 

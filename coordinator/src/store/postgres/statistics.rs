@@ -1,0 +1,55 @@
+//! Statistics of the tables that jobs fill. The statements of this store need none; what people ask over the views does, and
+//! the server's own analysis comes a minute later, or never where it is switched off.
+use super::PostgresOptions;
+use super::address::Address;
+use super::link::Link;
+use super::{failed, said};
+use crate::store::StoreResult;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Fewer assets change no plan.
+pub(super) const ASSETS_MIN: u64 = 10_000;
+/// Least time from one analysis to the next, however many jobs are sealed.
+const EVERY: Duration = Duration::from_secs(60);
+/// A sample of each of these is read, whatever their size.
+const TABLES: [&str; 6] = ["listing", "partition", "unit", "streak", "failure", "barrier"];
+
+/// Analyses tables when a large listing has been sealed, over a connection of its own: no writer waits for it.
+#[derive(Default)]
+pub(super) struct Statistics {
+    last: Option<Instant>,
+    running: Arc<AtomicBool>,
+}
+
+impl Statistics {
+    /// A large job has been sealed.
+    pub(super) fn renew(&mut self, address: &Address, options: &PostgresOptions) {
+        let early = self.last.is_some_and(|last| last.elapsed() < EVERY);
+        if early || self.running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let (address, options, running) = (address.clone(), options.clone(), Arc::clone(&self.running));
+        let work = move || {
+            if let Err(error) = analyse(&address, &options) {
+                tracing::debug!(%error, "tables could not be analysed");
+            }
+            running.store(false, Ordering::Release);
+        };
+        if std::thread::Builder::new().name("store-analyse".into()).spawn(work).is_err() {
+            self.running.store(false, Ordering::Release);
+        }
+    }
+}
+
+fn analyse(address: &Address, options: &PostgresOptions) -> StoreResult<()> {
+    let mut link = Link::open(address, options)?;
+    for table in TABLES {
+        link.script(&format!("ANALYZE {table}"))
+            .inspect_err(|fault| tracing::debug!(table, why = said(fault), "not analysed"))
+            .map_err(failed)?;
+    }
+    Ok(())
+}
