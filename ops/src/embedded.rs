@@ -4,7 +4,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::limits::{endpoint_limits, slice_limits};
 use crate::settings::Settings;
 use crate::submit::now;
-use coordinator::http::State;
+use coordinator::http::{HostNames, State};
 use coordinator::member::Role;
 use coordinator::metrics::{Metrics, register_process};
 use coordinator::queue::local::LocalQueue as CoordinatorQueue;
@@ -16,6 +16,7 @@ use protocol::rules::lease::LeaseLimits;
 use rustix::fs::FlockOperation;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,21 @@ const REPORT_BATCHES: usize = 8;
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// Makes a data directory that its user alone can read: it holds locations with signatures, manifests and pictures.
+/// One that exists keeps its mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
 /// A data directory that this process alone coordinates.
 pub struct DataDir {
     path: PathBuf,
@@ -44,9 +60,16 @@ pub struct DataDir {
 impl DataDir {
     /// Opens or creates a data directory and locks it against a second coordinator.
     pub fn open(path: &Path) -> CliResult<DataDir> {
-        std::fs::create_dir_all(path)
-            .map_err(|e| CliError::failed(format!("data directory {}: {e}", path.display())))?;
-        let lock = File::create(path.join("lock"))?;
+        let refused = |error: std::io::Error| {
+            let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+            let refused = CliError::failed(format!("data directory {}: {error}", path.display()));
+            if denied { refused.hint("name a directory of this user with --data") } else { refused }
+        };
+        make_private(path).map_err(refused)?;
+        let private = |name: &Path| File::options().write(true).create(true).truncate(false).mode(0o600).open(name);
+        let lock = private(&path.join("lock")).map_err(refused)?;
+        // SQLite gives its journals the mode of the database.
+        private(&database_path(path)).map_err(refused)?;
         let take = || rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
         // Somebody may only be asking whether it is taken, which is over at once.
         let taken = (0..LOCK_TRIES).find_map(|tried| {
@@ -150,7 +173,13 @@ impl Embedded {
     pub fn api(&self) -> State {
         let coordinator = self.coordinator.clone();
         let role = move || Role::Leader { generation: 1, coordinator: Some(Box::new(coordinator.clone())) };
-        State { store: self.store.clone(), registry: self.registry.clone(), clock: Arc::new(now), role: Arc::new(role) }
+        State {
+            store: self.store.clone(),
+            registry: self.registry.clone(),
+            clock: Arc::new(now),
+            role: Arc::new(role),
+            hosts: HostNames::default(),
+        }
     }
 
     /// Lets what runs go on for `grace`, hands the rest back, and closes the store.

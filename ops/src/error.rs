@@ -28,6 +28,23 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// The name of what it stands for, as errors in JSON carry it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Exit::Ok => "ok",
+            Exit::Failed => "failed",
+            Exit::Usage => "usage",
+            Exit::JobFailed => "job_failed",
+            Exit::Forbidden => "forbidden",
+            Exit::NotFound => "not_found",
+            Exit::Conflict => "conflict",
+            Exit::Timeout => "timeout",
+            Exit::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// An error with its exit code and what to do about it.
 #[derive(Debug)]
 pub struct CliError {

@@ -1,8 +1,11 @@
 //! Data goes to stdout, everything else to stderr.
+use crate::error::CliError;
 use clap::ValueEnum;
 use comfy_table::Table;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How data is written.
@@ -20,6 +23,26 @@ pub enum Format {
     Name,
 }
 
+/// Whether data has been written: a command that fails before it has, in a format for programs, writes its error.
+static WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// An error as a JSON document on stdout, in a format for programs, unless the command has written its data already.
+pub fn error(format: Format, error: &CliError) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        error: &'static str,
+        exit: u8,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<&'a str>,
+    }
+    if !matches!(format, Format::Json | Format::Jsonl) || WRITTEN.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let (exit, hint) = (error.exit as u8, error.hint.as_deref());
+    one(format, &Shown { error: error.exit.as_str(), exit, message: &error.message, hint }, |_| String::new(), "")
+}
+
 /// A list in any format. `columns` and `row` make the table, `name` the id.
 pub fn list<T: Serialize>(
     format: Format,
@@ -28,6 +51,7 @@ pub fn list<T: Serialize>(
     row: impl Fn(&T) -> Vec<String>,
     name: impl Fn(&T) -> String,
 ) -> io::Result<()> {
+    WRITTEN.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(items)?),
@@ -39,7 +63,7 @@ pub fn list<T: Serialize>(
         }
         Format::Name => {
             for item in items {
-                writeln!(out, "{}", name(item))?;
+                writeln!(out, "{}", line(&name(item)))?;
             }
             Ok(())
         }
@@ -48,7 +72,7 @@ pub fn list<T: Serialize>(
             table.load_style(comfy_table::TableStyle::new());
             table.set_header(columns.iter().map(|c| c.to_uppercase()));
             for item in items {
-                table.add_row(row(item));
+                table.add_row(row(item).iter().map(|cell| line(cell).into_owned()));
             }
             for line in table.to_string().lines() {
                 writeln!(out, "{}", line.trim())?;
@@ -60,13 +84,45 @@ pub fn list<T: Serialize>(
 
 /// One object as JSON, or as text for people.
 pub fn one<T: Serialize>(format: Format, item: &T, text: impl FnOnce(&T) -> String, name: &str) -> io::Result<()> {
+    WRITTEN.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(item)?),
         Format::Jsonl => writeln!(out, "{}", serde_json::to_string(item)?),
-        Format::Name => writeln!(out, "{name}"),
-        Format::Table | Format::Wide => write!(out, "{}", text(item)),
+        Format::Name => writeln!(out, "{}", line(name)),
+        Format::Table | Format::Wide => write!(out, "{}", self::text(&text(item))),
     }
+}
+
+/// Text of several lines for people: characters that steer a terminal or turn the direction of text are escaped.
+pub fn text(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c == '\n' || c == '\t')
+}
+
+/// Text of one line for people, as a cell of a table; line breaks are escaped too.
+pub fn line(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// Escapes what `kept` does not keep: C0 and C1 controls, and the bidirectional controls of Unicode TR 36 §2.5.
+fn escaped(text: &str, kept: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let steers = |c: char| {
+        let bidi =
+            matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        (c.is_control() || bidi || matches!(c, '\u{2028}' | '\u{2029}')) && !kept(c)
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Whether stderr is a terminal that a progress bar may draw on.
@@ -112,6 +168,13 @@ pub fn count(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_that_steers_a_terminal_is_escaped() {
+        assert!(matches!(text("Crème brûlée é 日本 \u{200d}🎬\n"), Cow::Borrowed(_)));
+        assert_eq!(text("a\u{1b}]0;x\u{7}b\r\n"), "a\\u{1b}]0;x\\u{7}b\\r\n");
+        assert_eq!(line("a\nb\u{202e}gpj.exe\u{9b}2J"), "a\\nb\\u{202e}gpj.exe\\u{9b}2J");
+    }
 
     #[test]
     fn figures_read_well() {

@@ -1,5 +1,6 @@
 //! Settings: flag > `SHOWRUNNER_*` > profile file > default, each with where it came from.
 use crate::error::{CliError, CliResult};
+use protocol::yaml::Problem;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ pub struct Setting {
 pub type Settings = BTreeMap<&'static str, Setting>;
 
 /// Names, built-in values, and whether the value is a secret.
-const KNOWN: [(&str, &str, bool); 19] = [
+const KNOWN: [(&str, &str, bool); 21] = [
     ("data", "showrunner-data", false),
     ("server", "", true),
     ("database", "", true),
@@ -44,6 +45,8 @@ const KNOWN: [(&str, &str, bool); 19] = [
     ("redis_key", "", false),
     ("redis_password_file", "", false),
     ("listen", "127.0.0.1:8470", false),
+    ("insecure", "", false),
+    ("allow_host", "", false),
     ("slots", "", false),
     ("limits", "", false),
     ("slice_above", "2GiB", false),
@@ -52,6 +55,11 @@ const KNOWN: [(&str, &str, bool); 19] = [
     ("ffprobe", "ffprobe", false),
     ("log", "warn", false),
 ];
+
+/// The names of all settings.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|(name, _, _)| *name)
+}
 
 /// Where profiles are kept: `$XDG_CONFIG_HOME/showrunner/config.toml`.
 pub fn profile_path(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
@@ -122,8 +130,7 @@ fn read_profile(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && profile.is_none() => return Ok(None),
         Err(error) => return Err(CliError::usage(format!("{name}: {error}"))),
     };
-    let all: BTreeMap<String, BTreeMap<String, String>> =
-        toml::from_str(&text).map_err(|e| CliError::usage(format!("{name}: {e}")))?;
+    let all = read_profiles(&name, &text).map_err(|problem| CliError::usage(problem.to_string()))?;
     let wanted = profile.unwrap_or("default");
     let Some(found) = all.get(wanted) else {
         if profile.is_none() {
@@ -134,12 +141,33 @@ fn read_profile(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> 
             CliError::usage(format!("{name}: no profile {wanted:?}")).hint(protocol::yaml::suggest(wanted, &known))
         );
     };
-    let known: Vec<&str> = KNOWN.iter().map(|(name, _, _)| *name).collect();
-    if let Some(wrong) = found.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(CliError::usage(format!("{name}: unknown setting {wrong:?} in profile {wanted:?}"))
-            .hint(protocol::yaml::suggest(wrong, &known)));
-    }
     Ok(Some((name, found.clone())))
+}
+
+/// Profiles by name, each with its settings by name.
+pub(crate) type Profiles = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Reads a file of profiles: one table for each, with settings as texts. Says what is wrong where.
+pub(crate) fn read_profiles(file: &str, source: &str) -> Result<Profiles, Problem> {
+    let all: Profiles = toml::from_str(source).map_err(|error| {
+        let at = error.span().map(|span| {
+            let before = source.get(..span.start).unwrap_or_default();
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
+            (before.matches('\n').count() as u64 + 1, column)
+        });
+        Problem {
+            at,
+            ..Problem::new(file, error.message()).hint("[PROFILE], then lines like listen = \"127.0.0.1:8470\"")
+        }
+    })?;
+    let known: Vec<&str> = KNOWN.iter().map(|(name, _, _)| *name).collect();
+    for (profile, settings) in &all {
+        if let Some(wrong) = settings.keys().find(|key| !known.contains(&key.as_str())) {
+            let problem = Problem::new(file, format!("unknown setting {wrong:?} in profile {profile:?}"));
+            return Err(problem.hint(protocol::yaml::suggest(wrong, &known)));
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

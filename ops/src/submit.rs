@@ -17,6 +17,19 @@ pub fn prepare(path: &Path) -> CliResult<NewJob> {
     Ok(gather(path, fastrand::u64(..))?.0)
 }
 
+/// Every mistake of a job file and of the delivery specs that it names.
+pub fn problems(path: &Path) -> Vec<Problem> {
+    let file = path.display().to_string();
+    let read = || -> std::io::Result<(String, String)> {
+        let base = std::path::absolute(path)?.parent().unwrap_or(Path::new("/")).display().to_string();
+        Ok((std::fs::read_to_string(path)?, base))
+    };
+    match read() {
+        Ok((source, base)) => compile(&file, &base, &source, &mut read_text, 0, now()).err().unwrap_or_default(),
+        Err(error) => vec![Problem::new(&file, error.to_string())],
+    }
+}
+
 /// Reads and compiles a job file; also returns all that was read, as a coordinator elsewhere needs it. `entropy` makes the
 /// id unique.
 pub fn gather(path: &Path, entropy: u64) -> CliResult<(NewJob, Sources)> {

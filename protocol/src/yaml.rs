@@ -1,4 +1,7 @@
 //! Reading YAML files of people: errors carry file, line, column and, for a wrong key, the nearest right one.
+mod places;
+
+use places::Places;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error as YamlError;
 use std::fmt;
@@ -29,15 +32,18 @@ impl Problem {
         self
     }
 
-    /// Finds `needle` in the source and points there; keeps the problem placeless when it is not found.
+    /// Points at a node of the source: a value, a key (`key:`) or a value of a key (`key: value`). Keeps the problem
+    /// without a place when there is none.
     #[must_use]
-    pub fn near(mut self, source: &str, needle: &str) -> Problem {
-        if self.at.is_none() {
-            self.at = source
-                .lines()
-                .enumerate()
-                .find_map(|(i, line)| line.find(needle).map(|column| (i as u64 + 1, column as u64 + 1)));
-        }
+    pub fn near(mut self, source: &str, node: &str) -> Problem {
+        self.at = self.at.or_else(|| Places::of(source).find(node, None));
+        self
+    }
+
+    /// Points at a node below item `item` of the list `list`, or at that item.
+    #[must_use]
+    pub fn within(mut self, source: &str, node: &str, list: &str, item: usize) -> Problem {
+        self.at = self.at.or_else(|| Places::of(source).find(node, Some((list, item))));
         self
     }
 }
@@ -57,6 +63,11 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// The keys of the topmost mapping; what follows an error of syntax is left out.
+pub fn top_keys(source: &str) -> Vec<String> {
+    Places::of(source).top_keys()
+}
 
 /// Reads one document of type `T`.
 pub fn read<T: DeserializeOwned>(file: &str, source: &str) -> Result<T, Problem> {
@@ -90,6 +101,7 @@ fn problem(file: &str, error: &YamlError) -> Problem {
 pub fn suggest(wrong: &str, known: &[&str]) -> String {
     match nearest(wrong, known) {
         Some(name) => format!("did you mean `{name}`? known: {}", known.join(", ")),
+        None if known.is_empty() => "there is none to choose from".to_owned(),
         None => format!("known: {}", known.join(", ")),
     }
 }

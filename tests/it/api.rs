@@ -171,7 +171,8 @@ fn refusals_have_one_shape() {
     let (_scratch, _running, address, id) = served();
     let job = format!("/api/v1/jobs/{id}");
     let pause = format!("{job}/pause");
-    let asked: [Refused; 14] = [
+    let own = format!("http://{address}");
+    let asked: [Refused; 18] = [
         ("GET", "/api/v1/jobs/nope", &[], "", 404, "not_found"),
         ("GET", "/api/v2/jobs", &[], "", 404, "not_found"),
         ("GET", "/api/v1/jobs?limit=0", &[], "", 400, "usage"),
@@ -185,6 +186,10 @@ fn refusals_have_one_shape() {
         ("POST", &pause, &[("content-type", "application/json")], "{", 400, "usage"),
         ("POST", &pause, &[("content-type", "application/json")], r#"{"reason":1}"#, 400, "usage"),
         ("POST", &pause, &[("sec-fetch-site", "cross-site")], "", 403, "forbidden"),
+        ("POST", &pause, &[("origin", "http://evil.example")], "", 403, "forbidden"),
+        ("POST", &pause, &[("origin", "null")], "", 403, "forbidden"),
+        ("POST", &pause, &[("origin", &own)], "", 409, "conflict"),
+        ("GET", "http://evil.example/api/v1/jobs", &[], "", 421, "misdirected"),
         (
             "POST",
             "/api/v1/jobs",
@@ -238,4 +243,65 @@ fn the_document_in_the_reference_is_the_one_that_is_served() {
     let (_running, address) = up(&scratch);
     let served = get(&address, "/api/v1/openapi.json").1;
     testkit::reference::assert_committed("docs/reference/openapi.json", &(served + "\n"));
+}
+
+/// Sends the head of a request and one byte of its body, and keeps the connection.
+fn half_sent(address: &str) -> std::net::TcpStream {
+    let mut stream = std::net::TcpStream::connect(address).expect("a printed address can be reached");
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("a timeout above zero is allowed");
+    let head = format!(
+        "POST /api/v1/jobs HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+    );
+    std::io::Write::write_all(&mut stream, head.as_bytes()).expect("a head can be sent");
+    stream
+}
+
+/// The status of what a server sends on a connection before it closes it.
+fn status_of(mut stream: std::net::TcpStream) -> Option<u16> {
+    let mut bytes = Vec::new();
+    drop(std::io::Read::read_to_end(&mut stream, &mut bytes));
+    String::from_utf8_lossy(&bytes).split(' ').nth(1)?.parse().ok()
+}
+
+#[test]
+fn health_answers_while_one_client_holds_many_bodies_open() {
+    let (_scratch, _running, address, _) = served();
+    let held: Vec<_> = (0..600).map(|_| half_sent(&address)).collect();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(ask(&address, "GET", path, &[], b"").status, 200, "{path}");
+    }
+    let mut counts = std::collections::BTreeMap::<Option<u16>, usize>::new();
+    held.into_iter().for_each(|stream| *counts.entry(status_of(stream)).or_default() += 1);
+    assert_eq!(counts, [(Some(408), 256), (Some(429), 344)].into());
+    assert_eq!(ask(&address, "GET", "/api/v1/jobs", &[], b"").status, 200, "its requests have ended");
+}
+
+#[test]
+fn request_by_an_unknown_name_is_misdirected() {
+    let scratch = Scratch::new();
+    let (_running, address) = up(&scratch);
+    let port = address.rsplit(':').next().expect("a port");
+    let by = |host: String, path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).expect("a printed address can be reached");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("a head can be sent");
+        status_of(stream)
+    };
+    assert_eq!(by(format!("localhost:{port}"), "/api/v1/jobs"), Some(200));
+    assert_eq!(by(format!("rebound.example:{port}"), "/api/v1/jobs"), Some(421));
+    assert_eq!(by("rebound.example".into(), "/healthz"), Some(200), "probes come by any name");
+    let mut named =
+        scratch.start(&["up", "--listen", "127.0.0.1:0", "--data", "named", "--allow-host", "rebound.example"]);
+    let mut stream = std::net::TcpStream::connect(named.address()).expect("a printed address can be reached");
+    let head = b"GET /api/v1/jobs HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n";
+    std::io::Write::write_all(&mut stream, head).expect("a head can be sent");
+    assert_eq!(status_of(stream), Some(200));
+}
+
+#[test]
+fn listening_beyond_this_machine_without_insecure_is_refused() {
+    let scratch = Scratch::new();
+    scratch.run(&["up", "--listen", "0.0.0.0:0"]).expect_code(2).expect_said(&["--insecure", "no login"]);
+    let coordinator = ["coordinator", "--redis", "redis://127.0.0.1:1", "--listen", "[::]:0"];
+    scratch.run(&coordinator).expect_code(2).expect_said(&["--insecure"]);
 }

@@ -50,6 +50,60 @@ fn json_is_all_there_is_on_stdout() {
 }
 
 #[test]
+fn error_with_json_output_is_one_json_document() {
+    let (scratch, id) = after_a_job();
+    scratch.write("bad.yaml", LAND.replace("[land]", "[lnad]"));
+    let commands: [(&[&str], i32, &str); 9] = [
+        (&["job", "get", "nope"], 5, "not_found"),
+        (&["unit", "get", "nonsense"], 2, "usage"),
+        (&["job", "pause", &id], 6, "conflict"),
+        (&["job", "submit", "nope.yaml"], 5, "not_found"),
+        (&["run", "bad.yaml"], 2, "usage"),
+        (&["frob"], 2, "usage"),
+        (&["mhl", "verify", "nope"], 5, "not_found"),
+        (&["qc", "nope.mov", "--policy", "nope.yaml"], 2, "usage"),
+        (&["up", "--listen", "0.0.0.0:0"], 2, "usage"),
+    ];
+    for (command, code, error) in commands {
+        for format in [&["-o", "json"][..], &["--output=jsonl"]] {
+            let ran = scratch.run(&[command, format].concat());
+            let document = ran.expect_code(code).json();
+            let found = (document["error"].as_str(), document["exit"].as_i64(), document["message"].is_string());
+            assert_eq!(found, (Some(error), Some(i64::from(code)), true), "{ran:#?}");
+        }
+    }
+}
+
+#[test]
+fn text_that_steers_a_terminal_is_escaped_in_tables_and_messages() {
+    let scratch = Scratch::new();
+    let name = "a\u{1b}]0;owned\u{7}\u{202e}b.bin";
+    scratch.write("manifest.csv", manifest(&[("a", "crème \u{202e}brûlée", "in/a.bin")]));
+    scratch.write("in/a.bin", "a");
+    scratch.write("job.yaml", LAND);
+    scratch.run_job("job.yaml", 0);
+    let steers = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+    for command in [&["asset", "list"][..], &["asset", "get", "a"], &["mhl", "verify", name], &["job", "get", name]] {
+        let ran = scratch.run(command);
+        assert!(!steers(&ran.stdout) && !steers(&ran.stderr), "{ran:#?}");
+    }
+    assert!(scratch.run(&["asset", "list"]).stdout.contains("crème \\u{202e}brûlée"), "it is shown escaped");
+}
+
+#[test]
+fn data_directory_is_readable_by_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (scratch, _) = after_a_job();
+    let mode = |name: &str| {
+        std::fs::metadata(scratch.path(name)).unwrap_or_else(|e| panic!("{name}: {e}")).permissions().mode() & 0o777
+    };
+    assert_eq!(mode("data"), 0o700);
+    assert_eq!((mode("data/showrunner.db"), mode("data/lock")), (0o600, 0o600));
+    scratch.write("file", "x");
+    scratch.run(&["run", "job.yaml", "--data", "file/data"]).expect_code(1).expect_said(&["file/data"]);
+}
+
+#[test]
 fn names_are_ids_alone() {
     let (scratch, id) = after_a_job();
     assert_eq!(scratch.run(&["job", "list", "-o", "name"]).name(), id);
@@ -165,6 +219,59 @@ fn validate_prints_every_problem_of_every_file() {
     ran.expect_said(&["spec.yaml:3:", "blakc", "black"]);
     assert_eq!(ran.stdout, "good.yaml: job ok\n");
     scratch.run(&["validate", "good.yaml"]).expect_code(0);
+}
+
+#[test]
+fn validate_tells_every_kind_of_file_and_points_at_the_node() {
+    let scratch = Scratch::new();
+    scratch.write("manifest.csv", manifest(&[]));
+    scratch.write("storage.yaml", "roots: [/media]\nendpoints:\n  - { prefix: 's3://b', region: eu }\n");
+    scratch.write("no-storage.yaml", "endpoints:\n  - { prefix: s3://b, regoin: eu }\n");
+    scratch.write("waivers.yaml", "waivers: [{ check: blak, by: ada, reason: r }]\n");
+    scratch.write("config.toml", "[default]\nlsiten = \"x\"\n");
+    let needs = "job: b\nlibrary: { manifest: manifest.csv }\nsteps:\n  - id: a\n    needs: [b]\n    noop: {}\n";
+    scratch.write("needs.yaml", needs);
+    let files = ["storage.yaml", "no-storage.yaml", "waivers.yaml", "config.toml", "needs.yaml", "absent.yaml"];
+    let ran = scratch.run(&[&["validate", "-o", "json"], &files[..]].concat());
+    let found = ran.expect_code(2).json();
+    let problem = |n: usize, member: &str| found[n]["problems"][0][member].clone();
+    let kinds: Vec<_> = (0..6).map(|n| found[n]["kind"].as_str().unwrap_or("none")).collect();
+    assert_eq!(kinds, ["storage file", "storage file", "waivers", "configuration file", "job", "none"]);
+    assert_eq!(found[0]["ok"], true);
+    assert_eq!(problem(1, "line"), 2);
+    assert!(problem(1, "hint").as_str().is_some_and(|hint| hint.contains("region")), "{found}");
+    assert!(problem(2, "hint").as_str().is_some_and(|hint| hint.contains("black")), "{found}");
+    assert!(problem(3, "hint").as_str().is_some_and(|hint| hint.contains("listen")), "{found}");
+    assert_eq!((problem(4, "line"), problem(4, "column")), (5.into(), 13.into()), "{found}");
+    assert_eq!(problem(4, "hint"), "there is none to choose from");
+    for kind in ["storage", "profile", "waivers"] {
+        assert_eq!(scratch.run(&["schema", kind]).expect_code(0).json()["type"], "object", "{kind}");
+    }
+}
+
+#[test]
+fn doctor_tries_each_endpoint_with_a_probe_object() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("media")).expect("a folder can be made");
+    let root = scratch.path("media").display().to_string();
+    let settings = format!(
+        "roots: ['{root}', '{root}/absent']\nendpoints:\n  - {{ prefix: 's3:' }}\n  - {{ prefix: 'file:{root}' }}\n"
+    );
+    scratch.write("storage.yaml", settings);
+    let ran = scratch.run(&["doctor", "--storage", "storage.yaml", "-o", "json", "file:/etc"]);
+    let findings = ran.expect_code(1).json();
+    let of = |check: &str| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let all = findings.as_array().into_iter().flatten().filter(|finding| finding["check"] == check);
+        all.map(|finding| (text(&finding["state"]), text(&finding["message"]))).collect()
+    };
+    let states = |check: &str| of(check).into_iter().map(|(state, _)| state).collect::<Vec<_>>();
+    assert_eq!(states("root"), ["ok", "failed"], "{findings:#}");
+    assert_eq!(states("endpoint"), ["ok", "ok", "failed"], "{findings:#}");
+    assert!(of("endpoint")[1].1.contains("list, put, multipart upload, delete"), "{findings:#}");
+    assert!(of("endpoint")[2].1.contains("roots"), "{findings:#}");
+    let left = std::fs::read_dir(scratch.path("media")).expect("it is there").count();
+    assert_eq!(left, 0, "nothing of the probe stays");
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod redis_forms;
 mod retention;
 mod retry;
 mod rework;
+mod roots;
 mod scheduling;
 mod serve;
 mod slices;

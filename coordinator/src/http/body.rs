@@ -3,13 +3,20 @@ use super::problem::Problem;
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Bytes of a body at most: a job file with its delivery specs, or a page of an import.
 pub const BODY_MAX: usize = 8 << 20;
+/// A body that stops for this long is given up.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A body has arrived after this long, or is given up: 8 MiB at 1 Mbit/s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(70);
 /// Characters of an idempotency key at most.
 const KEY_MAX: usize = 128;
 /// Entropy for ids when no key was sent comes from the machine; the header's name is the usual one.
@@ -24,15 +31,32 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-        let bytes = web::Bytes::from_request(request, payload);
+        let payload = web::Payload::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| match error.as_response_error().status_code().as_u16() {
-                413 => Problem::new("too_large", format!("the body is larger than {BODY_MAX} bytes"))
-                    .hint("send it in smaller pieces"),
-                _ => Problem::new("usage", format!("the body could not be read: {error}")),
-            })?;
-            read(&kind, &bytes).map(Body)
+            let payload = payload.await.map_err(|error| Problem::new("usage", error.to_string()))?;
+            read(&kind, &whole(payload).await?).map(Body)
         })
+    }
+}
+
+/// The bytes of a body, within limits of size and time.
+async fn whole(mut payload: web::Payload) -> Result<web::BytesMut, Problem> {
+    let mut bytes = web::BytesMut::new();
+    let end = Instant::now() + BODY_TIMEOUT;
+    loop {
+        let piece = timeout_at(end.min(Instant::now() + PIECE_TIMEOUT), payload.next()).await;
+        let piece = piece.map_err(|_| {
+            Problem::new("timeout", format!("the body stopped after {} bytes", bytes.len())).hint("send it again")
+        })?;
+        match piece {
+            None => return Ok(bytes),
+            Some(Err(error)) => return Err(Problem::new("usage", format!("the body could not be read: {error}"))),
+            Some(Ok(piece)) if bytes.len() + piece.len() > BODY_MAX => {
+                return Err(Problem::new("too_large", format!("the body is larger than {BODY_MAX} bytes"))
+                    .hint("send it in smaller pieces"));
+            }
+            Some(Ok(piece)) => bytes.extend_from_slice(&piece),
+        }
     }
 }
 
@@ -114,7 +138,7 @@ pub(super) fn limits(config: &mut web::ServiceConfig) {
     let path = web::PathConfig::default().error_handler(|error, _| {
         Problem::new("not_found", format!("the path names nothing: {error}")).at("path").into()
     });
-    config.app_data(query).app_data(path).app_data(web::PayloadConfig::new(BODY_MAX));
+    config.app_data(query).app_data(path);
 }
 
 #[cfg(test)]

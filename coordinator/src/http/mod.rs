@@ -3,6 +3,7 @@
 mod assets;
 mod body;
 mod document;
+mod door;
 mod events;
 mod failures;
 mod health;
@@ -17,7 +18,8 @@ mod workers;
 pub use assets::{IMPORT_MAX, Import, Imported};
 pub use body::BODY_MAX;
 pub use document::document;
-pub use events::LISTENERS_MAX;
+pub use door::HostNames;
+pub use events::{LISTENERS_MAX, LISTENERS_PER_CLIENT};
 pub use failures::OfJob;
 pub use health::{Part, serve_health};
 pub use jobs::Submission;
@@ -27,7 +29,6 @@ pub use state::{State, leader_name};
 use crate::metrics::ClusterGauges;
 use crate::observer::{Event, Observer};
 use actix_web::dev::{Server, ServerHandle, Service};
-use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use events::Events;
@@ -35,13 +36,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use utoipa::openapi::path::Paths;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Connections at once; more wait for their turn.
-const CONNECTIONS_MAX: usize = 1_024;
+const CONNECTIONS_MAX: usize = 4_096;
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -94,6 +96,7 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
         gauges,
         events: told.clone(),
     };
+    let (requests, connections) = (door::Requests::new(), door::Connections::new());
     let server = HttpServer::new(move || {
         let (paths, document) = (Arc::clone(&paths), document.clone());
         let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
@@ -112,25 +115,35 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
                 let paths = Arc::clone(&paths);
                 async move { elsewhere(&request, &paths) }
             }))
-            .wrap_fn(|request, service| {
-                let refused = refused_at_the_door(request.request());
-                let answer = match refused {
-                    None => Ok(service.call(request)),
-                    Some(problem) => Err(request.error_response(problem)),
-                };
-                async move {
-                    let mut response = match answer {
-                        Ok(answer) => answer.await?,
-                        Err(response) => response,
+            .wrap_fn({
+                let (hosts, requests) = (state.hosts.clone(), requests.clone());
+                move |request, service| {
+                    let refused = door::refusal(request.request(), &hosts);
+                    let admitted = refused.map_or_else(|| requests.admit(request.request()), Err);
+                    let answer = match admitted {
+                        Ok(place) => Ok((place, service.call(request))),
+                        Err(problem) => Err(request.error_response(problem)),
                     };
-                    let nosniff = HeaderName::from_static("x-content-type-options");
-                    response.headers_mut().insert(nosniff, HeaderValue::from_static("nosniff"));
-                    Ok(response)
+                    async move {
+                        let (place, mut response) = match answer {
+                            Ok((place, answer)) => (place, answer.await?),
+                            Err(response) => (None, response),
+                        };
+                        let nosniff = HeaderName::from_static("x-content-type-options");
+                        response.headers_mut().insert(nosniff, HeaderValue::from_static("nosniff"));
+                        drop(place);
+                        Ok(response)
+                    }
                 }
             })
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)
+    .on_connect(move |connection, extensions| {
+        if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+            connections.admit(stream, extensions);
+        }
+    })
     .client_request_timeout(HEAD_TIMEOUT)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
@@ -144,23 +157,6 @@ fn started(addresses: &[SocketAddr], running: Server) -> io::Result<Served> {
     let handle = running.handle();
     tokio::spawn(running);
     Ok(Served { handle, address, events: None })
-}
-
-/// Refuses what no handler should see: texts no database takes, and changes that another site's page asks for.
-fn refused_at_the_door(request: &HttpRequest) -> Option<Problem> {
-    let uri = request.uri();
-    let asked = [uri.path(), uri.query().unwrap_or("")];
-    if asked.iter().any(|text| text.contains("%00")) {
-        return Some(Problem::new("usage", "the address holds the character U+0000").hint("leave it out"));
-    }
-    let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    match site {
-        Some(site) if !safe && !matches!(site, "same-origin" | "none") => {
-            Some(Problem::new("forbidden", "a page of another site may not change anything here"))
-        }
-        _ => None,
-    }
 }
 
 /// The answer where no handler is: a wrong method at a path that exists, or nothing at all.

@@ -16,7 +16,7 @@ const ASK_AGAIN: &str = "1";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Stable code: `usage`, `invalid`, `forbidden`, `not_found`, `method_not_allowed`, `conflict`, `too_large`,
-    /// `unsupported_media_type`, `too_many`, `standby` or `unavailable`.
+    /// `unsupported_media_type`, `timeout`, `misdirected`, `too_many`, `standby` or `unavailable`.
     pub error: String,
     /// What is wrong.
     pub message: String,
@@ -32,14 +32,16 @@ pub struct Problem {
 }
 
 /// Codes and their statuses.
-const CODES: [(&str, u16); 11] = [
+const CODES: [(&str, u16); 13] = [
     ("usage", 400),
     ("forbidden", 403),
     ("not_found", 404),
     ("method_not_allowed", 405),
+    ("timeout", 408),
     ("conflict", 409),
     ("too_large", 413),
     ("unsupported_media_type", 415),
+    ("misdirected", 421),
     ("invalid", 422),
     ("too_many", 429),
     ("standby", 503),
@@ -148,6 +150,9 @@ pub(super) enum Refused {
     /// Absent.
     #[response(status = 404, description = "there is no such thing")]
     NotFound(#[to_schema] Problem),
+    /// The body did not arrive.
+    #[response(status = 408, description = "the body did not arrive in time")]
+    Timeout(#[to_schema] Problem),
     /// Its state does not allow it.
     #[response(status = 409, description = "its state does not allow it")]
     Conflict(#[to_schema] Problem),
@@ -157,6 +162,9 @@ pub(super) enum Refused {
     /// Not JSON.
     #[response(status = 415, description = "the body is not application/json")]
     MediaType(#[to_schema] Problem),
+    /// The `Host` header names another server.
+    #[response(status = 421, description = "the Host header names another server")]
+    Misdirected(#[to_schema] Problem),
     /// Well-formed and wrong.
     #[response(status = 422, description = "the content is wrong")]
     Invalid(#[to_schema] Problem),

@@ -1,4 +1,5 @@
 //! What every handler works with.
+use super::door::HostNames;
 use super::problem::Problem;
 use crate::member::Role;
 use crate::runtime::Clock;
@@ -40,6 +41,8 @@ pub struct State {
     pub clock: Clock,
     /// What this process is at the moment.
     pub role: Arc<dyn Fn() -> Role + Send + Sync>,
+    /// Names by which clients may address this server.
+    pub hosts: HostNames,
 }
 
 impl State {

@@ -103,7 +103,11 @@ pub fn unit(
     let tasks = Awaited::of(tx, job.no)?.tasks(tx, part)?;
     (facts.task_open, facts.approval) = (!tasks.is_empty(), matches!(declared.action, Action::Approval { .. }));
     let why = reason(&facts);
-    let mut message = if state == UnitState::Dead { why_dead(tx, job, step, part)? } else { words(why, &named) };
+    let mut message = match state {
+        UnitState::Dead => why_dead(tx, job, step, part)?,
+        UnitState::Succeeded => "it has succeeded".to_owned(),
+        _ => words(why, &named),
+    };
     let about: Vec<&TaskRow> = tasks.iter().filter(|task| concerns(task, state, why, step)).collect();
     for task in &about {
         message = format!("{message}; {}", awaited::line(task));
@@ -123,7 +127,11 @@ pub fn unit(
         reason: why,
         message,
         since: waits_since.map(|t| t.to_string()),
-        next: about.first().map_or_else(|| since::next(why, &job.id), |task| awaited::next(task)),
+        next: match about.first() {
+            Some(task) => awaited::next(task),
+            None if state == UnitState::Succeeded => "nothing: its work is done".into(),
+            None => since::next(why, &job.id),
+        },
         changes_at: changes_at.map(|t| t.to_string()),
         lost_with: losses.into_iter().map(|loss| loss.worker).collect(),
     })

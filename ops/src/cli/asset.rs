@@ -195,7 +195,8 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
     let errors = std::mem::take(&mut *importer.errors.lock().map_err(|e| CliError::failed(e.to_string()))?);
     for error in &errors {
         let column = error.column.as_ref().map(|c| format!(", column {c}")).unwrap_or_default();
-        eprintln!("{}: line {}{column}: {}", manifest.display(), error.line, error.message);
+        let place = format!("{}: line {}{column}: {}", manifest.display(), error.line, error.message);
+        eprintln!("{}", output::text(&place));
     }
     #[derive(Serialize)]
     struct Imported {

@@ -1,4 +1,5 @@
 //! `showrunner coordinator`: the truth in a database, workers anywhere, several coordinators of which one leads.
+use super::listen::{self, ListenArgs};
 use super::redis::{self, RedisArgs};
 use super::worker::counted;
 use super::{Context, stop_signal};
@@ -33,9 +34,8 @@ use transport::Server;
 pub(crate) struct Args {
     #[command(flatten)]
     redis: RedisArgs,
-    /// Address of health, metrics and API [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
-    #[arg(long)]
-    listen: Option<String>,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// Where others reach the address of --listen, when that is not where it listens
     #[arg(long, value_name = "URL")]
     advertise: Option<String>,
@@ -47,7 +47,7 @@ impl Args {
     /// Its flags as settings.
     pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
         self.redis.flags(flags);
-        flags.extend(self.listen.clone().map(|listen| ("listen", listen)));
+        self.listen.flags(flags);
         self.limits.flags(flags);
     }
 }
@@ -104,6 +104,7 @@ fn holder(args: &Args, served: &Served) -> String {
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
+    let listen = listen::address(&context)?;
     let limits = (endpoint_limits(&context.settings)?, slice_limits(&context.settings)?);
     // A file belongs to one coordinator.
     let _data = match database::url(&context.settings) {
@@ -120,10 +121,15 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let known = Arc::clone(&part);
     let role = move || known.get().map_or_else(Role::default, |role| role.borrow().clone());
     let clock = steady(now);
-    let state =
-        State { store: store.clone(), registry: registry.clone(), clock: Arc::clone(&clock), role: Arc::new(role) };
+    let hosts = listen::host_names(&context).and(args.advertise.as_deref());
+    let state = State {
+        store: store.clone(),
+        registry: registry.clone(),
+        clock: Arc::clone(&clock),
+        role: Arc::new(role),
+        hosts,
+    };
     let retention = database::retention(&context.settings)?;
-    let listen = &context.settings["listen"].value;
     let served = serve(listen, state).map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
     let member = member(&store, &registry, holder(&args, &served), connect, clock, retention, limits)?;
     drop(part.set(member.role()));

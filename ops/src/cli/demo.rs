@@ -33,6 +33,9 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         .map_err(|e| CliError::failed(e.to_string()))?
         .map_err(|e| CliError::failed(e.to_string()).hint("showrunner doctor"))?;
     let job = submit::prepare(&planted.job)?;
+    if !args.once {
+        super::listen::address(&context)?;
+    }
     let data = DataDir::open(&args.dir.join("data"))?;
     let embedded = Embedded::start(data, &context.settings)?;
     let ran = run::run_job(&context, &embedded, job, false).await;

@@ -1,4 +1,6 @@
 //! `showrunner doctor`: what a job will need, checked before it needs it.
+mod endpoint;
+
 use super::Context;
 use crate::database;
 use crate::embedded::database_path;
@@ -9,6 +11,7 @@ use crate::source::{Client, server};
 use serde::Serialize;
 use std::process::Command;
 use std::time::Duration;
+use worker::storage::Registry;
 
 /// Oldest ffmpeg whose filters we rely on.
 const FFMPEG_MAJOR: u32 = 5;
@@ -30,8 +33,15 @@ fn bad(check: &'static str, message: impl Into<String>) -> Finding {
     Finding { check, state: "failed", message: message.into() }
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Locations to try besides those of the storage file: s3://bucket/prefix, file:/folder
+    locations: Vec<String>,
+}
+
 /// Runs the command: exit 1 when something that jobs need is missing.
-pub(crate) async fn run(context: Context) -> CliResult<Exit> {
+pub(crate) async fn run(context: Context, args: &Args) -> CliResult<Exit> {
     let context = &context;
     let mut findings = vec![
         tool("ffmpeg", &context.settings["ffmpeg"].value),
@@ -41,9 +51,7 @@ pub(crate) async fn run(context: Context) -> CliResult<Exit> {
         database(context).await,
         clock(),
     ];
-    if !context.settings["storage"].value.is_empty() {
-        findings.push(storage(context));
-    }
+    findings.extend(storage(context, &args.locations).await);
     if !context.settings["redis"].value.is_empty() {
         findings.push(redis(context).await);
     }
@@ -55,12 +63,24 @@ pub(crate) async fn run(context: Context) -> CliResult<Exit> {
     Ok(if findings.iter().any(|f| f.state == "failed") { Exit::Failed } else { Exit::Ok })
 }
 
-/// Whether the file that describes storage can be used.
-fn storage(context: &Context) -> Finding {
-    match crate::storage::registry(&context.settings) {
-        Ok(_) => ok("storage", format!("{}: its endpoints read", context.settings["storage"].value)),
-        Err(error) => bad("storage", error.message),
+/// Whether the storage file can be used, and each root, endpoint and location that is named.
+async fn storage(context: &Context, locations: &[String]) -> Vec<Finding> {
+    let file = &context.settings["storage"].value;
+    let settings = match crate::storage::settings(&context.settings) {
+        Ok(settings) => settings,
+        Err(error) => return vec![bad("storage file", error.message)],
+    };
+    let mut findings: Vec<Finding> = settings.roots.iter().map(|root| endpoint::root(root)).collect();
+    let prefixes: Vec<String> = settings.endpoints.iter().map(|endpoint| endpoint.prefix.clone()).collect();
+    if !file.is_empty() {
+        let words = format!("{file}: {} roots, {} endpoints", settings.roots.len(), prefixes.len());
+        findings.insert(0, ok("storage file", words));
     }
+    let registry = Registry::new(settings);
+    for prefix in prefixes.iter().chain(locations) {
+        findings.push(endpoint::endpoint(&registry, prefix).await);
+    }
+    findings
 }
 
 /// Whether the server can be used as workers and coordinators will use it.

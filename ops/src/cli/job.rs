@@ -184,7 +184,7 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
                 if show && line != shown {
                     match context.output {
                         Format::Jsonl => output::one(context.output, &progress, |_| String::new(), &progress.job)?,
-                        _ => eprintln!("{line}"),
+                        _ => eprintln!("{}", output::text(&line)),
                     }
                     shown = line;
                 }

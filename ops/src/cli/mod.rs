@@ -9,6 +9,7 @@ mod failure;
 mod fleet;
 mod follow;
 mod job;
+mod listen;
 mod mhl;
 mod operation;
 mod policy;
@@ -29,7 +30,8 @@ pub(crate) use worker::counted;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Format;
 use crate::settings::{self, Settings};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write;
@@ -143,7 +145,7 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     /// Check tools, storage, clock, permissions, and the database, Redis and server that the settings name
-    Doctor,
+    Doctor(doctor::Args),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -171,19 +173,45 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are not errors; clap's own codes for the rest are 2.
             drop(error.print());
-            return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 });
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+            let words = error.render().to_string();
+            let first = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            let refused = CliError::usage(first).hint("showrunner help");
+            drop(crate::output::error(wanted_format(std::env::args()), &refused));
+            return ExitCode::from(Exit::Usage as u8);
         }
     };
+    let format = cli.global.output;
     start_logging(&cli.global);
+    raise_file_limit();
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
             if !error.message.is_empty() {
-                eprintln!("{error}");
+                // Where stdout is closed there is nowhere to write it.
+                drop(crate::output::error(format, &error));
+                eprintln!("{}", crate::output::text(&error.to_string()));
             }
             ExitCode::from(error.exit as u8)
         }
     }
+}
+
+/// The format that a command line asks for which clap cannot read.
+fn wanted_format(args: impl Iterator<Item = String>) -> Format {
+    let mut wanted = Format::Table;
+    let mut named = false;
+    for arg in args {
+        let value = match arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o").filter(|v| !v.is_empty())) {
+            Some(value) => Some(value.trim_start_matches('=')),
+            None => named.then_some(arg.as_str()),
+        };
+        wanted = value.and_then(|value| Format::from_str(value, true).ok()).unwrap_or(wanted);
+        named = arg == "-o" || arg == "--output";
+    }
+    wanted
 }
 
 fn dispatch(cli: Cli) -> CliResult<Exit> {
@@ -226,13 +254,26 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Policy(command) => policy::run(&context, command),
         Command::Mhl(command) => block_on(mhl::run(context, command)),
         Command::Config(command) => config::run(&context, &command),
-        Command::Doctor => block_on(doctor::run(context)),
+        Command::Doctor(args) => block_on(doctor::run(context, &args)),
         Command::Completion { shell } => {
             let mut tree = <Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut tree, "showrunner", &mut script);
             std::io::stdout().lock().write_all(&script)?;
             Ok(Exit::Ok)
+        }
+    }
+}
+
+/// Raises the soft limit of open files to the hard one: connections of clients, Redis, storage and media tools share it.
+fn raise_file_limit() {
+    const FILES_MAX: u64 = 1 << 16;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(FILES_MAX).min(FILES_MAX);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit of open files stays as it is");
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
     }
     if matches!(context.output, Format::Table | Format::Wide) && !context.quiet {
         for Unmapped { path, value, why } in &unmapped {
-            eprintln!("{path}: {value}\n  {why}");
+            eprintln!("{}", output::text(&format!("{path}: {value}\n  {why}")));
         }
         eprintln!("{} values of {name} are not in the spec, or in another form", unmapped.len());
     }

@@ -9,6 +9,7 @@ use protocol::rules::waiver::Delivery;
 use protocol::time::Timestamp;
 use protocol::workflow::waivers::{self, WrittenWaiver};
 use serde::Serialize;
+use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 use worker::qc::{Appraised, Report, Subject, Verdict, appraise, still};
@@ -113,7 +114,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         super::stop_signal().await;
         token.cancel();
     });
-    let (mut all_pass, mut inspected) = (true, Vec::new());
+    let (mut all_pass, mut inspected, mut documents) = (true, Vec::new(), Vec::new());
     for file in &args.files {
         let judged = appraise(file, &Subject::bare(file), &spec, &tools, &[], &cancel).await;
         if cancel.is_cancelled() {
@@ -123,8 +124,13 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
             judged.map_err(|failure| CliError::failed(format!("{}: {}", file.display(), failure.message)))?;
         let shown = Shown::of(report, &waivers, now());
         all_pass &= shown.goes_on();
-        let format = if context.output == Format::Wide { Format::Table } else { context.output };
-        output::one(format, &shown, words, &shown.report.file)?;
+        match context.output {
+            // Several files make one document together.
+            Format::Json if args.files.len() > 1 => {
+                documents.push(serde_json::to_value(&shown).map_err(io::Error::other)?)
+            }
+            format => output::one(format, &shown, words, &shown.report.file)?,
+        }
         if !args.report.is_empty() {
             let with_stills = args.report.iter().any(Wanted::wants_stills);
             let stills = if with_stills { stills(file, &shown.report, &tools, &cancel).await } else { Vec::new() };
@@ -136,6 +142,9 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
                 target: spec.qc.loudness.as_ref().map(|check| check.target.0),
             });
         }
+    }
+    if !documents.is_empty() {
+        output::list(context.output, &documents, &[], |_| Vec::new(), |_| String::new())?;
     }
     for wanted in &args.report {
         wanted.write(&inspected).map_err(CliError::failed)?;

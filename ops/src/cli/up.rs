@@ -1,8 +1,10 @@
 //! `showrunner up`: one process that keeps serving.
+use super::listen::{self, ListenArgs};
 use super::{Context, stop_signal};
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::LimitArgs;
+use coordinator::http::State;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,9 +13,8 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Address of health, metrics and API [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
-    #[arg(long)]
-    pub(crate) listen: Option<String>,
+    #[command(flatten)]
+    listen: ListenArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -21,21 +22,24 @@ pub(crate) struct Args {
 impl Args {
     /// Its flags as settings.
     pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
-        flags.extend(self.listen.clone().map(|listen| ("listen", listen)));
+        self.listen.flags(flags);
         self.limits.flags(flags);
     }
 }
 
 /// Runs the command.
 pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
+    listen::address(&context)?;
+    crate::storage::warn_without_roots(&context.settings, true)?;
     let embedded = Embedded::start(DataDir::open(&context.data())?, &context.settings)?;
     serve(&context, embedded).await
 }
 
 /// Serves until a signal or a failure.
 pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Exit> {
+    let state = State { hosts: listen::host_names(context), ..embedded.api() };
     let listen = &context.settings["listen"].value;
-    let served = match coordinator::http::serve(listen, embedded.api()) {
+    let served = match coordinator::http::serve(listen, state) {
         Ok(served) => served,
         Err(error) => {
             // Dropped instead, its threads would keep the process from ending.

@@ -74,6 +74,7 @@ fn kinds(names: &[String]) -> CliResult<Vec<Kind>> {
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
+    crate::storage::warn_without_roots(&context.settings, false)?;
     let grace = protocol::quantity::Span::parse(&args.grace).map_err(CliError::usage)?.0;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut config = worker_config(&context.settings, &host)?;

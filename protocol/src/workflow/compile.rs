@@ -28,7 +28,7 @@ pub fn compile(
     policies: &mut PolicyLoader<'_>,
 ) -> Result<Workflow, Vec<Problem>> {
     let parsed: JobFile = yaml::read(file, source).map_err(|p| vec![p])?;
-    let mut compiler = Compiler { file, source, base, job_id, now, problems: Vec::new(), tree: None };
+    let mut compiler = Compiler { file, source, base, job_id, now, problems: Vec::new(), step: None, tree: None };
     let workflow = compiler.workflow(parsed, policies);
     if compiler.problems.is_empty() { Ok(workflow) } else { Err(compiler.problems) }
 }
@@ -40,13 +40,19 @@ pub(super) struct Compiler<'a> {
     job_id: &'a str,
     now: Timestamp,
     problems: Vec<Problem>,
+    /// The step that is compiled now: its problems lie within it.
+    step: Option<usize>,
     /// The tree that the library is: a folder or a bucket prefix.
     pub(super) tree: Option<String>,
 }
 
 impl Compiler<'_> {
     pub(super) fn blame(&mut self, needle: &str, message: String, hint: impl Into<String>) {
-        self.problems.push(Problem::new(self.file, message).hint(hint).near(self.source, needle));
+        let problem = Problem::new(self.file, message).hint(hint);
+        self.problems.push(match self.step {
+            Some(step) => problem.within(self.source, needle, "steps", step),
+            None => problem.near(self.source, needle),
+        });
     }
 
     fn workflow(&mut self, job: JobFile, policies: &mut PolicyLoader<'_>) -> Workflow {
@@ -104,6 +110,7 @@ impl Compiler<'_> {
         let ids: Vec<String> = files.iter().map(|s| s.id.clone()).collect();
         let mut steps: Vec<Step> = Vec::with_capacity(files.len());
         for (i, file) in files.iter().enumerate() {
+            self.step = Some(i);
             self.step_id(&ids, i);
             let needs = self.needs(file, &ids);
             let retry = self.retry(file);
@@ -112,6 +119,7 @@ impl Compiler<'_> {
             let due_us = due.map(|due| i64::try_from(due.0.as_micros()).unwrap_or(i64::MAX));
             steps.push(Step { id: file.id.clone(), needs, retry, on_failure: file.on_failure, due_us, action });
         }
+        self.step = None;
         if let Some(cycle) = find_cycle(&steps) {
             self.blame("needs", format!("steps need each other in a circle: {cycle}"), "remove one of these needs");
             return steps;
@@ -152,7 +160,11 @@ impl Compiler<'_> {
                 None => {
                     let known: Vec<&str> = ids.iter().map(String::as_str).filter(|id| *id != file.id).collect();
                     let hint = yaml::suggest(need, &known);
-                    self.blame(need, format!("step {:?} needs {need:?}, which is not a step", file.id), hint);
+                    self.blame(
+                        &format!("needs: {need}"),
+                        format!("step {:?} needs {need:?}, which is not a step", file.id),
+                        hint,
+                    );
                 }
             }
         }

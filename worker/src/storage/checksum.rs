@@ -4,11 +4,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use md5::Digest as _;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;
 
 /// How a server proves what it received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChecksumKind {
     /// CRC-64/NVME: S3's own for whole objects.

@@ -1,5 +1,6 @@
 //! Destination directories. Everything below a root is opened relative to the root's descriptor with the kernel's
 //! `RESOLVE_BENEATH`, so that neither a symbolic link in the tree nor one swapped in later leads a write outside.
+use super::roots::Roots;
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat, unlinkat};
 use rustix::io::Errno;
@@ -31,6 +32,9 @@ pub enum DirectoryError {
         /// The root it must stay below.
         root: PathBuf,
     },
+    /// The directory is below none of the roots.
+    #[error("{} is outside of the `roots` of the storage settings: correct the path, or add its directory to them", .0.display())]
+    Outside(PathBuf),
     /// A component of the path exists and is no directory.
     #[error("{path} cannot be a directory: a part of that path is a file", path = .0.display())]
     NotADirectory(PathBuf),
@@ -84,6 +88,49 @@ impl Root {
         let root = Root { path: path.to_owned(), fd, created_in: Mutex::default() };
         root.open(Path::new(""))?;
         Ok(root)
+    }
+
+    /// Opens a root, creating it, below the directories that local files must be below: no symbolic link between such a
+    /// directory and the root leads elsewhere.
+    pub fn create_within(path: &Path, roots: &Roots) -> Result<Root, DirectoryError> {
+        match Root::outer(path, roots)? {
+            None => Root::create(path),
+            Some((declared, below)) => {
+                let outer = Root::create(declared)?;
+                let inner = outer.directory(below)?;
+                outer.narrowed(path, &inner)
+            }
+        }
+    }
+
+    /// The same for a root that exists.
+    pub fn existing_within(path: &Path, roots: &Roots) -> Result<Root, DirectoryError> {
+        match Root::outer(path, roots)? {
+            None => Root::existing(path),
+            Some((declared, below)) => {
+                let outer = Root::existing(declared)?;
+                let inner = outer.find(below)?;
+                outer.narrowed(path, &inner)
+            }
+        }
+    }
+
+    /// The declared root that a path is below, and the rest of the path; none where the path is free.
+    fn outer<'a>(path: &'a Path, roots: &'a Roots) -> Result<Option<(&'a Path, &'a Path)>, DirectoryError> {
+        let escapes = |_| DirectoryError::Outside(path.to_owned());
+        let Some(declared) = roots.above(path).map_err(escapes)? else { return Ok(None) };
+        let below = path.strip_prefix(declared).unwrap_or(path);
+        Ok((!below.as_os_str().is_empty()).then_some((declared, below)))
+    }
+
+    /// A directory of this root as a root of its own.
+    fn narrowed(&self, path: &Path, inner: &Directory) -> Result<Root, DirectoryError> {
+        let failed = |error: io::Error| {
+            let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            directory_error(&self.path, path, source)
+        };
+        let fd = inner.fd.try_clone().map_err(failed)?;
+        Ok(Root { path: path.to_owned(), fd, created_in: Mutex::new(self.take_created_in()) })
     }
 
     /// The path it was opened by.

@@ -24,6 +24,7 @@ mod place;
 pub mod port;
 mod reading;
 mod registry;
+mod roots;
 pub mod settings;
 pub mod throttle;
 mod together;
@@ -45,3 +46,4 @@ pub use port::{
 };
 pub use reading::Reading;
 pub use registry::{Held, MEMORY_BYTES, Registry};
+pub use roots::{RootError, Roots};

@@ -2,6 +2,7 @@
 use super::backend::{BACKENDS, Opened, Opening};
 use super::buffers::Buffers;
 use super::layer::Layered;
+use super::roots::Roots;
 use super::settings::{EndpointSettings, StorageSettings};
 use super::throttle::{Budget, Throttle};
 use super::{Location, Storage, StorageError};
@@ -23,6 +24,7 @@ const STRETCH_BYTES: usize = 8 << 20;
 /// Opens locations. One for a worker: limits hold over everything that uses it.
 pub struct Registry {
     settings: StorageSettings,
+    roots: Roots,
     places: Mutex<HashMap<String, Arc<dyn Storage>>>,
     budgets: Mutex<HashMap<String, Arc<Budget>>>,
     memory: Arc<Semaphore>,
@@ -47,6 +49,7 @@ impl Registry {
     pub fn new(settings: StorageSettings) -> Registry {
         let memory = Arc::new(Semaphore::new(permits(MEMORY_BYTES) as usize));
         Registry {
+            roots: Roots::new(&settings.roots),
             settings,
             places: Mutex::default(),
             budgets: Mutex::default(),
@@ -70,6 +73,11 @@ impl Registry {
         let memory = Arc::clone(&self.memory);
         // It is never closed; without a claim there is merely nothing to give back.
         async move { memory.acquire_many_owned(permits(bytes.min(MEMORY_BYTES))).await.ok() }
+    }
+
+    /// The directories that local files must be below.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
     }
 
     /// Memory for content from the network.

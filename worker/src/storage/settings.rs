@@ -3,11 +3,12 @@
 use super::ChecksumKind;
 use protocol::quantity::Bytes;
 use protocol::yaml::{self, Problem};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
 
 /// The whole file.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StorageSettings {
     /// Directories that `file:` locations must be below; none means anywhere.
@@ -17,7 +18,7 @@ pub struct StorageSettings {
 }
 
 /// What is special about the locations that begin with a prefix.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EndpointSettings {
     /// Locations that begin with this.

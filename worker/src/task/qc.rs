@@ -67,6 +67,7 @@ async fn judge(
     context: &TaskContext,
 ) -> Result<Appraised, Failure> {
     let path = local_path(&asset.location)?;
+    context.storage.roots().open_file(&path).map_err(|error| super::transfer::unopened(&error))?;
     // The declared hash is a claim: the bytes are hashed beside the decode, which reads them anyway.
     let subject = Subject::of(asset);
     let known: Vec<&Measured> = known.iter().filter(|known| known.asset == asset.id).collect();

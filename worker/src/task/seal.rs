@@ -66,8 +66,10 @@ enum Tree {
 impl Tree {
     async fn open(location: &str, context: &TaskContext) -> Result<Tree, Failure> {
         if !(location.starts_with("s3:") || location.starts_with("gs:")) {
-            let path = local_path(location);
-            return path.map(Tree::Directory).map_err(|error| Failure::permanent("mhl_invalid", error.to_string()));
+            let path = local_path(location).map_err(|error| Failure::permanent("mhl_invalid", error.to_string()))?;
+            let checked = context.storage.roots().check_target(&path);
+            checked.map_err(|error| Failure::permanent("outside_roots", format!("tree {error}")))?;
+            return Ok(Tree::Directory(path));
         }
         let opened = context.storage.open(location, None).await.map_err(|error| error.failure())?;
         Ok(Tree::Objects(ObjectTree::new(opened.storage, &opened.key)))

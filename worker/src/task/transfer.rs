@@ -16,6 +16,8 @@ mod source;
 mod unit;
 mod wants;
 
+pub(super) use fault::root as unopened;
+
 use super::TaskContext;
 use crate::storage::Durability;
 use protocol::failure::Failure;

@@ -279,7 +279,9 @@ proptest! {
         let before: Vec<String> = before.into_iter().collect();
         let path = gone.get(&before).as_str();
         let told = found.unmapped.iter().any(|told| told.path == path);
-        if !told && !DESCRIBED.contains(&path) && !IMPLIED.contains(&path) && !path.contains("a new key") {
+        // The name of the standard that is demanded, which is the second where the first has no target.
+        let named = path.starts_with("assets.audio.loudness.standards[") && path.ends_with("].name");
+        if !told && !named && !DESCRIBED.contains(&path) && !IMPLIED.contains(&path) && !path.contains("a new key") {
             let mut without = document.clone();
             taken_away(&mut without, path);
             let other = import("p.json", &without.to_string(), None).map_err(|e| TestCaseError::fail(e.to_string()))?;
@@ -290,8 +292,7 @@ proptest! {
 }
 
 /// What names a spec or is told apart by nothing.
-const DESCRIBED: [&str; 5] =
-    ["id", "name", "governance.spec_version", "assets.video.representation", "assets.audio.loudness.standards[0].name"];
+const DESCRIBED: [&str; 4] = ["id", "name", "governance.spec_version", "assets.video.representation"];
 /// What follows from another value of the same profile, so that taking it away changes nothing.
 const IMPLIED: [&str; 10] = [
     "constraints.timing.duration.tolerance_ms",

@@ -231,7 +231,8 @@ fn missing_column(missing: Column, slots: &[Slot]) -> String {
             "is the first line a header, and are columns separated by commas (tabs in .tsv)?".to_owned()
         }
         (_, Some(similar)) => format!("is {similar:?} meant? rename it to {name}"),
-        (_, None) => format!("found: {}", quote(&found.join(","))),
+        // The text of the line stays out: a wrong path must not show what another file holds.
+        (_, None) => format!("it has {} columns, and asset, title, role and location are required", slots.len()),
     };
     format!("the header has no column {name:?}; {hint}")
 }

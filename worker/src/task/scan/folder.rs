@@ -6,8 +6,8 @@ use super::entry::{Entry, OWN_DIRECTORIES, compile};
 use super::location::Root;
 use super::page::{Pager, Stop};
 use super::sidecar;
-use super::source::cannot_open;
-use crate::storage::is_unfinished;
+use super::source::{cannot_open, closed};
+use crate::storage::{Roots, is_unfinished};
 use protocol::failure::Failure;
 use protocol::wire::report::RowError;
 use regex::Regex;
@@ -22,18 +22,20 @@ use std::path::{Path, PathBuf};
 const NAMES_MAX: usize = 250_000;
 
 /// Reads a folder to its end or until it is stopped.
-pub(super) fn scan(path: &str, pattern: Option<&str>, pager: Pager) -> Result<(), Stop> {
+pub(super) fn scan(path: &str, roots: &Roots, pattern: Option<&str>, pager: Pager) -> Result<(), Stop> {
     let pattern = pattern.map(compile).transpose()?;
+    roots.check(Path::new(path)).map_err(|error| closed(path, &error))?;
     let meta = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
     if !meta.is_dir() {
         let message = format!("{path} is not a directory: write `manifest:` for a file that lists assets");
         return Err(Stop::Failed(Failure::permanent("library_unreadable", message)));
     }
     let real = fs::canonicalize(path).map_err(|error| cannot_open(path, &error))?;
+    let inside = Roots::new(&[path.into()]);
     let names = next_names(Path::new(path), None, NAMES_MAX, &mut || pager.stop().is_cancelled());
     let names = names.map_err(|error| cannot_open(path, &error))?;
     let start = Directory { path: path.into(), names, last: None };
-    Walk { base: path.into(), real, root: Root::new(path), pattern, pager, files: 0, open: vec![start] }.run()
+    Walk { base: path.into(), inside, real, root: Root::new(path), pattern, pager, files: 0, open: vec![start] }.run()
 }
 
 /// A directory being listed: a batch of its names, smallest last so that the next one is popped.
@@ -78,6 +80,8 @@ fn next_names(
 
 struct Walk {
     base: PathBuf,
+    /// What sidecars are read below.
+    inside: Roots,
     /// The base without links, which the targets of links have to stay below.
     real: PathBuf,
     root: Root,
@@ -182,7 +186,7 @@ impl Walk {
             return self.complain(path, "the name is not UTF-8: rename the file".to_owned());
         };
         self.files += 1;
-        let declared = sidecar::beside(path, |extension| self.is_listed(path, extension));
+        let declared = sidecar::beside(path, &self.inside, |extension| self.is_listed(path, extension));
         let hash = match declared {
             Ok(hash) => hash,
             Err(message) => {

@@ -3,6 +3,7 @@ use super::location::Root;
 use super::page::{Pager, Stop};
 use super::source::Source;
 use super::{csv, jsonl};
+use crate::storage::Roots;
 use protocol::wire::unit::ScanCursor;
 use std::path::Path;
 
@@ -19,8 +20,14 @@ enum Format {
 }
 
 /// Reads a manifest to its end or until it is stopped.
-pub(super) fn scan(path: &str, root: &Root, resume: Option<ScanCursor>, pager: Pager) -> Result<(), Stop> {
-    let mut source = Source::open(path, pager.stop().clone())?;
+pub(super) fn scan(
+    path: &str,
+    roots: &Roots,
+    root: &Root,
+    resume: Option<ScanCursor>,
+    pager: Pager,
+) -> Result<(), Stop> {
+    let mut source = Source::open(path, roots, pager.stop().clone())?;
     let start = source.fill()?;
     if let Some(found) = foreign(start) {
         return Err(source.header_failure(found));

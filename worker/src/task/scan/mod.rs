@@ -20,6 +20,7 @@ mod source;
 mod tests;
 
 use super::TaskContext;
+use crate::storage::Roots;
 use bucket::Bucket;
 use location::Root;
 use page::{Pager, Sent, Stop};
@@ -45,8 +46,8 @@ pub async fn run(task: &ScanTask, unit: &Unit, context: &TaskContext) -> UnitRes
         Ok(bucket) => bucket,
         Err(failure) => return UnitResult::Failed(failure),
     };
-    let task = task.clone();
-    let reading = tokio::task::spawn_blocking(move || read(&task, bucket, pager));
+    let (task, roots) = (task.clone(), context.storage.roots().clone());
+    let reading = tokio::task::spawn_blocking(move || read(&task, bucket, &roots, pager));
     let last = match context.cancel.run_until_cancelled(deliver(pages, context)).await {
         None => return UnitResult::Cancelled,
         Some(Err(failure)) => return UnitResult::Failed(failure),
@@ -89,14 +90,14 @@ async fn open_bucket(source: &ScanSource, context: &TaskContext) -> Result<Optio
     }))
 }
 
-fn read(task: &ScanTask, bucket: Option<Bucket>, pager: Pager) -> Result<(), Stop> {
+fn read(task: &ScanTask, bucket: Option<Bucket>, roots: &Roots, pager: Pager) -> Result<(), Stop> {
     if let Some(bucket) = bucket {
         return bucket::scan(bucket, pager);
     }
     match &task.source {
         // Whoever opens it comes before.
         ScanSource::Bucket { .. } => Ok(()),
-        ScanSource::Manifest { path } => manifest::scan(path, &Root::new(&task.root), task.resume, pager),
-        ScanSource::Folder { path, pattern } => folder::scan(path, pattern.as_deref(), pager),
+        ScanSource::Manifest { path } => manifest::scan(path, roots, &Root::new(&task.root), task.resume, pager),
+        ScanSource::Folder { path, pattern } => folder::scan(path, roots, pattern.as_deref(), pager),
     }
 }

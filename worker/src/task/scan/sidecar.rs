@@ -3,8 +3,9 @@
 //!
 //! Read as `md5sum`, `sha1sum`, `xxhsum` and the offload tools write them: the digest alone, the digest and a name, or
 //! `MD5 (name) = digest`.
+use crate::storage::{RootError, Roots};
 use protocol::wire::unit::{HashAlgorithm, parse_hash};
-use std::fs::File;
+use std::fmt::Display;
 use std::io::Read;
 use std::path::Path;
 
@@ -39,7 +40,12 @@ pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
 }
 
 /// What the sidecars beside a file declare of it. `is_there` says whether there is one with an extension.
-pub(super) fn beside(path: &Path, is_there: impl Fn(&str) -> bool) -> Result<Option<Declared>, String> {
+/// It is a regular file of the library, or is not read: a link may lead to a file of anybody, a pipe has no end.
+pub(super) fn beside(
+    path: &Path,
+    library: &Roots,
+    is_there: impl Fn(&str) -> bool,
+) -> Result<Option<Declared>, String> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
     let spellings = EXTENSIONS
         .into_iter()
@@ -49,8 +55,13 @@ pub(super) fn beside(path: &Path, is_there: impl Fn(&str) -> bool) -> Result<Opt
     let Some((extension, spelled)) = found else { return Ok(None) };
     let sidecar = format!("{name}{spelled}");
     let mut text = Vec::new();
-    let read = File::open(path.with_file_name(&sidecar)).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
-    read.map_err(|error| format!("its sidecar {sidecar} cannot be read: {error}; its hash is not checked"))?;
+    let unread = |why: &dyn Display| format!("its sidecar {sidecar} is not read: {why}; its hash is not checked");
+    let file = library.open_file(&path.with_file_name(&sidecar)).map_err(|error| match error {
+        RootError::Outside(_) => unread(&"it is a link that leaves the library"),
+        RootError::Kind { kind, .. } => unread(&format!("it is {kind}")),
+        error => unread(&std::io::Error::from(error.errno())),
+    })?;
+    file.take(BYTES_MAX).read_to_end(&mut text).map_err(|error| unread(&error))?;
     declared(&text, extension, name).map(|hash| Some(Declared { hash, sidecar }))
 }
 
@@ -64,12 +75,12 @@ pub(super) fn declared(text: &[u8], extension: &str, name: &str) -> Result<Strin
     for line in lines {
         let (digest, of) = taken_apart(line);
         match of {
-            Some(of) if of.rsplit(['/', '\\']).next() != Some(name) => others = Some(of.to_owned()),
+            Some(of) if of.rsplit(['/', '\\']).next() != Some(name) => others = Some(()),
             _ => return spelled(digest, extension).ok_or_else(|| unusable("holds no digest of its kind")),
         }
     }
     match others {
-        Some(other) => Err(unusable(&format!("speaks of {other:?} and not of {name:?}"))),
+        Some(()) => Err(unusable("names other files alone")),
         None => Err(unusable("is empty")),
     }
 }
@@ -144,7 +155,7 @@ mod tests {
             ("# nothing", "is empty"),
             ("hello", "no digest"),
             ("0123456789abcdef", "no digest"),
-            (&format!("{MD5}  b.mov"), "speaks of \"b.mov\""),
+            (&format!("{MD5}  b.mov"), "names other files alone"),
         ] {
             let said = declared(text.as_bytes(), ".md5", "a.mov").expect_err(text);
             assert!(said.contains(says) && said.contains("a.mov.md5"), "{said}");

@@ -1,8 +1,10 @@
 //! A file read from front to back through one buffer, with its place and a way to stop.
 use super::page::Stop;
+use crate::storage::{RootError, Roots};
 use protocol::failure::Failure;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
+use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes read at a time; also how often the token is looked at.
@@ -18,17 +20,19 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens a regular file; a pipe would block for ever and a directory is another kind of library.
-    pub(super) fn open(path: &str, stop: CancellationToken) -> Result<Source, Stop> {
-        let meta = std::fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
-        if meta.is_dir() {
-            let message = format!("{path} is a directory: write `folder:` instead of `manifest:`");
-            return Err(Stop::Failed(Failure::permanent("library_unreadable", message)));
-        }
-        if !meta.is_file() {
-            let message = format!("{path} is not a regular file: save the manifest to a file first");
-            return Err(Stop::Failed(Failure::permanent("library_unreadable", message)));
-        }
-        let file = File::open(path).map_err(|error| cannot_open(path, &error))?;
+    pub(super) fn open(path: &str, roots: &Roots, stop: CancellationToken) -> Result<Source, Stop> {
+        let file = roots.open_file(Path::new(path)).map_err(|error| {
+            let message = match &error {
+                RootError::Kind { kind: "a directory", .. } => {
+                    format!("{path} is a directory: write `folder:` instead of `manifest:`")
+                }
+                RootError::Kind { .. } => {
+                    format!("{path} is not a regular file: save the manifest to a file first")
+                }
+                _ => return closed(path, &error),
+            };
+            Stop::Failed(Failure::permanent("library_unreadable", message))
+        })?;
         Ok(Source { reader: BufReader::with_capacity(BUFFER, file), byte: 0, path: path.to_owned(), stop })
     }
 
@@ -82,6 +86,14 @@ impl Source {
     fn broken(&self, error: &std::io::Error) -> Stop {
         let message = format!("{} cannot be read at byte {}: {error}", self.path, self.byte);
         Stop::Failed(Failure::transient("library_unreadable", message))
+    }
+}
+
+/// Why the roots let a library not through, with what to do.
+pub(super) fn closed(path: &str, error: &RootError) -> Stop {
+    match error {
+        RootError::Outside(_) => Stop::Failed(Failure::permanent("outside_roots", format!("library {error}"))),
+        error => cannot_open(path, &error.errno().into()),
     }
 }
 

@@ -200,7 +200,7 @@ fn a_wrong_header_fails_the_scan_and_says_what_was_meant() {
     let cases: [(&str, &[u8], &str); 12] = [
         ("m.csv", b"", "the file is empty"),
         ("m.csv", b"asset,titel,role,location\n", "no column \"title\"; is \"titel\" meant?"),
-        ("m.csv", b"asset,name,role,location\n", "no column \"title\"; found: "),
+        ("m.csv", b"asset,name,role,location\n", "no column \"title\"; it has 4 columns"),
         ("m.csv", b"asset;title;role;location\n", "save the file with commas"),
         ("m.csv", b"{\"asset\": 1}\n", "name the file .jsonl"),
         ("m.csv", b"asset,title,role,location,Title\n", "twice"),

@@ -1,5 +1,5 @@
 //! What the system's errors mean to a transfer: one place, so that a code means the same everywhere.
-use crate::storage::DirectoryError;
+use crate::storage::{DirectoryError, RootError};
 use protocol::failure::Failure;
 use rustix::io::Errno;
 use std::io;
@@ -49,6 +49,15 @@ pub(super) fn source(path: &Path, errno: Errno) -> Failure {
     }
 }
 
+/// A source that the roots do not let through, or that is no regular file.
+pub(in crate::task) fn root(error: &RootError) -> Failure {
+    match error {
+        RootError::Outside(_) => Failure::permanent("outside_roots", format!("source {error}")),
+        RootError::Kind { path, kind } => source_kind(path, kind),
+        RootError::System { path, errno } => source(path, *errno),
+    }
+}
+
 /// A source that is no regular file.
 pub(super) fn source_kind(path: &Path, kind: &str) -> Failure {
     let path = path.display();
@@ -89,6 +98,7 @@ pub(super) fn destination(path: &Path, doing: &str, errno: Errno) -> Failure {
 /// A destination directory that cannot be used.
 pub(super) fn directory(error: &DirectoryError) -> Failure {
     match error {
+        DirectoryError::Outside(_) => Failure::permanent("outside_roots", error.to_string()),
         DirectoryError::Escapes { .. } => Failure::permanent("destination_escapes", error.to_string()),
         DirectoryError::NotADirectory(_) => {
             Failure::permanent("destination_blocked", format!("{error}: move it away or change the target"))

@@ -1,7 +1,8 @@
 //! The file a copy reads, and whether it stayed the same.
 use super::fault;
+use crate::storage::Roots;
 use protocol::failure::Failure;
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat};
+use rustix::fs::{Stat, fstat, stat};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
@@ -42,14 +43,9 @@ impl State {
 
 impl Source {
     /// Opens a regular file; symbolic links to one are followed. Never waits on a pipe and never touches a device.
-    pub(super) fn open(path: &Path) -> Result<Source, Failure> {
-        let failed = |errno| fault::source(path, errno);
-        regular(path, &stat(path).map_err(failed)?)?;
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = File::from(openat(CWD, path, flags, Mode::empty()).map_err(failed)?);
-        let opened = fstat(&file).map_err(failed)?;
-        // Something else may have taken its place since.
-        regular(path, &opened)?;
+    pub(super) fn open(path: &Path, roots: &Roots) -> Result<Source, Failure> {
+        let file = roots.open_file(path).map_err(|error| fault::root(&error))?;
+        let opened = fstat(&file).map_err(|errno| fault::source(path, errno))?;
         Ok(Source { path: path.to_owned(), file, state: State::of(&opened) })
     }
 
@@ -77,21 +73,10 @@ impl Source {
     }
 }
 
-fn regular(path: &Path, stat: &Stat) -> Result<(), Failure> {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => return Ok(()),
-        FileType::Directory => "a directory",
-        FileType::Fifo => "a named pipe",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        FileType::Symlink | FileType::Unknown => "of an unknown kind",
-    };
-    Err(fault::source_kind(path, kind))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, Mode};
 
     fn reason(result: Result<impl Sized, Failure>) -> String {
         result.err().map(|failure| failure.reason).expect("a failure")
@@ -103,13 +88,14 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         std::os::unix::fs::symlink("loop", at("loop")).expect("linked");
         rustix::fs::mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).expect("made");
-        assert_eq!(reason(Source::open(&at("missing"))), "source_missing");
-        assert_eq!(reason(Source::open(&at("loop"))), "source_symlink_loop");
-        assert_eq!(reason(Source::open(dir.path())), "source_not_a_file");
-        assert_eq!(reason(Source::open(&at("pipe"))), "source_not_a_file");
-        assert_eq!(reason(Source::open(Path::new("/dev/null"))), "source_not_a_file");
-        assert_eq!(reason(Source::open(&at("x").join("a".repeat(300)))), "source_missing");
-        assert_eq!(reason(Source::open(&at(&"a".repeat(300)))), "source_invalid");
+        let open = |path: &Path| Source::open(path, &Roots::default());
+        assert_eq!(reason(open(&at("missing"))), "source_missing");
+        assert_eq!(reason(open(&at("loop"))), "source_symlink_loop");
+        assert_eq!(reason(open(dir.path())), "source_not_a_file");
+        assert_eq!(reason(open(&at("pipe"))), "source_not_a_file");
+        assert_eq!(reason(open(Path::new("/dev/null"))), "source_not_a_file");
+        assert_eq!(reason(open(&at("x").join("a".repeat(300)))), "source_missing");
+        assert_eq!(reason(open(&at(&"a".repeat(300)))), "source_invalid");
     }
 
     #[test]
@@ -117,20 +103,20 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let path = dir.path().join("a");
         std::fs::write(&path, b"one").expect("written");
-        let source = Source::open(&path).expect("opened");
+        let source = Source::open(&path, &Roots::default()).expect("opened");
         assert_eq!(source.check_unchanged(), Ok(()));
         std::fs::write(dir.path().join("b"), b"two").expect("written");
         std::fs::rename(dir.path().join("b"), &path).expect("replaced");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        let source = Source::open(&path).expect("opened");
+        let source = Source::open(&path, &Roots::default()).expect("opened");
         std::fs::write(&path, b"longer").expect("written");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        let source = Source::open(&path).expect("opened");
+        let source = Source::open(&path, &Roots::default()).expect("opened");
         let identity = source.identity();
         File::options().write(true).open(&path).and_then(|f| f.set_modified(std::time::UNIX_EPOCH)).expect("touched");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        assert_ne!(Source::open(&path).expect("opened").identity(), identity);
-        let source = Source::open(&path).expect("opened");
+        assert_ne!(Source::open(&path, &Roots::default()).expect("opened").identity(), identity);
+        let source = Source::open(&path, &Roots::default()).expect("opened");
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
     }

@@ -61,7 +61,9 @@ enum Content {
 
 /// Transfers all assets of a unit; blocking.
 pub(super) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskContext, settings: Settings) -> UnitResult {
-    let root = match plan::root(task).and_then(|path| Root::create(&path).map_err(|error| fault::directory(&error))) {
+    let roots = context.storage.roots();
+    let created = |path: PathBuf| Root::create_within(&path, roots).map_err(|error| fault::directory(&error));
+    let root = match plan::root(task).and_then(created) {
         Ok(root) => root,
         Err(failure) => return UnitResult::Failed(failure),
     };
@@ -128,7 +130,7 @@ impl Work<'_> {
 
     fn copy_asset(&self, index: usize, asset: &Asset, buffers: &mut Buffers) -> Result<Landed, Stop> {
         let plan = Plan::new(self.task, self.root.path(), asset)?;
-        let source = Source::open(&plan.source)?;
+        let source = Source::open(&plan.source, self.context.storage.roots())?;
         plan.check_size(asset, source.state.bytes, Some(source.state.modified_us()))?;
         let directory = self.directory(&plan.directory)?;
         let target = directory.path().join(&plan.name);

@@ -21,7 +21,9 @@ pub(super) fn fault(location: &str, doing: &str, errno: Errno) -> StorageError {
 /// A directory that cannot be used.
 pub(super) fn directory_fault(error: &DirectoryError) -> StorageError {
     match error {
-        DirectoryError::Escapes { path, .. } => StorageError::invalid(file_location(path), error.to_string()),
+        DirectoryError::Outside(path) | DirectoryError::Escapes { path, .. } => {
+            StorageError::invalid(file_location(path), error.to_string())
+        }
         DirectoryError::NotADirectory(path) => {
             StorageError::Blocked { location: file_location(path), said: "a part of that path is a file".into() }
         }

@@ -12,8 +12,8 @@ use crate::storage::buffers::Buffers;
 use crate::storage::together::Together;
 use crate::storage::{
     Attributes, Body, Capabilities, Checksum, ChecksumKind, Condition, Directory, Durability, Listing, Location,
-    ObjectState, Part, PartLimits, Partial, Reading, Root, Slot, Storage, StorageError, Upload, Version, file_location,
-    sync_directories, sync_files,
+    ObjectState, Part, PartLimits, Partial, Reading, Root, Roots, Slot, Storage, StorageError, Upload, Version,
+    file_location, sync_directories, sync_files,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -50,7 +50,8 @@ pub const BACKEND: Backend = Backend {
                 return Err(StorageError::invalid(opening.text, "it is no file"));
             };
             let root = root_of(path, opening)?;
-            Ok(Arc::new(FileStorage::new(&root)) as Arc<dyn Storage>)
+            let within = Roots::new(&opening.all.roots);
+            Ok(Arc::new(FileStorage { within, ..FileStorage::new(&root) }) as Arc<dyn Storage>)
         }
         .boxed()
     },
@@ -85,6 +86,8 @@ fn root_of(path: &Path, opening: &Opening<'_>) -> Result<PathBuf, StorageError> 
 #[derive(Clone)]
 pub struct FileStorage {
     path: Arc<Path>,
+    /// What the root itself must be below.
+    within: Roots,
     durability: Durability,
     /// What was written in one step, and directories that got entries.
     files: Arc<Together<(File, u64)>>,
@@ -101,6 +104,7 @@ impl FileStorage {
         };
         FileStorage {
             path: Arc::from(root),
+            within: Roots::default(),
             durability: Durability::PowerLoss,
             files: Arc::new(Together::new(files)),
             directories: Arc::new(Together::new(sync_directories)),
@@ -113,7 +117,7 @@ impl FileStorage {
     }
 
     fn root(&self) -> Result<Root, StorageError> {
-        Root::existing(&self.path).map_err(|error| directory_fault(&error))
+        Root::existing_within(&self.path, &self.within).map_err(|error| directory_fault(&error))
     }
 
     /// The directory and name behind a key; with `create`, made when it is missing.
@@ -124,9 +128,9 @@ impl FileStorage {
         let name = name.ok_or_else(|| StorageError::invalid(self.at(key), "it does not name a file below its root"))?;
         let parent = path.parent().unwrap_or(Path::new(""));
         let directory = if create {
-            Root::create(&self.path).and_then(|root| root.directory(parent))
+            Root::create_within(&self.path, &self.within).and_then(|root| root.directory(parent))
         } else {
-            Root::existing(&self.path).and_then(|root| root.find(parent))
+            Root::existing_within(&self.path, &self.within).and_then(|root| root.find(parent))
         };
         Ok((directory.map_err(|error| directory_fault(&error))?, name.to_owned()))
     }
@@ -257,10 +261,11 @@ impl FileStorage {
         if Path::new(directory).components().any(|part| !matches!(part, Component::Normal(_))) {
             return Err(StorageError::invalid(self.at(prefix), "it leaves its root"));
         }
-        let root = match Root::existing(&self.path).and_then(|root| root.find(Path::new(directory))) {
-            Err(crate::storage::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Listing::default()),
-            other => other.map_err(|error| directory_fault(&error))?,
-        };
+        let root =
+            match Root::existing_within(&self.path, &self.within).and_then(|root| root.find(Path::new(directory))) {
+                Err(crate::storage::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Listing::default()),
+                other => other.map_err(|error| directory_fault(&error))?,
+            };
         let walk = walkdir::WalkDir::new(root.path()).sort_by_file_name();
         let mut listing = Listing::default();
         for entry in walk {

@@ -143,7 +143,7 @@ impl FileStorage {
     }
 
     pub(super) fn uploads_now(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
-        let root = match crate::storage::Root::existing(&self.path) {
+        let root = match crate::storage::Root::existing_within(&self.path, &self.within) {
             Err(crate::storage::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
             other => other.map_err(|error| directory_fault(&error))?,
         };

@@ -163,8 +163,9 @@ impl Work {
             return put.map_err(|error| error.failure());
         };
         let (worker, records) = (self.context.worker.clone(), records.to_vec());
+        let roots = self.context.storage.roots().clone();
         let written = tokio::task::spawn_blocking(move || {
-            let root = Root::create(&path).map_err(|error| super::fault::directory(&error))?;
+            let root = Root::create_within(&path, &roots).map_err(|error| super::fault::directory(&error))?;
             journal::append(&root, &job, &worker, &records, Durability::PowerLoss)
                 .map_err(|error| super::fault::destination(&path, "write the journal in", super::fault::errno(&error)))
         });

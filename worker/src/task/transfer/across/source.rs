@@ -2,6 +2,7 @@
 use super::fault;
 use super::upload::{Arrived, is_of};
 use crate::hash::{Digest, Hasher};
+use crate::storage::Roots;
 use crate::storage::persist::{Patience, persist, read_all, read_on};
 use crate::storage::{
     Checksum, ChecksumKind, Held, ObjectState, Reading, Registry, Running, Slot, Storage, StorageError, Upload, Version,
@@ -105,7 +106,7 @@ impl Source {
         if let Some(source) = small_file(asset, context, small_max).await {
             return Ok(source);
         }
-        let text = located(&asset.location).await?;
+        let text = located(&asset.location, context.storage.roots()).await?;
         let is_file = text.starts_with("file:");
         let root = is_file.then_some(Path::new("/"));
         let opened = context.storage.open(&text, root).await.map_err(|error| match error {
@@ -348,9 +349,10 @@ impl Fetch {
     }
 }
 
-/// A location as it is opened: symbolic links to files are followed, as everywhere.
-async fn located(location: &str) -> Result<String, Failure> {
-    if !location.starts_with("file:") {
+/// A location as it is opened: symbolic links to files are followed, as everywhere. Where files must be below a root the
+/// storage follows them itself, as far as they stay there.
+async fn located(location: &str, roots: &Roots) -> Result<String, Failure> {
+    if !roots.is_empty() || !location.starts_with("file:") {
         return Ok(location.to_owned());
     }
     let path = crate::storage::local_path(location)
