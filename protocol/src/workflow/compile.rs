@@ -208,23 +208,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// Copies below the library that is listed would be copied by the next run.
-    fn outside_library(&mut self, written: &str, to: &str) {
-        let plain = |place: &str| place.replacen("file://", "file:", 1).trim_end_matches('/').to_owned();
-        let Some(library) = self.tree.as_deref().map(plain) else { return };
-        let root = plain(template::root(to));
-        let inside = root.strip_prefix(&library).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if inside {
-            self.blame(
-                written,
-                format!(
-                    "target {written:?} lies inside the library {library:?}, whose next listing would copy the copies"
-                ),
-                "write to a folder or prefix beside the library",
-            );
-        }
-    }
-
     /// A history is a promise about one content of each name.
     fn unsealed(&mut self, mhl: bool) {
         if mhl {

@@ -1,6 +1,7 @@
 //! Where a job's assets come from.
 use super::compile::Compiler;
 use super::file::LibraryFile;
+use crate::media::template;
 use crate::wire::unit::{ScanSource, ScanTask};
 
 /// Assets a scan page carries.
@@ -66,6 +67,23 @@ impl Compiler<'_> {
             ScanSource::Manifest { .. } => None,
         };
         ScanTask { source, root, resume: None, page_assets: PAGE_ASSETS }
+    }
+
+    /// Copies below the library that is listed would be copied by the next run.
+    pub(super) fn outside_library(&mut self, written: &str, to: &str) {
+        let plain = |place: &str| place.replacen("file://", "file:", 1).trim_end_matches('/').to_owned();
+        let Some(library) = self.tree.as_deref().map(plain) else { return };
+        let root = plain(template::root(to));
+        let inside = root.strip_prefix(&library).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if inside {
+            self.blame(
+                written,
+                format!(
+                    "target {written:?} lies inside the library {library:?}, whose next listing would copy the copies"
+                ),
+                "write to a folder or prefix beside the library",
+            );
+        }
     }
 
     /// The folder or bucket prefix of a library, in whatever form it was written.
