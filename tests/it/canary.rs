@@ -14,6 +14,7 @@ broken,t,master,https://[bad/f.mov?sig=CANARY
 folder,t,master,https://127.0.0.2:1/clips/?sig=CANARY
 login,t,master,https://ana:CANARY@127.0.0.2:1/c.mov
 plain,t,master,http://ana:CANARY@127.0.0.2/d.mov?sig=CANARY
+other,t,master,ftp://ana:CANARY@127.0.0.2/f.mov?sig=CANARY
 control,t,master,\"https://127.0.0.2:1/e\t.mov?sig=CANARY\"
 ";
 
@@ -34,12 +35,13 @@ fn secrets_of_locations_are_neither_printed_nor_made_names() {
     let job = first.json()["job"].as_str().expect("an id").to_owned();
     said.push(first);
     let correction = "asset.location=https://127.0.0.2:1/again.mov?sig=CANARY";
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 15] = [
         &["job", "get", &job],
         &["job", "get", &job, "-o", "json"],
         &["job", "explain", &job],
         &["failure", "list"],
         &["failure", "list", "-o", "json"],
+        &["asset", "import", "manifest.csv"],
         &["asset", "list"],
         &["asset", "list", "-o", "json"],
         &["asset", "get", "signed"],

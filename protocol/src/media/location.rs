@@ -4,10 +4,10 @@ use std::borrow::Cow;
 /// What takes the place of what is not shown.
 const HIDDEN: &str = "…";
 
-/// A location as messages, tables and answers show it. The query of a web address carries signatures and tokens, and a
+/// A location as messages, tables and answers show it. The query of an address carries signatures and tokens, and a
 /// login may precede its host: neither is shown. Other locations are shown as they are.
 pub fn shown(location: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = web(location) else { return Cow::Borrowed(location) };
+    let Some((scheme, rest)) = address(location) else { return Cow::Borrowed(location) };
     let end = rest.find(['?', '#']).unwrap_or(rest.len());
     let (address, query) = rest.split_at(end);
     let host_end = address.find('/').unwrap_or(address.len());
@@ -36,6 +36,12 @@ pub fn file_name(location: &str) -> Cow<'_, str> {
 fn last(path: &str) -> &str {
     let path = path.trim_end_matches('/');
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The scheme and the rest of an address of a host, usable or not. A bucket's key and a path may hold any character.
+fn address(location: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = location.split_once("://")?;
+    (!["s3", "gs", "file"].contains(&scheme)).then_some((scheme, rest))
 }
 
 /// The scheme and the rest of a web address.
@@ -73,6 +79,7 @@ mod tests {
             ("HTTPS://ana:sec@ret@h", "HTTPS://…@h"),
             ("https://[bad/f?sig=x", "https://[bad/f?…"),
             ("https://h/a@b.mov", "https://h/a@b.mov"),
+            ("ftp://ana:x@h/a.mov?sig=x", "ftp://…@h/a.mov?…"),
             ("s3://bucket/a?b#c", "s3://bucket/a?b#c"),
             ("file:/a?b.mov", "file:/a?b.mov"),
             ("a.mov", "a.mov"),

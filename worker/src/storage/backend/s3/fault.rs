@@ -17,6 +17,9 @@ pub(super) enum Effect {
     Commit,
 }
 
+/// What to do without credentials.
+const NAME_THEM: &str = "name them in the storage settings (`credentials_file`, `profile`), or say `anonymous: true`";
+
 /// What an answer that is an error says.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
@@ -96,12 +99,10 @@ where
     // Without credentials nothing was sent.
     match credentials_error(error) {
         Some(CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_)) => {
-            StorageError::Unavailable { location, said: format!("the credentials could not be loaded: {said}") }
+            let said = format!("the credentials could not be loaded: {said}; {NAME_THEM}");
+            StorageError::Unavailable { location, said }
         }
-        Some(_) => StorageError::Denied {
-            location,
-            said: format!("there are no credentials: {said}; name them in the storage settings, or `anonymous: true`"),
-        },
+        Some(_) => StorageError::Denied { location, said: format!("there are no credentials: {said}; {NAME_THEM}") },
         // A connection that ends before the answer says nothing of what was done.
         None if effect == Effect::Commit => StorageError::Unknown { location, said },
         None => StorageError::Unavailable { location, said },
