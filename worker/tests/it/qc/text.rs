@@ -37,8 +37,14 @@ async fn stills_and_paper_have_to_be_readable_and_not_empty() {
     std::fs::write(&broken, b"not a picture").expect("written");
     std::fs::write(&paper, b"%PDF-1.4").expect("written");
     std::fs::write(&empty, b"").expect("written");
-    for (path, verdict) in [(broken, Verdict::ToolError), (paper, Verdict::Pass), (empty, Verdict::ToolError)] {
-        let report = inspect_as(&path, &Subject::bare(&path), &spec(POLICY)).await;
+    for path in [&broken, &paper, &empty] {
+        // What is paper by its name alone was not looked at.
+        let report = inspect_as(path, &Subject::bare(path), &spec(POLICY)).await;
+        assert_eq!(report.verdict, Verdict::ToolError, "{report:?}");
+    }
+    for (path, verdict) in [(paper, Verdict::Pass), (empty, Verdict::ToolError)] {
+        let declared = Subject { role: Some(Role::Document), role_is_guessed: false, ..Subject::bare(&path) };
+        let report = inspect_as(&path, &declared, &spec(POLICY)).await;
         assert_eq!(report.verdict, verdict, "{report:?}");
     }
 }
