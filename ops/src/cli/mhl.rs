@@ -13,9 +13,9 @@ const OBJECTS_PER_CORE: usize = 8;
 /// Commands of `mhl`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Hash every file of a tree and compare with its ASC MHL history
+    /// Hash every file of a tree and compare with its ASC MHL histories, or with the MHL 1.1 files at its root
     Verify {
-        /// Root of the tree, which holds `ascmhl`: a folder, `s3://bucket/prefix` or `gs://bucket/prefix`
+        /// Root of the tree, which holds `ascmhl` or MHL 1.1 files: a folder, `s3://bucket/prefix` or `gs://bucket/prefix`
         #[arg(value_name = "DIR")]
         tree: String,
     },
@@ -57,8 +57,10 @@ fn words(report: &VerifyReport) -> String {
             text += &format!("  {word}  {path}\n");
         }
     }
-    for (path, why) in &report.unreadable {
-        text += &format!("  unreadable  {path}: {why}\n");
+    for (word, paths) in [("unreadable", &report.unreadable), ("left out", &report.left_out)] {
+        for (path, why) in paths {
+            text += &format!("  {word}  {path}: {why}\n");
+        }
     }
     text
 }

@@ -1,12 +1,12 @@
 //! The generations of one tree, folded into what is known about each of its files.
 use super::chain::{self, Link};
 use super::ignore::{add_own, default_patterns};
-use super::model::{Action, Entry, EntryKind, MhlError};
+use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Referred};
 use super::read::read_generation;
 use super::{CHAIN_FILE, FOLDER};
 use crate::hash::{Digest, hash_file};
 use protocol::wire::unit::HashAlgorithm;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,15 @@ struct Held {
     latest: Option<(Option<Action>, Option<jiff::Timestamp>)>,
 }
 
+/// Hashes over the directories of a tree, as the last generation has them.
+#[derive(Debug, Default)]
+pub(super) struct Sealed {
+    /// The algorithm that is compared; a generation may have several.
+    pub(super) algorithm: Option<HashAlgorithm>,
+    /// Content hash and, where it is recorded, structure hash of each directory; the root is the empty path.
+    pub(super) directories: HashMap<String, (Digest, Option<Digest>)>,
+}
+
 /// A loaded history; empty when the tree has none.
 pub(super) struct History {
     /// Generations, first to last.
@@ -44,6 +53,10 @@ pub(super) struct History {
     pub(super) files: HashMap<String, Known>,
     /// Directories by path relative to the root, and whether they were met in the tree.
     pub(super) directories: HashMap<String, bool>,
+    /// Generations of nested histories that the generations include.
+    pub(super) references: Vec<Referred>,
+    /// Directory hashes of the last generation.
+    pub(super) sealed: Sealed,
     /// Algorithms that files are recorded with.
     pub(super) algorithms: BTreeSet<HashAlgorithm>,
     /// Patterns of the last generation, with ours.
@@ -156,24 +169,32 @@ impl Known {
 }
 
 impl History {
-    /// Loads the history of the tree below `root`. What is broken is listed in `problems`; only what cannot be read at
-    /// all is an error.
-    pub(super) fn load(root: &Path, cancel: &CancellationToken) -> Result<History, MhlError> {
-        let mut history = History {
+    /// Of a tree that has none.
+    pub(super) fn empty() -> History {
+        History {
             links: Vec::new(),
             files: HashMap::new(),
             directories: HashMap::new(),
+            references: Vec::new(),
+            sealed: Sealed::default(),
             algorithms: BTreeSet::new(),
             ignore: default_patterns(),
             problems: Vec::new(),
             unlisted: Vec::new(),
-        };
-        let folder = root.join(FOLDER);
+        }
+    }
+
+    /// Loads the history of the tree below `root`. What is broken is listed in `problems`; only what cannot be read at
+    /// all is an error.
+    pub(super) fn load(root: &Path, cancel: &CancellationToken) -> Result<History, MhlError> {
+        let mut history = History::empty();
+        let folder = own_folder(root)?;
         let generations = generation_files(&folder)?;
         let chain = folder.join(CHAIN_FILE);
         if chain.exists() {
             history.links = chain::read(&chain)?;
             history.links.sort_by_key(|link| link.number);
+            history.problems.extend(gaps(&history.links));
         } else if !generations.is_empty() {
             history.problems.push(format!("there are generations but no {CHAIN_FILE}"));
         }
@@ -202,6 +223,45 @@ impl History {
         }
     }
 
+    /// Everything below a directory counts as met: nobody could look.
+    pub(super) fn see_below(&mut self, directory: &str) {
+        let below = |path: &str| {
+            directory.is_empty()
+                || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.files.iter_mut().filter(|(path, _)| below(path)).for_each(|(_, known)| known.seen = true);
+        self.directories.iter_mut().filter(|(path, _)| below(path)).for_each(|(_, seen)| *seen = true);
+    }
+
+    /// Recorded files and directories that were not met.
+    pub(super) fn unseen(&self) -> impl Iterator<Item = &str> {
+        let files = self.files.iter().filter(|(_, known)| !known.seen).map(|(path, _)| path.as_str());
+        files.chain(self.directories.iter().filter(|(_, seen)| !**seen).map(|(path, _)| path.as_str()))
+    }
+
+    /// Whether a directory is recorded.
+    pub(super) fn has_directory(&self, path: &str) -> bool {
+        self.directories.contains_key(path)
+    }
+
+    /// Recorded directories that no recorded file lies in, parents first: nothing but the history knows of them in a bucket.
+    pub(super) fn empty_directories(&self) -> Vec<String> {
+        let mut filled: HashSet<&str> = HashSet::new();
+        for path in self.files.keys() {
+            let mut above = path.as_str();
+            while let Some((parent, _)) = above.rsplit_once('/') {
+                if !filled.insert(parent) {
+                    break;
+                }
+                above = parent;
+            }
+        }
+        let mut empty: Vec<String> =
+            self.directories.keys().filter(|path| !filled.contains(path.as_str())).cloned().collect();
+        empty.sort();
+        empty
+    }
+
     /// Number the next generation gets.
     pub(super) fn next_number(&self) -> u64 {
         self.links.last().map_or(1, |link| link.number.saturating_add(1))
@@ -222,20 +282,78 @@ impl History {
                 return;
             }
         }
+        let last = index + 1 == self.links.len();
+        let mut sealed = Sealed::default();
         let (files, directories, algorithms) = (&mut self.files, &mut self.directories, &mut self.algorithms);
         let read = read_generation(&path, |entry| {
             algorithms.extend(entry.hashes.iter().map(|recorded| recorded.digest.algorithm));
+            if last && entry.kind == EntryKind::Directory {
+                sealed.add(&entry.path, &entry.hashes, &entry.structure);
+            }
             add_entry(files, directories, entry);
         });
         match read {
-            Ok((header, _)) if !header.ignore.is_empty() => {
-                self.ignore = header.ignore;
-                add_own(&mut self.ignore);
+            Ok((header, references)) => {
+                let referred = |reference| Referred { reference, generation: file.clone(), last };
+                self.references.extend(references.into_iter().map(referred));
+                sealed.add("", &header.root_content, &header.root_structure);
+                self.sealed = sealed;
+                self.take_ignore(header);
             }
-            Ok(_) => {}
             Err(error) => self.problems.push(error.to_string()),
         }
     }
+
+    fn take_ignore(&mut self, header: Header) {
+        if !header.ignore.is_empty() {
+            self.ignore = header.ignore;
+            add_own(&mut self.ignore);
+        }
+    }
+}
+
+impl Sealed {
+    /// Takes over the hashes of a directory, in the algorithm of the first that comes.
+    fn add(&mut self, path: &str, content: &[Recorded], structure: &[Recorded]) {
+        let Some(algorithm) = self.algorithm.or(content.first().map(|first| first.digest.algorithm)) else { return };
+        self.algorithm = Some(algorithm);
+        let of = |recorded: &[Recorded]| {
+            recorded.iter().map(|recorded| &recorded.digest).find(|digest| digest.algorithm == algorithm).cloned()
+        };
+        if let Some(content) = of(content) {
+            self.directories.insert(path.to_owned(), (content, of(structure)));
+        }
+    }
+}
+
+/// The history folder of a tree; an error when it is a link, which would lead reading and writing elsewhere.
+pub(super) fn own_folder(root: &Path) -> Result<PathBuf, MhlError> {
+    let folder = root.join(FOLDER);
+    match std::fs::symlink_metadata(&folder) {
+        Ok(found) if found.is_symlink() => Err(MhlError::Linked(folder)),
+        _ => Ok(folder),
+    }
+}
+
+/// What is wrong with the numbers of a chain: they count from 1, each once.
+fn gaps(links: &[Link]) -> Vec<String> {
+    let mut expected = 1;
+    let mut problems = Vec::new();
+    for link in links {
+        let (number, file) = (link.number, &link.file);
+        if number < expected {
+            problems.push(format!("{CHAIN_FILE} lists two generations with the number {number}"));
+        } else if number > expected {
+            let missing = if number - expected == 1 {
+                format!("generation {expected} is")
+            } else {
+                format!("generations {expected} to {} are", number - 1)
+            };
+            problems.push(format!("{missing} missing: {CHAIN_FILE} goes on with {file}"));
+        }
+        expected = expected.max(number.saturating_add(1));
+    }
+    problems
 }
 
 /// C4 id of a file of a history.
@@ -305,6 +423,32 @@ mod tests {
             previous_path: None,
             state: None,
         }
+    }
+
+    #[test]
+    fn gap_in_the_numbers_of_a_chain_is_a_problem() {
+        let chain = |numbers: &[u64]| {
+            let link = |number: &u64| Link { number: *number, file: format!("{number:04}_a.mhl"), c4: String::new() };
+            gaps(&numbers.iter().map(link).collect::<Vec<_>>())
+        };
+        assert!(chain(&[]).is_empty() && chain(&[1, 2, 3]).is_empty());
+        assert!(chain(&[1, 3])[0].starts_with("generation 2 is missing"), "{:?}", chain(&[1, 3]));
+        assert!(chain(&[4])[0].starts_with("generations 1 to 3 are missing"));
+        assert!(chain(&[1, 2, 2, 3])[0].contains("two generations with the number 2"));
+        assert_eq!(chain(&[1, 2, 2, 3]).len(), 1);
+        assert_eq!(chain(&[1, u64::MAX]).len(), 1);
+    }
+
+    #[test]
+    fn empty_directories_are_those_without_a_recorded_file() {
+        let mut history = History::empty();
+        for path in ["Clips", "Voice", "Voice/old", "a", "a/b"] {
+            history.directories.insert(path.to_owned(), false);
+        }
+        for path in ["Clips/x.mov", "a/b/c/y.mov", "z.mov"] {
+            history.files.insert(path.to_owned(), Known::default());
+        }
+        assert_eq!(history.empty_directories(), ["Voice", "Voice/old"]);
     }
 
     #[test]

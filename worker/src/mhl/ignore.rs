@@ -1,6 +1,6 @@
 //! Ignore patterns of a history: those of gitignore, relative to the root of the history.
 use super::journal;
-use crate::storage::PARTIAL_SUFFIX;
+use crate::storage::UNFINISHED_SUFFIXES;
 use regex::Regex;
 
 /// Patterns of the reference tool, and those of our own working files.
@@ -12,7 +12,8 @@ pub(super) fn default_patterns() -> Vec<String> {
 
 /// Adds the patterns that keep journals and unfinished copies out of a history others began.
 pub(super) fn add_own(patterns: &mut Vec<String>) {
-    for own in [format!("{}/", journal::DIRECTORY), format!(".*{PARTIAL_SUFFIX}")] {
+    let unfinished = UNFINISHED_SUFFIXES.map(|suffix| format!(".*{suffix}"));
+    for own in std::iter::once(format!("{}/", journal::DIRECTORY)).chain(unfinished) {
         if !patterns.contains(&own) {
             patterns.push(own);
         }
@@ -140,6 +141,9 @@ mod tests {
         assert!(!ignore(&["proxy/"]).covers("a/proxy"));
         let own = Ignore::new(&default_patterns());
         assert!(own.covers(".showrunner/job/w.jsonl") && own.covers("a/.b.mov.0123456789abcdef.sr-part"));
+        assert!(
+            own.covers(".x.mov.0123.sr-upload") && own.covers("a/.x.mov.0123.sr-ledger") && !own.covers("x.sr-upload")
+        );
         assert!(own.matches("a/ascmhl", true) && !own.covers("a/b.part"));
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Appended in one write per unit before the unit is reported, so that whatever was reported is here. A line that was
 //! torn by a crash is ignored when read; its file is then hashed again when the tree is sealed.
+use super::model::MhlError;
 use crate::hash::Digest;
 use crate::storage::persist::{Patience, persist};
 use crate::storage::{Attributes, Body, Condition, Durability, Root, Storage, StorageError, sync_directories};
@@ -128,6 +129,17 @@ pub(super) fn parse(content: &[u8], mut each: impl FnMut(Record)) {
 /// Directory of one job's journal.
 pub fn directory(root: &Path, job: &str) -> PathBuf {
     root.join(DIRECTORY).join(component(job))
+}
+
+/// The same, when no link leads out of the tree on the way there.
+pub(super) fn own_directory(root: &Path, job: &str) -> Result<PathBuf, MhlError> {
+    let path = directory(root, job);
+    for linked in [root.join(DIRECTORY), path.clone()] {
+        if std::fs::symlink_metadata(&linked).is_ok_and(|found| found.is_symlink()) {
+            return Err(MhlError::Linked(linked));
+        }
+    }
+    Ok(path)
 }
 
 /// Reads every record of a job, file by file in order of name; torn and foreign lines are left out. Empty when there

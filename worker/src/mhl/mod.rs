@@ -5,18 +5,24 @@
 //!
 //! - [`journal`]: what a job landed, until its generation is written
 //! - [`seal`]: writes the generation
-//! - [`verify`]: hashes a tree against its history
+//! - [`import`]: takes over the histories that a source came with
+//! - [`verify`]: hashes a tree against its histories, and follows their references
 mod chain;
+mod frames;
 mod history;
 mod ignore;
 pub mod import;
 pub mod journal;
+mod legacy;
 mod model;
 pub mod object;
 mod read;
+mod references;
 mod renames;
+mod report;
 mod scope;
 pub mod seal;
+mod tally;
 mod tree;
 pub mod verify;
 mod write;

@@ -40,6 +40,9 @@ pub enum MhlError {
     /// A name in the tree has no form in XML.
     #[error("{path} has a name that MHL cannot record (not UTF-8, or control characters): rename it", path = .0.display())]
     Unrecordable(PathBuf),
+    /// The history of a tree is a symbolic link: what is written there would land elsewhere.
+    #[error("{path} is a symbolic link, and a history is written below its own tree only: remove the link", path = .0.display())]
+    Linked(PathBuf),
     /// Another process writes to the history of this tree.
     #[error("another process is sealing {root}", root = .0.display())]
     Busy(PathBuf),
@@ -63,7 +66,7 @@ impl MhlError {
         let path = match &mut self {
             MhlError::Io { path, .. } | MhlError::Malformed { path, .. } => Some(path),
             MhlError::Broken { folder, .. } => Some(folder),
-            MhlError::Unrecordable(path) | MhlError::Busy(path) => Some(path),
+            MhlError::Unrecordable(path) | MhlError::Busy(path) | MhlError::Linked(path) => Some(path),
             MhlError::Storage(_) | MhlError::Cancelled => None,
         };
         if let Some(path) = path
@@ -175,4 +178,14 @@ pub struct Reference {
     pub path: String,
     /// C4 id of the generation file.
     pub c4: String,
+}
+
+/// A reference, and the generation that makes it.
+#[derive(Debug, Clone)]
+pub(super) struct Referred {
+    pub(super) reference: Reference,
+    /// File of the generation that refers.
+    pub(super) generation: String,
+    /// Whether that is the last one of its history.
+    pub(super) last: bool,
 }

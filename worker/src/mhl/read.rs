@@ -229,7 +229,7 @@ fn empty_entry(kind: EntryKind) -> Entry {
 }
 
 /// A path must stay below the root of its history, whoever wrote it.
-fn relative(path: String) -> Result<String, String> {
+pub(super) fn relative(path: String) -> Result<String, String> {
     let bad =
         path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part.is_empty() || part == "..");
     if bad { Err(format!("path {path:?} is not relative to the root")) } else { Ok(path) }

@@ -78,8 +78,9 @@ impl Scope {
         Ok(Scope { prefix, history, body, late, news: 0, references: Vec::new() })
     }
 
-    /// Says what is to be done about a file.
-    pub(super) fn consider(&self, found: Found, algorithm: HashAlgorithm) -> Verdict {
+    /// Says what is to be done about a file. `source` is what the history of the tree it was copied from knows of it, which
+    /// counts where this history knows nothing.
+    pub(super) fn consider(&self, found: Found, algorithm: HashAlgorithm, source: Option<&Known>) -> Verdict {
         let Found { path, bytes, modified, state, record } = found;
         let nothing = Known::default();
         let known = self.history.files.get(&path).unwrap_or(&nothing);
@@ -98,7 +99,8 @@ impl Scope {
             wanted.push(algorithm);
         }
         let would_have: Vec<Digest> = digests.iter().cloned().chain(wanted.iter().map(|a| placeholder(*a))).collect();
-        wanted.extend(known.needed(&would_have));
+        let vouching = source.filter(|_| known.original().is_none()).unwrap_or(known);
+        wanted.extend(vouching.needed(&would_have));
         // A file nobody vouches for may be one that was renamed: its earlier record may be in another algorithm.
         if record.is_none() && known.original().is_none() {
             let others = self.history.algorithms.iter().filter(|other| !wanted.contains(other)).copied();
@@ -110,13 +112,25 @@ impl Scope {
         Verdict::Record(Draft { path, bytes, modified, state, digests, date, wanted })
     }
 
-    /// Records a file that has been hashed. Returns its hash in `algorithm`, and what disagrees with the history.
-    pub(super) fn record(&mut self, draft: Draft, algorithm: HashAlgorithm) -> Result<(Digest, Vec<String>), MhlError> {
+    /// Records a file that has been hashed. Returns its hash in `algorithm`, and what disagrees with the history. A file that
+    /// this history does not know and that contradicts its source's is not recorded: it would stand there as an original.
+    pub(super) fn record(
+        &mut self,
+        draft: Draft,
+        algorithm: HashAlgorithm,
+        source: Option<&Known>,
+    ) -> Result<(Digest, Vec<String>), MhlError> {
         let Draft { path, bytes, modified, state, digests, date, .. } = draft;
         let digest = digests.iter().find(|digest| digest.algorithm == algorithm).cloned();
         let digest = digest.unwrap_or_else(|| placeholder(algorithm));
         let nothing = Known::default();
         let known = self.history.files.get(&path).unwrap_or(&nothing);
+        if let Some(source) = source.filter(|_| known.original().is_none()) {
+            let contradicted = contradictions(source, &digests);
+            if !contradicted.is_empty() {
+                return Ok((digest, contradicted));
+            }
+        }
         let hashes = judge(known, &digests, &date);
         let failed = hashes.iter().filter(|recorded| recorded.action == Some(Action::Failed)).map(|failed| {
             let recorded = known.first(failed.digest.algorithm).map_or_else(String::new, Digest::to_string);
@@ -180,6 +194,7 @@ impl Scope {
         }
         let now = jiff::Timestamp::now();
         let number = history.next_number();
+        let name = fitting(name);
         let file = format!("{number:04}_{name}_{}.mhl", now.strftime("%Y-%m-%d_%H%M%SZ"));
         body.finish(&header(&history.ignore, now, content, structure), &references, out)?;
         let c4 = c4_of(out)?;
@@ -194,6 +209,25 @@ impl Scope {
         let last = self.history.links.last()?;
         Some(Reference { path: format!("{FOLDER}/{}", last.file), c4: last.c4.clone() })
     }
+}
+
+/// Hashes that are not those which the history of the source records.
+fn contradictions(source: &Known, digests: &[Digest]) -> Vec<String> {
+    let differs = |digest: &Digest| {
+        let recorded = source.first(digest.algorithm).filter(|first| *first != digest)?;
+        Some(format!("the history of its source records {recorded}, found {digest}: it is not recorded"))
+    };
+    digests.iter().filter_map(differs).collect()
+}
+
+/// Bytes of a tree's name in the names of its generations: 255 is what filesystems allow, and number, date and the suffix of
+/// an unfinished file need their share.
+const NAME_BYTES_MAX: usize = 200;
+
+/// The name of a tree as far as it fits into the name of a generation.
+fn fitting(name: &str) -> &str {
+    let end = (0..=NAME_BYTES_MAX.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    &name[..end]
 }
 
 /// Decides the action of each hash, as the reference tool does: a hash agrees or disagrees with the first one of its
@@ -233,4 +267,17 @@ fn header(ignore: &[String], now: jiff::Timestamp, content: &Digest, structure: 
 /// A digest of which only the algorithm counts.
 fn placeholder(algorithm: HashAlgorithm) -> Digest {
     crate::hash::hash_bytes(algorithm, b"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_of_trees_are_cut_between_characters() {
+        assert_eq!(fitting("A001"), "A001");
+        assert_eq!(fitting(&"n".repeat(255)).len(), NAME_BYTES_MAX);
+        let umlauts = format!("x{}", "ü".repeat(127));
+        assert_eq!(fitting(&umlauts), &umlauts[..NAME_BYTES_MAX - 1]);
+    }
 }

@@ -6,12 +6,13 @@
 //!
 //! Killed at any point, the next seal finds either no trace, or a generation that no chain lists and that it removes, or
 //! a finished generation whose records it recognises by hash and date and does not write again.
-use super::history::History;
+use super::history::{History, own_folder};
 use super::ignore::Ignore;
+use super::import::Source;
 use super::journal::{self, Record};
 use super::model::{MhlError, Reference};
 use super::scope::{Found, Scope, Verdict};
-use super::tree::{Child, DirectoryHash, children, join};
+use super::tree::{Child, DirectoryHash, Listed, children, has_history, join};
 use super::{CHAIN_FILE, FOLDER, TOOL};
 use crate::hash::{Digest, HashError, hash_file};
 use crate::storage::PARTIAL_SUFFIX;
@@ -38,6 +39,8 @@ pub struct SealReport {
     pub hashed_bytes: u64,
     /// Files that do not agree with an earlier generation, or have gone since they landed, as `path: what is wrong`.
     pub failed: Vec<String>,
+    /// Files whose names have no form in XML: they are not recorded.
+    pub unrecordable: Vec<PathBuf>,
 }
 
 /// Writes the generation of the tree below `root` for `job`, and removes the job's journal.
@@ -47,11 +50,22 @@ pub fn seal(
     algorithm: HashAlgorithm,
     cancel: &CancellationToken,
 ) -> Result<SealReport, MhlError> {
+    seal_copy(root, job, algorithm, &Source::default(), cancel)
+}
+
+/// The same for a tree that is a copy: no file that contradicts the history of its source is sealed as an original.
+pub fn seal_copy(
+    root: &Path,
+    job: &str,
+    algorithm: HashAlgorithm,
+    source: &Source,
+    cancel: &CancellationToken,
+) -> Result<SealReport, MhlError> {
     let root = root.canonicalize().map_err(MhlError::io(root))?;
     // Held until the end; the kernel lets go of it when we die.
     let lock = File::open(&root).map_err(MhlError::io(&root))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| MhlError::Busy(root.clone()))?;
-    let scratch = journal::directory(&root, job);
+    let scratch = journal::own_directory(&root, job)?;
     std::fs::create_dir_all(&scratch).map_err(MhlError::io(&scratch))?;
     let mut records = HashMap::new();
     let read = journal::read(&root, job, |mut record| {
@@ -60,7 +74,7 @@ pub fn seal(
     });
     read.map_err(MhlError::io(&scratch))?;
     let report = SealReport::default();
-    let mut sealer = Sealer { algorithm, cancel, scratch, records, ignores: Vec::new(), scopes: 0, report };
+    let mut sealer = Sealer { algorithm, cancel, source, scratch, records, ignores: Vec::new(), scopes: 0, report };
     sealer.seal_history(&root, "")?;
     let gone = sealer.records.keys().filter(|path| !root.join(path).exists());
     let mut gone: Vec<String> = gone.map(|path| format!("{path}: landed by this job and no longer there")).collect();
@@ -73,6 +87,8 @@ pub fn seal(
 struct Sealer<'a> {
     algorithm: HashAlgorithm,
     cancel: &'a CancellationToken,
+    /// What the histories of the source say that those of the copy do not.
+    source: &'a Source,
     /// Directory for bodies, removed with the journal.
     scratch: PathBuf,
     /// Journal records by path relative to the root.
@@ -115,14 +131,16 @@ impl Sealer<'_> {
     /// Records a directory's files and subdirectories; returns its content and structure hash.
     fn walk(&mut self, scope: &mut Scope, path: &Path, relative: &str) -> Result<(Digest, Digest), MhlError> {
         let from_root = join_paths(&scope.prefix, relative);
-        let found = children(path, |name, directory| self.is_ignored(&join(&from_root, name), directory))?;
+        let found = self.list(path, &from_root)?;
         let mut hash = DirectoryHash::new(self.algorithm);
         // Subdirectories first and the directory itself last: the order of the reference tool.
         for child in found.iter().filter(|child| child.metadata.is_dir()) {
             let (below, at) = (path.join(&child.name), join(relative, &child.name));
             scope.history.see(&at);
-            let (content, structure) = if below.join(FOLDER).is_dir() {
+            let (content, structure) = if has_history(&below) {
                 let sealed = self.seal_history(&below, &join(&from_root, &child.name))?;
+                // What lies below may be recorded here as well, from before it had a history of its own.
+                scope.history.see_below(&at);
                 scope.news += u64::from(sealed.new);
                 scope.references.extend(sealed.reference.map(|r| Reference { path: join(&at, &r.path), ..r }));
                 (sealed.content, sealed.structure)
@@ -142,6 +160,20 @@ impl Sealer<'_> {
         Ok(hash.finish())
     }
 
+    /// Lists a directory. What cannot be recorded is named when everything else is.
+    fn list(&mut self, path: &Path, from_root: &str) -> Result<Vec<Child>, MhlError> {
+        let listed = children(path, |name, directory| self.is_ignored(&join(from_root, name), directory))?;
+        let Listed { children, unrecordable, unreadable, left_out } = listed;
+        if let Some((name, error)) = unreadable.into_iter().next() {
+            return Err(MhlError::io(&path.join(name))(error));
+        }
+        for (name, what) in left_out {
+            tracing::warn!(path = %path.join(name).display(), "left out of the history: {what}");
+        }
+        self.report.unrecordable.extend(unrecordable);
+        Ok(children)
+    }
+
     /// Records a file when there is something new to say about it; returns its hash.
     fn file(&mut self, scope: &mut Scope, path: &Path, parent: &str, child: &Child) -> Result<Digest, MhlError> {
         let relative = join(parent, &child.name);
@@ -151,7 +183,8 @@ impl Sealer<'_> {
         let record = self.records.remove(&from_root);
         let record = record.filter(|r| r.bytes == metadata.len() && r.modified_ns == modified_ns(&metadata));
         let found = Found { path: relative, bytes: metadata.len(), modified: modified(&metadata), state: None, record };
-        let mut draft = match scope.consider(found, self.algorithm) {
+        let source = self.source.known(&from_root);
+        let mut draft = match scope.consider(found, self.algorithm, source) {
             Verdict::Unchanged { digest, failed } => {
                 let failed =
                     failed.then(|| format!("{from_root}: failed in an earlier generation and was not restored"));
@@ -165,7 +198,7 @@ impl Sealer<'_> {
             draft.digests.extend(hashed);
             (draft.bytes, draft.modified) = (metadata.len(), modified(&metadata));
         }
-        let (digest, failed) = scope.record(draft, self.algorithm)?;
+        let (digest, failed) = scope.record(draft, self.algorithm, source)?;
         self.report.failed.extend(failed.iter().map(|what| format!("{from_root}: {what}")));
         self.report.files += 1;
         Ok(digest)
@@ -207,7 +240,7 @@ fn commit(scope: Scope, root: &Path, content: &Digest, structure: &Digest) -> Re
     if !scope.has_news() {
         return Ok(None);
     }
-    let folder = root.join(FOLDER);
+    let folder = own_folder(root)?;
     // The first generation appears together with its chain: a folder without a chain is an error to every reader.
     let first = !folder.exists();
     let work = if first { root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}")) } else { folder.clone() };
@@ -227,7 +260,7 @@ fn commit(scope: Scope, root: &Path, content: &Digest, structure: &Digest) -> Re
 
 /// Removes what an interrupted seal left. A generation that somebody else wrote and did not list is not ours to remove.
 fn clear_leftovers(root: &Path, history: &History) -> Result<(), MhlError> {
-    let folder = root.join(FOLDER);
+    let folder = own_folder(root)?;
     let unborn = root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}"));
     ignore_missing(std::fs::remove_dir_all(&unborn)).map_err(MhlError::io(&unborn))?;
     for (path, tool) in &history.unlisted {

@@ -1,10 +1,12 @@
 //! The tree below a root as MHL sees it: children in order, and the two hashes of a directory.
+use super::FOLDER;
 use super::model::MhlError;
 use super::write::is_xml_text;
 use crate::hash::{Digest, hash_bytes, hash_of_list};
 use protocol::wire::unit::HashAlgorithm;
 use std::fs::Metadata;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A file or directory in a directory.
 pub(super) struct Child {
@@ -13,36 +15,73 @@ pub(super) struct Child {
     pub(super) metadata: Metadata,
 }
 
-/// Children of a directory that are files or directories and not ignored, sorted by name. Links to directories, pipes,
-/// sockets and devices are left out: nobody transfers them here, and the reference tool cannot hash them either.
-pub(super) fn children(path: &Path, ignored: impl Fn(&str, bool) -> bool) -> Result<Vec<Child>, MhlError> {
-    let mut found = Vec::new();
+/// What a directory holds.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// Files and directories, sorted by name.
+    pub(super) children: Vec<Child>,
+    /// Entries with a name that has no form in XML.
+    pub(super) unrecordable: Vec<PathBuf>,
+    /// Entries that cannot be looked at, with the reason.
+    pub(super) unreadable: Vec<(String, io::Error)>,
+    /// Entries that are neither a file nor a directory, with what they are.
+    pub(super) left_out: Vec<(String, &'static str)>,
+}
+
+/// Lists a directory without what is ignored. Links to directories, links that lead nowhere, pipes, sockets and devices are
+/// left out: no transfer carries them, and the reference tool cannot hash them either. One entry that cannot be recorded or
+/// looked at does not hide the others.
+pub(super) fn children(path: &Path, ignored: impl Fn(&str, bool) -> bool) -> Result<Listed, MhlError> {
+    let mut listed = Listed::default();
     for entry in std::fs::read_dir(path).map_err(MhlError::io(path))? {
         let entry = entry.map_err(MhlError::io(path))?;
         let own = entry.file_type().map_err(MhlError::io(path))?;
-        let full = entry.path();
+        let (full, name) = (entry.path(), entry.file_name());
+        let lossy = name.to_string_lossy().into_owned();
         let metadata = match std::fs::metadata(&full) {
             Ok(metadata) => metadata,
-            // A dangling link, or a file that has just gone.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(MhlError::io(&full)(error)),
+            Err(_) if ignored(&lossy, false) => continue,
+            Err(error) if own.is_symlink() && leads_nowhere(&error) => {
+                listed.left_out.push((lossy, "a link that leads nowhere"));
+                continue;
+            }
+            // It has just gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                listed.unreadable.push((lossy, error));
+                continue;
+            }
         };
         let directory = metadata.is_dir();
-        let name = entry.file_name();
-        if ignored(&name.to_string_lossy(), directory) {
+        if ignored(&lossy, directory) {
             continue;
         }
-        if (directory && own.is_symlink()) || !(directory || metadata.is_file()) {
-            tracing::warn!(path = %full.display(), "left out of the history: neither a file nor a directory");
+        if directory && own.is_symlink() {
+            listed.left_out.push((lossy, "a link to a directory"));
+            continue;
+        }
+        if !(directory || metadata.is_file()) {
+            listed.left_out.push((lossy, "a pipe, a socket or a device"));
             continue;
         }
         match name.into_string() {
-            Ok(name) if is_xml_text(&name) => found.push(Child { name, metadata }),
-            _ => return Err(MhlError::Unrecordable(full)),
+            Ok(name) if is_xml_text(&name) => listed.children.push(Child { name, metadata }),
+            _ => listed.unrecordable.push(full),
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    listed.children.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(listed)
+}
+
+/// Whether a link dangles, loops, or leads through a file.
+fn leads_nowhere(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(errno, Some(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR))
+}
+
+/// Whether a directory has a history of its own; a link counts, so that it is named.
+pub(super) fn has_history(directory: &Path) -> bool {
+    std::fs::symlink_metadata(directory.join(FOLDER)).is_ok_and(|found| found.is_dir() || found.is_symlink())
 }
 
 /// `a/b`, or `b` at the root.
@@ -84,6 +123,22 @@ impl DirectoryHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_that_lead_nowhere_hide_nothing() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().expect("a temp dir");
+        std::fs::write(dir.path().join("file"), b"x").expect("written");
+        std::fs::write(dir.path().join("bell\u{7}"), b"x").expect("written");
+        std::fs::create_dir(dir.path().join("directory")).expect("created");
+        for (name, target) in [("loop", "loop"), ("through", "file/x"), ("dangling", "nowhere"), ("aside", "directory")]
+        {
+            symlink(target, dir.path().join(name)).expect("linked");
+        }
+        let listed = children(dir.path(), |_, _| false).expect("listed");
+        assert_eq!(listed.children.iter().map(|child| child.name.as_str()).collect::<Vec<_>>(), ["directory", "file"]);
+        assert_eq!((listed.left_out.len(), listed.unrecordable.len(), listed.unreadable.len()), (4, 1, 0));
+    }
 
     /// Values printed by `ascmhl create` 1.2 for `a.txt` ("a\n"), `sub/b ü&<.txt` ("b\n"), `zero.bin` and `empty/`.
     #[test]

@@ -1,12 +1,15 @@
-//! Hashes a tree against its history: every file, every generation, nested histories included.
+//! Hashes a tree against its history: every file, every directory, every generation, nested histories and the references to
+//! them included.
+use super::frames::Frames;
 use super::history::History;
-use super::ignore::Ignore;
 use super::model::MhlError;
-use super::tree::{children, join};
-use super::{CHAIN_FILE, FOLDER};
+pub use super::report::{Mismatch, VerifyReport};
+use super::tally::Tally;
+use super::tree::{children, has_history, join};
+use super::{CHAIN_FILE, legacy};
 use crate::hash::{Digest, HashError, hash_file};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use protocol::wire::unit::HashAlgorithm;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio_util::sync::CancellationToken;
@@ -14,72 +17,36 @@ use tokio_util::sync::CancellationToken;
 /// Files found but not hashed yet.
 const QUEUE_FILES: usize = 256;
 
-/// What a verification found. Paths are relative to the root.
-#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct VerifyReport {
-    /// Generations read, those of nested histories included.
-    pub generations: u64,
-    /// Files hashed.
-    pub files: u64,
-    /// Bytes hashed.
-    pub bytes: u64,
-    /// Files whose content is not the recorded one.
-    pub mismatched: Vec<Mismatch>,
-    /// Recorded files and directories that are not there.
-    pub missing: Vec<String>,
-    /// Files that no generation records.
-    pub new: Vec<String>,
-    /// Files that could not be read, with the reason.
-    pub unreadable: Vec<(String, String)>,
-    /// Generations that are changed, missing, malformed or not in their chain.
-    pub broken: Vec<String>,
-}
-
-/// A file whose content is not the recorded one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Mismatch {
-    /// The file.
-    pub path: String,
-    /// The recorded hash, `algorithm:digest`.
-    pub recorded: String,
-    /// The hash of what is there.
-    pub found: String,
-}
-
-impl VerifyReport {
-    /// Whether the tree is exactly what its history says.
-    pub fn is_intact(&self) -> bool {
-        self.mismatched.is_empty()
-            && self.missing.is_empty()
-            && self.new.is_empty()
-            && self.unreadable.is_empty()
-            && self.broken.is_empty()
-    }
-}
-
-/// Verifies the tree below `root` with `threads` threads that hash (at least one). A tree without a history is reported
-/// as broken; an error means that the verification itself could not be done.
+/// Verifies the tree below `root` with `threads` threads that hash (at least one). A tree without a history is held against
+/// the MHL 1.1 files at its root, and reported as broken when there are none; an error means that the verification itself
+/// could not be done.
 pub fn verify(root: &Path, threads: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
     let root = root.canonicalize().map_err(MhlError::io(root))?;
-    let report = Mutex::new(VerifyReport::default());
+    if let Some(report) = legacy::verify(&root, threads, cancel)? {
+        return Ok(report);
+    }
+    let (report, hashed) = (Mutex::new(VerifyReport::default()), Mutex::new(Vec::new()));
     let (files, queue) = sync_channel(QUEUE_FILES);
     let queue = Mutex::new(queue);
-    let walked = std::thread::scope(|scope| {
+    let (walked, frames, mut tally) = std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
-            scope.spawn(|| hash_files(&queue, &report, cancel));
+            scope.spawn(|| hash_files(&queue, &report, &hashed, cancel));
         }
-        let mut walker = Walker { files, report: &report, cancel, ignores: Vec::new() };
-        walker.history(&root, "")
+        let (frames, tally) = (Frames::default(), Tally::default());
+        let mut walker = Walker { files, report: &report, cancel, frames, tally };
+        let walked = walker.history(&root, "");
+        (walked, walker.frames, walker.tally)
     });
     walked?;
     if cancel.is_cancelled() {
         return Err(MhlError::Cancelled);
     }
+    for (number, digests) in hashed.into_inner() {
+        tally.hashed(number, digests);
+    }
     let mut report = report.into_inner();
-    report.mismatched.sort();
-    report.unreadable.sort();
-    report.missing.sort();
-    report.new.sort();
+    frames.judge(&tally, &mut report);
+    report.sort();
     Ok(report)
 }
 
@@ -87,23 +54,31 @@ pub fn verify(root: &Path, threads: usize, cancel: &CancellationToken) -> Result
 struct Check {
     path: PathBuf,
     relative: String,
+    number: usize,
     recorded: Digest,
+    algorithms: Vec<HashAlgorithm>,
 }
 
 struct Walker<'a> {
     files: SyncSender<Check>,
     report: &'a Mutex<VerifyReport>,
     cancel: &'a CancellationToken,
-    /// Patterns of the histories around, with their roots relative to the root.
-    ignores: Vec<(String, Ignore)>,
+    frames: Frames,
+    tally: Tally,
 }
 
 impl Walker<'_> {
     fn history(&mut self, root: &Path, prefix: &str) -> Result<(), MhlError> {
         let history = match History::load(root, self.cancel) {
             Ok(history) => history,
-            Err(error @ MhlError::Malformed { .. }) => {
+            Err(error @ (MhlError::Malformed { .. } | MhlError::Linked(_))) => {
                 self.report.lock().broken.push(error.to_string());
+                self.frames.see_below(prefix);
+                return Ok(());
+            }
+            Err(MhlError::Io { path, source }) if !prefix.is_empty() => {
+                self.report.lock().unreadable.push((path.display().to_string(), source.to_string()));
+                self.frames.see_below(prefix);
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -116,89 +91,81 @@ impl Walker<'_> {
             if history.links.is_empty() && history.problems.is_empty() {
                 report.broken.push(format!("{} has no ASC MHL history", root.display()));
             }
-            report.broken.extend(history.problems.iter().cloned());
+            let nested = if prefix.is_empty() { String::new() } else { format!("{prefix}: ") };
+            report.broken.extend(history.problems.iter().map(|problem| format!("{nested}{problem}")));
         }
-        self.ignores.push((prefix.to_owned(), Ignore::new(&history.ignore)));
-        let mut unseen: BTreeSet<&str> = history.files.keys().map(String::as_str).collect();
-        unseen.extend(history.directories.keys().map(String::as_str));
-        let walked = self.walk(&history, &mut unseen, root, prefix, "");
-        if walked.is_ok() {
-            let missing = unseen.into_iter().map(|path| join(prefix, path)).filter(|path| !self.is_covered(path));
-            self.report.lock().missing.extend(missing);
-        }
-        self.ignores.pop();
-        walked
-    }
-
-    fn walk(
-        &mut self,
-        history: &History,
-        unseen: &mut BTreeSet<&str>,
-        path: &Path,
-        prefix: &str,
-        relative: &str,
-    ) -> Result<(), MhlError> {
-        let from_root = |name: &str| join(prefix, &join(relative, name));
-        for child in children(path, |name, directory| self.is_ignored(&from_root(name), directory))? {
-            if self.cancel.is_cancelled() {
-                return Err(MhlError::Cancelled);
-            }
-            let (below, at) = (path.join(&child.name), join(relative, &child.name));
-            unseen.remove(at.as_str());
-            if child.metadata.is_dir() {
-                match below.join(FOLDER).is_dir() {
-                    true => self.history(&below, &from_root(&child.name))?,
-                    false => self.walk(history, unseen, &below, prefix, &at)?,
-                }
-                continue;
-            }
-            let known = history.files.get(&at);
-            match known.and_then(|known| known.original().cloned()) {
-                Some(recorded) => {
-                    let check = Check { path: below, relative: from_root(&child.name), recorded };
-                    if self.files.send(check).is_err() {
-                        return Err(MhlError::Cancelled);
-                    }
-                }
-                None => self.report.lock().new.push(from_root(&child.name)),
-            }
-        }
+        self.frames.enter(prefix, history);
+        self.tally.directory(prefix);
+        self.walk(root, prefix)?;
+        let missing = self.frames.leave(false, &mut self.tally);
+        self.report.lock().missing.extend(missing);
         Ok(())
     }
 
-    fn is_ignored(&self, from_root: &str, directory: bool) -> bool {
-        self.patterns(from_root).any(|(ignore, relative)| ignore.matches(relative, directory))
-    }
-
-    fn is_covered(&self, from_root: &str) -> bool {
-        self.patterns(from_root).any(|(ignore, relative)| ignore.covers(relative))
-    }
-
-    fn patterns<'b>(&'b self, from_root: &'b str) -> impl Iterator<Item = (&'b Ignore, &'b str)> {
-        self.ignores.iter().filter_map(move |(prefix, ignore)| {
-            let relative = from_root.strip_prefix(prefix.as_str())?;
-            Some((ignore, relative.trim_start_matches('/')))
-        })
+    fn walk(&mut self, path: &Path, from_root: &str) -> Result<(), MhlError> {
+        let listed = children(path, |name, directory| self.frames.ignores(&join(from_root, name), directory));
+        let listed = match listed {
+            Ok(listed) => listed,
+            // The root itself must be readable.
+            Err(MhlError::Io { source, .. }) if !from_root.is_empty() => {
+                self.report.lock().unreadable.push((from_root.to_owned(), source.to_string()));
+                self.frames.see_below(from_root);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.report.lock().take_exceptions(from_root, &listed);
+        for child in listed.children {
+            if self.cancel.is_cancelled() {
+                return Err(MhlError::Cancelled);
+            }
+            let (full, at) = (path.join(&child.name), join(from_root, &child.name));
+            self.frames.see(&at);
+            if child.metadata.is_dir() {
+                self.tally.directory(&at);
+                match has_history(&full) {
+                    true => self.history(&full, &at)?,
+                    false => self.walk(&full, &at)?,
+                }
+                continue;
+            }
+            let Some(recorded) = self.frames.recorded(&at) else {
+                self.report.lock().new.push(at);
+                continue;
+            };
+            let algorithms = self.frames.algorithms(&recorded);
+            let check = Check { path: full, number: self.tally.file(&at), relative: at, recorded, algorithms };
+            self.files.send(check).map_err(|_| MhlError::Cancelled)?;
+        }
+        Ok(())
     }
 }
 
-fn hash_files(queue: &Mutex<Receiver<Check>>, report: &Mutex<VerifyReport>, cancel: &CancellationToken) {
+fn hash_files(
+    queue: &Mutex<Receiver<Check>>,
+    report: &Mutex<VerifyReport>,
+    hashed: &Mutex<Vec<(usize, Vec<Digest>)>>,
+    cancel: &CancellationToken,
+) {
     loop {
         // The lock is released before the file is hashed.
-        let Ok(Check { path, relative, recorded }) = queue.lock().recv() else {
+        let Ok(Check { path, relative, number, recorded, algorithms }) = queue.lock().recv() else {
             return;
         };
-        match hash_file(&path, &[recorded.algorithm], cancel) {
+        match hash_file(&path, &algorithms, cancel) {
             Ok((digests, bytes)) => {
                 let mut report = report.lock();
                 report.files += 1;
                 report.bytes += bytes;
-                let found = digests.into_iter().find(|digest| *digest != recorded);
+                let of_record = digests.iter().find(|digest| digest.algorithm == recorded.algorithm);
+                let found = of_record.filter(|digest| **digest != recorded);
                 report.mismatched.extend(found.map(|found| Mismatch {
                     path: relative,
                     recorded: recorded.to_string(),
                     found: found.to_string(),
                 }));
+                drop(report);
+                hashed.lock().push((number, digests));
             }
             // What is left in the queue is drained without reading, so that the walker never waits for us.
             Err(HashError::Cancelled) => {}

@@ -38,7 +38,7 @@ pub use durable::{Durability, sync_directories, sync_files};
 pub use error::StorageError;
 pub use fast_copy::{CopyError, copy_in_kernel, reflink};
 pub use location::{LocationError, file_location, local_path};
-pub use partial::{PARTIAL_SUFFIX, Partial, is_unfinished};
+pub use partial::{PARTIAL_SUFFIX, Partial, UNFINISHED_SUFFIXES, is_unfinished};
 pub use place::{Location, Object};
 pub use port::{
     Archive, Attributes, Capabilities, Condition, CopySource, Listing, ObjectState, Part, PartLimits, SOURCE, Slot,

@@ -16,9 +16,12 @@ pub const PARTIAL_SUFFIX: &str = ".sr-part";
 pub(super) const UPLOAD_SUFFIX: &str = ".sr-upload";
 pub(super) const LEDGER_SUFFIX: &str = ".sr-ledger";
 
+/// How all hidden names of unfinished content end: what one of them names is no asset, no object and no part of a history.
+pub const UNFINISHED_SUFFIXES: [&str; 3] = [PARTIAL_SUFFIX, UPLOAD_SUFFIX, LEDGER_SUFFIX];
+
 /// Whether a file of this name, without its directory, is an unfinished one of ours and no content.
 pub fn is_unfinished(name: &str) -> bool {
-    name.starts_with('.') && [PARTIAL_SUFFIX, UPLOAD_SUFFIX, LEDGER_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
+    name.starts_with('.') && UNFINISHED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Longest file name that still fits into a hidden name with its marks (255 bytes is what filesystems allow).

@@ -1,8 +1,8 @@
 //! Closes a destination tree with an ASC MHL generation.
 use super::TaskContext;
-use crate::mhl::import::import as import_local;
+use crate::mhl::import::{Imported, Source, import as import_local};
 use crate::mhl::object::{self, ObjectTree};
-use crate::mhl::seal::seal;
+use crate::mhl::seal::seal_copy;
 use crate::mhl::{MhlError, is_recordable};
 use crate::storage::local_path;
 use protocol::failure::Failure;
@@ -31,22 +31,32 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
         Ok(opened) => opened,
         Err(failure) => return UnitResult::Failed(failure),
     };
+    let mut source = Source::default();
     if let Some(from) = from {
         match import(from, root.clone(), &context.cancel).await {
-            Ok(0) => {}
-            Ok(generations) => tracing::info!(generations, root = %task.root, "goes on with the history of its source"),
+            Ok(imported) => {
+                let generations = imported.generations;
+                if generations > 0 {
+                    tracing::info!(generations, root = %task.root, "goes on with the histories of its source");
+                }
+                source = imported.source;
+            }
             Err(MhlError::Cancelled) => return UnitResult::Cancelled,
             Err(error) => return UnitResult::Failed(failure(&error)),
         }
     }
     let (job, algorithm, cancel) = (task.job.clone(), task.algorithm, context.cancel.clone());
     let sealed = match root {
-        Tree::Directory(root) => blocking(move || seal(&root, &job, algorithm, &cancel)).await,
-        Tree::Objects(tree) => object::seal(&tree, &job, algorithm, &cancel).await,
+        Tree::Directory(root) => blocking(move || seal_copy(&root, &job, algorithm, &source, &cancel)).await,
+        Tree::Objects(tree) => object::seal_copy(&tree, &job, algorithm, &source, &cancel).await,
     };
     match sealed {
-        Ok(report) if report.failed.is_empty() => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
-        Ok(report) => UnitResult::Failed(mismatch(&report.failed)),
+        Ok(report) if !report.failed.is_empty() => UnitResult::Failed(mismatch(&report.failed)),
+        // Everything else is sealed: one name does not keep the rest from being proven.
+        Ok(report) => match report.unrecordable.into_iter().next() {
+            Some(path) => UnitResult::Failed(failure(&MhlError::Unrecordable(path))),
+            None => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
+        },
         Err(MhlError::Cancelled) => UnitResult::Cancelled,
         Err(error) => UnitResult::Failed(failure(&error)),
     }
@@ -76,11 +86,14 @@ impl Tree {
     }
 }
 
-async fn import(from: Tree, to: Tree, cancel: &CancellationToken) -> Result<u64, MhlError> {
+async fn import(from: Tree, to: Tree, cancel: &CancellationToken) -> Result<Imported, MhlError> {
     match (from, to) {
         // Nothing landed: what is missing is said by the seal.
-        (_, Tree::Directory(to)) if !to.is_dir() => Ok(0),
-        (Tree::Directory(from), Tree::Directory(to)) => blocking(move || import_local(&from, &to)).await,
+        (_, Tree::Directory(to)) if !to.is_dir() => Ok(Imported::default()),
+        (Tree::Directory(from), Tree::Directory(to)) => {
+            let cancel = cancel.clone();
+            blocking(move || import_local(&from, &to, &cancel)).await
+        }
         (Tree::Directory(from), Tree::Objects(to)) => object::import_into(&from, &to, cancel).await,
         (Tree::Objects(from), Tree::Directory(to)) => object::import_to_directory(&from, &to, cancel).await,
         (Tree::Objects(from), Tree::Objects(to)) => object::import(&from, &to, cancel).await,
@@ -122,6 +135,7 @@ fn failure(error: &MhlError) -> Failure {
         },
         MhlError::Malformed { .. } | MhlError::Broken { .. } => Failure::permanent("mhl_history_broken", message),
         MhlError::Unrecordable(_) => Failure::permanent("mhl_name_unrecordable", message),
+        MhlError::Linked(_) => Failure::permanent("destination_escapes", message),
         MhlError::Storage(error) => error.failure(),
         MhlError::Busy(_) | MhlError::Cancelled => Failure::transient("mhl_busy", message),
     }

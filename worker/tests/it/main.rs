@@ -2,6 +2,7 @@
 mod archives;
 mod fixture;
 mod mhl;
+mod nested;
 mod qc;
 mod storage;
 mod transfer;

@@ -71,11 +71,11 @@ fn failure(result: UnitResult) -> Failure {
     }
 }
 
-fn verified(root: &Path) -> VerifyReport {
+pub(crate) fn verified(root: &Path) -> VerifyReport {
     verify(root, 2, &CancellationToken::new()).expect("readable")
 }
 
-fn generations(root: &Path) -> Vec<PathBuf> {
+pub(crate) fn generations(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root.join("ascmhl")).expect("a history");
     let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "mhl"));
@@ -331,6 +331,7 @@ async fn what_cannot_be_recorded_is_refused_with_its_name() {
     std::fs::write(root(&yard).join("bell\u{7}"), b"x").expect("written");
     let failed = failure(seal_task(&yard, "job-1", HashAlgorithm::Xxh128).await);
     assert!(failed.reason == "mhl_name_unrecordable" && failed.message.contains("bell"), "{failed:?}");
+    assert_eq!(contents(&generations(&root(&yard))[0]).1.len(), 1, "what can be recorded is");
     std::fs::remove_file(root(&yard).join("bell\u{7}")).expect("removed");
     std::fs::write(root(&yard).join("line\nbreak\t.mov"), b"x").expect("written");
     sealed(&yard, "job-1");

@@ -3,7 +3,7 @@ use super::super::journal;
 use super::super::model::MhlError;
 use super::super::{CHAIN_FILE, FOLDER};
 use super::ObjectTree;
-use super::walk::Pages;
+use super::walk::{Pages, is_walkable};
 use crate::storage::persist::{Patience, persist, read_on};
 use crate::storage::{Attributes, Body, Condition, ObjectState, Slot, StorageError};
 use bytes::Bytes;
@@ -37,6 +37,10 @@ pub(super) async fn survey(
         for (path, state) in page {
             if own.as_ref().is_some_and(|own| path.starts_with(own.as_str())) {
                 survey.journal.push(state);
+                continue;
+            }
+            // A copy of it is made below a directory, which no key may leave.
+            if !is_walkable(&path) {
                 continue;
             }
             let Some((folder, file)) = path.rsplit_once('/') else { continue };

@@ -15,7 +15,7 @@ mod verify;
 mod walk;
 
 pub use import::{import, import_into, import_to_directory};
-pub use seal::seal;
+pub use seal::{seal, seal_copy};
 pub use verify::verify;
 
 use super::MhlError;

@@ -1,7 +1,9 @@
 //! Writes the next generation of a tree of objects. What is decided about each file is decided where it is for
 //! directories ([`Scope`]).
+use super::super::frames::below;
 use super::super::history::History;
 use super::super::ignore::Ignore;
+use super::super::import::Source;
 use super::super::journal::{self, Record};
 use super::super::model::{MhlError, Reference};
 use super::super::scope::{Draft, Found, Scope, Verdict};
@@ -37,8 +39,19 @@ pub async fn seal(
     algorithm: HashAlgorithm,
     cancel: &CancellationToken,
 ) -> Result<SealReport, MhlError> {
+    seal_copy(tree, job, algorithm, &Source::default(), cancel).await
+}
+
+/// The same for a tree that is a copy: no object that contradicts the history of its source is sealed as an original.
+pub async fn seal_copy(
+    tree: &ObjectTree,
+    job: &str,
+    algorithm: HashAlgorithm,
+    source: &Source,
+    cancel: &CancellationToken,
+) -> Result<SealReport, MhlError> {
     let scratch = Scratch::new()?;
-    let sealed = seal_in(tree, job, algorithm, cancel, &scratch).await;
+    let sealed = seal_in(tree, job, algorithm, source, cancel, &scratch).await;
     sealed.map_err(|error| error.seen_at(scratch.path(), &tree.place()))
 }
 
@@ -46,6 +59,7 @@ async fn seal_in(
     tree: &ObjectTree,
     job: &str,
     algorithm: HashAlgorithm,
+    source: &Source,
     cancel: &CancellationToken,
     scratch: &Scratch,
 ) -> Result<SealReport, MhlError> {
@@ -54,6 +68,7 @@ async fn seal_in(
     let mut sealer = Sealer {
         tree,
         algorithm,
+        source,
         cancel,
         scratch: scratch.path().to_owned(),
         histories,
@@ -119,6 +134,8 @@ async fn some_at_once<T: Send>(work: Vec<BoxFuture<'_, Result<T, MhlError>>>) ->
 struct Sealer<'a> {
     tree: &'a ObjectTree,
     algorithm: HashAlgorithm,
+    /// What the histories of the source say that those of the copy do not.
+    source: &'a Source,
     cancel: &'a CancellationToken,
     scratch: PathBuf,
     histories: BTreeMap<String, Vec<(String, ObjectState)>>,
@@ -148,6 +165,8 @@ struct Continued {
     chain: Option<Version>,
     /// Generations of ours that no chain lists.
     leftovers: Vec<String>,
+    /// Recorded directories without a recorded file: no object shows that they are there.
+    empty: Vec<String>,
 }
 
 #[async_trait]
@@ -182,7 +201,7 @@ impl Visitor for Sealer<'_> {
         let same = |record: &Record| record.bytes == state.bytes && record.tag.as_ref() == Some(&state.version.tag);
         let (bytes, modified, tag) = (state.bytes, modified(state.modified), Some(state.version.tag.clone()));
         let found = Found { path: relative, bytes, modified, state: tag, record: record.filter(same) };
-        match continued.scope.consider(found, self.algorithm) {
+        match continued.scope.consider(found, self.algorithm, self.source.known(path)) {
             Verdict::Unchanged { digest, failed } => {
                 let failed = failed.then(|| format!("{path}: failed in an earlier generation and was not restored"));
                 self.report.failed.extend(failed);
@@ -194,14 +213,25 @@ impl Visitor for Sealer<'_> {
         if self.batch.len() >= BATCH_OBJECTS { self.read_batch().await } else { Ok(()) }
     }
 
+    fn unrecordable(&mut self, path: &str) {
+        self.report.unrecordable.push(PathBuf::from(self.tree.storage.location(&self.tree.key(path))));
+    }
+
     async fn leave(&mut self) -> Result<(), MhlError> {
         self.read_batch().await?;
-        let Some(open) = self.open.pop() else { return Ok(()) };
+        let Some(mut open) = self.open.pop() else { return Ok(()) };
+        if let Some(Continued { scope, ignore, empty, .. }) = self.scopes.last_mut() {
+            let at = below(&scope.prefix, &open.path).unwrap_or_default().to_owned();
+            empty.retain(|directory| !ignore.covers(directory) && !ignore.matches(directory, true));
+            record_empty(scope, empty, &at, self.algorithm, &mut open.hash)?;
+        }
         let (content, structure) = open.hash.finish();
         let nested = if open.scoped { self.end(&open.path, &content, &structure).await? } else { None };
         let (Some(parent), Some(continued)) = (self.open.last_mut(), self.scopes.last_mut()) else { return Ok(()) };
         let at = below(&continued.scope.prefix, &open.path).unwrap_or(&open.path).to_owned();
         if let Some((reference, new)) = nested {
+            // What lies below may be recorded here as well, from before it had a history of its own.
+            continued.scope.history.see_below(&at);
             continued.scope.news += u64::from(new);
             continued.scope.references.push(Reference { path: join(&at, &reference.path), ..reference });
         }
@@ -235,10 +265,10 @@ impl Sealer<'_> {
             leftovers.push(name);
         }
         let chain = files.iter().find(|(name, _)| name == CHAIN_FILE).map(|(_, state)| state.version.clone());
-        let ignore = Ignore::new(&history.ignore);
+        let (ignore, empty) = (Ignore::new(&history.ignore), history.empty_directories());
         self.begun += 1;
         let scope = Scope::new(path.to_owned(), history, &self.scratch, self.begun)?;
-        self.scopes.push(Continued { scope, ignore, chain, leftovers });
+        self.scopes.push(Continued { scope, ignore, chain, leftovers, empty });
         Ok(())
     }
 
@@ -303,7 +333,7 @@ impl Sealer<'_> {
 
     fn record(&mut self, draft: Draft, path: &str) -> Result<(), MhlError> {
         let Some(continued) = self.scopes.last_mut() else { return Ok(()) };
-        let (digest, failed) = continued.scope.record(draft, self.algorithm)?;
+        let (digest, failed) = continued.scope.record(draft, self.algorithm, self.source.known(path))?;
         self.report.failed.extend(failed.iter().map(|what| format!("{path}: {what}")));
         self.report.files += 1;
         self.count(path, &digest);
@@ -323,9 +353,27 @@ pub(super) fn at_place(problem: &str, scratch: &Path, place: &str) -> String {
     problem.replace(&*scratch.to_string_lossy(), place)
 }
 
-/// `path` relative to `prefix`, when it is below it.
-pub(super) fn below<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
-    if prefix.is_empty() { Some(path) } else { path.strip_prefix(prefix)?.strip_prefix('/') }
+/// Records the directories in `at` that hold nothing, as they were recorded before: a bucket cannot show them.
+fn record_empty(
+    scope: &mut Scope,
+    empty: &[String],
+    at: &str,
+    algorithm: HashAlgorithm,
+    hash: &mut DirectoryHash,
+) -> Result<(), MhlError> {
+    let parent = |path: &str| path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+    for directory in empty.iter().filter(|directory| parent(directory) == at) {
+        if scope.history.directories.get(directory).is_none_or(|seen| *seen) {
+            continue;
+        }
+        let mut own = DirectoryHash::new(algorithm);
+        record_empty(scope, empty, directory, algorithm, &mut own)?;
+        let (content, structure) = own.finish();
+        scope.history.see(directory);
+        scope.directory(directory.clone(), None, &content, &structure)?;
+        hash.push(last(directory), &content, &structure);
+    }
+    Ok(())
 }
 
 fn last(path: &str) -> &str {

@@ -1,13 +1,13 @@
 //! Hashes a tree of objects against its history: every file, every generation, nested histories included.
 use super::super::CHAIN_FILE;
+use super::super::frames::{Frames, join_below};
 use super::super::history::History;
-use super::super::ignore::Ignore;
 use super::super::model::MhlError;
-use super::super::tree::join;
-use super::super::verify::{Mismatch, VerifyReport};
+use super::super::report::{Mismatch, VerifyReport};
+use super::super::tally::Tally;
 use super::mirror::{Survey, mirror, survey};
 use super::scratch::Scratch;
-use super::seal::{at_place, below};
+use super::seal::at_place;
 use super::walk::{Visitor, walk};
 use super::{ObjectTree, blocking, hash};
 use crate::hash::Digest;
@@ -40,7 +40,8 @@ async fn verify_in(
         histories,
         at_once: at_once.max(1),
         open: Vec::new(),
-        scopes: Vec::new(),
+        frames: Frames::default(),
+        tally: Tally::default(),
         reads: JoinSet::new(),
         report: VerifyReport::default(),
     };
@@ -49,15 +50,19 @@ async fn verify_in(
         checker.take_one().await?;
     }
     let mut report = checker.report;
-    report.mismatched.sort();
-    report.unreadable.sort();
-    report.missing.sort();
-    report.new.sort();
+    checker.frames.judge(&checker.tally, &mut report);
+    report.sort();
     Ok(report)
 }
 
 /// How reading one object ended.
-type Read = (String, u64, Digest, Result<Vec<Digest>, MhlError>);
+struct Read {
+    path: String,
+    number: usize,
+    bytes: u64,
+    recorded: Digest,
+    digests: Result<Vec<Digest>, MhlError>,
+}
 
 struct Checker<'a> {
     tree: &'a ObjectTree,
@@ -67,8 +72,8 @@ struct Checker<'a> {
     at_once: usize,
     /// Whether each directory around the current object has a history.
     open: Vec<bool>,
-    /// Histories around it with the directory each describes.
-    scopes: Vec<(String, History, Ignore)>,
+    frames: Frames,
+    tally: Tally,
     reads: JoinSet<Read>,
     report: VerifyReport,
 }
@@ -76,15 +81,12 @@ struct Checker<'a> {
 #[async_trait]
 impl Visitor for Checker<'_> {
     fn ignores(&self, path: &str, directory: bool) -> bool {
-        self.patterns(path).any(|(ignore, relative)| ignore.matches(relative, directory))
+        self.frames.ignores(path, directory)
     }
 
     async fn enter(&mut self, path: &str) -> Result<(), MhlError> {
-        if let Some((prefix, history, _)) = self.scopes.last_mut()
-            && let Some(relative) = below(prefix, path)
-        {
-            history.see(relative);
-        }
+        self.frames.see(path);
+        self.tally.directory(path);
         let scoped = path.is_empty() || self.histories.contains_key(path);
         if scoped {
             self.begin(path).await?;
@@ -94,35 +96,33 @@ impl Visitor for Checker<'_> {
     }
 
     async fn object(&mut self, path: &str, state: ObjectState) -> Result<(), MhlError> {
-        let Some((prefix, history, _)) = self.scopes.last_mut() else { return Ok(()) };
-        let relative = below(prefix, path).unwrap_or(path);
-        history.see(relative);
-        let Some(recorded) = history.files.get(relative).and_then(|known| known.original().cloned()) else {
+        self.frames.see(path);
+        let Some(recorded) = self.frames.recorded(path) else {
             self.report.new.push(path.to_owned());
             return Ok(());
         };
+        let algorithms = self.frames.algorithms(&recorded);
+        let number = self.tally.file(path);
         while self.reads.len() >= self.at_once {
             self.take_one().await?;
         }
         let (storage, cancel, path) = (self.tree.storage.clone(), self.cancel.clone(), path.to_owned());
         self.reads.spawn(async move {
-            let read = hash(&storage, &state, &[recorded.algorithm], &cancel).await;
-            (path, state.bytes, recorded, read)
+            let digests = hash(&storage, &state, &algorithms, &cancel).await;
+            Read { path, number, bytes: state.bytes, recorded, digests }
         });
         Ok(())
     }
 
+    fn unrecordable(&mut self, path: &str) {
+        self.report.unrecordable(path.to_owned());
+    }
+
     async fn leave(&mut self) -> Result<(), MhlError> {
-        if self.open.pop() != Some(true) {
-            return Ok(());
+        if self.open.pop() == Some(true) {
+            let missing = self.frames.leave(true, &mut self.tally);
+            self.report.missing.extend(missing);
         }
-        let Some((prefix, history, _)) = self.scopes.last() else { return Ok(()) };
-        let files = history.files.iter().filter(|(_, known)| !known.seen).map(|(path, _)| path);
-        let directories = history.directories.iter().filter(|(_, seen)| !**seen).map(|(path, _)| path);
-        let missing = files.chain(directories).map(|path| join_below(prefix, path)).filter(|path| !self.covers(path));
-        let missing: Vec<String> = missing.collect();
-        self.report.missing.extend(missing);
-        self.scopes.pop();
         Ok(())
     }
 }
@@ -156,8 +156,7 @@ impl Checker<'_> {
         }
         let problems = history.problems.iter();
         report.broken.extend(problems.map(|problem| at_place(problem, &self.scratch, &self.tree.place())));
-        let ignore = Ignore::new(&history.ignore);
-        self.scopes.push((path.to_owned(), history, ignore));
+        self.frames.enter(path, history);
         Ok(())
     }
 
@@ -167,21 +166,23 @@ impl Checker<'_> {
         else {
             return Ok(());
         };
-        let (path, bytes, recorded, read) = match read {
+        let Read { path, number, bytes, recorded, digests } = match read {
             Ok(read) => read,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Err(MhlError::Cancelled),
         };
-        match read {
+        match digests {
             Ok(digests) => {
                 self.report.files += 1;
                 self.report.bytes += bytes;
-                let found = digests.into_iter().find(|digest| *digest != recorded);
+                let of_record = digests.iter().find(|digest| digest.algorithm == recorded.algorithm);
+                let found = of_record.filter(|digest| **digest != recorded);
                 self.report.mismatched.extend(found.map(|found| Mismatch {
                     path,
                     recorded: recorded.to_string(),
                     found: found.to_string(),
                 }));
+                self.tally.hashed(number, digests);
             }
             // It went while the tree was walked.
             Err(MhlError::Storage(StorageError::NotFound(_))) => self.report.missing.push(path),
@@ -190,16 +191,4 @@ impl Checker<'_> {
         }
         Ok(())
     }
-
-    fn covers(&self, path: &str) -> bool {
-        self.patterns(path).any(|(ignore, relative)| ignore.covers(relative))
-    }
-
-    fn patterns<'b>(&'b self, path: &'b str) -> impl Iterator<Item = (&'b Ignore, &'b str)> {
-        self.scopes.iter().filter_map(move |(prefix, _, ignore)| Some((ignore, below(prefix, path)?)))
-    }
-}
-
-fn join_below(prefix: &str, path: &str) -> String {
-    if path.is_empty() { prefix.to_owned() } else { join(prefix, path) }
 }

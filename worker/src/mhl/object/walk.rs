@@ -6,7 +6,6 @@ use super::ObjectTree;
 use crate::storage::persist::{Patience, persist};
 use crate::storage::{ObjectState, StorageError};
 use async_trait::async_trait;
-use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 /// Objects asked for at a time.
@@ -21,6 +20,8 @@ pub(super) trait Visitor: Send {
     async fn enter(&mut self, path: &str) -> Result<(), MhlError>;
     /// An object in the directory that began last and has not ended.
     async fn object(&mut self, path: &str, state: ObjectState) -> Result<(), MhlError>;
+    /// An object whose key has no form in a history. It is passed over.
+    fn unrecordable(&mut self, path: &str);
     /// That directory ends.
     async fn leave(&mut self) -> Result<(), MhlError>;
 }
@@ -71,7 +72,8 @@ pub(super) async fn walk(
                 continue;
             }
             if !is_walkable(&path) {
-                return Err(MhlError::Unrecordable(PathBuf::from(tree.storage.location(&state.key))));
+                visitor.unrecordable(&path);
+                continue;
             }
             let (directory, file) = path.rsplit_once('/').unwrap_or(("", &path));
             let (leaves, enters) = order.go_to(directory);
@@ -101,7 +103,7 @@ pub(super) async fn walk(
 }
 
 /// Whether a path can stand in a history: a file system could have it, and XML can say it.
-fn is_walkable(path: &str) -> bool {
+pub(super) fn is_walkable(path: &str) -> bool {
     let names = path.strip_suffix('/').unwrap_or(path);
     is_xml_text(path) && names.split('/').all(|name| !name.is_empty() && name != "." && name != "..")
 }

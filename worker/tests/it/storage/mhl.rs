@@ -278,8 +278,8 @@ async fn a_history_that_comes_with_a_source_is_continued() {
     bucket.land("job-1", &[("clips/1.mov", b"one"), ("clips/2.mov", b"two")]).await;
     let cancel = CancellationToken::new();
     let imported = object::import_into(&card, &bucket.tree(), &cancel).await;
-    assert_eq!(imported.expect("imported"), 1);
-    assert_eq!(object::import_into(&card, &bucket.tree(), &cancel).await.expect("nothing to do"), 0);
+    assert_eq!(imported.expect("imported").generations, 1);
+    assert_eq!(object::import_into(&card, &bucket.tree(), &cancel).await.expect("nothing to do").generations, 0);
     bucket.seal("job-1").await.expect("sealed");
     let report = bucket.verify().await;
     assert_eq!((report.is_intact(), report.generations), (true, 2), "{report:?}");
@@ -287,17 +287,82 @@ async fn a_history_that_comes_with_a_source_is_continued() {
     // And from the bucket on to a directory, and to another bucket.
     let back = source.path().join("back/A001");
     std::fs::create_dir_all(back.join("clips")).expect("created");
-    assert_eq!(object::import_to_directory(&bucket.tree(), &back, &cancel).await.expect("imported"), 2);
+    assert_eq!(object::import_to_directory(&bucket.tree(), &back, &cancel).await.expect("imported").generations, 2);
     for (name, content) in [("1.mov", "one"), ("2.mov", "two")] {
         std::fs::write(back.join("clips").join(name), content).expect("written");
     }
     worker::mhl::seal::seal(&back, "job-2", HashAlgorithm::Xxh128, &cancel).expect("sealed");
     assert!(worker::mhl::verify::verify(&back, 2, &cancel).expect("verified").is_intact());
     let second = Bucket::new(&subject, "copy").await;
-    assert_eq!(object::import(&bucket.tree(), &second.tree(), &cancel).await.expect("imported"), 2);
+    assert_eq!(object::import(&bucket.tree(), &second.tree(), &cancel).await.expect("imported").generations, 2);
     // One that does not hold is no history.
     std::fs::write(card.join("ascmhl/ascmhl_chain.xml"), "<x>").expect("broken");
     let third = Bucket::new(&subject, "third").await;
     assert!(matches!(object::import_into(&card, &third.tree(), &cancel).await, Err(MhlError::Malformed { .. })));
-    assert!(matches!(worker::mhl::import::import(&card, &source.path().join("b")), Err(MhlError::Malformed { .. })));
+    assert!(matches!(
+        worker::mhl::import::import(&card, &source.path().join("b"), &cancel),
+        Err(MhlError::Malformed { .. })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_histories_and_empty_folders_go_through_buckets_over_three_generations() {
+    let subject = subjects::stub().await;
+    let source = tempfile::tempdir().expect("a temp dir");
+    let shoot = source.path().join("shoot");
+    for card in ["A001", "A002"] {
+        std::fs::create_dir_all(shoot.join(card).join("Voice")).expect("created");
+        std::fs::write(shoot.join(card).join("a.mov"), card).expect("written");
+        assert_eq!(ascmhl(&["create"], &shoot.join(card)).0, 0);
+    }
+    std::fs::write(shoot.join("notes.txt"), b"notes").expect("written");
+    assert_eq!(ascmhl(&["create"], &shoot).0, 0);
+    let (cancel, mut bucket) = (CancellationToken::new(), Bucket::new(&subject, "shoot").await);
+    let files: &[(&str, &[u8])] = &[("A001/a.mov", b"A001"), ("A002/a.mov", b"A002"), ("notes.txt", b"notes")];
+    bucket.land("job-1", files).await;
+    let imported = object::import_into(&shoot, &bucket.tree(), &cancel).await.expect("imported");
+    assert_eq!(imported.generations, 5);
+    let report = bucket.verify().await;
+    assert!(report.is_intact(), "before anything is sealed there: {report:?}");
+    assert_eq!(bucket.seal("job-1").await.expect("sealed").failed, Vec::<String>::new());
+    bucket.land("job-2", &[("A001/b.mov", b"more")]).await;
+    assert_eq!(bucket.seal("job-2").await.expect("sealed").failed, Vec::<String>::new());
+    let report = bucket.verify().await;
+    assert!(report.is_intact() && report.generations > 5, "{report:?}");
+    // On to another bucket and back to a directory, where the empty folders are again.
+    let mut second = Bucket::new(&subject, "second").await;
+    second.land("job-3", &[files, &[("A001/b.mov", b"more")]].concat()).await;
+    object::import(&bucket.tree(), &second.tree(), &cancel).await.expect("imported");
+    assert_eq!(second.seal("job-3").await.expect("sealed").failed, Vec::<String>::new());
+    assert!(second.verify().await.is_intact(), "{:?}", second.verify().await);
+    let back = source.path().join("back/shoot");
+    for (name, content) in files.iter().chain(&[("A001/b.mov", &b"more"[..])]) {
+        std::fs::create_dir_all(back.join(name).parent().expect("below")).expect("created");
+        std::fs::write(back.join(name), content).expect("written");
+    }
+    let imported = object::import_to_directory(&second.tree(), &back, &cancel).await.expect("imported");
+    worker::mhl::seal::seal_copy(&back, "job-4", HashAlgorithm::Xxh128, &imported.source, &cancel).expect("sealed");
+    assert!(back.join("A002/Voice").is_dir());
+    let report = worker::mhl::verify::verify(&back, 2, &cancel).expect("verified");
+    assert!(report.is_intact(), "{report:?}");
+    for command in ["verify", "diff", "info"] {
+        let (code, said) = ascmhl(&[command], &back);
+        assert_eq!(code, 0, "ascmhl {command}: {said}");
+    }
+    // A card that was damaged on the way, a nested history that has gone, and a key that no history can hold.
+    bucket.overwrite("A002/a.mov", b"DAMAGED").await;
+    let mut third = Bucket::new(&subject, "third").await;
+    third.land("job-5", &[("A002/a.mov", b"DAMAGED")]).await;
+    let imported = object::import(&bucket.tree(), &third.tree(), &cancel).await.expect("imported");
+    let sealed = object::seal_copy(&third.tree(), "job-5", HashAlgorithm::Xxh128, &imported.source, &cancel).await;
+    let failed = sealed.expect("sealed").failed;
+    assert!(failed.len() == 1 && failed[0].starts_with("A002/a.mov: "), "{failed:?}");
+    for key in second.keys().await.into_iter().filter(|key| key.starts_with("A001/")) {
+        second.bench.storage.delete(&second.bench.key(&key), None).await.expect("removed");
+    }
+    second.bench.put(&second.bench.key("x/../../y.mov"), b"x").await;
+    second.overwrite("notes.txt", b"NOTES").await;
+    let report = second.verify().await;
+    assert!(report.broken.iter().any(|problem| problem.contains("the history of A001 is missing")), "{report:?}");
+    assert_eq!((report.mismatched.len(), report.unreadable.len()), (1, 1), "{report:?}");
 }
