@@ -25,7 +25,7 @@ fn submit(cluster: &Cluster, units: usize, duration: &str) -> String {
 fn rigged(cluster: &Cluster, variable: &str, value: &str) -> Running {
     let args = ["worker", "--redis", &cluster.redis.url(), "--slots", "noop=4"];
     let mut command = cluster.scratch.showrunner(&args);
-    command.env(variable, value);
+    command.env(variable, value).env("SHOWRUNNER_REHEARSAL_LOG", cluster.scratch.path("witnesses"));
     let worker = Running::start(command, &cluster.scratch.path("."));
     wait_until("it says its name", || worker.stderr().contains("worker "));
     worker
@@ -89,10 +89,23 @@ fn put_aside(cluster: &Cluster, reason: &str) -> String {
     let found = operations.as_array().expect("a list").iter().find(|o| o["action"] == action.as_str());
     let found = found.unwrap_or_else(|| panic!("no record of it: {operations:#}"));
     assert!(found["done"].as_u64().is_some_and(|refunded| refunded > 0), "attempts are refunded: {found:#}");
-    let released = cluster.scratch.run(&["worker", "release", &sick_name, "--reason", "mended", "-o", "json"]);
-    released.expect_code(0);
-    wait_until("it works again", || state_of(cluster, &sick_name) == "working");
+    assert_runs_again(cluster, &sick_name);
     sick_name
+}
+
+/// Executions that a worker has begun.
+fn begun(cluster: &Cluster, worker: &str) -> usize {
+    let witnesses = std::fs::read_to_string(cluster.scratch.path("witnesses")).unwrap_or_default();
+    witnesses.lines().filter(|line| line.split(' ').nth(3) == Some(worker)).count()
+}
+
+/// Releases a worker and proves that it works by what it runs, not by what is said of it.
+fn assert_runs_again(cluster: &Cluster, worker: &str) {
+    let before = begun(cluster, worker);
+    cluster.scratch.run(&["worker", "release", worker, "--reason", "mended", "-o", "json"]).expect_code(0);
+    wait_until("it is listed as working", || state_of(cluster, worker) == "working");
+    submit(cluster, 400, "20ms..60ms");
+    wait_until("the released worker runs a unit", || begun(cluster, worker) > before);
 }
 
 #[test]
@@ -119,7 +132,8 @@ fn a_worker_is_drained_and_released_by_name() {
     assert_eq!((heard()["reason"].as_str(), heard()["by"].as_str()), (Some("new kernel"), Some("ada")));
     let id = submit(&cluster, 200, "1ms..5ms");
     cluster.finish(&id, 200);
-    cluster.scratch.run(&["worker", "release", &first]).expect_code(0);
-    wait_until("it works again", || heard()["state"] == "working" && heard()["reason"].is_null());
+    assert_eq!(begun(&cluster, &first), 0, "a worker that drains takes nothing");
+    assert_runs_again(&cluster, &first);
+    assert!(heard()["reason"].is_null(), "{}", heard());
     cluster.scratch.run(&["worker", "drain", "nobody"]).expect_code(5).expect_said(&["worker list"]);
 }

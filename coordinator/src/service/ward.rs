@@ -3,6 +3,7 @@ use super::{Workflows, control};
 use crate::store::{OperationRow, OperationState, StepDelta, StoreResult, Tx, UnitRow, WorkerOrder, WorkerRow};
 use protocol::id::UnitId;
 use protocol::rules::lifecycle::UnitState;
+use protocol::rules::steering::{Step, Wanted, steer};
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,12 +32,12 @@ pub fn tend(tx: &mut dyn Tx, seen: &[WorkerRow], now: Timestamp) -> StoreResult<
     for row in tx.workers()? {
         let Some(order) = &row.order else { continue };
         let Some(now_seen) = seen.get(row.name.as_str()) else { continue };
-        let draining = now_seen.state == "draining";
-        match (order.what.as_str(), draining) {
-            ("release", true) => tellings.push(Telling::Release(row.name)),
-            ("release", false) => drop(tx.put_order(&row.name, None)?),
-            (_, false) => tellings.push(Telling::Drain(row.name)),
-            _ => {}
+        let wanted = if order.what == "release" { Wanted::Work(order.at) } else { Wanted::Pause };
+        match steer(wanted, now_seen.state == "draining", now_seen.heard_at) {
+            Step::TellWork => tellings.push(Telling::Release(row.name)),
+            Step::TellPause => tellings.push(Telling::Drain(row.name)),
+            Step::Done => drop(tx.put_order(&row.name, None)?),
+            Step::Keep => {}
         }
     }
     Ok(tellings)

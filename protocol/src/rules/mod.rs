@@ -27,6 +27,7 @@ pub mod selection;
 pub mod settle;
 pub mod slice;
 pub mod speculate;
+pub mod steering;
 pub mod task;
 pub mod wait;
 pub mod waiver;

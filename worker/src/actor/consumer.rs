@@ -1,5 +1,6 @@
 //! Pulls units of one kind. Holds slots *before* it asks and asks for exactly as many units, so nothing is fetched that
-//! cannot start at once. Receives `Pull` (from itself) and `Drain`; sends `Execute`.
+//! cannot start at once. While its worker drains it asks for nothing, and lives on: it may be told to take units again. Receives
+//! `Pull` (from itself) and `Resume`; sends `Execute`.
 use super::departure::Departure;
 use super::executor::{Execute, Executor};
 use super::slots::Slots;
@@ -8,6 +9,7 @@ use crate::queue::{QueueError, WorkQueue};
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use protocol::id::Kind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The consumer of one kind.
 pub struct Consumer {
@@ -16,7 +18,8 @@ pub struct Consumer {
     queue: Arc<dyn WorkQueue>,
     executor: Addr<Executor>,
     departure: Arc<Departure>,
-    draining: bool,
+    /// Whether its worker takes no more work.
+    draining: Arc<AtomicBool>,
     pulling: bool,
     _exit: ExitGuard,
 }
@@ -29,9 +32,10 @@ impl Consumer {
         queue: Arc<dyn WorkQueue>,
         executor: Addr<Executor>,
         departure: Arc<Departure>,
+        draining: Arc<AtomicBool>,
         exit: ExitGuard,
     ) -> Consumer {
-        Consumer { kind, slots, queue, executor, departure, draining: false, pulling: false, _exit: exit }
+        Consumer { kind, slots, queue, executor, departure, draining, pulling: false, _exit: exit }
     }
 }
 
@@ -52,7 +56,7 @@ impl Handler<Pull> for Consumer {
     type Result = ();
 
     fn handle(&mut self, _: Pull, ctx: &mut Context<Self>) {
-        if self.draining || !self.departure.allows_some(self.kind) {
+        if self.pulling || self.draining.load(Ordering::Relaxed) || !self.departure.allows_some(self.kind) {
             return;
         }
         self.pulling = true;
@@ -62,8 +66,8 @@ impl Handler<Pull> for Consumer {
         ctx.spawn(pulled.into_actor(self).map(|result, actor, ctx| {
             actor.pulling = false;
             match result {
-                Ok(()) if !actor.draining => ctx.notify(Pull),
-                Ok(()) => {}
+                // A pull of a worker that drains ends here, and begins again when it is told to.
+                Ok(()) | Err(QueueError::Held) => ctx.notify(Pull),
                 // The transport or the executor is gone: the supervisor decides what that means.
                 Err(_) => ctx.stop(),
             }
@@ -80,19 +84,6 @@ async fn pull(kind: Kind, slots: &Slots, queue: &dyn WorkQueue, executor: &Addr<
     executor.send(Execute(filled)).await.map_err(|_| QueueError::Closed)
 }
 
-/// Take no more units.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Drain;
-
-impl Handler<Drain> for Consumer {
-    type Result = ();
-
-    fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
-        self.draining = true;
-    }
-}
-
 /// Take units again.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -102,9 +93,7 @@ impl Handler<Resume> for Consumer {
     type Result = ();
 
     fn handle(&mut self, _: Resume, ctx: &mut Context<Self>) {
-        // A pull that was under way when it was told to stop pulls on by itself.
-        if std::mem::replace(&mut self.draining, false) && !self.pulling {
-            ctx.notify(Pull);
-        }
+        // A pull that is still under way pulls on by itself.
+        ctx.notify(Pull);
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! | actor | owns | receives | arbiter |
 //! |---|---|---|---|
-//! | [`supervisor::WorkerSupervisor`] | factories of its children, their crashes | `ChildExited`, `Shutdown` | main |
-//! | [`consumer::Consumer`], one a kind | the pull loop | `Pull`, `Drain` | main |
+//! | [`supervisor::WorkerSupervisor`] | factories of its children, their crashes | `ChildExited`, `StopTaking`, `TakeAgain`, `Shutdown` | main |
+//! | [`consumer::Consumer`], one a kind | the pull loop | `Pull`, `Resume` | main |
 //! | [`executor::Executor`] | what runs | `Execute`, `Revoke` | main |
-//! | [`heartbeat::Heartbeat`] | its interval | – | its own |
+//! | [`heartbeat::Heartbeat`] | the beat that is under way | – | its own |
 pub mod consumer;
 pub mod departure;
 pub mod executor;

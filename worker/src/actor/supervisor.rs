@@ -1,6 +1,6 @@
 //! Owns the factories of its children and starts a fallen one again with fresh state, within a budget. actix's own
 //! supervisor does not survive a panic, so this one listens to guards that the children drop.
-use super::consumer::{Consumer, Drain, Resume};
+use super::consumer::{Consumer, Resume};
 use super::executor::{Execution, Executor, Revoke};
 use super::heartbeat::{Heartbeat, Pulse, Vitals};
 use crate::queue::WorkQueue;
@@ -9,11 +9,11 @@ use protocol::id::Kind;
 use protocol::rules::restart::{RestartBudget, RestartDecision, decide};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
-use protocol::wire::report::Report;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Which child.
@@ -63,6 +63,8 @@ pub struct WorkerSupervisor {
     executor: Option<Addr<Executor>>,
     consumers: BTreeMap<Kind, Addr<Consumer>>,
     heartbeat: Option<Arbiter>,
+    /// Asks for a sign of life at once.
+    beat_now: Arc<Notify>,
     crashes: Vec<Timestamp>,
     started: Instant,
     draining: bool,
@@ -77,6 +79,7 @@ impl WorkerSupervisor {
             executor: None,
             consumers: BTreeMap::new(),
             heartbeat: None,
+            beat_now: Arc::default(),
             crashes: Vec::new(),
             started: Instant::now(),
             draining: false,
@@ -97,14 +100,16 @@ impl WorkerSupervisor {
             Child::Consumer(kind) => {
                 let Some(executor) = self.executor.clone() else { return };
                 let Some(slots) = self.parts.vitals.slots.get(&kind) else { return };
-                let (queue, departure) = (Arc::clone(&self.parts.queue), Arc::clone(&self.parts.vitals.departure));
-                let consumer = Consumer::new(kind, slots.clone(), queue, executor, departure, exit);
+                let (queue, vitals) = (Arc::clone(&self.parts.queue), &self.parts.vitals);
+                let (departure, draining) = (Arc::clone(&vitals.departure), Arc::clone(&vitals.draining));
+                let consumer = Consumer::new(kind, slots.clone(), queue, executor, departure, draining, exit);
                 self.consumers.insert(kind, consumer.start());
             }
             Child::Heartbeat => {
                 let (vitals, pulse) = (self.parts.vitals.clone(), self.parts.pulse.clone());
-                let arbiter = Arbiter::new();
-                drop(Heartbeat::start_in_arbiter(&arbiter.handle(), move |_| Heartbeat::new(vitals, pulse, exit)));
+                let (arbiter, now) = (Arbiter::new(), Arc::clone(&self.beat_now));
+                let heartbeat = move |_: &mut _| Heartbeat::new(vitals, pulse, now, exit);
+                drop(Heartbeat::start_in_arbiter(&arbiter.handle(), heartbeat));
                 self.heartbeat = Some(arbiter);
             }
         }
@@ -180,7 +185,7 @@ impl Handler<ChildExited> for WorkerSupervisor {
     type Result = ();
 
     fn handle(&mut self, ChildExited(child): ChildExited, ctx: &mut Context<Self>) {
-        // Whoever takes no more work has no use for consumers.
+        // A worker that takes no work has no use for consumers until it is released.
         let drained = self.draining && matches!(child, Child::Consumer(_));
         if self.stopping || drained {
             return;
@@ -195,7 +200,7 @@ impl Handler<ChildExited> for WorkerSupervisor {
             return;
         }
         self.start(child, &ctx.address());
-        if child == Child::Executor && !self.draining {
+        if child == Child::Executor {
             // Consumers hold the address of the executor that is gone.
             let kinds: Vec<Kind> = self.consumers.keys().copied().collect();
             for kind in kinds {
@@ -233,9 +238,8 @@ impl WorkerSupervisor {
     fn stop_taking(&mut self) -> impl Future<Output = ()> + use<> {
         self.draining = true;
         self.parts.vitals.draining.store(true, Ordering::Relaxed);
-        for consumer in self.consumers.values() {
-            drop(consumer.try_send(Drain));
-        }
+        // Before anything can ask it to take units again.
+        self.parts.queue.hold(true);
         let (queue, vitals) = (Arc::clone(&self.parts.queue), self.parts.vitals.clone());
         let (execution, kinds) = (self.parts.execution.clone(), vitals.slots.keys().copied());
         let lanes: Vec<_> = kinds
@@ -245,14 +249,12 @@ impl WorkerSupervisor {
             })
             .collect();
         // The coordinator stops counting on its slots now, not with the next sign of life.
-        let beat = vitals.beat();
-        let told = self.parts.execution.runtime.spawn(async move { queue.report(vec![Report::Heartbeat(beat)]).await });
+        self.beat_now.notify_one();
         async move {
             for lane in lanes {
                 // A lane that fell over has nothing more to give.
                 drop(lane.await);
             }
-            drop(told);
         }
     }
 }
@@ -265,15 +267,23 @@ pub struct TakeAgain;
 impl Handler<TakeAgain> for WorkerSupervisor {
     type Result = ();
 
-    fn handle(&mut self, _: TakeAgain, _: &mut Context<Self>) {
+    fn handle(&mut self, _: TakeAgain, ctx: &mut Context<Self>) {
         // A worker that is leaving does not come back.
         if self.stopping {
             return;
         }
+        self.draining = false;
         self.parts.vitals.draining.store(false, Ordering::Relaxed);
-        for consumer in self.consumers.values() {
-            drop(consumer.try_send(Resume));
+        self.parts.queue.hold(false);
+        let kinds: Vec<Kind> = self.parts.vitals.slots.keys().copied().collect();
+        for kind in kinds {
+            let resumed = self.consumers.get(&kind).is_some_and(|consumer| consumer.try_send(Resume).is_ok());
+            if !resumed {
+                self.start(Child::Consumer(kind), &ctx.address());
+            }
         }
+        // What the coordinator counts on it for, it counts on from now on.
+        self.beat_now.notify_one();
     }
 }
 

@@ -1,4 +1,5 @@
 //! The transport inside one process: channels, no bytes.
+use super::gate::Gate;
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
 use protocol::id::Kind;
@@ -7,14 +8,13 @@ use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use std::collections::BTreeMap;
 use tokio::sync::{Mutex, mpsc};
-use tokio_util::sync::CancellationToken;
 
 /// The worker's ends of the channels.
 pub struct LocalQueue {
     units: BTreeMap<Kind, Mutex<mpsc::UnboundedReceiver<Unit>>>,
     reports: mpsc::Sender<Vec<Report>>,
     control: Mutex<mpsc::UnboundedReceiver<Control>>,
-    draining: CancellationToken,
+    gate: Gate,
 }
 
 impl LocalQueue {
@@ -25,7 +25,7 @@ impl LocalQueue {
         control: mpsc::UnboundedReceiver<Control>,
     ) -> LocalQueue {
         let units = units.into_iter().map(|(kind, receiver)| (kind, Mutex::new(receiver))).collect();
-        LocalQueue { units, reports, control: Mutex::new(control), draining: CancellationToken::new() }
+        LocalQueue { units, reports, control: Mutex::new(control), gate: Gate::default() }
     }
 }
 
@@ -36,15 +36,21 @@ impl WorkQueue for LocalQueue {
         let mut units = Vec::with_capacity(max.min(256));
         tokio::select! {
             biased;
-            () = self.draining.cancelled() => Err(QueueError::Closed),
+            () = self.gate.closed() => Err(QueueError::Held),
             taken = receiver.recv_many(&mut units, max.max(1)) => if taken == 0 { Err(QueueError::Closed) } else { Ok(units) },
         }
     }
 
+    fn hold(&self, held: bool) {
+        self.gate.set(!held);
+    }
+
     async fn drain(&self, kind: Kind) -> Vec<Unit> {
-        self.draining.cancel();
         let Some(receiver) = self.units.get(&kind) else { return Vec::new() };
         let mut receiver = receiver.lock().await;
+        if self.gate.is_open() {
+            return Vec::new();
+        }
         std::iter::from_fn(|| receiver.try_recv().ok()).collect()
     }
 

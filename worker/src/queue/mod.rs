@@ -1,5 +1,8 @@
 //! The worker's side of the transport.
+mod control;
+mod gate;
 pub mod local;
+mod message;
 mod park;
 pub mod redis;
 pub mod timed;
@@ -7,6 +10,7 @@ pub mod timed;
 use async_trait::async_trait;
 use protocol::id::Kind;
 use protocol::wire::control::Control;
+use protocol::wire::envelope::WireError;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use thiserror::Error;
@@ -18,6 +22,15 @@ pub enum QueueError {
     /// The other side is gone.
     #[error("the transport is closed")]
     Closed,
+    /// The worker takes no units at present.
+    #[error("no units are taken")]
+    Held,
+    /// The server could not be used; nothing is known of what was sent.
+    #[error("the transport cannot be used: {0}")]
+    Away(String),
+    /// A message is larger than may be sent.
+    #[error("{0}")]
+    TooLong(WireError),
 }
 
 /// Takes units and reports on them.
@@ -25,11 +38,19 @@ pub enum QueueError {
 pub trait WorkQueue: Send + Sync {
     /// Waits for units of a kind; returns one to `max` of them, one for each slot the caller has free.
     async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError>;
-    /// Takes no more units of a kind from now on; returns those that came and were handed to nobody. [`WorkQueue::take`]
-    /// says that the transport is closed from then on.
+    /// Takes no units while `held`, and takes them again afterwards. [`WorkQueue::take`] answers [`QueueError::Held`]
+    /// meanwhile.
+    fn hold(&self, held: bool);
+    /// Units of a kind that came and were handed to nobody; nothing unless no units are taken.
     async fn drain(&self, kind: Kind) -> Vec<Unit>;
-    /// Sends reports, in order. Waits while the coordinator is behind.
+    /// Sends reports, in order. Waits while the coordinator is behind, and until the server can be used. The end of a unit
+    /// that is too long to be sent is replaced by a failure that says so; of other reports the error says it.
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError>;
+    /// Sends reports that are made when they can be sent, once: what could not be sent is not sent later, when it would say
+    /// what is no longer true.
+    async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
+        self.report(make()).await
+    }
     /// Waits while so many reports are under way that more of them would only fill the transport: for what can be sent
     /// faster than it is stored (pages of a listing).
     async fn room(&self) {}

@@ -3,6 +3,9 @@
 //! Each kind has a blocking connection of its own; nothing races a read, so no entry is assigned to a reader that has
 //! gone. An entry is acknowledged and deleted in the same round trip that reports its last unit: if that is lost, the lease
 //! lapses and the coordinator acts.
+use super::control::ControlReader;
+use super::gate::Gate;
+use super::message::{self, Message};
 use super::park::{self, Unreadable, field};
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
@@ -10,7 +13,6 @@ use parking_lot::Mutex;
 use protocol::id::{Kind, UnitId, WorkerId};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::control::Control;
-use protocol::wire::envelope::WireError;
 use protocol::wire::report::{Outcome, Report, UnitResult};
 use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
@@ -18,7 +20,6 @@ use redis::{RedisError, Value, cmd, pipe};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
-use tokio_util::sync::CancellationToken;
 use transport::alarm::Alarm;
 use transport::run::{self, Run};
 use transport::{Link, Server, Shared};
@@ -33,8 +34,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Entries of reports under way beyond which pages of listings wait (MEM-1), and how often they look.
 const PAGES_AHEAD: usize = 32;
 const ROOM_EVERY: Duration = Duration::from_millis(5);
-/// Reports in one entry.
-const REPORTS_MAX: usize = 1_024;
 
 /// One entry in hand.
 struct Held {
@@ -65,10 +64,10 @@ pub struct RedisQueue {
     held: Mutex<HashMap<u64, Held>>,
     holders: Mutex<HashMap<(UnitId, u32), u64>>,
     next: Mutex<u64>,
-    control: AsyncMutex<(Option<Link>, String)>,
+    control: AsyncMutex<ControlReader>,
     reading: Alarm,
-    sending: Alarm,
-    draining: CancellationToken,
+    report_alarm: Alarm,
+    gate: Gate,
 }
 
 impl RedisQueue {
@@ -83,10 +82,10 @@ impl RedisQueue {
             held: Mutex::default(),
             holders: Mutex::default(),
             next: Mutex::new(0),
-            control: AsyncMutex::new((None, "$".into())),
+            control: AsyncMutex::default(),
             reading: Alarm::new("no units can be read; trying again"),
-            sending: Alarm::new("reports wait until the transport takes them"),
-            draining: CancellationToken::new(),
+            report_alarm: Alarm::new("reports wait until the transport takes them"),
+            gate: Gate::default(),
         })
     }
 
@@ -215,6 +214,22 @@ impl RedisQueue {
         Ok(())
     }
 
+    /// Sends a message, and acknowledges and deletes the entries of which it has the last end.
+    fn sending(&self, message: &Message) -> redis::Pipeline {
+        let finished = self.finished(&message.reports);
+        let mut pipeline = pipe();
+        pipeline.cmd("XADD").arg(keys::REPORTS).arg("*").arg(keys::BODY).arg(&message.body).ignore();
+        let mut by_stream: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (stream, entry) in &finished {
+            by_stream.entry(stream).or_default().push(entry);
+        }
+        for (stream, entries) in by_stream {
+            pipeline.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&entries).ignore();
+            pipeline.cmd("XDEL").arg(stream).arg(&entries).ignore();
+        }
+        pipeline
+    }
+
     /// Entries whose last unit is among these reports.
     fn finished(&self, reports: &[Report]) -> Vec<(String, String)> {
         let (mut held, mut holders) = (self.held.lock(), self.holders.lock());
@@ -234,14 +249,15 @@ impl RedisQueue {
     }
 }
 
-type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
+/// A reply over streams: per stream its entries, per entry its field names and values.
+pub(super) type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
 
 #[async_trait]
 impl WorkQueue for RedisQueue {
     async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError> {
         let mut lane = self.lanes.get(&kind).ok_or(QueueError::Closed)?.lock().await;
         let mut pause = PAUSE_MIN;
-        while lane.stash.is_empty() && !self.draining.is_cancelled() {
+        while lane.stash.is_empty() && self.gate.is_open() {
             match self.read(&mut lane, kind, max).await {
                 Ok(()) => {
                     self.reading.clear();
@@ -259,60 +275,75 @@ impl WorkQueue for RedisQueue {
                     }
                     let jitter = 0.5 + fastrand::f64();
                     tokio::select! {
-                        () = self.draining.cancelled() => {}
+                        () = self.gate.closed() => {}
                         () = tokio::time::sleep(pause.mul_f64(jitter)) => {}
                     }
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }
-        if self.draining.is_cancelled() {
-            // What a read brought meanwhile stays for whoever drains.
-            return Err(QueueError::Closed);
+        if !self.gate.is_open() {
+            // What a read brought meanwhile is left to `drain`.
+            return Err(QueueError::Held);
         }
         let count = lane.stash.len().min(max.max(1));
         Ok(lane.stash.drain(..count).collect())
     }
 
+    fn hold(&self, held: bool) {
+        self.gate.set(!held);
+    }
+
     async fn drain(&self, kind: Kind) -> Vec<Unit> {
-        self.draining.cancel();
         let Some(lane) = self.lanes.get(&kind) else { return Vec::new() };
         // A read under way is waited for: what it brings is ours already.
-        lane.lock().await.stash.drain(..).collect()
+        let mut lane = lane.lock().await;
+        if self.gate.is_open() {
+            return Vec::new();
+        }
+        lane.stash.drain(..).collect()
     }
 
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError> {
-        for (chunk, body) in messages(&reports)? {
-            let finished = self.finished(chunk);
-            let mut pipeline = pipe();
-            pipeline.cmd("XADD").arg(keys::REPORTS).arg("*").arg(keys::BODY).arg(body).ignore();
-            let mut by_stream: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for (stream, entry) in &finished {
-                by_stream.entry(stream).or_default().push(entry);
-            }
-            for (stream, entries) in by_stream {
-                pipeline.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&entries).ignore();
-                pipeline.cmd("XDEL").arg(stream).arg(&entries).ignore();
-            }
+        let (messages, refused) = message::pack(reports);
+        for message in &messages {
+            let pipeline = self.sending(message);
             let mut pause = PAUSE_MIN;
             loop {
                 let mut short = self.short.clone();
                 let sent: Result<(), RedisError> = pipeline.query_async(&mut short).await;
                 match sent {
                     Ok(()) => {
-                        self.sending.clear();
+                        self.report_alarm.clear();
                         break;
                     }
                     // A report that came twice changes nothing; one that never came costs a lease.
                     Err(error) => {
-                        self.sending.raise(&error);
+                        self.report_alarm.raise(&error);
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(PAUSE_MAX);
                     }
                 }
             }
         }
-        Ok(())
+        refused.map_or(Ok(()), |error| Err(QueueError::TooLong(error)))
+    }
+
+    async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
+        let away = |error: RedisError| {
+            self.report_alarm.raise(&error);
+            QueueError::Away(error.to_string())
+        };
+        // A connection that has to be opened first may take long: the reports are made after that.
+        self.short.run().await.map_err(away)?;
+        let (messages, refused) = message::pack(make());
+        for message in &messages {
+            let mut short = self.short.clone();
+            let sent: Result<(), RedisError> = self.sending(message).query_async(&mut short).await;
+            sent.map_err(away)?;
+        }
+        self.report_alarm.clear();
+        refused.map_or(Ok(()), |error| Err(QueueError::TooLong(error)))
     }
 
     async fn room(&self) {
@@ -327,95 +358,18 @@ impl WorkQueue for RedisQueue {
     }
 
     async fn control(&self) -> Result<Control, QueueError> {
-        let mut guard = self.control.lock().await;
+        let mut reader = self.control.lock().await;
         let mut pause = PAUSE_MIN;
         loop {
-            match self.read_control(&mut guard).await {
+            match reader.next(&self.server, BLOCK + RESPONSE).await {
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => pause = PAUSE_MIN,
                 Err(error) => {
                     tracing::debug!(%error, "no control messages could be read");
-                    guard.0 = None;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }
-    }
-}
-
-impl RedisQueue {
-    async fn read_control(&self, state: &mut (Option<Link>, String)) -> Result<Option<Control>, RedisError> {
-        let mut reader = match state.0.take() {
-            Some(reader) => reader,
-            None => self.connection().await?,
-        };
-        let reply: Value = cmd("XREAD")
-            .arg("COUNT")
-            .arg(1)
-            .arg("BLOCK")
-            .arg(2_000)
-            .arg("STREAMS")
-            .arg(keys::CONTROL)
-            .arg(&state.1)
-            .query_async(&mut reader)
-            .await?;
-        state.0 = Some(reader);
-        let parsed: Result<Streams, _> = redis::from_redis_value(reply);
-        let Some((id, fields)) = parsed.unwrap_or_default().into_iter().flat_map(|(_, e)| e).next() else {
-            return Ok(None);
-        };
-        state.1 = id;
-        let body = fields.and_then(|f| f.into_iter().nth(1)).unwrap_or_default();
-        Ok(envelope::decode(&body).ok())
-    }
-}
-
-/// Reports and the bytes they are sent as.
-type Message<'a> = (&'a [Report], Vec<u8>);
-
-/// Reports in messages, each small enough to be sent: most are tiny, those of judged media hold what was measured.
-fn messages(reports: &[Report]) -> Result<Vec<Message<'_>>, QueueError> {
-    let (mut messages, mut open): (Vec<_>, Vec<&[Report]>) = (Vec::new(), reports.chunks(REPORTS_MAX).rev().collect());
-    while let Some(chunk) = open.pop() {
-        match envelope::encode(&chunk.to_vec()) {
-            Ok(body) => messages.push((chunk, body)),
-            Err(WireError::TooLong(_)) if chunk.len() > 1 => {
-                let (first, second) = chunk.split_at(chunk.len() / 2);
-                open.extend([second, first]);
-            }
-            Err(_) => return Err(QueueError::Closed),
-        }
-    }
-    Ok(messages)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::id::{JobNo, StepNo, UnitId};
-    use protocol::media::asset::AssetFact;
-    use protocol::wire::report::{Outcome, UnitResult};
-
-    #[test]
-    fn long_reports_go_in_messages_of_their_own_and_in_order() {
-        let report = |part: i64, length: usize| {
-            let fact = AssetFact { report: Some("x".repeat(length)), ..AssetFact::default() };
-            Report::Settled(Outcome {
-                unit: UnitId { job: JobNo(1), step: StepNo(0), part },
-                epoch: 1,
-                worker: WorkerId("w".into()),
-                result: UnitResult::Finished { facts: vec![fact], failures: vec![] },
-                duration_us: 1,
-            })
-        };
-        let reports: Vec<Report> = (0..9).map(|part| report(part, if part % 2 == 0 { 1 << 20 } else { 3 })).collect();
-        let sent = messages(&reports).expect("each fits by itself");
-        assert!(sent.len() > 1 && sent.iter().all(|(_, body)| body.len() <= envelope::BYTES_MAX));
-        let back: Vec<Report> =
-            sent.iter().flat_map(|(_, body)| envelope::decode::<Vec<Report>>(body).expect("reads")).collect();
-        assert_eq!(back, reports);
-        assert!(messages(&[report(1, 5 << 20)]).is_err());
-        assert!(messages(&[]).expect("nothing is nothing").is_empty());
     }
 }

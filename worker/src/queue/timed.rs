@@ -34,6 +34,10 @@ impl<Q: WorkQueue> WorkQueue for Timed<Q> {
         self.queue.take(kind, max).await
     }
 
+    fn hold(&self, held: bool) {
+        self.queue.hold(held);
+    }
+
     async fn drain(&self, kind: Kind) -> Vec<Unit> {
         self.queue.drain(kind).await
     }
@@ -41,6 +45,11 @@ impl<Q: WorkQueue> WorkQueue for Timed<Q> {
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError> {
         let _timer = self.calls.with_label_values(&["report"]).start_timer();
         self.queue.report(reports).await
+    }
+
+    async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
+        let _timer = self.calls.with_label_values(&["report"]).start_timer();
+        self.queue.report_fresh(make).await
     }
 
     async fn room(&self) {

@@ -4,5 +4,6 @@ mod fixture;
 mod mhl;
 mod nested;
 mod qc;
+mod release;
 mod storage;
 mod transfer;

@@ -1,0 +1,188 @@
+//! The coordinator's messages to workers, read from a stream that every worker reads for itself.
+//!
+//! The server behind the connection may change: after a failover entries may be missing, and ids may be lower than before
+//! when its clock is behind. So an id says where to read on only while the entry that has it is there; otherwise the stream
+//! is read again from its start. It is short, and what has been read before is told by its id.
+use super::redis::Streams;
+use protocol::wire::control::Control;
+use protocol::wire::{envelope, keys};
+use redis::{RedisError, Value, cmd};
+use std::collections::{BTreeSet, VecDeque};
+use transport::{Link, Server};
+
+/// Longest wait for messages in one read.
+const BLOCK_MS: u64 = 2_000;
+/// Messages of one read.
+const PAGE: usize = 128;
+/// Ids remembered: more than the coordinator keeps in the stream.
+const SEEN_MAX: usize = 4_096;
+/// Before every entry.
+const START: Id = Id(0, 0);
+
+/// The id of an entry: milliseconds and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Id(u64, u64);
+
+impl Id {
+    fn parse(text: &str) -> Option<Id> {
+        let (ms, number) = text.split_once('-')?;
+        Some(Id(ms.parse().ok()?, number.parse().ok()?))
+    }
+
+    /// The id before this one.
+    fn before(self) -> Id {
+        match self.1.checked_sub(1) {
+            Some(number) => Id(self.0, number),
+            None => self.0.checked_sub(1).map_or(START, |ms| Id(ms, u64::MAX)),
+        }
+    }
+
+    fn text(self) -> String {
+        format!("{}-{}", self.0, self.1)
+    }
+}
+
+/// Where a worker is in the stream.
+#[derive(Default)]
+pub(super) struct ControlReader {
+    link: Option<Link>,
+    /// The last entry that was read; nothing until the stream was looked at for the first time.
+    last: Option<Id>,
+    /// Whether it is not known that the entry is still there.
+    unsure: bool,
+    seen: Seen,
+    ready: VecDeque<Control>,
+}
+
+/// Entries that have been read.
+#[derive(Default)]
+struct Seen {
+    ids: BTreeSet<Id>,
+    order: VecDeque<Id>,
+}
+
+impl Seen {
+    /// Notes an entry. Returns whether it is new.
+    fn note(&mut self, id: Id) -> bool {
+        let new = self.ids.insert(id);
+        if new {
+            self.order.push_back(id);
+        }
+        if self.order.len() > SEEN_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        new
+    }
+}
+
+impl ControlReader {
+    /// The next message; nothing when none came for a while.
+    pub(super) async fn next(
+        &mut self,
+        server: &Server,
+        patience: std::time::Duration,
+    ) -> Result<Option<Control>, RedisError> {
+        if let Some(message) = self.ready.pop_front() {
+            return Ok(Some(message));
+        }
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => {
+                self.unsure = true;
+                server.open(patience).await?
+            }
+        };
+        self.read(&mut link).await?;
+        self.link = Some(link);
+        Ok(self.ready.pop_front())
+    }
+
+    async fn read(&mut self, link: &mut Link) -> Result<(), RedisError> {
+        let last = match self.last {
+            Some(last) => last,
+            None => self.pass_over(link).await?,
+        };
+        if self.unsure && last > START {
+            let there = page(link, last.before(), 1, None).await?.first().is_some_and(|(id, _)| *id == last);
+            if !there {
+                self.last = Some(START);
+            }
+        }
+        let entries = page(link, self.last.unwrap_or(START), PAGE, Some(BLOCK_MS)).await?;
+        // While nothing comes the stream may have been emptied, by a wipe or by a server that took over.
+        self.unsure = entries.is_empty();
+        for (id, body) in entries {
+            self.last = Some(id);
+            if !self.seen.note(id) {
+                continue;
+            }
+            match envelope::decode(&body) {
+                Ok(message) => self.ready.push_back(message),
+                // It may be for a newer build; the coordinator repeats what matters for longer than a moment.
+                Err(error) => tracing::warn!(%error, "a control message could not be read"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what was there before this worker: none of it is for it.
+    async fn pass_over(&mut self, link: &mut Link) -> Result<Id, RedisError> {
+        let mut last = START;
+        loop {
+            let entries = page(link, last, PAGE, None).await?;
+            let Some((end, _)) = entries.last() else { break };
+            last = *end;
+            for (id, _) in &entries {
+                self.seen.note(*id);
+            }
+        }
+        self.last = Some(last);
+        Ok(last)
+    }
+}
+
+/// Entries after an id, with their bodies.
+async fn page(link: &mut Link, after: Id, count: usize, block: Option<u64>) -> Result<Vec<(Id, Vec<u8>)>, RedisError> {
+    let mut read = cmd("XREAD");
+    read.arg("COUNT").arg(count);
+    if let Some(ms) = block {
+        read.arg("BLOCK").arg(ms);
+    }
+    let reply: Value = read.arg("STREAMS").arg(keys::CONTROL).arg(after.text()).query_async(link).await?;
+    let parsed: Result<Streams, _> = redis::from_redis_value(reply);
+    let entries = parsed.unwrap_or_default().into_iter().flat_map(|(_, entries)| entries);
+    let read = entries.filter_map(|(id, fields)| {
+        let body = fields.and_then(|fields| fields.into_iter().nth(1)).unwrap_or_default();
+        Some((Id::parse(&id)?, body))
+    });
+    Ok(read.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_before_another_is_the_greatest_smaller_one() {
+        assert_eq!(Id::parse("7-3").map(Id::before), Some(Id(7, 2)));
+        assert_eq!(Id::parse("7-0").map(Id::before), Some(Id(6, u64::MAX)));
+        assert_eq!(START.before(), START);
+        assert_eq!(Id::parse("7"), None);
+        assert_eq!(Id::parse("7-x"), None);
+        assert_eq!(Id(7, 3).text(), "7-3");
+    }
+
+    #[test]
+    fn seen_entries_are_told_until_there_are_too_many() {
+        let mut seen = Seen::default();
+        assert!(seen.note(Id(1, 0)) && !seen.note(Id(1, 0)));
+        for ms in 2..=SEEN_MAX as u64 {
+            assert!(seen.note(Id(ms, 0)));
+        }
+        assert!(!seen.note(Id(1, 0)), "as many as are kept");
+        assert!(seen.note(Id(9_999, 0)) && seen.note(Id(1, 0)), "the oldest is forgotten");
+        assert_eq!(seen.ids.len(), SEEN_MAX);
+    }
+}
