@@ -50,6 +50,8 @@ pub struct Lapsed {
     pub epoch: u32,
     /// The worker it was lost with, when it was.
     pub with: Option<LostWith>,
+    /// Whether the transport had it and has it no more, while no worker holds it.
+    pub vanished: bool,
 }
 
 /// One execution that is out.
@@ -279,7 +281,7 @@ impl Leases {
                 let (unit, epoch) = (*unit, out.lease.epoch);
                 let holder = out.lease.held.as_ref();
                 let with = holder.and_then(|(worker, _)| self.lost_with(worker, unit, epoch, limits, now));
-                Lapsed { unit, epoch, with }
+                Lapsed { unit, epoch, with, vanished: false }
             })
             .collect();
         lapsed.sort_unstable_by_key(|lapsed| (lapsed.unit, lapsed.epoch));
@@ -504,6 +506,26 @@ mod tests {
             seen.extend(page);
         }
         assert_eq!(seen.len(), 25);
+    }
+
+    /// Case 11: how long a unit runs says nothing; only silence does.
+    #[test]
+    fn unit_that_runs_twenty_times_the_limit_of_silence_is_kept_and_lapses_with_its_worker() {
+        let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(9) };
+        let (mut leases, mut looked) = (Leases::default(), 0);
+        leases.adopt(&[published(1)], at(0));
+        for second in 0..=100 {
+            if second % 3 == 0 {
+                leases.heard(&beat(&[unit(1)]), at(second));
+            }
+            assert_eq!(leases.lapsed(&limits, at(second)), [], "at {second} s");
+            assert_eq!(leases.unclaimed(at(second), 9), [], "it is held: nothing looks for it");
+            looked += 1;
+        }
+        assert_eq!(looked, 101);
+        assert_eq!(leases.lapsed(&limits, at(99 + 5)), []);
+        let lapsed = leases.lapsed(&limits, at(99 + 6));
+        assert!(matches!(&lapsed[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"), "{lapsed:?}");
     }
 
     #[test]

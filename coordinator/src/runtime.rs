@@ -52,6 +52,8 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 const UNSEEN: Duration = Duration::from_secs(8);
 /// Units looked for in one round.
 const MISSING_PAGE: usize = 500;
+/// Executions named in one message.
+const REVOKED_MAX: usize = 10_000;
 const RETRY_STORE: Duration = Duration::from_millis(250);
 
 /// Where the coordinator's time comes from.
@@ -86,6 +88,8 @@ pub struct Coordinator {
     metrics: Arc<Metrics>,
     /// Units that the transport had no room for or refused, by class.
     outbox: Arc<Mutex<Outbox>>,
+    /// Ends of units that cannot be sent, until they are settled.
+    unsendable: Arc<Mutex<Vec<Outcome>>>,
     full: Arc<Alarm>,
     parked: Arc<Alarm>,
     /// Workers live on when this process dies: what is out at its start may still be running somewhere.
@@ -115,6 +119,7 @@ impl Coordinator {
             claiming: Arc::default(),
             metrics,
             outbox: Arc::default(),
+            unsendable: Arc::default(),
             full: Arc::new(Alarm::new("the transport takes no units; they wait")),
             parked: Arc::new(Alarm::new("no worker could read some entries; they are parked")),
             shared: false,
@@ -248,6 +253,7 @@ impl Coordinator {
             turned_at = now;
             self.keep_watch(now, &mut watch).await?;
             self.offer_again(&stop, &mut pause).await;
+            self.fail_unsendable().await;
             let turn = self.turn(now).await;
             if turn.is_err() {
                 self.engine.lock().rolled_back();
@@ -331,13 +337,9 @@ impl Coordinator {
         self.metrics.jobs_open.set(turn.open as i64);
         for job in turn.cancelling {
             let out = self.leases.lock().of_job(job);
-            if !out.is_empty() {
-                self.queue.control(Control::Revoke(out)).await?;
-            }
+            self.revoke(&out).await?;
         }
-        if !turn.obsolete.is_empty() {
-            self.queue.control(Control::Revoke(turn.obsolete)).await?;
-        }
+        self.revoke(&turn.obsolete).await?;
         if turn.units.is_empty() {
             return Ok(());
         }
@@ -349,6 +351,14 @@ impl Coordinator {
         for (class, units) in by_class {
             self.publish(class, units).await?;
             failpoint::pass("units-published");
+        }
+        Ok(())
+    }
+
+    /// Has workers stop executions, however many.
+    async fn revoke(&self, executions: &[(UnitId, u32)]) -> Result<(), QueueError> {
+        for page in executions.chunks(REVOKED_MAX) {
+            self.queue.control(Control::Revoke(page.to_vec())).await?;
         }
         Ok(())
     }

@@ -11,6 +11,8 @@ use testkit::redis::Redis;
 
 const HOUR: i64 = 3_600;
 const ASSETS: usize = 7_000;
+/// Where the coordinator speaks to all workers.
+const CONTROL: &str = "sr:control";
 const TAKEN_BACK: &str = "SELECT COUNT(*) FROM units WHERE epoch > 1";
 
 #[test]
@@ -57,4 +59,32 @@ fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
     wait_until("another leads", || next.leads());
     fleet.assert_exact(&job, ASSETS);
     drop(right);
+}
+
+/// Case 16, the way to the workers: after a failover to a server whose clock is behind, ids of new messages are lower than
+/// those that were read before. Units of ten minutes end at once only when their worker hears that they are cancelled.
+#[test]
+fn control_messages_of_a_server_whose_clock_is_behind_are_heard() {
+    let mut fleet = Fleet::start();
+    let _coordinator = fleet.coordinator();
+    let worker = fleet.worker(4, &[]);
+    let job = fleet.submit(4, "10m");
+    wait_until("4 units are held", || fleet_held(&fleet) == 4);
+    let ahead = fleet.redis.cli(&["TIME"]).lines().next().and_then(|text| text.trim().parse::<i64>().ok());
+    let id = format!("{}-0", (ahead.expect("a time") + HOUR) * 1_000);
+    fleet.redis.cli(&["XADD", CONTROL, &id, "b", "unreadable"]);
+    wait_until("the worker has read what is ahead", || worker.stderr().contains("control message"));
+    fleet.run(&["job", "cancel", &job]);
+    wait_until("they are given up", || fleet_held(&fleet) == 0);
+    fleet.redis.kill();
+    fleet.redis.restart();
+    let job = fleet.submit(4, "10m");
+    wait_until("4 units are held", || fleet_held(&fleet) == 4);
+    fleet.run(&["job", "cancel", &job]);
+    wait_until("they are given up", || fleet_held(&fleet) == 0);
+}
+
+/// Units in the hands of workers, as these say.
+fn fleet_held(fleet: &Fleet) -> u64 {
+    fleet.number("SELECT COALESCE(SUM(held), 0) FROM worker")
 }

@@ -29,7 +29,9 @@ impl Cluster {
     }
 
     pub(crate) fn worker(&self) -> Running {
-        let worker = self.scratch.start(&["worker", "--redis", &self.redis.url(), "--slots", "noop=32"]);
+        let mut command = self.scratch.showrunner(&["worker", "--redis", &self.redis.url(), "--slots", "noop=32"]);
+        command.env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path("witnesses"));
+        let worker = Running::start(command, &self.scratch.path("."));
         wait_until("it says its name", || worker.stderr().contains("worker "));
         worker
     }

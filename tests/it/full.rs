@@ -35,6 +35,32 @@ fn units_wait_while_the_transport_has_no_room() {
     assert_eq!(fleet.number("SELECT COALESCE(MAX(attempt), 0) FROM unit"), 0, "nothing failed");
 }
 
+/// Case 3: a server that evicts loses streams in the middle of everything. That costs time, as a wipe does, and nothing
+/// else.
+#[test]
+fn streams_that_are_evicted_cost_time_and_nothing_else() {
+    let fleet = Fleet::start();
+    fleet.redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker(16, &[]);
+    let job = fleet.submit(3_000, "2ms..10ms");
+    for round in 1..=3 {
+        fleet.wait_for(round * 400);
+        // Less than an empty server takes: every key goes with the next command that writes.
+        fleet.redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+        wait_until("nothing is left", || {
+            fleet.redis.cli(&["SET", "one", "more"]);
+            fleet.redis.cli(&["EXISTS", "sr:{noop}:units:normal", "sr:mark"]).trim() == "0"
+        });
+        fleet.redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+        println!("units go on {:?} after the eviction", fleet.wait_for_progress());
+    }
+    let stats = fleet.redis.cli(&["INFO", "stats"]);
+    let evicted = stats.lines().find_map(|line| line.strip_prefix("evicted_keys:")?.trim().parse::<u64>().ok());
+    assert!(evicted.is_some_and(|keys| keys >= 3), "{stats}");
+    fleet.assert_exact(&job, 3_000);
+}
+
 /// MEM-1: a library is listed many times faster than it is stored; what is listed ahead must not fill the transport.
 #[test]
 fn a_listing_waits_for_a_coordinator_that_is_behind() {

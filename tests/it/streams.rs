@@ -3,6 +3,7 @@
 use coordinator::queue::UnitQueue;
 use coordinator::queue::redis::RedisQueue as Publisher;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::wire::control::Control;
 use protocol::wire::report::{Heartbeat, Report};
 use protocol::wire::unit::{NoopTask, TaskSpec, Unit};
 use protocol::workflow::file::Priority;
@@ -18,6 +19,7 @@ use worker::queue::WorkQueue;
 use worker::queue::redis::RedisQueue as Taker;
 
 const UNITS: &str = "sr:{noop}:units:normal";
+const CONTROL: &str = "sr:control";
 /// Entries that a dead worker was given.
 const PENDING: u32 = 300_000;
 
@@ -171,4 +173,30 @@ fn barriers_over_a_hundred_thousand_quick_units_never_open_early() {
     let job = fleet.submit(50_000, "0ms");
     let verdict = fleet.assert_exact(&job, 50_000);
     println!("{:.0} units/s", verdict.units as f64 / started.elapsed().as_secs_f64());
+}
+
+/// What is said to workers while none of them is reading is read with the next look, also before the first message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_message_between_two_reads_is_heard() {
+    let scratch = Scratch::new();
+    let redis = Redis::start(&scratch.path("."));
+    let publisher = Publisher::connect(server(&redis)).await.expect("connects");
+    let id = WorkerId("w-1".into());
+    let said = |name: &str| Control::Hold(WorkerId(name.into()));
+    publisher.control(said("before it came")).await.expect("said");
+    let taker = Taker::connect(server(&redis), id).await.expect("connects");
+    for round in 0..3 {
+        let look = tokio::time::timeout(Duration::from_millis(700), taker.control()).await;
+        assert!(look.is_err(), "nothing is said yet: {look:?}");
+        let message = said(&format!("round {round}"));
+        publisher.control(message.clone()).await.expect("said");
+        let heard = tokio::time::timeout(Duration::from_secs(20), taker.control()).await.expect("it is heard");
+        assert_eq!(heard.expect("the transport is there"), message);
+    }
+    // An emptied stream, whose next ids may be anything.
+    redis.cli(&["FLUSHALL"]);
+    redis.cli(&["XADD", CONTROL, "5-0", "b", "unreadable"]);
+    publisher.control(said("after a wipe")).await.expect("said");
+    let heard = tokio::time::timeout(Duration::from_secs(20), taker.control()).await.expect("it is heard");
+    assert_eq!(heard.expect("the transport is there"), said("after a wipe"));
 }

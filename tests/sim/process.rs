@@ -166,7 +166,7 @@ impl World {
         let (now, limits) = (self.now, self.scenario.limits);
         let Some(process) = &mut self.process else { return };
         let lapsed = process.leases.lapsed(&limits, now);
-        for Lapsed { unit, epoch, with } in lapsed {
+        for Lapsed { unit, epoch, with, .. } in lapsed {
             if self.plant == Some(Plant::LeasesNeverJudged) {
                 break;
             }

@@ -1,5 +1,5 @@
 //! Reports on their way to the coordinator, gathered into batches; knows when none is left.
-use crate::queue::WorkQueue;
+use crate::queue::{QueueError, WorkQueue};
 use protocol::wire::report::Report;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,8 +55,11 @@ async fn send_all(mut receiver: mpsc::Receiver<Report>, left: Arc<AtomicUsize>, 
     while receiver.recv_many(&mut batch, REPORTS_BATCH).await > 0 {
         let sent = std::mem::replace(&mut batch, Vec::with_capacity(REPORTS_BATCH));
         let count = sent.len();
-        if queue.report(sent).await.is_err() {
-            return;
+        match queue.report(sent).await {
+            Ok(()) => {}
+            Err(QueueError::Closed) => return,
+            // One report is no reason to keep back those that follow.
+            Err(error) => tracing::error!(%error, "a report was not sent"),
         }
         left.fetch_sub(count, Ordering::Relaxed);
     }

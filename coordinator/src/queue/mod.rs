@@ -36,6 +36,9 @@ pub enum QueueError {
         /// What the server said.
         why: Box<QueueError>,
     },
+    /// A message is larger than may be sent.
+    #[error("{0}")]
+    TooLong(String),
     /// The server refuses this user or command.
     #[error("the transport refuses: {0}; check the user's ACL and password")]
     Refused(String),
@@ -46,7 +49,7 @@ impl QueueError {
     pub fn class(&self) -> ErrorClass {
         match self {
             QueueError::Closed => ErrorClass::Permanent,
-            QueueError::Away(_) | QueueError::Refused(_) => ErrorClass::Transient,
+            QueueError::Away(_) | QueueError::Refused(_) | QueueError::TooLong(_) => ErrorClass::Transient,
             QueueError::Untaken { why, .. } => why.class(),
             QueueError::Full(_) => ErrorClass::Throttled { retry_after_ms: None },
         }
@@ -71,6 +74,8 @@ pub struct Lost {
     pub epoch: u32,
     /// Who had taken it, when somebody had.
     pub holder: Option<WorkerId>,
+    /// Whether its entry was there and has been removed since, as a worker does that has dealt with it.
+    pub vanished: bool,
 }
 
 /// What one round of cleaning up did.
@@ -89,6 +94,10 @@ pub struct Cleaned {
 pub trait UnitQueue: Send + Sync {
     /// Hands units of one class to workers. An error may still have published some of them.
     async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError>;
+    /// Whether units travel as messages, for which one limit holds ([`protocol::wire::envelope::BYTES_MAX`]).
+    fn sends_messages(&self) -> bool {
+        false
+    }
     /// Waits for reports and returns at most about `max` of them; may return none after a while.
     async fn collect(&self, max: usize) -> Result<Collected, QueueError>;
     /// The reports in these entries are in the store: they need not come again.

@@ -15,6 +15,7 @@ use protocol::wire::{envelope, keys};
 use protocol::workflow::file::Priority;
 use redis::{RedisError, Value, cmd, pipe};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
@@ -115,6 +116,24 @@ impl RedisQueue {
     }
 }
 
+/// Batches with the bytes they are sent as. What is too long together goes in halves; no batch ends another's way.
+fn messages(batches: Vec<UnitBatch>) -> Vec<(UnitBatch, Vec<u8>)> {
+    let (mut messages, mut open) = (Vec::with_capacity(batches.len()), batches);
+    open.reverse();
+    while let Some(mut batch) = open.pop() {
+        match envelope::encode(&batch) {
+            Ok(body) => messages.push((batch, body)),
+            Err(_) if batch.units.len() > 1 => {
+                let units = batch.units.split_off(batch.units.len() / 2);
+                open.extend([UnitBatch { units, task: Arc::clone(&batch.task), ..batch }, batch]);
+            }
+            // Units that cannot be sent have failed before they come here.
+            Err(error) => tracing::error!(%error, "a unit was not published"),
+        }
+    }
+    messages
+}
+
 /// A reply over streams: per stream its entries, per entry its field names and values.
 type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
 
@@ -140,12 +159,11 @@ impl UnitQueue for RedisQueue {
         let run = self.publishing.run().await.map_err(failed)?;
         for (kind, units) in by_kind {
             let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
-            let batches = UnitBatch::pack(units, pack);
+            let batches = messages(UnitBatch::pack(units, pack));
             let stream = keys::units(kind, class);
             let mut pipeline = pipe();
-            for batch in &batches {
-                let body = envelope::encode(batch).map_err(|e| QueueError::Refused(e.to_string()))?;
-                let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body);
+            for (_, body) in &batches {
+                let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body.as_slice());
                 if let Some(run) = &run {
                     add.arg(keys::RUN).arg(run.as_bytes());
                 }
@@ -153,7 +171,7 @@ impl UnitQueue for RedisQueue {
             let mut publishing = self.publishing.clone();
             let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut publishing).await.map_err(failed)?;
             let mut places = self.places.lock();
-            for (batch, reply) in batches.into_iter().zip(replies) {
+            for ((batch, _), reply) in batches.into_iter().zip(replies) {
                 let entry: String = match reply.extract_error().and_then(|id| Ok(redis::from_redis_value(id)?)) {
                     Ok(entry) => entry,
                     Err(error) => {
@@ -172,6 +190,10 @@ impl UnitQueue for RedisQueue {
             Some(why) => Err(QueueError::Untaken { units: untaken, why: Box::new(why) }),
             None => Ok(()),
         }
+    }
+
+    fn sends_messages(&self) -> bool {
+        true
     }
 
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
@@ -214,7 +236,7 @@ impl UnitQueue for RedisQueue {
     }
 
     async fn control(&self, message: Control) -> Result<(), QueueError> {
-        let body = envelope::encode(&message).map_err(|e| QueueError::Refused(e.to_string()))?;
+        let body = envelope::encode(&message).map_err(|e| QueueError::TooLong(e.to_string()))?;
         let mut short = self.short.clone();
         let _id: String = cmd("XADD")
             .arg(keys::CONTROL)
@@ -239,7 +261,7 @@ impl UnitQueue for RedisQueue {
                 match places.get(&unit).filter(|place| place.epoch == epoch) {
                     Some(place) => asked.push(((unit, epoch), place.clone())),
                     // Published by an earlier leader, or not at all.
-                    None => lost.push(Lost { unit, epoch, holder: None }),
+                    None => lost.push(Lost { unit, epoch, holder: None, vanished: false }),
                 }
             }
         }
@@ -260,7 +282,7 @@ impl UnitQueue for RedisQueue {
             let dead = holder.filter(|name| !alive.iter().any(|w| w.0 == *name));
             if !there || dead.is_some() {
                 let (unit, epoch) = unit;
-                lost.push(Lost { unit, epoch, holder: dead.map(WorkerId) });
+                lost.push(Lost { unit, epoch, holder: dead.map(WorkerId), vanished: !there });
             }
         }
         Ok(lost)

@@ -54,6 +54,10 @@ impl UnitQueue for Timed {
         self.queue.publish(class, units).await
     }
 
+    fn sends_messages(&self) -> bool {
+        self.queue.sends_messages()
+    }
+
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
         self.queue.collect(max).await
     }

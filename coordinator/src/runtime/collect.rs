@@ -102,10 +102,17 @@ impl Coordinator {
 
     /// Settles ends and takes the turn they make room for, in one transaction.
     async fn settle(&self, outcomes: Vec<Outcome>) -> bool {
+        if !outcomes.is_empty() {
+            self.wards.lock().note(&outcomes, (self.clock)());
+        }
+        self.settle_ends(outcomes).await
+    }
+
+    /// The same for ends that say nothing of any worker.
+    pub(super) async fn settle_ends(&self, outcomes: Vec<Outcome>) -> bool {
         if outcomes.is_empty() {
             return true;
         }
-        self.wards.lock().note(&outcomes, (self.clock)());
         let outcomes = Arc::new(outcomes);
         let (claim, unsure) = (self.claiming.lock().await, AtomicBool::new(false));
         let settled = self

@@ -3,8 +3,7 @@ use super::{Coordinator, MISSING_PAGE, UNSEEN};
 use crate::leases::Lapsed;
 use crate::queue::QueueError;
 use crate::service::rescuer::{self, Taken};
-use crate::store::StoreResult;
-use protocol::id::UnitId;
+use crate::store::{StoreResult, Tx};
 use protocol::rules::poison::PoisonLimits;
 use protocol::time::Timestamp;
 
@@ -29,26 +28,33 @@ impl Coordinator {
             self.take_back(lapsed, now).await?;
         }
         for page in without.chunks(TAKE_BACK_PAGE) {
-            self.take_back_all(page.iter().map(|lapsed| (lapsed.unit, lapsed.epoch)).collect()).await?;
+            self.take_back_all(page.to_vec(), now).await?;
         }
         Ok(())
     }
 
     /// Takes back what nobody is to blame for, a page in one transaction: a wiped transport loses thousands at once.
-    async fn take_back_all(&self, page: Vec<(UnitId, u32)>) -> StoreResult<()> {
-        let asked = page.clone();
-        let taken = self
-            .store
-            .write(move |tx| asked.iter().map(|(unit, epoch)| rescuer::take_back(tx, *unit, *epoch)).collect())
-            .await;
-        let taken: Vec<bool> = taken?;
+    async fn take_back_all(&self, page: Vec<Lapsed>, now: Timestamp) -> StoreResult<()> {
+        let (asked, workflows) = (page.clone(), self.engine.lock().workflows.clone());
+        let take = move |tx: &mut dyn Tx, Lapsed { unit, epoch, vanished, .. }: &Lapsed| -> StoreResult<Taken> {
+            if *vanished {
+                let limits = PoisonLimits::default();
+                return rescuer::take_back_vanished(tx, &workflows, (*unit, *epoch), &limits, now);
+            }
+            Ok(if rescuer::take_back(tx, *unit, *epoch)? { Taken::Ready } else { Taken::No })
+        };
+        let write = self.store.write(move |tx| asked.iter().map(|lapsed| take(tx, lapsed)).collect());
+        let taken: Vec<Taken> = write.await?;
         let mut count = 0;
-        for ((unit, epoch), taken) in page.into_iter().zip(taken) {
+        for (Lapsed { unit, epoch, .. }, taken) in page.into_iter().zip(taken) {
             let mut leases = self.leases.lock();
             let kind = leases.kind_of(unit);
             leases.ended(unit, epoch);
             drop(leases);
-            if taken {
+            if taken == Taken::Parked {
+                tracing::error!(unit.id = %unit, unit.epoch = epoch, "parked: it vanishes again and again");
+            }
+            if taken != Taken::No {
                 count += 1;
                 tracing::debug!(unit.id = %unit, unit.epoch = epoch, "taken back");
                 kind.into_iter().for_each(|kind| self.metrics.reclaimed(kind));
@@ -62,7 +68,7 @@ impl Coordinator {
     }
 
     async fn take_back(&self, lapsed: Lapsed, now: Timestamp) -> StoreResult<()> {
-        let Lapsed { unit, epoch, with } = lapsed;
+        let Lapsed { unit, epoch, with, .. } = lapsed;
         let workflows = self.engine.lock().workflows.clone();
         let told = with.as_ref().map(|with| with.worker.clone()).unwrap_or_default();
         let write = self.store.write(move |tx| match &with {
@@ -91,7 +97,10 @@ impl Coordinator {
         if self.queue.wiped().await? {
             tracing::warn!("the transport was empty: handing out again what no worker holds");
             let waiting = self.leases.lock().unclaimed(now, usize::MAX);
-            return Ok(waiting.into_iter().map(|(unit, epoch)| Lapsed { unit, epoch, with: None }).collect());
+            return Ok(waiting
+                .into_iter()
+                .map(|(unit, epoch)| Lapsed { unit, epoch, with: None, vanished: false })
+                .collect());
         }
         let (waiting, alive) = {
             let mut leases = self.leases.lock();
@@ -106,7 +115,7 @@ impl Coordinator {
         let lapsed = |lost: crate::queue::Lost| {
             let with =
                 lost.holder.and_then(|holder| leases.lost_with(&holder, lost.unit, lost.epoch, &self.limits, now));
-            Lapsed { unit: lost.unit, epoch: lost.epoch, with }
+            Lapsed { unit: lost.unit, epoch: lost.epoch, with, vanished: lost.vanished }
         };
         Ok(lost.into_iter().map(lapsed).collect())
     }

@@ -1,8 +1,13 @@
 //! What the process does for its transport: units it had no room for wait here, the dead are cleaned up behind.
 use super::{Coordinator, RETRY_STORE};
 use crate::queue::QueueError;
+use protocol::failure::Failure;
+use protocol::id::WorkerId;
 use protocol::time::Timestamp;
+use protocol::wire::batch::too_long;
+use protocol::wire::envelope::BYTES_MAX;
 use protocol::wire::keys;
+use protocol::wire::report::{Outcome, UnitResult};
 use protocol::wire::unit::Unit;
 use protocol::workflow::file::Priority;
 use std::time::Duration;
@@ -14,9 +19,25 @@ const FULL_PAUSE_MAX: Duration = Duration::from_secs(2);
 const CLEAN_EVERY: Duration = Duration::from_secs(10);
 const DEAD_IDLE: Duration = Duration::from_secs(60);
 
+/// Reason code of a unit that does not fit into a message.
+const UNIT_TOO_LONG: &str = "unit_too_long";
+/// Who reports such a unit.
+const COORDINATOR: &str = "coordinator";
+
+/// The end of a unit that cannot be sent.
+fn unsendable(unit: &Unit, bytes: usize) -> Outcome {
+    let message = format!(
+        "the unit takes {bytes} bytes; {BYTES_MAX} fit into one message: use a lower partition.max_assets, or shorter paths and \
+         fewer metadata columns in the library"
+    );
+    let result = UnitResult::Failed(Failure::permanent(UNIT_TOO_LONG, message));
+    Outcome { unit: unit.id, epoch: unit.epoch, worker: WorkerId(COORDINATOR.into()), result, duration_us: 0 }
+}
+
 impl Coordinator {
     /// Publishes; what the transport certainly did not take waits in the outbox, under the same epoch.
     pub(super) async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
+        let units = self.without_unsendable(units);
         match self.queue.publish(class, units).await {
             Err(QueueError::Untaken { units, why }) => {
                 self.full.raise(&why);
@@ -25,6 +46,33 @@ impl Coordinator {
             }
             done => done,
         }
+    }
+
+    /// Takes out the units that do not fit into a message: they fail by themselves, and everything else is published.
+    fn without_unsendable(&self, units: Vec<Unit>) -> Vec<Unit> {
+        if !self.queue.sends_messages() {
+            return units;
+        }
+        let (mut sendable, mut failed) = (Vec::with_capacity(units.len()), Vec::new());
+        for unit in units {
+            match too_long(&unit) {
+                None => sendable.push(unit),
+                Some(bytes) => failed.push(unsendable(&unit, bytes)),
+            }
+        }
+        if !failed.is_empty() {
+            tracing::error!(units = failed.len(), "units are too long to be sent; they fail");
+            self.unsendable.lock().extend(failed);
+            self.wake.notify_one();
+        }
+        sendable
+    }
+
+    /// Settles units that could not be sent.
+    pub(super) async fn fail_unsendable(&self) {
+        let failed = std::mem::take(&mut *self.unsendable.lock());
+        // Whoever leads next finds them as this one did.
+        self.settle_ends(failed).await;
     }
 
     /// Offers what waits to the transport again, with a pause that grows while it takes nothing.

@@ -32,7 +32,7 @@ pub enum Taken {
     Ready,
     /// It is ready again and runs alone from now on.
     Suspect,
-    /// It was parked: it kills workers.
+    /// It was parked: it kills workers, or vanishes again and again.
     Parked,
 }
 
@@ -82,22 +82,49 @@ pub fn take_back_lost(
         Suspicion::None => Ok(Taken::Ready),
         Suspicion::RunAlone => Ok(Taken::Suspect),
         Suspicion::Poison => {
-            let parked = park(tx, workflows, unit, &losses, now)?;
+            let parked = park(tx, workflows, unit, &kills(&losses), now)?;
             Ok(if parked { Taken::Parked } else { Taken::Suspect })
+        }
+        Suspicion::Vanishes => {
+            let parked = park(tx, workflows, unit, VANISHES, now)?;
+            Ok(if parked { Taken::Parked } else { Taken::Ready })
         }
     }
 }
 
-/// Parks a unit, also when a copy of it still runs elsewhere: that one's end will change nothing any more.
-fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, losses: &[Loss], now: Timestamp) -> StoreResult<bool> {
-    let mut workers: Vec<&str> = losses.iter().map(|loss| loss.worker.as_str()).collect();
+/// Takes back a unit that is in the transport no more while no worker holds it and none has reported it, and parks it when
+/// that happens again and again. Not for what a wiped server loses: that is nothing about the unit.
+pub fn take_back_vanished(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    unit: (UnitId, u32),
+    limits: &PoisonLimits,
+    now: Timestamp,
+) -> StoreResult<Taken> {
+    let nobody = LostWith { worker: String::new(), alone: false };
+    take_back_lost(tx, workflows, unit, &nobody, limits, now)
+}
+
+/// What is said of a unit that vanishes.
+const VANISHES: &str = "it was handed out again and again, and each time it was gone without a result: its message or its \
+     report cannot be read; look into sr:parked and at the logs of workers and coordinator, upgrade what is older, then: \
+     showrunner job retry";
+
+/// What is said of a unit that kills.
+fn kills(losses: &[Loss]) -> String {
+    let with = losses.iter().map(|loss| loss.worker.as_str());
+    let mut workers: Vec<&str> = with.filter(|worker| !worker.is_empty()).collect();
     workers.dedup();
-    let message = format!(
+    format!(
         "it was lost with {} workers ({}), the last two times alone: it kills the worker it runs in; look at its assets and \
          at those workers' logs, then: showrunner job retry",
         workers.len(),
         workers.join(", ")
-    );
+    )
+}
+
+/// Parks a unit, also when a copy of it still runs elsewhere: that one's end will change nothing any more.
+fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, message: &str, now: Timestamp) -> StoreResult<bool> {
     let mut job = job_row(tx, unit.job)?;
     if unit.step == StepNo::SCAN {
         if !job.state.has_ended() {
@@ -115,7 +142,7 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, losses: &[Loss], n
     let out = |row: &UnitRow| matches!(row.state, UnitState::Ready | UnitState::Leased);
     let Some(row) = row.filter(out) else { return Ok(false) };
     tx.put_speculation(unit, None)?;
-    let failures = [(String::new(), Failure::permanent(POISON, message.clone()))];
+    let failures = [(String::new(), Failure::permanent(POISON, message))];
     tx.put_failures(unit, &failures)?;
     control::count_dead(tx, unit, &failures, now)?;
     let workflow = workflows.of(tx, unit.job)?;

@@ -5,7 +5,7 @@ use super::handle::Backend;
 use super::*;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
-use protocol::media::asset::{Asset, AssetFact, Role};
+use protocol::media::asset::{Asset, AssetFact, Declared, Role};
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::partition::PartitionLimits;
 use protocol::rules::retry::RetryPolicy;
@@ -189,6 +189,13 @@ fn listing_order(tx: &mut dyn Tx) {
     let rest = tx.listing_after(job, true, Some(("b", "c")), 9).expect("pages");
     assert_eq!(names(&rest), [("z".to_owned(), "a".to_owned())]);
     let by_id = tx.listing_after(job, false, Some(("", "a")), 9).expect("pages");
+    let plain = by_id[0].row_bytes;
+    let mut noted = page(&[(4, "z", "zz")]);
+    let meta = [("note".to_owned(), "ü".repeat(500))].into();
+    noted[0].1.declared = Some(Box::new(Declared { meta, ..Declared::default() }));
+    tx.append_listing(job, true, &noted).expect("appends");
+    let long = tx.listing_after(job, false, Some(("", "c")), 9).expect("pages");
+    assert!(long[0].row_bytes > plain + 1_000, "columns kept as metadata count, in bytes: {long:?}");
     assert_eq!(names(&by_id), [(String::new(), "b".to_owned()), (String::new(), "c".to_owned())]);
 }
 

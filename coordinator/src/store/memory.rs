@@ -160,7 +160,7 @@ impl ListingTx for Memory {
         let title = |asset: &Asset| if by_title { asset.title.clone() } else { String::new() };
         let of_job = self.listing.iter().filter(|((j, _), _)| *j == job).map(|(_, (_, asset))| asset);
         let mut members: Vec<Member> = of_job
-            .map(|a| Member { title: title(a), id: a.id.clone(), bytes: a.bytes.unwrap_or(0) })
+            .map(|a| Member { title: title(a), id: a.id.clone(), bytes: a.bytes.unwrap_or(0), row_bytes: row_bytes(a) })
             .filter(|m| after.is_none_or(|(t, id)| (m.title.as_str(), m.id.as_str()) > (t, id)))
             .collect();
         members.sort();
@@ -476,4 +476,11 @@ impl CatalogueTx for Memory {
         });
         Ok(homes.next().map(|p| p.part))
     }
+}
+
+/// Bytes of an asset's row.
+fn row_bytes(asset: &Asset) -> u64 {
+    let declared = asset.declared.as_ref().and_then(|declared| serde_json::to_string(declared).ok());
+    let texts = [&asset.id, &asset.title, &asset.location, &asset.path].into_iter();
+    texts.chain(&asset.hash).chain(&declared).map(|text| text.len() as u64).sum()
 }

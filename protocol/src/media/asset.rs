@@ -162,6 +162,28 @@ impl Asset {
         self.declared.as_ref()?.meta.get(FOUND_BY).map(String::as_str)
     }
 
+    /// Bytes it takes in a message, at most, the columns kept as metadata included.
+    pub fn weight(&self) -> usize {
+        /// Lengths, numbers and marks.
+        const BESIDES: usize = 64;
+        let declared = self.declared.as_ref().map_or(0, |declared| {
+            let texts = [
+                &declared.title_name,
+                &declared.series,
+                &declared.season,
+                &declared.episode,
+                &declared.version,
+                &declared.language,
+                &declared.frame_rate,
+            ];
+            let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+            let meta: usize = declared.meta.iter().map(|(name, value)| name.len() + value.len() + BESIDES / 4).sum();
+            texts + meta + 2 * BESIDES
+        });
+        let hash = self.hash.as_ref().map_or(0, String::len);
+        self.id.len() + self.title.len() + self.location.len() + self.path.len() + hash + declared + BESIDES
+    }
+
     /// Name of the file at the location: the `{file}` placeholder.
     pub fn file(&self) -> Cow<'_, str> {
         location::file_name(&self.location)

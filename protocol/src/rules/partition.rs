@@ -5,6 +5,12 @@
 //! same partitions with the same numbers (PART-1). The cutter itself streams and holds one open partition.
 use serde::{Deserialize, Serialize};
 
+/// Bytes of rows in one partition at most: a unit carries them in one message, which may hold twice as much.
+pub const ROWS_BYTES_MAX: u64 = 2 << 20;
+
+/// Assets in one partition at most, whatever a job asks for: results of so many fit into one message as a rule.
+pub const ASSETS_MAX: u32 = 50_000;
+
 /// How much one partition may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionLimits {
@@ -25,6 +31,8 @@ pub struct Member {
     pub id: String,
     /// Declared size; 0 when unknown.
     pub bytes: u64,
+    /// Bytes of its row: id, title, paths, hash and every other column.
+    pub row_bytes: u64,
 }
 
 /// A partition: a run of the canonical order.
@@ -47,12 +55,14 @@ pub struct Cut {
 pub struct Cutter {
     limits: PartitionLimits,
     open: Option<Cut>,
+    /// Bytes of the rows in it.
+    row_bytes: u64,
 }
 
 impl Cutter {
     /// A cutter with nothing open.
     pub fn new(limits: PartitionLimits) -> Cutter {
-        Cutter { limits, open: None }
+        Cutter { limits, open: None, row_bytes: 0 }
     }
 
     /// Takes the next member; returns the partition it closed, if any.
@@ -61,8 +71,10 @@ impl Cutter {
         if let Some(open) = &mut self.open {
             let fits = open.title == title
                 && open.assets < self.limits.assets_max.max(1)
-                && open.bytes.saturating_add(member.bytes) <= self.limits.bytes_max;
+                && open.bytes.saturating_add(member.bytes) <= self.limits.bytes_max
+                && self.row_bytes.saturating_add(member.row_bytes) <= ROWS_BYTES_MAX;
             if fits {
+                self.row_bytes = self.row_bytes.saturating_add(member.row_bytes);
                 open.last = member.id;
                 open.assets += 1;
                 open.bytes = open.bytes.saturating_add(member.bytes);
@@ -70,6 +82,7 @@ impl Cutter {
             }
         }
         let first = member.id.clone();
+        self.row_bytes = member.row_bytes;
         self.open.replace(Cut { title, first, last: member.id, assets: 1, bytes: member.bytes })
     }
 
@@ -100,7 +113,7 @@ mod tests {
 
     fn members() -> impl Strategy<Value = Vec<Member>> {
         prop::collection::btree_map("[a-f]{1,3}", ("[x-z]", 0u64..100), 0..40).prop_map(|map: BTreeMap<_, _>| {
-            map.into_iter().map(|(id, (title, bytes))| Member { title, id, bytes }).collect()
+            map.into_iter().map(|(id, (title, bytes))| Member { title, id, bytes, row_bytes: bytes << 15 }).collect()
         })
     }
 
@@ -115,9 +128,21 @@ mod tests {
     #[test]
     fn one_large_asset_is_a_partition_of_its_own() {
         let limits = PartitionLimits { by_title: false, assets_max: 10, bytes_max: 10 };
-        let one = |id: &str, bytes| Member { title: "t".into(), id: id.into(), bytes };
+        let one = |id: &str, bytes| Member { title: "t".into(), id: id.into(), bytes, row_bytes: 1 };
         let cuts = partition(vec![one("a", 3), one("b", 99), one("c", 3)], limits);
         assert_eq!(cuts.iter().map(|c| c.assets).collect::<Vec<_>>(), [1, 1, 1]);
+    }
+
+    /// What a unit carries is sent in one message: rows with long columns make small partitions.
+    #[test]
+    fn long_rows_make_partitions_that_can_be_sent() {
+        let limits = PartitionLimits { by_title: false, assets_max: 1_000, bytes_max: u64::MAX };
+        let members =
+            (0..100).map(|n| Member { title: "t".into(), id: format!("{n:03}"), bytes: 1, row_bytes: 100_000 });
+        let cuts = partition(members.collect(), limits);
+        assert_eq!(cuts.iter().map(|cut| cut.assets).collect::<Vec<_>>(), [20, 20, 20, 20, 20]);
+        let longer = Member { title: "t".into(), id: "a".into(), bytes: 1, row_bytes: 9 << 20 };
+        assert_eq!(partition(vec![longer], limits).len(), 1, "one that is too long by itself is refused elsewhere");
     }
 
     proptest! {

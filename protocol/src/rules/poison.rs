@@ -16,11 +16,14 @@ const PROOFS: usize = 2;
 pub struct PoisonLimits {
     /// Different workers a unit may kill before it is parked; at least 3.
     pub workers_max: u32,
+    /// Times a unit may be lost while no worker held it before it is parked: its message or its reports cannot be read. A
+    /// server that loses messages, or a worker that reports while it is looked for, costs a few.
+    pub vanished_max: u32,
 }
 
 impl Default for PoisonLimits {
     fn default() -> PoisonLimits {
-        PoisonLimits { workers_max: 4 }
+        PoisonLimits { workers_max: 4, vanished_max: 12 }
     }
 }
 
@@ -34,7 +37,7 @@ impl PoisonLimits {
 /// A worker lost with the unit in hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
-    /// The worker: one incarnation.
+    /// The worker: one incarnation. Empty when none held the unit.
     pub worker: String,
     /// Whether nothing else ran in it.
     pub alone: bool,
@@ -49,16 +52,21 @@ pub enum Suspicion {
     RunAlone,
     /// It is parked.
     Poison,
+    /// It is parked: it is handed out again and again, and nothing is ever heard of it.
+    Vanishes,
 }
 
 /// Judges a unit by its losses. The same worker lost twice counts once.
 pub fn judge(losses: &[Loss], limits: &PoisonLimits) -> Suspicion {
     let workers = |alone: bool| -> BTreeSet<&str> {
-        losses.iter().filter(|loss| loss.alone || !alone).map(|loss| loss.worker.as_str()).collect()
+        let with = losses.iter().filter(|loss| !loss.worker.is_empty());
+        with.filter(|loss| loss.alone || !alone).map(|loss| loss.worker.as_str()).collect()
     };
     let killed = u32::try_from(workers(false).len()).unwrap_or(u32::MAX);
     let proven = workers(true).len() >= PROOFS;
+    let vanished = losses.iter().filter(|loss| loss.worker.is_empty()).count();
     match () {
+        () if vanished >= limits.vanished_max.max(1) as usize => Suspicion::Vanishes,
         () if killed >= limits.workers_max.max(3) && proven => Suspicion::Poison,
         () if killed >= limits.suspect_at() => Suspicion::RunAlone,
         () => Suspicion::None,
@@ -90,12 +98,21 @@ mod tests {
         assert_eq!(judge(&losses, &limits), Suspicion::Poison);
     }
 
+    #[test]
+    fn unit_that_vanishes_again_and_again_is_parked_and_kills_nobody() {
+        let limits = PoisonLimits { vanished_max: 3, ..PoisonLimits::default() };
+        let mut losses = vec![loss("", false), loss("a", false), loss("", false)];
+        assert_eq!(judge(&losses, &limits), Suspicion::None);
+        losses.push(loss("", false));
+        assert_eq!(judge(&losses, &limits), Suspicion::Vanishes);
+    }
+
     proptest! {
         /// Whatever runs beside whatever: no innocent unit is parked, every poison unit is, and each of those has killed
         /// exactly as many workers as the limit says.
         #[test]
         fn the_innocent_go_free(poison in prop::collection::vec(any::<bool>(), 1..24), slots in 1usize..8, max in 3u32..6, seed in any::<u64>()) {
-            let limits = PoisonLimits { workers_max: max };
+            let limits = PoisonLimits { workers_max: max, ..PoisonLimits::default() };
             let mut losses: Vec<Vec<Loss>> = vec![Vec::new(); poison.len()];
             let mut open: Vec<usize> = (0..poison.len()).collect();
             let (mut workers, mut lot) = (0u64, seed);

@@ -1,4 +1,5 @@
 //! Units as they stand in one stream entry: those of one step share their task.
+use super::envelope::{self, BYTES_MAX};
 use super::unit::{TaskSpec, Unit};
 use crate::id::{Kind, UnitId};
 use crate::media::asset::Asset;
@@ -30,6 +31,30 @@ pub struct UnitBody {
     pub attempt: u32,
     /// Its assets.
     pub assets: Vec<Asset>,
+}
+
+/// Room that is left for what a unit holds besides its assets, before it is measured.
+const BESIDES: usize = 1 << 20;
+
+/// Bytes of an entry with this unit alone, when these are more than may be sent.
+pub fn too_long(unit: &Unit) -> Option<usize> {
+    let assets: usize = unit.assets.iter().map(Asset::weight).sum();
+    // Measuring is encoding: it is left to the few that come near the limit, or whose task has a size of its own.
+    if assets + BESIDES < BYTES_MAX && !has_size(&unit.task) {
+        return None;
+    }
+    // A batch of one has one byte more, its length.
+    let bytes = envelope::measure(unit).map_or(usize::MAX, |bytes| bytes.saturating_add(1));
+    (bytes > BYTES_MAX).then_some(bytes)
+}
+
+/// Whether a task holds more than a few paths.
+fn has_size(task: &TaskSpec) -> bool {
+    match task {
+        TaskSpec::Qc(_) | TaskSpec::Judge(_) | TaskSpec::Assemble(_) => true,
+        TaskSpec::Alone(task) => has_size(task),
+        _ => false,
+    }
 }
 
 impl UnitBatch {
@@ -72,6 +97,35 @@ mod tests {
     use super::*;
     use crate::id::{JobNo, StepNo};
     use crate::wire::unit::NoopTask;
+
+    #[test]
+    fn unit_is_too_long_exactly_when_its_entry_cannot_be_sent() {
+        let asset = |bytes: usize| Asset {
+            id: "a".into(),
+            title: "t".into(),
+            role: crate::media::asset::Role::Document,
+            location: "x".repeat(bytes),
+            path: "a".into(),
+            bytes: None,
+            hash: None,
+            declared: None,
+        };
+        let unit = |bytes: usize| Unit {
+            id: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
+            epoch: 1,
+            attempt: 0,
+            kind: Kind::Noop,
+            task: Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 })),
+            assets: vec![asset(bytes)],
+            deadline: None,
+        };
+        let fits = |unit: Unit| UnitBatch::pack(vec![unit], 1).iter().all(|batch| envelope::encode(batch).is_ok());
+        let room = BYTES_MAX - envelope::measure(&unit(1 << 20)).expect("measures") + (1 << 20);
+        for bytes in [1, 1 << 20, room - 2, room - 1, room, room + 1, 5 << 20] {
+            assert_eq!(too_long(&unit(bytes)).is_none(), fits(unit(bytes)), "{bytes} of about {room}");
+        }
+        assert!(too_long(&unit(room - 1)).is_none() && too_long(&unit(room)).is_some());
+    }
 
     #[test]
     fn packing_keeps_every_unit_and_its_task() {

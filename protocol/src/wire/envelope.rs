@@ -13,8 +13,12 @@ pub const VERSION: u8 = 1;
 /// Versions this build reads.
 pub const READABLE: std::ops::RangeInclusive<u8> = 1..=1;
 
-/// Largest message either side accepts.
+/// Largest message either side sends or accepts.
 pub const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Memory that decoding may claim. bincode counts what a value takes in memory, at most eight bytes for one on the wire: so
+/// whatever may be sent can be read, and a length that lies allocates no more than this.
+const CLAIM_MAX: usize = 8 * BYTES_MAX;
 
 /// Why bytes are not a message. All of these are permanent: the message is parked, never retried for ever.
 #[derive(Debug, Error)]
@@ -44,6 +48,25 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, WireError> {
     Ok(bytes)
 }
 
+/// Bytes that [`encode`] makes of a message, however many these are.
+pub fn measure<T: Serialize>(message: &T) -> Result<usize, WireError> {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(1);
+    bincode::serde::encode_into_std_write(message, &mut count, config())
+        .map_err(|e| WireError::Malformed(e.to_string()))?;
+    Ok(count.0)
+}
+
 /// Decodes a message; refuses unknown versions, left-over bytes and oversized bodies.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     let (&version, body) = bytes.split_first().ok_or(WireError::Empty)?;
@@ -62,7 +85,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
 }
 
 fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<BYTES_MAX>()
+    bincode::config::standard().with_limit::<CLAIM_MAX>()
 }
 
 #[cfg(test)]
@@ -71,6 +94,7 @@ mod tests {
     use crate::failure::{ErrorClass, Failure};
     use crate::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
     use crate::media::asset::{Asset, Role};
+    use crate::wire::control::Control;
     use crate::wire::report::{Burial, Outcome, Progress, Report, ScanPage, UnitResult};
     use crate::wire::unit::{
         ArchiveTask, AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, JudgeTask, Measured, NoopTask, PurgeProof,
@@ -227,6 +251,28 @@ mod tests {
         bytes[0] = 9;
         assert!(matches!(decode::<Unit>(&bytes), Err(WireError::Version(9))));
         assert!(matches!(decode::<Unit>(&[]), Err(WireError::Empty)));
+    }
+
+    /// One limit for both sides: the layouts that take the most memory for their bytes can be read up to the largest that
+    /// can be sent.
+    #[test]
+    fn largest_message_that_can_be_sent_can_be_read() {
+        let small = (UnitId { job: JobNo(0), step: StepNo(0), part: 0 }, 0);
+        let revoke = Control::Revoke(vec![small; BYTES_MAX / 4 - 2]);
+        let bytes = encode(&revoke).expect("it fits");
+        assert!(bytes.len() > BYTES_MAX - 64, "{}", bytes.len());
+        assert_eq!(measure(&revoke).expect("it can be measured"), bytes.len());
+        assert_eq!(decode::<Control>(&bytes).expect("what was sent can be read"), revoke);
+        let missing = Failure::permanent("source_missing", "no such file: /l/0123456789.mxf");
+        let failures: Vec<(String, Failure)> = (0..50_000).map(|n| (format!("a{n:08}"), missing.clone())).collect();
+        let result = UnitResult::Finished { facts: vec![], failures };
+        let report =
+            Report::Settled(Outcome { unit: small.0, epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 });
+        let bytes = encode(&vec![report.clone()]).expect("it fits");
+        assert!(bytes.len() > BYTES_MAX / 2, "{}", bytes.len());
+        assert_eq!(decode::<Vec<Report>>(&bytes).expect("what was sent can be read"), [report]);
+        let long = Control::Revoke(vec![small; BYTES_MAX / 4]);
+        assert!(matches!(encode(&long), Err(WireError::TooLong(bytes)) if bytes == measure(&long).unwrap_or(0)));
     }
 
     proptest! {

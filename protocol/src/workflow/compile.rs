@@ -5,7 +5,7 @@ use crate::id::{Kind, StepNo};
 use crate::media::template;
 use crate::rules::approval::Condition;
 use crate::rules::barrier::BarrierPolicy;
-use crate::rules::partition::PartitionLimits;
+use crate::rules::partition::{ASSETS_MAX, PartitionLimits};
 use crate::rules::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::wire::unit::{HashAlgorithm, NoopTask, QcTask, SealTask, TaskSpec, TransferTask};
@@ -77,6 +77,13 @@ impl Compiler<'_> {
         }
         if job.partition.max_assets == Some(0) {
             self.blame("max_assets", "max_assets is 0".into(), "a unit carries at least one asset");
+        }
+        if let Some(asked) = job.partition.max_assets.filter(|asked| *asked > ASSETS_MAX) {
+            self.blame(
+                "max_assets",
+                format!("max_assets is {asked}; {ASSETS_MAX} are allowed"),
+                "a unit and its results each have to fit into one message",
+            );
         }
         let partition = PartitionLimits {
             by_title: titled || job.partition.by == Some(PartitionBy::Title),

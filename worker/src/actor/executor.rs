@@ -4,7 +4,7 @@ use super::departure::Departure;
 use super::supervisor::ExitGuard;
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
-use crate::queue::WorkQueue;
+use crate::queue::{QueueError, REPORT_TOO_LONG, WorkQueue};
 use crate::task::{self, PageSink, Registry, TaskContext, Tools};
 use actix::{Actor, Context, Handler, Message};
 use async_trait::async_trait;
@@ -276,22 +276,33 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 /// Pages go straight to the transport: a page is in it before the end of its scan is reported, so their order holds.
 struct Pages(Arc<dyn WorkQueue>);
 
+/// What was removed, in one message: each names two locations.
+const BURIALS_MAX: usize = 128;
+
+/// Why the coordinator did not get what a task sent it.
+fn untaken(error: QueueError) -> Failure {
+    match error {
+        QueueError::TooLong(error) => Failure::permanent(REPORT_TOO_LONG, format!("a part of a listing: {error}")),
+        _ => Failure::transient("coordinator_gone", "the coordinator no longer takes what this worker reports"),
+    }
+}
+
 #[async_trait]
 impl PageSink for Pages {
     async fn send(&self, page: ScanPage) -> Result<(), Failure> {
-        let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes pages");
         self.0.room().await;
-        self.0.report(vec![Report::Page(page)]).await.map_err(gone)
+        self.0.report(vec![Report::Page(page)]).await.map_err(untaken)
     }
 
     async fn send_up_to(&self, page: ScanPage, key: String) -> Result<(), Failure> {
-        let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes pages");
         self.0.room().await;
-        self.0.report(vec![Report::PageUpTo(page, key)]).await.map_err(gone)
+        self.0.report(vec![Report::PageUpTo(page, key)]).await.map_err(untaken)
     }
 
     async fn buried(&self, unit: UnitId, epoch: u32, burials: Vec<Burial>) -> Result<(), Failure> {
-        let gone = |_| Failure::transient("coordinator_gone", "the coordinator no longer takes what was removed");
-        self.0.report(vec![Report::Buried(unit, epoch, burials)]).await.map_err(gone)
+        for few in burials.chunks(BURIALS_MAX) {
+            self.0.report(vec![Report::Buried(unit, epoch, few.to_vec())]).await.map_err(untaken)?;
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,8 @@ mod park;
 pub mod redis;
 pub mod timed;
 
+pub use message::REPORT_TOO_LONG;
+
 use async_trait::async_trait;
 use protocol::id::Kind;
 use protocol::wire::control::Control;

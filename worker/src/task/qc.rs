@@ -1,9 +1,11 @@
 //! Measures and judges the media of a unit, one asset after the other.
 use super::TaskContext;
 use crate::qc::{self, Appraised, Picture, Report, Subject, Verdict};
+use crate::queue::REPORT_TOO_LONG;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::media::spec::DeliverySpec;
+use protocol::wire::envelope::BYTES_MAX;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{Measured, QcTask, Unit};
 use serde::Serialize;
@@ -11,8 +13,10 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-/// Bytes of fact sheets and pictures that a unit reports at most: what is beyond is judged, and measured again the next time.
-const SHEETS_BYTES_MAX: usize = 2 << 20;
+/// Bytes that a unit reports at most, below what fits into a message.
+const REPORT_BYTES_MAX: usize = BYTES_MAX - (BYTES_MAX >> 3);
+/// Of these, bytes of fact sheets and pictures at most: what is beyond is judged, and measured again the next time.
+const SHEETS_BYTES_MAX: usize = BYTES_MAX / 2;
 
 /// Judges every asset, from what is known of its bytes where that is enough. An asset that fails does not stop the others;
 /// a missing program stops the unit.
@@ -25,7 +29,7 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
         }
     };
     let (mut facts, mut failures) = (Vec::new(), Vec::new());
-    let mut room = SHEETS_BYTES_MAX;
+    let (mut room, mut left) = (SHEETS_BYTES_MAX, REPORT_BYTES_MAX);
     for asset in &unit.assets {
         if context.cancel.is_cancelled() {
             return UnitResult::Cancelled;
@@ -46,18 +50,48 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
                     }
                     None => false,
                 });
-                if let Some(failure) = failure_of(&report) {
-                    failures.push((asset.id.clone(), failure));
-                }
-                facts.push(fact_of(asset, &report, Seen { sheet, decoded, pictures }));
+                let failure = failure_of(&report);
+                let fact = fact_of(asset, &report, Seen { sheet, decoded, pictures });
+                let size = asset.id.len() + fact_bytes(&fact) + failure.as_ref().map_or(0, failure_bytes);
+                let Some(rest) = left.checked_sub(size) else {
+                    failures.push((asset.id.clone(), too_long()));
+                    continue;
+                };
+                left = rest;
+                failures.extend(failure.map(|failure| (asset.id.clone(), failure)));
+                facts.push(fact);
             }
             Err(_) if context.cancel.is_cancelled() => return UnitResult::Cancelled,
             // Without its program no asset of this worker can be judged.
             Err(failure) if failure.reason == "tool_missing" => return UnitResult::Failed(failure),
-            Err(failure) => failures.push((asset.id.clone(), failure)),
+            Err(failure) => {
+                left = left.saturating_sub(asset.id.len() + failure_bytes(&failure));
+                failures.push((asset.id.clone(), failure));
+            }
         }
     }
     UnitResult::Finished { facts, failures }
+}
+
+/// What is said of an asset whose report does not fit beside those of the others of its unit.
+fn too_long() -> Failure {
+    let message = "what was measured does not fit into one message with the rest of its unit: use a lower \
+                   partition.max_assets, then: showrunner job retry";
+    Failure::permanent(REPORT_TOO_LONG, message)
+}
+
+/// Bytes beside the texts of a fact or failure, at most.
+const BESIDES: usize = 256;
+
+fn fact_bytes(fact: &AssetFact) -> usize {
+    let texts = [&fact.location, &fact.hash, &fact.verdict, &fact.report].into_iter().flatten();
+    texts.map(String::len).sum::<usize>() + fact.asset.len() + BESIDES
+}
+
+fn failure_bytes(failure: &Failure) -> usize {
+    let checks: usize = failure.checks.iter().map(|check| check.len() + 9).sum();
+    let findings = failure.findings.as_ref().map_or(0, String::len);
+    failure.reason.len() + failure.message.len() + checks + findings + BESIDES
 }
 
 async fn judge(

@@ -13,6 +13,10 @@ use tokio_postgres::Row;
 /// Columns of an asset, in the order [`read_asset`] takes them.
 pub(super) const ASSET: &str = "asset, title, role, location, path, bytes, hash, declared";
 
+/// Bytes of a row.
+const ROW_BYTES: &str = "(OCTET_LENGTH(asset) + OCTET_LENGTH(title) + OCTET_LENGTH(location) + OCTET_LENGTH(path) + \
+    COALESCE(OCTET_LENGTH(hash), 0) + COALESCE(OCTET_LENGTH(declared), 0))::bigint";
+
 /// Reads an asset from columns starting at `at`.
 pub(super) fn read_asset(row: &Row, at: usize) -> StoreResult<Asset> {
     let declared: Option<&str> = column(row, at + 7)?;
@@ -137,19 +141,21 @@ impl ListingTx for PostgresTx<'_> {
         let read = |row: &Row| {
             let bytes: Option<i64> = column(row, 2)?;
             let bytes = bytes.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-            Ok(Member { title: column(row, 0)?, id: column(row, 1)?, bytes })
+            let row_bytes: i64 = column(row, 3)?;
+            let row_bytes = u64::try_from(row_bytes).unwrap_or(0);
+            Ok(Member { title: column(row, 0)?, id: column(row, 1)?, bytes, row_bytes })
         };
         let (title, id) = after.unwrap_or(("", ""));
         if by_title {
             return self.all(
-                "SELECT title, asset, bytes FROM listing WHERE by_title = 1 AND job = $1 AND (title, asset) > ($2, $3)
-                 ORDER BY title, asset LIMIT $4",
+                &format!("SELECT title, asset, bytes, {ROW_BYTES} FROM listing WHERE by_title = 1 AND job = $1 AND (title, asset) > ($2, $3)
+                 ORDER BY title, asset LIMIT $4"),
                 &[&job.0, &title, &id, &i64::from(limit)],
                 read,
             );
         }
         self.all(
-            "SELECT '', asset, bytes FROM listing WHERE job = $1 AND asset > $2 ORDER BY asset LIMIT $3",
+            &format!("SELECT '', asset, bytes, {ROW_BYTES} FROM listing WHERE job = $1 AND asset > $2 ORDER BY asset LIMIT $3"),
             &[&job.0, &id, &i64::from(limit)],
             read,
         )

@@ -11,6 +11,10 @@ use rusqlite::{Row, params};
 /// Columns of an asset, in the order [`read_asset`] takes them.
 pub(super) const ASSET: &str = "asset, title, role, location, path, bytes, hash, declared";
 
+/// Bytes of a row.
+const ROW_BYTES: &str = "LENGTH(CAST(asset AS BLOB)) + LENGTH(CAST(title AS BLOB)) + LENGTH(CAST(location AS BLOB)) + \
+    LENGTH(CAST(path AS BLOB)) + COALESCE(LENGTH(CAST(hash AS BLOB)), 0) + COALESCE(LENGTH(CAST(declared AS BLOB)), 0)";
+
 /// Reads an asset from columns starting at `at`.
 pub(super) fn read_asset(row: &Row<'_>, at: usize) -> rusqlite::Result<Asset> {
     let role: String = row.get(at + 2)?;
@@ -114,19 +118,21 @@ impl ListingTx for SqliteTx<'_> {
         let read = |row: &Row<'_>| {
             let bytes: Option<i64> = row.get(2)?;
             let bytes = bytes.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-            Ok(Member { title: row.get(0)?, id: row.get(1)?, bytes })
+            let row_bytes: i64 = row.get(3)?;
+            let row_bytes = u64::try_from(row_bytes).unwrap_or(0);
+            Ok(Member { title: row.get(0)?, id: row.get(1)?, bytes, row_bytes })
         };
         let (title, id) = after.unwrap_or(("", ""));
         if by_title {
             return self.all(
-                "SELECT title, asset, bytes FROM listing WHERE by_title = 1 AND job = ?1 AND (title, asset) > (?2, ?3)
-                 ORDER BY title, asset LIMIT ?4",
+                &format!("SELECT title, asset, bytes, {ROW_BYTES} FROM listing WHERE by_title = 1 AND job = ?1 AND (title, asset) > (?2, ?3)
+                 ORDER BY title, asset LIMIT ?4"),
                 params![job.0, title, id, limit],
                 read,
             );
         }
         self.all(
-            "SELECT '', asset, bytes FROM listing WHERE job = ?1 AND asset > ?2 ORDER BY asset LIMIT ?3",
+            &format!("SELECT '', asset, bytes, {ROW_BYTES} FROM listing WHERE job = ?1 AND asset > ?2 ORDER BY asset LIMIT ?3"),
             params![job.0, id, limit],
             read,
         )

@@ -73,7 +73,7 @@ impl Pager {
     /// Adds what was made of the row at `place` on `line`; waits while the receiver is behind.
     pub(super) fn row(&mut self, place: Option<Place>, line: u64, row: Result<Asset, RowError>) -> Result<(), Stop> {
         let size = match &row {
-            Ok(asset) => asset_bytes(asset),
+            Ok(asset) => asset.weight(),
             Err(error) => error_bytes(error),
         };
         let rows = self.page.assets.len() + self.page.errors.len();
@@ -118,25 +118,6 @@ impl Pager {
         let sent = (page, self.passed.clone());
         self.sender.blocking_send(sent).map_err(|_| Stop::Revoked)
     }
-}
-
-fn asset_bytes(asset: &Asset) -> usize {
-    let hash = asset.hash.as_ref().map_or(0, String::len);
-    let declared = asset.declared.as_ref().map_or(0, |declared| {
-        let texts = [
-            &declared.title_name,
-            &declared.series,
-            &declared.season,
-            &declared.episode,
-            &declared.version,
-            &declared.language,
-            &declared.frame_rate,
-        ];
-        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        let meta: usize = declared.meta.iter().map(|(name, value)| name.len() + value.len() + ROW_BYTES).sum();
-        texts + meta + ROW_BYTES
-    });
-    asset.id.len() + asset.title.len() + asset.location.len() + asset.path.len() + hash + declared + ROW_BYTES
 }
 
 fn error_bytes(error: &RowError) -> usize {
