@@ -38,8 +38,10 @@ fn report_too_long_fails_its_unit_and_no_other_job() {
          transfer: { to: \"file:./out/{title}/{file}\" }\n    retry: { attempts: 1 }\n",
     );
     let summary = ended(&cluster, &long);
-    assert_eq!((count(&summary, "/units/dead"), count(&summary, "/units/succeeded")), (1, 0), "{summary:#}");
-    assert_eq!(summary["failures"][0]["reason"], "report_too_long", "{summary:#}");
+    // Rows that make more than half of a message go into two units, of which the first has too much to report.
+    assert_eq!(count(&summary, "/units/dead"), count(&summary, "/units/total"), "{summary:#}");
+    let failures = summary["failures"].as_array().cloned().unwrap_or_default();
+    assert!(failures.iter().any(|cause| cause["reason"] == "report_too_long"), "{summary:#}");
     // The same worker, afterwards.
     cluster.scratch.write("short.csv", "asset,title,role,location\na,t,document,none/1\nb,t,document,none/2\n");
     let steps = "steps:\n  - id: wait\n    noop: { duration: 1ms }\n";
