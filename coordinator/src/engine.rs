@@ -7,6 +7,7 @@ use crate::service::slicer::{self, Cuts, handing};
 use crate::service::{Workflows, control, planner, publisher, retrier, sequencer};
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::rules::listing::{self, Attempt, Listing, ListingDecision, ListingLimits};
 use protocol::rules::poison::{Loss, PoisonLimits, Suspicion, judge};
 use protocol::time::Timestamp;
 use protocol::wire::unit::{TaskSpec, Unit};
@@ -28,7 +29,9 @@ pub struct Engine {
     /// What is handed out next.
     pub schedule: Schedule,
     sweeps: BTreeMap<JobNo, Sweep>,
+    /// When a failed scan may be tried again, and when any scan was handed out last.
     scan_due: BTreeMap<JobNo, Timestamp>,
+    scan_attempts: BTreeMap<JobNo, Attempt>,
     /// Units suspected of killing their workers; `None` until they are read.
     suspects: Option<BTreeSet<UnitId>>,
     /// Whether units may be cut into slices; `None` until that is looked at.
@@ -50,6 +53,8 @@ pub struct Turn {
     pub more: bool,
     /// Executions whose unit another one has ended: they are to be called back.
     pub obsolete: Vec<(UnitId, u32)>,
+    /// Listings handed out again although their last attempt had yielded no page, with how many in a row had not.
+    pub fruitless: Vec<(UnitId, u32)>,
     /// Jobs that are being cancelled: executions still out are to be called back.
     pub cancelling: Vec<JobNo>,
     /// When something is due by time alone.
@@ -67,6 +72,7 @@ impl Engine {
     /// The transaction of a turn did not commit: what was remembered in it has not happened.
     pub fn rolled_back(&mut self) {
         self.sweeps.clear();
+        self.scan_attempts.clear();
         self.operations_at = Timestamp(0);
         self.suspects = None;
         self.cutting = None;
@@ -77,12 +83,12 @@ impl Engine {
         self.cutting = Some(true);
     }
 
-    /// Takes one turn. `scans_out` are jobs whose scan is with a worker.
+    /// Takes one turn. `scans_out` are the scans that are out, with their epochs.
     pub fn turn(
         &mut self,
         tx: &mut dyn Tx,
         mut load: Load,
-        scans_out: &BTreeSet<JobNo>,
+        scans_out: &BTreeSet<(JobNo, u32)>,
         now: Timestamp,
     ) -> StoreResult<Turn> {
         self.schedule.begin(&mut load, now);
@@ -105,7 +111,8 @@ impl Engine {
             if job.state == crate::store::JobState::Cancelling && !cuts.is_empty() {
                 turn.units.extend(handing::discards(tx, &self.workflows, &mut cuts, job.no)?);
             }
-            self.job(tx, job, &mut scan_room, scans_out, now, &mut turn)?;
+            let in_flight = scans_out.contains(&(job.no, job.scan_epoch));
+            self.job(tx, job, (&mut scan_room, in_flight), now, &mut turn)?;
             turn.classes.resize(turn.units.len(), job.priority);
         }
         let claimed = self.schedule.hand_out(tx, &self.workflows, &jobs, (&load, &mut cuts), now)?;
@@ -136,24 +143,18 @@ impl Engine {
         &mut self,
         tx: &mut dyn Tx,
         job: &JobRow,
-        scan_room: &mut u32,
-        scans_out: &BTreeSet<JobNo>,
+        scans: (&mut u32, bool),
         now: Timestamp,
         turn: &mut Turn,
     ) -> StoreResult<()> {
         if job.state == crate::store::JobState::Cancelling {
             turn.cancelling.push(job.no);
         }
-        if job.phase != Phase::Scanning {
+        if job.phase == Phase::Scanning {
+            self.list(tx, job, scans, now, turn)?;
+        } else {
             self.scan_due.remove(&job.no);
-        }
-        let due = self.scan_due.get(&job.no).is_none_or(|at| *at <= now);
-        if job.phase == Phase::Scanning && !scans_out.contains(&job.no) && due && *scan_room > 0 {
-            self.scan_due.remove(&job.no);
-            if let Some(unit) = publisher::claim_scan(tx, &self.workflows, job.no)? {
-                *scan_room -= 1;
-                turn.units.push(unit);
-            }
+            self.scan_attempts.remove(&job.no);
         }
         turn.more |= planner::plan(tx, &self.workflows, job.no)?;
         let sweep = self.sweeps.entry(job.no).or_default();
@@ -161,6 +162,42 @@ impl Engine {
         if tx.job(job.no)?.is_none_or(|row| row.state.has_ended()) {
             self.forget(job.no);
         }
+        Ok(())
+    }
+
+    /// Hands out the listing of a library, unless it is out or has to wait. `room` is what scan slots are left.
+    fn list(
+        &mut self,
+        tx: &mut dyn Tx,
+        job: &JobRow,
+        (room, in_flight): (&mut u32, bool),
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> StoreResult<()> {
+        let last = self.scan_attempts.get(&job.no).copied();
+        let due = self.scan_due.get(&job.no).copied();
+        let listing = Listing { in_flight, pages: job.scan.page, last, due };
+        let attempt = match listing::decide(&listing, &ListingLimits::default(), now) {
+            ListingDecision::Claim(attempt) if *room > 0 => attempt,
+            ListingDecision::Wait(until) => {
+                self.scan_due.insert(job.no, until);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let Some(unit) = publisher::claim_scan(tx, &self.workflows, job.no)? else { return Ok(()) };
+        *room -= 1;
+        self.scan_attempts.insert(job.no, attempt);
+        if attempt.fruitless > 0 {
+            turn.fruitless.push((unit.id, attempt.fruitless));
+        } else if last.is_some() {
+            // A listing that gets on does not kill its workers, however many are lost with it in a long time.
+            tx.forget_losses(&[unit.id])?;
+        }
+        // Nobody reads what an execution of an earlier epoch still sends; the end of a scan is an epoch of its own.
+        let earlier = [unit.epoch.saturating_sub(2), unit.epoch.saturating_sub(1)];
+        turn.obsolete.extend(earlier.into_iter().filter(|epoch| *epoch > 0).map(|epoch| (unit.id, epoch)));
+        turn.units.push(unit);
         Ok(())
     }
 
@@ -214,6 +251,7 @@ impl Engine {
     fn forget(&mut self, job: JobNo) {
         self.sweeps.remove(&job);
         self.scan_due.remove(&job);
+        self.scan_attempts.remove(&job);
         self.workflows.forget(job);
         self.schedule.forget(job);
     }

@@ -1,4 +1,5 @@
 //! What is out and who lives, in memory: rebuilt from the cursor, the rows and the next heartbeats after a restart.
+use crate::engine::scan_unit;
 use crate::schedule::endpoints::{Endpoints, Sign, of_unit};
 use crate::schedule::load::{Experience, KindLoad, Leaving, Load, Running};
 use crate::service::rescuer::LostWith;
@@ -6,7 +7,7 @@ use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::cost::bucket;
 use protocol::rules::endpoint::EndpointLimit;
-use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, judge};
+use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, heard_until, judge};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
@@ -79,6 +80,8 @@ pub struct Leases {
     long_at: Timestamp,
     workers: BTreeMap<WorkerId, WorkerSeen>,
     readable_since: Timestamp,
+    /// Up to when reports have been read; `None` where that is not kept, and silence is judged as of now.
+    heard_until: Option<Timestamp>,
     /// Until when this process stood still, or its clock was set ahead: what was published before is no older than that.
     stood_still_until: Timestamp,
     /// The last unit that was looked for.
@@ -93,6 +96,16 @@ impl Leases {
     /// Reports are readable from this moment on (LEASE-1).
     pub fn readable_from(&mut self, now: Timestamp) {
         self.readable_since = now;
+    }
+
+    /// A batch of reports has been taken in whose reading began at `read_at`; `whole` when it held all there were.
+    pub fn read_up_to(&mut self, read_at: Timestamp, whole: bool) {
+        self.heard_until = Some(heard_until(self.heard_until.unwrap_or(read_at), read_at, whole));
+    }
+
+    /// The moment as of which silence is judged: not later than the last reading (LEASE-1).
+    pub fn as_heard(&self, now: Timestamp) -> Timestamp {
+        self.heard_until.map_or(now, |heard| heard.min(now))
     }
 
     /// This process stood still until now, or its clock was set ahead: no silence and no age from before proves anything.
@@ -168,9 +181,9 @@ impl Leases {
         Some(gone)
     }
 
-    /// Notes that an execution is over, whatever became of it.
-    pub fn ended(&mut self, unit: UnitId, epoch: u32) {
-        self.take(unit, epoch);
+    /// Notes that an execution is over, whatever became of it. Returns its kind when it was out.
+    pub fn ended(&mut self, unit: UnitId, epoch: u32) -> Option<Kind> {
+        self.take(unit, epoch).map(|gone| gone.kind)
     }
 
     /// Notes that an execution has reported its end: learns from it, and gives up any other execution of a unit it ended.
@@ -206,14 +219,30 @@ impl Leases {
         }
     }
 
+    /// An execution has reported its end, which is not stored yet: its worker had it, and the transport need not hold it.
+    pub fn ending(&mut self, outcome: &Outcome, now: Timestamp) {
+        for list in [&mut self.out, &mut self.older] {
+            if let Some(out) = list.get_mut(&outcome.unit).filter(|out| out.lease.epoch == outcome.epoch) {
+                out.lease.held = Some((outcome.worker.clone(), now));
+            }
+        }
+    }
+
     /// Whether a unit is out.
     pub fn is_out(&self, unit: UnitId) -> bool {
         self.out.contains_key(&unit)
     }
 
-    /// The kind of a unit that is out.
-    pub fn kind_of(&self, unit: UnitId) -> Option<Kind> {
-        self.out.get(&unit).map(|out| out.kind)
+    /// Scans that are out, with their epochs, as if these executions were over.
+    pub fn scans_without(&self, ended: &[Outcome]) -> BTreeSet<(JobNo, u32)> {
+        let jobs = self.out_by_step.keys().filter(|(_, step)| *step == StepNo::SCAN).map(|(job, _)| *job);
+        let executions = jobs.flat_map(|job| {
+            let unit = scan_unit(job);
+            let lists = [&self.out, &self.older];
+            lists.into_iter().filter_map(move |list| Some((unit, list.get(&unit)?.lease.epoch)))
+        });
+        let over = |unit: UnitId, epoch: u32| ended.iter().any(|end| end.unit == unit && end.epoch == epoch);
+        executions.filter(|(unit, epoch)| !over(*unit, *epoch)).map(|(unit, epoch)| (unit.job, epoch)).collect()
     }
 
     /// Units that are out, by step.
@@ -263,6 +292,7 @@ impl Leases {
 
     /// Executions whose worker has fallen silent; workers silent for long are forgotten.
     pub fn lapsed(&mut self, limits: &LeaseLimits, now: Timestamp) -> Vec<Lapsed> {
+        let now = self.as_heard(now);
         let since = self.readable_since;
         self.workers.retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
         self.note_full(limits, now);
@@ -298,6 +328,7 @@ impl Leases {
         limits: &LeaseLimits,
         now: Timestamp,
     ) -> Option<LostWith> {
+        let now = self.as_heard(now);
         let dead = self.workers.get(worker).is_none_or(|seen| {
             !seen.draining && now.since(seen.heard_at.max(self.readable_since)) > limits.silence_max
         });
@@ -315,7 +346,7 @@ impl Leases {
 
     /// Workers that were heard of within the time after which they count as silent.
     pub fn alive(&self, limits: &LeaseLimits, now: Timestamp) -> Vec<WorkerId> {
-        let since = self.readable_since;
+        let (since, now) = (self.readable_since, self.as_heard(now));
         let heard = self.workers.iter().filter(|(_, seen)| now.since(seen.heard_at.max(since)) <= limits.silence_max);
         heard.map(|(worker, _)| worker.clone()).collect()
     }

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod movement;
 pub mod observer;
 pub mod queue;
+pub mod reactor;
 pub mod runtime;
 pub mod schedule;
 pub mod service;

@@ -4,23 +4,23 @@ mod rescue;
 mod tend;
 mod upkeep;
 
-use crate::engine::{Engine, Turn, scan_unit};
+use crate::engine::{Engine, Turn};
 use crate::failpoint;
 use crate::janitor;
 use crate::leases::{Leases, WorkerSeen};
 use crate::metrics::Metrics;
 use crate::movement::Movement;
 use crate::queue::{QueueError, UnitQueue};
+use crate::reactor::Reactor;
 use crate::schedule::endpoints::EndpointBook;
-use crate::schedule::load::Load;
 use crate::service::census::Survey;
 use crate::service::recovery;
 use crate::store::handle::Store;
-use crate::store::{StoreError, StoreResult, Tx};
+use crate::store::{StoreError, StoreResult};
 use crate::wards::Wards;
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
-use protocol::id::{JobNo, UnitId, WorkerId};
+use protocol::id::{UnitId, WorkerId};
 use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::LeaseLimits;
 use protocol::rules::retention::RetentionLimits;
@@ -30,8 +30,9 @@ use protocol::wire::control::Control;
 use protocol::wire::report::Outcome;
 use protocol::wire::unit::Unit;
 use protocol::workflow::file::Priority;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +93,10 @@ pub struct Coordinator {
     unsendable: Arc<Mutex<Vec<Outcome>>>,
     full: Arc<Alarm>,
     parked: Arc<Alarm>,
+    /// A transaction of unknown outcome may have claimed units of which the leases do not know.
+    unwatched: Arc<AtomicBool>,
+    /// What an earlier leader published has been looked for.
+    recalled: Arc<AtomicBool>,
     /// Workers live on when this process dies: what is out at its start may still be running somewhere.
     shared: bool,
     retention: Option<RetentionLimits>,
@@ -122,6 +127,8 @@ impl Coordinator {
             unsendable: Arc::default(),
             full: Arc::new(Alarm::new("the transport takes no units; they wait")),
             parked: Arc::new(Alarm::new("no worker could read some entries; they are parked")),
+            unwatched: Arc::default(),
+            recalled: Arc::default(),
             shared: false,
             retention: None,
         }
@@ -168,10 +175,19 @@ impl Coordinator {
         } else {
             self.recover().await?
         }
-        self.leases.lock().readable_from((self.clock)());
+        {
+            // Nothing is judged by the silence of those who have not been read yet.
+            let (mut leases, now) = (self.leases.lock(), (self.clock)());
+            leases.readable_from(now);
+            leases.read_up_to(now, true);
+        }
         let collecting = self.clone();
         let collect_stop = stop.clone();
-        let collector = tokio::spawn(async move { collecting.collect(collect_stop).await });
+        let collector = tokio::spawn(async move {
+            // Whatever ends it ends the term: units whose ends nobody reads must not be handed out.
+            let _term = collect_stop.clone().drop_guard();
+            collecting.collect(collect_stop).await;
+        });
         if let Some(limits) = self.retention {
             tokio::spawn(janitor::run(self.store.clone(), limits, Arc::clone(&self.clock), stop.clone()));
         }
@@ -256,7 +272,7 @@ impl Coordinator {
             self.fail_unsendable().await;
             let turn = self.turn(now).await;
             if turn.is_err() {
-                self.engine.lock().rolled_back();
+                self.reactor().rolled_back();
             }
             let turn = match turn {
                 Ok(turn) => turn,
@@ -317,29 +333,34 @@ impl Coordinator {
         Ok(())
     }
 
-    fn claim(&self) -> Claiming {
-        Claiming {
+    /// What decides, over this coordinator's memory.
+    fn reactor(&self) -> Reactor {
+        Reactor {
             engine: Arc::clone(&self.engine),
             leases: Arc::clone(&self.leases),
+            wards: Arc::clone(&self.wards),
             held_back: !self.outbox.lock().is_empty(),
         }
     }
 
     async fn turn(&self, now: Timestamp) -> StoreResult<Turn> {
         let _claim = self.claiming.lock().await;
-        let claim = self.claim();
-        let turn = self.store.write(move |tx| claim.turn(tx, &[], now)).await?;
-        self.leases.lock().published(&turn.units, (self.clock)());
+        let (reactor, inside) = (self.reactor(), self.reactor());
+        let turn = self.store.write(move |tx| inside.turn(tx, &[], now)).await?;
+        reactor.claimed(&turn, (self.clock)());
         Ok(turn)
     }
 
     async fn carry_out(&self, turn: Turn) -> Result<(), QueueError> {
         self.metrics.jobs_open.set(turn.open as i64);
-        for job in turn.cancelling {
-            let out = self.leases.lock().of_job(job);
-            self.revoke(&out).await?;
+        for (unit, attempts) in &turn.fruitless {
+            self.metrics.fruitless();
+            if *attempts == 1 {
+                tracing::warn!(unit.id = %unit, "a library is listed again although the last attempt yielded no page");
+            }
         }
-        self.revoke(&turn.obsolete).await?;
+        let called_back = self.reactor().called_back(&turn);
+        self.revoke(&called_back).await?;
         if turn.units.is_empty() {
             return Ok(());
         }
@@ -361,31 +382,5 @@ impl Coordinator {
             self.queue.control(Control::Revoke(page.to_vec())).await?;
         }
         Ok(())
-    }
-}
-
-/// What a turn inside a transaction needs of its coordinator.
-struct Claiming {
-    engine: Arc<Mutex<Engine>>,
-    leases: Arc<Mutex<Leases>>,
-    held_back: bool,
-}
-
-impl Claiming {
-    /// Takes a turn. Executions in `ended` are over as far as room is counted.
-    fn turn(&self, tx: &mut dyn Tx, ended: &[Outcome], now: Timestamp) -> StoreResult<Turn> {
-        let open = tx.jobs(true, u32::MAX)?;
-        let (mut load, scans_out): (Load, BTreeSet<JobNo>) = {
-            let mut leases = self.leases.lock();
-            let load = leases.load_without(ended, now);
-            let over = |unit: UnitId| ended.iter().any(|outcome| outcome.unit == unit);
-            let out = |no: &JobNo| leases.is_out(scan_unit(*no)) && !over(scan_unit(*no));
-            (load, open.iter().map(|job| job.no).filter(out).collect())
-        };
-        if self.held_back {
-            // What the transport has not taken goes first; until then nothing more is handed out.
-            load.kinds.clear();
-        }
-        self.engine.lock().turn(tx, load, &scans_out, now)
     }
 }

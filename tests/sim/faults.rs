@@ -26,11 +26,13 @@ pub(crate) enum Plant {
     LossesForgotten,
     /// A worker with a few failures is put aside, whatever others make of the same units.
     FailuresBlameTheWorker,
+    /// The end of a scan ends the current one, whatever its epoch says.
+    EndsIgnoreTheirEpoch,
 }
 
 impl Plant {
     /// Every plant.
-    pub(crate) const ALL: [Plant; 10] = [
+    pub(crate) const ALL: [Plant; 11] = [
         Plant::FenceRemoved,
         Plant::BarrierCountsMessages,
         Plant::ReportBeforeEffect,
@@ -41,6 +43,7 @@ impl Plant {
         Plant::GuiltByPresence,
         Plant::LossesForgotten,
         Plant::FailuresBlameTheWorker,
+        Plant::EndsIgnoreTheirEpoch,
     ];
 }
 

@@ -152,24 +152,24 @@ fn transition(
         (S::Succeeded | S::Dead, S::Planned) if part == 0 => witness.redriving,
         (S::Dead, S::Ready | S::Leased) | (S::Cancelled, _) => witness.redriving,
         (S::Succeeded | S::Dead, _) => false,
-        (S::Leased, S::Succeeded | S::Dead | S::Retrying | S::Ready | S::Leased) => true,
+        (S::Leased, S::Succeeded | S::Dead | S::Retrying | S::Ready | S::Leased | S::Cancelled) => true,
         (S::Planned, S::Planned | S::Ready | S::Leased | S::Cancelled) => true,
         (S::Ready, S::Leased | S::Cancelled) => true,
         (S::Retrying, S::Ready | S::Leased | S::Cancelled) => true,
         _ => false,
     };
-    must!(legal, "FEN-1: unit {unit} went from {was:?} to {row:?}");
-    must!(new >= old, "FEN-1: the epoch of unit {unit} went from {old} to {new}");
-    if row.state == S::Dead {
-        poison(unit, witness)?;
-    }
-    let handed_out = row.state == S::Leased;
     // An attempt that a sick worker used is given back.
     let refunded =
         was.is_some_and(|w| UnitRow { attempt: w.attempt.saturating_sub(1), ..*w } == row) && witness.redriving;
     if refunded {
         return Ok(());
     }
+    must!(legal, "FEN-1: unit {unit} went from {was:?} to {row:?}");
+    must!(new >= old, "FEN-1: the epoch of unit {unit} went from {old} to {new}");
+    if row.state == S::Dead {
+        poison(unit, witness)?;
+    }
+    let handed_out = row.state == S::Leased;
     must!(handed_out == (new > old) || fresh_child, "FEN-1: unit {unit} went from {was:?} to {row:?}");
     if row.state == S::Ready && was.is_none_or(|w| w.state == S::Planned) && part > 0 && !out && !fresh_child {
         must!(view.needs(step, part) == Need::Met, "unit {unit} is ready before its needs are met");

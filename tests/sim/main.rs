@@ -100,6 +100,8 @@ fn assert_not_vacuous(all: &Stats) {
         all.store_errors,
         all.coordinator_deaths,
         all.worker_deaths,
+        all.torn,
+        all.fruitless,
     ];
     assert!(all.parked > 0 && all.quarantined > 0, "no unit was parked or no worker put aside: {all:?}");
     assert!(happened.iter().all(|n| *n > 10), "something hardly ever happened: {all:?}");

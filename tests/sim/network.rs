@@ -1,5 +1,7 @@
 //! The transport: it loses, repeats, delays and reorders until the weather calms down.
 use crate::world::{Event, World};
+use protocol::id::StepNo;
+use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
@@ -13,8 +15,25 @@ impl World {
             self.stats.lost += 1;
         }
         for way in ways {
-            self.at(way, Event::Report(Box::new(report.clone())));
+            let at = self.in_order(&report, self.now.after(way));
+            self.push(at, Event::Report(Box::new(report.clone())));
         }
+    }
+
+    /// When a report arrives that would by itself arrive at this moment: not before what its worker sent of the same scan
+    /// earlier, as long as nothing straggles.
+    fn in_order(&mut self, report: &Report, at: Timestamp) -> Timestamp {
+        let execution = match report {
+            Report::Page(page) => (page.unit, page.epoch),
+            Report::Settled(end) if end.unit.step == StepNo::SCAN => (end.unit, end.epoch),
+            _ => return at,
+        };
+        if at > self.now.after(self.scenario.weather.delay_max) {
+            return at;
+        }
+        let last = self.scan_reports.entry(execution).or_insert(at);
+        *last = at.max(*last);
+        *last
     }
 
     /// Publishes a unit. Returns whether any copy will arrive.
@@ -65,6 +84,8 @@ impl World {
         if !calm && !ways.is_empty() && self.rng.f64() < weather.duplicate {
             ways.push(way(&mut self.rng));
         }
+        let late = Duration::from_micros(longest);
+        self.excuses += u64::from(ways.is_empty()) + ways.iter().filter(|way| **way > late).count() as u64;
         ways
     }
 }

@@ -74,6 +74,7 @@ impl World {
             0 => self.coordinator_down("killed"),
             1 => {
                 self.note(|| "the transport is wiped".into());
+                self.excuses += 1;
                 self.queues.clear();
                 self.taken_by.clear();
                 self.inbox.clear();

@@ -1,22 +1,22 @@
-//! The coordinator as a process: what `coordinator::runtime` does around transactions, one event at a time.
+//! The coordinator as a process: what `coordinator::runtime` does around the transactions of `coordinator::reactor`, one
+//! event at a time. What is decided and remembered is the reactor's: it is driven here as it is there.
 use crate::faults::Plant;
 use crate::world::{Event, World};
-use coordinator::engine::{Engine, Turn, scan_unit};
-use coordinator::leases::{Lapsed, Leases};
+use coordinator::engine::Turn;
+use coordinator::leases::Lapsed;
+use coordinator::reactor::{Listed, Reactor, Work};
 use coordinator::service::graph::Graph;
+use coordinator::service::recovery;
 use coordinator::service::rescuer::{LostWith, Taken};
-use coordinator::service::{collector, recovery, rescuer};
 use coordinator::store::{JobTx, OperationTx, Phase, SpeculationState, StoreError, UnitTx};
-use coordinator::wards::Wards;
 use protocol::failure::ErrorClass;
-use protocol::id::{JobNo, StepNo, UnitId};
+use protocol::id::{StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
-use protocol::wire::report::{Outcome, Report, ScanPage};
+use protocol::wire::report::{Outcome, Report};
 use protocol::workflow::Action;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 const TURN_EVERY: Duration = Duration::from_millis(2_000);
@@ -26,9 +26,7 @@ const RETRY_STORE: Duration = Duration::from_millis(250);
 /// What a coordinator keeps in memory: gone when it dies.
 #[derive(Debug, Default)]
 pub(crate) struct Process {
-    pub engine: Engine,
-    pub leases: Leases,
-    pub wards: Wards,
+    pub reactor: Reactor,
     turn_at: Option<Timestamp>,
     collecting: bool,
 }
@@ -40,17 +38,16 @@ impl World {
             return;
         }
         self.incarnation += 1;
-        let mut process = Process::default();
-        process.leases.readable_from(self.now);
-        let jobs = self.store.memory.jobs(true, u32::MAX).expect("memory answers");
-        for job in jobs {
-            let workflows = process.engine.workflows.clone();
-            if !self.scenario.embedded {
-                let memory = &mut self.store.memory;
-                let out = recovery::outstanding(memory, &workflows, job.no).expect("memory answers");
-                process.leases.adopt(&out, self.now);
-                continue;
-            }
+        let process = Process::default();
+        process.reactor.leases.lock().readable_from(self.now);
+        let mut interrupted = Vec::new();
+        if self.scenario.embedded {
+            interrupted = self.store.memory.jobs(true, u32::MAX).expect("memory answers");
+        } else {
+            self.adopt(&process.reactor);
+        }
+        for job in interrupted {
+            let workflows = process.reactor.engine.lock().workflows.clone();
             loop {
                 let page = self.store.write(&mut self.rng, |tx| recovery::recover(tx, &workflows, job.no));
                 self.check(false);
@@ -71,12 +68,22 @@ impl World {
         self.collect_soon();
     }
 
+    /// Watches everything that the store says is out.
+    fn adopt(&mut self, reactor: &Reactor) {
+        let workflows = reactor.engine.lock().workflows.clone();
+        for job in self.store.memory.jobs(true, u32::MAX).expect("memory answers") {
+            let out = recovery::outstanding(&mut self.store.memory, &workflows, job.no).expect("memory answers");
+            reactor.leases.lock().adopt(&out, self.now);
+        }
+    }
+
     /// Ends the coordinator; in an embedded run everything else dies with it.
     pub(crate) fn coordinator_down(&mut self, why: &str) {
         if self.process.take().is_none() {
             return;
         }
         self.stats.coordinator_deaths += 1;
+        self.excuses += 1;
         self.note(|| format!("coordinator down: {why}"));
         if self.scenario.embedded {
             for worker in 0..self.workers.len() {
@@ -107,25 +114,46 @@ impl World {
             return;
         }
         process.turn_at = None;
-        let (engine, leases) = (&mut process.engine, &mut process.leases);
-        let load = leases.load(now);
-        // An operator's retry may go on in this turn.
-        let redriving = !self.store.memory.running_operations(1).expect("memory answers").is_empty();
-        let result = self.store.write(&mut self.rng, |tx| {
-            let open = tx.jobs(true, u32::MAX)?;
-            let out: BTreeSet<JobNo> =
-                open.iter().map(|job| job.no).filter(|no| leases.is_out(scan_unit(*no))).collect();
-            engine.turn(tx, load, &out, now)
-        });
-        if result.is_err() && self.plant != Some(Plant::TurnNotRolledBack) {
-            engine.rolled_back();
+        let reactor = process.reactor.clone();
+        let redriving = self.redriving();
+        let result = self.store.write(&mut self.rng, |tx| reactor.turn(tx, &[], now));
+        if result.is_err() {
+            self.excuses += 1;
+            if self.plant != Some(Plant::TurnNotRolledBack) {
+                reactor.rolled_back();
+            }
         }
         self.check(redriving);
         match result {
-            Ok(turn) => self.carry_out(turn),
+            Ok(turn) => {
+                let turn = self.claimed(turn, None);
+                self.carry_out(turn);
+            }
             Err(error) if error.class() == ErrorClass::Transient => self.wake(RETRY_STORE),
             Err(error) => self.coordinator_down(&error.to_string()),
         }
+    }
+
+    /// Whether an operator's retry may go on in the next turn.
+    fn redriving(&mut self) -> bool {
+        !self.store.memory.running_operations(1).expect("memory answers").is_empty()
+    }
+
+    /// After the commit of a turn, and of the ends it followed.
+    fn claimed(&mut self, mut turn: Turn, ended: Option<&[Outcome]>) -> Turn {
+        let now = self.now;
+        let Some(process) = &self.process else { return turn };
+        let reactor = process.reactor.clone();
+        let copies = turn.units.iter().filter(|unit| reactor.leases.lock().is_out(unit.id)).count();
+        self.stats.copies += copies as u64;
+        let forgotten = self.plant == Some(Plant::LostPublicationForgotten);
+        let units = std::mem::take(&mut turn.units);
+        let noted = Turn { units: if forgotten { Vec::new() } else { units.clone() }, ..Turn::default() };
+        match ended {
+            Some(outcomes) => drop(reactor.settled(outcomes, &noted, now)),
+            None => reactor.claimed(&noted, now),
+        }
+        Turn { units, ..turn }
     }
 
     fn carry_out(&mut self, turn: Turn) {
@@ -134,15 +162,8 @@ impl World {
         }
         let now = self.now;
         let Some(process) = &mut self.process else { return };
-        let mut revokes = turn.obsolete;
-        for job in turn.cancelling {
-            revokes.extend(process.leases.of_job(job));
-        }
-        revokes.sort_unstable();
-        self.stats.copies += turn.units.iter().filter(|unit| process.leases.is_out(unit.id)).count() as u64;
-        if self.plant != Some(Plant::LostPublicationForgotten) {
-            process.leases.published(&turn.units, now);
-        }
+        let revokes = process.reactor.called_back(&turn);
+        self.stats.fruitless += turn.fruitless.len() as u64;
         if !revokes.is_empty() {
             self.broadcast(&Control::Revoke(revokes));
         }
@@ -153,7 +174,7 @@ impl World {
                 && self.plant == Some(Plant::LostPublicationForgotten)
                 && let Some(process) = &mut self.process
             {
-                process.leases.published(&[unit], now);
+                process.reactor.leases.lock().published(&[unit], now);
             }
         }
         let due = turn.next_due.map_or(TURN_EVERY, |due| due.since(now).min(TURN_EVERY));
@@ -164,44 +185,39 @@ impl World {
     pub(crate) fn rescue(&mut self) {
         let incarnation = self.incarnation;
         let (now, limits) = (self.now, self.scenario.limits);
-        let Some(process) = &mut self.process else { return };
-        let lapsed = process.leases.lapsed(&limits, now);
-        for Lapsed { unit, epoch, with, .. } in lapsed {
-            if self.plant == Some(Plant::LeasesNeverJudged) {
+        let Some(process) = &self.process else { return };
+        let reactor = process.reactor.clone();
+        if self.inbox.is_empty() {
+            // A read that brings nothing says that nobody has said anything.
+            reactor.hear(Vec::new(), (now, true), now);
+        }
+        let lapsed = reactor.leases.lock().lapsed(&limits, now);
+        for Lapsed { unit, epoch, with, vanished } in lapsed {
+            let plant = self.plant;
+            if plant == Some(Plant::LeasesNeverJudged) {
                 break;
             }
-            let plant = self.plant;
-            let Some(process) = &self.process else { return };
             // What no heartbeat showed the transport may know: who took it and did not give it back.
             let holder = self.taken_by.get(&(unit, epoch));
-            let with = with.or_else(|| process.leases.lost_with(holder?, unit, epoch, &limits, now));
+            let with = with.or_else(|| reactor.leases.lock().lost_with(holder?, unit, epoch, &limits, now));
             let with = with.filter(|_| plant != Some(Plant::LossesForgotten)).map(|with| {
                 let alone = with.alone || plant == Some(Plant::GuiltByPresence);
                 LostWith { alone, ..with }
             });
-            let Some(process) = &self.process else { return };
-            let workflows = process.engine.workflows.clone();
-            let result = self.store.write(&mut self.rng, |tx| match &with {
-                Some(with) => {
-                    let mut poison = PoisonLimits::default();
-                    if plant == Some(Plant::GuiltByPresence) {
-                        poison.workers_max = 3;
-                    }
-                    rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &poison, now)
-                }
-                None => Ok(if rescuer::take_back(tx, unit, epoch)? { Taken::Ready } else { Taken::No }),
-            });
+            let mut poison = PoisonLimits::default();
+            if plant == Some(Plant::GuiltByPresence) {
+                poison.workers_max = 3;
+            }
+            let lapsed = Lapsed { unit, epoch, with, vanished };
+            let result = self.store.write(&mut self.rng, |tx| reactor.take_back(tx, &lapsed, &poison, now));
             self.check(false);
             match result {
                 Ok(taken) => {
-                    self.note(|| format!("lapsed {unit} epoch {epoch} with {with:?}: {taken:?}"));
+                    self.note(|| format!("lapsed {lapsed:?}: {taken:?}"));
+                    self.excuses += u64::from(unit.step == StepNo::SCAN);
                     self.stats.taken_back += u64::from(taken != Taken::No);
                     self.stats.parked += u64::from(taken == Taken::Parked);
-                    if let (Taken::Suspect, Some(process)) = (taken, &mut self.process) {
-                        process.engine.suspect(unit);
-                    }
-                    let Some(process) = &mut self.process else { return };
-                    process.leases.ended(unit, epoch);
+                    reactor.taken_back(&lapsed, taken);
                 }
                 Err(error) if error.class() == ErrorClass::Transient => break,
                 Err(error) => return self.coordinator_down(&error.to_string()),
@@ -229,6 +245,7 @@ impl World {
     pub(crate) fn collect(&mut self) {
         let Some(process) = &mut self.process else { return };
         process.collecting = false;
+        let reactor = process.reactor.clone();
         let size = self.rng.usize(1..=64).min(self.inbox.len());
         let batch: Vec<Report> = self.inbox.drain(..size).collect();
         if self.mishap(0.01) {
@@ -238,40 +255,25 @@ impl World {
             }
             return self.coordinator_down("between collect and settle");
         }
-        let mut outcomes: Vec<Outcome> = Vec::new();
-        let mut reports = batch.into_iter();
-        while let Some(report) = reports.next() {
-            let written = match report {
-                Report::Settled(outcome) => {
-                    outcomes.push(outcome);
-                    Ok(())
-                }
-                Report::Heartbeat(beat) => {
-                    let now = self.now;
-                    if let Some(process) = &mut self.process {
-                        process.leases.heard(&beat, now);
-                    }
-                    Ok(())
-                }
-                Report::Alone(unit, epoch, worker) => {
-                    let now = self.now;
-                    if let Some(process) = &mut self.process {
-                        process.leases.runs_alone(unit, epoch, &worker, now);
-                    }
-                    Ok(())
-                }
-                // Its workers neither move bytes nor list buckets nor remove anything.
-                Report::Progress(_) | Report::Buried(..) => Ok(()),
-                Report::Page(page) | Report::PageUpTo(page, _) => {
-                    self.settle(std::mem::take(&mut outcomes)).and_then(|()| self.page(page))
-                }
+        let (now, whole) = (self.now, self.inbox.is_empty());
+        let (work, _) = reactor.hear(batch, (now, whole), now);
+        let mut work = work.into_iter();
+        while let Some(next) = work.next() {
+            let written = match next {
+                Work::Settle(outcomes) => self.settle(outcomes),
+                Work::Store(pages) => self.pages(pages),
+                // Its workers remove nothing.
+                Work::Bury(..) => Ok(()),
             };
             if let Err(unwritten) = written {
-                return self.later(unwritten.into_iter().chain(reports).collect());
+                return self.later(unwritten.into_iter().chain(work.flat_map(reports)).collect());
             }
-        }
-        if let Err(unwritten) = self.settle(outcomes) {
-            return self.later(unwritten);
+            if self.process.is_none() {
+                if !self.scenario.embedded {
+                    work.flat_map(reports).for_each(|report| self.inbox.push_back(report));
+                }
+                return;
+            }
         }
         self.wake(Duration::ZERO);
         self.collect_soon();
@@ -285,21 +287,18 @@ impl World {
     /// Settles; reports that wait for a store that cannot be written come back as the error.
     fn settle(&mut self, mut outcomes: Vec<Outcome>) -> Result<(), Vec<Report>> {
         let now = self.now;
-        if outcomes.is_empty() || self.process.is_none() {
-            return Ok(());
-        }
         if self.plant == Some(Plant::FenceRemoved) {
             outcomes.iter_mut().for_each(|outcome| outcome.epoch = self.current_epoch(outcome.unit));
         }
-        let kept = outcomes.clone();
         let Some(process) = &mut self.process else { return Ok(()) };
-        process.wards.note(&kept, now);
-        let workflows = process.engine.workflows.clone();
+        let reactor = process.reactor.clone();
+        reactor.wards.lock().note(&outcomes, now);
         let mut jitter = self.rng.fork();
         let forget = self.plant == Some(Plant::AdoptionNotRecorded);
+        let redriving = self.redriving();
         let result = self.store.write(&mut self.rng, |tx| {
-            let settled = collector::settle(tx, &workflows, outcomes, now, &mut || jitter.f64())?;
-            for outcome in kept.iter().filter(|_| forget) {
+            let settled = reactor.settle(tx, &outcomes, now, &mut || jitter.f64())?;
+            for outcome in outcomes.iter().filter(|_| forget) {
                 let copy = tx.speculation(outcome.unit)?;
                 if copy.is_some_and(|copy| copy.state == SpeculationState::Adopted) {
                     tx.put_speculation(outcome.unit, None)?;
@@ -308,44 +307,62 @@ impl World {
             Ok(settled)
         });
         match result {
-            Ok(settled) => {
-                for outcome in &kept {
+            Ok((settled, turn)) => {
+                for outcome in &outcomes {
                     self.note(|| format!("settle {} epoch {}: {:?}", outcome.unit, outcome.epoch, outcome.result));
                 }
-                let Some(process) = &mut self.process else { return Ok(()) };
-                for outcome in &kept {
-                    process.leases.reported(outcome, now);
-                }
-                if let Some((job, at)) = settled.scan_retry {
-                    process.engine.scan_due(job, at);
+                let turn = self.claimed(turn, Some(&outcomes));
+                if self.plant == Some(Plant::EndsIgnoreTheirEpoch) {
+                    for scan in outcomes.iter().map(|end| end.unit).filter(|unit| unit.step == StepNo::SCAN) {
+                        let epoch = self.current_epoch(scan);
+                        reactor.leases.lock().ended(scan, epoch);
+                    }
                 }
                 self.stats.settled(&settled);
-                self.check(false);
+                self.check(redriving);
                 if self.plant == Some(Plant::BarrierCountsMessages) {
-                    self.count_again(&kept);
+                    self.count_again(&outcomes);
                 }
+                self.carry_out(turn);
                 Ok(())
             }
-            Err(error) => self.unwritten(&error, kept.into_iter().map(Report::Settled).collect()),
+            Err(error) => {
+                if self.plant != Some(Plant::TurnNotRolledBack) {
+                    reactor.rolled_back();
+                }
+                if error.class() == ErrorClass::Ambiguous {
+                    // It may have claimed units of which nobody here knows.
+                    self.adopt(&reactor);
+                }
+                self.unwritten(&error, outcomes.into_iter().map(Report::Settled).collect())
+            }
         }
     }
 
-    fn page(&mut self, page: ScanPage) -> Result<(), Vec<Report>> {
+    fn pages(&mut self, pages: Vec<Listed>) -> Result<(), Vec<Report>> {
         let Some(process) = &mut self.process else { return Ok(()) };
-        let workflows = process.engine.workflows.clone();
-        let result = self.store.write(&mut self.rng, |tx| collector::page(tx, &workflows, &page, None));
+        let reactor = process.reactor.clone();
+        let result = self.store.write(&mut self.rng, |tx| reactor.store(tx, &pages));
         self.check(false);
         match result {
             Ok(taken) => {
-                self.note(|| format!("page {} of {} epoch {}: {taken}", page.page, page.unit, page.epoch));
+                for ((page, _), taken) in pages.iter().zip(&taken) {
+                    self.note(|| format!("page {} of {} epoch {}: {taken:?}", page.page, page.unit, page.epoch));
+                }
+                let torn = reactor.stored(&pages, &taken);
+                if !torn.is_empty() {
+                    self.stats.torn += torn.len() as u64;
+                    self.broadcast(&Control::Revoke(torn));
+                }
                 Ok(())
             }
-            Err(error) => self.unwritten(&error, vec![Report::Page(page)]),
+            Err(error) => self.unwritten(&error, reports(Work::Store(pages))),
         }
     }
 
     /// What certainly was not written is tried again; the rest is dropped and comes back as a lapsed lease.
     fn unwritten(&mut self, error: &StoreError, reports: Vec<Report>) -> Result<(), Vec<Report>> {
+        self.excuses += 1;
         self.check(false);
         self.note(|| format!("reports not stored: {error}"));
         if error.class() == ErrorClass::Transient { Err(reports) } else { Ok(()) }
@@ -385,5 +402,20 @@ impl World {
                 self.check(false);
             }
         }
+    }
+}
+
+/// Work as the reports it came in.
+fn reports(work: Work) -> Vec<Report> {
+    match work {
+        Work::Settle(outcomes) => outcomes.into_iter().map(Report::Settled).collect(),
+        Work::Store(pages) => {
+            let report = |(page, up_to): Listed| match up_to {
+                Some(up_to) => Report::PageUpTo(page, up_to),
+                None => Report::Page(page),
+            };
+            pages.into_iter().map(report).collect()
+        }
+        Work::Bury(unit, burials) => vec![Report::Buried(unit, 0, burials)],
     }
 }

@@ -13,6 +13,10 @@ use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Assets of a job that kill their workers.
+const POISON_MAX: usize = 3;
+/// Share of jobs with a library that takes long to list.
+const LONG_LISTINGS: f64 = 0.15;
 /// One second of virtual time.
 pub(crate) const SECOND: i64 = 1_000_000;
 
@@ -126,7 +130,7 @@ fn job(rng: &mut Rng, number: usize, calm_at: Timestamp) -> JobPlan {
         resume: None,
         page_assets: rng.u32(2..12),
     };
-    let workflow = Workflow {
+    let mut workflow = Workflow {
         name: format!("job {number}"),
         scan: Arc::new(TaskSpec::Scan(scan)),
         deadline: None,
@@ -146,9 +150,19 @@ fn job(rng: &mut Rng, number: usize, calm_at: Timestamp) -> JobPlan {
         unit_fails: bad(rng, 0.15),
         duration_max: Duration::from_millis(if rng.f64() < 0.15 { 90_000 } else { rng.u64(10..6_000) }),
     };
-    let rows = library(rng);
+    let mut rows = library(rng);
+    if rng.f64() < LONG_LISTINGS {
+        // One that lasts while things happen to it: many pages, and little work behind them.
+        rows = (0..rng.usize(40..=90)).map(|n| asset(rng, n, 3)).collect();
+        let TaskSpec::Scan(scan) = workflow.scan.as_ref() else { unreachable!("a job lists its library") };
+        workflow.scan = Arc::new(TaskSpec::Scan(ScanTask { page_assets: 1, ..scan.clone() }));
+        workflow.partition.assets_max = 20;
+    }
     let poisoned = rng.f64() < 0.15;
-    let poison = rows.iter().filter(|_| poisoned && rng.f64() < 0.1).map(|asset| asset.id.clone()).collect();
+    let mut poison: Vec<String> =
+        rows.iter().filter(|_| poisoned && rng.f64() < 0.1).map(|asset| asset.id.clone()).collect();
+    // With more of them few workers are up at any time, and what ends takes longer than a run waits.
+    poison.truncate(POISON_MAX);
     JobPlan { workflow, rows, resumable: rng.bool(), submit_at, luck, poison }
 }
 

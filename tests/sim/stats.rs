@@ -52,6 +52,10 @@ pub(crate) struct Stats {
     pub parked: u64,
     /// Workers put aside.
     pub quarantined: u64,
+    /// Scans of which pages were lost.
+    pub torn: u64,
+    /// Scans handed out again without a page more.
+    pub fruitless: u64,
     /// Jobs by how they ended: succeeded, with failures, cancelled, failed.
     pub jobs: [u64; 4],
 }
@@ -119,6 +123,8 @@ impl Stats {
             (&mut self.worker_deaths, other.worker_deaths),
             (&mut self.parked, other.parked),
             (&mut self.quarantined, other.quarantined),
+            (&mut self.torn, other.torn),
+            (&mut self.fruitless, other.fruitless),
         ];
         pairs.into_iter().for_each(|(sum, n)| *sum += n);
         self.jobs.iter_mut().zip(other.jobs).for_each(|(sum, n)| *sum += n);

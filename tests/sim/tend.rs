@@ -16,10 +16,11 @@ impl World {
     /// Looks after the workers.
     pub(crate) fn tend(&mut self) {
         let (now, limits, incarnation) = (self.now, self.scenario.limits, self.incarnation);
-        let Some(process) = &mut self.process else { return };
-        let workers = process.leases.workers().clone();
-        process.wards.keep(|worker| workers.contains_key(worker), now);
-        let alive: BTreeSet<WorkerId> = process.leases.alive(&limits, now).into_iter().collect();
+        let Some(process) = &self.process else { return };
+        let reactor = process.reactor.clone();
+        let workers = reactor.leases.lock().workers().clone();
+        reactor.wards.lock().keep(|worker| workers.contains_key(worker), now);
+        let alive: BTreeSet<WorkerId> = reactor.leases.lock().alive(&limits, now).into_iter().collect();
         let state = |draining: bool| if draining { "draining" } else { "working" }.to_owned();
         let rows: Vec<WorkerRow> = workers
             .iter()
@@ -37,7 +38,7 @@ impl World {
             .filter(|(name, seen)| !seen.draining && alive.contains(*name))
             .map(|(name, _)| name.clone())
             .collect();
-        let findings = process.wards.findings(&taking);
+        let findings = reactor.wards.lock().findings(&taking);
         let blamed = taking.iter().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| {
             Finding { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
         });
@@ -68,7 +69,7 @@ impl World {
     fn put_aside(&mut self, finding: &Finding) -> bool {
         let now = self.now;
         let Some(process) = &mut self.process else { return false };
-        let workflows = process.engine.workflows.clone();
+        let workflows = process.reactor.engine.lock().workflows.clone();
         let name = &finding.worker.0;
         let result = self
             .store
@@ -81,7 +82,7 @@ impl World {
                     self.stats.quarantined += 1;
                     self.judge_quarantine(name);
                     if let Some(process) = &mut self.process {
-                        process.wards.forget(&finding.worker);
+                        process.reactor.wards.lock().forget(&finding.worker);
                     }
                     self.broadcast(&Control::Hold(finding.worker.clone()));
                     self.wake(Duration::ZERO);

@@ -90,6 +90,7 @@ impl World {
         let name = self.name(no);
         self.died_with(&name.0, &held, alone);
         self.stats.worker_deaths += 1;
+        self.excuses += 1;
         self.note(|| format!("worker {no} down"));
         let pause = Duration::from_millis(self.rng.u64(100..20_000));
         self.at(pause, Event::WorkerUp(no));
@@ -99,6 +100,7 @@ impl World {
     pub(crate) fn stands_still(&mut self, no: usize) {
         let running = &self.workers[no].running;
         let (held, alone) = (running.iter().map(|e| e.unit.id).collect::<Vec<_>>(), running.len() == 1);
+        self.excuses += 1;
         let name = self.name(no);
         self.died_with(&name.0, &held, alone);
     }
@@ -124,6 +126,16 @@ impl World {
         self.note(|| format!("worker {no} starts {} epoch {}", unit.id, unit.epoch));
         let name = self.name(no);
         self.taken_by.insert((unit.id, unit.epoch), name);
+        // What is in hand under this or a newer epoch goes on: an older one is given back, a second copy of it is none.
+        let in_hand = |e: &Execution| e.unit.id == unit.id && e.unit.epoch >= unit.epoch;
+        if let Some(held) = self.workers[no].running.iter().find(|e| in_hand(e)) {
+            if held.unit.epoch > unit.epoch {
+                let (worker, result) = (self.name(no), UnitResult::Cancelled);
+                let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 };
+                self.report(Report::Settled(outcome));
+            }
+            return;
+        }
         // A newer epoch of the same unit ends the older execution and takes its slot.
         let older = self.workers[no].running.iter().position(|e| e.unit.id == unit.id && e.result.is_none());
         if let Some(older) = older {
@@ -241,6 +253,9 @@ impl World {
 
     fn finish(&mut self, no: usize, exec: u64, result: UnitResult) {
         let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else { return };
+        // A scan that comes to its end may be followed by another epoch; one that is called back already was.
+        let ended = self.workers[no].running[at].unit.kind == Kind::Scan && result != UnitResult::Cancelled;
+        self.excuses += u64::from(ended);
         self.report_end(no, at, result);
         self.fill();
     }

@@ -114,6 +114,10 @@ pub(crate) struct World {
     changed: BTreeMap<JobNo, Timestamp>,
     libraries: BTreeMap<JobNo, BTreeSet<String>>,
     violation: Option<String>,
+    /// Things that may have ended a scan: each excuses another epoch of it.
+    pub(crate) excuses: u64,
+    /// When the last page or end of each scan arrives: a worker's reports keep their order, unless one straggles.
+    pub(crate) scan_reports: BTreeMap<(UnitId, u32), Timestamp>,
     /// How often operators may still want failures again after the end.
     pub(crate) encores: u32,
 }
@@ -156,6 +160,8 @@ impl World {
             changed: BTreeMap::new(),
             libraries: BTreeMap::new(),
             violation: None,
+            excuses: 0,
+            scan_reports: BTreeMap::new(),
             encores: 2,
         }
     }
@@ -310,6 +316,12 @@ impl World {
                 continue;
             }
             let view = JobView::read(&mut self.store.memory, no, before.map(|b| b.workflow.clone()));
+            // The end of a scan is an epoch of its own.
+            let most = 2 + 2 * self.excuses;
+            if u64::from(view.row.scan_epoch) > most {
+                let what = format!("LISTING: epoch {} of a scan after {} mishaps", view.row.scan_epoch, self.excuses);
+                self.violation.get_or_insert(label(no, what));
+            }
             let mut witness = Witness {
                 deaths: &self.deaths,
                 memory: &mut self.store.memory,
@@ -326,7 +338,9 @@ impl World {
             let idle = self.changed.get(&no).copied().unwrap_or(self.now);
             // A job that fails with its scan had the scan to wait for.
             let worked_off = matches!(view.row.state, JobState::Succeeded | JobState::FinishedWithFailures);
-            let ends = worked_off && before.is_none_or(|b| !b.row.state.has_ended());
+            // The end of the last unit and that of its job may be one transaction.
+            let worked = before.is_none_or(|b| b.units != view.units || b.steps != view.steps);
+            let ends = worked_off && !worked && before.is_none_or(|b| !b.row.state.has_ended());
             if ends && idle > self.scenario.calm_at.after(PROMPT) && self.now.since(idle) > PROMPT {
                 let late = format!("had nothing left to do for {:?} before it ended", self.now.since(idle));
                 self.violation.get_or_insert(label(no, late));

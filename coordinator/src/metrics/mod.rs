@@ -30,6 +30,7 @@ const UNKNOWN: &str = "unknown";
 pub struct Metrics {
     enqueued: IntCounterVec,
     listed: IntCounter,
+    fruitless: IntCounter,
     reclaimed: IntCounterVec,
     rejected: IntCounterVec,
     finished: IntCounterVec,
@@ -54,6 +55,10 @@ impl Metrics {
         let metrics = Metrics {
             enqueued: counters("showrunner_units_enqueued_total", "Work units handed to the transport.", &["stage"])?,
             listed: IntCounter::new("showrunner_assets_listed_total", "Assets listed by scans.")?,
+            fruitless: IntCounter::new(
+                "showrunner_fruitless_scans_total",
+                "Listings handed out again although their last attempt had yielded no page.",
+            )?,
             reclaimed: counters(
                 "showrunner_units_reclaimed_total",
                 "Work units taken back from silent workers or a transport that lost them.",
@@ -110,6 +115,7 @@ impl Metrics {
     fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         registry.register(Box::new(self.enqueued.clone()))?;
         registry.register(Box::new(self.listed.clone()))?;
+        registry.register(Box::new(self.fruitless.clone()))?;
         registry.register(Box::new(self.reclaimed.clone()))?;
         registry.register(Box::new(self.rejected.clone()))?;
         registry.register(Box::new(self.finished.clone()))?;
@@ -142,6 +148,11 @@ impl Metrics {
     /// Counts assets that a scan listed.
     pub fn listed(&self, assets: u64) {
         self.listed.inc_by(assets);
+    }
+
+    /// Counts a listing that is handed out again without a page more.
+    pub fn fruitless(&self) {
+        self.fruitless.inc();
     }
 
     /// Counts a unit taken back.

@@ -7,7 +7,11 @@ use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use protocol::workflow::file::Priority;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
+
+/// Longest wait for reports in one read.
+const BLOCK: Duration = Duration::from_millis(500);
 
 /// The coordinator's ends of the channels.
 pub struct LocalQueue {
@@ -39,12 +43,17 @@ impl UnitQueue for LocalQueue {
 
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
         let mut reports = self.reports.lock().await;
-        let mut batch = reports.recv().await.ok_or(QueueError::Closed)?;
+        let mut batch = match tokio::time::timeout(BLOCK, reports.recv()).await {
+            Ok(batch) => batch.ok_or(QueueError::Closed)?,
+            // Silence is an answer as well: leases are judged as of the last one.
+            Err(_) => return Ok(Collected::default()),
+        };
         while batch.len() < max {
             let Ok(more) = reports.try_recv() else { break };
             batch.extend(more);
         }
-        Ok(Collected { reports: batch, entries: Vec::new() })
+        let more = batch.len() >= max;
+        Ok(Collected { reports: batch, entries: Vec::new(), more })
     }
 
     async fn settled(&self, _: Vec<String>) -> Result<(), QueueError> {

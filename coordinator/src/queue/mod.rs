@@ -1,6 +1,7 @@
 //! The coordinator's side of the transport. It may lose, repeat and reorder: nothing here is the truth (TRUTH-2).
 mod janitor;
 pub mod local;
+mod recall;
 pub mod redis;
 pub mod timed;
 
@@ -63,6 +64,8 @@ pub struct Collected {
     pub reports: Vec<Report>,
     /// Entries they stood in; empty where nothing has to be said.
     pub entries: Vec<String>,
+    /// There may be more that were reported before this call.
+    pub more: bool,
 }
 
 /// A published unit that the transport no longer holds for anybody who lives.
@@ -104,6 +107,10 @@ pub trait UnitQueue: Send + Sync {
     async fn settled(&self, entries: Vec<String>) -> Result<(), QueueError>;
     /// Tells workers something; best effort.
     async fn control(&self, message: Control) -> Result<(), QueueError>;
+    /// Finds what an earlier leader published of these executions, so that [`UnitQueue::lost`] knows where they are.
+    async fn recall(&self, _out: BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+        Ok(())
+    }
     /// Which of these published units the transport no longer holds for anybody who lives.
     async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError>;
     /// Cleans up behind workers that are gone: `alive` were heard of lately, `out` are the executions that are out now.

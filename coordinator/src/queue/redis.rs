@@ -3,6 +3,7 @@
 //!
 //! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
 //! store, so a new leader finds exactly what the old one had not taken.
+use super::recall::Place;
 use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -30,14 +31,6 @@ const PACK_LIGHT: usize = 64;
 /// Messages kept for workers.
 const CONTROL_MAX: u64 = 1_000;
 
-/// Where a published unit stands.
-#[derive(Debug, Clone)]
-struct Place {
-    epoch: u32,
-    stream: String,
-    entry: String,
-}
-
 /// The coordinator's connections.
 pub struct RedisQueue {
     server: Server,
@@ -49,7 +42,7 @@ pub struct RedisQueue {
     reader: AsyncMutex<Option<Link>>,
     alarm: Alarm,
     last_report: Mutex<String>,
-    places: Mutex<HashMap<UnitId, Place>>,
+    pub(super) places: Mutex<HashMap<UnitId, Place>>,
 }
 
 /// Sorts an error of the client by what can be done about it.
@@ -197,13 +190,14 @@ impl UnitQueue for RedisQueue {
     }
 
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
-        let read = self.read_reports(max.div_ceil(64)).await;
+        let entries_max = max.div_ceil(64);
+        let read = self.read_reports(entries_max).await;
         match &read {
             Ok(_) => self.alarm.clear(),
             Err(error) => self.alarm.raise(error),
         }
         let read = read?;
-        let mut collected = Collected::default();
+        let mut collected = Collected { more: read.len() >= entries_max, ..Collected::default() };
         for (id, body) in read {
             match envelope::decode::<Vec<Report>>(&body) {
                 Ok(reports) => collected.reports.extend(reports),
@@ -252,6 +246,10 @@ impl UnitQueue for RedisQueue {
         Ok(())
     }
 
+    async fn recall(&self, out: BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+        self.recall_streams(&out).await
+    }
+
     async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
         let mut lost: Vec<Lost> = Vec::new();
         let mut asked: Vec<((UnitId, u32), Place)> = Vec::new();
@@ -260,7 +258,7 @@ impl UnitQueue for RedisQueue {
             for (unit, epoch) in units {
                 match places.get(&unit).filter(|place| place.epoch == epoch) {
                     Some(place) => asked.push(((unit, epoch), place.clone())),
-                    // Published by an earlier leader, or not at all.
+                    // Not published at all, or gone before an earlier leader's entries were looked through.
                     None => lost.push(Lost { unit, epoch, holder: None, vanished: false }),
                 }
             }

@@ -75,6 +75,11 @@ impl UnitQueue for Timed {
         self.queue.control(message).await
     }
 
+    async fn recall(&self, out: BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+        let _timer = self.start("locate");
+        self.queue.recall(out).await
+    }
+
     async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
         let _timer = self.start("locate");
         self.queue.lost(units, alive).await

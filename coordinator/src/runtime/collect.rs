@@ -2,20 +2,21 @@
 use super::{BATCH_REPORTS, Coordinator, RETRY_STORE, TURN_EVERY};
 use crate::engine::Turn;
 use crate::failpoint;
-use crate::service::{burial, collector};
+use crate::reactor::{Listed, Work};
+use crate::service::burial;
+use crate::service::collector::PageTaken;
 use crate::store::{StoreError, StoreResult};
 use protocol::failure::ErrorClass;
 use protocol::id::UnitId;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Burial, Outcome, Report, ScanPage};
+use protocol::wire::control::Control;
+use protocol::wire::report::{Burial, Outcome};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Pages of listings stored in one transaction.
-const PAGES_MAX: usize = 8;
 /// Times a write is repeated whose outcome is unknown.
 const UNKNOWN_MAX: u32 = 5;
 /// For what is under way when the process is to end.
@@ -24,16 +25,18 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 impl Coordinator {
     pub(super) async fn collect(&self, stop: CancellationToken) {
         loop {
+            let read_at = (self.clock)();
             let batch = tokio::select! {
                 () = stop.cancelled() => return,
                 batch = self.queue.collect(BATCH_REPORTS) => batch,
             };
             match batch {
-                Ok(batch) if batch.reports.is_empty() => self.forget(batch.entries),
                 Ok(batch) => {
                     failpoint::pass("reports-read");
+                    let (work, progress) = self.reactor().hear(batch.reports, (read_at, !batch.more), (self.clock)());
+                    progress.iter().for_each(|moved| self.movement.lock().heard(moved, (self.clock)()));
                     let taken = tokio::select! {
-                        taken = self.take(batch.reports) => taken,
+                        taken = self.take(work) => taken,
                         () = long_after(&stop) => return,
                     };
                     failpoint::pass("reports-stored");
@@ -63,41 +66,19 @@ impl Coordinator {
         });
     }
 
-    /// Takes a batch in order: a scan's pages come before its end. Returns whether all of it is settled, and need not come
-    /// again.
-    async fn take(&self, batch: Vec<Report>) -> bool {
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
-        let mut pages: Vec<Listed> = Vec::new();
-        for report in batch {
-            match report {
-                Report::Settled(outcome) => {
-                    if !self.pages(std::mem::take(&mut pages)).await {
-                        return false;
-                    }
-                    outcomes.push(outcome);
-                }
-                Report::Heartbeat(beat) => self.leases.lock().heard(&beat, (self.clock)()),
-                Report::Alone(unit, epoch, worker) => {
-                    self.leases.lock().runs_alone(unit, epoch, &worker, (self.clock)());
-                }
-                Report::Buried(unit, _, burials) => {
-                    if !self.bury(unit, burials).await {
-                        return false;
-                    }
-                }
-                Report::Progress(progress) => self.movement.lock().heard(&progress, (self.clock)()),
-                page @ (Report::Page(_) | Report::PageUpTo(..)) => {
-                    if !self.settle(std::mem::take(&mut outcomes)).await {
-                        return false;
-                    }
-                    pages.extend(listed(page));
-                    if pages.len() == PAGES_MAX && !self.pages(std::mem::take(&mut pages)).await {
-                        return false;
-                    }
-                }
+    /// Takes a batch in order. Returns whether all of it is settled, and need not come again.
+    async fn take(&self, work: Vec<Work>) -> bool {
+        for work in work {
+            let kept = match work {
+                Work::Settle(outcomes) => self.settle(outcomes).await,
+                Work::Store(pages) => self.pages(pages).await,
+                Work::Bury(unit, burials) => self.bury(unit, burials).await,
+            };
+            if !kept {
+                return false;
             }
         }
-        self.pages(pages).await && self.settle(outcomes).await
+        true
     }
 
     /// Settles ends and takes the turn they make room for, in one transaction.
@@ -117,38 +98,32 @@ impl Coordinator {
         let (claim, unsure) = (self.claiming.lock().await, AtomicBool::new(false));
         let settled = self
             .persist(&unsure, || {
-                let (engine, claim, now) = (Arc::clone(&self.engine), self.claim(), (self.clock)());
+                let (reactor, now) = (self.reactor(), (self.clock)());
                 let (outcomes, store) = (Arc::clone(&outcomes), self.store.clone());
                 async move {
-                    let inside = Arc::clone(&engine);
-                    let written = store.write(move |tx| {
-                        let workflows = inside.lock().workflows.clone();
-                        let settled = collector::settle(tx, &workflows, outcomes.to_vec(), now, &mut fastrand::f64)?;
-                        if settled.cut > 0 {
-                            inside.lock().cut();
-                        }
-                        Ok((settled, claim.turn(tx, &outcomes, now)?))
-                    });
-                    written.await.inspect_err(|_| engine.lock().rolled_back())
+                    let inside = reactor.clone();
+                    let written = store.write(move |tx| inside.settle(tx, &outcomes, now, &mut fastrand::f64));
+                    written.await.inspect_err(|_| reactor.rolled_back())
                 }
             })
             .await;
         // Without a certain commit the leases stay, and lapse unless the reports come again.
         let (settled, turn) = match settled {
             Kept::Stored(stored) => stored,
-            Kept::Dropped => return true,
+            Kept::Dropped => {
+                if unsure.into_inner() {
+                    self.unwatched.store(true, Ordering::Relaxed);
+                }
+                return true;
+            }
             Kept::NotLeader => return false,
         };
         let now = (self.clock)();
         self.over(&outcomes, &turn, now);
         drop(claim);
         self.metrics.settled(&settled, now);
-        if let Some((job, at)) = settled.scan_retry {
-            self.engine.lock().scan_due(job, at);
-        }
         if unsure.into_inner() {
-            // A first try may have claimed units of which nobody here knows.
-            self.adopt().await.unwrap_or_else(|error| tracing::warn!(%error, "units that are out could not be listed"));
+            self.unwatched.store(true, Ordering::Relaxed);
         }
         self.follow(turn, now);
         true
@@ -156,14 +131,14 @@ impl Coordinator {
 
     /// Notes what has ended and what is out instead.
     fn over(&self, outcomes: &[Outcome], turn: &Turn, now: Timestamp) {
-        let (mut leases, mut movement) = (self.leases.lock(), self.movement.lock());
-        for outcome in outcomes {
+        let known = self.reactor().settled(outcomes, turn, now);
+        let mut movement = self.movement.lock();
+        for (outcome, known) in outcomes.iter().zip(known) {
             movement.ended(outcome, now);
-            if let Some((kind, waited)) = leases.reported(outcome, now) {
+            if let Some((kind, waited)) = known {
                 self.metrics.reported(kind, waited, outcome);
             }
         }
-        leases.published(&turn.units, now);
     }
 
     /// Publishes what a turn claimed, while the next reports are taken.
@@ -182,19 +157,13 @@ impl Coordinator {
         });
     }
 
+    /// Stores pages of listings. What is left of a scan of which pages are lost is not waited for.
     async fn pages(&self, pages: Vec<Listed>) -> bool {
-        if pages.is_empty() {
-            return true;
-        }
         let pages = Arc::new(pages);
         let taken = self
             .persist(&AtomicBool::new(false), || {
-                let (engine, pages) = (Arc::clone(&self.engine), Arc::clone(&pages));
-                self.store.write(move |tx| {
-                    let workflows = engine.lock().workflows.clone();
-                    let take = |(page, up_to): &Listed| collector::page(tx, &workflows, page, up_to.as_deref());
-                    pages.iter().map(take).collect::<StoreResult<Vec<bool>>>()
-                })
+                let (reactor, pages) = (self.reactor(), Arc::clone(&pages));
+                self.store.write(move |tx| reactor.store(tx, &pages))
             })
             .await;
         let taken = match taken {
@@ -202,8 +171,17 @@ impl Coordinator {
             Kept::Dropped => return true,
             Kept::NotLeader => return false,
         };
-        let fresh = pages.iter().zip(taken).filter(|(_, taken)| *taken);
+        let fresh = pages.iter().zip(&taken).filter(|(_, taken)| **taken == PageTaken::Stored);
         self.metrics.listed(fresh.map(|((page, _), _)| page.assets.len() as u64).sum());
+        let torn = self.reactor().stored(&pages, &taken);
+        if !torn.is_empty() {
+            tracing::warn!(scans = torn.len(), "pages of a listing are lost; it is taken up after the last one stored");
+            self.wake.notify_one();
+            if let Err(error) = self.queue.control(Control::Revoke(torn)).await {
+                // It lists on for nothing; its pages are ignored.
+                tracing::debug!(%error, "a scan could not be called back");
+            }
+        }
         true
     }
 
@@ -250,17 +228,6 @@ impl Coordinator {
             }
             tokio::time::sleep(RETRY_STORE).await;
         }
-    }
-}
-
-/// A page, and where its listing goes on after it when that is a key.
-type Listed = (ScanPage, Option<String>);
-
-fn listed(report: Report) -> Option<Listed> {
-    match report {
-        Report::Page(page) => Some((page, None)),
-        Report::PageUpTo(page, up_to) => Some((page, Some(up_to))),
-        _ => None,
     }
 }
 

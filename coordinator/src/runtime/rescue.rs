@@ -2,10 +2,11 @@
 use super::{Coordinator, MISSING_PAGE, UNSEEN};
 use crate::leases::Lapsed;
 use crate::queue::QueueError;
-use crate::service::rescuer::{self, Taken};
+use crate::service::rescuer::Taken;
 use crate::store::{StoreResult, Tx};
 use protocol::rules::poison::PoisonLimits;
 use protocol::time::Timestamp;
+use std::sync::atomic::Ordering;
 
 /// Units taken back in one transaction.
 const TAKE_BACK_PAGE: usize = 1_000;
@@ -13,6 +14,10 @@ const TAKE_BACK_PAGE: usize = 1_000;
 impl Coordinator {
     /// Takes back what has lapsed.
     pub(super) async fn rescue(&self, now: Timestamp) -> StoreResult<()> {
+        if self.unwatched.swap(false, Ordering::Relaxed) {
+            // What fails is done at the next look: a unit that nobody watches would never come back.
+            self.adopt().await.inspect_err(|_| self.unwatched.store(true, Ordering::Relaxed))?;
+        }
         let mut gone = self.leases.lock().lapsed(&self.limits, now);
         match self.missing(now).await {
             Ok(missing) => gone.extend(missing),
@@ -35,22 +40,15 @@ impl Coordinator {
 
     /// Takes back what nobody is to blame for, a page in one transaction: a wiped transport loses thousands at once.
     async fn take_back_all(&self, page: Vec<Lapsed>, now: Timestamp) -> StoreResult<()> {
-        let (asked, workflows) = (page.clone(), self.engine.lock().workflows.clone());
-        let take = move |tx: &mut dyn Tx, Lapsed { unit, epoch, vanished, .. }: &Lapsed| -> StoreResult<Taken> {
-            if *vanished {
-                let limits = PoisonLimits::default();
-                return rescuer::take_back_vanished(tx, &workflows, (*unit, *epoch), &limits, now);
-            }
-            Ok(if rescuer::take_back(tx, *unit, *epoch)? { Taken::Ready } else { Taken::No })
-        };
-        let write = self.store.write(move |tx| asked.iter().map(|lapsed| take(tx, lapsed)).collect());
-        let taken: Vec<Taken> = write.await?;
+        let (reactor, asked) = (self.reactor(), page.clone());
+        let limits = PoisonLimits::default();
+        let take =
+            move |tx: &mut dyn Tx| asked.iter().map(|lapsed| reactor.take_back(tx, lapsed, &limits, now)).collect();
+        let taken: Vec<Taken> = self.store.write(take).await?;
         let mut count = 0;
-        for (Lapsed { unit, epoch, .. }, taken) in page.into_iter().zip(taken) {
-            let mut leases = self.leases.lock();
-            let kind = leases.kind_of(unit);
-            leases.ended(unit, epoch);
-            drop(leases);
+        for (lapsed, taken) in page.into_iter().zip(taken) {
+            let kind = self.reactor().taken_back(&lapsed, taken);
+            let Lapsed { unit, epoch, .. } = lapsed;
             if taken == Taken::Parked {
                 tracing::error!(unit.id = %unit, unit.epoch = epoch, "parked: it vanishes again and again");
             }
@@ -68,21 +66,15 @@ impl Coordinator {
     }
 
     async fn take_back(&self, lapsed: Lapsed, now: Timestamp) -> StoreResult<()> {
+        let (reactor, asked) = (self.reactor(), lapsed.clone());
+        let taken = self.store.write(move |tx| reactor.take_back(tx, &asked, &PoisonLimits::default(), now)).await?;
+        let kind = self.reactor().taken_back(&lapsed, taken);
         let Lapsed { unit, epoch, with, .. } = lapsed;
-        let workflows = self.engine.lock().workflows.clone();
-        let told = with.as_ref().map(|with| with.worker.clone()).unwrap_or_default();
-        let write = self.store.write(move |tx| match &with {
-            Some(with) => rescuer::take_back_lost(tx, &workflows, (unit, epoch), with, &PoisonLimits::default(), now),
-            None => Ok(if rescuer::take_back(tx, unit, epoch)? { Taken::Ready } else { Taken::No }),
-        });
-        let taken = write.await?;
-        let kind = self.leases.lock().kind_of(unit);
-        self.leases.lock().ended(unit, epoch);
+        let told = with.map(|with| with.worker).unwrap_or_default();
         match taken {
             Taken::No => return Ok(()),
             Taken::Ready => tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = told, "taken back"),
             Taken::Suspect => {
-                self.engine.lock().suspect(unit);
                 tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = told, "taken back; it runs alone next");
             }
             Taken::Parked => {
@@ -102,9 +94,16 @@ impl Coordinator {
                 .map(|(unit, epoch)| Lapsed { unit, epoch, with: None, vanished: false })
                 .collect());
         }
+        if self.shared && !self.recalled.load(Ordering::Relaxed) {
+            let out = self.leases.lock().all_out();
+            self.queue.recall(out).await?;
+            self.recalled.store(true, Ordering::Relaxed);
+        }
         let (waiting, alive) = {
             let mut leases = self.leases.lock();
-            let before = Timestamp(now.0.saturating_sub(i64::try_from(UNSEEN.as_micros()).unwrap_or(i64::MAX)));
+            // What was not read yet may be the end of a unit that the transport holds no more.
+            let heard = leases.as_heard(now);
+            let before = Timestamp(heard.0.saturating_sub(i64::try_from(UNSEEN.as_micros()).unwrap_or(i64::MAX)));
             (leases.unclaimed(before, MISSING_PAGE), leases.alive(&self.limits, now))
         };
         if waiting.is_empty() {

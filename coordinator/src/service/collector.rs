@@ -62,8 +62,8 @@ pub struct Settled {
     pub judged: u64,
     /// Of those, such whose media was decoded.
     pub decoded: u64,
-    /// When the scan of a job may be tried again.
-    pub scan_retry: Option<(JobNo, Timestamp)>,
+    /// When scans of jobs may be tried again.
+    pub scan_retries: Vec<(JobNo, Timestamp)>,
     /// The same by kind; what came for jobs that are gone has none.
     pub by_kind: BTreeMap<Kind, Ends>,
 }
@@ -84,14 +84,27 @@ impl Settled {
     }
 }
 
-/// Takes a page of a listing. A page that is not the next one of the current scan is ignored: it was taken already, or
-/// comes from a scan that has been taken back.
+/// What became of a page of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageTaken {
+    /// It is stored.
+    Stored,
+    /// It was stored before, or comes from a scan that has been taken back.
+    Ignored,
+    /// Pages before it are missing. Its worker sends pages in order, so they are lost: this scan cannot be completed.
+    Gap,
+}
+
+/// Takes a page of a listing. Only the next one of the current scan is stored.
 /// `up_to` is the last key of a page of a bucket.
-pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Option<&str>) -> StoreResult<bool> {
-    let Some(mut row) = tx.job(page.unit.job)? else { return Ok(false) };
-    let expected = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && row.scan.page == page.page;
-    if !expected || row.state.has_ended() {
-        return Ok(false);
+pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Option<&str>) -> StoreResult<PageTaken> {
+    let Some(mut row) = tx.job(page.unit.job)? else { return Ok(PageTaken::Ignored) };
+    let current = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && !row.state.has_ended();
+    if !current || page.page < row.scan.page {
+        return Ok(PageTaken::Ignored);
+    }
+    if page.page > row.scan.page {
+        return Ok(PageTaken::Gap);
     }
     let workflow = workflows.of(tx, row.no)?;
     let appended = tx.append_listing(row.no, workflow.partition.by_title, &page.assets)?;
@@ -107,7 +120,7 @@ pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Opti
         row.scan_after = Some(up_to.to_owned());
     }
     tx.update_job(&row)?;
-    Ok(true)
+    Ok(PageTaken::Stored)
 }
 
 /// Takes a batch of ends. `jitter` gives a fresh random number in 0..1 at each call.
@@ -131,7 +144,7 @@ pub fn settle(
         let before = done.ends();
         if step == StepNo::SCAN {
             for outcome in group {
-                scan::settle(tx, row.clone(), outcome, now, jitter(), &mut done)?;
+                scan::settle(tx, job, outcome, now, jitter(), &mut done)?;
             }
             done.count(Kind::Scan, before);
             continue;

@@ -242,18 +242,29 @@ pub fn claim_scan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreRe
     let Some(task) = workflow.scan_task() else { return Ok(None) };
     row.scan_epoch += 1;
     tx.update_job(&row)?;
+    Ok(Some(scan_of(&row, task)))
+}
+
+/// The scan of a job that is out under the epoch of its row; nothing when none was handed out yet or the library is listed.
+pub(super) fn scan_out(workflow: &Workflow, row: &JobRow) -> Option<Unit> {
+    let task = workflow.scan_task().filter(|_| row.phase == Phase::Scanning && row.scan_epoch > 0)?;
+    Some(scan_of(row, task))
+}
+
+/// A scan under the epoch of the job row, from where it was interrupted.
+fn scan_of(row: &JobRow, task: &ScanTask) -> Unit {
     let resume = (row.scan.page > 0).then_some(row.scan);
     let mut task = ScanTask { resume, ..task.clone() };
     if let ScanSource::Bucket { after, .. } = &mut task.source {
         after.clone_from(&row.scan_after);
     }
-    Ok(Some(Unit {
-        id: UnitId { job, step: StepNo::SCAN, part: 0 },
+    Unit {
+        id: UnitId { job: row.no, step: StepNo::SCAN, part: 0 },
         epoch: row.scan_epoch,
         attempt: row.scan_attempt,
         kind: Kind::Scan,
         task: Arc::new(TaskSpec::Scan(task)),
         assets: Vec::new(),
         deadline: row.deadline,
-    }))
+    }
 }

@@ -56,8 +56,8 @@ fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
     Ok(held_by_nobody)
 }
 
-/// Everything a job has out, as it was published: rows that are leased, and computed units the cursor has passed. The
-/// publisher's window bounds it. A scan is not among it: it is handed out again under a new epoch.
+/// Everything a job has out, as it was published: rows that are leased, computed units the cursor has passed, and the scan
+/// of a library that is being listed. The publisher's window bounds it.
 pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Vec<Unit>> {
     let row = job_row(tx, job)?;
     let workflow = workflows.of(tx, job)?;
@@ -89,6 +89,7 @@ pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreR
         }
     }
     let mut units = handing::outstanding(tx, &workflow, &row)?;
+    units.extend(publisher::scan_out(&workflow, &row));
     for (step, rows) in older.into_iter().chain(out) {
         units.extend(publisher::published(tx, &workflow, &row, step, &rows)?);
     }

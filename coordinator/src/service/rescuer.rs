@@ -3,7 +3,7 @@
 use super::graph::{Change, Graph};
 use super::speculator::{Standing, standing};
 use super::{Workflows, control, job_row, slicer};
-use crate::store::{JobState, LossRow, Phase, StepDelta, StoreResult, Tx, UnitRow};
+use crate::store::{JobRow, JobState, LossRow, Phase, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
@@ -40,7 +40,9 @@ pub enum Taken {
 pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool> {
     if unit.step == StepNo::SCAN {
         // The next claim of the scan gets a new epoch by itself.
-        return Ok(true);
+        let row = tx.job(unit.job)?;
+        let out = |row: &JobRow| row.phase == Phase::Scanning && row.scan_epoch == epoch && !row.state.has_ended();
+        return Ok(row.as_ref().is_some_and(out));
     }
     if let Some((of, number)) = unit.of_slice() {
         return slicer::take_back(tx, of, number, epoch);

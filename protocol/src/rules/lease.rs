@@ -49,6 +49,17 @@ pub fn judge(lease: &Lease, limits: &LeaseLimits, readable_since: Timestamp, now
     if silence > allowed { LeaseDecision::TakeBack } else { LeaseDecision::Keep }
 }
 
+/// How much time may pass, as leases are judged, with a batch of reports that did not hold all there were.
+const PARTIAL_STEP: Duration = Duration::from_secs(1);
+
+/// The moment up to which workers have been heard, after a batch whose reading began at `read_at` has been taken in. What
+/// they said later is not known, so leases are judged as of this moment (LEASE-1). A batch that was not all there was
+/// (`whole`) lets little time pass: there may be signs of life behind it.
+pub fn heard_until(before: Timestamp, read_at: Timestamp, whole: bool) -> Timestamp {
+    let latest = if whole { read_at } else { read_at.min(before.after(PARTIAL_STEP)) };
+    latest.max(before)
+}
+
 /// Whether a report speaks for the current execution of a unit.
 pub fn speaks_for(current_epoch: u32, reported_epoch: u32) -> bool {
     current_epoch == reported_epoch
@@ -75,6 +86,15 @@ mod tests {
         assert_eq!(judge(&lease(0, Some(0)), &limits, at(0), at(16)), LeaseDecision::TakeBack);
         assert_eq!(judge(&lease(0, None), &limits, at(0), at(16)), LeaseDecision::Keep);
         assert_eq!(judge(&lease(0, None), &limits, at(0), at(61)), LeaseDecision::TakeBack);
+    }
+
+    #[test]
+    fn time_passes_with_what_is_read() {
+        let at = |s: i64| Timestamp(s * 1_000_000);
+        assert_eq!(heard_until(at(10), at(30), true), at(30));
+        assert_eq!(heard_until(at(10), at(30), false), at(11));
+        assert_eq!(heard_until(at(10), Timestamp(10_200_000), false), Timestamp(10_200_000));
+        assert_eq!(heard_until(at(10), at(5), true), at(10));
     }
 
     proptest! {

@@ -12,6 +12,7 @@ pub mod forecast;
 pub mod janitor;
 pub mod lease;
 pub mod lifecycle;
+pub mod listing;
 pub mod order;
 pub mod partition;
 pub mod parts;

@@ -87,16 +87,22 @@ impl Running {
         }
     }
 
-    /// Notes an execution that begins. An older one of the same unit no longer counts, and is stopped.
-    fn begin(&self, unit: UnitId, epoch: u32, token: CancellationToken) -> Arc<AtomicU64> {
+    /// Notes an execution that begins. One of an earlier epoch no longer counts, and is stopped; one of this or a later
+    /// epoch goes on, and nothing begins.
+    fn begin(&self, unit: UnitId, epoch: u32, token: CancellationToken) -> Begun {
         let bytes = Arc::new(AtomicU64::new(0));
         let mut running = self.0.lock();
+        match running.units.get(&unit) {
+            Some(held) if held.epoch > epoch => return Begun::Outdated,
+            Some(held) if held.epoch == epoch => return Begun::Already,
+            _ => {}
+        }
         let before = running.units.insert(unit, InHand { epoch, token, bytes: Arc::clone(&bytes) });
         if let Some(older) = before {
             running.bytes_ended += older.bytes.load(Ordering::Relaxed);
             older.token.cancel();
         }
-        bytes
+        Begun::Runs(bytes)
     }
 
     fn end(&self, unit: UnitId, epoch: u32) {
@@ -107,6 +113,16 @@ impl Running {
             running.bytes_ended += ended.bytes.load(Ordering::Relaxed);
         }
     }
+}
+
+/// What becomes of a unit that was handed over.
+enum Begun {
+    /// It runs; its bytes are counted here.
+    Runs(Arc<AtomicU64>),
+    /// It was taken back: a later epoch of it is in hand.
+    Outdated,
+    /// It was handed over twice, and runs.
+    Already,
 }
 
 /// What every execution shares.
@@ -147,6 +163,15 @@ impl Execution {
     }
 }
 
+impl Execution {
+    /// Says that nothing was done for a unit that was taken back, so that its entry leaves the transport.
+    async fn give_up(&self, unit: Unit) {
+        let (worker, result) = (self.worker.clone(), UnitResult::Cancelled);
+        let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 };
+        self.outbox.send(Report::Settled(outcome)).await;
+    }
+}
+
 /// The executor.
 pub struct Executor {
     execution: Execution,
@@ -181,10 +206,14 @@ impl Handler<Execute> for Executor {
             }
             let token = CancellationToken::new();
             // The coordinator may have taken the unit back and given it to us again.
-            let bytes = self.execution.running.begin(unit.id, unit.epoch, token.clone());
+            let begun = self.execution.running.begin(unit.id, unit.epoch, token.clone());
             let execution = self.execution.clone();
             drop(self.execution.runtime.spawn(async move {
-                execute(unit, token, bytes, &execution).await;
+                match begun {
+                    Begun::Runs(bytes) => execute(unit, token, bytes, &execution).await,
+                    Begun::Outdated => execution.give_up(unit).await,
+                    Begun::Already => tracing::debug!(unit.id = %unit.id, "handed over twice; it runs already"),
+                }
                 drop(slot);
             }));
         }
@@ -304,5 +333,25 @@ impl PageSink for Pages {
             self.0.report(vec![Report::Buried(unit, epoch, few.to_vec())]).await.map_err(untaken)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::id::{JobNo, StepNo};
+
+    /// An entry that waited in the transport while its unit was taken back and handed over again under a new epoch.
+    #[test]
+    fn execution_of_an_earlier_epoch_stops_none_of_a_later_one() {
+        let (running, unit) = (Running::default(), UnitId { job: JobNo(1), step: StepNo::SCAN, part: 0 });
+        let token = CancellationToken::new();
+        assert!(matches!(running.begin(unit, 2, token.clone()), Begun::Runs(_)));
+        assert!(matches!(running.begin(unit, 1, CancellationToken::new()), Begun::Outdated));
+        assert!(matches!(running.begin(unit, 2, CancellationToken::new()), Begun::Already));
+        assert!(!token.is_cancelled(), "it goes on");
+        assert_eq!(running.held(), [(unit, 2)]);
+        assert!(matches!(running.begin(unit, 3, CancellationToken::new()), Begun::Runs(_)));
+        assert!(token.is_cancelled(), "only a later epoch replaces it");
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Pager {
     page: ScanPage,
     size: usize,
     rows_max: usize,
+    /// Pages before this one are stored: a folder, which starts again, does not send them once more.
+    wanted: u64,
     /// The last key that is in a page or needs none, in a bucket.
     passed: Option<String>,
     sender: mpsc::Sender<Sent>,
@@ -62,7 +64,8 @@ impl Pager {
         };
         let page = ScanPage { unit, epoch, page: number, assets: Vec::new(), errors: Vec::new(), next: None };
         let rows_max = task.page_assets.max(1) as usize;
-        Pager { page, size: 0, rows_max, passed: None, sender, stop }
+        let wanted = task.resume.map_or(0, |cursor| cursor.page);
+        Pager { page, size: 0, rows_max, wanted, passed: None, sender, stop }
     }
 
     /// The token that ends reading early.
@@ -115,6 +118,9 @@ impl Pager {
         let mut page = std::mem::replace(&mut self.page, empty);
         page.next = place.map(|place| ScanCursor { page: number, byte: place.byte, line: place.line });
         self.size = 0;
+        if page.page < self.wanted {
+            return Ok(());
+        }
         let sent = (page, self.passed.clone());
         self.sender.blocking_send(sent).map_err(|_| Stop::Revoked)
     }

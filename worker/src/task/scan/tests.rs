@@ -600,3 +600,24 @@ fn sidecar_with_an_upper_case_extension_is_honoured() {
     let hashes: Vec<_> = assets.iter().map(|(_, asset)| (asset.id.as_str(), asset.hash.is_some())).collect();
     assert_eq!(hashes, [("a.mov", true), ("a.mov-2", false), ("a.mov.MD5", false)]);
 }
+
+/// A folder has no place to start from in its middle: it is walked again, and what is stored is not sent once more.
+#[test]
+fn folder_listed_again_sends_exactly_the_pages_that_were_left() {
+    let names: Vec<String> = (0..20).map(|n| format!("t{}/f{n:02}.mov", n / 6)).collect();
+    let dir = tree(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let task = folder(&dir, None);
+    let whole = scan(&task).finished();
+    assert_eq!(whole.pages.len(), 7);
+    for stored in 0..=7u64 {
+        let resume = (stored > 0).then_some(ScanCursor { page: stored, byte: 0, line: 1 });
+        let rest = scan(&ScanTask { resume, ..task.clone() });
+        assert_eq!(rest.result, UnitResult::Listed { pages: 7 }, "with {stored} pages stored");
+        assert_eq!(rest.pages, whole.pages[stored as usize..], "with {stored} pages stored");
+    }
+    // Files that were stored and are gone: it ends, where it used to be listed again and again.
+    std::fs::remove_dir_all(dir.path().join("t3")).expect("removed");
+    std::fs::remove_dir_all(dir.path().join("t2")).expect("removed");
+    let resume = Some(ScanCursor { page: 7, byte: 0, line: 1 });
+    assert_eq!(scan(&ScanTask { resume, ..task }).result, UnitResult::Listed { pages: 7 });
+}

@@ -1,0 +1,69 @@
+//! A leader that takes over finds what the one before it had published: the entries are still in their streams, with a
+//! worker or waiting for one. Without their places every unit that waits would count as lost, and run twice.
+use super::QueueError;
+use super::redis::{RedisQueue, failed};
+use protocol::id::{Kind, UnitId};
+use protocol::wire::batch::UnitBatch;
+use protocol::wire::{envelope, keys};
+use redis::cmd;
+use std::collections::BTreeSet;
+
+/// Entries read at a time.
+const ENTRIES: usize = 128;
+
+/// Where a published unit is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) epoch: u32,
+    pub(super) stream: String,
+    pub(super) entry: String,
+}
+
+/// An entry of a range: its id, its field names and values.
+type Entry = (String, Vec<Vec<u8>>);
+
+impl RedisQueue {
+    /// Looks through every unit stream for these executions: entries that wait and entries in hand. The publishing window
+    /// bounds both; of anything else nothing is kept.
+    pub(super) async fn recall_streams(&self, out: &BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let mut loan = self.rounds.borrow().await.map_err(failed)?;
+        for kind in Kind::ALL {
+            for class in keys::CLASSES {
+                let stream = keys::units(kind, class);
+                let mut from = "-".to_owned();
+                loop {
+                    let mut range = cmd("XRANGE");
+                    range.arg(&stream).arg(&from).arg("+").arg("COUNT").arg(ENTRIES);
+                    let page: Vec<Entry> = range.query_async(&mut loan).await.map_err(failed)?;
+                    let last = page.len() < ENTRIES;
+                    if let Some((entry, _)) = page.last() {
+                        from = format!("({entry}");
+                    }
+                    page.into_iter().for_each(|entry| self.found(&stream, entry, out));
+                    if last {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&self, stream: &str, (entry, fields): Entry, out: &BTreeSet<(UnitId, u32)>) {
+        // An entry that cannot be read belongs to whoever can, or is parked.
+        let body = fields.into_iter().nth(1).unwrap_or_default();
+        let Ok(batch) = envelope::decode::<UnitBatch>(&body) else { return };
+        let mut places = self.places.lock();
+        for unit in batch.units.iter().filter(|unit| out.contains(&(unit.id, unit.epoch))) {
+            // What was published since this leader began is known better.
+            let known = places.get(&unit.id).is_some_and(|place| place.epoch >= unit.epoch);
+            if !known {
+                let (stream, entry) = (stream.to_owned(), entry.clone());
+                places.insert(unit.id, Place { epoch: unit.epoch, stream, entry });
+            }
+        }
+    }
+}
