@@ -100,7 +100,7 @@ impl World {
     }
 
     fn take_back(&mut self, epoch: u32, with: Option<LostWith>) -> Taken {
-        let lapsed = Lapsed { unit: self.scan(), epoch, with };
+        let lapsed = Lapsed { unit: self.scan(), epoch, with, vanished: false };
         let (reactor, now) = (self.reactor.clone(), self.now);
         let taken = self.write(|tx| reactor.take_back(tx, &lapsed, &PoisonLimits::default(), now));
         self.reactor.taken_back(&lapsed, taken);

@@ -110,3 +110,24 @@ fn a_crowd_of_coordinators_has_one_leader() {
     assert!(crowd.iter_mut().all(|one| !one.running.has_ended()), "nobody ends for losing an election");
     fleet.assert_exact(&job, 8_000);
 }
+
+/// Case 5: what waits in the transport when the leader dies is found there by the next one, and is not handed out twice.
+#[test]
+fn failover_units_that_wait_in_the_transport_run_once() {
+    const UNITS: usize = 30;
+    let fleet = Fleet::start();
+    let (leader, standby) = pair(&fleet);
+    let _worker = fleet.worker(3, &[]);
+    let job = fleet.submit(UNITS, "2900ms..3100ms");
+    // Eight a slot are published: the last of them waits for longer than a unit is taken to be lost after.
+    wait_until("the window is full", || {
+        fleet.redis.cli(&["XINFO", "STREAM", "sr:{noop}:units:normal"]).contains("entries-added")
+            && fleet.succeeded() >= 3
+    });
+    let before = generation(&fleet);
+    leader.running.signal(Signal::KILL);
+    failover(&fleet, before, Instant::now());
+    wait_until("the other leads", || standby.leads());
+    let verdict = fleet.assert_exact(&job, UNITS);
+    assert_eq!((verdict.executions, verdict.again), (2 * UNITS as u64, 0), "{verdict:?}: {}", standby.running.stderr());
+}

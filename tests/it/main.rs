@@ -23,6 +23,7 @@ mod guides;
 mod jobs;
 mod kill;
 mod leadership;
+mod listing;
 mod machine;
 mod media;
 mod messages;

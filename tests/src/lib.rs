@@ -13,6 +13,7 @@
 //! - [`haul`]: large files between a directory and two buckets, over several workers
 //! - [`history`]: judges a run of real processes by its database and its witnesses
 //! - [`http`]: requests as raw as a test needs them
+//! - [`keys`]: a bucket of any number of objects, to be listed
 //! - [`netns`]: hosts on a network of their own, each of which can be cut off
 //! - [`postgres`]: a database server of a test's own
 //! - [`redis`]: a server of a test's own
@@ -31,6 +32,7 @@ pub mod fleet;
 pub mod haul;
 pub mod history;
 pub mod http;
+pub mod keys;
 pub mod netns;
 pub mod postgres;
 pub mod process;
