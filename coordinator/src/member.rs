@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use transport::alarm::Alarm;
 
 /// Between two attempts to reach the transport at the beginning of a term.
 const RETRY_QUEUE: Duration = Duration::from_millis(500);
@@ -188,10 +189,14 @@ impl Member {
 }
 
 async fn connected(connect: &Connect) -> Arc<dyn UnitQueue> {
+    let alarm = Alarm::new("the transport cannot be used; trying again");
     loop {
         match connect().await {
-            Ok(queue) => return queue,
-            Err(why) => tracing::warn!(%why, "the transport cannot be reached; trying again"),
+            Ok(queue) => {
+                alarm.clear();
+                return queue;
+            }
+            Err(why) => alarm.raise(&why),
         }
         tokio::time::sleep(RETRY_QUEUE).await;
     }

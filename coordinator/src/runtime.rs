@@ -268,6 +268,10 @@ impl Coordinator {
             }
             turned_at = now;
             self.keep_watch(now, &mut watch).await?;
+            if self.queue.is_foreign() {
+                // The term ends. The next one begins once the transport is ours again, and touches nothing until then.
+                return Ok(());
+            }
             self.offer_again(&stop, &mut pause).await;
             self.fail_unsendable().await;
             let turn = self.turn(now).await;

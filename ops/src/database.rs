@@ -36,6 +36,14 @@ pub fn url(settings: &Settings) -> Option<&str> {
     (chosen && !database.value.is_empty()).then_some(database.value.as_str())
 }
 
+/// What the settings name, as messages call it; without credentials.
+pub fn name(settings: &Settings) -> String {
+    match url(settings) {
+        Some(_) => format!("the database {}", masked(settings)["database"].value),
+        None => format!("the database {}", database_path(&PathBuf::from(&settings["data"].value)).display()),
+    }
+}
+
 /// Opens what the settings name. A data directory without a database is an error, unless it is to be made.
 pub fn open(settings: &Settings, make: bool) -> CliResult<Backend> {
     opened(settings, make, Backend::open)

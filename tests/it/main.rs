@@ -11,6 +11,7 @@ mod conformance;
 mod control;
 mod database;
 mod demo;
+mod deployment;
 mod disk;
 mod drain;
 mod failover;

@@ -43,7 +43,11 @@ fn each_user_can_do_its_work_and_nothing_else() {
     first.signal(Signal::KILL);
     cluster.wait_for(&job, 900);
     let units = "sr:{noop}:units:normal";
-    let denied: [(&str, &[&str]); 16] = [
+    assert!(
+        !as_user(&cluster.redis, "worker", &["GET", "sr:deployment"]).trim().is_empty(),
+        "the leader has marked it"
+    );
+    let denied: [(&str, &[&str]); 17] = [
         ("coordinator", &["FLUSHALL"]),
         ("coordinator", &["KEYS", "*"]),
         ("coordinator", &["CONFIG", "SET", "maxmemory", "1"]),
@@ -58,6 +62,7 @@ fn each_user_can_do_its_work_and_nothing_else() {
         ("worker", &["XDEL", "sr:reports", "0-1"]),
         ("worker", &["XADD", "sr:control", "*", "b", "forged"]),
         ("worker", &["SET", "sr:mark", "1"]),
+        ("worker", &["SET", "sr:deployment", "forged"]),
         ("observer", &["XADD", units, "*", "b", "forged"]),
         ("observer", &["XRANGE", units, "-", "+"]),
     ];

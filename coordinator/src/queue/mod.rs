@@ -1,4 +1,5 @@
 //! The coordinator's side of the transport. It may lose, repeat and reorder: nothing here is the truth (TRUTH-2).
+mod deployment;
 mod janitor;
 pub mod local;
 mod recall;
@@ -43,13 +44,21 @@ pub enum QueueError {
     /// The server refuses this user or command.
     #[error("the transport refuses: {0}; check the user's ACL and password")]
     Refused(String),
+    /// The streams there belong to another database.
+    #[error("it belongs to deployment {found}, this database to {own}: nothing is published or read there")]
+    Foreign {
+        /// The deployment of this process.
+        own: String,
+        /// The deployment that the server is marked with.
+        found: String,
+    },
 }
 
 impl QueueError {
     /// What may be done about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            QueueError::Closed => ErrorClass::Permanent,
+            QueueError::Closed | QueueError::Foreign { .. } => ErrorClass::Permanent,
             QueueError::Away(_) | QueueError::Refused(_) | QueueError::TooLong(_) => ErrorClass::Transient,
             QueueError::Untaken { why, .. } => why.class(),
             QueueError::Full(_) => ErrorClass::Throttled { retry_after_ms: None },
@@ -124,4 +133,8 @@ pub trait UnitQueue: Send + Sync {
     }
     /// Whether the transport has lost everything since the last call: a wiped or replaced server.
     async fn wiped(&self) -> Result<bool, QueueError>;
+    /// Whether the transport has turned out to belong to another deployment; from then on every call says so.
+    fn is_foreign(&self) -> bool {
+        false
+    }
 }

@@ -4,6 +4,7 @@
 //! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
 //! store, so a new leader finds exactly what the old one had not taken.
 use super::recall::Place;
+use super::deployment::Mark;
 use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -34,7 +35,7 @@ const CONTROL_MAX: u64 = 1_000;
 /// The coordinator's connections.
 pub struct RedisQueue {
     server: Server,
-    short: Shared,
+    pub(super) short: Shared,
     /// For units: an entry that is added twice is run twice, under one epoch.
     publishing: Shared,
     /// For rounds that look around: what they ask takes long to answer.
@@ -43,6 +44,7 @@ pub struct RedisQueue {
     alarm: Alarm,
     last_report: Mutex<String>,
     pub(super) places: Mutex<HashMap<UnitId, Place>>,
+    pub(super) mark: Mark,
 }
 
 /// Sorts an error of the client by what can be done about it.
@@ -68,6 +70,7 @@ impl RedisQueue {
             alarm: Alarm::new("reports cannot be read; leases stand still meanwhile"),
             last_report: Mutex::new("0".into()),
             places: Mutex::default(),
+            mark: Mark::default(),
         })
     }
 
@@ -144,6 +147,7 @@ pub fn entries(reply: Value) -> Vec<(String, Vec<u8>)> {
 #[async_trait]
 impl UnitQueue for RedisQueue {
     async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
+        self.mark.check()?;
         let mut by_kind: HashMap<Kind, Vec<Unit>> = HashMap::new();
         for unit in units {
             by_kind.entry(unit.kind).or_default().push(unit);
@@ -190,6 +194,7 @@ impl UnitQueue for RedisQueue {
     }
 
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
+        self.mark.check()?;
         let entries_max = max.div_ceil(64);
         let read = self.read_reports(entries_max).await;
         match &read {
@@ -223,6 +228,7 @@ impl UnitQueue for RedisQueue {
         if entries.is_empty() {
             return Ok(());
         }
+        self.mark.check()?;
         let mut short = self.short.clone();
         let _deleted: i64 =
             cmd("XDEL").arg(keys::REPORTS).arg(entries).query_async(&mut short).await.map_err(failed)?;
@@ -230,6 +236,7 @@ impl UnitQueue for RedisQueue {
     }
 
     async fn control(&self, message: Control) -> Result<(), QueueError> {
+        self.mark.check()?;
         let body = envelope::encode(&message).map_err(|e| QueueError::TooLong(e.to_string()))?;
         let mut short = self.short.clone();
         let _id: String = cmd("XADD")
@@ -296,6 +303,7 @@ impl UnitQueue for RedisQueue {
     }
 
     async fn wiped(&self) -> Result<bool, QueueError> {
+        self.claim().await?;
         let mut short = self.short.clone();
         // SET … NX GET needs Redis 7.0: it answers what stood there and writes only where nothing stood.
         let before: Option<String> =
@@ -305,6 +313,10 @@ impl UnitQueue for RedisQueue {
             *self.last_report.lock() = "0".into();
         }
         Ok(wiped)
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.mark.check().is_err()
     }
 }
 

@@ -99,4 +99,8 @@ impl UnitQueue for Timed {
         let _timer = self.start("probe");
         self.queue.wiped().await
     }
+
+    fn is_foreign(&self) -> bool {
+        self.queue.is_foreign()
+    }
 }

@@ -40,6 +40,7 @@ pub fn checks() -> Vec<Check> {
         ("causes count and are gone with their last unit", super::control::conformance::causes),
         ("failures are walked by job, cause and unit", super::control::conformance::failures_after),
         ("losses count workers and are forgotten", super::control::conformance::losses),
+        ("a deployment has one id", deployment),
         ("workers keep their orders", super::control::conformance::workers),
         ("a corrected listing says what it was told", super::control::conformance::corrections),
         ("tombstones are kept once and outlive their job", tombstones),
@@ -525,4 +526,9 @@ fn find_asset(tx: &mut dyn Tx) {
     assert_eq!(tx.find_asset(job, "z").expect("finds"), None);
     tx.move_assets(job, 7, &["c".into()]).expect("moves");
     assert_eq!(tx.find_asset(job, "c").expect("finds"), Some(7));
+}
+
+fn deployment(tx: &mut dyn Tx) {
+    let id = tx.deployment().expect("reads");
+    assert!(!id.is_empty() && id.is_ascii() && id == tx.deployment().expect("reads"));
 }

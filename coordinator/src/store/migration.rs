@@ -50,6 +50,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0008_cuts"),
     same!("0009_task_pictures"),
     pair!("0010_counted_barriers"),
+    pair!("0011_deployment"),
 ];
 
 /// Newest schema this build knows.

@@ -7,6 +7,7 @@
 //! unit costs one row for its asset, one for its partition and one for its outcome, each written once.
 pub mod conformance;
 mod control;
+pub mod deployment;
 pub mod handle;
 pub mod memory;
 mod migration;
@@ -23,6 +24,7 @@ mod tombstone;
 pub mod view;
 
 pub use control::*;
+use deployment::DeploymentTx;
 pub use pace::{PACE_UNITS_MAX, Pace, PaceTx, UnitPace};
 use retention::RetentionTx;
 pub use rework::*;
@@ -102,6 +104,7 @@ pub trait Tx:
     + BarrierTx
     + CatalogueTx
     + ControlTx
+    + DeploymentTx
     + PaceTx
     + TombstoneTx
     + RetentionTx
@@ -121,6 +124,7 @@ impl<T> Tx for T where
         + BarrierTx
         + CatalogueTx
         + ControlTx
+        + DeploymentTx
         + PaceTx
         + TombstoneTx
         + RetentionTx

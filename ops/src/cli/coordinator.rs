@@ -52,15 +52,21 @@ impl Args {
     }
 }
 
+async fn warn_of_eviction(queue: &RedisQueue) {
+    if let Some(warning) = queue.eviction().await {
+        eprintln!("warning: {warning}");
+    }
+}
+
 /// Connects to Redis; each term of leading has connections of its own.
-fn connect(server: Server) -> Connect {
+fn connect(server: Server, deployment: String) -> Connect {
     Arc::new(move || {
-        let server = server.clone();
+        let (server, deployment) = (server.clone(), deployment.clone());
         Box::pin(async move {
+            let name = server.name();
             let queue = RedisQueue::connect(server).await.map_err(|e| e.to_string())?;
-            if let Some(warning) = queue.eviction().await {
-                eprintln!("warning: {warning}");
-            }
+            let queue = queue.belonging_to(deployment).await.map_err(|e| format!("Redis at {name}: {e}"))?;
+            warn_of_eviction(&queue).await;
             Ok(Arc::new(queue) as Arc<dyn UnitQueue>)
         })
     })
@@ -112,9 +118,12 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         None => Some(DataDir::open(&context.data())?),
     };
     let (store, thread) = database::open_store(&context.settings, true)?;
-    let connect = connect(server);
-    // A wrong address is said at once, not tried again for ever.
-    drop(connect().await.map_err(|why| redis::unreachable(&context, &why))?);
+    // A wrong address and a Redis of somebody else are said at once, not tried again for ever.
+    let deployment = store.read(|tx| tx.deployment()).await?;
+    redis::belongs(&context, &server, &deployment, &database::name(&context.settings)).await?;
+    let tried = RedisQueue::connect(server.clone()).await;
+    warn_of_eviction(&tried.map_err(|error| redis::unreachable(&context, &error.to_string()))?).await;
+    let connect = connect(server, deployment);
     let registry = Registry::new();
     // Whom to ask is known once the address is, and the address is part of the member's name.
     let part: Arc<OnceLock<watch::Receiver<Role>>> = Arc::default();

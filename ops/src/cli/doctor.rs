@@ -8,6 +8,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
 use crate::source::{Client, server};
+use protocol::rules::deployment::{Belonging, judge};
 use serde::Serialize;
 use std::process::Command;
 use std::time::Duration;
@@ -43,17 +44,18 @@ pub(crate) struct Args {
 /// Runs the command: exit 1 when something that jobs need is missing.
 pub(crate) async fn run(context: Context, args: &Args) -> CliResult<Exit> {
     let context = &context;
+    let (database, deployment) = database(context).await;
     let mut findings = vec![
         tool("ffmpeg", &context.settings["ffmpeg"].value),
         tool("ffprobe", &context.settings["ffprobe"].value),
         permissions(context),
         room(context),
-        database(context).await,
+        database,
         clock(),
     ];
     findings.extend(storage(context, &args.locations).await);
     if !context.settings["redis"].value.is_empty() {
-        findings.push(redis(context).await);
+        findings.push(redis(context, deployment).await);
     }
     if let Some(url) = server(context)? {
         findings.push(coordinator(url).await);
@@ -84,7 +86,7 @@ async fn storage(context: &Context, locations: &[String]) -> Vec<Finding> {
 }
 
 /// Whether the server can be used as workers and coordinators will use it.
-async fn redis(context: &Context) -> Finding {
+async fn redis(context: &Context, own: Option<String>) -> Finding {
     let asked = async {
         let server = super::redis::server(context)?;
         let mut link = server.open(Duration::from_secs(5)).await.map_err(|e| CliError::failed(e.to_string()))?;
@@ -94,16 +96,34 @@ async fn redis(context: &Context) -> Finding {
             Err(error) if error.code() == Some("NOPERM") => None,
             info => Some(info.map_err(|e| CliError::failed(e.to_string()))?),
         };
-        Ok::<_, CliError>((server.name(), info))
+        // A host of workers has no database: there the id may be a setting.
+        let setting = Some(context.settings["deployment"].value.clone()).filter(|id| !id.is_empty());
+        let (own, whose) = match own {
+            Some(own) => (Some(own), database::name(&context.settings)),
+            None => (setting, "this worker".to_owned()),
+        };
+        let marked = super::redis::deployment(&server).await.map_err(CliError::failed)?;
+        if let (Some(own), Belonging::Foreign { found }) =
+            (&own, judge(own.as_deref().unwrap_or(""), marked.as_deref()))
+        {
+            return Err(super::redis::foreign(&server.name(), &found, own, &whose));
+        }
+        let marked = marked.map(|id| format!(", deployment {id}")).unwrap_or_default();
+        Ok::<_, CliError>((server.name(), info, marked))
     };
     match asked.await {
-        Ok((name, None)) => ok("redis", format!("{name}: it answers; its settings are not for this user to see")),
+        Ok((name, None, marked)) => {
+            ok("redis", format!("{name}: it answers; its settings are not for this user to see{marked}"))
+        }
+        Err(error) if error.exit == Exit::Conflict => {
+            bad("redis", format!("{}; {}", error.message, error.hint.unwrap_or_default()))
+        }
         Err(error) => bad("redis", super::redis::unreachable(context, &error.message).message),
-        Ok((name, Some(info))) => match transport::health::eviction(&info) {
+        Ok((name, Some(info), marked)) => match transport::health::eviction(&info) {
             Some(warning) => bad("redis", format!("{name}: {warning}")),
             None => {
                 let version = info.lines().find_map(|line| line.trim().strip_prefix("redis_version:"));
-                ok("redis", format!("{name}: version {}", version.unwrap_or("unknown")))
+                ok("redis", format!("{name}: version {}{marked}", version.unwrap_or("unknown")))
             }
         },
     }
@@ -156,20 +176,21 @@ fn room(context: &Context) -> Finding {
     }
 }
 
-async fn database(context: &Context) -> Finding {
+/// The database, and the deployment it belongs to.
+async fn database(context: &Context) -> (Finding, Option<String>) {
     let path = database_path(&context.data());
     let server = database::url(&context.settings).map(|_| masked(&context.settings)["database"].value.clone());
     if server.is_none() && !path.exists() {
-        return ok("database", format!("{} will be made by the first job", path.display()));
+        return (ok("database", format!("{} will be made by the first job", path.display())), None);
     }
     let place = server.unwrap_or_else(|| path.display().to_string());
     let asked = async {
         let (store, _thread) = database::open_store(&context.settings, false)?;
-        Ok::<_, CliError>(store.read(|tx| tx.jobs(true, 1000)).await?)
+        Ok::<_, CliError>(store.read(|tx| Ok((tx.jobs(true, 1000)?.len(), tx.deployment()?))).await?)
     };
     match asked.await {
-        Ok(jobs) => ok("database", format!("{place}: {} open jobs", jobs.len())),
-        Err(error) => bad("database", error.message),
+        Ok((jobs, id)) => (ok("database", format!("{place}: {jobs} open jobs, deployment {id}")), Some(id)),
+        Err(error) => (bad("database", error.message), None),
     }
 }
 

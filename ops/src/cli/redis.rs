@@ -1,10 +1,13 @@
 //! How `coordinator`, `worker` and `doctor` reach Redis.
 use super::Context;
-use crate::error::{CliError, CliResult};
+use crate::error::{CliError, CliResult, Exit};
 use crate::settings::masked;
+use protocol::rules::deployment::{Belonging, judge};
+use protocol::wire::keys;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use transport::{Server, Settings};
+use std::time::Duration;
+use transport::{Link, Server, Settings};
 
 /// Options about Redis.
 #[derive(Debug, clap::Args)]
@@ -55,6 +58,79 @@ pub(crate) fn server(context: &Context) -> CliResult<Server> {
         password_file: path("redis_password_file"),
     };
     Server::new(&settings).map_err(|e| CliError::usage(e.to_string()))
+}
+
+/// How often a worker asks whose its Redis is.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Longest wait for a reply when a server is looked at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The deployment that a server is marked with; `None` too where this user may not look.
+pub(crate) async fn deployment(server: &Server) -> Result<Option<String>, String> {
+    read_deployment(&mut server.open(PATIENCE).await.map_err(|e| e.to_string())?).await
+}
+
+async fn read_deployment(link: &mut Link) -> Result<Option<String>, String> {
+    match ::redis::cmd("GET").arg(keys::DEPLOYMENT).query_async(link).await {
+        Err(error) if error.code() == Some("NOPERM") => Ok(None),
+        asked => asked.map_err(|e| e.to_string()),
+    }
+}
+
+/// The deployment that a worker is to work for, when it was given one: the server must not be marked with another.
+pub(crate) async fn expected(context: &Context, server: &Server) -> CliResult<Option<String>> {
+    let given = Some(context.settings["deployment"].value.clone()).filter(|id| !id.is_empty());
+    if let Some(own) = &given {
+        belongs(context, server, own, "this worker").await?;
+    }
+    Ok(given)
+}
+
+/// Waits until a server belongs to another deployment than it did, or than `own`.
+pub(crate) async fn replaced(server: Server, mut own: Option<String>) -> CliError {
+    let mut link = None;
+    loop {
+        // A connection that broke is opened again: what cannot be asked now is asked then.
+        if link.is_none() {
+            link = server.open(PATIENCE).await.ok();
+        }
+        let asked = match &mut link {
+            Some(open) => read_deployment(open).await,
+            None => Ok(None),
+        };
+        match asked {
+            Ok(Some(found)) => {
+                let own = own.get_or_insert_with(|| found.clone());
+                if let Belonging::Foreign { found } = judge(own, Some(&found)) {
+                    return foreign(&server.name(), &found, own, "what this worker runs");
+                }
+            }
+            Ok(None) => {}
+            Err(_) => link = None,
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Refuses a server that is marked with another deployment than `own`, which is that of `whose`.
+pub(crate) async fn belongs(context: &Context, server: &Server, own: &str, whose: &str) -> CliResult<()> {
+    let found = deployment(server).await.map_err(|why| unreachable(context, &why))?;
+    match judge(own, found.as_deref()) {
+        Belonging::Own | Belonging::Unmarked => Ok(()),
+        Belonging::Foreign { found } => Err(foreign(&server.name(), &found, own, whose)),
+    }
+}
+
+/// Two deployments on one server, and the way out.
+pub(crate) fn foreign(redis: &str, found: &str, own: &str, whose: &str) -> CliError {
+    CliError::new(
+        Exit::Conflict,
+        format!("Redis at {redis} belongs to deployment {found}, and {whose} to deployment {own}"),
+    )
+    .hint(
+        "name the database (--database, --data) or the Redis (--redis) of the same deployment; to let another database \
+         take over this Redis, see \"One Redis, one database\" in the operators' guide",
+    )
 }
 
 /// Says which server could not be used; its credentials are not shown.

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     pub(crate) command: Option<super::fleet::Command>,
     #[command(flatten)]
     redis: RedisArgs,
+    /// Work for this deployment alone, by the id that `doctor` shows [env: SHOWRUNNER_DEPLOYMENT]
+    #[arg(long, value_name = "ID")]
+    deployment: Option<String>,
     /// Kinds to take; all by default
     #[arg(long, value_delimiter = ',')]
     kinds: Vec<String>,
@@ -55,6 +58,7 @@ impl Args {
     /// Its flags as settings.
     pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
         self.redis.flags(flags);
+        flags.extend(self.deployment.clone().map(|id| ("deployment", id)));
     }
 }
 
@@ -82,6 +86,8 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         let kinds = kinds(&args.kinds)?;
         config.slots.retain(|kind, _| kinds.contains(kind));
     }
+    let expected = redis::expected(&context, &server).await?;
+    let replaced = redis::replaced(server.clone(), expected);
     let away = |why: String| redis::unreachable(&context, &why);
     let beating = Beating::start().map_err(|e| CliError::failed(format!("a thread cannot be started: {e}")))?;
     let pulse = beating.pulse(server.clone(), config.worker.clone()).await.map_err(away)?;
@@ -118,6 +124,11 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     };
     let exit = tokio::select! {
         () = stop_signal() => Exit::Ok,
+        error = replaced => {
+            // What it runs was handed out by the other deployment: reported here, it would count as another unit.
+            eprintln!("error: {}", error.message);
+            std::process::exit(error.exit as i32);
+        }
         () = worker.drained() => Exit::Ok,
         () = stop.cancelled() => Exit::Failed,
     };

@@ -3,6 +3,7 @@ pub mod admission;
 pub mod approval;
 pub mod barrier;
 pub mod cost;
+pub mod deployment;
 pub mod desired_workers;
 pub mod election;
 pub mod endpoint;

@@ -11,6 +11,7 @@ mod ahead;
 mod barrier;
 mod catalogue;
 mod control;
+mod deployment;
 mod copy;
 mod failure;
 mod job;

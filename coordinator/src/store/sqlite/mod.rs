@@ -3,6 +3,7 @@
 mod barrier;
 mod catalogue;
 mod control;
+mod deployment;
 mod job;
 mod listing;
 mod pace;
