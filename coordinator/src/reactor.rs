@@ -68,8 +68,10 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
                 work.insert(at, Work::Bury(unit, burials));
                 continue;
             }
-            Report::Page(page) => (page, None),
-            Report::PageUpTo(page, up_to) => (page, Some(up_to)),
+            page @ (Report::Page(_) | Report::PageUpTo(..) | Report::PageTitled(..)) => {
+                let Some(page) = page.into_page() else { continue };
+                page
+            }
         };
         match work.last_mut() {
             Some(Work::Store(pages)) if pages.len() < PAGES_MAX => pages.push(page),

@@ -161,7 +161,8 @@ impl Caller<'_> {
         let (step, key, part) = (self.step(), self.key(), self.part());
         match self.random.u32(0..6) {
             0 | 1 => {
-                let growth = BarrierGrowth { key: key.into(), members: 2, first: part, last: part + 3 };
+                let growth =
+                    BarrierGrowth { key: key.into(), members: 2, failed: part as u64 % 2, first: part, last: part + 3 };
                 self.tx.add_to_barrier(self.job, step, &growth)?;
             }
             2 | 3 => {

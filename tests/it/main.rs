@@ -36,6 +36,7 @@ mod operations;
 mod page;
 mod prometheus;
 mod redis_forms;
+mod rejected;
 mod retention;
 mod retry;
 mod rework;

@@ -2,7 +2,8 @@
 //! graph are compared with. It shares no code with the services.
 use coordinator::store::memory::Memory;
 use coordinator::store::{
-    BarrierRow, BarrierState, BarrierTx, JobRow, JobTx, Partition, PartitionTx, StepRow, StepTx, UnitRow, UnitTx,
+    BarrierRow, BarrierState, BarrierTx, JobRow, JobTx, ListingTx, Partition, PartitionTx, RowsOf, StepRow, StepTx,
+    UnitRow, UnitTx,
 };
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::barrier::{BarrierPolicy, Tally};
@@ -27,6 +28,22 @@ pub(crate) struct JobView {
     pub units: BTreeMap<(StepNo, PartNo), UnitRow>,
     /// Its barrier instances.
     pub barriers: BTreeMap<(StepNo, String), BarrierRow>,
+    /// Rows that cannot be used and have been counted: title and asset.
+    pub rejected: Vec<(String, String)>,
+}
+
+/// A partition of nothing.
+fn stand_in() -> Partition {
+    Partition {
+        part: 0,
+        title: String::new(),
+        first: String::new(),
+        last: String::new(),
+        assets: 0,
+        bytes: 0,
+        parent: 0,
+        split: false,
+    }
 }
 
 /// What a unit's needs say about it.
@@ -62,7 +79,9 @@ impl JobView {
                 units.extend(with_seal.iter().zip(rows).filter_map(|(p, row)| Some(((step, *p), row?))));
             }
         }
-        JobView { row, workflow, steps, parts, units, barriers }
+        let rejected = memory.counted_rows(no, RowsOf::Job, u32::MAX).expect("memory answers").into_iter();
+        let rejected = rejected.map(|row| (row.title.unwrap_or_default(), row.asset.unwrap_or_default())).collect();
+        JobView { row, workflow, steps, parts, units, barriers, rejected }
     }
 
     /// Whether nothing has happened between two views.
@@ -72,6 +91,7 @@ impl JobView {
             && self.parts == other.parts
             && self.units == other.units
             && self.barriers == other.barriers
+            && self.rejected == other.rejected
     }
 
     /// State of a unit's row.
@@ -152,6 +172,18 @@ impl JobView {
             for need in needs.iter().filter(|n| self.workflow.step(**n).is_some_and(|s| s.has_units())) {
                 let ended = self.need(*need, partition.part);
                 count(tally, ended == Need::Met, ended == Need::Failed);
+            }
+        }
+        for (title, asset) in &self.rejected {
+            // What a row stands for is missing where its partition would be.
+            let by_title = self.workflow.partition.by_title;
+            let at = |p: &&Partition| (by_title.then_some(&p.title), &p.first) <= (by_title.then_some(title), asset);
+            let planned = || self.parts.values().filter(|p| p.parent == 0);
+            let part = planned().filter(at).map(|p| p.part).max().unwrap_or(1);
+            let home = Partition { part, title: title.clone(), ..stand_in() };
+            for need in needs.iter().filter(|n| self.workflow.step(**n).is_some_and(|s| s.has_units())) {
+                let _ = need;
+                count(tallies.entry(self.key(barrier, &home)).or_default(), false, true);
             }
         }
         for inner in self.barriers.values().filter(|row| needs.contains(&row.step)) {

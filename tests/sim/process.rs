@@ -409,13 +409,7 @@ impl World {
 fn reports(work: Work) -> Vec<Report> {
     match work {
         Work::Settle(outcomes) => outcomes.into_iter().map(Report::Settled).collect(),
-        Work::Store(pages) => {
-            let report = |(page, up_to): Listed| match up_to {
-                Some(up_to) => Report::PageUpTo(page, up_to),
-                None => Report::Page(page),
-            };
-            pages.into_iter().map(report).collect()
-        }
+        Work::Store(pages) => pages.into_iter().map(|(page, up_to): Listed| Report::page(page, up_to)).collect(),
         Work::Bury(unit, burials) => vec![Report::Buried(unit, 0, burials)],
     }
 }

@@ -7,6 +7,7 @@ use protocol::rules::lease::LeaseLimits;
 use protocol::rules::partition::PartitionLimits;
 use protocol::rules::retry::RetryPolicy;
 use protocol::time::Timestamp;
+use protocol::wire::report::RowError;
 use protocol::wire::unit::{HashAlgorithm, NoopTask, ScanSource, ScanTask, SealTask, TaskSpec};
 use protocol::workflow::file::{OnFailure, Priority, Scope};
 use protocol::workflow::{Action, Step, Workflow};
@@ -27,6 +28,8 @@ pub(crate) struct JobPlan {
     pub workflow: Workflow,
     /// Rows of its library as the source holds them, duplicates included.
     pub rows: Vec<Asset>,
+    /// Rows of it that cannot be used; those on line 0 are in its first page.
+    pub rejected: Vec<RowError>,
     /// Whether a scan can be resumed in the middle.
     pub resumable: bool,
     /// When it is submitted.
@@ -158,12 +161,13 @@ fn job(rng: &mut Rng, number: usize, calm_at: Timestamp) -> JobPlan {
         workflow.scan = Arc::new(TaskSpec::Scan(ScanTask { page_assets: 1, ..scan.clone() }));
         workflow.partition.assets_max = 20;
     }
+    let rejected = rejected(rng.clone(), rows.len());
     let poisoned = rng.f64() < 0.15;
     let mut poison: Vec<String> =
         rows.iter().filter(|_| poisoned && rng.f64() < 0.1).map(|asset| asset.id.clone()).collect();
     // With more of them few workers are up at any time, and what ends takes longer than a run waits.
     poison.truncate(POISON_MAX);
-    JobPlan { workflow, rows, resumable: rng.bool(), submit_at, luck, poison }
+    JobPlan { workflow, rows, rejected, resumable: rng.bool(), submit_at, luck, poison }
 }
 
 fn library(rng: &mut Rng) -> Vec<Asset> {
@@ -176,6 +180,22 @@ fn library(rng: &mut Rng) -> Vec<Asset> {
     }
     rng.shuffle(&mut rows);
     rows
+}
+
+/// Draws from a copy, so that the rest of a saved seed stays what it was.
+fn rejected(mut rng: Rng, rows: usize) -> Vec<RowError> {
+    if rng.f64() < 0.7 {
+        return Vec::new();
+    }
+    let count = rng.usize(1..=6);
+    let row = |n: usize| RowError {
+        line: rng.u64(0..=rows as u64),
+        column: None,
+        asset: rng.bool().then(|| format!("a{:02}", rng.usize(0..40))),
+        message: format!("row {n} cannot be used"),
+        title: (rng.f64() < 0.8).then(|| format!("t{}", rng.usize(0..8))),
+    };
+    (0..count).map(row).collect()
 }
 
 fn asset(rng: &mut Rng, n: usize, titles: usize) -> Asset {

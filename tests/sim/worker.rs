@@ -158,7 +158,7 @@ impl World {
     fn scan(&mut self, no: usize, exec: u64, unit: &Unit, length: Duration) {
         let TaskSpec::Scan(task) = inner(unit) else { return };
         let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
-        let (rows, resumable) = (plan.rows.clone(), plan.resumable);
+        let (rows, rejected, resumable) = (plan.rows.clone(), plan.rejected.clone(), plan.resumable);
         let resume = task.resume.filter(|_| resumable);
         let mut from = resume.map_or(0, |c| c.byte as usize);
         let mut number = resume.map_or(0, |c| c.page);
@@ -169,7 +169,9 @@ impl World {
             let assets = (from..until).map(|i| (i as u64 + 1, rows[i].clone())).collect();
             let cursor = ScanCursor { page: number + 1, byte: until as u64, line: until as u64 + 1 };
             let next = resumable.then_some(cursor);
-            let errors: Vec<RowError> = Vec::new();
+            let first = if number == 0 { 0 } else { from as u64 + 1 };
+            let here = |row: &&RowError| (first..=until as u64).contains(&row.line);
+            let errors: Vec<RowError> = rejected.iter().filter(here).cloned().collect();
             let page = ScanPage { unit: unit.id, epoch: unit.epoch, page: number, assets, errors, next };
             wait += length / 8;
             self.at(wait, Event::Page(no, incarnation, exec, Box::new(page)));
@@ -182,7 +184,7 @@ impl World {
     /// Sends a page of a listing, if its scan is still wanted.
     pub(crate) fn scan_page(&mut self, no: usize, exec: u64, page: ScanPage) {
         if self.workers[no].running.iter().any(|e| e.no == exec) {
-            self.report(Report::Page(page));
+            self.report(Report::page(page, None));
         }
     }
 

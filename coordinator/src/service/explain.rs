@@ -1,4 +1,6 @@
 //! Why something does not run (WAIT-1).
+mod rows;
+
 use super::collector::RESTORING;
 use super::graph::Graph;
 use super::rework::awaited::{self, Awaited};
@@ -60,6 +62,19 @@ pub struct BarrierExplanation {
 
 /// Explains one unit.
 pub fn unit(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: &JobRow,
+    step: StepNo,
+    part: PartNo,
+    now: Timestamp,
+) -> StoreResult<UnitExplanation> {
+    let mut told = unit_alone(tx, workflows, job, step, part, now)?;
+    rows::add(tx, workflows, job, (step, part), &mut told)?;
+    Ok(told)
+}
+
+fn unit_alone(
     tx: &mut dyn Tx,
     workflows: &Workflows,
     job: &JobRow,
@@ -268,7 +283,14 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
                     }
                     _ => format!("{outstanding} of {} members have not ended", row.total),
                 };
-                let (missing, tasks) = missing(tx, &workflow, job, &step.needs, &row, &mut awaited)?;
+                let (mut missing, tasks) = missing(tx, &workflow, job, &step.needs, &row, &mut awaited)?;
+                let rejected = rows::of_barrier(tx, &workflow, job, &row)?;
+                let message = match rejected.len() {
+                    0 => message,
+                    _ => format!("{message}; some are rows of the library that cannot be used"),
+                };
+                missing.splice(0..0, rejected.iter().map(|rejected| rows::line(&workflow, rejected)));
+                missing.truncate(NAMED_MAX as usize);
                 list.push(BarrierExplanation {
                     barrier: step.id.clone(),
                     key: row.key.clone(),
@@ -277,6 +299,7 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
                     changes_at: until(&step.action).map(|t| t.to_string()),
                     next: match state {
                         _ if !tasks.is_empty() => tasks.iter().map(awaited::next).collect::<Vec<_>>().join("; "),
+                        _ if !rejected.is_empty() => rows::next(&workflow, &rejected),
                         BarrierState::Held => since::next(WaitReason::BarrierHeld, &job.id),
                         _ => "the end of the members that are missing".to_owned(),
                     },

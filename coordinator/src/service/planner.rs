@@ -1,4 +1,6 @@
 //! Cuts a listed library into partitions, a page at a time, and seals the job when the listing is used up.
+mod rejected;
+
 use super::graph::batch_key;
 use super::{Workflows, job_row};
 use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, Tx};
@@ -45,7 +47,8 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
         row.parts_planned = last.part;
         row.parts = row.parts.max(last.part);
     }
-    if last_page {
+    // Rows that cannot be used are counted once every partition is cut, and before any barrier may open.
+    if last_page && rejected::count(tx, &row, &workflow)? {
         row.phase = Phase::Sealed;
         seal_empty_barriers(tx, job, &workflow)?;
     }
@@ -99,6 +102,7 @@ fn grow_barriers(
             let growth = grown.entry(key.clone()).or_insert_with(|| BarrierGrowth {
                 key,
                 members: 0,
+                failed: 0,
                 first: p.part,
                 last: p.part,
             });
@@ -134,7 +138,7 @@ fn seal_empty_barriers(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow) -> Stor
         if tx.barrier(job, no, "")?.is_none() {
             // The other barriers of the whole job that it holds exist too; those of titles and batches do not.
             let members = step.needs.iter().filter(|need| job_wide(need)).count() as u64;
-            tx.add_to_barrier(job, no, &BarrierGrowth { key: String::new(), members, first: 1, last: 0 })?;
+            tx.add_to_barrier(job, no, &BarrierGrowth { key: String::new(), members, failed: 0, first: 1, last: 0 })?;
         }
     }
     Ok(())

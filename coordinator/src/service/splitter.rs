@@ -43,7 +43,11 @@ fn grow_barriers(graph: &mut Graph<'_>, child: &Partition) -> StoreResult<()> {
         let members = step.needs.iter().filter(with_units).count() as u64;
         let key = graph.key(barrier, child);
         let origin = child.origin();
-        graph.tx.add_to_barrier(graph.job, barrier, &BarrierGrowth { key, members, first: origin, last: origin })?;
+        graph.tx.add_to_barrier(
+            graph.job,
+            barrier,
+            &BarrierGrowth { key, members, failed: 0, first: origin, last: origin },
+        )?;
     }
     Ok(())
 }

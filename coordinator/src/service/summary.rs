@@ -199,7 +199,7 @@ fn units(counter: &StepRow, ended: bool) -> Units {
 }
 
 /// The file name of a manifest, as people know it.
-fn library_name(workflow: &Workflow) -> &str {
+pub(super) fn library_name(workflow: &Workflow) -> &str {
     match workflow.scan_task().map(|task| &task.source) {
         Some(
             ScanSource::Manifest { path } | ScanSource::Folder { path, .. } | ScanSource::Bucket { location: path, .. },
@@ -222,7 +222,7 @@ fn failures(
         let place = if error.line > 0 { format!("{library} line {}{column}: ", error.line) } else { String::new() };
         list.push(FailureSummary {
             asset: error.asset.unwrap_or_default(),
-            title: String::new(),
+            title: error.title.unwrap_or_default(),
             step: "scan".into(),
             reason: "row_invalid".into(),
             checks: Vec::new(),

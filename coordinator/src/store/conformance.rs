@@ -23,6 +23,7 @@ pub fn checks() -> Vec<Check> {
     vec![
         ("jobs read back as written, newest first", jobs),
         ("a listing ignores replays and reports duplicates", listing_replays),
+        ("rows that cannot be used are counted once", rejected_rows),
         ("a listing pages in canonical order", listing_order),
         ("a partition's members are its run of the order", members),
         ("split assets leave their partition", split_members),
@@ -179,6 +180,35 @@ fn listing_replays(tx: &mut dyn Tx) {
     assert_eq!(tx.append_row_errors(job, &other_title.errors).expect("appends"), 1);
     assert_eq!(tx.append_row_errors(job, &other_title.errors).expect("appends"), 0, "a replay adds nothing");
     assert_eq!(tx.row_errors(job, 10).expect("lists"), other_title.errors);
+    assert_eq!(other_title.errors[0].title.as_deref(), Some("other"), "that title lacks the row");
+    let same_title = tx.append_listing(job, true, &page(&[(11, "t", "a")])).expect("appends");
+    assert_eq!(same_title.errors[0].title, None, "the title has its asset");
+}
+
+fn rejected_rows(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let row = |line: u64, title: Option<&str>, asset: Option<&str>| RowError {
+        line,
+        column: Some("bytes".into()),
+        asset: asset.map(str::to_owned),
+        message: format!("m{line}"),
+        title: title.map(str::to_owned),
+    };
+    let (first, second, third) = (row(9, Some("a"), None), row(4, Some("a"), Some("x")), row(2, Some("b"), Some("a")));
+    let errors = [third.clone(), row(1, None, Some("z")), second.clone(), first.clone()];
+    assert_eq!(tx.append_row_errors(job, &errors).expect("appends"), 4);
+    let waiting = |tx: &mut dyn Tx, limit| tx.uncounted_rows(job, limit).expect("lists");
+    assert_eq!(waiting(tx, 9), [first.clone(), second.clone(), third.clone()], "by title, asset and line");
+    assert_eq!(waiting(tx, 1), [first.clone()]);
+    tx.count_rows(job, &[(first.clone(), 3), (second.clone(), 4)]).expect("counts");
+    assert_eq!(waiting(tx, 9), [third]);
+    let counted = |tx: &mut dyn Tx, of| tx.counted_rows(job, of, 9).expect("lists");
+    assert_eq!(counted(tx, RowsOf::Job), [second.clone(), first.clone()], "by line");
+    assert_eq!(counted(tx, RowsOf::Title("a")), [second.clone(), first.clone()]);
+    assert_eq!(counted(tx, RowsOf::Title("b")), [], "not counted yet");
+    assert_eq!(counted(tx, RowsOf::Parts(1, 3)), [first]);
+    assert_eq!(tx.append_row_errors(job, &[second]).expect("appends"), 0, "a replay is not counted again");
+    assert_eq!(tx.uncounted_rows(job, 9).expect("lists").len(), 1);
 }
 
 fn listing_order(tx: &mut dyn Tx) {
@@ -313,10 +343,22 @@ fn failures(tx: &mut dyn Tx) {
 fn barriers(tx: &mut dyn Tx) {
     let job = add_job(tx);
     let step = StepNo(1);
-    let grow = |key: &str, members, first, last| BarrierGrowth { key: key.into(), members, first, last };
+    let grow = |key: &str, members, first, last| BarrierGrowth { key: key.into(), members, failed: 0, first, last };
     tx.add_to_barrier(job, step, &grow("t", 2, 3, 4)).expect("grows");
     tx.add_to_barrier(job, step, &grow("t", 1, 5, 5)).expect("grows");
     tx.add_to_barrier(job, step, &grow("u", 1, 6, 6)).expect("grows");
+    let rejected = |key: &str| BarrierGrowth { key: key.into(), members: 2, failed: 2, first: 1, last: 0 };
+    for key in ["e", "v", "w"] {
+        tx.add_to_barrier(job, StepNo(2), &rejected(key)).expect("grows");
+    }
+    tx.add_to_barrier(job, StepNo(2), &grow("v", 1, 8, 9)).expect("grows");
+    tx.barrier(job, StepNo(2), "w").expect("reads").expect("written");
+    tx.add_to_barrier(job, StepNo(2), &grow("w", 1, 8, 9)).expect("grows");
+    tx.add_to_barrier(job, StepNo(2), &rejected("w")).expect("grows");
+    for (key, total, failed, first, last) in [("e", 2, 2, 1, 0), ("v", 3, 2, 8, 9), ("w", 5, 4, 8, 9)] {
+        let row = tx.barrier(job, StepNo(2), key).expect("reads").expect("exists");
+        assert_eq!((row.total, row.failed, row.first, row.last), (total, failed, first, last), "{key}");
+    }
     let mut found = tx.barrier(job, step, "t").expect("reads").expect("exists");
     assert_eq!((found.total, found.first, found.last, found.state), (3, 3, 5, BarrierState::Waiting));
     found.state = BarrierState::Released;

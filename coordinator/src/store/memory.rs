@@ -1,5 +1,6 @@
 //! The store in memory: for the simulator and fast tests. The same primitives over ordered maps; a transaction works on
 //! a copy that replaces the original when it succeeds, so a failed one leaves nothing behind.
+mod listing;
 mod shown;
 
 use super::*;
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 pub struct Memory {
     pub(super) jobs: BTreeMap<JobNo, (JobRow, Workflow)>,
     pub(super) listing: BTreeMap<(JobNo, String), (u64, Asset)>,
-    pub(super) row_errors: BTreeMap<(JobNo, u64, String), RowError>,
+    /// With the partition each would have come after, once it has been counted.
+    pub(super) row_errors: BTreeMap<(JobNo, u64, String), (RowError, Option<PartNo>)>,
     pub(super) partitions: BTreeMap<(JobNo, PartNo), Partition>,
     pub(super) moved: BTreeMap<(JobNo, String), PartNo>,
     pub(super) steps: BTreeMap<(JobNo, StepNo), StepRow>,
@@ -116,56 +118,6 @@ impl JobTx for Memory {
 
     fn workflow(&mut self, no: JobNo) -> StoreResult<Workflow> {
         self.jobs.get(&no).map(|(_, workflow)| workflow.clone()).ok_or_else(|| missing("job"))
-    }
-}
-
-impl ListingTx for Memory {
-    fn append_listing(&mut self, job: JobNo, _by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended> {
-        let mut done = Appended::default();
-        for (line, asset) in page {
-            let key = (job, asset.id.clone());
-            match self.listing.get(&key) {
-                Some((first, _)) if first != line => done.errors.push(duplicate(asset, *line, *first)),
-                Some(_) => {}
-                None => {
-                    done.assets += 1;
-                    done.bytes += asset.bytes.unwrap_or(0);
-                    self.listing.insert(key, (*line, asset.clone()));
-                }
-            }
-        }
-        Ok(done)
-    }
-
-    fn append_row_errors(&mut self, job: JobNo, errors: &[RowError]) -> StoreResult<u64> {
-        let before = self.row_errors.len();
-        for error in errors {
-            self.row_errors.entry((job, error.line, error.message.clone())).or_insert_with(|| error.clone());
-        }
-        Ok((self.row_errors.len() - before) as u64)
-    }
-
-    fn row_errors(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>> {
-        let of_job = self.row_errors.iter().filter(|((j, _, _), _)| *j == job);
-        Ok(of_job.take(limit as usize).map(|(_, error)| error.clone()).collect())
-    }
-
-    fn listing_after(
-        &mut self,
-        job: JobNo,
-        by_title: bool,
-        after: Option<(&str, &str)>,
-        limit: u32,
-    ) -> StoreResult<Vec<Member>> {
-        let title = |asset: &Asset| if by_title { asset.title.clone() } else { String::new() };
-        let of_job = self.listing.iter().filter(|((j, _), _)| *j == job).map(|(_, (_, asset))| asset);
-        let mut members: Vec<Member> = of_job
-            .map(|a| Member { title: title(a), id: a.id.clone(), bytes: a.bytes.unwrap_or(0), row_bytes: row_bytes(a) })
-            .filter(|m| after.is_none_or(|(t, id)| (m.title.as_str(), m.id.as_str()) > (t, id)))
-            .collect();
-        members.sort();
-        members.truncate(limit as usize);
-        Ok(members)
     }
 }
 
@@ -364,8 +316,8 @@ impl BarrierTx for Memory {
             released_at: None,
         });
         row.total += grow.members;
-        row.first = row.first.min(grow.first);
-        row.last = row.last.max(grow.last);
+        row.failed += grow.failed;
+        (row.first, row.last) = span((row.first, row.last), (grow.first, grow.last));
         Ok(())
     }
 

@@ -51,6 +51,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     same!("0009_task_pictures"),
     pair!("0010_counted_barriers"),
     pair!("0011_deployment"),
+    pair!("0012_rejected_rows"),
 ];
 
 /// Newest schema this build knows.

@@ -159,6 +159,12 @@ pub trait ListingTx {
     fn append_row_errors(&mut self, job: JobNo, errors: &[RowError]) -> StoreResult<u64>;
     /// Rows that could not be used, by line.
     fn row_errors(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>>;
+    /// Rows that could not be used, have a title, and have not been counted yet, by title, asset and line.
+    fn uncounted_rows(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>>;
+    /// Notes that these rows have been counted, each with the partition it would have come after.
+    fn count_rows(&mut self, job: JobNo, rows: &[(RowError, PartNo)]) -> StoreResult<()>;
+    /// Rows that have been counted as members of barriers, by line: those of a title, of partitions, or all.
+    fn counted_rows(&mut self, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>>;
     /// The listing in canonical order after `after` (title, id).
     fn listing_after(
         &mut self,
@@ -286,9 +292,21 @@ pub trait ViewTx {
     fn unit_views(&mut self, job: &str, filter: &view::UnitFilter) -> StoreResult<Vec<view::UnitView>>;
 }
 
-/// The error of a second row for the same asset.
-fn duplicate(asset: &Asset, line: u64, first: u64) -> RowError {
+/// Which rows that could not be used are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsOf<'a> {
+    /// Those of a title.
+    Title(&'a str),
+    /// Those that would have come among these partitions.
+    Parts(PartNo, PartNo),
+    /// Those of the job.
+    Job,
+}
+
+/// The error of a second row for the same asset. Under another title, that title lacks it; its own has it.
+fn duplicate(asset: &Asset, line: u64, first: u64, title: &str) -> RowError {
     RowError {
+        title: (asset.title != title).then(|| asset.title.clone()),
         line,
         column: Some("asset".into()),
         asset: Some(asset.id.clone()),

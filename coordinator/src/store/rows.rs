@@ -371,10 +371,21 @@ pub struct BarrierGrowth {
     pub key: String,
     /// Members added.
     pub members: u64,
+    /// Of those, members that have failed already: rows that cannot be used.
+    pub failed: u64,
     /// Lowest partition among them.
     pub first: PartNo,
-    /// Highest partition among them.
+    /// Highest partition among them; below the lowest when there is none.
     pub last: PartNo,
+}
+
+/// The range of partitions over two ranges, of which either may be empty.
+pub(super) fn span(a: (PartNo, PartNo), b: (PartNo, PartNo)) -> (PartNo, PartNo) {
+    match (a.0 <= a.1, b.0 <= b.1) {
+        (_, false) => a,
+        (false, true) => b,
+        (true, true) => (a.0.min(b.0), a.1.max(b.1)),
+    }
 }
 
 /// One barrier instance.

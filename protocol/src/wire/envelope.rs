@@ -95,7 +95,7 @@ mod tests {
     use crate::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
     use crate::media::asset::{Asset, Role};
     use crate::wire::control::Control;
-    use crate::wire::report::{Burial, Outcome, Progress, Report, ScanPage, UnitResult};
+    use crate::wire::report::{Burial, Outcome, Progress, Report, RowError, ScanPage, UnitResult};
     use crate::wire::unit::{
         ArchiveTask, AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, JudgeTask, Measured, NoopTask, PurgeProof,
         PurgeTask, QcTask, RestoreTask, RestoreTier, ScanSource, ScanTask, SealTask, SliceTask, TaskSpec, TransferTask,
@@ -240,6 +240,26 @@ mod tests {
         bytes.extend(tasks.iter().chain(&slicing).map(|task| hex(&encode(task).expect("encodes"))));
         bytes.extend(ends.iter().map(|end| hex(&encode(&ended(end)).expect("encodes"))));
         insta::assert_snapshot!("wire-1-later", bytes.join("\n"));
+    }
+
+    /// Titles of rows that cannot be used came later still: a page without them keeps its bytes.
+    #[test]
+    fn golden_bytes_of_titled_pages() {
+        let error = |title: Option<&str>| RowError {
+            line: 7,
+            column: Some("bytes".into()),
+            asset: Some("a-1".into()),
+            message: "m".into(),
+            title: title.map(str::to_owned),
+        };
+        let page = |errors| ScanPage { unit: unit().id, epoch: 1, page: 2, assets: vec![], errors, next: None };
+        let titled = Report::page(page(vec![error(Some("t-1")), error(None)]), Some("p/k".into()));
+        let bytes = encode(&titled).expect("encodes");
+        insta::assert_snapshot!("wire-1-titled-page", hex(&bytes));
+        let back = decode::<Report>(&bytes).expect("reads").into_page().expect("is a page");
+        assert_eq!(back, (page(vec![error(Some("t-1")), error(None)]), Some("p/k".into())));
+        assert!(matches!(Report::page(page(vec![error(None)]), None), Report::Page(_)));
+        assert!(matches!(Report::page(page(vec![]), Some("k".into())), Report::PageUpTo(..)));
     }
 
     #[test]

@@ -23,6 +23,36 @@ pub enum Report {
     Buried(UnitId, u32, Vec<Burial>),
     /// How far units in hand are.
     Progress(Progress),
+    /// A part of a listing with rows that cannot be used and whose titles can be read. `titles` are those of its errors,
+    /// in their order; the key is the last one of a part of a bucket.
+    PageTitled(ScanPage, Option<String>, Vec<Option<String>>),
+}
+
+impl Report {
+    /// A part of a listing in the form that says all of it. What earlier versions read is written where it suffices.
+    pub fn page(page: ScanPage, up_to: Option<String>) -> Report {
+        if page.errors.iter().any(|error| error.title.is_some()) {
+            let titles = page.errors.iter().map(|error| error.title.clone()).collect();
+            return Report::PageTitled(page, up_to, titles);
+        }
+        match up_to {
+            Some(key) => Report::PageUpTo(page, key),
+            None => Report::Page(page),
+        }
+    }
+
+    /// A part of a listing and the last key in it, when this is one.
+    pub fn into_page(self) -> Option<(ScanPage, Option<String>)> {
+        match self {
+            Report::Page(page) => Some((page, None)),
+            Report::PageUpTo(page, up_to) => Some((page, Some(up_to))),
+            Report::PageTitled(mut page, up_to, titles) => {
+                page.errors.iter_mut().zip(titles).for_each(|(error, title)| error.title = title);
+                Some((page, up_to))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// How one execution of a unit ended.
@@ -139,6 +169,9 @@ pub struct RowError {
     pub asset: Option<String>,
     /// What is wrong and what to do.
     pub message: String,
+    /// The title that lacks this row, when it could be read. Not part of this message: see [`Report::PageTitled`].
+    #[serde(skip)]
+    pub title: Option<String>,
 }
 
 /// Sign of life.

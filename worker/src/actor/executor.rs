@@ -320,12 +320,12 @@ fn untaken(error: QueueError) -> Failure {
 impl PageSink for Pages {
     async fn send(&self, page: ScanPage) -> Result<(), Failure> {
         self.0.room().await;
-        self.0.report(vec![Report::Page(page)]).await.map_err(untaken)
+        self.0.report(vec![Report::page(page, None)]).await.map_err(untaken)
     }
 
     async fn send_up_to(&self, page: ScanPage, key: String) -> Result<(), Failure> {
         self.0.room().await;
-        self.0.report(vec![Report::PageUpTo(page, key)]).await.map_err(untaken)
+        self.0.report(vec![Report::page(page, Some(key))]).await.map_err(untaken)
     }
 
     async fn buried(&self, unit: UnitId, epoch: u32, burials: Vec<Burial>) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Barrier instances.
 use super::tx::{BarrierKey, PostgresTx, column, count, own, signed, word};
-use crate::store::{BarrierCounts, BarrierGrowth, BarrierRow, BarrierState, BarrierTx, StoreResult};
+use crate::store::{BarrierCounts, BarrierGrowth, BarrierRow, BarrierState, BarrierTx, StoreResult, span};
 use protocol::id::{JobNo, StepNo};
 use protocol::time::Timestamp;
 use tokio_postgres::Row;
@@ -47,12 +47,26 @@ impl PostgresTx<'_> {
         let of = |field: fn(&BarrierGrowth) -> i64| growth.values().map(field).collect::<Vec<i64>>();
         self.later(
             "INSERT INTO barrier (job, step, key, first_part, last_part, total, succeeded, failed, state, spread)
-             SELECT g.*, 0, 0, 'waiting', 0 FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[],
-               $5::BIGINT[], $6::BIGINT[]) AS g
+             SELECT g.job, g.step, g.key, g.first, g.last, g.total, 0, g.failed, 'waiting', 0
+             FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
+               $7::BIGINT[]) AS g (job, step, key, first, last, total, failed)
              ON CONFLICT (job, step, key) DO UPDATE SET total = barrier.total + excluded.total,
-               first_part = LEAST(barrier.first_part, excluded.first_part),
-               last_part = GREATEST(barrier.last_part, excluded.last_part)",
-            own![jobs, steps, names, of(|g| g.first), of(|g| g.last), of(|g| signed(g.members))],
+               failed = barrier.failed + excluded.failed,
+               first_part = CASE WHEN excluded.last_part < excluded.first_part THEN barrier.first_part
+                 WHEN barrier.last_part < barrier.first_part THEN excluded.first_part
+                 ELSE LEAST(barrier.first_part, excluded.first_part) END,
+               last_part = CASE WHEN excluded.last_part < excluded.first_part THEN barrier.last_part
+                 WHEN barrier.last_part < barrier.first_part THEN excluded.last_part
+                 ELSE GREATEST(barrier.last_part, excluded.last_part) END",
+            own![
+                jobs,
+                steps,
+                names,
+                of(|g| g.first),
+                of(|g| g.last),
+                of(|g| signed(g.members)),
+                of(|g| signed(g.failed)),
+            ],
         )
     }
 
@@ -97,8 +111,8 @@ impl BarrierTx for PostgresTx<'_> {
         self.seen.barriers.remove(&key);
         let add = |waiting: &mut BarrierGrowth| {
             waiting.members += grow.members;
-            waiting.first = waiting.first.min(grow.first);
-            waiting.last = waiting.last.max(grow.last);
+            waiting.failed += grow.failed;
+            (waiting.first, waiting.last) = span((waiting.first, waiting.last), (grow.first, grow.last));
         };
         self.waiting.growth.entry(key).and_modify(add).or_insert_with(|| grow.clone());
         Ok(())

@@ -2,8 +2,8 @@
 use super::copy::CopyRows;
 use super::corrupt;
 use super::tx::{PostgresTx, column, count, printable, signed, word};
-use crate::store::{Appended, ListingTx, StoreResult, duplicate};
-use protocol::id::JobNo;
+use crate::store::{Appended, ListingTx, RowsOf, StoreResult, duplicate};
+use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::{Asset, Declared, Role};
 use protocol::rules::partition::Member;
 use protocol::wire::report::RowError;
@@ -34,6 +34,19 @@ pub(super) fn read_asset(row: &Row, at: usize) -> StoreResult<Asset> {
     })
 }
 
+/// Columns of a row that could not be used, in the order [`read_row_error`] takes them.
+const ROW_ERROR: &str = "line, column_name, asset, message, title";
+
+fn read_row_error(row: &Row) -> StoreResult<RowError> {
+    Ok(RowError {
+        line: count(row, 0)?,
+        column: column(row, 1)?,
+        asset: column(row, 2)?,
+        message: column(row, 3)?,
+        title: column(row, 4)?,
+    })
+}
+
 /// The declared columns as JSON, `None` when there are none.
 pub(super) fn declared_json(asset: &Asset) -> Option<String> {
     asset.declared.as_ref().map(|d| serde_json::to_string(d).expect("plain columns always serialise"))
@@ -42,7 +55,7 @@ pub(super) fn declared_json(asset: &Asset) -> Option<String> {
 impl PostgresTx<'_> {
     /// Which assets of a page are listed already, with their lines. Manifests are mostly in order: then the whole page
     /// lies behind what is there, and nothing is looked for.
-    fn listed(&mut self, job: JobNo, page: &[(u64, Asset)]) -> StoreResult<HashMap<String, u64>> {
+    fn listed(&mut self, job: JobNo, page: &[(u64, Asset)]) -> StoreResult<HashMap<String, (u64, String)>> {
         let ids: Vec<&str> = page.iter().map(|(_, asset)| asset.id.as_str()).collect();
         let (least, greatest) = (ids.iter().min().copied(), ids.iter().max().copied());
         let listed_to = match self.seen.listed_to.remove(&job) {
@@ -57,9 +70,9 @@ impl PostgresTx<'_> {
         if behind {
             return Ok(HashMap::new());
         }
-        let sql = "SELECT l.* FROM unnest($2::TEXT[]) AS wanted (asset)
-             CROSS JOIN LATERAL (SELECT asset, line FROM listing WHERE job = $1 AND asset = wanted.asset OFFSET 0) AS l";
-        let known = self.all(sql, &[&job.0, &ids], |row| Ok((column(row, 0)?, count(row, 1)?)))?;
+        let sql = "SELECT l.* FROM unnest($2::TEXT[]) AS wanted (asset) CROSS JOIN LATERAL \
+             (SELECT asset, line, title FROM listing WHERE job = $1 AND asset = wanted.asset OFFSET 0) AS l";
+        let known = self.all(sql, &[&job.0, &ids], |row| Ok((column(row, 0)?, (count(row, 1)?, column(row, 2)?))))?;
         Ok(known.into_iter().collect())
     }
 }
@@ -73,16 +86,17 @@ impl ListingTx for PostgresTx<'_> {
             return Ok(done);
         }
         let known = self.listed(job, page)?;
-        let mut lines: HashMap<&str, u64> = known.iter().map(|(id, line)| (id.as_str(), *line)).collect();
+        let mut lines: HashMap<&str, (u64, &str)> =
+            known.iter().map(|(id, (line, title))| (id.as_str(), (*line, title.as_str()))).collect();
         let mut rows = CopyRows::new(11, page.len());
         for (line, asset) in page {
-            if let Some(first) = lines.get(asset.id.as_str()) {
+            if let Some((first, title)) = lines.get(asset.id.as_str()) {
                 if first != line {
-                    done.errors.push(duplicate(asset, *line, *first));
+                    done.errors.push(duplicate(asset, *line, *first, title));
                 }
                 continue;
             }
-            lines.insert(&asset.id, *line);
+            lines.insert(&asset.id, (*line, &asset.title));
             done.assets += 1;
             done.bytes += asset.bytes.unwrap_or(0);
             let row = rows.row().int(job.0).text(&asset.id).text(&asset.title).text(asset.role.as_str());
@@ -108,27 +122,62 @@ impl ListingTx for PostgresTx<'_> {
         let messages: Vec<String> = errors.iter().map(|e| printable(&e.message)).collect();
         let columns: Vec<Option<String>> = errors.iter().map(|e| e.column.as_deref().map(printable)).collect();
         let assets: Vec<Option<String>> = errors.iter().map(|e| e.asset.as_deref().map(printable)).collect();
+        let titles: Vec<Option<String>> = errors.iter().map(|e| e.title.as_deref().map(printable)).collect();
         self.run(
-            "INSERT INTO row_error (job, line, message, column_name, asset)
-             SELECT $1, e.* FROM unnest($2::BIGINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[]) AS e
+            "INSERT INTO row_error (job, line, message, column_name, asset, title)
+             SELECT $1, e.* FROM unnest($2::BIGINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[]) AS e
              ON CONFLICT DO NOTHING",
-            &[&job.0, &lines, &messages, &columns, &assets],
+            &[&job.0, &lines, &messages, &columns, &assets, &titles],
         )
     }
 
     fn row_errors(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>> {
         self.all(
-            "SELECT line, column_name, asset, message FROM row_error WHERE job = $1 ORDER BY line, message LIMIT $2",
+            &format!("SELECT {ROW_ERROR} FROM row_error WHERE job = $1 ORDER BY line, message LIMIT $2"),
             &[&job.0, &i64::from(limit)],
-            |row| {
-                Ok(RowError {
-                    line: count(row, 0)?,
-                    column: column(row, 1)?,
-                    asset: column(row, 2)?,
-                    message: column(row, 3)?,
-                })
-            },
+            read_row_error,
         )
+    }
+
+    fn uncounted_rows(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>> {
+        self.all(
+            &format!(
+                "SELECT {ROW_ERROR} FROM row_error WHERE job = $1 AND title IS NOT NULL AND part IS NULL
+                 ORDER BY title, asset NULLS FIRST, line LIMIT $2"
+            ),
+            &[&job.0, &i64::from(limit)],
+            read_row_error,
+        )
+    }
+
+    fn count_rows(&mut self, job: JobNo, rows: &[(RowError, PartNo)]) -> StoreResult<()> {
+        let lines: Vec<i64> = rows.iter().map(|(error, _)| signed(error.line)).collect();
+        let messages: Vec<&str> = rows.iter().map(|(error, _)| error.message.as_str()).collect();
+        let parts: Vec<i64> = rows.iter().map(|(_, part)| *part).collect();
+        self.run(
+            "UPDATE row_error SET part = c.part
+             FROM unnest($2::BIGINT[], $3::TEXT[], $4::BIGINT[]) AS c (line, message, part)
+             WHERE row_error.job = $1 AND row_error.line = c.line AND md5(row_error.message) = md5(c.message)",
+            &[&job.0, &lines, &messages, &parts],
+        )?;
+        Ok(())
+    }
+
+    fn counted_rows(&mut self, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>> {
+        let select = |which: &str| {
+            format!(
+                "SELECT {ROW_ERROR} FROM row_error WHERE job = $1 AND title IS NOT NULL AND part IS NOT NULL {which}
+                 ORDER BY line, message LIMIT $2"
+            )
+        };
+        let limit = i64::from(limit);
+        match of {
+            RowsOf::Title(title) => self.all(&select("AND title = $3"), &[&job.0, &limit, &title], read_row_error),
+            RowsOf::Parts(first, last) => {
+                self.all(&select("AND part BETWEEN $3 AND $4"), &[&job.0, &limit, &first, &last], read_row_error)
+            }
+            RowsOf::Job => self.all(&select(""), &[&job.0, &limit], read_row_error),
+        }
     }
 
     fn listing_after(

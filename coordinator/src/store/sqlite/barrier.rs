@@ -29,11 +29,16 @@ impl BarrierTx for SqliteTx<'_> {
     fn add_to_barrier(&mut self, job: JobNo, step: StepNo, grow: &BarrierGrowth) -> StoreResult<()> {
         self.run(
             "INSERT INTO barrier (job, step, key, first_part, last_part, total, succeeded, failed, state, spread)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 'waiting', 0)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, 'waiting', 0)
              ON CONFLICT (job, step, key) DO UPDATE SET total = barrier.total + excluded.total,
-               first_part = MIN(barrier.first_part, excluded.first_part),
-               last_part = MAX(barrier.last_part, excluded.last_part)",
-            params![job.0, step.0, grow.key, grow.first, grow.last, signed(grow.members)],
+               failed = barrier.failed + excluded.failed,
+               first_part = CASE WHEN excluded.last_part < excluded.first_part THEN barrier.first_part
+                 WHEN barrier.last_part < barrier.first_part THEN excluded.first_part
+                 ELSE MIN(barrier.first_part, excluded.first_part) END,
+               last_part = CASE WHEN excluded.last_part < excluded.first_part THEN barrier.last_part
+                 WHEN barrier.last_part < barrier.first_part THEN excluded.last_part
+                 ELSE MAX(barrier.last_part, excluded.last_part) END",
+            params![job.0, step.0, grow.key, grow.first, grow.last, signed(grow.members), signed(grow.failed)],
         )?;
         Ok(())
     }

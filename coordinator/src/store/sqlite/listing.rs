@@ -1,8 +1,8 @@
 //! The listing of a job's library.
 use super::job::{signed, unsigned};
 use super::{SqliteTx, failed};
-use crate::store::{Appended, ListingTx, StoreResult};
-use protocol::id::JobNo;
+use crate::store::{Appended, ListingTx, RowsOf, StoreResult};
+use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::{Asset, Declared, Role};
 use protocol::rules::partition::Member;
 use protocol::wire::report::RowError;
@@ -36,6 +36,19 @@ pub(super) fn read_asset(row: &Row<'_>, at: usize) -> rusqlite::Result<Asset> {
         bytes: row.get::<_, Option<i64>>(at + 5)?.and_then(|n| u64::try_from(n).ok()),
         hash: row.get(at + 6)?,
         declared,
+    })
+}
+
+/// Columns of a row that could not be used, in the order [`read_row_error`] takes them.
+const ROW_ERROR: &str = "line, column_name, asset, message, title";
+
+fn read_row_error(row: &Row<'_>) -> rusqlite::Result<RowError> {
+    Ok(RowError {
+        line: unsigned(row, 0)?,
+        column: row.get(1)?,
+        asset: row.get(2)?,
+        message: row.get(3)?,
+        title: row.get(4)?,
     })
 }
 
@@ -75,12 +88,11 @@ impl ListingTx for SqliteTx<'_> {
                 done.bytes += asset.bytes.unwrap_or(0);
                 continue;
             }
-            let first: Option<u64> =
-                self.one("SELECT line FROM listing WHERE job = ?1 AND asset = ?2", params![job.0, asset.id], |row| {
-                    unsigned(row, 0)
-                })?;
-            if let Some(first) = first.filter(|first| first != line) {
-                done.errors.push(crate::store::duplicate(asset, *line, first));
+            let sql = "SELECT line, title FROM listing WHERE job = ?1 AND asset = ?2";
+            let first: Option<(u64, String)> =
+                self.one(sql, params![job.0, asset.id], |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
+            if let Some((first, title)) = first.filter(|(first, _)| first != line) {
+                done.errors.push(crate::store::duplicate(asset, *line, first, &title));
             }
         }
         Ok(done)
@@ -90,9 +102,9 @@ impl ListingTx for SqliteTx<'_> {
         let mut added = 0;
         for error in errors {
             added += self.run(
-                "INSERT INTO row_error (job, line, message, column_name, asset) VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO row_error (job, line, message, column_name, asset, title) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT DO NOTHING",
-                params![job.0, signed(error.line), error.message, error.column, error.asset],
+                params![job.0, signed(error.line), error.message, error.column, error.asset, error.title],
             )? as u64;
         }
         Ok(added)
@@ -100,12 +112,47 @@ impl ListingTx for SqliteTx<'_> {
 
     fn row_errors(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>> {
         self.all(
-            "SELECT line, column_name, asset, message FROM row_error WHERE job = ?1 ORDER BY line LIMIT ?2",
+            &format!("SELECT {ROW_ERROR} FROM row_error WHERE job = ?1 ORDER BY line LIMIT ?2"),
             params![job.0, limit],
-            |row| {
-                Ok(RowError { line: unsigned(row, 0)?, column: row.get(1)?, asset: row.get(2)?, message: row.get(3)? })
-            },
+            read_row_error,
         )
+    }
+
+    fn uncounted_rows(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>> {
+        self.all(
+            &format!(
+                "SELECT {ROW_ERROR} FROM row_error WHERE job = ?1 AND title IS NOT NULL AND part IS NULL
+                 ORDER BY title, asset, line LIMIT ?2"
+            ),
+            params![job.0, limit],
+            read_row_error,
+        )
+    }
+
+    fn count_rows(&mut self, job: JobNo, rows: &[(RowError, PartNo)]) -> StoreResult<()> {
+        for (error, part) in rows {
+            self.run(
+                "UPDATE row_error SET part = ?4 WHERE job = ?1 AND line = ?2 AND message = ?3",
+                params![job.0, signed(error.line), error.message, part],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn counted_rows(&mut self, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>> {
+        let select = |which: &str| {
+            format!(
+                "SELECT {ROW_ERROR} FROM row_error WHERE job = ?1 AND title IS NOT NULL AND part IS NOT NULL {which}
+                 ORDER BY line LIMIT ?2"
+            )
+        };
+        match of {
+            RowsOf::Title(title) => self.all(&select("AND title = ?3"), params![job.0, limit, title], read_row_error),
+            RowsOf::Parts(first, last) => {
+                self.all(&select("AND part BETWEEN ?3 AND ?4"), params![job.0, limit, first, last], read_row_error)
+            }
+            RowsOf::Job => self.all(&select(""), params![job.0, limit], read_row_error),
+        }
     }
 
     fn listing_after(

@@ -166,7 +166,7 @@ impl Walk {
 
     fn complain(&mut self, relative: &str, message: &str) -> Result<(), Stop> {
         let message = format!("{relative:?}: {message}");
-        let error = RowError { line: 0, column: None, asset: Some(relative.to_owned()), message };
+        let error = RowError { line: 0, column: None, asset: Some(relative.to_owned()), message, title: None };
         self.pager.row(None, 0, Err(error))
     }
 

@@ -239,8 +239,9 @@ fn missing_column(missing: Column, slots: &[Slot]) -> String {
 
 fn make(rows: &Rows, record: &Record, slots: &[Slot], root: &Root) -> Result<Asset, RowError> {
     let line = record.place.line;
-    let error = |column: Option<&str>, asset, message| {
-        Err(RowError { line, column: column.map(str::to_owned), asset, message })
+    let error = |column: Option<&str>, cells: Option<&Cells<'_>>, message| {
+        let (asset, title) = cells.map_or((None, None), |cells| (cells.id(), cells.title()));
+        Err(RowError { line, column: column.map(str::to_owned), asset, message, title })
     };
     match record.fault {
         Some(Fault::TooLong) => {
@@ -268,7 +269,7 @@ fn make(rows: &Rows, record: &Record, slots: &[Slot], root: &Root) -> Result<Ass
             whole.and_then(|text| text.get(start..end)).or_else(|| std::str::from_utf8(rows.field(record, index)).ok())
         else {
             let message = "the value is not UTF-8: save the file as UTF-8".to_owned();
-            return error(Some(slot.name()), cells.id(), message);
+            return error(Some(slot.name()), Some(&cells), message);
         };
         start = end;
         match slot {
@@ -282,7 +283,8 @@ fn make(rows: &Rows, record: &Record, slots: &[Slot], root: &Root) -> Result<Ass
             false => ": is a comma missing or not in quotes?".to_owned(),
         };
         let message = format!("the row has {} fields, the header has {}{lines}", record.fields, slots.len());
-        return error(None, cells.id(), message);
+        // A missing comma moves what comes after it: the title is that of the row only where it comes before.
+        return error(None, Some(&cells), message);
     }
     row::asset(&cells, line, |written| root.resolve(written))
 }

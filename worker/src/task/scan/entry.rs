@@ -52,7 +52,7 @@ impl Entry<'_> {
             let Some(captures) = pattern.captures(relative) else {
                 let message =
                     format!("{relative:?} does not match the folder's pattern: rename it or widen the pattern");
-                return Err(RowError { line: 0, column: None, asset: Some(relative.to_owned()), message });
+                return Err(RowError { line: 0, column: None, asset: Some(relative.to_owned()), message, title: None });
             };
             for name in pattern.capture_names().flatten() {
                 let Some(value) = captures.name(name).map(|found| found.as_str()).filter(|v| !v.is_empty()) else {

@@ -221,7 +221,7 @@ impl Walk {
     fn complain(&mut self, path: &Path, message: String) -> Result<(), Stop> {
         let relative = path.strip_prefix(&self.base).unwrap_or(path).to_string_lossy().into_owned();
         let message = format!("{relative:?}: {message}");
-        self.pager.row(None, 0, Err(RowError { line: 0, column: None, asset: Some(relative), message }))
+        self.pager.row(None, 0, Err(RowError { line: 0, column: None, asset: Some(relative), message, title: None }))
     }
 }
 

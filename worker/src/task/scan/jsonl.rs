@@ -23,7 +23,7 @@ pub(super) fn scan(mut source: Source, root: &Root, resume: Option<ScanCursor>, 
     while let Some(whole) = next_line(&mut source, &mut line)? {
         if !whole {
             let message = format!("the line is longer than {ROW_MAX} bytes and was passed over: shorten it");
-            let error = RowError { line: place.line, column: None, asset: None, message };
+            let error = RowError { line: place.line, column: None, asset: None, message, title: None };
             pager.row(Some(place), place.line, Err(error))?;
         } else if !line.trim_ascii().is_empty() {
             pager.row(Some(place), place.line, make(&line, place.line, root))?;
@@ -85,7 +85,10 @@ impl<'de> Deserialize<'de> for Pairs {
 }
 
 fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
-    let fail = |column: Option<String>, asset, message| Err(RowError { line, column, asset, message });
+    let fail = |column: Option<String>, cells: Option<&Cells<'_>>, message| {
+        let (asset, title) = cells.map_or((None, None), |cells| (cells.id(), cells.title()));
+        Err(RowError { line, column, asset, message, title })
+    };
     let text = match std::str::from_utf8(text) {
         Ok(text) => text,
         Err(e) => {
@@ -134,7 +137,7 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
         }
     }
     if let Some((name, message)) = wrong {
-        return fail(Some(cut(name)), cells.id(), message);
+        return fail(Some(cut(name)), Some(&cells), message);
     }
     if let Some(missing) = Column::REQUIRED.into_iter().find(|column| !values.iter().any(|(c, ..)| *c == Some(*column)))
     {
@@ -144,7 +147,7 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
             Some(similar) => format!("is {similar:?} meant?"),
             None => "every row needs one".to_owned(),
         };
-        return fail(Some(name.to_owned()), cells.id(), format!("the key {name:?} is missing; {hint}"));
+        return fail(Some(name.to_owned()), Some(&cells), format!("the key {name:?} is missing; {hint}"));
     }
     row::asset(&cells, line, |written| root.resolve(written))
 }

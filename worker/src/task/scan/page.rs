@@ -129,5 +129,6 @@ impl Pager {
 fn error_bytes(error: &RowError) -> usize {
     let column = error.column.as_ref().map_or(0, String::len);
     let asset = error.asset.as_ref().map_or(0, String::len);
-    column + asset + error.message.len() + ROW_BYTES
+    let title = error.title.as_ref().map_or(0, String::len);
+    column + asset + title + error.message.len() + ROW_BYTES
 }

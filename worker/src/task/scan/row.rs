@@ -91,7 +91,16 @@ impl<'a> Cells<'a> {
 
     /// The asset's id for messages, when it is fit to be shown.
     pub(super) fn id(&self) -> Option<String> {
-        self.optional(Column::Asset).filter(|id| id.len() <= ID_MAX && !has_control(id)).map(str::to_owned)
+        self.readable(Column::Asset)
+    }
+
+    /// The title that lacks the row, when it is fit to be a key.
+    pub(super) fn title(&self) -> Option<String> {
+        self.readable(Column::Title)
+    }
+
+    fn readable(&self, column: Column) -> Option<String> {
+        self.optional(column).filter(|value| value.len() <= ID_MAX && !has_control(value)).map(str::to_owned)
     }
 }
 
@@ -109,6 +118,7 @@ pub(super) fn asset(
         column: Some(column.into_owned()),
         asset: cells.id(),
         message,
+        title: cells.title(),
     })
 }
 
@@ -369,6 +379,8 @@ mod tests {
         for (column, value, says) in cases {
             let error = make(&[(column, value)]).expect_err(value);
             assert_eq!((error.line, error.column.as_deref()), (7, Some(column.as_str())), "{value:?}");
+            let title = (column != Column::Title).then(|| "t1".to_owned());
+            assert_eq!(error.title, title, "{value:?}: the title lacks the row");
             assert!(error.message.contains(says) && error.message.len() < 400, "{value:?}: {}", error.message);
             assert_eq!(error.asset.as_deref(), (column != Column::Asset).then_some("a1"), "{value:?}");
         }
