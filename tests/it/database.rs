@@ -1,12 +1,21 @@
 //! What a database server may do to a cluster: restart, end sessions, lose replies, turn read-only, hold old rows.
+use protocol::failure::Failure;
+use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::wire::report::{Heartbeat, Outcome, Report, UnitResult};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use testkit::fleet::{DATABASE, Fleet};
-use testkit::process::wait_until;
+use testkit::process::{promised, wait_until};
 use testkit::proxy::Proxy;
+use transport::{Server, Settings};
+use worker::queue::WorkQueue;
+use worker::queue::redis::RedisQueue;
 
 /// How soon throughput is back.
 const BACK_MAX: Duration = Duration::from_secs(120);
+
+/// When nearly all of it is, as the case says.
+const WHOLE_MAX: Duration = Duration::from_secs(30);
 
 type Restart = fn(&mut Fleet);
 
@@ -16,7 +25,7 @@ fn throughput_is_back_after_every_kind_of_restart() {
     let mut fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(20, &[]), fleet.worker(20, &[])];
-    let job = fleet.submit(40_000, "40ms");
+    let job = fleet.submit(60_000, "40ms");
     fleet.wait_for(2_000);
     let before = fleet.rate(Duration::from_secs(4));
     let kinds: [(&str, Restart); 3] = [
@@ -45,12 +54,18 @@ fn throughput_is_back_after_every_kind_of_restart() {
             assert!(started.elapsed() < BACK_MAX + stopped, "{kind}: {rate} units/s instead of {before}");
             rate = fleet.rate(Duration::from_secs(2));
         }
+        // A machine that does other things too may never be as fast again: this much is printed.
+        while rate < 0.95 * before && started.elapsed() < WHOLE_MAX + stopped {
+            rate = fleet.rate(Duration::from_secs(2));
+        }
+        let whole = if rate < 0.95 * before { Duration::MAX } else { started.elapsed().saturating_sub(stopped) };
+        promised(&format!("{kind}: 95 % of the throughput"), whole, WHOLE_MAX);
         println!(
             "{kind}: {before:.0} units/s before, {rate:.0} after {:?} ({stopped:?} of it away)",
             started.elapsed()
         );
     }
-    fleet.assert_exact(&job, 40_000);
+    fleet.assert_exact(&job, 60_000);
 }
 
 /// Case 58: the server commits, the reply never comes.
@@ -119,7 +134,7 @@ fn a_server_that_hangs_is_given_up_and_found_again() {
 /// Case 62: a transaction that nobody ends keeps old versions of rows alive. What that may cost is counted in pages
 /// looked at for each unit: how fast they go says more of the machine, and of what else runs on it.
 #[test]
-fn an_old_snapshot_costs_less_than_half_of_the_throughput() {
+fn an_old_snapshot_costs_at_most_twice_the_pages() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(64, &[]), fleet.worker(64, &[])];
@@ -195,4 +210,58 @@ fn a_crowd_of_workers_at_once_ask_nothing_of_the_database() {
     for worker in &workers {
         worker.signal(Signal::TERM);
     }
+}
+
+/// Case 76: what many workers cost the transport is counted in commands: their heartbeats, and what a coordinator asks by
+/// time alone. One failed unit is remembered meanwhile, so that the health of all of them is looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_workers_with_a_remembered_failure_cost_few_commands() {
+    const WORKERS: usize = 250;
+    const ROUNDS: usize = 5;
+    let fleet = Fleet::start();
+    let coordinator = fleet.coordinator();
+    wait_until("it leads", || coordinator.leads());
+    let server = Server::new(&Settings { url: fleet.redis.url(), ..Settings::default() }).expect("an address");
+    let queue = RedisQueue::connect(server, WorkerId("crowd".into())).await.expect("connects");
+    let name = |no: usize| WorkerId(format!("crowd-{no:03}"));
+    let beat = |no: usize| {
+        Report::Heartbeat(Heartbeat {
+            worker: name(no),
+            held: Vec::new(),
+            slots: vec![(Kind::Noop, 1, 1)],
+            draining: false,
+            bytes: 0,
+            leaves_at: None,
+        })
+    };
+    let end = |no: usize, part: i64, result: UnitResult| {
+        let unit = UnitId { job: JobNo(9_999), step: StepNo(0), part };
+        Report::Settled(Outcome { unit, epoch: 1, worker: name(no), result, duration_us: 1 })
+    };
+    let well = || UnitResult::Finished { facts: Vec::new(), failures: Vec::new() };
+    let sick = UnitResult::Failed(Failure::transient("tool_failed", "m"));
+    let mut ends = vec![end(0, 1, sick)];
+    ends.extend((0..WORKERS).map(|no| end(no, 2 + no as i64, well())));
+    queue.report(ends).await.expect("sent");
+    let commands = || {
+        let stats = fleet.redis.cli(&["INFO", "stats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).expect("a count")
+    };
+    let (started, before) = (Instant::now(), commands());
+    for _ in 0..ROUNDS {
+        for no in 0..WORKERS {
+            queue.report(vec![beat(no)]).await.expect("sent");
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let (asked, seconds) = (commands() - before, started.elapsed().as_secs() + 1);
+    // A heartbeat is written, read and deleted, many of them at once. By time alone a coordinator asks a few things a
+    // second, and every ten seconds for the consumers of each stream.
+    let most = 3 * (ROUNDS * WORKERS) as u64 + 40 * seconds;
+    println!("{asked} commands for {} heartbeats in {seconds} s", ROUNDS * WORKERS);
+    assert!(asked <= most, "{asked} commands, {most} are enough");
+    let known = fleet.run(&["worker", "list", "-o", "json"]).json();
+    let working = known.as_array().expect("a list").iter().filter(|worker| worker["state"] == "working").count();
+    assert_eq!(working, WORKERS, "all of them are heard, and none is put aside");
 }

@@ -31,7 +31,7 @@ fn under_other_names(script: &str) -> String {
 /// Case 71: what a migration does, taken as one is: in a transaction no other writer is in. Workers and the old
 /// coordinator go on meanwhile.
 #[test]
-fn a_migration_under_load_holds_nobody_up_for_a_second() {
+fn what_migrations_do_under_load_fails_no_unit() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];

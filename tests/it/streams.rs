@@ -46,6 +46,12 @@ async fn a_blocked_reader_delays_no_report_and_opens_nothing() {
     let blocked = Arc::clone(&taker);
     let reading = tokio::spawn(async move { blocked.take(Kind::Noop, 4).await.map(|units| units.len()) });
     tokio::time::sleep(Duration::from_millis(500)).await;
+    let reads = || {
+        let stats = redis.cli(&["INFO", "commandstats"]);
+        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xreadgroup:calls="));
+        calls.and_then(|calls| calls.split(',').next()).map_or(0, |calls| calls.parse::<u64>().expect("a count"))
+    };
+    let reads_before = reads();
     let mut took = Vec::new();
     for _ in 0..200 {
         let beat = Heartbeat {
@@ -60,6 +66,9 @@ async fn a_blocked_reader_delays_no_report_and_opens_nothing() {
         taker.report(vec![Report::Heartbeat(beat)]).await.expect("sent");
         took.push(started.elapsed());
     }
+    // Were they behind the blocked read, each would wait for the end of one.
+    let ended = reads() - reads_before;
+    assert!(ended < 100, "{ended} reads began while 200 reports were sent");
     took.sort();
     println!("reports beside a blocked reader: p50 {:?}", took[100]);
     promised("99 of 100 reports beside a blocked reader", took[198], Duration::from_millis(50));
