@@ -21,6 +21,7 @@ mod freeze;
 mod full;
 mod golden;
 mod guides;
+mod history;
 mod jobs;
 mod kill;
 mod leadership;

@@ -1,5 +1,5 @@
 //! A coordinator and workers as processes of their own over a real Redis, and a rehearsal whose history can be judged.
-use crate::history::{History, Rows, Verdict, assert_within_total, sqlite};
+use crate::history::{History, Rows, Verdict, assert_within_total, sqlite, watch_sqlite};
 use crate::process::wait_until;
 use crate::redis::Redis;
 use crate::{Running, Scratch};
@@ -68,6 +68,7 @@ impl Cluster {
     /// the barriers. Returns its id.
     pub fn submit(&self, assets: usize, duration: &str) -> String {
         write_rehearsal(&self.scratch, "rehearsal", assets, duration);
+        watch_sqlite(&self.scratch.path("data/showrunner.db"));
         self.scratch.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
     }
 
@@ -106,6 +107,7 @@ impl Cluster {
             ended(&self.look(job))
         });
         let database = self.scratch.path("data/showrunner.db");
+        watch_sqlite(&database);
         let query = |statement: &str| -> Rows { sqlite(&database, statement) };
         let verdict = History::read(job, &query, &self.scratch.path("witnesses")).assert_exact(2 * assets as u64);
         println!("{job}: {verdict:?}");

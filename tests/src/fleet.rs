@@ -1,6 +1,6 @@
 //! Coordinators and workers as processes of their own over a real PostgreSQL and a real Redis, any number of each.
 use crate::cluster::write_rehearsal;
-use crate::history::{History, Verdict, assert_within_total, psql};
+use crate::history::{History, Verdict, WATCH_POSTGRES, assert_within_total, psql};
 use crate::postgres::PostgresServer;
 use crate::process::{get, wait_until};
 use crate::redis::Redis;
@@ -126,7 +126,15 @@ impl Fleet {
     /// Submits a rehearsal as [`crate::cluster::Cluster::submit`] does.
     pub fn submit(&self, assets: usize, duration: &str) -> String {
         write_rehearsal(&self.scratch, "rehearsal", assets, duration);
+        // The first command makes the schema.
+        self.run(&["job", "list"]);
+        self.watch();
         self.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
+    }
+
+    /// Has the database note each release of a barrier; one that is away notes nothing.
+    pub fn watch(&self) {
+        drop(self.postgres.ask(&self.name, WATCH_POSTGRES));
     }
 
     /// What `job get` says now.
@@ -175,6 +183,7 @@ impl Fleet {
             std::thread::sleep(Duration::from_millis(100));
             self.postgres.ask(&self.name, &open).as_deref() == Some("0")
         });
+        self.watch();
         let query = |statement: &str| psql(&self.postgres.sql(&self.name, statement));
         let verdict = History::read(job, &query, &self.scratch.path("witnesses")).assert_exact(2 * assets as u64);
         println!("{job}: {verdict:?}");

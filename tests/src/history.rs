@@ -53,6 +53,40 @@ pub struct Verdict {
     pub adopted: u64,
 }
 
+/// Has the database note each release of a barrier, as it is written: the row itself tells only of the last one. A release is
+/// a row that becomes released, or another moment of release in one that was.
+pub const WATCH_POSTGRES: &str = "
+    CREATE TABLE IF NOT EXISTS witnessed_release (job BIGINT, step BIGINT, key TEXT, at BIGINT);
+    CREATE OR REPLACE FUNCTION witness_release() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF NEW.state = 'released' AND (TG_OP = 'INSERT' OR OLD.state <> 'released'
+            OR OLD.released_at IS DISTINCT FROM NEW.released_at) THEN
+          INSERT INTO witnessed_release VALUES (NEW.job, NEW.step, NEW.key, NEW.released_at);
+        END IF;
+        RETURN NULL;
+      END $$;
+    DROP TRIGGER IF EXISTS witness_release ON barrier;
+    CREATE TRIGGER witness_release AFTER INSERT OR UPDATE ON barrier FOR EACH ROW EXECUTE FUNCTION witness_release();";
+
+/// The same for SQLite.
+const WATCH_SQLITE: &str = "
+    CREATE TABLE IF NOT EXISTS witnessed_release (job BIGINT, step BIGINT, key TEXT, at BIGINT);
+    CREATE TRIGGER IF NOT EXISTS witness_release AFTER UPDATE ON barrier
+      WHEN NEW.state = 'released' AND (OLD.state <> 'released' OR OLD.released_at IS NOT NEW.released_at)
+      BEGIN INSERT INTO witnessed_release VALUES (NEW.job, NEW.step, NEW.key, NEW.released_at); END;
+    CREATE TRIGGER IF NOT EXISTS witness_first_release AFTER INSERT ON barrier WHEN NEW.state = 'released'
+      BEGIN INSERT INTO witnessed_release VALUES (NEW.job, NEW.step, NEW.key, NEW.released_at); END;";
+
+/// Has a SQLite database that others may be writing note each release of a barrier.
+///
+/// # Panics
+/// When the file is none of ours.
+pub fn watch_sqlite(path: &Path) {
+    let connection = Connection::open(path).expect("a database that processes work on opens");
+    connection.busy_timeout(std::time::Duration::from_secs(60)).expect("a limit can be set");
+    connection.execute_batch(WATCH_SQLITE).expect("a trigger over the documented schema");
+}
+
 /// A job as its database and its witnesses tell it.
 pub struct History {
     units: Vec<(Key, String, u32)>,
@@ -60,6 +94,8 @@ pub struct History {
     adopted: HashMap<Key, u32>,
     /// Step, key, state, total, settled, first and last partition, moment of release.
     barriers: Vec<Barrier>,
+    /// How often each barrier was released, by step and key.
+    releases: HashMap<(i64, String), i64>,
     /// Steps in order and what each needs.
     needs: BTreeMap<i64, Vec<i64>>,
     executions: HashMap<(Key, u32), Execution>,
@@ -162,7 +198,11 @@ impl History {
             state: row[6].clone(),
             released_at: row[7].clone(),
         });
+        let releases =
+            query(&format!("SELECT step, COUNT(*), key FROM witnessed_release WHERE job = {no} GROUP BY step, key"));
+        let releases = releases.iter().map(|row| ((number(&row[0]), row[2..].join("|")), number(&row[1])));
         let mut history = History {
+            releases: releases.collect(),
             units: units.collect(),
             adopted,
             barriers: barriers.collect(),
@@ -262,6 +302,8 @@ impl History {
             let Barrier { step, key, first, last, total, settled, state, released_at } = barrier;
             self.require(state == "released", || format!("barrier {step}/{key} is {state}"));
             self.require(settled == total, || format!("barrier {step}/{key} counts {settled} of {total}"));
+            let releases = self.releases.get(&(step, key.clone())).copied().unwrap_or(0);
+            self.require(releases <= 1, || format!("barrier {step}/{key} was released {releases} times"));
             self.require(!released_at.is_empty(), || format!("barrier {step}/{key} does not say when it was released"));
             let members = self.needs.get(&step).cloned().unwrap_or_default();
             let followers: Vec<i64> =

@@ -69,6 +69,9 @@ impl Load {
             return;
         }
         self.next = Instant::now() + SUBMIT_EVERY;
+        if self.submitted == 0 {
+            cluster.fleet.watch();
+        }
         let number = self.submitted;
         let (file, sort) = if number % 4 == 3 {
             let into = format!("out-{number:04}");
@@ -134,6 +137,7 @@ impl Load {
     /// Judges every job.
     pub(super) fn judge(&self, cluster: &Cluster, outcome: &mut Outcome) {
         let fleet = &cluster.fleet;
+        fleet.watch();
         let witnesses = Witnesses::read(&fleet.scratch.path("witnesses"));
         let query = |statement: &str| psql(&fleet.postgres.sql(&fleet.name, statement));
         for job in &self.jobs {
