@@ -102,7 +102,12 @@ impl Engine {
         turn.obsolete = std::mem::take(&mut load.obsolete);
         let mut cuts = self.cuts(tx, now)?;
         turn.obsolete.append(&mut cuts.obsolete);
-        let mut jobs = tx.jobs(true, u32::MAX)?;
+        let mut jobs = Vec::new();
+        for job in tx.jobs(true, u32::MAX)? {
+            if !self.workflows.is_aside(tx, &job)? {
+                jobs.push(job);
+            }
+        }
         jobs.sort_by_key(|job| (job.priority, job.deadline.unwrap_or(Timestamp(i64::MAX)), job.no));
         turn.open = jobs.len();
         let scans = load.kind(Kind::Scan);

@@ -111,6 +111,7 @@ impl Coordinator {
         limits: LeaseLimits,
         metrics: Arc<Metrics>,
     ) -> Coordinator {
+        store.count_defects(metrics.oversized(), metrics.underflows());
         Coordinator {
             store,
             queue,
@@ -224,14 +225,22 @@ impl Coordinator {
 
     /// Watches again what an earlier coordinator had handed out: its workers may still be at it.
     async fn adopt(&self) -> StoreResult<()> {
+        // Nobody claims units between the pages: those would be listed as well, and may have ended by then.
+        let _claim = self.claiming.lock().await;
         let jobs = self.store.write(|tx| tx.jobs(true, u32::MAX)).await?;
         for job in jobs {
-            let workflows = self.engine.lock().workflows.clone();
-            let out = self.store.write(move |tx| recovery::outstanding(tx, &workflows, job.no)).await?;
-            if !out.is_empty() {
-                tracing::info!(job.id = %job.id, units = out.len(), "watching units of an earlier coordinator");
+            let (mut place, mut units) = (Some(recovery::Place::Leased(None)), 0);
+            while let Some(at) = place {
+                let workflows = self.engine.lock().workflows.clone();
+                let page = self.store.write(move |tx| recovery::outstanding_page(tx, &workflows, job.no, at));
+                let (out, next) = page.await?;
+                self.leases.lock().adopt(&out, (self.clock)());
+                units += out.len();
+                place = next;
             }
-            self.leases.lock().adopt(&out, (self.clock)());
+            if units > 0 {
+                tracing::info!(job.id = %job.id, units, "watching units of an earlier coordinator");
+            }
         }
         Ok(())
     }

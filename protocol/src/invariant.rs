@@ -22,6 +22,8 @@ pub const PART_1: &str = "PART-1";
 pub const WAIT_1: &str = "WAIT-1";
 /// Memory is bounded by windows.
 pub const MEM_1: &str = "MEM-1";
+/// One transaction of the writer does a bounded amount of work.
+pub const TURN_1: &str = "TURN-1";
 /// Rules take time, randomness and limits as arguments.
 pub const TIME_1: &str = "TIME-1";
 

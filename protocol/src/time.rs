@@ -18,10 +18,26 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads RFC 3339 (`2026-12-01T18:00:00Z`).
+    /// Reads RFC 3339 (`2026-12-01T18:00:00Z`). The last hours of the year 9999 stand for "never" and are read as the last
+    /// moment that can be written again.
     pub fn parse(text: &str) -> Option<Timestamp> {
-        text.trim().parse::<jiff::Timestamp>().ok().map(|t| Timestamp(t.as_microsecond()))
+        let text = text.trim();
+        let moment = text.parse::<jiff::Timestamp>().ok();
+        moment.or_else(|| is_never(text).then_some(jiff::Timestamp::MAX)).map(|t| Timestamp(t.as_microsecond()))
     }
+}
+
+/// Whether a text is a moment of the last two days of the year 9999, which the calendar knows and a timestamp does not.
+fn is_never(text: &str) -> bool {
+    let zoned = |text: &str| {
+        let (civil, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+        let digits = |n: usize| offset.as_bytes().get(n..n + 2).is_some_and(|two| two.iter().all(u8::is_ascii_digit));
+        let is_offset = offset.starts_with(['+', '-']) && offset.as_bytes()[3] == b':' && digits(1) && digits(4);
+        is_offset.then(|| civil.to_owned())
+    };
+    let civil = text.strip_suffix(['Z', 'z']).map(str::to_owned).or_else(|| zoned(text));
+    let moment = civil.and_then(|civil| civil.parse::<jiff::civil::DateTime>().ok());
+    moment.is_some_and(|moment| moment.date() >= jiff::civil::date(9999, 12, 30))
 }
 
 impl fmt::Display for Timestamp {
@@ -43,6 +59,22 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-12-01T18:00:00Z");
         assert_eq!(Timestamp::parse("2026-12-01T19:00:00+01:00"), Some(moment));
         assert_eq!(Timestamp::parse("tomorrow"), None);
+    }
+
+    #[test]
+    fn last_moments_of_the_calendar_are_read() {
+        for text in
+            ["9999-12-31T23:59:59Z", "9999-12-30T23:00:00Z", "9999-12-31T23:59:59+00:00", " 9999-12-31T00:00:00Z "]
+        {
+            let moment = Timestamp::parse(text).expect(text);
+            assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment), "{text}");
+            assert!(moment > Timestamp::parse("9999-12-30T00:00:00Z").expect("valid"));
+        }
+        for text in
+            ["9999-12-32T00:00:00Z", "9999-12-31", "9999-12-31T23:59:59", "10000-01-01T00:00:00Z", "Z", "+00:00"]
+        {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -305,3 +305,21 @@ fn listening_beyond_this_machine_without_insecure_is_refused() {
     let coordinator = ["coordinator", "--redis", "redis://127.0.0.1:1", "--listen", "[::]:0"];
     scratch.run(&coordinator).expect_code(2).expect_said(&["--insecure"]);
 }
+
+#[test]
+fn retry_filter_with_control_characters_is_refused() {
+    let (scratch, _running, address, id) = served();
+    for filter in ["asset=zzz\ngarbage", "asset=zzz\u{7}"] {
+        for path in [format!("/api/v1/jobs/{id}/retry"), "/api/v1/failures/retry".to_owned()] {
+            let answer = post(&address, &path, &json!({"filter": [filter]}));
+            assert_eq!(answer.status, 400, "{}", answer.json());
+            assert!(answer.json()["message"].as_str().is_some_and(|why| why.contains("control character")));
+        }
+        let local = scratch.run(&["job", "retry", &id, "--filter", filter, "--dry-run"]);
+        local.expect_code(2).expect_said(&["control character"]);
+    }
+    for rate in [1e-300, 1e300, 0.0, -1.0] {
+        let answer = post(&address, &format!("/api/v1/jobs/{id}/retry"), &json!({"all": true, "rate": rate}));
+        assert_eq!(answer.status, 400, "{rate}: {}", answer.json());
+    }
+}

@@ -17,7 +17,7 @@ fn released(plant: impl Fn(&mut dyn FnMut(BarrierState, i64))) -> Vec<String> {
     let (no, step): (JobNo, StepNo) = store
         .write(|tx| {
             let no = tx.insert_job(&job("j"))?;
-            let growth = BarrierGrowth { key: "t".into(), members: 1, first: 1, last: 1 };
+            let growth = BarrierGrowth { key: "t".into(), members: 1, failed: 0, first: 1, last: 1 };
             tx.add_to_barrier(no, StepNo(1), &growth)?;
             Ok((no, StepNo(1)))
         })

@@ -146,3 +146,68 @@ fn what_goes_away_by_itself_is_tried_again_and_then_given_up() {
     let unit = scratch.run(&["unit", "get", &format!("{id}/flaky/1"), "-o", "json"]).expect_code(0).json();
     assert_eq!((unit["state"].as_str(), unit["attempt"].as_u64()), (Some("dead"), Some(3)), "{unit:#}");
 }
+
+#[test]
+fn seal_retried_with_its_files_holds_all_of_them() {
+    let scratch = Scratch::new();
+    let names: Vec<String> = (0..60).map(|n| format!("in/f{n:02}.bin")).collect();
+    let ids: Vec<String> = (0..60).map(|n| format!("f{n:02}")).collect();
+    let rows: Vec<(&str, &str, &str)> =
+        ids.iter().zip(&names).map(|(id, name)| (id.as_str(), "t", name.as_str())).collect();
+    scratch.write("manifest.csv", manifest(&rows));
+    names.iter().take(2).for_each(|name| drop(scratch.write(name, name)));
+    scratch.write("out/ascmhl/ascmhl_chain.xml", "garbage");
+    let step = "  - id: land\n    transfer: { to: \"file:./out/{file}\", mhl: true }\n    retry: { attempts: 1 }\n";
+    scratch.write("job.yaml", format!("job: card\nlibrary: {{ manifest: manifest.csv }}\nsteps:\n{step}"));
+    let failed = scratch.run_job("job.yaml", 3);
+    assert_eq!(count(&failed, "/units/dead"), 59, "58 files and the seal: {failed:#}");
+
+    names.iter().for_each(|name| drop(scratch.write(name, name)));
+    std::fs::remove_dir_all(scratch.path("out/ascmhl")).expect("the broken history goes");
+    let id = failed["job"].as_str().expect("an id is text");
+    scratch.run(&["job", "retry", id, "--all"]).expect_code(0);
+    assert_eq!(scratch.run_job("job.yaml", 0)["state"], "succeeded");
+    let generations: Vec<String> = std::fs::read_dir(scratch.path("out/ascmhl"))
+        .expect("the history is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "mhl"))
+        .map(|path| std::fs::read_to_string(path).expect("text"))
+        .collect();
+    assert_eq!(generations.len(), 1);
+    assert_eq!(generations[0].matches("<path").count(), 60);
+    scratch.run(&["mhl", "verify", "out"]).expect_code(0);
+}
+
+#[test]
+fn ten_dead_units_are_counted_alike_everywhere_and_come_back() {
+    let scratch = Scratch::new();
+    let names: Vec<String> = (0..40).map(|n| format!("in/f{n:02}.bin")).collect();
+    let ids: Vec<String> = (0..40).map(|n| format!("f{n:02}")).collect();
+    let rows: Vec<(&str, &str, &str)> =
+        ids.iter().zip(&names).map(|(id, name)| (id.as_str(), "t", name.as_str())).collect();
+    scratch.write("manifest.csv", manifest(&rows));
+    let is_missing = |n: &usize| n % 4 == 3;
+    (0..40).filter(|n| !is_missing(n)).for_each(|n| drop(scratch.write(&names[n], &names[n])));
+    let job = LAND.replace("scope: title", "scope: job").replace("steps:", "partition: { max_assets: 1 }\nsteps:");
+    scratch.write("job.yaml", format!("{job}  - id: publish\n    needs: [complete]\n    noop: {{}}\n"));
+    let failed = scratch.run_job("job.yaml", 3);
+    let id = failed["job"].as_str().expect("an id is text");
+    let missing: Vec<String> = (0..40).filter(is_missing).map(|n| ids[n].clone()).collect();
+    assert_eq!(failed_assets(&failed), missing);
+    let units =
+        |summary: &serde_json::Value, step: usize, state: &str| count(summary, &format!("/steps/{step}/units/{state}"));
+    assert_eq!((units(&failed, 0, "succeeded"), units(&failed, 0, "dead")), (30, 10), "{failed:#}");
+    assert_eq!((units(&failed, 1, "cancelled"), count(&failed, "/barriers/0/released")), (40, 0), "{failed:#}");
+    let causes = scratch.run(&["failure", "list", "-o", "json"]).expect_code(0).json();
+    assert_eq!((count(&causes, "/0/units"), causes.as_array().map(Vec::len)), (10, Some(1)), "{causes:#}");
+    let listed = scratch.run(&["unit", "list", id, "--state", "dead", "-o", "json"]).expect_code(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(10), "{listed:#}");
+
+    names.iter().for_each(|name| drop(scratch.write(name, name)));
+    let retried = scratch.run(&["job", "retry", id, "--all", "-o", "json"]).expect_code(0).json();
+    assert_eq!((count(&retried, "/matched"), count(&retried, "/done")), (10, 10), "{retried:#}");
+    let causes = scratch.run(&["failure", "list", "-o", "json"]).expect_code(0).json();
+    assert_eq!(causes.as_array().map(Vec::len), Some(0), "{causes:#}");
+    let ended = scratch.run_job("job.yaml", 0);
+    assert_eq!((count(&ended, "/units/succeeded"), count(&ended, "/barriers/0/released")), (80, 1), "{ended:#}");
+}

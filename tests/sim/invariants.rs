@@ -148,8 +148,8 @@ fn transition(
     // One transaction may take a unit through several of these, so what is asked is whether a path exists.
     let legal = match (from, row.state) {
         _ if fresh_child => true,
-        // A retry may bring new files, so seals that ran will run again.
-        (S::Succeeded | S::Dead, S::Planned) if part == 0 => witness.redriving,
+        // A retry may bring new files, so seals that ran, run or are about to will run after them.
+        (_, S::Planned) if part == 0 => witness.redriving || from == S::Planned,
         (S::Dead, S::Ready | S::Leased) | (S::Cancelled, _) => witness.redriving,
         (S::Succeeded | S::Dead, _) => false,
         (S::Leased, S::Succeeded | S::Dead | S::Retrying | S::Ready | S::Leased | S::Cancelled) => true,

@@ -1,8 +1,8 @@
 //! What people and accidents do to a running cluster, at random moments.
 use crate::model::JobView;
 use crate::world::{Event, World};
-use coordinator::service::control::{self, Order, RetryRequest};
-use coordinator::store::JobState;
+use coordinator::service::control::{self, Among, Order, RetryRequest};
+use coordinator::store::{JobState, OperationTx};
 use std::time::Duration;
 
 impl World {
@@ -17,7 +17,9 @@ impl World {
         for id in &failed {
             self.retry(id);
         }
-        !self.all_ended()
+        // A retry is only recorded: the next turns count it and bring its jobs back.
+        let recorded = !self.store.memory.running_operations(1).expect("memory answers").is_empty();
+        recorded || !self.all_ended()
     }
 
     fn retry(&mut self, id: &str) {
@@ -29,7 +31,12 @@ impl World {
             steps[self.rng.usize(0..steps.len())].to_owned()
         });
         let request = RetryRequest { all: true, rate, only, ..RetryRequest::default() };
-        let chosen = self.store.write(&mut self.rng, |tx| control::retry(tx, &workflows, id, &request, now));
+        let chosen = self.store.write(&mut self.rng, |tx| {
+            let among = Among::Job(id.to_owned());
+            let preview = control::preview(tx, &workflows, &among, &request, now)?;
+            let recorded = control::retry(tx, &workflows, &among, &request, now)?;
+            Ok(recorded.and_then(|_| preview))
+        });
         self.note(|| format!("retry {id} {request:?}: {chosen:?}"));
         if let Ok(Ok(retried)) = chosen {
             self.stats.redriven += retried.units;

@@ -8,7 +8,7 @@ use crate::process::Process;
 use crate::scenario::{SECOND, Scenario, draw};
 use crate::stats::Stats;
 use crate::worker::Worker;
-use coordinator::store::{JobState, JobTx, NewJob};
+use coordinator::store::{JobState, JobTx, NewJob, OperationTx};
 use fastrand::Rng;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::time::Timestamp;
@@ -183,7 +183,7 @@ impl World {
                 return Err(violation);
             }
             let calm = self.now >= self.scenario.calm_at;
-            if calm && self.all_ended() && !self.encore() {
+            if calm && self.all_ended() && !self.operating() && !self.encore() {
                 break;
             }
             if self.now.0 > self.scenario.calm_at.0 + PATIENCE || self.scheduled > EVENTS_MAX {
@@ -297,6 +297,7 @@ impl World {
             workflow: plan.workflow.clone(),
             digest: String::new(),
             submitted_at: self.now,
+            submission: None,
         };
         let library = plan.rows.iter().map(|asset| asset.id.clone()).collect();
         let job = self.store.memory.write(|tx| tx.insert_job(&job)).expect("memory takes a job");
@@ -349,6 +350,11 @@ impl World {
             self.stats.watch(before, &view);
             self.views.insert(no, view);
         }
+    }
+
+    /// Whether an operator's retry is under way.
+    pub(crate) fn operating(&mut self) -> bool {
+        !self.store.memory.running_operations(1).expect("memory answers").is_empty()
     }
 
     /// Whether every job has been submitted and has ended.

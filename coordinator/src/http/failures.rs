@@ -3,7 +3,7 @@ use super::State;
 use super::body::Asked;
 use super::problem::{Problem, Refused};
 use crate::service::Workflows;
-use crate::service::control::{self, CauseView, Retried, RetryRequest, WaiveRequest, Waived};
+use crate::service::control::{self, Among, CauseView, Retried, RetryRequest, WaiveRequest, Waived};
 use crate::service::inquiry::{PAGE, limit_in_range};
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
@@ -65,11 +65,7 @@ async fn retry(
     of: Query<OfJob>,
     Asked(asked): Asked<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
-    let (asked, now, job) = (state.retry(asked)?, state.now(), of.into_inner().job);
-    state
-        .write(&request, move |tx| control::redrive(tx, &Workflows::default(), job.as_deref(), &asked, now))
-        .await
-        .map(Json)
+    state.bring_back(&request, Among::Dead(of.into_inner().job), asked).await.map(Json)
 }
 
 /// Records the decision to leave a cause as it is.

@@ -2,12 +2,11 @@
 use super::State;
 use super::body::{Asked, Body, key};
 use super::problem::{Problem, Refused};
-use crate::service::Workflows;
-use crate::service::control::{self, Answer, JobChanged, Order, PriorityRequest, Retried, RetryRequest};
+use crate::service::control::{self, Among, Answer, JobChanged, Order, PriorityRequest, Retried, RetryRequest};
 use crate::service::inquiry::{self, JobExplanation, JobListed, JobsFilter, Progress};
-use crate::service::submission::{Sources, Submitted, compile_sent, entropy_of, submit};
+use crate::service::submission::{Sources, Submitted, compile_sent, entropy_of, submission_of, submit};
 use crate::service::summary::Summary;
-use crate::store::{StoreResult, Tx};
+use crate::store::{NewJob, StoreResult, Tx};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
@@ -54,13 +53,15 @@ async fn add(
     Body(sources): Body<Sources>,
 ) -> Result<HttpResponse, Problem> {
     let dry_run = asked.dry_run;
-    let entropy = key(&request)?.map_or_else(|| fastrand::u64(..), |key| entropy_of(&key));
+    let key = key(&request)?;
+    let entropy = key.as_deref().map_or_else(|| fastrand::u64(..), entropy_of);
     if !dry_run {
         state.leads(&request)?;
     }
     let now = state.now();
     let compiled = web::block(move || compile_sent(&sources, entropy, now)).await;
     let job = compiled.map_err(|error| Problem::new("unavailable", error.to_string()))?.map_err(Problem::from)?;
+    let job = NewJob { submission: key.as_deref().map(submission_of), ..job };
     if dry_run {
         return Ok(HttpResponse::Ok().json(Submitted { job: job.id, dry_run }));
     }
@@ -187,6 +188,5 @@ async fn retry(
     job: Path<String>,
     Asked(asked): Asked<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
-    let (asked, now) = (state.retry(asked)?, state.now());
-    state.write(&request, move |tx| control::retry(tx, &Workflows::default(), &job, &asked, now)).await.map(Json)
+    state.bring_back(&request, Among::Job(job.into_inner()), asked).await.map(Json)
 }

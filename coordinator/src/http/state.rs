@@ -3,20 +3,24 @@ use super::door::HostNames;
 use super::problem::Problem;
 use crate::member::Role;
 use crate::runtime::Clock;
-use crate::service::control::{Answer, Order, RetryRequest};
+use crate::service::Workflows;
+use crate::service::control::{self, Among, Answer, Order, Preview, Retried, RetryRequest};
 use crate::store::handle::Store;
 use crate::store::{StoreResult, Tx};
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 use prometheus::Registry;
+use protocol::rules::redrive::{RATE_MAX, RATE_MIN, is_rate};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Characters of a reason or a name at most.
 const TEXT_MAX: usize = 1_000;
+/// How long the answer to a retry waits for the coordinator to count and carry it out, and how often it looks.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Terms and corrections of a retry at most.
 const TERMS_MAX: usize = 10_000;
-/// Units a second of a retry at most; without a rate it goes as fast as it can.
-const RATE_MAX: f64 = 1e6;
 
 /// Separates a leader's name from the address of its API; names have no spaces.
 const AT: char = ' ';
@@ -73,9 +77,11 @@ impl State {
     /// A retry as it may be recorded and carried out.
     pub(super) fn retry(&self, mut asked: RetryRequest) -> Result<RetryRequest, Problem> {
         asked.order = self.order(asked.order)?;
-        if let Some(rate) = asked.rate.filter(|rate| !rate.is_finite() || *rate <= 0.0 || *rate > RATE_MAX) {
+        if let Some(rate) = asked.rate.filter(|rate| !is_rate(*rate)) {
             let why = format!("a rate of {rate} units a second is not possible");
-            return Err(Problem::new("usage", why).hint(format!("above 0, at most {RATE_MAX}")).at("rate"));
+            return Err(Problem::new("usage", why)
+                .hint(format!("from one a year ({RATE_MIN:.1e}) to {RATE_MAX}"))
+                .at("rate"));
         }
         let many = asked.filter.len().max(asked.corrections.len());
         if many > TERMS_MAX {
@@ -124,6 +130,56 @@ impl State {
         F: FnOnce(&mut dyn Tx) -> StoreResult<Answer<R>> + Send + 'static,
     {
         Ok(self.store.read(work).await??)
+    }
+
+    /// Counts what a retry means, and has the coordinator carry it out. Counting for nothing reads page by page and never
+    /// takes the writer's time; for real the operation is recorded, and the leader counts it in its turns. The answer
+    /// waits a moment for it, and otherwise says how far it is.
+    pub(super) async fn bring_back(
+        &self,
+        request: &HttpRequest,
+        among: Among,
+        asked: RetryRequest,
+    ) -> Result<Retried, Problem> {
+        let asked = self.retry(asked)?;
+        if !asked.order.dry_run {
+            self.leads(request)?;
+        }
+        let previewed = if control::needs_preview(&asked) { Some(self.preview(&among, &asked).await?) } else { None };
+        if let Some(previewed) = previewed.filter(|_| asked.order.dry_run) {
+            return Ok(previewed);
+        }
+        let (now, paced) = (self.now(), asked.rate.is_some());
+        let operation =
+            self.write(request, move |tx| control::retry(tx, &Workflows::default(), &among, &asked, now)).await?;
+        let begun = Instant::now();
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let retried = self.read(move |tx| control::retried(tx, operation)).await?;
+            let settled = !retried.counting && (paced || retried.done >= retried.units);
+            if settled || begun.elapsed() >= ANSWER_WITHIN {
+                return Ok(retried);
+            }
+        }
+    }
+
+    async fn preview(&self, among: &Among, asked: &RetryRequest) -> Result<Retried, Problem> {
+        let (workflows, now) = (Workflows::default(), self.now());
+        let (inside, among, asked) = (workflows.clone(), among.clone(), asked.clone());
+        let mut preview = self.read(move |tx| Preview::begin(tx, &inside, &among, &asked)).await?;
+        loop {
+            let inside = workflows.clone();
+            let (counted, more) = self
+                .read(move |tx| {
+                    let more = preview.page(tx, &inside, now)?;
+                    Ok(Ok((preview, more)))
+                })
+                .await?;
+            if !more {
+                return Ok(counted.answer()?);
+            }
+            preview = counted;
+        }
     }
 
     /// Changes something. The coordinator looks at once.

@@ -42,6 +42,8 @@ pub struct Metrics {
     /// Jobs that have not ended.
     pub jobs_open: IntGauge,
     parked: IntGauge,
+    oversized: IntCounter,
+    underflows: IntCounter,
     last_finished: Mutex<BTreeMap<Kind, Timestamp>>,
 }
 
@@ -97,6 +99,14 @@ impl Metrics {
                 "showrunner_parked_entries",
                 "Entries of unit streams that no worker could read; 0 on a coordinator that stands by.",
             )?,
+            oversized: IntCounter::new(
+                "showrunner_oversized_transactions_total",
+                "Transactions that did more at once than is planned for (TURN-1); 0 unless there is a defect.",
+            )?,
+            underflows: IntCounter::new(
+                "showrunner_counter_underflows_total",
+                "Counters of steps or barriers that would have gone below zero and stay at zero; 0 unless there is a defect.",
+            )?,
             last_finished: Mutex::default(),
         };
         for kind in Kind::ALL.map(Kind::as_str) {
@@ -126,7 +136,19 @@ impl Metrics {
         registry.register(Box::new(self.decoded.clone()))?;
         registry.register(Box::new(self.jobs_open.clone()))?;
         registry.register(Box::new(self.parked.clone()))?;
+        registry.register(Box::new(self.oversized.clone()))?;
+        registry.register(Box::new(self.underflows.clone()))?;
         Ok(())
+    }
+
+    /// What counts transactions beyond the bounds.
+    pub(crate) fn oversized(&self) -> IntCounter {
+        self.oversized.clone()
+    }
+
+    /// What counts counters that would have gone below zero.
+    pub(crate) fn underflows(&self) -> IntCounter {
+        self.underflows.clone()
     }
 
     /// Counts a unit handed to the transport.
@@ -170,7 +192,7 @@ impl Metrics {
         self.wait.with_label_values(&[kind.as_str()]).observe(waited.as_secs_f64());
         if let (Kind::Transfer, UnitResult::Finished { facts, .. }) = (kind, &outcome.result) {
             let written = facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes);
-            self.transferred.inc_by(written.sum());
+            self.transferred.inc_by(written.fold(0, u64::saturating_add));
         }
     }
 

@@ -10,13 +10,15 @@ use protocol::failure::ErrorClass;
 use protocol::id::UnitId;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
-use protocol::wire::report::{Burial, Outcome};
+use protocol::wire::report::{Burial, Outcome, UnitResult};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// Rows that the ends settled in one transaction are about to write: a unit may hold thousands of assets.
+const ROWS_MAX: usize = 50_000;
 /// Times a write is repeated whose outcome is unknown.
 const UNKNOWN_MAX: u32 = 5;
 /// For what is under way when the process is to end.
@@ -81,7 +83,7 @@ impl Coordinator {
         true
     }
 
-    /// Settles ends and takes the turn they make room for, in one transaction.
+    /// Settles ends. One that cannot be stored must not take a whole batch with it: the batch is halved until it is alone.
     async fn settle(&self, outcomes: Vec<Outcome>) -> bool {
         if !outcomes.is_empty() {
             self.wards.lock().note(&outcomes, (self.clock)());
@@ -94,12 +96,34 @@ impl Coordinator {
         if outcomes.is_empty() {
             return true;
         }
-        let outcomes = Arc::new(outcomes);
+        let (mut open, mut tries) = (within_rows(outcomes), UNKNOWN_MAX);
+        while let Some(outcomes) = open.pop() {
+            let outcomes = Arc::new(outcomes);
+            match self.settle_together(&outcomes, tries).await {
+                Kept::Stored(()) => {}
+                Kept::NotLeader => return false,
+                Kept::Dropped if outcomes.len() > 1 => {
+                    // The store has said what it has to say; in halves it is asked once each.
+                    tries = 0;
+                    let (first, second) = outcomes.split_at(outcomes.len() / 2);
+                    open.extend([second.to_vec(), first.to_vec()]);
+                }
+                Kept::Dropped => {
+                    let unit = outcomes.first().map(|outcome| outcome.unit.to_string());
+                    tracing::error!(unit.id = unit, "the end of a unit could not be stored; its lease will lapse");
+                }
+            }
+        }
+        true
+    }
+
+    /// Settles ends and takes the turn they make room for, in one transaction.
+    async fn settle_together(&self, outcomes: &Arc<Vec<Outcome>>, tries: u32) -> Kept<()> {
         let (claim, unsure) = (self.claiming.lock().await, AtomicBool::new(false));
         let settled = self
-            .persist(&unsure, || {
+            .persist((&unsure, tries), || {
                 let (reactor, now) = (self.reactor(), (self.clock)());
-                let (outcomes, store) = (Arc::clone(&outcomes), self.store.clone());
+                let (outcomes, store) = (Arc::clone(outcomes), self.store.clone());
                 async move {
                     let inside = reactor.clone();
                     let written = store.write(move |tx| inside.settle(tx, &outcomes, now, &mut fastrand::f64));
@@ -114,19 +138,19 @@ impl Coordinator {
                 if unsure.into_inner() {
                     self.unwatched.store(true, Ordering::Relaxed);
                 }
-                return true;
+                return Kept::Dropped;
             }
-            Kept::NotLeader => return false,
+            Kept::NotLeader => return Kept::NotLeader,
         };
         let now = (self.clock)();
-        self.over(&outcomes, &turn, now);
+        self.over(outcomes, &turn, now);
         drop(claim);
         self.metrics.settled(&settled, now);
         if unsure.into_inner() {
             self.unwatched.store(true, Ordering::Relaxed);
         }
         self.follow(turn, now);
-        true
+        Kept::Stored(())
     }
 
     /// Notes what has ended and what is out instead.
@@ -157,23 +181,40 @@ impl Coordinator {
         });
     }
 
-    /// Stores pages of listings. What is left of a scan of which pages are lost is not waited for.
+    /// Stores pages of listings; one that cannot be stored must not take its neighbours with it.
     async fn pages(&self, pages: Vec<Listed>) -> bool {
-        let pages = Arc::new(pages);
+        let mut open = vec![pages];
+        while let Some(pages) = open.pop() {
+            let pages = Arc::new(pages);
+            match self.pages_together(&pages).await {
+                Kept::Stored(()) => {}
+                Kept::NotLeader => return false,
+                Kept::Dropped if pages.len() > 1 => open.extend(pages.iter().rev().map(|page| vec![page.clone()])),
+                Kept::Dropped => {
+                    let unit = pages.first().map(|(page, _)| page.unit.to_string());
+                    tracing::error!(unit.id = unit, "a page of a listing could not be stored; it is listed again");
+                }
+            }
+        }
+        true
+    }
+
+    /// Stores pages in one transaction. What is left of a scan of which pages are lost is not waited for.
+    async fn pages_together(&self, pages: &Arc<Vec<Listed>>) -> Kept<()> {
         let taken = self
-            .persist(&AtomicBool::new(false), || {
-                let (reactor, pages) = (self.reactor(), Arc::clone(&pages));
+            .persist((&AtomicBool::new(false), UNKNOWN_MAX), || {
+                let (reactor, pages) = (self.reactor(), Arc::clone(pages));
                 self.store.write(move |tx| reactor.store(tx, &pages))
             })
             .await;
         let taken = match taken {
             Kept::Stored(taken) => taken,
-            Kept::Dropped => return true,
-            Kept::NotLeader => return false,
+            Kept::Dropped => return Kept::Dropped,
+            Kept::NotLeader => return Kept::NotLeader,
         };
         let fresh = pages.iter().zip(&taken).filter(|(_, taken)| **taken == PageTaken::Stored);
         self.metrics.listed(fresh.map(|((page, _), _)| page.assets.len() as u64).sum());
-        let torn = self.reactor().stored(&pages, &taken);
+        let torn = self.reactor().stored(pages, &taken);
         if !torn.is_empty() {
             tracing::warn!(scans = torn.len(), "pages of a listing are lost; it is taken up after the last one stored");
             self.wake.notify_one();
@@ -182,14 +223,14 @@ impl Coordinator {
                 tracing::debug!(%error, "a scan could not be called back");
             }
         }
-        true
+        Kept::Stored(())
     }
 
     /// Keeps what a purge removed. Returns whether it need not come again.
     async fn bury(&self, unit: UnitId, burials: Vec<Burial>) -> bool {
         let burials = Arc::new(burials);
         let kept = self
-            .persist(&AtomicBool::new(false), || {
+            .persist((&AtomicBool::new(false), UNKNOWN_MAX), || {
                 let (engine, burials, now) = (Arc::clone(&self.engine), Arc::clone(&burials), (self.clock)());
                 self.store.write(move |tx| {
                     let workflows = engine.lock().workflows.clone();
@@ -203,7 +244,8 @@ impl Coordinator {
 
     /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk. Nor for a
     /// commit whose reply was lost: settled twice, a report changes nothing (FEN-1). `unsure` is set when one was.
-    async fn persist<R, F, Fut>(&self, unsure: &AtomicBool, mut write: F) -> Kept<R>
+    /// The store is asked `tries` times more then.
+    async fn persist<R, F, Fut>(&self, (unsure, tries): (&AtomicBool, u32), mut write: F) -> Kept<R>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = StoreResult<R>>,
@@ -216,18 +258,44 @@ impl Coordinator {
                 Err(error) if error.class() == ErrorClass::Transient => {
                     tracing::warn!(%error, "reports wait until the store can be written");
                 }
-                Err(error) if error.class() == ErrorClass::Ambiguous && unknown < UNKNOWN_MAX => {
+                Err(error) if error.class() == ErrorClass::Ambiguous && unknown < tries => {
                     unknown += 1;
                     unsure.store(true, Ordering::Relaxed);
                     tracing::warn!(%error, "reports are stored once more");
                 }
                 Err(error) => {
-                    tracing::error!(%error, "reports could not be stored; their leases will lapse");
+                    tracing::error!(%error, "reports could not be stored");
                     return Kept::Dropped;
                 }
             }
             tokio::time::sleep(RETRY_STORE).await;
         }
+    }
+}
+
+/// Ends in groups of which each writes a bounded number of rows; the group to settle first is the last one.
+fn within_rows(outcomes: Vec<Outcome>) -> Vec<Vec<Outcome>> {
+    let (mut groups, mut rows): (Vec<Vec<Outcome>>, usize) = (Vec::new(), 0);
+    for outcome in outcomes {
+        if rows == 0 || rows >= ROWS_MAX {
+            groups.push(Vec::new());
+            rows = 0;
+        }
+        rows += rows_of(&outcome);
+        if let Some(group) = groups.last_mut() {
+            group.push(outcome);
+        }
+    }
+    groups.reverse();
+    groups
+}
+
+/// Rows that the end of a unit is about to write.
+fn rows_of(outcome: &Outcome) -> usize {
+    match &outcome.result {
+        // An asset that fails is split off: its partition, its member, its failure and the units of its steps.
+        UnitResult::Finished { facts, failures } => 1 + facts.len() + 8 * failures.len(),
+        _ => 1,
     }
 }
 

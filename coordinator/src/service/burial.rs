@@ -19,8 +19,9 @@ pub fn bury(
     let job = tx.job(unit.job)?;
     let (mut step, mut order) = (unit.step.0.to_string(), (String::new(), String::new()));
     if job.is_some() {
-        let workflow = workflows.of(tx, unit.job)?;
-        if let Some(declared) = workflow.step(unit.step) {
+        // A removal is kept although its job cannot be read.
+        let workflow = workflows.readable(tx, unit.job)?;
+        if let Some(declared) = workflow.as_ref().and_then(|workflow| workflow.step(unit.step)) {
             step.clone_from(&declared.id);
             if let Action::Units { task, .. } = &declared.action
                 && let TaskSpec::Purge(PurgeTask { ordered_by, reason, .. }) = task.as_ref()

@@ -120,7 +120,7 @@ pub fn census(
     let slots = census.fleet.iter().map(|(kind, fleet)| (*kind, fleet.busy + fleet.idle)).collect();
     let mut due: BTreeMap<Kind, Vec<DueWork>> = BTreeMap::new();
     for job in tx.jobs(true, JOBS_MAX)? {
-        let workflow = workflows.of(tx, job.no)?;
+        let Some(workflow) = workflows.readable(tx, job.no)? else { continue };
         let counters = tx.steps(job.no)?;
         count_queues(&mut census, &job, &workflow, &counters, survey);
         count_barriers(tx, &mut census, &job, &workflow)?;
@@ -217,7 +217,7 @@ fn count_dead(tx: &mut dyn Tx, census: &mut Census, workflows: &Workflows, now: 
     let in_force = tx.waivers()?.into_iter().filter(|row| row.until.is_none_or(|until| until > now));
     let waived: BTreeSet<String> = in_force.filter_map(|row| row.scope.cause).collect();
     for row in tx.causes(None, None, CAUSES_MAX)? {
-        let workflow = workflows.of(tx, row.job)?;
+        let Some(workflow) = workflows.readable(tx, row.job)? else { continue };
         let Some(kind) = workflow.step(row.step).and_then(|step| step.kind()) else { continue };
         let classes = protocol::failure::ErrorClass::ALL;
         let Some(class) = classes.into_iter().map(|class| class.as_str()).find(|class| *class == row.class) else {

@@ -1,6 +1,9 @@
 //! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
 mod scan;
+mod settled;
 mod sliced;
+
+pub use settled::{Ends, Settled};
 
 use super::graph::{Change, Graph};
 use super::rework::tasks::{Recorder, Settled as SettledAsset};
@@ -8,12 +11,12 @@ use super::rework::verdict::{self, Judged};
 use super::rework::waived::Waivers;
 use super::speculator::{Standing, standing};
 use super::{Workflows, control, job_row, splitter};
-use crate::store::{CauseRow, JobRow, JobState, Phase, StoreResult, Tx, UnitRow};
+use crate::store::{CauseRow, JobRow, JobState, Phase, StoreError, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
 use protocol::rules::lifecycle::UnitState;
-use protocol::rules::settle::{Reported, Settlement, UnitFacts, decide};
+use protocol::rules::settle::{HandsOut, Reported, Settlement, UnitFacts, accounted, decide, is_possible};
 use protocol::rules::waiver::Delivery;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, ScanPage, UnitResult};
@@ -26,70 +29,12 @@ use std::time::Duration;
 /// What a unit that waits for an archive is noted with while it pauses.
 pub(super) const RESTORING: &str = "restoring";
 
-/// Ends of units of one kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ends {
-    /// See [`Settled::rejected`].
-    pub rejected: u64,
-    /// See [`Settled::succeeded`].
-    pub succeeded: u64,
-    /// See [`Settled::retried`].
-    pub retried: u64,
-    /// See [`Settled::dead`].
-    pub dead: u64,
-}
-
-/// What a batch of reports did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// Reports that changed their unit.
-    pub accepted: u64,
-    /// Late, foreign or repeated reports, which changed nothing (FEN-1).
-    pub rejected: u64,
-    /// Reports of one of two executions of a unit that ended without a result, while the other goes on.
-    pub withdrawn: u64,
-    /// Units that ended well.
-    pub succeeded: u64,
-    /// Units that will be tried again.
-    pub retried: u64,
-    /// Units that died.
-    pub dead: u64,
-    /// Units that wait for something outside, and are looked at again.
-    pub waiting: u64,
-    /// Units that were cut into slices.
-    pub cut: u64,
-    /// Assets judged.
-    pub judged: u64,
-    /// Of those, such whose media was decoded.
-    pub decoded: u64,
-    /// When scans of jobs may be tried again.
-    pub scan_retries: Vec<(JobNo, Timestamp)>,
-    /// The same by kind; what came for jobs that are gone has none.
-    pub by_kind: BTreeMap<Kind, Ends>,
-}
-
-impl Settled {
-    fn ends(&self) -> Ends {
-        Ends { rejected: self.rejected, succeeded: self.succeeded, retried: self.retried, dead: self.dead }
-    }
-
-    /// Counts what came since `before` for a kind.
-    fn count(&mut self, kind: Kind, before: Ends) {
-        let now = self.ends();
-        let ends = self.by_kind.entry(kind).or_default();
-        ends.rejected += now.rejected - before.rejected;
-        ends.succeeded += now.succeeded - before.succeeded;
-        ends.retried += now.retried - before.retried;
-        ends.dead += now.dead - before.dead;
-    }
-}
-
 /// What became of a page of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageTaken {
     /// It is stored.
     Stored,
-    /// It was stored before, or comes from a scan that has been taken back.
+    /// It was stored before, or comes from a scan that has been taken back or cannot be read.
     Ignored,
     /// Pages before it are missing. Its worker sends pages in order, so they are lost: this scan cannot be completed.
     Gap,
@@ -98,7 +43,11 @@ pub enum PageTaken {
 /// Takes a page of a listing. Only the next one of the current scan is stored.
 /// `up_to` is the last key of a page of a bucket.
 pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Option<&str>) -> StoreResult<PageTaken> {
-    let Some(mut row) = tx.job(page.unit.job)? else { return Ok(PageTaken::Ignored) };
+    let mut row = match tx.job(page.unit.job) {
+        Ok(Some(row)) => row,
+        Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(PageTaken::Ignored),
+        Err(error) => return Err(error),
+    };
     let current = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && !row.state.has_ended();
     if !current || page.page < row.scan.page {
         return Ok(PageTaken::Ignored);
@@ -106,7 +55,11 @@ pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Opti
     if page.page > row.scan.page {
         return Ok(PageTaken::Gap);
     }
-    let workflow = workflows.of(tx, row.no)?;
+    let workflow = match workflows.of(tx, row.no) {
+        Ok(workflow) => workflow,
+        Err(StoreError::Corrupt(_)) => return Ok(PageTaken::Ignored),
+        Err(error) => return Err(error),
+    };
     let appended = tx.append_listing(row.no, workflow.partition.by_title, &page.assets)?;
     row.assets += appended.assets;
     row.bytes_declared = row.bytes_declared.saturating_add(appended.bytes);
@@ -137,9 +90,14 @@ pub fn settle(
         groups.entry((outcome.unit.job, outcome.unit.step)).or_default().push(outcome);
     }
     for ((job, step), group) in groups {
-        let Some(row) = tx.job(job)? else {
-            done.rejected += group.len() as u64;
-            continue;
+        let row = match tx.job(job) {
+            Ok(Some(row)) => row,
+            // Gone, or set aside because this version cannot read it.
+            Ok(None) | Err(StoreError::Corrupt(_)) => {
+                done.rejected += group.len() as u64;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         let before = done.ends();
         if step == StepNo::SCAN {
@@ -149,7 +107,17 @@ pub fn settle(
             done.count(Kind::Scan, before);
             continue;
         }
-        let workflow = workflows.of(tx, job)?;
+        let workflow = match workflows.of(tx, job) {
+            Ok(workflow) => workflow,
+            // A job that this version cannot read is set aside; it must not hold up the reports of all others.
+            Err(StoreError::Corrupt(_)) => {
+                done.rejected += group.len() as u64;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let (possible, foreign) = sorted(&workflow, &row, step, group);
+        done.rejected += foreign;
         let mut group_settling = Group {
             tx,
             job: row,
@@ -160,13 +128,25 @@ pub fn settle(
             causes: Vec::new(),
             verdicts: Verdicts::default(),
         };
-        group_settling.settle(group, jitter)?;
+        group_settling.settle(possible, jitter)?;
         group_settling.record(workflows)?;
         if let Some(kind) = workflow.step(step).and_then(|step| step.kind()) {
             done.count(kind, before);
         }
     }
     Ok(done)
+}
+
+/// The ends that can be of units of this step, and how many are of none.
+fn sorted(workflow: &Workflow, job: &JobRow, step: StepNo, outcomes: Vec<Outcome>) -> (Vec<Outcome>, u64) {
+    let hands_out = match workflow.step(step).map(|step| &step.action) {
+        Some(Action::Units { .. }) => HandsOut::Partitions,
+        Some(Action::Seal { .. }) => HandsOut::Once,
+        Some(Action::Barrier { .. } | Action::Approval { .. }) | None => HandsOut::Nothing,
+    };
+    let (possible, foreign): (Vec<Outcome>, Vec<Outcome>) =
+        outcomes.into_iter().partition(|outcome| is_possible(hands_out, outcome.unit, job.parts));
+    (possible, foreign.len() as u64)
 }
 
 struct Group<'a, 'b> {
@@ -240,7 +220,8 @@ impl Group<'_, '_> {
             self.done.accepted += 1;
             facts.extend(learned);
             self.verdicts.assets.extend(judged);
-            let change = self.carry_out(part, row.map(|r| r.state), unit, settlement, outcome.duration_us)?;
+            let change =
+                self.carry_out(part, row.map(|r| r.state), unit, settlement, accounted(outcome.duration_us))?;
             known.insert(part, Some(change.to));
             changes.push(change);
         }
@@ -277,7 +258,7 @@ impl Group<'_, '_> {
         match row {
             Some(row) => UnitFacts { state: row.state, epoch: row.epoch, attempt: row.attempt, assets: 1 },
             None => {
-                let state = if part <= cursor { UnitState::Leased } else { UnitState::Planned };
+                let state = if (1..=cursor).contains(&part) { UnitState::Leased } else { UnitState::Planned };
                 UnitFacts { state, epoch: 1, attempt: 0, assets: 1 }
             }
         }
@@ -473,7 +454,7 @@ impl Group<'_, '_> {
         if first_step {
             // Later steps look at the same bytes again; they are counted once.
             let mut row = job_row(self.tx, self.job.no)?;
-            row.bytes += facts.iter().filter_map(|f| f.bytes).sum::<u64>();
+            row.bytes = facts.iter().filter_map(|f| f.bytes).fold(row.bytes, u64::saturating_add);
             self.tx.update_job(&row)?;
             self.job = row;
         }

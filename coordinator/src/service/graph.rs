@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// Planned partitions told of an open barrier in one go.
 const SPREAD_PARTS: PartNo = 2_000;
+/// Assets of such partitions, where somebody is asked about each of them.
+const SPREAD_ASSETS: u32 = 10_000;
 
 /// One job's graph inside one transaction.
 pub struct Graph<'a> {
@@ -60,7 +62,7 @@ impl Graph<'_> {
         for change in changes {
             delta.add(StepDelta::transition(change.from, change.to.state));
             if let Some(us) = change.executed_us {
-                delta.busy_us += i64::try_from(us).unwrap_or(i64::MAX);
+                delta.busy_us = delta.busy_us.saturating_add(i64::try_from(us).unwrap_or(i64::MAX));
                 delta.executions += 1;
             }
         }
@@ -294,13 +296,34 @@ impl Graph<'_> {
 
     /// Tells the next run of partitions that their barrier is open. Returns whether all have been told.
     pub fn spread(&mut self, mut row: BarrierRow) -> StoreResult<bool> {
-        let until = row.last.min(row.spread + SPREAD_PARTS);
+        let until = self.spread_until(&row)?;
         let mut parts: Vec<PartNo> = (row.spread + 1..=until).collect();
         parts.extend(self.tx.children(self.job, row.spread + 1, until)?);
         row.spread = until;
         self.tx.put_barrier(self.job, &row)?;
         self.open_for(row.step, &parts)?;
         Ok(until >= row.last)
+    }
+
+    /// The last partition to be told in one go. Where an approval is behind the barrier each asset is looked up, so assets
+    /// bound the run as well; one partition is told however large it is.
+    fn spread_until(&mut self, row: &BarrierRow) -> StoreResult<PartNo> {
+        let until = row.last.min(row.spread + SPREAD_PARTS);
+        let workflow = self.workflow;
+        let approval = |no: &StepNo| matches!(workflow.step(*no).map(|s| &s.action), Some(Action::Approval { .. }));
+        if !behind_barrier(workflow, row.step).iter().any(approval) {
+            return Ok(until);
+        }
+        let parts: Vec<PartNo> = (row.spread + 1..=until).collect();
+        let (mut last, mut assets) = (row.spread, 0);
+        for partition in self.tx.partitions(self.job, &parts)? {
+            assets += partition.assets;
+            if assets > SPREAD_ASSETS && last > row.spread {
+                break;
+            }
+            last = partition.part;
+        }
+        Ok(last)
     }
 
     /// Everything behind an open barrier, through barriers it completes, for these partitions.
@@ -313,7 +336,6 @@ impl Graph<'_> {
     }
 }
 
-/// Unit steps behind a barrier, through barriers over it too.
 /// Steps whose units decide whether these needs are met, barriers between them or not.
 fn units_before(workflow: &Workflow, needs: &[StepNo]) -> Vec<StepNo> {
     let (mut units, mut open) = (Vec::new(), needs.to_vec());
@@ -328,6 +350,7 @@ fn units_before(workflow: &Workflow, needs: &[StepNo]) -> Vec<StepNo> {
     units
 }
 
+/// Unit steps behind a barrier, through barriers over it too.
 fn behind_barrier(workflow: &Workflow, barrier: StepNo) -> Vec<StepNo> {
     let mut behind = Vec::new();
     let mut barriers = vec![barrier];

@@ -6,7 +6,7 @@ use super::control::{Answer, Refusal};
 use super::explain::{self, BarrierExplanation, UnitExplanation};
 use super::summary::{Summary, Units, summary, totals};
 use crate::store::view::{UnitFilter, UnitView};
-use crate::store::{JobRow, JobState, Pace, StoreResult, Tx};
+use crate::store::{JobRow, JobState, Pace, StoreError, StoreResult, Tx};
 use protocol::id::{PartNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
@@ -114,7 +114,7 @@ pub struct JobExplanation {
     pub units_retrying: u64,
     /// Barriers that are not open.
     pub barriers: Vec<BarrierExplanation>,
-    /// Why the job failed as a whole.
+    /// What is to be said of the job as a whole: why it failed, or that its library is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -186,6 +186,10 @@ pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> StoreResult<Answer<Vec<JobL
 
 /// The account of a job.
 pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summary>> {
+    readable(id, read_job(tx, id, now))
+}
+
+fn read_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summary>> {
     match tx.job_by_id(id)? {
         Some(row) => summary(tx, &Workflows::default(), row.no, now).map(Ok),
         None => Ok(Err(Refusal::NotFound)),
@@ -194,6 +198,10 @@ pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summ
 
 /// How far a job is.
 pub fn progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
+    readable(id, read_progress(tx, id))
+}
+
+fn read_progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
     match tx.job_by_id(id)? {
         Some(row) => {
             let pace = pace_of(tx, &row)?;
@@ -236,6 +244,10 @@ pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
 
 /// Explains a job: what is open, and which barriers wait for what.
 pub fn explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanation>> {
+    readable(id, read_explain_job(tx, id))
+}
+
+fn read_explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanation>> {
     let Some(row) = tx.job_by_id(id)? else { return Ok(Err(Refusal::NotFound)) };
     let units = totals(tx, &row)?;
     Ok(Ok(JobExplanation {
@@ -247,6 +259,17 @@ pub fn explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanati
         barriers: explain::barriers(tx, &Workflows::default(), &row)?,
         message: row.message,
     }))
+}
+
+/// An answer about one job. A job that this version cannot read is set aside and says so; that is no error of the store.
+fn readable<R>(id: &str, answer: StoreResult<Answer<R>>) -> StoreResult<Answer<R>> {
+    match answer {
+        Err(StoreError::Corrupt(why)) => Ok(Err(Refusal::Conflict(format!(
+            "job {id} cannot be read by this version of showrunner and is set aside ({why}): use the version that \
+             submitted it, or a newer one"
+        )))),
+        answer => answer,
+    }
 }
 
 /// Lists the units of a job by partition and step.
@@ -334,7 +357,12 @@ pub fn open_progress(tx: &mut dyn Tx, limit: u32) -> StoreResult<Vec<Progress>> 
     let open = tx.jobs(true, limit)?;
     let mut all = Vec::with_capacity(open.len());
     for row in open {
-        all.push(progress_of(tx, row)?);
+        match progress_of(tx, row) {
+            Ok(progress) => all.push(progress),
+            // It is set aside; the others are shown.
+            Err(StoreError::Corrupt(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(all)
 }

@@ -10,7 +10,7 @@ pub fn put(tx: &mut dyn Tx, workflows: &Workflows, paces: Vec<(JobNo, Pace, Vec<
         if tx.job(job)?.is_none_or(|row| row.state.has_ended()) {
             continue;
         }
-        let workflow = workflows.of(tx, job)?;
+        let Some(workflow) = workflows.readable(tx, job)? else { continue };
         // What a step does once for the whole job has no partition.
         let parts: Vec<PartNo> = pace.units.iter().map(|unit| unit.part).filter(|part| *part > 0).collect();
         let partitions = tx.partitions(job, &parts)?;

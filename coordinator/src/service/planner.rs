@@ -50,6 +50,12 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
     // Rows that cannot be used are counted once every partition is cut, and before any barrier may open.
     if last_page && rejected::count(tx, &row, &workflow)? {
         row.phase = Phase::Sealed;
+        if row.assets == 0 {
+            // It ends well, as an empty folder may be what was meant; it must not do so without a word.
+            tracing::warn!(job.id = %row.id, "the library of a job is empty");
+            let why = "the library is empty: nothing was listed, so nothing was done; check what `library` names";
+            row.message.get_or_insert_with(|| why.to_owned());
+        }
         seal_empty_barriers(tx, job, &workflow)?;
     }
     tx.update_job(&row)?;

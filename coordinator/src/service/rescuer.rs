@@ -140,6 +140,8 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, message: &str, now
         // What its asset is to blame for shows when one worker carries it whole.
         return slicer::give_up(tx, of, number);
     }
+    // A job that cannot be read is set aside with its units as they are.
+    let Some(workflow) = workflows.readable(tx, unit.job)? else { return Ok(false) };
     let row = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
     let out = |row: &UnitRow| matches!(row.state, UnitState::Ready | UnitState::Leased);
     let Some(row) = row.filter(out) else { return Ok(false) };
@@ -147,7 +149,6 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, message: &str, now
     let failures = [(String::new(), Failure::permanent(POISON, message))];
     tx.put_failures(unit, &failures)?;
     control::count_dead(tx, unit, &failures, now)?;
-    let workflow = workflows.of(tx, unit.job)?;
     let to = UnitRow { state: UnitState::Dead, ..row };
     let change = Change { part: unit.part, from: Some(row.state), to, executed_us: None };
     let sealed = job.phase == Phase::Sealed;

@@ -6,7 +6,7 @@ use super::{Workflows, job_row};
 use crate::store::{
     BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
 };
-use protocol::id::{JobNo, StepNo};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::{Action, Workflow};
@@ -122,6 +122,11 @@ fn spread_page(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, now: Timestamp)
     Ok(false)
 }
 
+/// Whether an operation may still bring back units of a job: what has ended then has not ended for good.
+fn brings_back(tx: &mut dyn Tx, job: JobNo) -> StoreResult<bool> {
+    Ok(tx.running_operations(OPERATIONS_PAGE)?.iter().any(|operation| operation.job.is_none_or(|of| of == job)))
+}
+
 /// A seal runs once everything it closes has ended, well or badly.
 fn make_seals(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow, counters: &[StepRow]) -> StoreResult<()> {
     for (no, step) in workflow.numbered() {
@@ -129,7 +134,7 @@ fn make_seals(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow, counters: &[St
         let counter = |no: StepNo| counters.iter().find(|c| c.step == no);
         let (Some(own), Some(closed)) = (counter(no), counter(*of)) else { continue };
         let all_ended = closed.succeeded + closed.dead + closed.cancelled == closed.total;
-        if own.total > 0 || !all_ended || closed.succeeded == 0 {
+        if own.total > 0 || !all_ended || closed.succeeded == 0 || brings_back(tx, job.no)? {
             continue;
         }
         // A seal that is made again after a retry keeps its history of epochs.
@@ -196,25 +201,45 @@ fn no_barrier_left(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo) -> StoreRes
     Ok(true)
 }
 
+/// Cancels units of one step, none of them out.
+fn cancel_step(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: JobNo,
+    units: &[(UnitId, UnitRow)],
+    now: Timestamp,
+) -> StoreResult<()> {
+    let (Some(step), mut delta) = (units.first().map(|(id, _)| id.step), StepDelta::default()) else { return Ok(()) };
+    let mut changes = Vec::with_capacity(units.len());
+    for (id, row) in units {
+        let to = UnitRow { state: UnitState::Cancelled, due_at: None, ..*row };
+        changes.push(Change { part: id.part, from: Some(row.state), to, executed_us: None });
+        delta.add(StepDelta::transition(Some(row.state), UnitState::Cancelled));
+        // A planned seal counts in its step only from here on.
+        delta.total += i64::from(id.part == 0 && row.state == UnitState::Planned);
+    }
+    let rows: Vec<(PartNo, UnitRow)> = changes.iter().map(|change| (change.part, change.to)).collect();
+    tx.put_units(job, step, &rows)?;
+    tx.add_to_step(job, step, delta)?;
+    match workflow.step(step) {
+        Some(declared) => approvals::follow(tx, (job, step, declared), &changes, now),
+        None => Ok(()),
+    }
+}
+
 /// Cancels what is not out, a page at a time; the job ends when nothing is out any more.
 fn cancel_rows(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestamp) -> StoreResult<bool> {
-    for state in [UnitState::Ready, UnitState::Retrying] {
+    let workflow = workflows.of(tx, job)?;
+    // What a retry brought back waits as planned for what it needs; it is not left so.
+    for state in [UnitState::Ready, UnitState::Retrying, UnitState::Planned] {
         let page = tx.units_in(job, state, None, PAGE_BARRIERS)?;
-        let workflow = workflows.of(tx, job)?;
-        for (id, row) in &page {
-            let to = UnitRow { state: UnitState::Cancelled, due_at: None, ..*row };
-            tx.put_units(job, id.step, &[(id.part, to)])?;
-            if let Some(step) = workflow.step(id.step).filter(|step| matches!(step.action, Action::Approval { .. })) {
-                let change = Change { part: id.part, from: Some(state), to, executed_us: None };
-                approvals::follow(tx, (job, id.step, step), &[change], now)?;
-            }
-            tx.add_to_step(job, id.step, StepDelta::transition(Some(state), UnitState::Cancelled))?;
+        for of_step in page.chunk_by(|a, b| a.0.step == b.0.step) {
+            cancel_step(tx, &workflow, job, of_step, now)?;
         }
         if !page.is_empty() {
             return Ok(true);
         }
     }
-    let workflow = workflows.of(tx, job)?;
     let counters = tx.steps(job)?;
     for (no, step) in workflow.numbered() {
         let live = counters.iter().find(|c| c.step == no).map_or(0, |c| c.live);

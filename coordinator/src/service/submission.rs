@@ -64,7 +64,7 @@ pub fn compile(
     };
     let workflow = compile_workflow(file, source, base, &id, now, &mut policies)?;
     let digest = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(NewJob { id, workflow, digest, submitted_at: now })
+    Ok(NewJob { id, workflow, digest, submitted_at: now, submission: None })
 }
 
 /// Reads, resolves and digests a delivery spec.
@@ -94,11 +94,25 @@ pub fn entropy_of(key: &str) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Adds a job. One that is there already under the same id is the same submission sent again, unless it says something
-/// else.
+/// What a submission is known by: one idempotency key makes one job, whatever that is called.
+pub fn submission_of(key: &str) -> String {
+    Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Adds a job. One that is there already under the same idempotency key or id is the same submission sent again, unless it
+/// says something else.
 pub fn submit(tx: &mut dyn Tx, job: &NewJob) -> StoreResult<Answer<Submitted>> {
     let submitted = Submitted { job: job.id.clone(), dry_run: false };
-    match tx.job_by_id(&job.id)? {
+    let of_key = match &job.submission {
+        Some(submission) => tx.job_of_submission(submission)?,
+        None => None,
+    };
+    // The version before kept no keys; there the id alone tells.
+    let there = match of_key {
+        Some(there) => Some(there),
+        None => tx.job_by_id(&job.id)?,
+    };
+    match there {
         Some(there) if there.digest == job.digest => return Ok(Ok(submitted)),
         Some(there) => {
             let why =

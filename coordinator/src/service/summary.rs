@@ -42,7 +42,7 @@ pub struct Summary {
     /// Assets that go on although they did not pass: a person let it stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<FailureSummary>,
-    /// Why the job failed as a whole.
+    /// What is to be said of the job as a whole: why it failed, or that its library is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -188,7 +188,10 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
 }
 
 fn units(counter: &StepRow, ended: bool) -> Units {
-    let cancelled = if ended { counter.total - counter.succeeded - counter.dead } else { counter.cancelled };
+    let cancelled = match ended {
+        true => counter.total.saturating_sub(counter.succeeded.saturating_add(counter.dead)),
+        false => counter.cancelled,
+    };
     Units {
         total: counter.total,
         succeeded: counter.succeeded,

@@ -70,6 +70,9 @@ pub fn quarantine(
         action: format!("quarantine worker {worker}"),
         job: None,
         filter: String::new(),
+        plan: None,
+        progress: None,
+        message: None,
         reason: reason.to_owned(),
         matched: failed.len() as u64,
         eligible: refunded,
@@ -123,7 +126,7 @@ fn refund(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, epoch: u32, now:
                 return Ok(false);
             }
             let failures = tx.failures_of(unit)?;
-            let workflow = workflows.of(tx, unit.job)?;
+            let Some(workflow) = workflows.readable(tx, unit.job)? else { return Ok(false) };
             Ok(control::bring_back(tx, &workflow, &mut job, &[(unit, failures)], control::Again::Unit, now)? > 0)
         }
         _ => Ok(false),

@@ -50,6 +50,7 @@ pub fn checks() -> Vec<Check> {
         ("a verdict belongs to bytes, policy and asset", super::rework::conformance::verdicts),
         ("what an asset is believed to hash to", super::rework::conformance::believed),
         ("one task of a kind is pending about a subject", super::rework::conformance::tasks),
+        ("tasks open and end together", super::rework::conformance::tasks_together),
         ("costs, withheld steps and speculative copies read back", schedule),
     ]
 }
@@ -101,6 +102,7 @@ pub fn job(id: &str) -> NewJob {
         },
         digest: "digest".into(),
         submitted_at: Timestamp(5),
+        submission: None,
     }
 }
 

@@ -1,11 +1,14 @@
 //! The store as services hold it: a thread that runs one writing transaction after another, and one that reads beside it.
+use super::cost::Defects;
 use super::memory::Memory;
 use super::postgres::{Postgres, PostgresOptions};
 use super::sqlite::Sqlite;
 use super::timing::WriteTimes;
 use super::view::{UnitFilter, UnitView};
 use super::{Leader, StoreError, StoreResult, Tx};
+use prometheus::IntCounter;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -140,6 +143,7 @@ pub struct Store {
     writes: mpsc::Sender<Job>,
     reads: mpsc::Sender<Job>,
     times: WriteTimes,
+    defects: Arc<Defects>,
 }
 
 /// Ends the store's threads when dropped, after what was asked of them before, and waits for the last commit.
@@ -195,8 +199,9 @@ impl Store {
     pub fn memory() -> (Store, StoreThread) {
         let made = start("store", || Ok(Backend::Memory(Box::default())));
         let (thread, jobs) = made.expect("memory is always there");
-        let times = WriteTimes::new().expect("names of metrics are sound");
-        (Store { writes: jobs.clone(), reads: jobs.clone(), times }, StoreThread { threads: vec![(thread, jobs)] })
+        let (times, defects) = (WriteTimes::new().expect("names of metrics are sound"), Arc::default());
+        let store = Store { writes: jobs.clone(), reads: jobs.clone(), times, defects };
+        (store, StoreThread { threads: vec![(thread, jobs)] })
     }
 
     /// Opens the PostgreSQL database at `url`, on the store's threads: callers may be async.
@@ -215,7 +220,7 @@ impl Store {
         store.threads.push(reader?);
         let of = |n: usize| store.threads[n].1.clone();
         let times = WriteTimes::new().map_err(|error| StoreError::Refused(error.to_string()))?;
-        Ok((Store { writes: of(0), reads: of(1), times }, store))
+        Ok((Store { writes: of(0), reads: of(1), times, defects: Arc::default() }, store))
     }
 
     /// Runs `work` in one transaction on the store's thread: all of it or nothing.
@@ -224,13 +229,23 @@ impl Store {
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
-        let times = self.times.clone();
-        ask(&self.writes, move |backend| times.measure(|| backend.write(work))).await
+        let (times, defects) = (self.times.clone(), Arc::clone(&self.defects));
+        let counted = move |backend: &mut Backend| {
+            let done = times.measure(|| backend.write(work));
+            defects.look();
+            done
+        };
+        ask(&self.writes, counted).await
     }
 
     /// How long its write transactions take.
     pub fn write_times(&self) -> &WriteTimes {
         &self.times
+    }
+
+    /// Counts transactions that do more at once than [`super::cost`] allows, and counters that would go below zero.
+    pub fn count_defects(&self, oversized: IntCounter, underflows: IntCounter) {
+        self.defects.count_with(oversized, underflows);
     }
 
     /// Runs `work` on one consistent state; it must write nothing. Also for processes that do not lead.

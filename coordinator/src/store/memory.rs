@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 pub struct Memory {
     pub(super) jobs: BTreeMap<JobNo, (JobRow, Workflow)>,
     pub(super) listing: BTreeMap<(JobNo, String), (u64, Asset)>,
+    pub(super) submissions: BTreeMap<String, JobNo>,
     /// With the partition each would have come after, once it has been counted.
     pub(super) row_errors: BTreeMap<(JobNo, u64, String), (RowError, Option<PartNo>)>,
     pub(super) partitions: BTreeMap<(JobNo, PartNo), Partition>,
@@ -32,7 +33,9 @@ impl Memory {
     /// Runs `work` in one transaction: all of it or nothing.
     pub fn write<R>(&mut self, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>) -> StoreResult<R> {
         let mut copy = self.clone();
+        cost::begin();
         let result = work(&mut copy)?;
+        cost::end();
         *self = copy;
         Ok(result)
     }
@@ -42,16 +45,13 @@ fn missing(what: &str) -> StoreError {
     StoreError::Corrupt(format!("no {what}"))
 }
 
-fn apply(count: &mut u64, delta: i64) {
-    *count = count.checked_add_signed(delta).expect("a counter never goes below zero");
-}
-
 impl JobTx for Memory {
     fn insert_job(&mut self, job: &NewJob) -> StoreResult<JobNo> {
         if self.jobs.values().any(|(row, _)| row.id == job.id) {
             return Err(StoreError::Database(format!("job id {} exists", job.id)));
         }
         let no = JobNo(self.jobs.keys().last().map_or(1, |last| last.0 + 1));
+        self.submissions.extend(job.submission.clone().map(|submission| (submission, no)));
         let row = JobRow {
             no,
             id: job.id.clone(),
@@ -106,6 +106,11 @@ impl JobTx for Memory {
         Ok(self.jobs.values().map(|(row, _)| row).find(|row| row.id == id).cloned())
     }
 
+    fn job_of_submission(&mut self, submission: &str) -> StoreResult<Option<JobRow>> {
+        let no = self.submissions.get(submission);
+        Ok(no.and_then(|no| self.jobs.get(no)).map(|(row, _)| row.clone()))
+    }
+
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
         let rows = self.jobs.values().rev().map(|(row, _)| row).filter(|row| !open || row.ended_at.is_none());
         Ok(rows.take(limit as usize).cloned().collect())
@@ -123,6 +128,7 @@ impl JobTx for Memory {
 
 impl PartitionTx for Memory {
     fn insert_partitions(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<()> {
+        cost::rows(partitions.len());
         for partition in partitions {
             let clash = self.partitions.insert((job, partition.part), partition.clone());
             if clash.is_some() {
@@ -138,6 +144,7 @@ impl PartitionTx for Memory {
     }
 
     fn partitions(&mut self, job: JobNo, parts: &[PartNo]) -> StoreResult<Vec<Partition>> {
+        cost::rows(parts.len());
         parts
             .iter()
             .map(|part| self.partitions.get(&(job, *part)).cloned().ok_or_else(|| missing("partition")))
@@ -158,6 +165,7 @@ impl PartitionTx for Memory {
             }
             p.parent == 0 && (p.title.is_empty() || p.title == asset.title) && p.first <= asset.id && asset.id <= p.last
         };
+        cost::rows(partitions.iter().map(|p| p.assets as usize).sum());
         Ok(partitions
             .iter()
             .map(|p| of_job.iter().filter(|asset| in_partition(p, asset)).map(|asset| (*asset).clone()).collect())
@@ -172,6 +180,7 @@ impl PartitionTx for Memory {
     }
 
     fn move_assets(&mut self, job: JobNo, to: PartNo, assets: &[String]) -> StoreResult<()> {
+        cost::rows(assets.len());
         for asset in assets {
             self.moved.insert((job, asset.clone()), to);
         }
@@ -191,14 +200,7 @@ impl StepTx for Memory {
 
     fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
         let row = self.steps.get_mut(&(job, step)).ok_or_else(|| missing("step"))?;
-        apply(&mut row.total, delta.total);
-        apply(&mut row.succeeded, delta.succeeded);
-        apply(&mut row.dead, delta.dead);
-        apply(&mut row.cancelled, delta.cancelled);
-        apply(&mut row.live, delta.live);
-        apply(&mut row.retrying, delta.retrying);
-        apply(&mut row.busy_us, delta.busy_us);
-        apply(&mut row.executions, delta.executions);
+        row.add(delta);
         Ok(())
     }
 
@@ -210,10 +212,12 @@ impl StepTx for Memory {
 
 impl UnitTx for Memory {
     fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
+        cost::rows(parts.len());
         Ok(parts.iter().map(|part| self.units.get(&UnitId { job, step, part: *part }).copied()).collect())
     }
 
     fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+        cost::rows(units.len());
         for (part, row) in units {
             self.units.insert(UnitId { job, step, part: *part }, *row);
         }
@@ -251,7 +255,9 @@ impl UnitTx for Memory {
         let found = self.units.iter().filter(|(id, row)| {
             id.job == job && row.state == state && after.is_none_or(|after| (id.step, id.part) > after)
         });
-        Ok(found.take(limit as usize).map(|(id, row)| (*id, *row)).collect())
+        let found: Vec<(UnitId, UnitRow)> = found.take(limit as usize).map(|(id, row)| (*id, *row)).collect();
+        cost::rows(found.len());
+        Ok(found)
     }
 
     fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
@@ -267,6 +273,7 @@ impl UnitTx for Memory {
 
 impl FailureTx for Memory {
     fn put_failures(&mut self, unit: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
+        cost::rows(failures.len());
         self.failures.retain(|(id, _), _| *id != unit);
         for (asset, failure) in failures {
             self.failures.insert((unit, asset.clone()), failure.clone());

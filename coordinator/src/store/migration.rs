@@ -52,6 +52,8 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0010_counted_barriers"),
     pair!("0011_deployment"),
     pair!("0012_rejected_rows"),
+    same!("0013_operation_plans"),
+    same!("0014_job_marks"),
 ];
 
 /// Newest schema this build knows.

@@ -7,6 +7,7 @@
 //! unit costs one row for its asset, one for its partition and one for its outcome, each written once.
 pub mod conformance;
 mod control;
+pub mod cost;
 pub mod deployment;
 pub mod handle;
 pub mod memory;
@@ -32,6 +33,7 @@ pub use rows::*;
 pub use schedule::{CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow};
 pub use tombstone::{TombstoneRow, TombstoneTx};
 
+use parking_lot::Mutex;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact};
@@ -39,6 +41,7 @@ use protocol::rules::partition::Member;
 use protocol::time::Timestamp;
 use protocol::wire::report::RowError;
 use protocol::workflow::Workflow;
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// Why the store could not answer.
@@ -142,7 +145,10 @@ pub trait JobTx {
     fn job(&mut self, no: JobNo) -> StoreResult<Option<JobRow>>;
     /// One job by its public id.
     fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>>;
-    /// Jobs, newest first; only those that have not ended when `open`.
+    /// One job by the submission it was handed in with.
+    fn job_of_submission(&mut self, submission: &str) -> StoreResult<Option<JobRow>>;
+    /// Jobs, newest first; only those that have not ended when `open`. A row that cannot be read is left out and named in
+    /// the log once.
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>>;
     /// Writes everything of a job but its workflow.
     fn update_job(&mut self, job: &JobRow) -> StoreResult<()>;
@@ -276,6 +282,15 @@ pub trait CatalogueTx {
     fn put_facts(&mut self, job: JobNo, facts: &[AssetFact], now: Timestamp) -> StoreResult<()>;
     /// Catalogue entries in id order after `after`; those of one title when given.
     fn catalogue(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> StoreResult<Vec<CatalogueRow>>;
+    /// Hashes that these assets have in the catalogue, as far as they are known, in any order.
+    fn catalogue_hashes(&mut self, assets: &[&str]) -> StoreResult<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        for asset in assets {
+            let hash = self.catalogue_entry(asset)?.and_then(|entry| entry.fact.hash);
+            found.extend(hash.map(|hash| ((*asset).to_owned(), hash)));
+        }
+        Ok(found)
+    }
     /// One catalogue entry.
     fn catalogue_entry(&mut self, asset: &str) -> StoreResult<Option<CatalogueRow>>;
     /// Adds declared assets to the catalogue.
@@ -290,6 +305,22 @@ pub trait ViewTx {
     fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>>;
     /// Units of a job, with or without a row of their own, by partition and step.
     fn unit_views(&mut self, job: &str, filter: &view::UnitFilter) -> StoreResult<Vec<view::UnitView>>;
+}
+
+/// Rows of jobs that this version can read. The others are set aside: they keep their rows, and all other jobs go on.
+fn readable<E: std::fmt::Display>(rows: Vec<(i64, Result<JobRow, E>)>) -> Vec<JobRow> {
+    static NAMED: Mutex<BTreeSet<i64>> = Mutex::new(BTreeSet::new());
+    let mut readable = Vec::with_capacity(rows.len());
+    for (no, row) in rows {
+        match row {
+            Ok(row) => readable.push(row),
+            Err(why) if NAMED.lock().insert(no) => {
+                tracing::error!(job.no = no, %why, "the row of a job cannot be read by this version and is set aside");
+            }
+            Err(_) => {}
+        }
+    }
+    readable
 }
 
 /// Which rows that could not be used are asked for.

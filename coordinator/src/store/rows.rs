@@ -1,5 +1,5 @@
 //! Rows as services see them, the same over every database.
-use super::{StoreError, StoreResult};
+use super::cost;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact};
@@ -22,6 +22,8 @@ pub struct NewJob {
     pub digest: String,
     /// When it was submitted.
     pub submitted_at: Timestamp,
+    /// Digest of the idempotency key it was handed in with, when there was one.
+    pub submission: Option<String>,
 }
 
 /// State of a job.
@@ -226,8 +228,8 @@ pub struct StepRow {
 }
 
 impl StepRow {
-    /// Takes a change in. An error means that more would end than there are.
-    pub(crate) fn add(&mut self, delta: StepDelta) -> StoreResult<()> {
+    /// Takes a change in. More cannot end than there are: a counter that would go below zero stays at zero and is counted.
+    pub(crate) fn add(&mut self, delta: StepDelta) {
         let fields = [
             (&mut self.total, delta.total),
             (&mut self.succeeded, delta.succeeded),
@@ -240,9 +242,9 @@ impl StepRow {
         ];
         for (count, change) in fields {
             let sum = count.checked_add_signed(change);
-            *count = sum.ok_or_else(|| StoreError::Corrupt(format!("a counter of step {} below 0", self.step.0)))?;
+            cost::counts(sum.is_some(), || format!("a counter of step {} would go below 0", self.step.0));
+            *count = count.saturating_add_signed(change);
         }
-        Ok(())
     }
 }
 
@@ -292,6 +294,12 @@ impl StepDelta {
         }
     }
 
+    /// Whether some counter becomes less.
+    pub(crate) fn is_less(&self) -> bool {
+        let counts = [self.total, self.succeeded, self.dead, self.cancelled, self.live, self.retrying];
+        counts.into_iter().any(|change| change < 0)
+    }
+
     /// Adds another change to this one.
     pub fn add(&mut self, other: StepDelta) {
         self.total += other.total;
@@ -300,7 +308,7 @@ impl StepDelta {
         self.cancelled += other.cancelled;
         self.live += other.live;
         self.retrying += other.retrying;
-        self.busy_us += other.busy_us;
+        self.busy_us = self.busy_us.saturating_add(other.busy_us);
         self.executions += other.executions;
     }
 }

@@ -8,6 +8,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
 use crate::source::{Client, server};
+use coordinator::service::Workflows;
 use protocol::rules::deployment::{Belonging, judge};
 use serde::Serialize;
 use std::process::Command;
@@ -186,10 +187,27 @@ async fn database(context: &Context) -> (Finding, Option<String>) {
     let place = server.unwrap_or_else(|| path.display().to_string());
     let asked = async {
         let (store, _thread) = database::open_store(&context.settings, false)?;
-        Ok::<_, CliError>(store.read(|tx| Ok((tx.jobs(true, 1000)?.len(), tx.deployment()?))).await?)
+        let asked = store.read(|tx| {
+            let (jobs, workflows) = (tx.jobs(true, 1000)?, Workflows::default());
+            let mut aside = Vec::new();
+            for job in &jobs {
+                if workflows.is_aside(tx, job)? {
+                    aside.push(job.id.clone());
+                }
+            }
+            Ok((jobs.len(), aside, tx.deployment()?))
+        });
+        Ok::<_, CliError>(asked.await?)
     };
     match asked.await {
-        Ok((jobs, id)) => (ok("database", format!("{place}: {jobs} open jobs, deployment {id}")), Some(id)),
+        Ok((jobs, aside, id)) if aside.is_empty() => {
+            (ok("database", format!("{place}: {jobs} open jobs, deployment {id}")), Some(id))
+        }
+        Ok((_, aside, id)) => {
+            let aside = aside.join(", ");
+            let message = format!("{place}: this version cannot read these jobs, which are set aside: {aside}");
+            (bad("database", message), Some(id))
+        }
         Err(error) => (bad("database", error.message), None),
     }
 }

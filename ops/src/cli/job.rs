@@ -9,8 +9,9 @@ use crate::source::{Source, Verb, server};
 use crate::submit;
 use coordinator::service::control::PriorityRequest;
 use coordinator::service::inquiry::{JobListed, Progress};
-use coordinator::service::submission::{Submitted, entropy_of};
+use coordinator::service::submission::{Submitted, entropy_of, submission_of};
 use coordinator::store::JobState;
+use coordinator::store::NewJob;
 use protocol::quantity::Span;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -130,6 +131,7 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<
     // Also without a key of the caller's, sending the same thing twice for want of an answer is no second job.
     let key = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
     let (job, sources) = submit::gather(file, entropy_of(&key))?;
+    let job = NewJob { submission: Some(submission_of(&key)), ..job };
     let submitted = if dry_run && server(context)?.is_none() {
         Submitted { job: job.id, dry_run }
     } else {

@@ -83,7 +83,8 @@ fn show(context: &Context, retried: &Retried) -> CliResult<Exit> {
 fn words(r: &Retried) -> String {
     let job = if r.job.is_empty() { String::new() } else { format!("{}: ", r.job) };
     let would = if r.dry_run { "would run" } else { "will run" };
-    let mut text = format!("{job}{} of {} matching units {would} again\n", r.units, r.matched);
+    let so_far = if r.counting { " so far" } else { "" };
+    let mut text = format!("{job}{} of {} matching units{so_far} {would} again\n", r.units, r.matched);
     if r.corrected > 0 {
         text.push_str(&format!("  with corrected input for {} assets\n", r.corrected));
     }
@@ -91,7 +92,7 @@ fn words(r: &Retried) -> String {
         text.push_str(&format!("  {} not: {}\n", not.units, not.why));
     }
     match r.operation {
-        Some(no) if r.done < r.units => {
+        Some(no) if r.counting || r.done < r.units => {
             text.push_str(&format!(
                 "  operation {no} brings them back; {} so far: showrunner operation list\n",
                 r.done

@@ -14,7 +14,7 @@ use crate::submit::now;
 use coordinator::http::{OfJob, Problem};
 use coordinator::service::Workflows;
 use coordinator::service::control::{
-    self, Answer, CauseView, Decided, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried,
+    self, Among, Answer, CauseView, Decided, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried,
     RetryRequest, Steering, TaskPicture, TaskRequest, TaskView, TasksFilter, WaiveRequest, Waived, WorkerView,
 };
 use coordinator::service::explain::UnitExplanation;
@@ -170,18 +170,17 @@ impl Source {
     /// Runs failed units of a job again.
     pub(crate) fn retry(&mut self, id: &str, request: &RetryRequest) -> CliResult<Retried> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| control::retry(tx, &Workflows::default(), id, request, now()))),
+            Source::Local(db) => bring_back(db, &Among::Job(id.to_owned()), request),
             Source::Remote(remote) => remote.post(&["jobs", id, "retry"], request),
         }
     }
 
     /// Runs dead units again, of one job or of all.
     pub(crate) fn redrive(&mut self, job: Option<&str>, request: &RetryRequest) -> CliResult<Retried> {
-        let db = match self {
-            Source::Remote(remote) => return remote.post_for(&["failures", "retry"], &[("job", job)], request),
-            Source::Local(db) => db,
-        };
-        answered(db.write(|tx| control::redrive(tx, &Workflows::default(), job, request, now())))
+        match self {
+            Source::Local(db) => bring_back(db, &Among::Dead(job.map(str::to_owned)), request),
+            Source::Remote(remote) => remote.post_for(&["failures", "retry"], &[("job", job)], request),
+        }
     }
 
     /// What failed, by cause.
@@ -354,6 +353,20 @@ impl Source {
             Source::Remote(remote) => remote.get(&["assets", id], &()),
         }
     }
+}
+
+/// Brings units back without a coordinator: counted and carried out a page in a transaction, as far as the rate allows now.
+fn bring_back(db: &mut Backend, among: &Among, request: &RetryRequest) -> CliResult<Retried> {
+    let workflows = Workflows::default();
+    if control::needs_preview(request) {
+        let previewed = answered(db.read(|tx| control::preview(tx, &workflows, among, request, now())))?;
+        if request.order.dry_run {
+            return Ok(previewed);
+        }
+    }
+    let operation = answered(db.write(|tx| control::retry(tx, &workflows, among, request, now())))?;
+    while db.write(|tx| control::carry_on(tx, &workflows, operation, now()))? {}
+    answered(db.read(|tx| control::retried(tx, operation)))
 }
 
 fn answered<R>(result: StoreResult<Answer<R>>) -> CliResult<R> {

@@ -31,6 +31,16 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp(now.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
 }
 
+/// The slowest rate: a unit in a year. One below it would never be carried out.
+pub const RATE_MIN: f64 = 1.0 / (365.0 * 86_400.0);
+/// The fastest rate; without one an operation goes as fast as it can.
+pub const RATE_MAX: f64 = 1e6;
+
+/// Whether an operation can have this rate, in units a second.
+pub fn is_rate(rate: f64) -> bool {
+    (RATE_MIN..=RATE_MAX).contains(&rate)
+}
+
 /// Reads a rate: `50`, `50/s`, `30/m`, `100/h`, in units a second.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let wrong = || format!("rate {text:?} is not a number of units a time: 50/s, 30/m or 100/h");
@@ -42,7 +52,12 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
         Some(_) => return Err(wrong()),
     };
     let count: f64 = count.trim().parse().map_err(|_| wrong())?;
-    if count.is_finite() && count > 0.0 { Ok(count / seconds) } else { Err(wrong()) }
+    let rate = count / seconds;
+    if is_rate(rate) {
+        Ok(rate)
+    } else {
+        Err(format!("a rate of {text} is not between one unit a year and 1,000,000/s"))
+    }
 }
 
 #[cfg(test)]
@@ -55,7 +70,7 @@ mod tests {
         assert_eq!(parse_rate("50/s"), Ok(50.0));
         assert_eq!(parse_rate("30/m"), Ok(0.5));
         assert_eq!(parse_rate(" 7 "), Ok(7.0));
-        for wrong in ["", "fast", "-1/s", "0", "5/d", "inf"] {
+        for wrong in ["", "fast", "-1/s", "0", "5/d", "inf", "NaN", "1e-300", "1e300", "2000000/s"] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
     }

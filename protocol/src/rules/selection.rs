@@ -65,6 +65,12 @@ impl Selection {
         let mut selection = Selection::default();
         for term in terms {
             let term = term.as_ref();
+            if term.chars().any(char::is_control) {
+                return Err(bad(
+                    format!("filter {term:?} holds a control character"),
+                    "leave it out: no id or name has one",
+                ));
+            }
             let Some((key, value)) = term.split_once('=') else {
                 return Err(bad(format!("filter {term:?} is not key=value"), "step=check"));
             };
@@ -175,6 +181,8 @@ mod tests {
             ("state=ready", "state"),
             ("role=matser", "master"),
             ("cause=1", "fingerprint"),
+            ("asset=zzz\ngarbage", "control character"),
+            ("title=\u{85}", "control character"),
         ] {
             let bad = Selection::parse(&[term]).expect_err(term);
             assert!(format!("{} {}", bad.message, bad.hint).contains(word), "{term}: {bad:?}");

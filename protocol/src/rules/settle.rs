@@ -3,6 +3,7 @@ use super::lease::speaks_for;
 use super::lifecycle::UnitState;
 use super::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
 use crate::failure::{ErrorClass, Failure};
+use crate::id::{PartNo, UnitId};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -30,6 +31,36 @@ pub enum Reported {
     Returned,
     /// What it needs is not there yet; it says after how long to look again, and what it waits for.
     Waiting(Duration, String),
+}
+
+/// What a step hands out, as far as reports are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandsOut {
+    /// A unit for each partition.
+    Partitions,
+    /// One unit for the whole job.
+    Once,
+    /// Nothing: a barrier, or an approval that people decide.
+    Nothing,
+}
+
+/// Whether a unit that a report names can have been handed out: anybody who may write the stream may name anything.
+/// `parts` is the number of partitions of its job.
+pub fn is_possible(step: HandsOut, unit: UnitId, parts: PartNo) -> bool {
+    match (step, unit.of_slice()) {
+        (HandsOut::Partitions, Some((of, number))) => number > 0 && (1..=parts).contains(&of.part),
+        (HandsOut::Partitions, None) => (1..=parts).contains(&unit.part),
+        (HandsOut::Once, None) => unit.part == 0,
+        (HandsOut::Once, Some(_)) | (HandsOut::Nothing, _) => false,
+    }
+}
+
+/// Longest execution that is accounted for: what a report claims beyond it is not believed, and the sum stays countable.
+const EXECUTION_MAX_US: u64 = 366 * 86_400 * 1_000_000;
+
+/// The duration of an execution as it is accounted for.
+pub fn accounted(duration_us: u64) -> u64 {
+    duration_us.min(EXECUTION_MAX_US)
 }
 
 /// Why a report changes nothing.
@@ -135,6 +166,31 @@ mod tests {
 
     fn failed(asset: &str, class: ErrorClass) -> (String, Failure) {
         (asset.to_owned(), Failure::new(class, "r", "m"))
+    }
+
+    #[test]
+    fn units_that_cannot_be_out_are_not_possible() {
+        let unit = |part| UnitId { job: crate::id::JobNo(1), step: crate::id::StepNo(2), part };
+        for (step, part, possible) in [
+            (HandsOut::Partitions, 1, true),
+            (HandsOut::Partitions, 7, true),
+            (HandsOut::Partitions, 8, false),
+            (HandsOut::Partitions, 0, false),
+            (HandsOut::Partitions, -1, false),
+            (HandsOut::Partitions, i64::MIN, false),
+            (HandsOut::Partitions, i64::MAX, false),
+            (HandsOut::Partitions, unit(7).slice(3).part, true),
+            (HandsOut::Partitions, unit(8).slice(3).part, false),
+            (HandsOut::Partitions, unit(0).slice(3).part, false),
+            (HandsOut::Once, 0, true),
+            (HandsOut::Once, 1, false),
+            (HandsOut::Once, unit(0).slice(1).part, false),
+            (HandsOut::Nothing, 0, false),
+            (HandsOut::Nothing, 1, false),
+        ] {
+            assert_eq!(is_possible(step, unit(part), 7), possible, "{step:?} {part}");
+        }
+        assert_eq!((accounted(5), accounted(u64::MAX)), (5, EXECUTION_MAX_US));
     }
 
     #[test]

@@ -85,8 +85,11 @@ pub fn causes(
     let mut groups: BTreeMap<String, (CauseRow, BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
     for row in tx.causes(job.map(|job| job.no), None, ROWS_MAX)? {
         let id = jobs.get(tx, row.job)?.map(|job| job.id.clone());
-        let workflow = workflows.of(tx, row.job)?;
-        let step = workflow.step(row.step).map(|step| format!("{} ({})", step.id, step.kind_word()));
+        let workflow = workflows.readable(tx, row.job)?;
+        let step = workflow
+            .as_ref()
+            .and_then(|workflow| workflow.step(row.step))
+            .map(|step| format!("{} ({})", step.id, step.kind_word()));
         match groups.get_mut(&row.cause) {
             Some((known, steps, of)) => {
                 known.units += row.units;

@@ -1,10 +1,13 @@
 //! What operators ask for: pause, resume, cancel, retry, redrive, waive. Each is one transaction, leaves a durable record,
 //! and says what it did; the same functions answer the command line and the API.
+mod correction;
 mod failure;
 mod fleet;
 mod operation;
 mod order;
+mod plan;
 mod priority;
+mod progress;
 mod redeliver;
 mod redrive;
 mod retry;
@@ -17,11 +20,11 @@ pub(crate) use failure::{changes as cause_changes, count_dead};
 pub use fleet::{WorkerView, drain, release, workers};
 pub use operation::{OperationView, advance, next_due, operations, steer};
 pub use order::*;
+pub use plan::Plan;
 pub use priority::prioritise;
 pub(crate) use redeliver::redeliver;
 pub(crate) use redrive::{Again, bring_back};
-pub use retry::{redrive, retry};
-pub use select::Plan;
+pub use retry::{Among, Preview, carry_on, needs_preview, preview, retried, retry};
 pub use task::{TaskEvent, TaskView, TasksFilter, settle_task, task, tasks};
 pub use task_picture::{TaskPicture, task_pictures};
 
@@ -126,6 +129,9 @@ fn begun(order: &Order, action: &str, job: Option<JobNo>, now: Timestamp) -> Ope
         action: action.to_owned(),
         job,
         filter: String::new(),
+        plan: None,
+        progress: None,
+        message: None,
         reason: order.reason.clone(),
         matched: 0,
         eligible: 0,

@@ -102,8 +102,11 @@ pub struct Retried {
     pub ineligible: Vec<Ineligible>,
     /// Assets whose input was corrected.
     pub corrected: u64,
-    /// Units brought back at once; the coordinator brings back the rest.
+    /// Units brought back so far; the coordinator brings back the rest.
     pub done: u64,
+    /// The coordinator still counts: the numbers are those so far.
+    #[serde(default)]
+    pub counting: bool,
     /// Nothing was changed.
     pub dry_run: bool,
 }

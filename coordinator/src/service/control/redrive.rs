@@ -42,6 +42,10 @@ pub(crate) fn bring_back(
     // Somebody has looked at them: what they are suspected of is forgiven.
     tx.forget_losses(&ids)?;
     for (unit, failures) in units {
+        if matches!(workflow.step(unit.step).map(|step| &step.action), Some(Action::Seal { .. })) {
+            done += u64::from(plan_seal(tx, job.no, unit.step, now)?);
+            continue;
+        }
         let mut graph = Graph { tx, job: job.no, workflow, sealed, now };
         let source = source_of(workflow, unit.step);
         let brought = match again {
@@ -53,30 +57,33 @@ pub(crate) fn bring_back(
             done += 1;
         }
     }
-    reopen_seals(tx, job.no, workflow)?;
+    if done > 0 {
+        for (no, _) in workflow.numbered().filter(|(_, step)| matches!(step.action, Action::Seal { .. })) {
+            plan_seal(tx, job.no, no, now)?;
+        }
+    }
     Ok(done)
 }
 
-/// What is retried may bring new files: seals that have run will run again at the end.
-fn reopen_seals(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow) -> StoreResult<()> {
-    for (no, step) in workflow.numbered() {
-        if !matches!(step.action, Action::Seal { .. }) {
-            continue;
-        }
-        let row = tx.units(job, no, &[0])?.pop().flatten();
-        let Some(row) = row.filter(|r| matches!(r.state, UnitState::Succeeded | UnitState::Dead)) else { continue };
-        if row.state == UnitState::Dead {
-            let unit = UnitId { job, step: no, part: 0 };
-            let failures = tx.failures_of(unit)?;
-            uncount_dead(tx, unit, &failures, Timestamp(0))?;
-            tx.put_failures(unit, &[])?;
-        }
-        tx.put_units(job, no, &[(0, UnitRow { state: UnitState::Planned, attempt: 0, ..row })])?;
-        let mut delta = StepDelta::transition(Some(row.state), UnitState::Planned);
-        delta.total = -1;
-        tx.add_to_step(job, no, delta)?;
+/// Brings a seal back as planned, never as ready: what is retried may bring new files, and the sequencer makes the seal when
+/// everything that it closes has ended. One that is with a worker is taken back, so that its end does not count. Returns
+/// whether there was anything to bring back.
+fn plan_seal(tx: &mut dyn Tx, job: JobNo, step: StepNo, now: Timestamp) -> StoreResult<bool> {
+    let row = tx.units(job, step, &[0])?.pop().flatten();
+    let Some(row) = row.filter(|row| row.state != UnitState::Planned) else { return Ok(false) };
+    let unit = UnitId { job, step, part: 0 };
+    if row.state == UnitState::Dead {
+        let failures = tx.failures_of(unit)?;
+        uncount_dead(tx, unit, &failures, now)?;
     }
-    Ok(())
+    if matches!(row.state, UnitState::Dead | UnitState::Retrying) {
+        tx.put_failures(unit, &[])?;
+    }
+    let planned = UnitRow { state: UnitState::Planned, attempt: 0, due_at: None, ..row };
+    tx.put_units(job, step, &[(0, planned)])?;
+    // A seal counts in its step only while it is made.
+    tx.add_to_step(job, step, StepDelta { total: -1, ..StepDelta::transition(Some(row.state), UnitState::Planned) })?;
+    Ok(true)
 }
 
 /// Dead or cancelled → ready, and everything behind it that was cancelled for want of it → planned.

@@ -1,127 +1,74 @@
-//! Failed units again: a selection is counted, its input corrected, and an operation recorded that brings it back.
-use super::operation::carry_out;
-use super::order::{Correction, Ineligible, Retried, RetryRequest};
-use super::select::{Found, Jobs, Plan, Walk, obstacle};
-use super::{Answer, Refusal, begun, find};
+//! Failed units again. A preview counts a selection page by page on the reading side and changes nothing. The real request
+//! records an operation and no more: the leader counts what it selects and carries it out, page by page in its turns.
+use super::correction::{Corrected, Corrector};
+use super::operation::{PAGE_ROWS, ROWS_OF_A_TURN};
+use super::order::{Retried, RetryRequest};
+use super::plan::Plan;
+use super::progress::Tallied;
+use super::select::{Jobs, List, Place, Walk, foresee, obstacle};
+use super::{Answer, Refusal, begun, find, operation};
 use crate::service::Workflows;
-use crate::store::{AssetCorrection, JobRow, JobState, OperationRow, StoreResult, Tx};
+use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;
-use protocol::media::asset::Asset;
-use protocol::media::template;
+use protocol::rules::redrive::is_rate;
 use protocol::time::Timestamp;
 use protocol::wire::unit::parse_hash;
-use protocol::workflow::Workflow;
-use protocol::workflow::compile::absolute;
-use std::collections::BTreeMap;
 
-/// Brings failed units of one job back, and what was cancelled because of them.
-pub fn retry(
-    tx: &mut dyn Tx,
-    workflows: &Workflows,
-    id: &str,
-    request: &RetryRequest,
-    now: Timestamp,
-) -> StoreResult<Answer<Retried>> {
-    let job = match find(tx, id)? {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    if matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed) {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {}: submit it again", job.state.as_str()))));
-    }
-    select(tx, workflows, "retry", Some(job), request, now)
+/// What a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Among {
+    /// Failed units of this job, and what was cancelled because of them.
+    Job(String),
+    /// Dead letters of one job or, without one, of all.
+    Dead(Option<String>),
 }
 
-/// Brings dead letters back by cause or filter, in one job or in all of them.
-pub fn redrive(
-    tx: &mut dyn Tx,
-    workflows: &Workflows,
-    job: Option<&str>,
-    request: &RetryRequest,
-    now: Timestamp,
-) -> StoreResult<Answer<Retried>> {
-    let job = match job.map(|id| find(tx, id)).transpose()?.transpose() {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    select(tx, workflows, "redrive", job, request, now)
-}
-
-fn select(
-    tx: &mut dyn Tx,
-    workflows: &Workflows,
-    action: &str,
-    job: Option<JobRow>,
-    request: &RetryRequest,
-    now: Timestamp,
-) -> StoreResult<Answer<Retried>> {
-    let plan = match checked(tx, workflows, job.as_ref(), request)? {
-        Ok(plan) => plan,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut counting = Counting { corrections: &request.corrections, ..Counting::default() };
-    let no = job.as_ref().map(|job| job.no);
-    let (mut walk, mut jobs) = (Walk::new(&plan, no, None), Jobs::default());
-    while let Some(found) = walk.next(tx, workflows)? {
-        let workflow = workflows.of(tx, found.unit.job)?;
-        let why = match obstacle(tx, &mut jobs, &workflow, &found, plan.again(), now)? {
-            Some(why) => Some(why),
-            None => {
-                counting.correct(tx, &workflow, &found)?;
-                None
-            }
-        };
-        counting.matched += 1;
-        match why {
-            Some(why) => *counting.ineligible.entry(why).or_default() += 1,
-            None => counting.eligible += 1,
+impl Among {
+    fn action(&self) -> &'static str {
+        match self {
+            Among::Job(_) => "retry",
+            Among::Dead(_) => "redrive",
         }
     }
-    if let Some(refusal) = counting.refusal() {
-        return Ok(Err(refusal));
+
+    fn job(&self) -> Option<&str> {
+        match self {
+            Among::Job(id) => Some(id),
+            Among::Dead(id) => id.as_deref(),
+        }
     }
-    let mut answer = Retried {
-        job: job.map(|job| job.id).unwrap_or_default(),
-        matched: counting.matched,
-        units: counting.eligible,
-        corrected: counting.assets.values().map(|assets| assets.len() as u64).sum(),
-        ineligible: counting.ineligible.into_iter().map(|(why, units)| Ineligible { why, units }).collect(),
-        dry_run: request.order.dry_run,
-        ..Retried::default()
-    };
-    if request.order.dry_run {
-        return Ok(Ok(answer));
-    }
-    for (job, corrections) in &counting.assets {
-        tx.correct_assets(*job, corrections)?;
-    }
-    let mut operation = OperationRow {
-        filter: plan.text(),
-        matched: answer.matched,
-        eligible: answer.units,
-        rate: request.rate,
-        ..begun(&request.order, action, no, now)
-    };
-    operation.no = tx.insert_operation(&operation)?;
-    carry_out(tx, workflows, &mut operation, now)?;
-    (answer.operation, answer.done) = (Some(operation.no), operation.done);
-    Ok(Ok(answer))
 }
 
-fn checked(
+/// What was asked, checked: the job it is about and what is selected in it.
+struct Checked {
+    job: Option<JobRow>,
+    plan: Plan,
+}
+
+fn check(
     tx: &mut dyn Tx,
     workflows: &Workflows,
-    job: Option<&JobRow>,
+    among: &Among,
     request: &RetryRequest,
-) -> StoreResult<Answer<Plan>> {
+) -> StoreResult<Answer<Checked>> {
+    let job = match among.job().map(|id| find(tx, id)).transpose()?.transpose() {
+        Ok(job) => job,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let (Among::Job(id), Some(job)) = (among, &job)
+        && matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed)
+    {
+        return Ok(Err(Refusal::Conflict(format!("job {id} is {}: submit it again", job.state.as_str()))));
+    }
     let plan = match Plan::of(request) {
         Ok(plan) => plan,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if request.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Ok(Err(Refusal::Invalid("the rate is not a number above zero".into(), "50".into())));
+    if request.rate.is_some_and(|rate| !is_rate(rate)) {
+        let why = "the rate is not between one unit a year and a million a second";
+        return Ok(Err(Refusal::Invalid(why.into(), "50".into())));
     }
-    if let (Some(job), Some(only)) = (job, request.only.as_deref()) {
+    if let (Some(job), Some(only)) = (&job, request.only.as_deref()) {
         let workflow = workflows.of(tx, job.no)?;
         if workflow.step_no(only).is_none() {
             let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
@@ -130,77 +77,154 @@ fn checked(
         }
     }
     for correction in &request.corrections {
+        let asset = &correction.asset;
         if let Some(Err(wrong)) = correction.hash.as_deref().map(parse_hash) {
-            return Ok(Err(Refusal::Invalid(format!("asset {:?}: {wrong}", correction.asset), String::new())));
+            return Ok(Err(Refusal::Invalid(format!("asset {asset:?}: {wrong}"), String::new())));
         }
         if correction.location.as_deref().is_some_and(|location| location.trim().is_empty()) {
-            return Ok(Err(Refusal::Invalid(
-                format!("asset {:?} has an empty location", correction.asset),
-                String::new(),
-            )));
+            return Ok(Err(Refusal::Invalid(format!("asset {asset:?} has an empty location"), String::new())));
         }
     }
-    Ok(Ok(plan))
+    Ok(Ok(Checked { job, plan }))
 }
 
-#[derive(Default)]
-struct Counting<'a> {
-    corrections: &'a [Correction],
-    matched: u64,
-    eligible: u64,
-    ineligible: BTreeMap<String, u64>,
-    assets: BTreeMap<JobNo, Vec<AssetCorrection>>,
-    used: std::collections::BTreeSet<String>,
-    wrong: Option<String>,
+/// A count of what a request selects. It holds totals and a place, never the units: each page may be read in a transaction
+/// of its own.
+#[derive(Debug)]
+pub struct Preview {
+    job: String,
+    no: Option<JobNo>,
+    plan: Plan,
+    dry_run: bool,
+    corrector: Corrector,
+    corrected: Corrected,
+    place: Place,
+    tallied: Tallied,
 }
 
-impl Counting<'_> {
-    /// Notes what corrected input means for a unit.
-    fn correct(&mut self, tx: &mut dyn Tx, workflow: &Workflow, found: &Found) -> StoreResult<()> {
-        if self.corrections.is_empty() || found.unit.part == 0 {
-            return Ok(());
-        }
-        let parts = tx.partitions(found.unit.job, &[found.unit.part])?;
-        let members = tx.members(found.unit.job, &parts)?.pop().unwrap_or_default();
-        let named = |asset: &Asset| found.assets.is_empty() || found.assets.iter().any(|(id, _)| *id == asset.id);
-        for asset in members.iter().filter(|asset| named(asset)) {
-            let fits = |c: &&Correction| c.asset.is_empty() || c.asset == asset.id;
-            let mut merged = AssetCorrection { asset: asset.id.clone(), ..AssetCorrection::default() };
-            let mut any = false;
-            for correction in self.corrections.iter().filter(fits) {
-                any = true;
-                self.used.insert(correction.asset.clone());
-                if let Some(location) = &correction.location {
-                    match template::expand(location, asset) {
-                        Ok(location) => merged.location = Some(complete(workflow, location)),
-                        Err(error) => self.wrong = Some(error.to_string()),
-                    }
-                }
-                merged.hash = correction.hash.clone().or(merged.hash);
-                merged.bytes = correction.bytes.or(merged.bytes);
+impl Preview {
+    /// Checks the request.
+    pub fn begin(
+        tx: &mut dyn Tx,
+        workflows: &Workflows,
+        among: &Among,
+        request: &RetryRequest,
+    ) -> StoreResult<Answer<Preview>> {
+        Ok(check(tx, workflows, among, request)?.map(|Checked { job, plan }| Preview {
+            no: job.as_ref().map(|job| job.no),
+            job: job.map(|job| job.id).unwrap_or_default(),
+            plan,
+            dry_run: request.order.dry_run,
+            corrector: Corrector::new(request.corrections.clone()),
+            corrected: Corrected::default(),
+            place: Place::default(),
+            tallied: Tallied::default(),
+        }))
+    }
+
+    /// Counts another page. Returns whether there are more.
+    pub fn page(&mut self, tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreResult<bool> {
+        let walk = Walk { plan: &self.plan, job: self.no };
+        let page = walk.page(tx, workflows, self.place, PAGE_ROWS)?;
+        let (mut jobs, mut eligible) = (Jobs::default(), Vec::new());
+        foresee(tx, workflows, &page.found)?;
+        for found in page.found {
+            let workflow = workflows.of(tx, found.unit.job)?;
+            let why = obstacle(tx, &mut jobs, &workflow, &found, self.plan.again(), now)?;
+            if why.is_none() {
+                eligible.push(found);
+            } else {
+                self.tallied.add(why);
             }
-            if any {
-                self.assets.entry(found.unit.job).or_default().push(merged);
-            }
         }
-        Ok(())
+        let units = eligible.len();
+        let corrections = self.corrector.apply(tx, workflows, &eligible, &mut self.corrected)?;
+        self.tallied.corrected += corrections.values().map(|assets| assets.len() as u64).sum::<u64>();
+        (0..units).for_each(|_| self.tallied.add(None));
+        self.place = page.place;
+        Ok(self.place.list != List::End)
     }
 
-    fn refusal(&self) -> Option<Refusal> {
-        if let Some(wrong) = &self.wrong {
-            return Some(Refusal::Invalid(wrong.clone(), String::new()));
+    /// What was counted, or why the request cannot be carried out.
+    pub fn answer(&self) -> Answer<Retried> {
+        if let Some(refusal) = self.corrected.refusal(&self.corrector) {
+            return Err(refusal);
         }
-        let unused = self.corrections.iter().find(|c| !c.asset.is_empty() && !self.used.contains(&c.asset))?;
-        let message = format!("asset {:?} has corrected input and is not among what can be brought back", unused.asset);
-        Some(Refusal::Invalid(message, "select it too, or leave its row out".into()))
+        Ok(Retried { job: self.job.clone(), dry_run: self.dry_run, ..self.tallied.retried() })
     }
 }
 
-/// A location as a scan would have made it: a path starts where those of the library do.
-fn complete(workflow: &Workflow, location: String) -> String {
-    if location.contains("://") || location.starts_with("file:") {
-        return location;
+/// Whether a request has to be previewed before it is recorded: corrected input is refused as a whole, so all of it is
+/// looked at before any of it is used.
+pub fn needs_preview(request: &RetryRequest) -> bool {
+    request.order.dry_run || !request.corrections.is_empty()
+}
+
+/// Counts what a request selects in one transaction: for a store that nobody else waits for.
+pub fn preview(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    among: &Among,
+    request: &RetryRequest,
+    now: Timestamp,
+) -> StoreResult<Answer<Retried>> {
+    let mut preview = match Preview::begin(tx, workflows, among, request)? {
+        Ok(preview) => preview,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    while preview.page(tx, workflows, now)? {}
+    Ok(preview.answer())
+}
+
+/// Records the operation; the leader counts and carries it out. Returns its number.
+pub fn retry(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    among: &Among,
+    request: &RetryRequest,
+    now: Timestamp,
+) -> StoreResult<Answer<i64>> {
+    let Checked { job, plan } = match check(tx, workflows, among, request)? {
+        Ok(checked) => checked,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let row = OperationRow {
+        filter: plan.text(),
+        plan: Some(plan.json()),
+        rate: request.rate,
+        ..begun(&request.order, among.action(), job.map(|job| job.no), now)
+    };
+    let no = tx.insert_operation(&row)?;
+    if !request.corrections.is_empty() {
+        let input = serde_json::to_string(&request.corrections);
+        let input = input.map_err(|error| crate::store::StoreError::Corrupt(format!("corrections: {error}")))?;
+        tx.put_operation_input(no, Some(&input))?;
     }
-    let root = workflow.scan_task().map_or("", |scan| scan.root.as_str());
-    format!("file:{}", absolute(root, &location))
+    Ok(Ok(no))
+}
+
+/// What a recorded retry has come to.
+pub fn retried(tx: &mut dyn Tx, no: i64) -> StoreResult<Answer<Retried>> {
+    let Some(row) = tx.operation(no)? else {
+        return Ok(Err(Refusal::Unknown(format!("no operation {no}: showrunner operation list"))));
+    };
+    let job = match row.job {
+        Some(job) => tx.job(job)?.map(|job| job.id).unwrap_or_default(),
+        None => String::new(),
+    };
+    if let (OperationState::Aborted, Some(why)) = (row.state, &row.message) {
+        return Ok(Err(Refusal::Conflict(format!("operation {no}: {why}"))));
+    }
+    Ok(Ok(Retried { job, operation: Some(no), ..operation::tallied(&row) }))
+}
+
+/// Carries one operation on by a page, outside of the leader's turns: for a store that no coordinator works on. Returns
+/// whether there is more to do at once.
+pub fn carry_on(tx: &mut dyn Tx, workflows: &Workflows, no: i64, now: Timestamp) -> StoreResult<bool> {
+    match tx.operation(no)? {
+        Some(mut row) if row.state == OperationState::Running => {
+            operation::carry_out(tx, workflows, &mut row, ROWS_OF_A_TURN, now)
+        }
+        _ => Ok(false),
+    }
 }

@@ -1,72 +1,19 @@
-//! Finds the units a selection means, a page at a time, and says which of them can be brought back.
-use super::Refusal;
-use super::order::RetryRequest;
+//! Finds the units that a selection means, a page at a time, and says which of them can be brought back.
+use super::plan::Plan;
 use super::redrive::Again;
 use crate::service::Workflows;
-use crate::store::{FailureRow, JobRow, JobState, StoreResult, Tx};
+use crate::service::graph::Graph;
+use crate::store::{FailureRow, JobRow, JobState, Partition, StoreError, StoreResult, Tx};
 use protocol::failure::Failure;
-use protocol::id::{JobNo, StepNo, UnitId};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::fingerprint::fingerprint;
 use protocol::rules::lifecycle::UnitState;
-use protocol::rules::selection::{Candidate, Selection};
+use protocol::rules::selection::Candidate;
+use protocol::time::Timestamp;
 use protocol::workflow::Workflow;
-use std::collections::{BTreeMap, VecDeque};
-
-/// Stands in the stored text of a plan whose units got corrected input. No term of a selection is spelt like it.
-const CORRECTED: &str = "input=corrected";
-/// Failures read at a time.
-const PAGE: u32 = 2_000;
-
-/// What an operation is to do, as it is stored with it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// Which units.
-    pub selection: Selection,
-    /// Of those, only units of this step.
-    pub only: Option<String>,
-    /// Their input was corrected.
-    pub corrected: bool,
-    terms: Vec<String>,
-}
-
-impl Plan {
-    /// Reads a request.
-    pub fn of(request: &RetryRequest) -> Result<Plan, Refusal> {
-        let selection = Selection::parse(&request.filter).map_err(|bad| Refusal::Invalid(bad.message, bad.hint))?;
-        if selection.is_empty() && request.only.is_none() && !request.all {
-            let hint = "--filter step=check, --filter reason=CODE, --filter asset=ID, or --all";
-            return Err(Refusal::Invalid("nothing selected".into(), hint.into()));
-        }
-        let corrected = !request.corrections.is_empty();
-        Ok(Plan { selection, only: request.only.clone(), corrected, terms: request.filter.clone() })
-    }
-
-    /// As it is stored: a term a line.
-    pub fn text(&self) -> String {
-        let only = self.only.iter().map(|step| format!("only={step}"));
-        let corrected = self.corrected.then(|| CORRECTED.to_owned());
-        self.terms.iter().cloned().chain(only).chain(corrected).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Reads what [`Plan::text`] wrote.
-    pub fn read(text: &str) -> Plan {
-        let (mut terms, mut only, mut corrected) = (Vec::new(), None, false);
-        for line in text.lines() {
-            match line.strip_prefix("only=") {
-                Some(step) => only = Some(step.to_owned()),
-                None if line == CORRECTED => corrected = true,
-                None => terms.push(line.to_owned()),
-            }
-        }
-        // What was stored had been read before.
-        Plan { selection: Selection::parse(&terms).unwrap_or_default(), only, corrected, terms }
-    }
-
-    /// How much of what was done is done again.
-    pub(super) fn again(&self) -> Again {
-        if self.corrected { Again::FromSource } else { Again::Unit }
-    }
-}
+use serde::{Deserialize, Serialize};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A unit that was found.
 #[derive(Debug, Clone)]
@@ -82,121 +29,149 @@ pub(super) struct Found {
     title: String,
 }
 
-/// A walk over everything that may be meant, in the order of jobs, steps and partitions.
-pub(super) struct Walk<'a> {
-    plan: &'a Plan,
-    job: Option<JobNo>,
-    after: Option<(UnitId, String)>,
-    rows: VecDeque<FailureRow>,
-    read_all: bool,
-    cancelled: VecDeque<UnitId>,
-    cancelled_after: Option<(StepNo, i64)>,
-    cancelled_all: bool,
+/// What a walk reads: the dead by their failures, then the cancelled, in the order of jobs, steps and partitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum List {
+    /// Units with failures.
+    #[default]
+    Dead,
+    /// Cancelled units of one job.
+    Cancelled,
+    /// Nothing more.
+    End,
 }
 
-impl<'a> Walk<'a> {
-    /// A walk over one job, or over all jobs by cause.
-    pub(super) fn new(plan: &'a Plan, job: Option<JobNo>, after: Option<UnitId>) -> Walk<'a> {
-        // Behind the last asset of the unit looked at last: no text is greater than this one in byte order.
-        let after = after.map(|unit| (unit, char::MAX.to_string()));
-        let wants_cancelled = plan.selection.wants(UnitState::Cancelled);
-        Walk {
-            plan,
-            job,
-            // What was brought back is not cancelled any more: these are walked from their beginning every time.
-            cancelled_after: None,
-            after,
-            rows: VecDeque::new(),
-            read_all: !plan.selection.wants(UnitState::Dead),
-            cancelled: VecDeque::new(),
-            cancelled_all: !wants_cancelled || job.is_none(),
-        }
-    }
+/// Where a walk over everything that may be meant has got to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    /// What is read.
+    pub list: List,
+    /// The last unit of it that was looked at.
+    pub after: Option<UnitId>,
+}
 
-    /// The next unit that matches. `workflows` know the steps' names.
-    pub(super) fn next(&mut self, tx: &mut dyn Tx, workflows: &Workflows) -> StoreResult<Option<Found>> {
-        while let Some(found) = self.step(tx)? {
-            let workflow = workflows.of(tx, found.unit.job)?;
-            if self.fits(tx, &workflow, &found)? {
-                return Ok(Some(found));
+/// One page of a walk.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// What matches.
+    pub found: Vec<Found>,
+    /// Where the walk goes on.
+    pub place: Place,
+}
+
+/// A walk over one job, or over all jobs.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'a> {
+    /// What is meant.
+    pub plan: &'a Plan,
+    /// The job, when it is about one.
+    pub job: Option<JobNo>,
+}
+
+impl Walk<'_> {
+    /// Reads about `rows` rows from `place` on: a unit is looked at with all its failures, so a large one is read to its end.
+    pub(super) fn page(self, tx: &mut dyn Tx, workflows: &Workflows, place: Place, rows: u32) -> StoreResult<Page> {
+        let mut page = match place.list {
+            List::Dead if self.plan.selection.wants(UnitState::Dead) => self.dead(tx, place.after, rows)?,
+            List::Dead => Page { place: Place { list: List::Cancelled, after: None }, ..Page::default() },
+            List::Cancelled => self.cancelled(tx, place.after, rows)?,
+            List::End => Page { place, ..Page::default() },
+        };
+        let members = self.members(tx, &page.found)?;
+        let mut fitting = Vec::with_capacity(page.found.len());
+        for found in page.found {
+            let workflow = match workflows.of(tx, found.unit.job) {
+                Ok(workflow) => workflow,
+                // A job that this version cannot read must not stand in the way of all others.
+                Err(StoreError::Corrupt(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            if self.fits(&workflow, &found, members.get(&found.unit)) {
+                fitting.push(found);
             }
         }
-        Ok(None)
+        page.found = fitting;
+        Ok(page)
     }
 
-    fn step(&mut self, tx: &mut dyn Tx) -> StoreResult<Option<Found>> {
-        if let Some(found) = self.dead(tx)? {
-            return Ok(Some(found));
-        }
-        if self.cancelled.is_empty() && !self.cancelled_all {
-            let Some(job) = self.job else { return Ok(None) };
-            let page = tx.units_in(job, UnitState::Cancelled, self.cancelled_after, PAGE)?;
-            self.cancelled_all = page.len() < PAGE as usize;
-            self.cancelled_after = page.last().map(|(unit, _)| (unit.step, unit.part)).or(self.cancelled_after);
-            self.cancelled.extend(page.into_iter().map(|(unit, _)| unit));
-        }
-        let Some(unit) = self.cancelled.pop_front() else { return Ok(None) };
-        let partition = if unit.part > 0 { tx.partitions(unit.job, &[unit.part])?.pop() } else { None };
-        let title = partition.map(|p| p.title).unwrap_or_default();
-        let state = UnitState::Cancelled;
-        Ok(Some(Found { unit, state, failures: Vec::new(), assets: Vec::new(), title }))
-    }
-
-    /// The next unit with its failures, all of them: a page may end in the middle of a unit.
-    fn dead(&mut self, tx: &mut dyn Tx) -> StoreResult<Option<Found>> {
-        let mut found: Option<Found> = None;
+    fn dead(self, tx: &mut dyn Tx, after: Option<UnitId>, rows: u32) -> StoreResult<Page> {
+        let cause = match self.plan.selection.causes.as_slice() {
+            [one] => Some(one.as_str()),
+            _ => None,
+        };
+        // Behind the last asset of the unit looked at last: no text is greater than this one in byte order.
+        let mut after = after.map(|unit| (unit, char::MAX.to_string()));
+        let mut found: Vec<Found> = Vec::new();
         loop {
-            while let Some(row) = self.rows.pop_front() {
-                match &mut found {
+            let from = after.as_ref().map(|(unit, asset)| (*unit, asset.as_str()));
+            let page = tx.failures_after(self.job, cause, from, rows)?;
+            let whole = page.len() < rows as usize;
+            after = page.last().map(|row| (row.unit, row.asset.clone())).or(after);
+            for row in page {
+                match found.last_mut() {
                     Some(known) if known.unit == row.unit => known.add(row),
-                    Some(_) => {
-                        self.rows.push_front(row);
-                        return Ok(found);
-                    }
-                    None => {
-                        let mut first = Found {
-                            unit: row.unit,
-                            state: row.state,
-                            failures: Vec::new(),
-                            assets: Vec::new(),
-                            title: row.title.clone(),
-                        };
-                        first.add(row);
-                        found = Some(first);
-                    }
+                    _ => found.push(Found::first(row)),
                 }
             }
-            if self.read_all {
-                return Ok(found);
+            let list = if whole { List::Cancelled } else { List::Dead };
+            if !whole && found.len() < 2 {
+                // The page ends in the middle of the only unit.
+                continue;
             }
-            let cause = match self.plan.selection.causes.as_slice() {
-                [one] => Some(one.as_str()),
-                _ => None,
-            };
-            let after = self.after.as_ref().map(|(unit, asset)| (*unit, asset.as_str()));
-            let page = tx.failures_after(self.job, cause, after, PAGE)?;
-            self.read_all = page.len() < PAGE as usize;
-            self.after = page.last().map(|row| (row.unit, row.asset.clone())).or(self.after.take());
-            self.rows.extend(page);
+            if !whole {
+                // The last unit may go on in the next page, where it is read from its beginning.
+                found.pop();
+            }
+            let last = found.last().map(|found| found.unit).filter(|_| !whole);
+            return Ok(Page { found, place: Place { list, after: last } });
         }
     }
 
-    fn fits(&self, tx: &mut dyn Tx, workflow: &Workflow, found: &Found) -> StoreResult<bool> {
+    fn cancelled(self, tx: &mut dyn Tx, after: Option<UnitId>, rows: u32) -> StoreResult<Page> {
+        let end = Page { place: Place { list: List::End, after: None }, ..Page::default() };
+        let Some(job) = self.job.filter(|_| self.plan.selection.wants(UnitState::Cancelled)) else { return Ok(end) };
+        let page = tx.units_in(job, UnitState::Cancelled, after.map(|unit| (unit.step, unit.part)), rows)?;
+        let last = page.last().map(|(unit, _)| *unit).filter(|_| page.len() == rows as usize);
+        let parts: BTreeSet<PartNo> = page.iter().map(|(unit, _)| unit.part).filter(|part| *part > 0).collect();
+        let parts: Vec<PartNo> = parts.into_iter().collect();
+        let titles = tx.partitions(job, &parts)?.into_iter().map(|partition| (partition.part, partition.title));
+        let titles: HashMap<PartNo, String> = titles.collect();
+        let found = page.into_iter().map(|(unit, _)| Found {
+            unit,
+            state: UnitState::Cancelled,
+            failures: Vec::new(),
+            assets: Vec::new(),
+            title: titles.get(&unit.part).cloned().unwrap_or_default(),
+        });
+        let list = if last.is_some() { List::Cancelled } else { List::End };
+        Ok(Page { found: found.collect(), place: Place { list, after: last } })
+    }
+
+    /// Assets of units whose failures name none, where the selection asks for assets.
+    fn members(self, tx: &mut dyn Tx, found: &[Found]) -> StoreResult<HashMap<UnitId, Vec<(String, String)>>> {
+        let selection = &self.plan.selection;
+        if selection.assets.is_empty() && selection.roles.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let whole = |found: &&Found| found.unit.part > 0 && found.failures.iter().all(|(asset, _)| asset.is_empty());
+        let units: Vec<UnitId> = found.iter().filter(whole).map(|found| found.unit).collect();
+        let of_units = of_units(tx, &units)?;
+        let named = |assets: Vec<protocol::media::asset::Asset>| {
+            assets.into_iter().map(|asset| (asset.id, asset.role.as_str().to_owned())).collect()
+        };
+        Ok(of_units.into_iter().map(|(unit, assets)| (unit, named(assets))).collect())
+    }
+
+    fn fits(self, workflow: &Workflow, found: &Found, members: Option<&Vec<(String, String)>>) -> bool {
         let step = workflow.step(found.unit.step).map_or("", |s| s.id.as_str());
         if self.plan.only.as_deref().is_some_and(|only| only != step) || !self.plan.selection.wants(found.state) {
-            return Ok(false);
+            return false;
         }
-        let selection = &self.plan.selection;
-        let by_asset = !selection.assets.is_empty() || !selection.roles.is_empty();
-        let whole = found.failures.iter().all(|(asset, _)| asset.is_empty());
-        let mut assets = found.assets.clone();
-        if by_asset && whole && found.unit.part > 0 {
-            let parts = tx.partitions(found.unit.job, &[found.unit.part])?;
-            let members = tx.members(found.unit.job, &parts)?.pop().unwrap_or_default();
-            assets = members.into_iter().map(|a| (a.id, a.role.as_str().to_owned())).collect();
-        }
+        let assets = members.unwrap_or(&found.assets);
         let candidate = |failure: Option<&Failure>, cause: Option<&str>, assets: &[(String, String)]| {
-            selection.matches(&Candidate {
+            self.plan.selection.matches(&Candidate {
                 step,
                 state: found.state,
                 reason: failure.map(|f| f.reason.as_str()),
@@ -207,18 +182,44 @@ impl<'a> Walk<'a> {
             })
         };
         if found.failures.is_empty() {
-            return Ok(candidate(None, None, &assets));
+            return candidate(None, None, assets);
         }
         // One failure must fit in all respects: not the reason of one asset and the role of another.
-        Ok(found.failures.iter().any(|(asset, failure)| {
+        found.failures.iter().any(|(asset, failure)| {
             let cause = fingerprint(failure);
             let own: Vec<(String, String)> = assets.iter().filter(|(id, _)| id == asset).cloned().collect();
-            candidate(Some(failure), Some(&cause), if asset.is_empty() { &assets } else { &own })
-        }))
+            candidate(Some(failure), Some(&cause), if asset.is_empty() { assets } else { &own })
+        })
     }
 }
 
+/// The assets of units, asked for together.
+pub(super) fn of_units(
+    tx: &mut dyn Tx,
+    units: &[UnitId],
+) -> StoreResult<HashMap<UnitId, Vec<protocol::media::asset::Asset>>> {
+    let mut parts: BTreeMap<JobNo, BTreeSet<PartNo>> = BTreeMap::new();
+    for unit in units {
+        parts.entry(unit.job).or_default().insert(unit.part);
+    }
+    let mut members = HashMap::new();
+    for (job, parts) in parts {
+        let parts: Vec<PartNo> = parts.into_iter().collect();
+        let partitions: Vec<Partition> = tx.partitions(job, &parts)?;
+        members.extend(parts.iter().map(|part| (job, *part)).zip(tx.members(job, &partitions)?));
+    }
+    let of = |unit: &UnitId| Some((*unit, members.get(&(unit.job, unit.part))?.clone()));
+    Ok(units.iter().filter_map(of).collect())
+}
+
 impl Found {
+    fn first(row: FailureRow) -> Found {
+        let (unit, state, title) = (row.unit, row.state, row.title.clone());
+        let mut found = Found { unit, state, failures: Vec::new(), assets: Vec::new(), title };
+        found.add(row);
+        found
+    }
+
     fn add(&mut self, row: FailureRow) {
         if !row.asset.is_empty() {
             self.assets.push((row.asset.clone(), row.role));
@@ -234,35 +235,46 @@ pub(super) struct Jobs(BTreeMap<JobNo, Option<JobRow>>);
 impl Jobs {
     /// A job.
     pub(super) fn get(&mut self, tx: &mut dyn Tx, no: JobNo) -> StoreResult<Option<&mut JobRow>> {
-        if let std::collections::btree_map::Entry::Vacant(vacant) = self.0.entry(no) {
+        if let Entry::Vacant(vacant) = self.0.entry(no) {
             vacant.insert(tx.job(no)?);
         }
         Ok(self.0.get_mut(&no).and_then(Option::as_mut))
     }
 }
 
-/// Why a unit cannot be brought back, if it cannot.
+/// Tells the store what [`obstacle`] and bringing back will ask of these units, one by one.
+pub(super) fn foresee(tx: &mut dyn Tx, workflows: &Workflows, found: &[Found]) -> StoreResult<()> {
+    for of_job in found.chunk_by(|a, b| a.unit.job == b.unit.job) {
+        let job = of_job[0].unit.job;
+        let workflow = workflows.of(tx, job)?;
+        let steps: Vec<StepNo> = workflow.numbered().filter(|(_, step)| step.has_units()).map(|(no, _)| no).collect();
+        let parts: BTreeSet<PartNo> = of_job.iter().map(|found| found.unit.part).filter(|part| *part > 0).collect();
+        let parts: Vec<PartNo> = parts.into_iter().collect();
+        if !parts.is_empty() {
+            tx.foresee(job, &steps, &parts)?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a unit cannot be brought back, if it cannot. Its state was read in the same transaction.
 pub(super) fn obstacle(
     tx: &mut dyn Tx,
     jobs: &mut Jobs,
     workflow: &Workflow,
     found: &Found,
     again: Again,
-    now: protocol::time::Timestamp,
+    now: Timestamp,
 ) -> StoreResult<Option<String>> {
     let Some(job) = jobs.get(tx, found.unit.job)? else { return Ok(Some("its job is gone".into())) };
     if matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed) {
         return Ok(Some(format!("job {} is {}: submit it again", job.id, job.state.as_str())));
     }
-    let row = tx.units(found.unit.job, found.unit.step, &[found.unit.part])?.pop().flatten();
-    let Some(row) = row.filter(|row| row.state == found.state) else {
-        return Ok(Some("it is under way again".into()));
-    };
-    let mut graph = crate::service::graph::Graph { tx, job: found.unit.job, workflow, sealed: true, now };
+    let mut graph = Graph { tx, job: found.unit.job, workflow, sealed: true, now };
     if again == Again::FromSource && super::redrive::is_out(&mut graph, found.unit)? {
         return Ok(Some("another step works on the old file: retry when it has ended".into()));
     }
-    if row.state == UnitState::Cancelled
+    if found.state == UnitState::Cancelled
         && let Some(blocking) = super::redrive::blocking(&mut graph, found.unit.step, found.unit.part)?
     {
         let step = workflow.step(blocking).map_or("", |s| s.id.as_str());

@@ -1,7 +1,7 @@
 //! Approval steps: whom a unit must wait for, and the task that says so.
-use super::tasks::{COORDINATOR, note};
+use super::tasks::COORDINATOR;
 use crate::service::graph::Change;
-use crate::store::{StoreResult, TaskRow, Tx};
+use crate::store::{StoreResult, TaskEventRow, TaskRow, Tx};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::rules::approval::Condition;
@@ -10,6 +10,7 @@ use protocol::rules::task::{TaskKind, TaskState};
 use protocol::time::Timestamp;
 use protocol::workflow::{Action, Step};
 use serde_json::json;
+use std::collections::{HashMap, HashSet};
 
 /// What a task of an approval is about: the unit that waits.
 pub fn subject(unit: UnitId) -> String {
@@ -38,16 +39,16 @@ pub fn follow(
     let Action::Approval { role, .. } = &step.action else { return Ok(()) };
     let of = |change: &Change| subject(UnitId { job, step: no, part: change.part });
     let left: Vec<String> = changes.iter().filter(|c| c.to.state != UnitState::Ready).map(of).collect();
-    for task in tx.pending_tasks(TaskKind::Approval, &left)? {
-        let task = TaskRow { state: TaskState::Closed, ended_at: Some(now), ..task };
-        tx.update_task(&task)?;
-        note(tx, &task, (COORDINATOR, "closed", "the unit does not wait any more"), now)?;
-    }
+    let closed = tx.pending_tasks(TaskKind::Approval, &left)?;
+    tx.end_tasks(&closed, TaskState::Closed, now)?;
+    let because = "the unit does not wait any more";
+    let events: Vec<TaskEventRow> = closed.iter().map(|task| event(task, "closed", because, now)).collect();
+    tx.insert_task_events(&events)?;
     let asking: Vec<&Change> = changes.iter().filter(|c| c.to.state == UnitState::Ready).collect();
     let subjects: Vec<String> = asking.iter().map(|c| of(c)).collect();
     let asked = tx.pending_tasks(TaskKind::Approval, &subjects)?;
-    let parts: Vec<PartNo> =
-        asking.iter().filter(|c| !asked.iter().any(|t| t.subject == of(c))).map(|c| c.part).collect();
+    let asked: HashSet<String> = asked.into_iter().map(|task| task.subject).collect();
+    let parts: Vec<PartNo> = asking.iter().filter(|c| !asked.contains(&of(c))).map(|c| c.part).collect();
     if parts.is_empty() {
         return Ok(());
     }
@@ -55,30 +56,42 @@ pub fn follow(
     let due_at = step.due_us.map(|us| Timestamp(now.0.saturating_add(us))).or(deadline);
     let partitions = tx.partitions(job, &parts)?;
     let members = tx.members(job, &partitions)?;
-    for (part, assets) in parts.iter().zip(members) {
+    let ids: Vec<&str> = members.iter().flatten().map(|asset| asset.id.as_str()).collect();
+    let known: HashMap<String, String> = tx.catalogue_hashes(&ids)?.into_iter().collect();
+    let mut tasks: Vec<TaskRow> = Vec::with_capacity(parts.len());
+    for (part, assets) in parts.iter().zip(&members) {
         let unit = UnitId { job, step: no, part: *part };
-        let task = asked_about(tx, unit, &step.id, role, &assets)?;
-        let mut task = TaskRow { opened_at: now, due_at, ..task };
-        task.no = tx.insert_task(&task)?;
-        tx.add_task_unit(task.no, unit)?;
-        note(tx, &task, (COORDINATOR, "opened", &task.message), now)?;
+        tasks.push(TaskRow { opened_at: now, due_at, ..asked_about(unit, &step.id, role, assets, &known) });
     }
-    Ok(())
+    let numbers = tx.open_tasks(&tasks)?;
+    for (task, number) in tasks.iter_mut().zip(numbers) {
+        task.no = number;
+    }
+    let events: Vec<TaskEventRow> = tasks.iter().map(|task| event(task, "opened", &task.message, now)).collect();
+    tx.insert_task_events(&events)
+}
+
+fn event(task: &TaskRow, event: &str, reason: &str, now: Timestamp) -> TaskEventRow {
+    TaskEventRow {
+        task: task.no,
+        at: now,
+        actor: COORDINATOR.to_owned(),
+        event: event.to_owned(),
+        reason: reason.to_owned(),
+        hash: task.hash.clone(),
+    }
 }
 
 /// An approval is about bytes: the assets of the unit with the hashes they are known to have.
-fn asked_about(tx: &mut dyn Tx, unit: UnitId, step: &str, role: &str, assets: &[Asset]) -> StoreResult<TaskRow> {
-    let mut hashes = Vec::with_capacity(assets.len());
-    for asset in assets {
-        let known = tx.catalogue_entry(&asset.id)?.and_then(|entry| entry.fact.hash);
-        hashes.push((asset.id.as_str(), known.or_else(|| asset.hash.clone())));
-    }
+fn asked_about(unit: UnitId, step: &str, role: &str, assets: &[Asset], known: &HashMap<String, String>) -> TaskRow {
+    let hash = |asset: &Asset| known.get(&asset.id).cloned().or_else(|| asset.hash.clone());
+    let hashes: Vec<(&str, Option<String>)> = assets.iter().map(|asset| (asset.id.as_str(), hash(asset))).collect();
     let first = assets.first();
     let whole = match assets {
         [one] => format!("{} waits for approval {step}", one.id),
         _ => format!("{} assets wait for approval {step}", assets.len()),
     };
-    Ok(TaskRow {
+    TaskRow {
         no: 0,
         kind: TaskKind::Approval,
         state: TaskState::Open,
@@ -100,5 +113,5 @@ fn asked_about(tx: &mut dyn Tx, unit: UnitId, step: &str, role: &str, assets: &[
         opened_at: Timestamp(0),
         due_at: None,
         ended_at: None,
-    })
+    }
 }

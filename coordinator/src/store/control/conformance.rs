@@ -23,6 +23,9 @@ pub(crate) fn operations(tx: &mut dyn Tx) {
         action: "redrive".into(),
         job: Some(no),
         filter: "step=a\nreason=b".into(),
+        plan: Some("{}".into()),
+        progress: None,
+        message: None,
         reason: "because".into(),
         matched: 3,
         eligible: 2,
@@ -46,11 +49,17 @@ pub(crate) fn operations(tx: &mut dyn Tx) {
         no: first,
         done: 2,
         state: OperationState::Done,
+        progress: Some("[1]".into()),
+        message: Some("why\nnot".into()),
         after: Some(unit(no, 5)),
         ended_at: Some(at(9)),
         ..row
     };
     tx.update_operation(&done).expect("writes");
+    for input in [Some("[1]"), Some("[2]"), None] {
+        tx.put_operation_input(first, input).expect("writes");
+        assert_eq!(tx.operation_input(first).expect("reads").as_deref(), input);
+    }
     assert_eq!(tx.operation(first).expect("reads"), Some(done));
     assert_eq!(numbers(tx.running_operations(9).expect("reads")), [second]);
 }

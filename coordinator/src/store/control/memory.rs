@@ -1,4 +1,5 @@
 //! The same in memory.
+use super::super::cost;
 use super::super::memory::Memory;
 use super::super::{FailureTx, JobTx, StoreError};
 use super::*;
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Default)]
 pub struct Controlled {
     operations: BTreeMap<i64, OperationRow>,
+    inputs: BTreeMap<i64, String>,
     causes: BTreeMap<(String, JobNo, StepNo), CauseRow>,
     waivers: BTreeMap<String, WaiverRow>,
     losses: BTreeMap<(UnitId, u32), LossRow>,
@@ -47,6 +49,16 @@ impl OperationTx for Memory {
         let row = self.control.operations.get_mut(&operation.no);
         *row.ok_or_else(|| StoreError::Corrupt(format!("no operation {}", operation.no)))? = operation.clone();
         Ok(())
+    }
+
+    fn put_operation_input(&mut self, operation: i64, input: Option<&str>) -> StoreResult<()> {
+        self.control.inputs.remove(&operation);
+        self.control.inputs.extend(input.map(|input| (operation, input.to_owned())));
+        Ok(())
+    }
+
+    fn operation_input(&mut self, operation: i64) -> StoreResult<Option<String>> {
+        Ok(self.control.inputs.get(&operation).cloned())
     }
 }
 
@@ -100,6 +112,7 @@ impl CauseTx for Memory {
                 && cause.is_none_or(|cause| cause == fingerprint(&row.failure))
         });
         found.truncate(limit as usize);
+        cost::rows(found.len());
         Ok(found)
     }
 

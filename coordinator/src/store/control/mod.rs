@@ -24,8 +24,14 @@ pub struct OperationRow {
     pub action: String,
     /// The job, when it is about one.
     pub job: Option<JobNo>,
-    /// Terms of the selection, one a line.
+    /// Terms of the selection, one a line, for people and for the version before.
     pub filter: String,
+    /// What it is to do, as JSON; `None` for what was done at once or recorded by the version before.
+    pub plan: Option<String>,
+    /// How far it is, as JSON; `None` while nothing has to be remembered.
+    pub progress: Option<String>,
+    /// Why it ended before its time.
+    pub message: Option<String>,
     /// Why, in the operator's words.
     pub reason: String,
     /// Units the selection matched.
@@ -36,7 +42,7 @@ pub struct OperationRow {
     pub done: u64,
     /// Where it is.
     pub state: OperationState,
-    /// Units a second, when it is carried out bit by bit.
+    /// Units a second, when it is carried out bit by bit. One that cannot be read is no number (NaN), never none at all.
     pub rate: Option<f64>,
     /// The last unit it looked at.
     pub after: Option<UnitId>,
@@ -208,6 +214,10 @@ pub trait OperationTx {
     fn running_operations(&mut self, limit: u32) -> StoreResult<Vec<OperationRow>>;
     /// Writes an operation.
     fn update_operation(&mut self, operation: &OperationRow) -> StoreResult<()>;
+    /// Keeps corrected input, as JSON, beside an operation that needs it; forgets it when there is none.
+    fn put_operation_input(&mut self, operation: i64, input: Option<&str>) -> StoreResult<()>;
+    /// Corrected input of an operation.
+    fn operation_input(&mut self, operation: i64) -> StoreResult<Option<String>>;
 }
 
 /// Dead letters by cause.

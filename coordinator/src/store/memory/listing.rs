@@ -1,5 +1,6 @@
 //! The listing of a job's library.
 use super::{Memory, row_bytes};
+use crate::store::cost;
 use crate::store::{Appended, ListingTx, RowsOf, StoreResult, duplicate};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;
@@ -8,6 +9,7 @@ use protocol::wire::report::RowError;
 
 impl ListingTx for Memory {
     fn append_listing(&mut self, job: JobNo, _by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended> {
+        cost::rows(page.len());
         let mut done = Appended::default();
         for (line, asset) in page {
             let key = (job, asset.id.clone());

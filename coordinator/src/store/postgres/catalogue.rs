@@ -89,6 +89,14 @@ impl CatalogueTx for PostgresTx<'_> {
         self.all(&sql, &[&title, &after, &i64::from(limit)], read_entry)
     }
 
+    fn catalogue_hashes(&mut self, assets: &[&str]) -> StoreResult<Vec<(String, String)>> {
+        if assets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT id, hash FROM asset WHERE id = ANY ($1) AND hash IS NOT NULL";
+        self.all(sql, &[&assets], |row| Ok((column(row, 0)?, column(row, 1)?)))
+    }
+
     fn catalogue_entry(&mut self, asset: &str) -> StoreResult<Option<CatalogueRow>> {
         self.one(&format!("SELECT {COLUMNS} FROM asset WHERE id = $1"), &[&asset], read_entry)
     }

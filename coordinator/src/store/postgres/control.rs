@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
 const OPERATION: &str = "no, at, actor, action, job, filter, reason, matched, eligible, done, state, rate, after_job, \
-     after_step, after_part, paced_at, ended_at";
+     after_step, after_part, paced_at, ended_at, plan, progress, message";
 
 fn read_operation(row: &Row) -> StoreResult<OperationRow> {
     let rate: Option<&str> = column(row, 11)?;
@@ -34,10 +34,13 @@ fn read_operation(row: &Row) -> StoreResult<OperationRow> {
         eligible: count(row, 8)?,
         done: count(row, 9)?,
         state: word(row, 10, OperationState::parse)?,
-        rate: rate.and_then(|text| text.parse().ok()),
+        rate: rate.map(|text| text.parse().unwrap_or(f64::NAN)),
         after,
         paced_at: Timestamp(column(row, 15)?),
         ended_at: column::<Option<i64>>(row, 16)?.map(Timestamp),
+        plan: column(row, 17)?,
+        progress: column(row, 18)?,
+        message: column(row, 19)?,
     })
 }
 
@@ -63,6 +66,9 @@ impl PostgresTx<'_> {
                 &o.after.map(|unit| unit.part),
                 &o.paced_at.0,
                 &o.ended_at.map(|t| t.0),
+                &o.plan,
+                &o.progress,
+                &o.message.as_deref().map(printable),
             ],
         )?;
         Ok(())
@@ -76,7 +82,7 @@ impl OperationTx for PostgresTx<'_> {
         let no = last.flatten().unwrap_or(0) + 1;
         let sql = format!(
             "INSERT INTO operation ({OPERATION})
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
         );
         self.write_operation(&sql, &OperationRow { no, ..operation.clone() })?;
         Ok(no)
@@ -100,8 +106,23 @@ impl OperationTx for PostgresTx<'_> {
     fn update_operation(&mut self, operation: &OperationRow) -> StoreResult<()> {
         let sql = "UPDATE operation SET at = $2, actor = $3, action = $4, job = $5, filter = $6, reason = $7,
              matched = $8, eligible = $9, done = $10, state = $11, rate = $12, after_job = $13, after_step = $14,
-             after_part = $15, paced_at = $16, ended_at = $17 WHERE no = $1";
+             after_part = $15, paced_at = $16, ended_at = $17, plan = $18, progress = $19, message = $20
+             WHERE no = $1";
         self.write_operation(sql, operation)
+    }
+
+    fn put_operation_input(&mut self, operation: i64, input: Option<&str>) -> StoreResult<()> {
+        self.run("DELETE FROM operation_input WHERE operation = $1", &[&operation])?;
+        if let Some(input) = input {
+            let sql = "INSERT INTO operation_input (operation, input) VALUES ($1, $2)";
+            self.run(sql, &[&operation, &printable(input)])?;
+        }
+        Ok(())
+    }
+
+    fn operation_input(&mut self, operation: i64) -> StoreResult<Option<String>> {
+        let sql = "SELECT input FROM operation_input WHERE operation = $1";
+        self.one(sql, &[&operation], |row| column(row, 0))
     }
 }
 

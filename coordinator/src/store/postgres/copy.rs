@@ -8,6 +8,7 @@ const ROW_BYTES: usize = 128;
 pub(super) struct CopyRows {
     bytes: Vec<u8>,
     columns: i16,
+    rows: usize,
 }
 
 impl CopyRows {
@@ -17,12 +18,18 @@ impl CopyRows {
         bytes.extend_from_slice(MAGIC);
         // No flags, no header extension.
         bytes.extend_from_slice(&[0; 8]);
-        CopyRows { bytes, columns }
+        CopyRows { bytes, columns, rows: 0 }
+    }
+
+    /// Rows begun.
+    pub(super) fn count(&self) -> usize {
+        self.rows
     }
 
     /// Begins a row; every column must follow.
     pub(super) fn row(&mut self) -> &mut CopyRows {
         self.bytes.extend_from_slice(&self.columns.to_be_bytes());
+        self.rows += 1;
         self
     }
 

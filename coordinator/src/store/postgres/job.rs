@@ -2,7 +2,7 @@
 use super::corrupt;
 use super::statistics::ASSETS_MIN;
 use super::tx::{PostgresTx, column, count, own, printable, signed, word};
-use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult};
+use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult, readable};
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
@@ -99,8 +99,8 @@ impl JobTx for PostgresTx<'_> {
         let no: Option<i64> = self.one(
             "INSERT INTO job (id, name, digest, workflow, state, phase, submitted_at, scan_page, scan_byte, scan_line,
                scan_epoch, scan_attempt, assets, bytes_declared, bytes, row_errors, parts, parts_planned, priority,
-               tenant, deadline)
-             VALUES ($1, $2, $3, $4, 'running', 'scanning', $5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, $6, $7, $8)
+               tenant, deadline, submission)
+             VALUES ($1, $2, $3, $4, 'running', 'scanning', $5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, $6, $7, $8, $9)
              ON CONFLICT (id) DO NOTHING RETURNING no",
             &[
                 &job.id,
@@ -111,6 +111,7 @@ impl JobTx for PostgresTx<'_> {
                 &job.workflow.priority.as_str(),
                 &job.workflow.tenant,
                 &job.workflow.deadline.map(|t| t.0),
+                &job.submission,
             ],
             |row| column(row, 0),
         )?;
@@ -138,7 +139,8 @@ impl JobTx for PostgresTx<'_> {
         if let Some(seen) = self.seen.jobs.get(&no) {
             return Ok(Some(seen.clone()));
         }
-        let found = self.one(&format!("SELECT {COLUMNS} FROM job WHERE no = $1"), &[&no.0], read_job)?;
+        let found =
+            self.one(&format!("SELECT {COLUMNS} FROM job WHERE no = $1 AND removing = 0"), &[&no.0], read_job)?;
         self.seen.jobs.extend(found.clone().map(|job| (no, job)));
         Ok(found)
     }
@@ -150,18 +152,25 @@ impl JobTx for PostgresTx<'_> {
         Ok(found)
     }
 
+    fn job_of_submission(&mut self, submission: &str) -> StoreResult<Option<JobRow>> {
+        self.flush_jobs()?;
+        self.one(&format!("SELECT {COLUMNS} FROM job WHERE submission = $1"), &[&submission], read_job)
+    }
+
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
         if let Some(seen) = self.seen.open.as_ref().filter(|_| open) {
             let rows = seen.iter().filter_map(|no| self.seen.jobs.get(no)).filter(|row| row.ended_at.is_none());
             return Ok(rows.take(limit as usize).cloned().collect());
         }
         self.flush_jobs()?;
-        let filter = if open { "WHERE ended_at IS NULL" } else { "" };
-        let sql = format!("SELECT {COLUMNS} FROM job {filter} ORDER BY no DESC LIMIT $1");
-        let found = self.all(&sql, &[&i64::from(limit)], read_job)?;
+        let filter = if open { "ended_at IS NULL" } else { "removing = 0" };
+        let sql = format!("SELECT {COLUMNS} FROM job WHERE {filter} ORDER BY no DESC LIMIT $1");
+        let read = |row: &Row| Ok((column(row, 0)?, read_job(row)));
+        let found = self.all(&sql, &[&i64::from(limit)], read)?;
+        let whole = found.len() < limit as usize;
+        let found = readable(found);
         if open {
             self.seen.jobs.extend(found.iter().map(|job| (job.no, job.clone())));
-            let whole = found.len() < limit as usize;
             self.seen.open = whole.then(|| found.iter().map(|job| job.no).collect());
         }
         Ok(found)

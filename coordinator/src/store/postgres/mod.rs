@@ -33,7 +33,7 @@ mod tx;
 mod unit;
 mod view;
 
-use super::{StoreError, StoreResult};
+use super::{StoreError, StoreResult, cost};
 use address::Address;
 use ahead::Ahead;
 use kept::Kept;
@@ -142,7 +142,8 @@ impl Postgres {
     pub fn write<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let Some(generation) = self.fence.held()? else {
             self.begin(leader::BEGIN_WRITING)?;
-            return self.run(work, Seen::default()).map(|(result, _)| result);
+            cost::begin();
+            return self.run(work, Seen::default()).map(|(result, _)| result).inspect(|_| cost::end());
         };
         let begun = self.begin(leader::BEGIN_LEADING)?.unwrap_or_default();
         let found = begun.split(':').next().and_then(|text| text.parse::<i64>().ok());
@@ -157,7 +158,9 @@ impl Postgres {
         }
         ahead.serve(&self.address, &self.options);
         let seen = self.kept.recall(&begun);
+        cost::begin();
         let (result, seen) = self.run(work, seen)?;
+        cost::end();
         if seen.sealed {
             self.statistics.renew(&self.address, &self.options);
         }

@@ -10,7 +10,7 @@ impl RetentionTx for PostgresTx<'_> {
         self.flush_jobs()?;
         self.all(
             // Each job's tasks are looked up by its number, also in tables that have not been counted yet (OFFSET 0).
-            "SELECT no FROM job WHERE ended_at < $1 AND no < (SELECT MAX(no) FROM job) AND NOT EXISTS (
+            "SELECT no FROM job WHERE (ended_at < $1 OR removing = 1) AND no < (SELECT MAX(no) FROM job) AND NOT EXISTS (
                SELECT 1 FROM task_unit u
                CROSS JOIN LATERAL (SELECT 1 FROM task WHERE no = u.task AND ended_at IS NULL OFFSET 0) AS pending
                WHERE u.job = job.no OFFSET 0)
@@ -27,6 +27,11 @@ impl RetentionTx for PostgresTx<'_> {
         self.seen.steps.remove(&job);
         (self.seen.open, self.seen.due) = (None, None);
         self.seen.listed_to.remove(&job);
+        // Its name may be given to another job meanwhile.
+        self.run(
+            "UPDATE job SET removing = 1, id = id || '/removed/' || no, submission = NULL WHERE no = $1 AND removing = 0",
+            &[&job.0],
+        )?;
         for (table, _) in OF_A_JOB {
             // By place: neither side reads more than what goes.
             let sql = format!(

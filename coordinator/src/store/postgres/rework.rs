@@ -169,6 +169,98 @@ impl TaskTx for PostgresTx<'_> {
         Ok(no)
     }
 
+    fn open_tasks(&mut self, tasks: &[TaskRow]) -> StoreResult<Vec<i64>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let last: Option<Option<i64>> = self.one("SELECT MAX(no) FROM task", &[], |row| column(row, 0))?;
+        let first = last.flatten().unwrap_or(0) + 1;
+        let numbers: Vec<i64> = (first..).take(tasks.len()).collect();
+        let int = |field: fn(&TaskRow) -> i64| tasks.iter().map(field).collect::<Vec<i64>>();
+        let moment = |field: fn(&TaskRow) -> Option<Timestamp>| {
+            tasks.iter().map(|task| field(task).map(|at| at.0)).collect::<Vec<Option<i64>>>()
+        };
+        let text = |field: fn(&TaskRow) -> &str| tasks.iter().map(|t| printable(field(t))).collect::<Vec<String>>();
+        let some = |field: fn(&TaskRow) -> Option<&str>| {
+            tasks.iter().map(|task| field(task).map(printable)).collect::<Vec<Option<String>>>()
+        };
+        let checks: Vec<String> = tasks.iter().map(|task| task.checks.join(",")).collect();
+        let (jobs, steps) = (int(|t| t.unit.job.0), int(|t| t.unit.step.0.into()));
+        let parts = int(|t| t.unit.part);
+        let sql = format!(
+            "INSERT INTO task ({TASK})
+             SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[],
+               $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[], $11::TEXT[], $12::TEXT[], $13::TEXT[], $14::TEXT[],
+               $15::TEXT[], $16::TEXT[], $17::BIGINT[], $18::BIGINT[], $19::BIGINT[], $20::BIGINT[])"
+        );
+        self.run(
+            &sql,
+            &[
+                &jobs,
+                &steps,
+                &parts,
+                &numbers,
+                &text(|t| t.kind.as_str()),
+                &text(|t| t.state.as_str()),
+                &text(|t| &t.subject),
+                &text(|t| &t.asset),
+                &text(|t| &t.title),
+                &some(|t| t.supplier.as_deref()),
+                &text(|t| &t.policy),
+                &text(|t| &t.digest),
+                &text(|t| &t.hash),
+                &checks,
+                &some(|t| t.findings.as_deref()),
+                &text(|t| &t.message),
+                &int(|t| t.round.into()),
+                &int(|t| t.opened_at.0),
+                &moment(|t| t.due_at),
+                &moment(|t| t.ended_at),
+            ],
+        )?;
+        self.run(
+            "INSERT INTO task_unit (task, job, step, part)
+             SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) ON CONFLICT DO NOTHING",
+            &[&numbers, &jobs, &steps, &parts],
+        )?;
+        Ok(numbers)
+    }
+
+    fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp) -> StoreResult<()> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<i64> = tasks.iter().map(|task| task.no).collect();
+        let sql = "UPDATE task SET state = $2, ended_at = $3 WHERE no = ANY ($1)";
+        self.run(sql, &[&numbers, &state.as_str(), &now.0])?;
+        Ok(())
+    }
+
+    fn insert_task_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let int = |field: fn(&TaskEventRow) -> i64| events.iter().map(field).collect::<Vec<i64>>();
+        let text =
+            |field: fn(&TaskEventRow) -> &str| events.iter().map(|e| printable(field(e))).collect::<Vec<String>>();
+        self.run(
+            "INSERT INTO task_event (task, no, at, actor, event, reason, hash)
+             SELECT e.task, COALESCE((SELECT MAX(o.no) FROM task_event o WHERE o.task = e.task), 0)
+               + row_number() OVER (PARTITION BY e.task ORDER BY e.place), e.at, e.actor, e.event, e.reason, e.hash
+             FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[])
+               WITH ORDINALITY AS e (task, at, actor, event, reason, hash, place)",
+            &[
+                &int(|e| e.task),
+                &int(|e| e.at.0),
+                &text(|e| &e.actor),
+                &text(|e| &e.event),
+                &text(|e| &e.reason),
+                &text(|e| &e.hash),
+            ],
+        )?;
+        Ok(())
+    }
+
     fn task(&mut self, no: i64) -> StoreResult<Option<TaskRow>> {
         self.one(&format!("SELECT {TASK} FROM task WHERE no = $1"), &[&no], read_task)
     }

@@ -20,10 +20,11 @@ impl PostgresTx<'_> {
         let steps: Vec<i64> = keys.iter().map(|(_, step)| step.0.into()).collect();
         let cursors: Vec<Option<PartNo>> = keys.iter().map(|key| cursors.get(key).copied()).collect();
         self.later(
-            "UPDATE step SET total = step.total + d.total, succeeded = step.succeeded + d.succeeded,
-               dead = step.dead + d.dead, cancelled = step.cancelled + d.cancelled, live = step.live + d.live,
-               retrying = step.retrying + d.retrying, busy_us = step.busy_us + d.busy_us,
-               executions = step.executions + d.executions, cursor = COALESCE(d.cursor, step.cursor)
+            "UPDATE step SET total = GREATEST(step.total + d.total, 0),
+               succeeded = GREATEST(step.succeeded + d.succeeded, 0), dead = GREATEST(step.dead + d.dead, 0),
+               cancelled = GREATEST(step.cancelled + d.cancelled, 0), live = GREATEST(step.live + d.live, 0),
+               retrying = GREATEST(step.retrying + d.retrying, 0), busy_us = GREATEST(step.busy_us + d.busy_us, 0),
+               executions = GREATEST(step.executions + d.executions, 0), cursor = COALESCE(d.cursor, step.cursor)
              FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
                     $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[])
                AS d (job, step, total, succeeded, dead, cancelled, live, retrying, busy_us, executions, cursor)
@@ -82,7 +83,7 @@ impl StepTx for PostgresTx<'_> {
     fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
         self.waiting.steps.entry((job, step)).or_default().add(delta);
         if let Some(seen) = self.seen_step(job, step) {
-            seen.add(delta)?;
+            seen.add(delta);
         }
         Ok(())
     }

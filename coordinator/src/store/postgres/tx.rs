@@ -3,6 +3,7 @@
 use super::ahead::Ahead;
 use super::link::{Fault, Link, OwnParams, Params};
 use super::{failed, said};
+use crate::store::cost;
 use crate::store::{
     BarrierGrowth, BarrierRow, JobRow, Partition, StepDelta, StepRow, StoreError, StoreResult, UnitRow,
 };
@@ -153,16 +154,20 @@ impl<'a> PostgresTx<'a> {
 
     pub(super) fn run(&mut self, sql: &str, params: Params<'_>) -> StoreResult<u64> {
         let answer = self.link.run(sql, params);
-        self.checked(answer)
+        let rows = self.checked(answer)?;
+        cost::statement(usize::try_from(rows).unwrap_or(usize::MAX));
+        Ok(rows)
     }
 
     /// Sends a statement whose answer nobody needs; that it failed is said at the latest by the commit.
     pub(super) fn later(&mut self, sql: &str, params: OwnParams) -> StoreResult<()> {
+        cost::statement(1);
         let answer = self.link.later(sql, params);
         self.checked(answer)
     }
 
     pub(super) fn copy(&mut self, sql: &str, rows: super::copy::CopyRows) -> StoreResult<()> {
+        cost::statement(rows.count());
         let answer = self.link.copy(sql, rows);
         self.checked(answer)
     }
@@ -174,7 +179,9 @@ impl<'a> PostgresTx<'a> {
         read: impl FnMut(&Row) -> StoreResult<T>,
     ) -> StoreResult<Vec<T>> {
         let answer = self.link.query(sql, params);
-        self.checked(answer)?.iter().map(read).collect()
+        let rows = self.checked(answer)?;
+        cost::statement(rows.len());
+        rows.iter().map(read).collect()
     }
 
     pub(super) fn one<T>(

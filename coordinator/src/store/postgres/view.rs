@@ -4,7 +4,7 @@ use super::job::{COLUMNS, read_job};
 use super::tx::{PostgresTx, column};
 use super::unit::in_state;
 use crate::store::view::{self, Candidates, UnitFilter, UnitView};
-use crate::store::{JobRow, JobState, StoreResult, ViewTx, streak};
+use crate::store::{JobRow, JobState, StoreResult, ViewTx, readable, streak};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 
@@ -13,10 +13,11 @@ impl ViewTx for PostgresTx<'_> {
         let before = before.map_or(i64::MAX, |no| no.0);
         let in_state = state.map_or_else(String::new, |state| format!("AND state = '{}'", state.as_str()));
         self.all(
-            &format!("SELECT {COLUMNS} FROM job WHERE no < $1 {in_state} ORDER BY no DESC LIMIT $2"),
+            &format!("SELECT {COLUMNS} FROM job WHERE removing = 0 AND no < $1 {in_state} ORDER BY no DESC LIMIT $2"),
             &[&before, &i64::from(limit)],
-            read_job,
+            |row| Ok((column(row, 0)?, read_job(row))),
         )
+        .map(readable)
     }
 
     fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {

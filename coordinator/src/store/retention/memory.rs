@@ -26,6 +26,7 @@ impl RetentionTx for Memory {
         self.units.retain(|unit, _| count(unit.job != job));
         self.failures.retain(|key, _| count(key.0.job != job));
         self.barriers.retain(|key, _| count(key.0 != job));
+        self.submissions.retain(|_, no| *no != job);
         self.control.forget_job(job);
         self.schedule.forget_job(job);
         Ok(Removed { rows: rows.min(u64::from(limit)), gone: true })

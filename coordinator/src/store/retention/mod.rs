@@ -14,8 +14,10 @@ pub struct Removed {
     pub gone: bool,
 }
 
-/// Tables whose rows belong to one job, with the rest of their keys. Those that people look at last come first.
+/// Tables whose rows belong to one job, with the rest of their keys. Lists over all jobs read the causes, so those go first;
+/// then those that people look at last.
 pub(super) const OF_A_JOB: [(&str, &[&str]); 15] = [
+    ("cause", &["cause", "step"]),
     ("unit", &["step", "part"]),
     ("streak", &["step", "first"]),
     ("failure", &["step", "part", "asset"]),
@@ -24,7 +26,6 @@ pub(super) const OF_A_JOB: [(&str, &[&str]); 15] = [
     ("partition", &["part"]),
     ("listing", &["asset"]),
     ("row_error", &["line", "message"]),
-    ("cause", &["cause", "step"]),
     ("loss", &["step", "part", "epoch"]),
     ("withheld", &["step"]),
     ("speculation", &["step", "part"]),
@@ -37,7 +38,9 @@ pub(super) const OF_A_JOB: [(&str, &[&str]); 15] = [
 pub trait RetentionTx {
     /// Jobs that ended before this moment, in order of their numbers. Never the newest job of all: its number must not be
     /// given away again, since late reports speak of it. Nor one whose units a person has still to decide about.
+    /// Those that are being removed are among them.
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>>;
-    /// Removes at most `limit` rows of a job, and the job itself when nothing else is left of it.
+    /// Removes at most `limit` rows of a job, and the job itself when nothing else is left of it. From the first call on
+    /// nobody finds the job any more.
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed>;
 }

@@ -46,9 +46,8 @@ pub(crate) fn verdicts(tx: &mut dyn Tx) {
     assert_eq!(tx.verdicts("c", 9).expect("reads"), []);
 }
 
-pub(crate) fn believed(tx: &mut dyn Tx) {
-    let no = tx.insert_job(&job("a")).expect("inserts");
-    let asset = |id: &str| Asset {
+fn asset(id: &str) -> Asset {
+    Asset {
         id: id.into(),
         title: "t".into(),
         role: Role::Audio,
@@ -57,7 +56,11 @@ pub(crate) fn believed(tx: &mut dyn Tx) {
         bytes: None,
         hash: None,
         declared: None,
-    };
+    }
+}
+
+pub(crate) fn believed(tx: &mut dyn Tx) {
+    let no = tx.insert_job(&job("a")).expect("inserts");
     tx.append_listing(no, true, &[(1, asset("a")), (2, asset("b"))]).expect("appends");
     let fact = |id: &str| AssetFact { asset: id.into(), hash: Some("landed".into()), ..AssetFact::default() };
     tx.put_facts(no, &[fact("a")], at(1)).expect("writes");
@@ -93,6 +96,53 @@ fn task(kind: TaskKind, subject: &str, part: i64) -> TaskRow {
         due_at: Some(at(9)),
         ended_at: None,
     }
+}
+
+pub(crate) fn tasks_together(tx: &mut dyn Tx) {
+    assert_eq!(tx.open_tasks(&[]).expect("nothing is nothing"), Vec::<i64>::new());
+    let alone = tx.insert_task(&task(TaskKind::Approval, "s0", 9)).expect("inserts");
+    let rows: Vec<TaskRow> = (1..=3)
+        .map(|part| TaskRow {
+            supplier: (part > 1).then(|| "lab".into()),
+            findings: (part > 2).then(|| "[]".into()),
+            due_at: None,
+            ..task(TaskKind::Approval, &format!("s{part}"), part)
+        })
+        .collect();
+    let numbers = tx.open_tasks(&rows).expect("inserts");
+    assert_eq!(numbers, [alone + 1, alone + 2, alone + 3]);
+    for (no, row) in numbers.iter().zip(&rows) {
+        assert_eq!(tx.task(*no).expect("reads"), Some(TaskRow { no: *no, ..row.clone() }));
+        assert_eq!(tx.task_units(*no).expect("reads"), [row.unit]);
+    }
+    let event = |task: i64, event: &str| TaskEventRow {
+        task,
+        at: at(6),
+        actor: "me".into(),
+        event: event.into(),
+        reason: String::new(),
+        hash: String::new(),
+    };
+    tx.insert_task_events(&[]).expect("nothing is nothing");
+    tx.insert_task_events(&[event(alone, "opened"), event(numbers[0], "opened"), event(alone, "renewed")])
+        .expect("writes");
+    tx.insert_task_events(&[event(alone, "closed")]).expect("writes");
+    let words: Vec<String> = tx.task_events(alone).expect("reads").into_iter().map(|event| event.event).collect();
+    assert_eq!(words, ["opened", "renewed", "closed"]);
+    let asked: Vec<String> = (0..=3).map(|n| format!("s{n}")).collect();
+    let pending = tx.pending_tasks(TaskKind::Approval, &asked).expect("reads");
+    tx.end_tasks(&pending[1..3], TaskState::Closed, at(7)).expect("writes");
+    tx.end_tasks(&[], TaskState::Closed, at(8)).expect("nothing is nothing");
+    let left: Vec<i64> =
+        tx.pending_tasks(TaskKind::Approval, &asked).expect("reads").into_iter().map(|task| task.no).collect();
+    assert_eq!(left, [alone, alone + 3]);
+    let ended = tx.task(alone + 1).expect("reads").expect("there");
+    assert_eq!((ended.state, ended.ended_at), (TaskState::Closed, Some(at(7))));
+    let declared = Asset { hash: Some("xxh128:7".into()), ..asset("known") };
+    tx.import_assets(&[declared, asset("bare")], at(1)).expect("imports");
+    let known = tx.catalogue_hashes(&["bare", "nobody", "known"]).expect("reads");
+    assert_eq!(known, [("known".to_owned(), "xxh128:7".to_owned())]);
+    assert_eq!(tx.catalogue_hashes(&[]).expect("reads"), []);
 }
 
 pub(crate) fn tasks(tx: &mut dyn Tx) {

@@ -143,6 +143,25 @@ pub trait SheetTx {
 pub trait TaskTx {
     /// Adds a task; returns its number.
     fn insert_task(&mut self, task: &TaskRow) -> StoreResult<i64>;
+    /// Adds tasks, each with the unit that waits for it; returns their numbers. Where each statement is a journey, they are
+    /// a few statements for all.
+    fn open_tasks(&mut self, tasks: &[TaskRow]) -> StoreResult<Vec<i64>> {
+        let mut numbers = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let no = self.insert_task(task)?;
+            self.add_task_unit(no, task.unit)?;
+            numbers.push(no);
+        }
+        Ok(numbers)
+    }
+    /// Ends tasks.
+    fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp) -> StoreResult<()> {
+        tasks.iter().try_for_each(|task| self.update_task(&TaskRow { state, ended_at: Some(now), ..task.clone() }))
+    }
+    /// Notes what happened to tasks.
+    fn insert_task_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()> {
+        events.iter().try_for_each(|event| self.insert_task_event(event))
+    }
     /// One task.
     fn task(&mut self, no: i64) -> StoreResult<Option<TaskRow>>;
     /// Writes a task.

@@ -13,7 +13,7 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
 
 const OPERATION: &str = "no, at, actor, action, job, filter, reason, matched, eligible, done, state, rate, after_job, \
-     after_step, after_part, paced_at, ended_at";
+     after_step, after_part, paced_at, ended_at, plan, progress, message";
 
 fn read_operation(row: &Row<'_>) -> rusqlite::Result<OperationRow> {
     let (state, rate): (String, Option<String>) = (row.get(10)?, row.get(11)?);
@@ -36,10 +36,13 @@ fn read_operation(row: &Row<'_>) -> rusqlite::Result<OperationRow> {
         eligible: unsigned(row, 8)?,
         done: unsigned(row, 9)?,
         state,
-        rate: rate.and_then(|text| text.parse().ok()),
+        rate: rate.map(|text| text.parse().unwrap_or(f64::NAN)),
         after,
         paced_at: Timestamp(row.get(15)?),
         ended_at: row.get::<_, Option<i64>>(16)?.map(Timestamp),
+        plan: row.get(17)?,
+        progress: row.get(18)?,
+        message: row.get(19)?,
     })
 }
 
@@ -63,7 +66,10 @@ fn write_operation(tx: &SqliteTx<'_>, sql: &str, o: &OperationRow) -> StoreResul
             o.after.map(|unit| unit.step.0),
             o.after.map(|unit| unit.part),
             o.paced_at.0,
-            o.ended_at.map(|t| t.0)
+            o.ended_at.map(|t| t.0),
+            o.plan,
+            o.progress,
+            o.message
         ],
     )?;
     Ok(())
@@ -75,7 +81,7 @@ impl OperationTx for SqliteTx<'_> {
         let no = last.flatten().unwrap_or(0) + 1;
         let sql = format!(
             "INSERT INTO operation ({OPERATION})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
         );
         write_operation(self, &sql, &OperationRow { no, ..operation.clone() })?;
         Ok(no)
@@ -99,8 +105,21 @@ impl OperationTx for SqliteTx<'_> {
     fn update_operation(&mut self, operation: &OperationRow) -> StoreResult<()> {
         let sql = "UPDATE operation SET at = ?2, actor = ?3, action = ?4, job = ?5, filter = ?6, reason = ?7,
              matched = ?8, eligible = ?9, done = ?10, state = ?11, rate = ?12, after_job = ?13, after_step = ?14,
-             after_part = ?15, paced_at = ?16, ended_at = ?17 WHERE no = ?1";
+             after_part = ?15, paced_at = ?16, ended_at = ?17, plan = ?18, progress = ?19, message = ?20
+             WHERE no = ?1";
         write_operation(self, sql, operation)
+    }
+
+    fn put_operation_input(&mut self, operation: i64, input: Option<&str>) -> StoreResult<()> {
+        self.run("DELETE FROM operation_input WHERE operation = ?1", params![operation])?;
+        if let Some(input) = input {
+            self.run("INSERT INTO operation_input (operation, input) VALUES (?1, ?2)", params![operation, input])?;
+        }
+        Ok(())
+    }
+
+    fn operation_input(&mut self, operation: i64) -> StoreResult<Option<String>> {
+        self.one("SELECT input FROM operation_input WHERE operation = ?1", params![operation], |row| row.get(0))
     }
 }
 

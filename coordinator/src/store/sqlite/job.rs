@@ -1,6 +1,6 @@
 //! Jobs and counters of steps.
 use super::{SqliteTx, corrupt};
-use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StepDelta, StepRow, StepTx, StoreResult};
+use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StepDelta, StepRow, StepTx, StoreResult, readable};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
@@ -64,8 +64,8 @@ impl JobTx for SqliteTx<'_> {
         self.run(
             "INSERT INTO job (id, name, digest, workflow, state, phase, submitted_at, scan_page, scan_byte, scan_line,
                scan_epoch, scan_attempt, assets, bytes_declared, bytes, row_errors, parts, parts_planned, priority,
-               tenant, deadline)
-             VALUES (?1, ?2, ?3, ?4, 'running', 'scanning', ?5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ?6, ?7, ?8)",
+               tenant, deadline, submission)
+             VALUES (?1, ?2, ?3, ?4, 'running', 'scanning', ?5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ?6, ?7, ?8, ?9)",
             params![
                 job.id,
                 job.workflow.name,
@@ -74,7 +74,8 @@ impl JobTx for SqliteTx<'_> {
                 job.submitted_at.0,
                 job.workflow.priority.as_str(),
                 job.workflow.tenant,
-                job.workflow.deadline.map(|t| t.0)
+                job.workflow.deadline.map(|t| t.0),
+                job.submission
             ],
         )?;
         let no = JobNo(self.db.last_insert_rowid());
@@ -90,16 +91,22 @@ impl JobTx for SqliteTx<'_> {
     }
 
     fn job(&mut self, no: JobNo) -> StoreResult<Option<JobRow>> {
-        self.one(&format!("SELECT {COLUMNS} FROM job WHERE no = ?1"), params![no.0], read_job)
+        self.one(&format!("SELECT {COLUMNS} FROM job WHERE no = ?1 AND removing = 0"), params![no.0], read_job)
     }
 
     fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>> {
         self.one(&format!("SELECT {COLUMNS} FROM job WHERE id = ?1"), params![id], read_job)
     }
 
+    fn job_of_submission(&mut self, submission: &str) -> StoreResult<Option<JobRow>> {
+        self.one(&format!("SELECT {COLUMNS} FROM job WHERE submission = ?1"), params![submission], read_job)
+    }
+
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
-        let filter = if open { "WHERE ended_at IS NULL" } else { "" };
-        self.all(&format!("SELECT {COLUMNS} FROM job {filter} ORDER BY no DESC LIMIT ?1"), params![limit], read_job)
+        let filter = if open { "ended_at IS NULL" } else { "removing = 0" };
+        let sql = format!("SELECT {COLUMNS} FROM job WHERE {filter} ORDER BY no DESC LIMIT ?1");
+        let found = self.all(&sql, params![limit], |row| Ok((row.get(0)?, read_job(row))))?;
+        Ok(readable(found))
     }
 
     fn update_job(&mut self, job: &JobRow) -> StoreResult<()> {
@@ -172,10 +179,17 @@ impl StepTx for SqliteTx<'_> {
     }
 
     fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
+        if delta.is_less() {
+            let rows = self.steps(job)?;
+            if let Some(mut row) = rows.into_iter().find(|row| row.step == step) {
+                // What goes below zero is noticed there.
+                row.add(delta);
+            }
+        }
         self.run(
-            "UPDATE step SET total = total + ?3, succeeded = succeeded + ?4, dead = dead + ?5,
-               cancelled = cancelled + ?6, live = live + ?7, retrying = retrying + ?8, busy_us = busy_us + ?9,
-               executions = executions + ?10
+            "UPDATE step SET total = MAX(total + ?3, 0), succeeded = MAX(succeeded + ?4, 0), dead = MAX(dead + ?5, 0),
+               cancelled = MAX(cancelled + ?6, 0), live = MAX(live + ?7, 0), retrying = MAX(retrying + ?8, 0),
+               busy_us = MAX(busy_us + ?9, 0), executions = MAX(executions + ?10, 0)
              WHERE job = ?1 AND step = ?2",
             params![
                 job.0,

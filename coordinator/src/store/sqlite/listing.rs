@@ -1,6 +1,7 @@
 //! The listing of a job's library.
 use super::job::{signed, unsigned};
 use super::{SqliteTx, failed};
+use crate::store::cost;
 use crate::store::{Appended, ListingTx, RowsOf, StoreResult};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::{Asset, Declared, Role};
@@ -59,6 +60,7 @@ pub(super) fn declared_json(asset: &Asset) -> Option<String> {
 
 impl ListingTx for SqliteTx<'_> {
     fn append_listing(&mut self, job: JobNo, by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended> {
+        cost::rows(page.len());
         let mut done = Appended::default();
         let mut insert = self
             .db

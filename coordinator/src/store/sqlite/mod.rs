@@ -18,7 +18,7 @@ mod view;
 pub use super::view::{UnitFilter, UnitView};
 
 use super::migration::next;
-use super::{StoreError, StoreResult};
+use super::{StoreError, StoreResult, cost};
 use protocol::id::UnitId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, StatementStatus, TransactionBehavior};
@@ -95,7 +95,9 @@ impl Sqlite {
     /// Runs `work` in one transaction: all of it or nothing.
     pub fn write<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        cost::begin();
         let result = work(&mut SqliteTx::new(&tx, &self.steps))?;
+        cost::end();
         tx.commit().map_err(failed)?;
         Ok(result)
     }
@@ -139,6 +141,15 @@ fn version(connection: &Connection) -> StoreResult<i64> {
 
 /// Names a database error by what can be done about it.
 pub(super) fn failed(error: rusqlite::Error) -> StoreError {
+    use rusqlite::Error as E;
+    if let E::InvalidColumnName(_)
+    | E::IntegralValueOutOfRange(..)
+    | E::FromSqlConversionFailure(..)
+    | E::InvalidColumnType(..) = error
+    {
+        // The statement is sound; what it read is not.
+        return StoreError::Corrupt(error.to_string());
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(error.to_string()),
         Some(ErrorCode::DiskFull) => StoreError::Full(error.to_string()),
@@ -161,6 +172,8 @@ impl SqliteTx<'_> {
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let changed = statement.execute(params).map_err(failed);
         self.count(&statement);
+        // A statement costs no journey here, only its work.
+        cost::rows(changed.as_ref().map_or(1, |rows| (*rows).max(1)));
         changed
     }
 
@@ -174,6 +187,7 @@ impl SqliteTx<'_> {
         let rows = statement.query_map(params, read).map_err(failed)?;
         let found = rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed);
         self.count(&statement);
+        cost::rows(found.as_ref().map_or(1, |rows| rows.len().max(1)));
         found
     }
 
@@ -183,6 +197,7 @@ impl SqliteTx<'_> {
         params: impl rusqlite::Params,
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> StoreResult<Option<T>> {
+        cost::rows(1);
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let found = statement.query_row(params, read);
         self.count(&statement);

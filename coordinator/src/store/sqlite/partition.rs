@@ -2,6 +2,7 @@
 use super::job::{signed, unsigned};
 use super::listing::{ASSET, read_asset};
 use super::{SqliteTx, corrupt, failed};
+use crate::store::cost;
 use crate::store::{Partition, PartitionTx, StoreResult};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;
@@ -89,6 +90,7 @@ impl SqliteTx<'_> {
 
 impl PartitionTx for SqliteTx<'_> {
     fn insert_partitions(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<()> {
+        cost::rows(partitions.len());
         let mut insert = self
             .db
             .prepare_cached(

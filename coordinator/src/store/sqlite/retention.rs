@@ -32,7 +32,7 @@ impl SqliteTx<'_> {
 impl RetentionTx for SqliteTx<'_> {
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>> {
         self.all(
-            "SELECT no FROM job WHERE ended_at < ?1 AND no < (SELECT MAX(no) FROM job) AND NOT EXISTS (
+            "SELECT no FROM job WHERE (ended_at < ?1 OR removing = 1) AND no < (SELECT MAX(no) FROM job) AND NOT EXISTS (
                SELECT 1 FROM task_unit u CROSS JOIN task t ON t.no = u.task AND t.ended_at IS NULL
                WHERE u.job = job.no)
              ORDER BY no LIMIT ?2",
@@ -43,6 +43,11 @@ impl RetentionTx for SqliteTx<'_> {
 
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed> {
         let mut rows = 0;
+        // Its name may be given to another job meanwhile.
+        self.run(
+            "UPDATE job SET removing = 1, id = id || '/removed/' || no, submission = NULL WHERE no = ?1 AND removing = 0",
+            params![job.0],
+        )?;
         for (table, key) in OF_A_JOB {
             rows += self.remove_first(table, key, job, u64::from(limit) - rows)?;
             if rows >= u64::from(limit) {

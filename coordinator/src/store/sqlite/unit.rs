@@ -1,6 +1,7 @@
 //! Units with a history, and why assets failed.
 use super::job::{signed, unsigned};
 use super::{SqliteTx, failed};
+use crate::store::cost;
 use crate::store::streak::{self, Streak};
 use crate::store::view::Candidates as _;
 use crate::store::{FailureRow, FailureTx, StoreResult, UnitRow, UnitTx};
@@ -86,6 +87,7 @@ impl SqliteTx<'_> {
     }
 
     fn put_rows(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+        cost::rows(units.len());
         let mut upsert = self
             .db
             .prepare_cached(

@@ -1,0 +1,62 @@
+//! What a batch of reports came to.
+use protocol::id::{JobNo, Kind};
+use protocol::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// Ends of units of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// See [`Settled::rejected`].
+    pub rejected: u64,
+    /// See [`Settled::succeeded`].
+    pub succeeded: u64,
+    /// See [`Settled::retried`].
+    pub retried: u64,
+    /// See [`Settled::dead`].
+    pub dead: u64,
+}
+
+/// What a batch of reports did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Reports that changed their unit.
+    pub accepted: u64,
+    /// Late, foreign or repeated reports, which changed nothing (FEN-1).
+    pub rejected: u64,
+    /// Reports of one of two executions of a unit that ended without a result, while the other goes on.
+    pub withdrawn: u64,
+    /// Units that ended well.
+    pub succeeded: u64,
+    /// Units that will be tried again.
+    pub retried: u64,
+    /// Units that died.
+    pub dead: u64,
+    /// Units that wait for something outside, and are looked at again.
+    pub waiting: u64,
+    /// Units that were cut into slices.
+    pub cut: u64,
+    /// Assets judged.
+    pub judged: u64,
+    /// Of those, such whose media was decoded.
+    pub decoded: u64,
+    /// When scans of jobs may be tried again.
+    pub scan_retries: Vec<(JobNo, Timestamp)>,
+    /// The same by kind; what came for jobs that are gone has none.
+    pub by_kind: BTreeMap<Kind, Ends>,
+}
+
+impl Settled {
+    pub(super) fn ends(&self) -> Ends {
+        Ends { rejected: self.rejected, succeeded: self.succeeded, retried: self.retried, dead: self.dead }
+    }
+
+    /// Counts what came since `before` for a kind.
+    pub(super) fn count(&mut self, kind: Kind, before: Ends) {
+        let now = self.ends();
+        let ends = self.by_kind.entry(kind).or_default();
+        ends.rejected += now.rejected - before.rejected;
+        ends.succeeded += now.succeeded - before.succeeded;
+        ends.retried += now.retried - before.retried;
+        ends.dead += now.dead - before.dead;
+    }
+}
