@@ -7,7 +7,7 @@ use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::cost::bucket;
 use protocol::rules::endpoint::EndpointLimit;
-use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, heard_until, judge};
+use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, believed, heard_until, judge};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
@@ -123,7 +123,7 @@ impl Leases {
     /// Notes units as handed out. A unit that is out already has a second execution from now on.
     pub fn published(&mut self, units: &[Unit], now: Timestamp) {
         for unit in units {
-            let bytes = unit.assets.iter().filter_map(|asset| asset.bytes).sum();
+            let bytes = unit.assets.iter().filter_map(|asset| asset.bytes).fold(0, u64::saturating_add);
             let out = Out {
                 lease: Lease { epoch: unit.epoch, published_at: now, held: None },
                 kind: unit.kind,
@@ -279,7 +279,7 @@ impl Leases {
             }
         }
         let seen = WorkerSeen {
-            slots: beat.slots.clone(),
+            slots: believed(&beat.slots),
             heard_at: now,
             draining: beat.draining,
             held: beat.held.len(),

@@ -72,7 +72,8 @@ impl Movement {
         let before = self.units.remove(&(outcome.unit, outcome.epoch)).map_or(0, |moving| moving.bytes);
         let UnitResult::Finished { facts, .. } = &outcome.result else { return };
         let before = before + self.sliced.remove(&outcome.unit).unwrap_or(0);
-        let moved: u64 = facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes).sum();
+        let moved =
+            facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes).fold(0, u64::saturating_add);
         // Work that moves nothing has no pace.
         if moved + before > 0 {
             self.add(outcome.unit.job, moved.saturating_sub(before), now);

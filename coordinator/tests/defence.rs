@@ -9,7 +9,7 @@ use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::memory::Memory;
 use coordinator::store::sqlite::Sqlite;
-use coordinator::store::{JobState, NewJob, Phase, Tx, cost};
+use coordinator::store::{JobState, NewJob, Phase, StepTx, Tx, cost};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Planned partitions told of an open barrier in one go.
 const SPREAD_PARTS: PartNo = 2_000;
 /// Assets of such partitions, where somebody is asked about each of them.
-const SPREAD_ASSETS: u32 = 10_000;
+const SPREAD_ASSETS: u32 = 4_000;
 
 /// One job's graph inside one transaction.
 pub struct Graph<'a> {

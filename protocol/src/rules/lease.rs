@@ -1,5 +1,5 @@
 //! Who may report, and when the coordinator takes work back (FEN-2, LEASE-1).
-use crate::id::WorkerId;
+use crate::id::{Kind, WorkerId};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -65,6 +65,21 @@ pub fn speaks_for(current_epoch: u32, reported_epoch: u32) -> bool {
     current_epoch == reported_epoch
 }
 
+/// Slots of one kind that a worker may say it has: what it claims beyond them is not believed, and sums stay countable.
+const SLOTS_MAX: u32 = 10_000;
+
+/// The slots (kind, total, free) of a heartbeat as they are counted: each kind once, never more free than there are.
+pub fn believed(slots: &[(Kind, u32, u32)]) -> Vec<(Kind, u32, u32)> {
+    let mut believed: Vec<(Kind, u32, u32)> = Vec::new();
+    for (kind, total, free) in slots {
+        if believed.iter().all(|(known, ..)| known != kind) {
+            let total = (*total).min(SLOTS_MAX);
+            believed.push((*kind, total, (*free).min(total)));
+        }
+    }
+    believed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +91,13 @@ mod tests {
             published_at: Timestamp(published),
             held: heard.map(|at| (WorkerId("w".into()), Timestamp(at))),
         }
+    }
+
+    #[test]
+    fn slots_beyond_belief_are_bounded() {
+        let said = [(Kind::Noop, 4, 3), (Kind::Qc, u32::MAX, u32::MAX), (Kind::Scan, 2, 9), (Kind::Noop, 9, 9)];
+        let counted = [(Kind::Noop, 4, 3), (Kind::Qc, SLOTS_MAX, SLOTS_MAX), (Kind::Scan, 2, 2)];
+        assert_eq!(believed(&said), counted);
     }
 
     #[test]
