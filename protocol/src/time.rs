@@ -22,8 +22,10 @@ impl Timestamp {
     /// moment that can be written again.
     pub fn parse(text: &str) -> Option<Timestamp> {
         let text = text.trim();
-        let moment = text.parse::<jiff::Timestamp>().ok();
-        moment.or_else(|| is_never(text).then_some(jiff::Timestamp::MAX)).map(|t| Timestamp(t.as_microsecond()))
+        let moment = text.parse::<jiff::Timestamp>().ok().map(|t| Timestamp(t.as_microsecond()));
+        // The very last fraction of a second cannot be written in microseconds.
+        let last = Timestamp((jiff::Timestamp::MAX.as_second() - 1) * 1_000_000);
+        moment.or_else(|| is_never(text).then_some(last))
     }
 }
 

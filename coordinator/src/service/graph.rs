@@ -189,7 +189,10 @@ impl Graph<'_> {
             Action::Barrier { .. } => {
                 let partition = self.tx.partitions(self.job, &[part])?.remove(0);
                 let key = self.key(need, &partition);
-                let open = self.tx.barrier(self.job, need, &key)?.is_some_and(|b| b.state == BarrierState::Released);
+                // Of a sealed job, partitions are told of an open barrier a run at a time; those not told yet wait for it.
+                let untold = |b: &BarrierRow| self.sealed && (b.spread + 1..=b.last).contains(&partition.origin());
+                let barrier = self.tx.barrier(self.job, need, &key)?;
+                let open = barrier.is_some_and(|b| b.state == BarrierState::Released && !untold(&b));
                 // What the barrier holds must have passed for this very partition: an open barrier may tolerate others.
                 Ok(open && self.needs_met(&step.needs, part)?)
             }
