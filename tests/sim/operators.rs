@@ -35,6 +35,11 @@ impl World {
             let among = Among::Job(id.to_owned());
             let preview = control::preview(tx, &workflows, &among, &request, now)?;
             let recorded = control::retry(tx, &workflows, &among, &request, now)?;
+            // As the command line over a data directory does: counted, and without a rate carried out, at once. At a rate
+            // the coordinator's turns do the rest.
+            if let Ok(no) = recorded {
+                while control::carry_on(tx, &workflows, no, now)? {}
+            }
             Ok(recorded.and_then(|_| preview))
         });
         self.note(|| format!("retry {id} {request:?}: {chosen:?}"));
