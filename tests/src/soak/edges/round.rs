@@ -16,7 +16,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(40);
 /// Faults in one round.
 const STRIKES: std::ops::Range<u32> = 1..4;
 const BETWEEN_MS: std::ops::Range<u64> = 300..6_000;
-/// From the moment that a strike waits for to the first one.
+/// From a request to the coordinator to the first strike.
 const FIRST_MS: std::ops::Range<u64> = 0..400;
 const NOOP: &str = "    noop: { duration: 0ms..2ms }\n    retry: { attempts: 20, backoff: 10ms..100ms }\n";
 
@@ -189,7 +189,8 @@ impl Round {
             id: ran.name(),
             assets,
             began: Instant::now(),
-            at: 0.02 + 0.7 * random.f64(),
+            // A short listing is over before a late strike.
+            at: if phase.lists() { 0.3 * random.f64() } else { 0.02 + 0.7 * random.f64() },
             strikes: random.u32(STRIKES),
             next: None,
             account: Account::default(),
@@ -256,7 +257,8 @@ impl Round {
             return false;
         }
         if self.next.is_none() {
-            self.next = Some(Instant::now() + Duration::from_millis(random.u64(FIRST_MS)));
+            let wait = if matches!(self.order, Order::None) { 0 } else { random.u64(FIRST_MS) };
+            self.next = Some(Instant::now() + Duration::from_millis(wait));
         }
         let due = self.next.is_some_and(|next| next <= Instant::now());
         if due {
