@@ -85,8 +85,11 @@ fn loader(settings: &EndpointSettings) -> Result<ConfigLoader, String> {
 /// The credentials that the settings lead to now, read from their files anew.
 pub(super) async fn provider(settings: &EndpointSettings) -> Result<Option<SharedCredentialsProvider>, String> {
     let mut loader = loader(settings)?;
-    if let Some(provider) = named_credentials(settings)? {
-        loader = loader.credentials_provider(provider);
+    match (named_credentials(settings)?, &settings.assume_role) {
+        // A file needs nothing else of the configuration, which takes longer to load.
+        (Some(provider), None) => return Ok(Some(SharedCredentialsProvider::new(provider))),
+        (Some(provider), Some(_)) => loader = loader.credentials_provider(provider),
+        (None, _) => {}
     }
     if settings.anonymous {
         loader = loader.no_credentials();
