@@ -74,8 +74,8 @@ async fn answers_of_s3_servers_have_the_class_of_the_table() {
         let (status, code) = given.lock().clone();
         answer(request, &status, &code)
     });
-    // One for the whole table: a client of its own takes longer to make than all its requests.
-    let storage = open(&url.await, &file).await;
+    let url = url.await;
+    let mut storage = open(&url, &file).await;
     let mut wrong = Vec::new();
     for line in TABLE.lines().skip(1) {
         let cells: Vec<String> = line.split(',').map(str::to_owned).collect();
@@ -83,6 +83,10 @@ async fn answers_of_s3_servers_have_the_class_of_the_table() {
         *row.lock() = (status.clone(), code.clone());
         for operation in operations.split(' ') {
             let error = call(&*storage, operation).await;
+            // An endpoint that asks for less gets less, from everything that shares its budget.
+            if error.as_ref().is_some_and(|error| error.reason() == "storage_throttled") {
+                storage = open(&url, &file).await;
+            }
             let found = error.as_ref().map(|error| {
                 let retried = match error.class() {
                     ErrorClass::Permanent => "no",
