@@ -228,6 +228,13 @@ impl Leases {
         }
     }
 
+    /// Whether another worker than the one that reports it is known to hold an execution.
+    pub fn held_by_another(&self, outcome: &Outcome) -> bool {
+        let mut found = [&self.out, &self.older].into_iter().filter_map(|list| list.get(&outcome.unit));
+        let out = found.find(|out| out.lease.epoch == outcome.epoch);
+        out.and_then(|out| out.lease.held.as_ref()).is_some_and(|(worker, _)| *worker != outcome.worker)
+    }
+
     /// Whether a unit is out.
     pub fn is_out(&self, unit: UnitId) -> bool {
         self.out.contains_key(&unit)
@@ -557,6 +564,23 @@ mod tests {
         assert_eq!(leases.lapsed(&limits, at(99 + 5)), []);
         let lapsed = leases.lapsed(&limits, at(99 + 6));
         assert!(matches!(&lapsed[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"), "{lapsed:?}");
+    }
+
+    #[test]
+    fn end_reported_by_another_worker_than_the_holder_is_told() {
+        let mut leases = Leases::default();
+        leases.adopt(&[published(1)], at(0));
+        let end = |worker: &str, epoch| Outcome {
+            unit: unit(1),
+            epoch,
+            worker: WorkerId(worker.into()),
+            result: UnitResult::Returned,
+            duration_us: 0,
+        };
+        assert!(!leases.held_by_another(&end("thief", 1)), "nobody is known to hold it");
+        leases.heard(&beat(&[unit(1)]), at(3));
+        assert!(leases.held_by_another(&end("thief", 1)) && !leases.held_by_another(&end("w", 1)));
+        assert!(!leases.held_by_another(&end("thief", 2)), "the epoch speaks for itself");
     }
 
     #[test]

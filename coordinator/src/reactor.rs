@@ -81,6 +81,16 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
     (heard, work)
 }
 
+/// Whether an end is believed: not while another worker than the one that reports it is known to hold the unit.
+fn is_believed(leases: &Leases, outcome: &Outcome) -> bool {
+    let foreign = leases.held_by_another(outcome);
+    if foreign {
+        let (unit, worker) = (outcome.unit, &outcome.worker);
+        tracing::warn!(unit.id = %unit, worker.id = %worker, "another worker holds the unit: its end is not believed");
+    }
+    !foreign
+}
+
 impl Reactor {
     /// Takes in what a batch says without a transaction, of which the reading began at `read_at`; `whole` when it held all
     /// there was. Returns what is left to do, in order, and how far executions are.
@@ -90,7 +100,7 @@ impl Reactor {
         (read_at, whole): (Timestamp, bool),
         now: Timestamp,
     ) -> (Vec<Work>, Vec<Progress>) {
-        let (heard, work) = sort(batch);
+        let (heard, mut work) = sort(batch);
         let (mut leases, mut progress) = (self.leases.lock(), Vec::new());
         for report in heard {
             match report {
@@ -100,11 +110,13 @@ impl Reactor {
                 _ => {}
             }
         }
-        for work in &work {
+        for work in &mut work {
             if let Work::Settle(outcomes) = work {
+                outcomes.retain(|outcome| is_believed(&leases, outcome));
                 outcomes.iter().for_each(|outcome| leases.ending(outcome, now));
             }
         }
+        work.retain(|work| !matches!(work, Work::Settle(outcomes) if outcomes.is_empty()));
         leases.read_up_to(read_at, whole);
         (work, progress)
     }

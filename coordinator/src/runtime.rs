@@ -37,6 +37,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use transport::alarm::Alarm;
+use transport::signature;
 
 /// Reports settled in one transaction.
 const BATCH_REPORTS: usize = 8_192;
@@ -168,6 +169,7 @@ impl Coordinator {
     /// Takes back what an earlier process had out, then runs until `stop`.
     pub async fn run(&self, stop: CancellationToken) -> StoreResult<()> {
         if self.shared {
+            self.sign().await?;
             self.adopt().await?;
             // A server nobody has filled yet is no loss; what had been in one that was wiped meanwhile is looked for.
             if let Err(error) = self.queue.wiped().await {
@@ -221,6 +223,14 @@ impl Coordinator {
             ended: self.metrics.ended(),
             bytes_per_second: self.movement.lock().per_second((self.clock)()),
         }
+    }
+
+    /// Signs units from now on, with the key of this database.
+    async fn sign(&self) -> StoreResult<()> {
+        let Some(fresh) = signature::fresh_seed() else { return Ok(()) };
+        let seed = self.store.write(move |tx| tx.cluster_key(&fresh)).await?;
+        self.queue.sign_with(&seed);
+        Ok(())
     }
 
     /// Watches again what an earlier coordinator had handed out: its workers may still be at it.

@@ -47,7 +47,7 @@ fn each_user_can_do_its_work_and_nothing_else() {
         !as_user(&cluster.redis, "worker", &["GET", "sr:deployment"]).trim().is_empty(),
         "the leader has marked it"
     );
-    let denied: [(&str, &[&str]); 17] = [
+    let denied: [(&str, &[&str]); 18] = [
         ("coordinator", &["FLUSHALL"]),
         ("coordinator", &["KEYS", "*"]),
         ("coordinator", &["CONFIG", "SET", "maxmemory", "1"]),
@@ -63,6 +63,7 @@ fn each_user_can_do_its_work_and_nothing_else() {
         ("worker", &["XADD", "sr:control", "*", "b", "forged"]),
         ("worker", &["SET", "sr:mark", "1"]),
         ("worker", &["SET", "sr:deployment", "forged"]),
+        ("worker", &["SET", "sr:key", "forged"]),
         ("observer", &["XADD", units, "*", "b", "forged"]),
         ("observer", &["XRANGE", units, "-", "+"]),
     ];
@@ -75,6 +76,14 @@ fn each_user_can_do_its_work_and_nothing_else() {
         assert!(!said.contains("NOPERM") && !said.contains("ERR"), "the observer may not {command:?}: {said}");
     }
     assert!(cluster.redis.cli(&["PING"]).contains("NOAUTH"), "nobody comes in without a name");
+    // Units carry a signature, and workers know the key: what another program adds is parked, not run.
+    let public = as_user(&cluster.redis, "worker", &["GET", "sr:key"]);
+    assert_eq!(public.trim().len(), 64, "{public}");
+    as_user(&cluster.redis, "worker", &["XADD", units, "*", "b", "\u{1}forged"]);
+    wait_until("what is forged is parked", || {
+        let parked = as_user(&cluster.redis, "coordinator", &["XRANGE", "sr:parked", "-", "+"]);
+        parked.contains("not signed")
+    });
     cluster.assert_exact(&job, 1_500);
     let said = cluster.coordinator.stderr();
     assert!(!said.contains("NOPERM") && !said.contains("canary"), "{said}");

@@ -8,6 +8,7 @@
 //! - [`rounds`]: a pool for rounds of long questions, so that short commands do not queue behind them
 //! - [`run`]: which run of which server a connection leads to
 //! - [`shared`]: the connection of short commands, opened again when it has broken
+//! - [`signature`]: what the coordinator signs and workers check
 //! - [`alarm`]: one line for one trouble, however often it is met
 pub mod address;
 pub mod alarm;
@@ -18,6 +19,7 @@ pub mod rounds;
 pub mod run;
 pub mod server;
 pub mod shared;
+pub mod signature;
 
 pub use link::Link;
 pub use rounds::Rounds;

@@ -110,6 +110,8 @@ pub trait UnitQueue: Send + Sync {
     fn sends_messages(&self) -> bool {
         false
     }
+    /// Signs what is handed out with the key of this seed, for workers to check.
+    fn sign_with(&self, _seed: &str) {}
     /// Waits for reports and returns at most about `max` of them; may return none after a while.
     async fn collect(&self, max: usize) -> Result<Collected, QueueError>;
     /// The reports in these entries are in the store: they need not come again.

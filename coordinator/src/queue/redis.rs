@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
+use transport::signature::Signer;
 use transport::{Link, Rounds, Server, Shared};
 
 /// Longest wait for reports in one read.
@@ -45,6 +46,7 @@ pub struct RedisQueue {
     last_report: Mutex<String>,
     pub(super) places: Mutex<HashMap<UnitId, Place>>,
     pub(super) mark: Mark,
+    signer: Mutex<Option<Arc<Signer>>>,
 }
 
 /// Sorts an error of the client by what can be done about it.
@@ -71,6 +73,7 @@ impl RedisQueue {
             last_report: Mutex::new("0".into()),
             places: Mutex::default(),
             mark: Mark::default(),
+            signer: Mutex::default(),
         })
     }
 
@@ -154,6 +157,7 @@ impl UnitQueue for RedisQueue {
         }
         let (mut untaken, mut why) = (Vec::new(), None);
         let run = self.publishing.run().await.map_err(failed)?;
+        let signer = self.signer.lock().clone();
         for (kind, units) in by_kind {
             let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
             let batches = messages(UnitBatch::pack(units, pack));
@@ -163,6 +167,9 @@ impl UnitQueue for RedisQueue {
                 let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body.as_slice());
                 if let Some(run) = &run {
                     add.arg(keys::RUN).arg(run.as_bytes());
+                }
+                if let Some(signer) = &signer {
+                    add.arg(keys::SIGNATURE).arg(signer.sign(body));
                 }
             }
             let mut publishing = self.publishing.clone();
@@ -187,6 +194,10 @@ impl UnitQueue for RedisQueue {
             Some(why) => Err(QueueError::Untaken { units: untaken, why: Box::new(why) }),
             None => Ok(()),
         }
+    }
+
+    fn sign_with(&self, seed: &str) {
+        *self.signer.lock() = Signer::of(seed).map(Arc::new);
     }
 
     fn sends_messages(&self) -> bool {
@@ -308,6 +319,13 @@ impl UnitQueue for RedisQueue {
         // SET … NX GET needs Redis 7.0: it answers what stood there and writes only where nothing stood.
         let before: Option<String> =
             cmd("SET").arg(keys::MARK).arg("1").arg("NX").arg("GET").query_async(&mut short).await.map_err(failed)?;
+        let signer = self.signer.lock().clone();
+        if let Some(signer) = signer {
+            // An older list of users may deny it; workers then run units unchecked, and say so.
+            let said: Result<(), RedisError> =
+                cmd("SET").arg(keys::KEY).arg(signer.public()).query_async(&mut short).await;
+            drop(said);
+        }
         let wiped = before.is_none();
         if wiped {
             *self.last_report.lock() = "0".into();

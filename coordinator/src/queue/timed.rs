@@ -54,6 +54,10 @@ impl UnitQueue for Timed {
         self.queue.publish(class, units).await
     }
 
+    fn sign_with(&self, seed: &str) {
+        self.queue.sign_with(seed);
+    }
+
     fn sends_messages(&self) -> bool {
         self.queue.sends_messages()
     }

@@ -46,6 +46,7 @@ pub fn checks() -> Vec<Check> {
         ("a corrected listing says what it was told", super::control::conformance::corrections),
         ("tombstones are kept once and outlive their job", tombstones),
         ("paces are replaced as a whole", paces),
+        ("the deployment keeps its first key", key),
         ("fact sheets are found by the bytes they are of", super::rework::conformance::sheets),
         ("a verdict belongs to bytes, policy and asset", super::rework::conformance::verdicts),
         ("what an asset is believed to hash to", super::rework::conformance::believed),
@@ -429,6 +430,11 @@ fn tombstones(tx: &mut dyn Tx) {
     let job = add_job(tx);
     while !tx.remove_job(job, 100).expect("removes").gone {}
     assert_eq!(tx.tombstones("b").expect("reads").len(), 1);
+}
+
+fn key(tx: &mut dyn Tx) {
+    assert_eq!(tx.cluster_key("first").expect("makes one"), "first");
+    assert_eq!(tx.cluster_key("second").expect("keeps it"), "first");
 }
 
 fn paces(tx: &mut dyn Tx) {

@@ -24,6 +24,7 @@ pub struct Memory {
     catalogue: BTreeMap<String, CatalogueRow>,
     pub(super) buried: super::tombstone::Buried,
     pub(super) paces: super::pace::Paces,
+    pub(super) key: Option<String>,
     pub(super) control: Controlled,
     pub(super) schedule: super::schedule::Kept,
     pub(super) rework: Reworked,

@@ -54,6 +54,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0012_rejected_rows"),
     same!("0013_operation_plans"),
     same!("0014_job_marks"),
+    pair!("0015_cluster_key"),
 ];
 
 /// Newest schema this build knows.

@@ -10,6 +10,7 @@ mod control;
 pub mod cost;
 pub mod deployment;
 pub mod handle;
+mod key;
 pub mod memory;
 mod migration;
 mod pace;
@@ -26,6 +27,7 @@ pub mod view;
 
 pub use control::*;
 use deployment::DeploymentTx;
+pub use key::KeyTx;
 pub use pace::{PACE_UNITS_MAX, Pace, PaceTx, UnitPace};
 use retention::RetentionTx;
 pub use rework::*;
@@ -108,6 +110,7 @@ pub trait Tx:
     + CatalogueTx
     + ControlTx
     + DeploymentTx
+    + KeyTx
     + PaceTx
     + TombstoneTx
     + RetentionTx
@@ -128,6 +131,7 @@ impl<T> Tx for T where
         + CatalogueTx
         + ControlTx
         + DeploymentTx
+        + KeyTx
         + PaceTx
         + TombstoneTx
         + RetentionTx

@@ -18,6 +18,10 @@ pub const PARKED: &str = "sr:parked";
 pub const TRIES: &str = "t";
 /// The run of the server that an entry was added to: under another one it may be back after it was dealt with.
 pub const RUN: &str = "r";
+/// The public half of the key that units are signed with; coordinators write it, workers read it.
+pub const KEY: &str = "sr:key";
+/// The coordinator's signature of an entry of a unit stream.
+pub const SIGNATURE: &str = "s";
 /// The field of an entry that holds the message.
 pub const BODY: &str = "b";
 

@@ -246,3 +246,11 @@ fn target_inside_the_listed_library_is_refused() {
         run(&job(folder, to)).unwrap_or_else(|problems| panic!("{folder} {to}: {problems:?}"));
     }
 }
+
+#[test]
+fn units_of_more_assets_than_fit_into_a_message_are_refused() {
+    let with = |count: &str| JOB.replace("max_assets: 100", &format!("max_assets: {count}"));
+    assert!(run(&with("50000")).is_ok());
+    let problem = first_problem(&with("50001"));
+    assert!(problem.contains("max_assets is 50001; 50000 are allowed"), "{problem}");
+}

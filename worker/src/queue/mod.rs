@@ -6,6 +6,7 @@ mod message;
 mod park;
 pub mod redis;
 pub mod timed;
+mod trust;
 
 pub use message::REPORT_TOO_LONG;
 

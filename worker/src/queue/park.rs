@@ -17,6 +17,8 @@ pub(super) struct Unreadable {
     pub(super) body: Vec<u8>,
     /// The run of the server it was added to.
     pub(super) run: Option<Vec<u8>>,
+    /// The coordinator's signature.
+    pub(super) signature: Option<Vec<u8>>,
     /// How many workers have tried before.
     pub(super) tries: u32,
     pub(super) why: String,
@@ -35,7 +37,7 @@ pub(super) fn tries(fields: &[Vec<u8>]) -> u32 {
 impl RedisQueue {
     /// Puts an entry back for others to try, or parks it; in either case it is no longer ours.
     pub(super) async fn give_back(&self, unreadable: Unreadable) -> Result<(), RedisError> {
-        let Unreadable { stream, entry, body, run, tries, why } = unreadable;
+        let Unreadable { stream, entry, body, run, signature, tries, why } = unreadable;
         let (short, worker) = self.short();
         // It is rare, and an entry that is added twice may be run twice.
         let mut once = short.saying_once().await?;
@@ -43,8 +45,10 @@ impl RedisQueue {
         if tries + 1 < TRIES_MAX {
             let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(&body);
             add.arg(keys::TRIES).arg(tries + 1).ignore();
-            if let Some(run) = run {
-                add.arg(keys::RUN).arg(run);
+            for (name, value) in [(keys::RUN, run), (keys::SIGNATURE, signature)] {
+                if let Some(value) = value {
+                    add.arg(name).arg(value);
+                }
             }
         } else {
             tracing::error!(%entry, %stream, error = %why, "an entry that nobody could read was parked");

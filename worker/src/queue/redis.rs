@@ -7,6 +7,7 @@ use super::control::ControlReader;
 use super::gate::Gate;
 use super::message::{self, Message};
 use super::park::{self, Unreadable, field};
+use super::trust::{Trust, UNSIGNED};
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -68,6 +69,7 @@ pub struct RedisQueue {
     reading: Alarm,
     report_alarm: Alarm,
     gate: Gate,
+    trust: Trust,
 }
 
 impl RedisQueue {
@@ -86,6 +88,7 @@ impl RedisQueue {
             reading: Alarm::new("no units can be read; trying again"),
             report_alarm: Alarm::new("reports wait until the transport takes them"),
             gate: Gate::default(),
+            trust: Trust::default(),
         })
     }
 
@@ -103,6 +106,9 @@ impl RedisQueue {
                 opened
             }
         };
+        if self.trust.is_open() {
+            self.trust.renew(&mut reader).await;
+        }
         for class in keys::CLASSES {
             let room = max.saturating_sub(lane.stash.len());
             if room == 0 {
@@ -117,8 +123,13 @@ impl RedisQueue {
             let reply: Value = self.read_command(1, Some(BLOCK), &streams).query_async(&mut reader).await?;
             self.stash(reply, lane);
         }
+        let unreadable = std::mem::take(&mut lane.unreadable);
+        if !unreadable.is_empty() {
+            // Another deployment may have taken the server over: what it has signed is read the next time.
+            self.trust.renew(&mut reader).await;
+        }
         lane.reader = Some(reader);
-        for entry in std::mem::take(&mut lane.unreadable) {
+        for entry in unreadable {
             self.give_back(entry).await?;
         }
         self.return_stale(lane).await;
@@ -165,19 +176,20 @@ impl RedisQueue {
                 let fields = fields.unwrap_or_default();
                 let tries = park::tries(&fields);
                 let run = field(&fields, keys::RUN).cloned();
+                let signature = field(&fields, keys::SIGNATURE).cloned();
                 let stale = run.as_deref().zip(lane.run.as_deref()).is_some_and(|(of, now)| of != now.as_bytes());
                 let body = fields.into_iter().nth(1).unwrap_or_default();
-                let units = match envelope::decode::<UnitBatch>(&body) {
+                let believed = self.trust.believes(&body, signature.as_ref());
+                let read = if believed {
+                    envelope::decode::<UnitBatch>(&body).map_err(|e| e.to_string())
+                } else {
+                    Err(UNSIGNED.into())
+                };
+                let units = match read {
                     Ok(batch) => batch.unpack().collect::<Vec<_>>(),
-                    Err(error) => {
-                        lane.unreadable.push(Unreadable {
-                            stream: stream.clone(),
-                            entry,
-                            body,
-                            run,
-                            tries,
-                            why: error.to_string(),
-                        });
+                    Err(why) => {
+                        let stream = stream.clone();
+                        lane.unreadable.push(Unreadable { stream, entry, body, run, signature, tries, why });
                         continue;
                     }
                 };

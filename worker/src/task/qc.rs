@@ -180,3 +180,31 @@ fn fact_of(asset: &Asset, report: &Report, seen: Seen) -> AssetFact {
         skipped: false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::wire::envelope::measure;
+
+    #[test]
+    fn reports_and_findings_are_counted_as_they_are_sent() {
+        let fact = AssetFact {
+            asset: "a".repeat(90),
+            location: Some("l".repeat(3_000)),
+            hash: Some("h".repeat(80)),
+            bytes: Some(u64::MAX),
+            verdict: Some("pass".into()),
+            report: Some("r".repeat(70_000)),
+            skipped: true,
+        };
+        assert!((73_000..=fact_bytes(&fact)).contains(&measure(&fact).expect("measures")));
+        let failure = Failure {
+            class: ErrorClass::Throttled { retry_after_ms: Some(u64::MAX) },
+            reason: "qc_failed".into(),
+            message: "m".repeat(5_000),
+            checks: vec!["c".repeat(20); 300],
+            findings: Some("f".repeat(60_000)),
+        };
+        assert!((71_000..=failure_bytes(&failure)).contains(&measure(&failure).expect("measures")));
+    }
+}

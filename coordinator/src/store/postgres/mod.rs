@@ -16,6 +16,7 @@ mod deployment;
 mod failure;
 mod job;
 mod kept;
+mod key;
 mod leader;
 mod link;
 mod listing;

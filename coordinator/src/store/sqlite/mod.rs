@@ -5,6 +5,7 @@ mod catalogue;
 mod control;
 mod deployment;
 mod job;
+mod key;
 mod listing;
 mod pace;
 mod partition;

@@ -1,0 +1,15 @@
+//! The key that units are signed with. It belongs to the database: whoever leads over it signs with the same.
+use super::StoreResult;
+use super::memory::Memory;
+
+/// The deployment's key.
+pub trait KeyTx {
+    /// The seed of the key; `fresh` from now on where there is none.
+    fn cluster_key(&mut self, fresh: &str) -> StoreResult<String>;
+}
+
+impl KeyTx for Memory {
+    fn cluster_key(&mut self, fresh: &str) -> StoreResult<String> {
+        Ok(self.key.get_or_insert_with(|| fresh.to_owned()).clone())
+    }
+}

@@ -1,0 +1,68 @@
+//! Which units a worker believes. Other workers may add entries to its streams; those that the coordinator has not signed
+//! are refused, once it is known that it signs.
+use parking_lot::Mutex;
+use protocol::wire::keys;
+use redis::cmd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use transport::{Link, signature};
+
+/// Why an entry is refused.
+pub(super) const UNSIGNED: &str =
+    "it is not signed by the coordinator: another program, or another worker, has added it";
+
+/// What a worker knows of the coordinator's key.
+#[derive(Default)]
+pub(super) struct Trust {
+    public: Mutex<Option<String>>,
+    warned: AtomicBool,
+}
+
+impl Trust {
+    /// Whether no key was found yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.public.lock().is_none()
+    }
+
+    /// Asks for the key. A server that was wiped, or an older list of users that denies the question, changes nothing.
+    pub(super) async fn renew(&self, link: &mut Link) {
+        let told: Result<Option<String>, _> = cmd("GET").arg(keys::KEY).query_async(link).await;
+        if let Ok(Some(public)) = told {
+            *self.public.lock() = Some(public);
+        }
+    }
+
+    /// Whether an entry is believed.
+    pub(super) fn believes(&self, body: &[u8], signature: Option<&Vec<u8>>) -> bool {
+        let public = self.public.lock().clone();
+        match (public, signature) {
+            (Some(public), Some(signature)) => signature::verifies(&public, body, signature),
+            (Some(_), None) => false,
+            (None, _) => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "the coordinator's key cannot be read: units are run unchecked; upgrade the coordinator, and let \
+                         this Redis user GET {}",
+                        keys::KEY
+                    );
+                }
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use transport::signature::{Signer, fresh_seed};
+
+    #[test]
+    fn unsigned_units_are_believed_only_while_no_key_is_known() {
+        let signer = fresh_seed().and_then(|seed| Signer::of(&seed)).expect("the system has randomness");
+        let (trust, signed) = (Trust::default(), signer.sign(b"a unit"));
+        assert!(trust.is_open() && trust.believes(b"a unit", None) && trust.believes(b"another", Some(&signed)));
+        *trust.public.lock() = Some(signer.public());
+        assert!(trust.believes(b"a unit", Some(&signed)));
+        assert!(!trust.believes(b"a unit", None) && !trust.believes(b"another", Some(&signed)));
+    }
+}
