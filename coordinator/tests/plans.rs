@@ -208,7 +208,7 @@ fn statements(n: i64, pad: &str) -> Vec<String> {
     all.push(format!("UPDATE job SET phase = 'planning', assets = {} WHERE no = 2", 2 * n));
     all.push("UPDATE job SET ended_at = 5, state = 'finished_with_failures' WHERE no = 3".to_owned());
     all.push(format!(
-        "UPDATE step SET total = {n}, succeeded = {}, live = 1000, retrying = 500, cursor = {n} WHERE job = 1 AND step = 0",
+        "UPDATE step SET total = {n}, succeeded = {}, live = {n}, retrying = {n}, cursor = {n} WHERE job = 1 AND step = 0",
         n - 1_000
     ));
     all
