@@ -1,4 +1,6 @@
 //! What is out and who lives, in memory: rebuilt from the cursor, the rows and the next heartbeats after a restart.
+mod stray;
+
 use crate::engine::scan_unit;
 use crate::schedule::endpoints::{Endpoints, Sign, of_unit};
 use crate::schedule::load::{Experience, KindLoad, Leaving, Load, Running};
@@ -14,6 +16,7 @@ use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use stray::Strays;
 
 /// Window of kinds whose units end faster than a round of publishing: units a slot, and at most.
 const LIGHT_DEPTH: u32 = 8;
@@ -90,6 +93,7 @@ pub struct Leases {
     alone: HashMap<UnitId, (u32, WorkerId)>,
     /// When the live workers had no slot to spare, by kind.
     full_at: BTreeMap<Kind, Timestamp>,
+    strays: Strays,
 }
 
 impl Leases {
@@ -276,6 +280,10 @@ impl Leases {
     pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
         let mut busy = BTreeMap::new();
         for (unit, epoch) in &beat.held {
+            let of_epoch = |list: &HashMap<UnitId, Out>| list.get(unit).is_some_and(|out| out.lease.epoch == *epoch);
+            if ![&self.out, &self.older].into_iter().any(of_epoch) && self.strays.note(*unit, *epoch, now) {
+                self.obsolete.push((*unit, *epoch));
+            }
             let Some(out) = self.out.get(unit) else { continue };
             *busy.entry(out.kind).or_default() += 1;
             let list = if out.lease.epoch == *epoch { &mut self.out } else { &mut self.older };
@@ -299,6 +307,7 @@ impl Leases {
 
     /// Executions whose worker has fallen silent; workers silent for long are forgotten.
     pub fn lapsed(&mut self, limits: &LeaseLimits, now: Timestamp) -> Vec<Lapsed> {
+        self.strays.forget(now);
         let now = self.as_heard(now);
         let since = self.readable_since;
         self.workers.retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
@@ -529,6 +538,17 @@ mod tests {
             }
         }
         Vec::new()
+    }
+
+    #[test]
+    fn execution_that_is_out_no_more_is_called_back_when_heartbeats_go_on_showing_it() {
+        let mut leases = Leases::default();
+        for seconds in [0, 3] {
+            leases.heard(&beat(&[unit(1)]), at(seconds));
+        }
+        assert_eq!(leases.load(at(3)).obsolete, []);
+        leases.heard(&beat(&[unit(1)]), at(6));
+        assert_eq!(leases.load(at(6)).obsolete, [(unit(1), 1)]);
     }
 
     /// Case 63: pages go round, whatever stands on them.
