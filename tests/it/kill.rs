@@ -180,7 +180,7 @@ fn interrupt(signal: Signal) {
     running.signal(signal);
     let ran = running.wait();
     ran.expect_code(130).expect_said(&["interrupted", "run the same command again"]);
-    assert_eq!(ran.stdout, "", "nothing half-finished is printed as data");
+    assert_eq!(ran.json()["error"], "interrupted", "nothing half-finished is printed as data");
 
     let again = scratch.run(&run);
     let summary = again.expect_code(0).expect_said(&["carrying on with"]).json();

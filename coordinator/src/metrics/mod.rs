@@ -104,7 +104,7 @@ impl Metrics {
                 "Transactions that did more at once than is planned for (TURN-1); 0 unless there is a defect.",
             )?,
             underflows: IntCounter::new(
-                "showrunner_counter_underflows_total",
+                "showrunner_count_underflows_total",
                 "Counters of steps or barriers that would have gone below zero and stay at zero; 0 unless there is a defect.",
             )?,
             last_finished: Mutex::default(),
