@@ -70,6 +70,7 @@ const PROTOCOL_NEEDS: [&str; 11] = [
     "serde_json",
     "bincode",
     "serde-saphyr",
+    "granit-parser",
     "schemars",
     "thiserror",
     "uuid",

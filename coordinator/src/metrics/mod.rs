@@ -109,17 +109,22 @@ impl Metrics {
             )?,
             last_finished: Mutex::default(),
         };
-        for kind in Kind::ALL.map(Kind::as_str) {
-            for counter in [&metrics.enqueued, &metrics.reclaimed, &metrics.rejected] {
-                counter.with_label_values(&[kind]);
-            }
-            OUTCOMES.iter().for_each(|outcome| drop(metrics.finished.with_label_values(&[kind, outcome])));
-            metrics.duration.with_label_values(&[kind]);
-            metrics.wait.with_label_values(&[kind]);
-        }
-        metrics.rejected.with_label_values(&[UNKNOWN]);
+        metrics.show();
         metrics.register(registry)?;
         Ok(metrics)
+    }
+
+    /// Shows every label at zero from the start.
+    fn show(&self) {
+        for kind in Kind::ALL.map(Kind::as_str) {
+            for counter in [&self.enqueued, &self.reclaimed, &self.rejected] {
+                counter.with_label_values(&[kind]);
+            }
+            OUTCOMES.iter().for_each(|outcome| drop(self.finished.with_label_values(&[kind, outcome])));
+            self.duration.with_label_values(&[kind]);
+            self.wait.with_label_values(&[kind]);
+        }
+        self.rejected.with_label_values(&[UNKNOWN]);
     }
 
     fn register(&self, registry: &Registry) -> prometheus::Result<()> {

@@ -118,11 +118,7 @@ fn unit_alone(
     let tasks = Awaited::of(tx, job.no)?.tasks(tx, part)?;
     (facts.task_open, facts.approval) = (!tasks.is_empty(), matches!(declared.action, Action::Approval { .. }));
     let why = reason(&facts);
-    let mut message = match state {
-        UnitState::Dead => why_dead(tx, job, step, part)?,
-        UnitState::Succeeded => "it has succeeded".to_owned(),
-        _ => words(why, &named),
-    };
+    let mut message = ended(tx, job, (step, part), state)?.unwrap_or_else(|| words(why, &named));
     let about: Vec<&TaskRow> = tasks.iter().filter(|task| concerns(task, state, why, step)).collect();
     for task in &about {
         message = format!("{message}; {}", awaited::line(task));
@@ -142,14 +138,32 @@ fn unit_alone(
         reason: why,
         message,
         since: waits_since.map(|t| t.to_string()),
-        next: match about.first() {
-            Some(task) => awaited::next(task),
-            None if state == UnitState::Succeeded => "nothing: its work is done".into(),
-            None => since::next(why, &job.id),
-        },
+        next: about.first().map_or_else(|| next(state, why, &job.id), |task| awaited::next(task)),
         changes_at: changes_at.map(|t| t.to_string()),
         lost_with: losses.into_iter().map(|loss| loss.worker).collect(),
     })
+}
+
+/// What there is to say of a unit that has ended, beside its reason.
+fn ended(
+    tx: &mut dyn Tx,
+    job: &JobRow,
+    (step, part): (StepNo, PartNo),
+    state: UnitState,
+) -> StoreResult<Option<String>> {
+    match state {
+        UnitState::Dead => why_dead(tx, job, step, part).map(Some),
+        UnitState::Succeeded => Ok(Some("it has succeeded".to_owned())),
+        _ => Ok(None),
+    }
+}
+
+/// What will change the state of a unit that waits for no task.
+fn next(state: UnitState, why: WaitReason, job: &str) -> String {
+    match state {
+        UnitState::Succeeded => "nothing: its work is done".to_owned(),
+        _ => since::next(why, job),
+    }
 }
 
 /// Whether a unit in this state waits for a task of its partition. What was cancelled for want of a delivery ends with the

@@ -1,4 +1,5 @@
 //! From a job file to a workflow. Reports every problem it finds, each with its place, not just the first.
+use super::cycle::find_cycle;
 use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, Scope, StepFile, TransferFile};
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
@@ -476,33 +477,4 @@ fn seal_of(no: StepNo, step: &Step, library: Option<&str>) -> Option<Step> {
         due_us: None,
         action: Action::Seal { of: no, task: Arc::new(seal) },
     })
-}
-
-fn find_cycle(steps: &[Step]) -> Option<String> {
-    let mut state = vec![0u8; steps.len()];
-    let mut path = Vec::new();
-    (0..steps.len()).find_map(|i| visit(steps, i, &mut state, &mut path))
-}
-
-fn visit(steps: &[Step], i: usize, state: &mut [u8], path: &mut Vec<usize>) -> Option<String> {
-    match state[i] {
-        2 => return None,
-        1 => {
-            let start = path.iter().position(|p| *p == i).unwrap_or(0);
-            let names: Vec<&str> = path[start..].iter().chain([&i]).map(|p| steps[*p].id.as_str()).collect();
-            return Some(names.join(" → "));
-        }
-        _ => {}
-    }
-    state[i] = 1;
-    path.push(i);
-    for need in &steps[i].needs {
-        let found = visit(steps, usize::from(need.0), state, path);
-        if found.is_some() {
-            return found;
-        }
-    }
-    path.pop();
-    state[i] = 2;
-    None
 }

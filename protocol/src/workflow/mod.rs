@@ -4,6 +4,7 @@
 //! policies resolved, so that later edits of the files change nothing under way.
 mod archives;
 pub mod compile;
+mod cycle;
 pub mod file;
 mod library;
 pub mod waivers;
