@@ -19,8 +19,9 @@ use protocol::workflow::{Action, Step};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// Virtual seconds a calm cluster gets to end everything.
-const PATIENCE: i64 = 4_000 * SECOND;
+/// Virtual seconds a calm cluster gets to end everything. One worker that two jobs' poisonous units kill in turns, four times
+/// each before they are parked, needs more than an hour (seed 171).
+const PATIENCE: i64 = 12_000 * SECOND;
 /// More events than any run needs: something goes round in circles.
 const EVENTS_MAX: u64 = 60_000;
 /// A job with nothing left to do ends within this.
