@@ -211,6 +211,7 @@ fn statements(n: i64, pad: &str) -> Vec<String> {
         "UPDATE step SET total = {n}, succeeded = {}, live = {n}, retrying = {n}, cursor = {n} WHERE job = 1 AND step = 0",
         n - 1_000
     ));
+    all.push(format!("UPDATE step SET live = {n}, retrying = {n}"));
     all
 }
 
