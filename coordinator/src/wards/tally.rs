@@ -3,6 +3,7 @@
 use protocol::id::{UnitId, WorkerId};
 use protocol::rules::quarantine::WorkerFacts;
 use protocol::time::Timestamp;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -118,8 +119,8 @@ impl Tally {
         let recent = self.recent(worker);
         recent.outcomes += 1;
         recent.slips.push_back(Slip { unit, serial, successes: 0 });
-        if !self.units.contains_key(&unit) {
-            self.units.insert(unit, Unit { since: serial, ..Unit::default() });
+        if let Entry::Vacant(free) = self.units.entry(unit) {
+            free.insert(Unit { since: serial, ..Unit::default() });
             self.order.push_back((now, unit, serial));
         }
         self.change(unit, |of| {
