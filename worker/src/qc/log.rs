@@ -3,6 +3,9 @@ use super::facts::{Scan, Stretch};
 
 /// Messages kept for people.
 const MESSAGES_MAX: usize = 10;
+/// Stretches of errors this close to each other are one, in seconds: how finely the decoder tells its progress depends on
+/// the load of the machine, and the same file must be judged alike.
+const GAP: f64 = 1.0;
 /// Stretches with errors that are kept: beyond these, the file is bad throughout.
 const TIMES_MAX: usize = 50;
 
@@ -113,7 +116,7 @@ impl Log {
         if !self.clock.open && self.error_times.len() < TIMES_MAX {
             let start = self.clock.before;
             match self.error_times.last_mut() {
-                Some(last) if last.end >= start => last.end = self.clock.last,
+                Some(last) if last.end + GAP >= start => last.end = self.clock.last,
                 _ => self.error_times.push(Stretch { start, end: self.clock.last }),
             }
             self.clock.open = true;

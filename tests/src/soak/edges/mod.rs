@@ -10,7 +10,7 @@ use super::cluster::{Cluster, Setup};
 use crate::bucket::Bucket;
 use crate::crowd::{Crowd, Makeup};
 use crate::fleet::DATABASE;
-use crate::history::Witnesses;
+use crate::history::{WATCH_POSTGRES, Witnesses};
 use fastrand::Rng;
 use round::{Phase, Round};
 use std::collections::BTreeMap;
@@ -155,6 +155,7 @@ impl Soak {
             std::thread::sleep(TICK);
         }
         cluster.fleet.postgres.sql(DATABASE, RELEASES);
+        cluster.fleet.postgres.sql(DATABASE, WATCH_POSTGRES);
         let crowd = Crowd::start(Makeup {
             port: cluster.fleet.redis.port(),
             workers: sizes.workers,
