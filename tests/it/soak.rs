@@ -6,11 +6,15 @@ use std::time::Duration;
 const SHORT: Duration = Duration::from_secs(30);
 const EDGES_SHORT: Duration = Duration::from_secs(20);
 
-/// Seed and length: those that were asked for, or a random one and this one.
-fn asked(short: Duration) -> (u64, Duration) {
-    let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|text| text.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+/// What the short form draws: a run of 20 s holds a few of the ten phases only. `make soak` draws anew each time.
+const EDGES_SEED: u64 = 7;
+
+/// Seed and length: those that were asked for, or the usual ones. Without a usual seed it is a random one.
+fn asked(short: Duration, usual: Option<u64>) -> (u64, Duration) {
     let asked = std::env::var("SHOWRUNNER_SOAK").ok();
+    let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|text| text.parse().ok());
+    let usual = usual.filter(|_| asked.is_none());
+    let seed: u64 = seed.or(usual).unwrap_or_else(|| fastrand::u64(..1_000_000));
     let duration = asked.map_or(short, |text| Span::parse(&text).expect("SHOWRUNNER_SOAK is a length of time").0);
     println!("SHOWRUNNER_SEED={seed}, for {duration:?}");
     (seed, duration)
@@ -18,7 +22,7 @@ fn asked(short: Duration) -> (u64, Duration) {
 
 #[test]
 fn random_faults_under_load_break_no_promise() {
-    let (seed, duration) = asked(SHORT);
+    let (seed, duration) = asked(SHORT, None);
     let outcome = testkit::soak::run(seed, duration);
     println!(
         "seed {seed}: {} faults, {} jobs with {} units, {} of them given again, {} with a copy that lost, {} violations",
@@ -35,7 +39,7 @@ fn random_faults_under_load_break_no_promise() {
 
 #[test]
 fn edges_under_faults_break_no_promise() {
-    let (seed, duration) = asked(EDGES_SHORT);
+    let (seed, duration) = asked(EDGES_SHORT, Some(EDGES_SEED));
     let outcome = testkit::soak::edges::run(seed, duration);
     println!(
         "seed {seed}: {} jobs with {} units, {} of them given again, {} faults; {} turns, longest {:.2} s, {} above 250 ms while \
