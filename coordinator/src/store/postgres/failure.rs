@@ -25,8 +25,11 @@ impl PostgresTx<'_> {
         };
         let [jobs, steps, parts] = keys(&failures.keys().collect::<Vec<_>>());
         self.run(
-            "DELETE FROM failure USING unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
-             WHERE failure.job = u.job AND failure.step = u.step AND failure.part = u.part",
+            // Found by the key first, a row at a time: a plan made while the table was empty would read all of it.
+            "DELETE FROM failure WHERE ctid = ANY(ARRAY(
+               SELECT f.ctid FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
+               CROSS JOIN LATERAL (SELECT ctid FROM failure
+                 WHERE job = u.job AND step = u.step AND part = u.part OFFSET 0) AS f))",
             &[&jobs, &steps, &parts],
         )?;
         // The last word on an asset counts.
