@@ -4,9 +4,9 @@ use protocol::quantity::Span;
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_secs(30);
-const EDGES_SHORT: Duration = Duration::from_secs(20);
+const EDGES_SHORT: Duration = Duration::from_secs(10);
 
-/// What the short form draws: a run of 20 s holds a few of the ten phases only. `make soak` draws anew each time.
+/// What the short form draws: a run of 10 s holds a few of the ten phases only. `make soak` draws anew each time.
 const EDGES_SEED: u64 = 7;
 
 /// Seed and length: those that were asked for, or the usual ones. Without a usual seed it is a random one.
