@@ -1,4 +1,4 @@
-//! Units and reports that do not fit into a message fail by themselves; everything else goes on.
+//! Units and reports that exceed the message limit fail alone; all others continue.
 use crate::jobs::count;
 use protocol::wire::envelope::BYTES_MAX;
 use std::fmt::Write;

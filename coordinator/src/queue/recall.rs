@@ -53,7 +53,7 @@ impl RedisQueue {
     }
 
     fn found(&self, stream: &str, (entry, fields): Entry, out: &BTreeSet<(UnitId, u32)>) {
-        // An entry that cannot be read belongs to whoever can, or is parked.
+        // An entry that this worker cannot read is left to another worker, or parked.
         let body = fields.into_iter().nth(1).unwrap_or_default();
         let Ok(batch) = envelope::decode::<UnitBatch>(&body) else { return };
         let mut places = self.places.lock();

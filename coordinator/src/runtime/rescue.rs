@@ -15,7 +15,7 @@ impl Coordinator {
     /// Takes back what has lapsed.
     pub(super) async fn rescue(&self, now: Timestamp) -> StoreResult<()> {
         if self.unwatched.swap(false, Ordering::Relaxed) {
-            // What fails is done at the next look: a unit that nobody watches would never come back.
+            // A failed adoption is repeated at the next look: an unwatched unit would never be taken back.
             self.adopt().await.inspect_err(|_| self.unwatched.store(true, Ordering::Relaxed))?;
         }
         let mut gone = self.leases.lock().lapsed(&self.limits, now);

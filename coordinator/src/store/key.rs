@@ -1,4 +1,4 @@
-//! The key that units are signed with. It belongs to the database: whoever leads over it signs with the same.
+//! The key that units are signed with. It belongs to the database: every leader over it signs with the same key.
 use super::StoreResult;
 use super::memory::Memory;
 

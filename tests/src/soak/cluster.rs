@@ -15,7 +15,7 @@ pub(super) const COORDINATORS: usize = 2;
 const YOUNG: Duration = Duration::from_secs(15);
 const START_AGAIN: Duration = Duration::from_millis(700);
 
-/// Longest wait for the answer of a coordinator that may stand still.
+/// Longest wait for the answer of a coordinator that may be suspended.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// What a soak runs on.

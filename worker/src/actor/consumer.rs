@@ -66,7 +66,7 @@ impl Handler<Pull> for Consumer {
         ctx.spawn(pulled.into_actor(self).map(|result, actor, ctx| {
             actor.pulling = false;
             match result {
-                // A pull of a worker that drains ends here, and begins again when it is told to.
+                // The pull of a draining worker ends here and restarts on release.
                 Ok(()) | Err(QueueError::Held) => ctx.notify(Pull),
                 // The transport or the executor is gone: the supervisor decides what that means.
                 Err(_) => ctx.stop(),
