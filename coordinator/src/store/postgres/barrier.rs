@@ -83,10 +83,13 @@ impl PostgresTx<'_> {
             "UPDATE barrier SET first_part = b.first_part, last_part = b.last_part, total = b.total,
                succeeded = b.succeeded, failed = b.failed, state = b.state, spread = b.spread,
                released_at = b.released_at
-             FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
-               $7::BIGINT[], $8::BIGINT[], $9::TEXT[], $10::BIGINT[], $11::BIGINT[])
-               AS b (job, step, key, first_part, last_part, total, succeeded, failed, state, spread, released_at)
-             WHERE barrier.job = b.job AND barrier.step = b.step AND barrier.key = b.key",
+             FROM (SELECT b.*, found.at
+                   FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
+                     $7::BIGINT[], $8::BIGINT[], $9::TEXT[], $10::BIGINT[], $11::BIGINT[])
+                     AS b (job, step, key, first_part, last_part, total, succeeded, failed, state, spread, released_at)
+                   CROSS JOIN LATERAL (SELECT ctid AS at FROM barrier
+                     WHERE job = b.job AND step = b.step AND key = b.key OFFSET 0) AS found) AS b
+             WHERE barrier.ctid = b.at",
             own![
                 jobs,
                 steps,

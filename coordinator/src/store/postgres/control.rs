@@ -168,8 +168,10 @@ impl CauseTx for PostgresTx<'_> {
             ],
         )?;
         self.run(
-            "DELETE FROM cause USING unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[]) AS c (cause, job, step)
-             WHERE cause.cause = c.cause AND cause.job = c.job AND cause.step = c.step AND cause.units <= 0",
+            "DELETE FROM cause WHERE ctid = ANY(ARRAY(
+               SELECT found.ctid FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[]) AS c (cause, job, step)
+               CROSS JOIN LATERAL (SELECT ctid FROM cause
+                 WHERE cause = c.cause AND job = c.job AND step = c.step AND units <= 0 OFFSET 0) AS found))",
             &[&text(|r| &r.cause), &int(|r| r.job.0), &int(|r| r.step.0.into())],
         )?;
         Ok(())
@@ -314,8 +316,10 @@ impl LossTx for PostgresTx<'_> {
         }
         let [jobs, steps, parts] = keys(units);
         self.run(
-            "DELETE FROM loss USING unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
-             WHERE loss.job = u.job AND loss.step = u.step AND loss.part = u.part",
+            "DELETE FROM loss WHERE ctid = ANY(ARRAY(
+               SELECT found.ctid FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS u (job, step, part)
+               CROSS JOIN LATERAL (SELECT ctid FROM loss
+                 WHERE job = u.job AND step = u.step AND part = u.part OFFSET 0) AS found))",
             &[&jobs, &steps, &parts],
         )?;
         Ok(())
@@ -410,9 +414,11 @@ impl CorrectionTx for PostgresTx<'_> {
         self.run(
             "UPDATE listing SET location = COALESCE(c.location, listing.location),
                hash = COALESCE(c.hash, listing.hash), bytes = COALESCE(c.bytes, listing.bytes)
-             FROM (SELECT $1::BIGINT AS job, c.* FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BIGINT[])
-                     AS c (asset, location, hash, bytes) OFFSET 0) AS c
-             WHERE listing.job = c.job AND listing.asset = c.asset",
+             FROM (SELECT c.*, found.at FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BIGINT[])
+                     AS c (asset, location, hash, bytes)
+                   CROSS JOIN LATERAL (SELECT ctid AS at FROM listing WHERE job = $1 AND asset = c.asset OFFSET 0) AS found
+                  ) AS c
+             WHERE listing.ctid = c.at",
             &[
                 &job.0,
                 &text(|c| Some(&c.asset)),

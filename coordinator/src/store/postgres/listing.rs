@@ -156,8 +156,10 @@ impl ListingTx for PostgresTx<'_> {
         let parts: Vec<i64> = rows.iter().map(|(_, part)| *part).collect();
         self.run(
             "UPDATE row_error SET part = c.part
-             FROM unnest($2::BIGINT[], $3::TEXT[], $4::BIGINT[]) AS c (line, message, part)
-             WHERE row_error.job = $1 AND row_error.line = c.line AND md5(row_error.message) = md5(c.message)",
+             FROM (SELECT c.*, found.at FROM unnest($2::BIGINT[], $3::TEXT[], $4::BIGINT[]) AS c (line, message, part)
+                   CROSS JOIN LATERAL (SELECT ctid AS at FROM row_error
+                     WHERE job = $1 AND line = c.line AND md5(message) = md5(c.message) OFFSET 0) AS found) AS c
+             WHERE row_error.ctid = c.at",
             &[&job.0, &lines, &messages, &parts],
         )?;
         Ok(())

@@ -25,10 +25,13 @@ impl PostgresTx<'_> {
                cancelled = GREATEST(step.cancelled + d.cancelled, 0), live = GREATEST(step.live + d.live, 0),
                retrying = GREATEST(step.retrying + d.retrying, 0), busy_us = GREATEST(step.busy_us + d.busy_us, 0),
                executions = GREATEST(step.executions + d.executions, 0), cursor = COALESCE(d.cursor, step.cursor)
-             FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
-                    $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[])
-               AS d (job, step, total, succeeded, dead, cancelled, live, retrying, busy_us, executions, cursor)
-             WHERE step.job = d.job AND step.step = d.step",
+             FROM (SELECT d.*, found.at
+                   FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[],
+                     $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[])
+                     AS d (job, step, total, succeeded, dead, cancelled, live, retrying, busy_us, executions, cursor)
+                   CROSS JOIN LATERAL (SELECT ctid AS at FROM step WHERE job = d.job AND step = d.step OFFSET 0) AS found
+                  ) AS d
+             WHERE step.ctid = d.at",
             own![
                 jobs,
                 steps,
