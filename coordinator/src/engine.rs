@@ -5,6 +5,7 @@ use crate::schedule::load::Load;
 use crate::service::sequencer::Sweep;
 use crate::service::slicer::{self, Cuts, handing};
 use crate::service::{Workflows, control, planner, publisher, retrier, sequencer};
+use crate::store::cost::{page as share_of, spent};
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::rules::listing::{self, Attempt, Listing, ListingDecision, ListingLimits};
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// Suspects known at a time: more of them would be a plague of another kind.
 const SUSPECTS_MAX: u32 = 100_000;
+/// Rows that a turn may have cost when it goes on with the page of another job.
+const JOBS_ROWS: u32 = 100_000;
 /// Operations are looked at this often, and when their rate allows.
 const OPERATIONS_EVERY: Duration = Duration::from_millis(200);
 
@@ -161,9 +164,14 @@ impl Engine {
             self.scan_due.remove(&job.no);
             self.scan_attempts.remove(&job.no);
         }
-        turn.more |= planner::plan(tx, &self.workflows, job.no)?;
-        let sweep = self.sweeps.entry(job.no).or_default();
-        turn.more |= sequencer::advance(tx, &self.workflows, job.no, sweep, now)?;
+        // Each job is a page; a turn over hundreds of them goes on in the next one.
+        if spent().rows < u64::from(share_of(JOBS_ROWS)) {
+            turn.more |= planner::plan(tx, &self.workflows, job.no)?;
+            let sweep = self.sweeps.entry(job.no).or_default();
+            turn.more |= sequencer::advance(tx, &self.workflows, job.no, sweep, now)?;
+        } else {
+            turn.more = true;
+        }
         if tx.job(job.no)?.is_none_or(|row| row.state.has_ended()) {
             self.forget(job.no);
         }

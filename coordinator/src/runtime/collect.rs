@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Rows that the ends settled in one transaction are about to write: a unit may hold thousands of assets.
-const ROWS_MAX: usize = 50_000;
+const ROWS_MAX: u32 = 50_000;
 /// Times a write is repeated whose outcome is unknown.
 const UNKNOWN_MAX: u32 = 5;
 /// For what is under way when the process is to end.
@@ -96,7 +96,7 @@ impl Coordinator {
         if outcomes.is_empty() {
             return true;
         }
-        let (mut open, mut tries) = (within_rows(outcomes), UNKNOWN_MAX);
+        let (mut open, mut tries) = (within_rows(outcomes, self.store.share().of(ROWS_MAX)), UNKNOWN_MAX);
         while let Some(outcomes) = open.pop() {
             let outcomes = Arc::new(outcomes);
             match self.settle_together(&outcomes, tries).await {
@@ -183,7 +183,8 @@ impl Coordinator {
 
     /// Stores pages of listings; one that cannot be stored must not take its neighbours with it.
     async fn pages(&self, pages: Vec<Listed>) -> bool {
-        let mut open = vec![pages];
+        let at_once = self.store.share().of(u32::try_from(pages.len()).unwrap_or(u32::MAX)) as usize;
+        let mut open: Vec<Vec<Listed>> = pages.chunks(at_once).rev().map(<[Listed]>::to_vec).collect();
         while let Some(pages) = open.pop() {
             let pages = Arc::new(pages);
             match self.pages_together(&pages).await {
@@ -273,11 +274,11 @@ impl Coordinator {
     }
 }
 
-/// Ends in groups of which each writes a bounded number of rows; the group to settle first is the last one.
-fn within_rows(outcomes: Vec<Outcome>) -> Vec<Vec<Outcome>> {
+/// Ends in groups of which each writes no more than `rows_max` rows and those of one end. The last group is settled first.
+fn within_rows(outcomes: Vec<Outcome>, rows_max: u32) -> Vec<Vec<Outcome>> {
     let (mut groups, mut rows): (Vec<Vec<Outcome>>, usize) = (Vec::new(), 0);
     for outcome in outcomes {
-        if rows == 0 || rows >= ROWS_MAX {
+        if rows == 0 || rows >= rows_max as usize {
             groups.push(Vec::new());
             rows = 0;
         }
@@ -290,12 +291,15 @@ fn within_rows(outcomes: Vec<Outcome>) -> Vec<Vec<Outcome>> {
     groups
 }
 
+/// Its own row, its barrier, and the units that it makes ready.
+const OF_A_UNIT: usize = 4;
+
 /// Rows that the end of a unit is about to write.
 fn rows_of(outcome: &Outcome) -> usize {
     match &outcome.result {
         // An asset that fails is split off: its partition, its member, its failure and the units of its steps.
-        UnitResult::Finished { facts, failures } => 1 + facts.len() + 8 * failures.len(),
-        _ => 1,
+        UnitResult::Finished { facts, failures } => OF_A_UNIT + facts.len() + 8 * failures.len(),
+        _ => OF_A_UNIT,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Carries a unit's transition through the workflow: counters, units that become ready or will never run, barriers.
 //! Everything happens in the transaction that makes the transition, and counts transitions, never messages (BAR-1).
 use super::rework::approvals;
+use crate::store::cost::page as share_of;
 use crate::store::{BarrierRow, BarrierState, Partition, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::invariant;
@@ -13,7 +14,7 @@ use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 
 /// Planned partitions told of an open barrier in one go.
-const SPREAD_PARTS: PartNo = 2_000;
+const SPREAD_PARTS: u32 = 2_000;
 /// Assets of such partitions, where somebody is asked about each of them.
 const SPREAD_ASSETS: u32 = 4_000;
 
@@ -311,7 +312,7 @@ impl Graph<'_> {
     /// The last partition to be told in one go. Where an approval is behind the barrier each asset is looked up, so assets
     /// bound the run as well; one partition is told however large it is.
     fn spread_until(&mut self, row: &BarrierRow) -> StoreResult<PartNo> {
-        let until = row.last.min(row.spread + SPREAD_PARTS);
+        let until = row.last.min(row.spread + PartNo::from(share_of(SPREAD_PARTS)));
         let workflow = self.workflow;
         let approval = |no: &StepNo| matches!(workflow.step(*no).map(|s| &s.action), Some(Action::Approval { .. }));
         if !behind_barrier(workflow, row.step).iter().any(approval) {
@@ -321,7 +322,7 @@ impl Graph<'_> {
         let (mut last, mut assets) = (row.spread, 0);
         for partition in self.tx.partitions(self.job, &parts)? {
             assets += partition.assets;
-            if assets > SPREAD_ASSETS && last > row.spread {
+            if assets > share_of(SPREAD_ASSETS) && last > row.spread {
                 break;
             }
             last = partition.part;

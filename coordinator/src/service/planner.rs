@@ -3,6 +3,7 @@ mod rejected;
 
 use super::graph::batch_key;
 use super::{Workflows, job_row};
+use crate::store::cost::page as share_of;
 use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, Tx};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::partition::{Cut, Cutter};
@@ -22,11 +23,12 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
     let workflow = workflows.of(tx, job)?;
     let limits = workflow.partition;
     let (mut after, mut cutter, mut cuts) = (row.plan_after.clone(), Cutter::new(limits), Vec::<Cut>::new());
+    let page_assets = share_of(PAGE_ASSETS);
     // A partition may be longer than a page: what is open is counted, not kept.
     let last_page = loop {
         let behind = after.as_ref().map(|(title, id)| (title.as_str(), id.as_str()));
-        let page = tx.listing_after(job, limits.by_title, behind, PAGE_ASSETS)?;
-        let last_page = page.len() < PAGE_ASSETS as usize;
+        let page = tx.listing_after(job, limits.by_title, behind, page_assets)?;
+        let last_page = page.len() < page_assets as usize;
         after = page.last().map(|member| (member.title.clone(), member.id.clone())).or(after);
         cuts.extend(page.into_iter().filter_map(|member| cutter.push(member)));
         if last_page || !cuts.is_empty() {

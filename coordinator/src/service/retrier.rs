@@ -1,18 +1,27 @@
 //! Brings units back whose pause is over.
+use crate::store::cost::page as share_of;
 use crate::store::{StepDelta, StoreResult, Tx, UnitRow};
+use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 use protocol::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// Units brought back in one transaction.
 const PAGE_UNITS: u32 = 1_000;
 
 /// Makes due units ready. Returns how many.
 pub fn bring_back(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<usize> {
-    let due = tx.due_units(now, PAGE_UNITS)?;
+    let due = tx.due_units(now, share_of(PAGE_UNITS))?;
+    let mut by_step: BTreeMap<(JobNo, StepNo), Vec<(PartNo, UnitRow)>> = BTreeMap::new();
     for (id, row) in &due {
         let ready = UnitRow { state: UnitState::Ready, due_at: None, ..*row };
-        tx.put_units(id.job, id.step, &[(id.part, ready)])?;
-        tx.add_to_step(id.job, id.step, StepDelta::transition(Some(UnitState::Retrying), UnitState::Ready))?;
+        by_step.entry((id.job, id.step)).or_default().push((id.part, ready));
+    }
+    for ((job, step), units) in by_step {
+        let mut delta = StepDelta::default();
+        units.iter().for_each(|_| delta.add(StepDelta::transition(Some(UnitState::Retrying), UnitState::Ready)));
+        tx.put_units(job, step, &units)?;
+        tx.add_to_step(job, step, delta)?;
     }
     Ok(due.len())
 }

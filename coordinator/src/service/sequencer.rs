@@ -3,6 +3,7 @@
 use super::graph::{Change, Graph};
 use super::rework::approvals;
 use super::{Workflows, job_row};
+use crate::store::cost::page as share_of;
 use crate::store::{
     BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
 };
@@ -75,10 +76,11 @@ fn sweep_page(graph: &mut Graph<'_>, sweep: &mut Sweep) -> StoreResult<()> {
         sweep.done = true;
         return Ok(());
     };
+    let instances = share_of(PAGE_BARRIERS);
     // A held instance is looked at too: time alone can open it.
-    let page = graph.tx.barriers(graph.job, step, None, after.as_deref(), PAGE_BARRIERS)?;
+    let page = graph.tx.barriers(graph.job, step, None, after.as_deref(), instances)?;
     let last = page.last().map(|row| row.key.clone());
-    let full = page.len() == PAGE_BARRIERS as usize;
+    let full = page.len() == instances as usize;
     for row in page {
         note_timer(graph, &row, sweep);
         graph.judge(row)?;
@@ -232,7 +234,7 @@ fn cancel_rows(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
     let workflow = workflows.of(tx, job)?;
     // What a retry brought back waits as planned for what it needs; it is not left so.
     for state in [UnitState::Ready, UnitState::Retrying, UnitState::Planned] {
-        let page = tx.units_in(job, state, None, PAGE_BARRIERS)?;
+        let page = tx.units_in(job, state, None, share_of(PAGE_BARRIERS))?;
         for of_step in page.chunk_by(|a, b| a.0.step == b.0.step) {
             cancel_step(tx, &workflow, job, of_step, now)?;
         }

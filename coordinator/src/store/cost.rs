@@ -4,6 +4,7 @@
 use prometheus::IntCounter;
 use protocol::invariant;
 use protocol::invariant::{TRUTH_1, TURN_1};
+use protocol::rules::turn::Share;
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,7 @@ impl Cost {
 thread_local! {
     // A transaction runs on one thread, and a thread runs one transaction at a time.
     static SPENT: Cell<Cost> = const { Cell::new(Cost { statements: 0, rows: 0 }) };
+    static SHARE: Cell<Option<Share>> = const { Cell::new(None) };
     static UNDERFLOWS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -71,6 +73,17 @@ impl Defects {
             );
         }
     }
+}
+
+/// As much of `bound` as the transaction on this thread may take on (see [`Share`]): a page of that many rows. All of it
+/// where nobody measures transactions.
+pub fn page(bound: u32) -> u32 {
+    SHARE.get().unwrap_or_default().of(bound)
+}
+
+/// Transactions on this thread take on this share of their bounds from now on.
+pub(super) fn take_on(share: Share) {
+    SHARE.set(Some(share));
 }
 
 /// What the transaction on this thread has cost so far.

@@ -1,5 +1,5 @@
 //! The store as services hold it: a thread that runs one writing transaction after another, and one that reads beside it.
-use super::cost::Defects;
+use super::cost::{Defects, take_on};
 use super::memory::Memory;
 use super::postgres::{Postgres, PostgresOptions};
 use super::sqlite::Sqlite;
@@ -7,8 +7,10 @@ use super::timing::WriteTimes;
 use super::view::{UnitFilter, UnitView};
 use super::{Leader, StoreError, StoreResult, Tx};
 use prometheus::IntCounter;
+use protocol::rules::turn::Share;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -143,6 +145,8 @@ pub struct Store {
     writes: mpsc::Sender<Job>,
     reads: mpsc::Sender<Job>,
     times: WriteTimes,
+    /// Parts of the share that write transactions take on.
+    share: Arc<AtomicU32>,
     defects: Arc<Defects>,
 }
 
@@ -200,7 +204,7 @@ impl Store {
         let made = start("store", || Ok(Backend::Memory(Box::default())));
         let (thread, jobs) = made.expect("memory is always there");
         let (times, defects) = (WriteTimes::new().expect("names of metrics are sound"), Arc::default());
-        let store = Store { writes: jobs.clone(), reads: jobs.clone(), times, defects };
+        let store = Store { writes: jobs.clone(), reads: jobs.clone(), times, share: full_share(), defects };
         (store, StoreThread { threads: vec![(thread, jobs)] })
     }
 
@@ -220,7 +224,7 @@ impl Store {
         store.threads.push(reader?);
         let of = |n: usize| store.threads[n].1.clone();
         let times = WriteTimes::new().map_err(|error| StoreError::Refused(error.to_string()))?;
-        Ok((Store { writes: of(0), reads: of(1), times, defects: Arc::default() }, store))
+        Ok((Store { writes: of(0), reads: of(1), times, share: full_share(), defects: Arc::default() }, store))
     }
 
     /// Runs `work` in one transaction on the store's thread: all of it or nothing.
@@ -229,13 +233,22 @@ impl Store {
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
-        let (times, defects) = (self.times.clone(), Arc::clone(&self.defects));
+        let (times, defects, parts) = (self.times.clone(), Arc::clone(&self.defects), Arc::clone(&self.share));
+        let what = std::any::type_name::<F>();
         let counted = move |backend: &mut Backend| {
-            let done = times.measure(|| backend.write(work));
+            let share = Share::from_parts(parts.load(Ordering::Relaxed));
+            take_on(share);
+            let (done, took) = times.measure(what, || backend.write(work));
+            parts.store(share.after(took).parts(), Ordering::Relaxed);
             defects.look();
             done
         };
         ask(&self.writes, counted).await
+    }
+
+    /// The share of its bounds that the next write transaction takes on.
+    pub fn share(&self) -> Share {
+        Share::from_parts(self.share.load(Ordering::Relaxed))
     }
 
     /// How long its write transactions take.
@@ -278,6 +291,10 @@ impl Store {
     pub async fn release(&self) -> StoreResult<()> {
         ask(&self.writes, Backend::release).await
     }
+}
+
+fn full_share() -> Arc<AtomicU32> {
+    Arc::new(AtomicU32::new(Share::default().parts()))
 }
 
 async fn ask<R, F>(jobs: &mpsc::Sender<Job>, work: F) -> StoreResult<R>

@@ -1,9 +1,13 @@
 //! How long write transactions take. They run one after the other: the longest one delays every other turn by its length.
+use super::cost::spent;
 use prometheus::{Gauge, Histogram, HistogramOpts, Registry};
 use std::time::{Duration, Instant};
 
 /// Upper bounds in seconds. The bound of 250 ms is the longest delay that one transaction may cause.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// A transaction of this length is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Durations of the write transactions of one store. Clones share their values.
 #[derive(Debug, Clone)]
@@ -34,12 +38,22 @@ impl WriteTimes {
         registry.register(Box::new(self.longest.clone()))
     }
 
-    /// Runs `work` and notes how long it took.
-    pub(super) fn measure<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// Runs `work`, notes how long it took, and returns it. `what` names the function that asked for it.
+    pub(super) fn measure<R>(&self, what: &str, work: impl FnOnce() -> R) -> (R, Duration) {
         let started = Instant::now();
         let result = work();
-        self.note(started.elapsed());
-        result
+        let took = started.elapsed();
+        self.note(took);
+        if took >= SLOW {
+            let cost = spent();
+            tracing::warn!(
+                seconds = took.as_secs_f64(),
+                statements = cost.statements,
+                rows = cost.rows,
+                "a write transaction took long, and every other one waited for it: {what}"
+            );
+        }
+        (result, took)
     }
 
     /// One thread writes, so no other value can come between look and update.
@@ -62,7 +76,7 @@ mod tests {
         for millis in [3, 400, 20] {
             times.note(Duration::from_millis(millis));
         }
-        assert_eq!(times.measure(|| 7), 7);
+        assert_eq!(times.measure("seven", || 7).0, 7);
         assert_eq!(times.durations.get_sample_count(), 4);
         assert!((times.longest.get() - 0.4).abs() < 1e-9);
     }

@@ -31,5 +31,6 @@ pub mod slice;
 pub mod speculate;
 pub mod steering;
 pub mod task;
+pub mod turn;
 pub mod wait;
 pub mod waiver;

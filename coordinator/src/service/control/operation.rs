@@ -8,6 +8,7 @@ use super::redrive::bring_back;
 use super::select::{Found, Jobs, List, Place, Walk, foresee, obstacle};
 use super::{Answer, Refusal, find, record};
 use crate::service::Workflows;
+use crate::store::cost::page as share_of;
 use crate::store::{OperationRow, OperationState, StoreError, StoreResult, Tx};
 use protocol::failure::Failure;
 use protocol::id::UnitId;
@@ -138,7 +139,7 @@ pub fn advance(tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreR
     let mut more = false;
     let running = tx.running_operations(RUNNING_MAX)?;
     // All of them together are one page: a turn costs the same however many there are.
-    let rows = ROWS_OF_A_TURN / u32::try_from(running.len()).unwrap_or(u32::MAX).max(1);
+    let rows = share_of(ROWS_OF_A_TURN) / u32::try_from(running.len()).unwrap_or(u32::MAX).max(1);
     for mut row in running {
         more |= carry_out(tx, workflows, &mut row, rows, now)?;
     }

@@ -125,9 +125,7 @@ async fn judged(path: &Path, sound: bool) -> Appraised {
     // The policy asks about pictures, so a file without one is judged as sound only where it is declared as sound.
     let music = path.components().any(|part| part.as_os_str() == "audio" || part.as_os_str() == "sounds");
     let subject = Subject { role: music.then_some(Role::Audio), ..Subject::bare(path) };
-    appraise(path, &subject, &spec, &Tools::default(), &[], &CancellationToken::new())
-        .await
-        .expect("the tools work")
+    appraise(path, &subject, &spec, &Tools::default(), &[], &CancellationToken::new()).await.expect("the tools work")
 }
 
 fn to_json(judged: &Appraised) -> String {
