@@ -137,10 +137,7 @@ impl Workflow {
 
     /// The scan that lists the library.
     pub fn scan_task(&self) -> Option<&ScanTask> {
-        match self.scan.as_ref() {
-            TaskSpec::Scan(task) => Some(task),
-            _ => None,
-        }
+        self.scan.scan()
     }
 }
 
