@@ -148,3 +148,22 @@ fn include_and_exclude_select_what_is_copied() {
         "hint",
     ]);
 }
+
+#[test]
+fn summary_tells_copied_from_already_present() {
+    let scratch = Scratch::new();
+    let files = library(&scratch);
+    let bytes = |range: std::ops::Range<usize>| FILES[range].iter().map(|(_, length)| *length as u64).sum::<u64>();
+    for (name, _) in &FILES[..2] {
+        scratch.write(format!("out/{name}"), &files[*name]);
+    }
+    let transfer = |summary: &serde_json::Value| {
+        ["copied", "copied_bytes", "present", "present_bytes"].map(|key| count(summary, &format!("/transfer/{key}")))
+    };
+    let first = scratch.run_job("job.yaml", 0);
+    assert_eq!(transfer(&first), [4, bytes(2..6), 2, bytes(0..2)], "{first:#}");
+    let second = scratch.run_job("job.yaml", 0);
+    assert_eq!(transfer(&second), [0, 0, 6, bytes(0..6)], "{second:#}");
+    let shown = scratch.run(&["job", "get", first["job"].as_str().expect("an id")]).expect_code(0).stdout.clone();
+    assert!(shown.contains("transfer  4 copied (") && shown.contains(", 2 already present ("), "{shown}");
+}

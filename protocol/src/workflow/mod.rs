@@ -156,6 +156,11 @@ impl Step {
         matches!(self.action, Action::Units { .. } | Action::Approval { .. })
     }
 
+    /// Whether its units copy assets.
+    pub fn carries(&self) -> bool {
+        matches!(&self.action, Action::Units { task, .. } if task.transfer().is_some())
+    }
+
     /// What its units judge by, when it judges media.
     pub fn qc(&self) -> Option<&QcTask> {
         match &self.action {
