@@ -107,6 +107,10 @@ impl Entry<'_> {
             }
         }
         // A name is taken as it stands: unlike in a manifest, a colon in it starts no scheme.
-        row::asset(&cells, 0, |_| Ok(locate()))
+        // A name that is unfit to be an id still says which file is meant.
+        row::asset(&cells, 0, |_| Ok(locate())).map_err(|error| RowError {
+            asset: error.asset.or_else(|| Some(relative.escape_debug().to_string())),
+            ..error
+        })
     }
 }

@@ -498,6 +498,12 @@ fn links_pipes_and_odd_names_are_reported_and_the_rest_goes_on() {
     assert!(pipe.success());
     let listing = scan(&folder(&dir, None)).finished();
     assert_eq!(listing.ids(), ["link-in.mov", "real/a.mov", "z.mov"]);
+    let named: Vec<String> = listing.errors().into_iter().filter_map(|error| error.asset).collect();
+    assert_eq!(
+        named,
+        ["bad\u{fffd}.mov", "dangling", "link-out.mov", "loop", "new\\nline.mov", "pipe", "real/up"],
+        "each says which file is meant"
+    );
     let messages: Vec<String> = listing.errors().into_iter().map(|error| error.message).collect();
     let expected = [
         "not UTF-8",
