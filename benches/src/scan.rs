@@ -100,7 +100,7 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
     let before = status_kib("VmRSS:")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let started = Instant::now();
-    let result = runtime.block_on(scan::run(&task, &unit, &context));
+    let result = runtime.block_on(scan::run(&task, None, &unit, &context));
     let seconds = started.elapsed().as_secs_f64();
     let assets = counted.assets.load(Ordering::Relaxed);
     if assets != rows || !matches!(result, UnitResult::Listed { .. }) {

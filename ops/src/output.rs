@@ -165,9 +165,19 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// A number with the name of what it counts: `1 file`, `2 files`.
+pub fn counted(n: u64, one: &str) -> String {
+    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_counted_in_the_singular() {
+        assert_eq!([0, 1, 1_000].map(|n| counted(n, "file")), ["0 files", "1 file", "1,000 files"]);
+    }
 
     #[test]
     fn text_that_steers_a_terminal_is_escaped() {

@@ -91,7 +91,9 @@ fn problem(file: &str, error: &YamlError) -> Problem {
             let text = other.to_string();
             let first = text.lines().next().unwrap_or("not valid YAML");
             let first = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-            (first, None)
+            // A value that begins with `*` is an alias in YAML.
+            let alias = first.contains("unknown anchor").then(|| "quote what begins with `*`: \"*.mov\"".to_owned());
+            (first, alias)
         }
     };
     Problem { file: file.to_owned(), at, message, hint }

@@ -50,6 +50,17 @@ fn json_is_all_there_is_on_stdout() {
 }
 
 #[test]
+fn explain_of_a_succeeded_unit_advises_nothing() {
+    let (scratch, id) = after_a_job();
+    let units = scratch.run(&["unit", "list", &id, "--state", "succeeded", "-o", "json"]).expect_code(0).json();
+    let unit = units[0]["unit"].as_str().expect("a unit succeeded");
+    let explained = scratch.run(&["unit", "explain", unit, "-o", "json"]).expect_code(0).json();
+    assert_eq!(explained["next"], "nothing: its work is done", "{explained:#}");
+    let said = scratch.run(&["unit", "explain", unit]).expect_code(0).stdout.clone();
+    assert!(said.contains("it has succeeded") && !said.contains("job retry"), "{said}");
+}
+
+#[test]
 fn error_with_json_output_is_one_json_document() {
     let (scratch, id) = after_a_job();
     scratch.write("bad.yaml", LAND.replace("[land]", "[lnad]"));

@@ -112,3 +112,19 @@ fn a_worker_without_slots_of_a_kind_takes_none_of_it_and_health_is_served() {
     }
     cluster.scratch.run(&["worker"]).expect_code(2).expect_said(&["--redis"]);
 }
+
+#[test]
+fn a_worker_process_lists_what_the_library_selects() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker();
+    for name in ["a.mov", "Thumbs.db", "proxies/a.mov", "x/b.mov", "x/b.wav"] {
+        cluster.scratch.write(format!("library/{name}"), name);
+    }
+    let job = "job: select
+library: { folder: library, include: \"*.mov\", exclude: proxies/ }
+steps: [{ id: rest, noop: {} }]
+";
+    cluster.scratch.write("select.yaml", job);
+    let id = cluster.scratch.run(&["job", "submit", "select.yaml", "-o", "name", "-q"]).name();
+    cluster.finish(&id, 2);
+}

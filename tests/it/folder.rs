@@ -115,3 +115,55 @@ fn own_directories_and_empty_ones_are_no_assets() {
     scratch.write("job.yaml", JOB.replace(", mhl: true", ""));
     assert_eq!(count(&scratch.run_job("job.yaml", 0), "/assets"), 6);
 }
+
+#[test]
+fn include_and_exclude_select_what_is_copied() {
+    let scratch = Scratch::new();
+    let mut files = library(&scratch);
+    for name in ["Thumbs.db", "harbour/v1/Thumbs.db", "harbour/v1/master.mov.md5", "notes/a.mov", "notes/b/c.mov"] {
+        scratch.write(format!("library/{name}"), "d41d8cd98f00b204e9800998ecf8427e");
+    }
+    let selecting = |more: &str| JOB.replace("  pattern:", &format!("{more}\n  pattern:"));
+    // The sidecar is read, though it is no asset: it contradicts its file.
+    scratch.write("job.yaml", selecting("  exclude: [Thumbs.db, \"*.md5\", notes/]"));
+    let summary = scratch.run_job("job.yaml", 3);
+    assert_failed(&summary, "harbour/v1/master.mov", "hash_mismatch", &["declared is md5:d41d8cd9"]);
+    assert_eq!((count(&summary, "/assets"), failed_assets(&summary).len()), (6, 1), "{summary:#}");
+    fs::remove_file(scratch.path("library/harbour/v1/master.mov.md5")).expect("it can be removed");
+    let summary = scratch.run_job("job.yaml", 0);
+    assert_eq!((count(&summary, "/assets"), &summary["state"]), (6, &"succeeded".into()));
+    assert_tree(&scratch.path("out"), &files);
+
+    scratch.write("job.yaml", selecting("  include: \"*.mov\"\n  exclude: notes/").replace("./out", "./films"));
+    let summary = scratch.run_job("job.yaml", 0);
+    assert_eq!(count(&summary, "/assets"), 3);
+    files.retain(|name, _| name.ends_with(".mov"));
+    assert_tree(&scratch.path("films"), &files);
+    scratch.run(&["mhl", "verify", "films"]).expect_code(0);
+
+    scratch.write("job.yaml", selecting("  include: \"[a-\"").replace("./out", "./films"));
+    scratch.run(&["validate", "job.yaml"]).expect_code(2).expect_said(&[
+        "job.yaml:4:12: ",
+        "does not close it",
+        "hint",
+    ]);
+}
+
+#[test]
+fn summary_tells_copied_from_already_present() {
+    let scratch = Scratch::new();
+    let files = library(&scratch);
+    let bytes = |range: std::ops::Range<usize>| FILES[range].iter().map(|(_, length)| *length as u64).sum::<u64>();
+    for (name, _) in &FILES[..2] {
+        scratch.write(format!("out/{name}"), &files[*name]);
+    }
+    let transfer = |summary: &serde_json::Value| {
+        ["copied", "copied_bytes", "present", "present_bytes"].map(|key| count(summary, &format!("/transfer/{key}")))
+    };
+    let first = scratch.run_job("job.yaml", 0);
+    assert_eq!(transfer(&first), [4, bytes(2..6), 2, bytes(0..2)], "{first:#}");
+    let second = scratch.run_job("job.yaml", 0);
+    assert_eq!(transfer(&second), [0, 0, 6, bytes(0..6)], "{second:#}");
+    let shown = scratch.run(&["job", "get", first["job"].as_str().expect("an id")]).expect_code(0).stdout.clone();
+    assert!(shown.contains("transfer  4 copied (") && shown.contains(", 2 already present ("), "{shown}");
+}

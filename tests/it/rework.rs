@@ -288,6 +288,12 @@ fn a_waiver_lets_a_delivery_go_on_is_shown_and_ends() {
         (&"b".into(), &"ada".into(), &"creative intent".into()),
         "{summary:#}"
     );
+    assert_eq!((count(&failed, "/qc/failed"), count(&failed, "/qc/waived")), (1, 0), "{failed:#}");
+    assert_eq!((count(&summary, "/qc/failed"), count(&summary, "/qc/waived")), (0, 1), "{summary:#}");
+    let text =
+        |job: &Value| scratch.run(&["job", "get", job["job"].as_str().expect("an id")]).expect_code(0).stdout.clone();
+    let said = text(&summary);
+    assert!(said.contains("decoded, 1 waived") && said.contains("\n1 waived\n") && !said.contains("failure"), "{said}");
     let asset = || scratch.run(&["asset", "get", "b", "-o", "json"]).expect_code(0).json();
     let shown = asset();
     assert_eq!(
@@ -301,8 +307,9 @@ fn a_waiver_lets_a_delivery_go_on_is_shown_and_ends() {
     scratch.write("check.yaml", CHECK);
     let after = scratch.run_job("check.yaml", 3);
     assert_eq!((failed_assets(&after), qc(&after)), (vec!["b"], (2, 0)), "{after:#}");
-    let text = scratch.run(&["job", "get", after["job"].as_str().expect("an id")]).expect_code(0).stdout.clone();
-    assert!(text.contains("black waived by ada") && text.contains("expired"), "{text}");
+    let said = text(&after);
+    assert!(said.contains("black waived by ada") && said.contains("expired"), "{said}");
+    assert!(said.contains("decoded, 1 failed") && said.contains("\n1 failure\n"), "{said}");
     assert_eq!(tasks(&scratch, "pending").len(), 1, "somebody has to decide again");
 }
 

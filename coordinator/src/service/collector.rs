@@ -1,4 +1,5 @@
 //! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
+mod carried;
 mod scan;
 mod settled;
 mod sliced;
@@ -11,7 +12,7 @@ use super::rework::verdict::{self, Judged};
 use super::rework::waived::Waivers;
 use super::speculator::{Standing, standing};
 use super::{Workflows, control, job_row, splitter};
-use crate::store::{CauseRow, JobRow, JobState, Phase, StoreError, StoreResult, Tx, UnitRow};
+use crate::store::{Carried, CauseRow, JobRow, JobState, Phase, StoreError, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
@@ -22,7 +23,7 @@ use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, ScanPage, UnitResult};
 use protocol::wire::unit::TaskSpec;
 use protocol::workflow::file::OnFailure;
-use protocol::workflow::{Action, Workflow};
+use protocol::workflow::{Action, Step, Workflow};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -187,7 +188,7 @@ impl Group<'_, '_> {
         let mut known: HashMap<PartNo, Option<UnitRow>> = parts.iter().copied().zip(rows).collect();
         let cursor = self.tx.steps(self.job.no)?.iter().find(|s| s.step == self.step).map_or(0, |s| s.cursor);
         let mut changes = Vec::new();
-        let mut facts = Vec::new();
+        let (mut facts, mut carried) = (Vec::new(), Carried::default());
         for outcome in outcomes {
             let part = outcome.unit.part;
             let row = known.get(&part).copied().flatten();
@@ -218,6 +219,7 @@ impl Group<'_, '_> {
                 continue;
             }
             self.done.accepted += 1;
+            carried = carried + carried::of(&learned, &settlement);
             facts.extend(learned);
             self.verdicts.assets.extend(judged);
             let change =
@@ -225,7 +227,7 @@ impl Group<'_, '_> {
             known.insert(part, Some(change.to));
             changes.push(change);
         }
-        self.learn(&facts)?;
+        self.learn(&facts, carried)?;
         let causes = std::mem::take(&mut self.causes);
         self.tx.add_to_causes(&causes)?;
         let step = self.step;
@@ -445,16 +447,23 @@ impl Group<'_, '_> {
         self.die(UnitId { job: self.job.no, step: self.step, part: child }, dead)
     }
 
-    fn learn(&mut self, facts: &[AssetFact]) -> StoreResult<()> {
+    fn learn(&mut self, facts: &[AssetFact], carried: Carried) -> StoreResult<()> {
         if facts.is_empty() {
             return Ok(());
         }
         self.tx.put_facts(self.job.no, facts, self.now)?;
-        let first_step = self.workflow.step(self.step).is_some_and(|s| s.needs.is_empty());
-        if first_step {
-            // Later steps look at the same bytes again; they are counted once.
+        let step = self.workflow.step(self.step);
+        let first_step = step.is_some_and(|s| s.needs.is_empty());
+        let carries = step.is_some_and(Step::carries);
+        if first_step || carries {
             let mut row = job_row(self.tx, self.job.no)?;
-            row.bytes = facts.iter().filter_map(|f| f.bytes).fold(row.bytes, u64::saturating_add);
+            // Later steps look at the same bytes again; they are counted once.
+            if first_step {
+                row.bytes = facts.iter().filter_map(|f| f.bytes).fold(row.bytes, u64::saturating_add);
+            }
+            if carries {
+                row.carried = row.carried + carried;
+            }
             self.tx.update_job(&row)?;
             self.job = row;
         }

@@ -8,7 +8,7 @@ use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::rules::lifecycle::UnitState;
-use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
+use protocol::wire::unit::{ScanSource, ScanTask, Unit};
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 
@@ -242,17 +242,17 @@ pub fn claim_scan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreRe
     let Some(task) = workflow.scan_task() else { return Ok(None) };
     row.scan_epoch += 1;
     tx.update_job(&row)?;
-    Ok(Some(scan_of(&row, task)))
+    Ok(Some(scan_of(&row, &workflow, task)))
 }
 
 /// The scan of a job that is out under the epoch of its row; nothing when none was handed out yet or the library is listed.
 pub(super) fn scan_out(workflow: &Workflow, row: &JobRow) -> Option<Unit> {
     let task = workflow.scan_task().filter(|_| row.phase == Phase::Scanning && row.scan_epoch > 0)?;
-    Some(scan_of(row, task))
+    Some(scan_of(row, workflow, task))
 }
 
 /// A scan under the epoch of the job row, from where it was interrupted.
-fn scan_of(row: &JobRow, task: &ScanTask) -> Unit {
+fn scan_of(row: &JobRow, workflow: &Workflow, task: &ScanTask) -> Unit {
     let resume = (row.scan.page > 0).then_some(row.scan);
     let mut task = ScanTask { resume, ..task.clone() };
     if let ScanSource::Bucket { after, .. } = &mut task.source {
@@ -263,7 +263,7 @@ fn scan_of(row: &JobRow, task: &ScanTask) -> Unit {
         epoch: row.scan_epoch,
         attempt: row.scan_attempt,
         kind: Kind::Scan,
-        task: Arc::new(TaskSpec::Scan(task)),
+        task: Arc::new(workflow.scan.with_scan(task)),
         assets: Vec::new(),
         deadline: row.deadline,
     }

@@ -1,7 +1,7 @@
 //! The account of a job: what `job get` and `run` print, field for field as documented.
 use super::Workflows;
 use super::rework::waived::{CheckWaived, Waivers, policy_name};
-use crate::store::{JobRow, StepRow, StoreResult, Tx};
+use crate::store::{Carried, JobRow, StepRow, StoreResult, Tx};
 use protocol::id::JobNo;
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::waiver::Delivery;
@@ -35,6 +35,9 @@ pub struct Summary {
     pub steps: Vec<StepSummary>,
     /// Barrier instances by step.
     pub barriers: Vec<BarrierSummary>,
+    /// What transfers did.
+    #[serde(default)]
+    pub transfer: TransferSummary,
     /// What QC did.
     pub qc: QcSummary,
     /// Assets that failed.
@@ -95,6 +98,36 @@ pub struct QcSummary {
     pub judged: u64,
     /// Of those, such whose media had to be decoded: the others were judged from what was measured before.
     pub decoded: u64,
+    /// Assets in `failures` that did not pass a check.
+    #[serde(default)]
+    pub failed: u64,
+    /// Assets in `waived`: they did not pass either, and go on.
+    #[serde(default)]
+    pub waived: u64,
+}
+
+/// What transfers did in a job, an asset counted once for each transfer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransferSummary {
+    /// Assets that were written to their destination.
+    pub copied: u64,
+    /// Bytes of these.
+    pub copied_bytes: u64,
+    /// Assets whose destination had their content already: they were compared and nothing was written.
+    pub present: u64,
+    /// Bytes of these.
+    pub present_bytes: u64,
+}
+
+impl From<Carried> for TransferSummary {
+    fn from(carried: Carried) -> TransferSummary {
+        TransferSummary {
+            copied: carried.copied,
+            copied_bytes: carried.copied_bytes,
+            present: carried.landed.saturating_sub(carried.copied),
+            present_bytes: carried.landed_bytes.saturating_sub(carried.copied_bytes),
+        }
+    }
 }
 
 /// One asset that failed.
@@ -180,7 +213,13 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
         units: all,
         steps,
         barriers,
-        qc: QcSummary { judged: row.judged, decoded: row.decoded },
+        transfer: row.carried.into(),
+        qc: QcSummary {
+            judged: row.judged,
+            decoded: row.decoded,
+            failed: failures.iter().filter(|failure| !failure.checks.is_empty()).count() as u64,
+            waived: waived.len() as u64,
+        },
         failures,
         waived,
         message: row.message,

@@ -158,6 +158,7 @@ fn jobs(tx: &mut dyn Tx) {
     row.scan.byte = 77;
     row.scan_after = Some("p/k".into());
     row.parts = 3;
+    row.carried = Carried { copied: 1, copied_bytes: 2, landed: 3, landed_bytes: 4 };
     row.message = Some("m".into());
     assert_eq!((row.priority, row.tenant.as_str(), row.deadline), (Priority::Normal, "default", None));
     (row.priority, row.tenant, row.deadline) = (Priority::Urgent, "other".into(), Some(Timestamp(11)));

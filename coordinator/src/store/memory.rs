@@ -75,6 +75,7 @@ impl JobTx for Memory {
             bytes: 0,
             judged: 0,
             decoded: 0,
+            carried: super::Carried::default(),
             row_errors: 0,
             parts: 0,
             parts_planned: 0,

@@ -55,6 +55,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     same!("0013_operation_plans"),
     same!("0014_job_marks"),
     pair!("0015_cluster_key"),
+    same!("0016_carried"),
 ];
 
 /// Newest schema this build knows.

@@ -153,6 +153,8 @@ pub struct JobRow {
     pub judged: u64,
     /// Of those, such whose media had to be decoded: nothing was known of their bytes, or not enough.
     pub decoded: u64,
+    /// What its transfers did.
+    pub carried: Carried,
     /// Rows of the library that could not be used.
     pub row_errors: u64,
     /// Highest partition number in use, children of splits included.
@@ -161,6 +163,33 @@ pub struct JobRow {
     pub parts_planned: PartNo,
     /// Why the job failed as a whole, when it did.
     pub message: Option<String>,
+}
+
+/// What the transfers of a job did, an asset counted once for each of them. What was copied counts with the attempt that
+/// copied it, what has landed with the attempt that ended its unit: the difference was at the destination before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// Assets written.
+    pub copied: u64,
+    /// Their bytes.
+    pub copied_bytes: u64,
+    /// Assets whose verified copy is at the destination.
+    pub landed: u64,
+    /// Their bytes.
+    pub landed_bytes: u64,
+}
+
+impl std::ops::Add for Carried {
+    type Output = Carried;
+
+    fn add(self, more: Carried) -> Carried {
+        Carried {
+            copied: self.copied.saturating_add(more.copied),
+            copied_bytes: self.copied_bytes.saturating_add(more.copied_bytes),
+            landed: self.landed.saturating_add(more.landed),
+            landed_bytes: self.landed_bytes.saturating_add(more.landed_bytes),
+        }
+    }
 }
 
 /// What appending a page did.

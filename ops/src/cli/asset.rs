@@ -206,8 +206,10 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
     }
     let assets = *importer.count.lock().map_err(|e| CliError::failed(e.to_string()))?;
     let imported = Imported { assets, errors: errors.len(), dry_run };
-    let words =
-        |i: &Imported| format!("{} assets, {} rows that could not be used\n", output::count(i.assets), i.errors);
+    let words = |i: &Imported| {
+        let (assets, rows) = (output::counted(i.assets, "asset"), output::counted(i.errors as u64, "row"));
+        format!("{assets}, {rows} that could not be used\n")
+    };
     output::one(context.output, &imported, words, "imported")?;
     Ok(if errors.is_empty() { Exit::Ok } else { Exit::Failed })
 }

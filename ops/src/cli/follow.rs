@@ -94,10 +94,10 @@ pub(crate) fn account(summary: &Summary) -> String {
 fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     writeln!(
         out,
-        "{}  {}  {} assets, {} in {}",
+        "{}  {}  {}, {} in {}",
         s.job,
         s.state,
-        output::count(s.assets),
+        output::counted(s.assets, "asset"),
         output::bytes(s.bytes),
         output::span(Duration::from_secs_f64(s.seconds))
     )?;
@@ -127,17 +127,15 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
             part(", ", barrier.held, " held")
         )?;
     }
-    if s.qc.judged > 0 {
-        writeln!(
-            out,
-            "  {:<20} qc        {} judged, {} decoded",
-            "",
-            output::count(s.qc.judged),
-            output::count(s.qc.decoded)
-        )?;
-    }
-    if !s.failures.is_empty() {
-        writeln!(out, "\n{} failures", output::count(s.failures.len() as u64))?;
+    write_work(out, s)?;
+    let (failures, waived) = (s.failures.len() as u64, s.waived.len() as u64);
+    let counts: Vec<String> =
+        [(failures, output::counted(failures, "failure")), (waived, format!("{} waived", output::count(waived)))]
+            .into_iter()
+            .filter_map(|(n, words)| (n > 0).then_some(words))
+            .collect();
+    if !counts.is_empty() {
+        writeln!(out, "\n{}", counts.join(", "))?;
     }
     for failure in s.failures.iter().take(50) {
         let asset = if failure.asset.is_empty() { "(unit)" } else { &failure.asset };
@@ -150,6 +148,26 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     }
     if s.failures.len() > 50 {
         writeln!(out, "  … {} more: -o json lists all", s.failures.len() - 50)?;
+    }
+    Ok(())
+}
+
+/// What transfers and QC did.
+fn write_work(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
+    let t = s.transfer;
+    if t.copied + t.present > 0 {
+        let line = format!("{} copied ({})", output::count(t.copied), output::bytes(t.copied_bytes));
+        let present = match t.present {
+            0 => String::new(),
+            n => format!(", {} already present ({})", output::count(n), output::bytes(t.present_bytes)),
+        };
+        writeln!(out, "  {:<20} transfer  {line}{present}", "")?;
+    }
+    if s.qc.judged > 0 {
+        let (judged, decoded) = (output::count(s.qc.judged), output::count(s.qc.decoded));
+        let failed = part(", ", s.qc.failed, " failed");
+        let waived = part(", ", s.qc.waived, " waived");
+        writeln!(out, "  {:<20} qc        {judged} judged, {decoded} decoded{failed}{waived}", "")?;
     }
     Ok(())
 }

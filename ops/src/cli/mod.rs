@@ -335,6 +335,22 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     #[test]
+    fn log_filter_silences_warnings_of_cloud_libraries() {
+        for (quiet, named) in [(true, None), (false, None), (true, Some("warn".to_owned()))] {
+            let subscriber = tracing_subscriber::registry().with(log_filter(quiet, 0, named));
+            let heard = tracing::subscriber::with_default(subscriber, || {
+                [
+                    tracing::enabled!(target: "aws_config::imds::region", tracing::Level::WARN),
+                    tracing::enabled!(target: "aws_runtime", tracing::Level::WARN),
+                    tracing::enabled!(target: "object_store::client", tracing::Level::WARN),
+                    tracing::enabled!(target: "coordinator", tracing::Level::ERROR),
+                ]
+            });
+            assert_eq!(heard, [false, false, false, true], "{quiet}");
+        }
+    }
+
+    #[test]
     fn log_filter_everything_asked_for_leaves_values_of_statements_out() {
         for (verbose, named) in [(3, None), (0, Some("trace".to_owned())), (0, Some("debug".to_owned()))] {
             let subscriber = tracing_subscriber::registry().with(log_filter(false, verbose, named));

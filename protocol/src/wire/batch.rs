@@ -51,7 +51,7 @@ pub fn too_long(unit: &Unit) -> Option<usize> {
 /// Whether a task holds more than a few paths.
 fn has_size(task: &TaskSpec) -> bool {
     match task {
-        TaskSpec::Qc(_) | TaskSpec::Judge(_) | TaskSpec::Assemble(_) => true,
+        TaskSpec::Qc(_) | TaskSpec::Judge(_) | TaskSpec::Assemble(_) | TaskSpec::ScanSelected { .. } => true,
         TaskSpec::Alone(task) => has_size(task),
         _ => false,
     }

@@ -94,6 +94,7 @@ mod tests {
     use crate::failure::{ErrorClass, Failure};
     use crate::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
     use crate::media::asset::{Asset, Role};
+    use crate::media::path_filter::PathFilter;
     use crate::wire::control::Control;
     use crate::wire::report::{Burial, Outcome, Progress, Report, RowError, ScanPage, UnitResult};
     use crate::wire::unit::{
@@ -240,6 +241,18 @@ mod tests {
         bytes.extend(tasks.iter().chain(&slicing).map(|task| hex(&encode(task).expect("encodes"))));
         bytes.extend(ends.iter().map(|end| hex(&encode(&ended(end)).expect("encodes"))));
         insta::assert_snapshot!("wire-1-later", bytes.join("\n"));
+    }
+
+    /// A scan that selects is a task of its own: what does not know it cannot list everything instead.
+    #[test]
+    fn golden_bytes_of_a_selecting_scan() {
+        let source = ScanSource::Folder { path: "/c".into(), pattern: None };
+        let scan = ScanTask { source, root: "/c".into(), resume: None, page_assets: 9 };
+        let filter = PathFilter { include: vec!["*.mov".into()], exclude: vec!["x/".into()] };
+        let task = TaskSpec::ScanSelected { scan, filter };
+        let bytes = encode(&task).expect("encodes");
+        insta::assert_snapshot!("wire-1-scan-selected", hex(&bytes));
+        assert_eq!(decode::<TaskSpec>(&bytes).expect("reads"), task);
     }
 
     /// Titles of rows that cannot be used came later still: a page without them keeps its bytes.

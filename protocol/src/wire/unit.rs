@@ -1,6 +1,7 @@
 //! A work unit as a worker receives it.
 use crate::id::{Kind, UnitId};
 use crate::media::asset::Asset;
+use crate::media::path_filter::PathFilter;
 use crate::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,9 +64,33 @@ pub enum TaskSpec {
     Slice(Box<SliceTask>),
     /// Copy and verify; of what is large all slices have been carried.
     Assemble(Box<AssembleTask>),
+    /// List those files of a folder or bucket that a filter selects. A worker that does not know it cannot list everything.
+    ScanSelected {
+        /// The library.
+        scan: ScanTask,
+        /// Which of its files are assets.
+        filter: PathFilter,
+    },
 }
 
 impl TaskSpec {
+    /// The listing of a library that this is.
+    pub fn scan(&self) -> Option<&ScanTask> {
+        match self {
+            TaskSpec::Scan(task) | TaskSpec::ScanSelected { scan: task, .. } => Some(task),
+            _ => None,
+        }
+    }
+
+    /// The same listing with another scan: from another place on.
+    #[must_use]
+    pub fn with_scan(&self, scan: ScanTask) -> TaskSpec {
+        match self {
+            TaskSpec::ScanSelected { filter, .. } => TaskSpec::ScanSelected { scan, filter: filter.clone() },
+            _ => TaskSpec::Scan(scan),
+        }
+    }
+
     /// The transfer that this is, or is a piece of.
     pub fn transfer(&self) -> Option<&TransferTask> {
         match self {

@@ -94,7 +94,7 @@ impl Compiler<'_> {
         let steps = self.steps(job.steps, policies);
         Workflow {
             name: job.job,
-            scan: Arc::new(TaskSpec::Scan(scan)),
+            scan: Arc::new(scan),
             deadline,
             priority: job.priority,
             tenant: job.tenant.unwrap_or_else(|| "default".into()),

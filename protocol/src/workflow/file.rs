@@ -1,4 +1,5 @@
 //! A job file exactly as a person writes it. Keys that do not exist are errors with the nearest right one.
+use crate::media::path_filter::Patterns;
 use crate::quantity::{Bytes, Share, Span, SpanRange};
 use crate::wire::unit::{HashAlgorithm, PurgeProof, RestoreTier};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -39,6 +40,10 @@ pub struct LibraryFile {
     pub folder: Option<String>,
     /// Folders and buckets only: regular expression over the relative path; named captures fill columns.
     pub pattern: Option<String>,
+    /// Folders and buckets only: glob patterns of the files that are assets (default: all). Quote patterns that begin with `*`.
+    pub include: Option<Patterns>,
+    /// Folders and buckets only: glob patterns of files that are no assets. They count before `include`.
+    pub exclude: Option<Patterns>,
     /// Manifest only: directory that relative locations start from and may not leave (default: the manifest's own).
     pub root: Option<String>,
     /// Bucket and prefix on S3: `bucket/prefix`.

@@ -1,15 +1,16 @@
 //! Where a job's assets come from.
 use super::compile::Compiler;
 use super::file::LibraryFile;
+use crate::media::path_filter::{PathFilter, Patterns};
 use crate::media::template;
-use crate::wire::unit::{ScanSource, ScanTask};
+use crate::wire::unit::{ScanSource, ScanTask, TaskSpec};
 
 /// Assets a scan page carries.
 const PAGE_ASSETS: u32 = 2_000;
 
 impl Compiler<'_> {
     /// The scan that lists a library.
-    pub(super) fn library(&mut self, library: &LibraryFile) -> ScanTask {
+    pub(super) fn library(&mut self, library: &LibraryFile) -> TaskSpec {
         let later = [("mimir", &library.mimir), ("catalogue", &library.catalogue)];
         for (name, value) in later {
             if value.is_some() {
@@ -66,7 +67,32 @@ impl Compiler<'_> {
             ScanSource::Bucket { location, .. } => Some(location.clone()),
             ScanSource::Manifest { .. } => None,
         };
-        ScanTask { source, root, resume: None, page_assets: PAGE_ASSETS }
+        let filter = self.filter(library, &source);
+        let scan = ScanTask { source, root, resume: None, page_assets: PAGE_ASSETS };
+        // Without patterns the task is one that every worker knows.
+        if filter.is_empty() { TaskSpec::Scan(scan) } else { TaskSpec::ScanSelected { scan, filter } }
+    }
+
+    /// Which files of a library are assets.
+    fn filter(&mut self, library: &LibraryFile, source: &ScanSource) -> PathFilter {
+        let lists = [("include", &library.include), ("exclude", &library.exclude)];
+        for (key, list) in lists {
+            let Some(Patterns(list)) = list else { continue };
+            if matches!(source, ScanSource::Manifest { .. }) && library.manifest.is_some() {
+                let message = format!("{key} selects files of a folder or bucket; a manifest lists its assets itself");
+                self.blame(&format!("{key}:"), message, "remove rows from the manifest");
+            }
+            if list.is_empty() {
+                let hint = "leave the key out, or write a pattern such as \"*.mov\"";
+                self.blame(&format!("{key}:"), format!("{key} has no pattern"), hint);
+            }
+            let alone = PathFilter { include: list.clone(), exclude: Vec::new() };
+            if let Err(bad) = alone.compile() {
+                self.blame(&format!("{key}: {}", bad.pattern), bad.message, bad.hint);
+            }
+        }
+        let [include, exclude] = lists.map(|(_, list)| list.clone().unwrap_or_default().0);
+        PathFilter { include, exclude }
     }
 
     /// Copies below the library that is listed would be copied by the next run.

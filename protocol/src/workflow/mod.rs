@@ -137,10 +137,7 @@ impl Workflow {
 
     /// The scan that lists the library.
     pub fn scan_task(&self) -> Option<&ScanTask> {
-        match self.scan.as_ref() {
-            TaskSpec::Scan(task) => Some(task),
-            _ => None,
-        }
+        self.scan.scan()
     }
 }
 
@@ -157,6 +154,11 @@ impl Step {
     /// Whether it runs one unit a partition.
     pub fn has_units(&self) -> bool {
         matches!(self.action, Action::Units { .. } | Action::Approval { .. })
+    }
+
+    /// Whether its units copy assets.
+    pub fn carries(&self) -> bool {
+        matches!(&self.action, Action::Units { task, .. } if task.transfer().is_some())
     }
 
     /// What its units judge by, when it judges media.

@@ -1,5 +1,6 @@
 use super::compile::{absolute, compile};
 use super::*;
+use crate::media::path_filter::PathFilter;
 use crate::wire::unit::{ArchiveTask, QcTask, RestoreTask, RestoreTier, ScanSource};
 use crate::yaml::Problem;
 
@@ -253,4 +254,47 @@ fn units_of_more_assets_than_fit_into_a_message_are_refused() {
     assert!(run(&with("50000")).is_ok());
     let problem = first_problem(&with("50001"));
     assert!(problem.contains("max_assets is 50001; 50000 are allowed"), "{problem}");
+}
+
+fn listing(library: &str) -> Result<Workflow, Vec<Problem>> {
+    run(&format!("job: j\nlibrary:\n{library}\nsteps:\n  - id: a\n    noop: {{}}\n"))
+}
+
+#[test]
+fn include_and_exclude_compile_into_the_scan() {
+    let task = |library| listing(library).expect(library).scan.as_ref().clone();
+    let filter = |include: &[&str], exclude: &[&str]| {
+        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        PathFilter { include: owned(include), exclude: owned(exclude) }
+    };
+    for (library, expected) in [
+        (
+            "  folder: m\n  include: [\"*.mov\", sound/]\n  exclude: Thumbs.db",
+            filter(&["*.mov", "sound/"], &["Thumbs.db"]),
+        ),
+        ("  s3: cards/day-1\n  exclude: [\"**/tmp/**\"]", filter(&[], &["**/tmp/**"])),
+        ("  gcs: cards/day-1\n  include: \"*.mxf\"", filter(&["*.mxf"], &[])),
+    ] {
+        let TaskSpec::ScanSelected { scan, filter } = task(library) else { panic!("{library} selects") };
+        assert_eq!(filter, expected, "{library}");
+        assert!(listing(library).expect(library).lists_its_library() && !scan.root.is_empty());
+    }
+    // Workers of earlier versions list what has no patterns.
+    assert!(matches!(task("  folder: m"), TaskSpec::Scan(_)));
+}
+
+#[test]
+fn patterns_that_cannot_be_used_are_blamed_at_their_place() {
+    for (library, place, says) in [
+        ("  folder: \"[a\"\n  include: [\"*.mov\", \"[a\"]", "4:22", "does not close it"),
+        ("  folder: m\n  include: \"[a\"\n  exclude:\n    - x\n    - \"{b\"", "7:7", "does not close them"),
+        ("  s3: cards/day-1\n  exclude: ../x", "4:12", "matches nothing"),
+        ("  folder: m\n  exclude: []", "4:3", "exclude has no pattern"),
+        ("  manifest: m.csv\n  include: \"*.mov\"", "4:3", "a manifest lists its assets itself"),
+        ("  folder: m\n  include: 7", "4:3", "a pattern or a list of patterns"),
+        ("  folder: m\n  include: *.mov", "4:12", "quote what begins with `*`"),
+    ] {
+        let problems = listing(library).expect_err(library).iter().map(Problem::to_string).collect::<String>();
+        assert!(problems.contains(&format!(":{place}: ")) && problems.contains(says), "{library}: {problems}");
+    }
 }

@@ -1,9 +1,10 @@
 //! The generations of one tree, folded into what is known about each of its files.
+use super::CHAIN_FILE;
 use super::chain::{self, Link};
+use super::folder::OwnFolder;
 use super::ignore::{add_own, default_patterns};
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Referred};
 use super::read::read_generation;
-use super::{CHAIN_FILE, FOLDER};
 use crate::hash::{Digest, hash_file};
 use protocol::wire::unit::HashAlgorithm;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -188,30 +189,36 @@ impl History {
     /// all is an error.
     pub(super) fn load(root: &Path, cancel: &CancellationToken) -> Result<History, MhlError> {
         let mut history = History::empty();
-        let folder = own_folder(root)?;
-        let generations = generation_files(&folder)?;
-        let chain = folder.join(CHAIN_FILE);
-        if chain.exists() {
-            history.links = chain::read(&chain)?;
-            history.links.sort_by_key(|link| link.number);
-            history.problems.extend(gaps(&history.links));
-        } else if !generations.is_empty() {
-            history.problems.push(format!("there are generations but no {CHAIN_FILE}"));
+        let folder = OwnFolder::of(root)?;
+        if folder.is_there() {
+            history.read(&folder, cancel).map_err(|error| folder.named(error))?;
         }
-        for index in 0..history.links.len() {
+        Ok(history)
+    }
+
+    fn read(&mut self, folder: &OwnFolder, cancel: &CancellationToken) -> Result<(), MhlError> {
+        let generations = generation_files(folder.path())?;
+        let chain = folder.entry(CHAIN_FILE);
+        if chain.exists() {
+            self.links = chain::read(&chain)?;
+            self.links.sort_by_key(|link| link.number);
+            self.problems.extend(gaps(&self.links));
+        } else if !generations.is_empty() {
+            self.problems.push(format!("there are generations but no {CHAIN_FILE}"));
+        }
+        for index in 0..self.links.len() {
             if cancel.is_cancelled() {
                 return Err(MhlError::Cancelled);
             }
-            history.load_generation(&folder, index);
+            self.load_generation(folder, index);
         }
         for file in generations {
-            if !history.links.iter().any(|link| link.file == file) {
-                let path = folder.join(&file);
-                let tool = read_generation(&path, |_| {}).ok().map(|(header, _)| header.tool);
-                history.unlisted.push((path, tool));
+            if !self.links.iter().any(|link| link.file == file) {
+                let tool = read_generation(&folder.entry(&file), |_| {}).ok().map(|(header, _)| header.tool);
+                self.unlisted.push((folder.shown().join(&file), tool));
             }
         }
-        Ok(history)
+        Ok(())
     }
 
     /// A file or directory of this path is in the tree.
@@ -267,9 +274,9 @@ impl History {
         self.links.last().map_or(1, |link| link.number.saturating_add(1))
     }
 
-    fn load_generation(&mut self, folder: &Path, index: usize) {
+    fn load_generation(&mut self, folder: &OwnFolder, index: usize) {
         let Link { file, c4, .. } = self.links[index].clone();
-        let path = folder.join(&file);
+        let path = folder.entry(&file);
         match c4_of(&path) {
             Ok(found) if found == c4 => {}
             Ok(_) => self.problems.push(format!("generation {file} is not the one the chain lists: it was changed")),
@@ -278,7 +285,7 @@ impl History {
                 return;
             }
             Err(error) => {
-                self.problems.push(error.to_string());
+                self.problems.push(folder.named(error).to_string());
                 return;
             }
         }
@@ -300,7 +307,7 @@ impl History {
                 self.sealed = sealed;
                 self.take_ignore(header);
             }
-            Err(error) => self.problems.push(error.to_string()),
+            Err(error) => self.problems.push(folder.named(error).to_string()),
         }
     }
 
@@ -323,15 +330,6 @@ impl Sealed {
         if let Some(content) = of(content) {
             self.directories.insert(path.to_owned(), (content, of(structure)));
         }
-    }
-}
-
-/// The history folder of a tree; an error when it is a link, which would lead reading and writing elsewhere.
-pub(super) fn own_folder(root: &Path) -> Result<PathBuf, MhlError> {
-    let folder = root.join(FOLDER);
-    match std::fs::symlink_metadata(&folder) {
-        Ok(found) if found.is_symlink() => Err(MhlError::Linked(folder)),
-        _ => Ok(folder),
     }
 }
 

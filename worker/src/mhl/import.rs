@@ -4,7 +4,8 @@
 //! What is taken over is checked first: a chain that lists other generations than there are is no history. The chain goes
 //! last; until it is there, nothing counts.
 use super::chain::{self, Link};
-use super::history::{History, Known, c4_of, own_folder};
+use super::folder::OwnFolder;
+use super::history::{History, Known, c4_of};
 use super::journal;
 use super::model::MhlError;
 use super::tree::join;
@@ -96,18 +97,22 @@ pub(super) fn proven(from: &Path, cancel: &CancellationToken) -> Result<Chains, 
 
 /// The chain of the history of one directory.
 fn proven_one(from: &Path) -> Result<Option<Vec<Link>>, MhlError> {
-    let folder = from.join(FOLDER);
-    let chain = folder.join(CHAIN_FILE);
-    if !chain.is_file() {
+    let shown = from.join(FOLDER);
+    let broken = |problem: String| Err(MhlError::Broken { folder: shown.clone(), problem });
+    let folder = match OwnFolder::of(from) {
+        Err(MhlError::Linked(link)) if link.join(CHAIN_FILE).is_file() => {
+            return broken("it is a symbolic link".to_owned());
+        }
+        Err(_) => return Ok(None),
+        Ok(folder) => folder,
+    };
+    let chain = folder.entry(CHAIN_FILE);
+    if !folder.is_there() || !chain.is_file() {
         return Ok(None);
     }
-    let broken = |problem: String| Err(MhlError::Broken { folder: folder.clone(), problem });
-    if matches!(own_folder(from), Err(MhlError::Linked(_))) {
-        return broken("it is a symbolic link".to_owned());
-    }
-    let links = chain::read(&chain)?;
+    let links = chain::read(&chain).map_err(|error| folder.named(error))?;
     for link in &links {
-        if c4_of(&folder.join(&link.file))? != link.c4 {
+        if c4_of(&folder.entry(&link.file)).map_err(|error| folder.named(error))? != link.c4 {
             return broken(format!("generation {} is not the one the chain lists: it was changed", link.file));
         }
     }
@@ -138,8 +143,9 @@ pub(super) fn import_chains(
     for (prefix, links) in chains {
         let target = if prefix.is_empty() { to.to_owned() } else { to.join(prefix) };
         made(&root, to, prefix)?;
-        if own_folder(&target)?.join(CHAIN_FILE).exists() {
-            let ours = chain::read(&target.join(FOLDER).join(CHAIN_FILE))?;
+        let own = OwnFolder::of(&target)?;
+        if own.is_there() && own.entry(CHAIN_FILE).exists() {
+            let ours = chain::read(&own.entry(CHAIN_FILE)).map_err(|error| own.named(error))?;
             imported.source.add(from, prefix, links, &ours, cancel)?;
         } else {
             copy(&from.join(prefix), &target, links)?;
@@ -167,18 +173,22 @@ fn made(root: &Root, to: &Path, directory: &str) -> Result<(), MhlError> {
 }
 
 fn copy(from: &Path, to: &Path, links: &[Link]) -> Result<(), MhlError> {
-    let folder = own_folder(to)?;
+    let source = OwnFolder::of(from)?;
+    OwnFolder::of(to)?;
     // Like the first generation, it appears together with its chain.
     let work = to.join(format!(".{FOLDER}{PARTIAL_SUFFIX}"));
     if work.exists() {
         std::fs::remove_dir_all(&work).map_err(MhlError::io(&work))?;
     }
-    std::fs::create_dir_all(&work).map_err(MhlError::io(&work))?;
+    std::fs::create_dir(&work).map_err(MhlError::io(&work))?;
+    let made = OwnFolder::hold(work.clone())?;
     for name in links.iter().map(|link| link.file.as_str()).chain([CHAIN_FILE]) {
-        let (source, target) = (from.join(FOLDER).join(name), work.join(name));
-        std::fs::copy(&source, &target).map_err(MhlError::io(&source))?;
-        File::open(&target).and_then(|file| file.sync_all()).map_err(MhlError::io(&target))?;
+        let target = made.entry(name);
+        std::fs::copy(source.entry(name), &target).map_err(MhlError::io(&source.shown().join(name)))?;
+        let synced = File::open(&target).and_then(|file| file.sync_all());
+        synced.map_err(MhlError::io(&made.shown().join(name)))?;
     }
+    let folder = to.join(FOLDER);
     std::fs::rename(&work, &folder).map_err(MhlError::io(&folder))?;
     File::open(to).and_then(|directory| directory.sync_all()).map_err(MhlError::io(to))
 }

@@ -8,6 +8,7 @@
 //! - [`import`]: takes over the histories that a source came with
 //! - [`verify`]: hashes a tree against its histories, and follows their references
 mod chain;
+mod folder;
 mod frames;
 mod history;
 mod ignore;

@@ -6,7 +6,8 @@
 //!
 //! Killed at any point, the next seal finds either no trace, or a generation that no chain lists and that it removes, or
 //! a finished generation whose records it recognises by hash and date and does not write again.
-use super::history::{History, own_folder};
+use super::folder::OwnFolder;
+use super::history::History;
 use super::ignore::Ignore;
 use super::import::Source;
 use super::journal::{self, Record};
@@ -240,42 +241,57 @@ fn commit(scope: Scope, root: &Path, content: &Digest, structure: &Digest) -> Re
     if !scope.has_news() {
         return Ok(None);
     }
-    let folder = own_folder(root)?;
+    let folder = OwnFolder::of(root)?;
+    if folder.is_there() {
+        return write(scope, root, &folder, content, structure).map(Some);
+    }
     // The first generation appears together with its chain: a folder without a chain is an error to every reader.
-    let first = !folder.exists();
-    let work = if first { root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}")) } else { folder.clone() };
-    if first {
-        std::fs::create_dir(&work).map_err(MhlError::io(&work))?;
-    }
+    let work = root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}"));
+    std::fs::create_dir(&work).map_err(MhlError::io(&work))?;
+    let reference = write(scope, root, &OwnFolder::hold(work.clone())?, content, structure)?;
+    rename(&work, &root.join(FOLDER))?;
+    Ok(Some(reference))
+}
+
+/// Writes the generation and the chain into an open folder.
+fn write(
+    scope: Scope,
+    root: &Path,
+    folder: &OwnFolder,
+    content: &Digest,
+    structure: &Digest,
+) -> Result<Reference, MhlError> {
     let name = root.file_name().map_or_else(|| "root".to_owned(), |n| n.to_string_lossy().into_owned());
-    let temporary = work.join(format!(".{:04}{PARTIAL_SUFFIX}", scope.history.next_number()));
-    let written = scope.write(&name, content, structure, &temporary)?;
-    rename(&temporary, &work.join(&written.file))?;
-    replace(&work.join(CHAIN_FILE), &written.chain)?;
-    if first {
-        rename(&work, &folder)?;
-    }
-    Ok(Some(written.reference))
+    let temporary = folder.entry(&format!(".{:04}{PARTIAL_SUFFIX}", scope.history.next_number()));
+    let into_place = || {
+        let written = scope.write(&name, content, structure, &temporary)?;
+        rename(&temporary, &folder.entry(&written.file))?;
+        replace(&folder.entry(CHAIN_FILE), &written.chain)?;
+        Ok(written.reference)
+    };
+    into_place().map_err(|error| folder.named(error))
 }
 
 /// Removes what an interrupted seal left. A generation that somebody else wrote and did not list is not ours to remove.
 fn clear_leftovers(root: &Path, history: &History) -> Result<(), MhlError> {
-    let folder = own_folder(root)?;
+    let folder = OwnFolder::of(root)?;
     let unborn = root.join(format!(".{FOLDER}{PARTIAL_SUFFIX}"));
     ignore_missing(std::fs::remove_dir_all(&unborn)).map_err(MhlError::io(&unborn))?;
     for (path, tool) in &history.unlisted {
         if tool.as_deref() != Some(TOOL) {
             let problem = format!("{} is not listed in {CHAIN_FILE}", path.display());
-            return Err(MhlError::Broken { folder, problem });
+            return Err(MhlError::Broken { folder: folder.shown().to_owned(), problem });
         }
-        ignore_missing(std::fs::remove_file(path)).map_err(MhlError::io(path))?;
+        let name = path.file_name().unwrap_or_default();
+        ignore_missing(std::fs::remove_file(folder.path().join(name))).map_err(MhlError::io(path))?;
     }
-    let Ok(entries) = std::fs::read_dir(&folder) else {
+    let Ok(entries) = std::fs::read_dir(folder.path()) else {
         return Ok(());
     };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().ends_with(PARTIAL_SUFFIX) {
-            ignore_missing(std::fs::remove_file(entry.path())).map_err(MhlError::io(&entry.path()))?;
+            let shown = folder.shown().join(entry.file_name());
+            ignore_missing(std::fs::remove_file(entry.path())).map_err(MhlError::io(&shown))?;
         }
     }
     Ok(())

@@ -108,7 +108,8 @@ pub async fn run(unit: &Unit, context: &TaskContext) -> UnitResult {
 async fn run_task(task: &TaskSpec, unit: &Unit, context: &TaskContext) -> UnitResult {
     // Heavy tasks are boxed, so that the light ones do not carry the size of the largest through every move.
     match task {
-        TaskSpec::Scan(task) => Box::pin(scan::run(task, unit, context)).await,
+        TaskSpec::Scan(task) => Box::pin(scan::run(task, None, unit, context)).await,
+        TaskSpec::ScanSelected { scan: task, filter } => Box::pin(scan::run(task, Some(filter), unit, context)).await,
         TaskSpec::Transfer(task) => Box::pin(transfer::run(task, unit, context)).await,
         TaskSpec::Replace(task) => Box::pin(transfer::replace(task, unit, context)).await,
         TaskSpec::Cut(task) => Box::pin(transfer::cut(task, unit, context)).await,

@@ -1,6 +1,7 @@
 //! Histories of folders that hold others: copied, continued, referenced, and followed when a tree is verified.
 use crate::mhl::{ascmhl, generations, verified};
 use protocol::wire::unit::HashAlgorithm;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -328,6 +329,38 @@ fn history_behind_a_link_is_neither_written_nor_read() {
     std::fs::rename(root.join("ascmhl"), dir.path().join("moved")).expect("moved");
     symlink(dir.path().join("moved"), root.join("ascmhl")).expect("linked");
     assert!(matches!(import(&root, &dir.path().join("A"), &cancel), Err(MhlError::Broken { .. })));
+}
+
+/// While trees are sealed the folder of the history is swapped for a link to elsewhere, again and again.
+#[test]
+fn link_swapped_in_during_a_seal_lets_nothing_out() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+    write(&root.join("a.mov"), b"x");
+    std::fs::create_dir(&outside).expect("created");
+    let cancel = CancellationToken::new();
+    seal(&root, "job", XXH128, &cancel).expect("sealed");
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (folder, aside) = (root.join("ascmhl"), dir.path().join("aside"));
+            symlink(&outside, &aside).expect("linked");
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                for _ in ["away", "and back"] {
+                    renameat_with(CWD, &folder, CWD, &aside, RenameFlags::EXCHANGE).expect("exchanged");
+                    std::thread::sleep(std::time::Duration::from_micros(200));
+                }
+            }
+        });
+        for n in 0..120 {
+            write(&root.join(format!("{n}.mov")), b"x");
+            // It may find the link; then it has to refuse.
+            drop(seal(&root, "job", XXH128, &cancel));
+        }
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let left: Vec<_> = std::fs::read_dir(&outside).expect("listed").flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use super::corrupt;
 use super::statistics::ASSETS_MIN;
 use super::tx::{PostgresTx, column, count, own, printable, signed, word};
-use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult, readable};
+use crate::store::{Carried, JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult, readable};
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
-     deadline, scan_after, judged, decoded";
+     deadline, scan_after, judged, decoded, copied, copied_bytes, landed, landed_bytes";
 
 pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
     let after: (Option<String>, Option<String>) = (column(row, 13)?, column(row, 14)?);
@@ -38,6 +38,12 @@ pub(super) fn read_job(row: &Row) -> StoreResult<JobRow> {
         bytes: count(row, 17)?,
         judged: count(row, 26)?,
         decoded: count(row, 27)?,
+        carried: Carried {
+            copied: count(row, 28)?,
+            copied_bytes: count(row, 29)?,
+            landed: count(row, 30)?,
+            landed_bytes: count(row, 31)?,
+        },
         row_errors: count(row, 18)?,
         parts: column(row, 19)?,
         parts_planned: column(row, 20)?,
@@ -60,7 +66,8 @@ impl PostgresTx<'_> {
             "UPDATE job SET state = $2, phase = $3, ended_at = $4, scan_page = $5, scan_byte = $6, scan_line = $7,
                scan_epoch = $8, scan_attempt = $9, plan_title = $10, plan_asset = $11, assets = $12,
                bytes_declared = $13, bytes = $14, row_errors = $15, parts = $16, parts_planned = $17, message = $18,
-               priority = $19, tenant = $20, deadline = $21, scan_after = $22, judged = $23, decoded = $24
+               priority = $19, tenant = $20, deadline = $21, scan_after = $22, judged = $23, decoded = $24,
+               copied = $25, copied_bytes = $26, landed = $27, landed_bytes = $28
              WHERE no = $1",
             own![
                 job.no.0,
@@ -87,6 +94,10 @@ impl PostgresTx<'_> {
                 job.scan_after.clone(),
                 signed(job.judged),
                 signed(job.decoded),
+                signed(job.carried.copied),
+                signed(job.carried.copied_bytes),
+                signed(job.carried.landed),
+                signed(job.carried.landed_bytes),
             ],
         )
     }

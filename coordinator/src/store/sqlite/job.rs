@@ -1,6 +1,8 @@
 //! Jobs and counters of steps.
 use super::{SqliteTx, corrupt};
-use crate::store::{JobRow, JobState, JobTx, NewJob, Phase, StepDelta, StepRow, StepTx, StoreResult, readable};
+use crate::store::{
+    Carried, JobRow, JobState, JobTx, NewJob, Phase, StepDelta, StepRow, StepTx, StoreResult, readable,
+};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
@@ -10,7 +12,7 @@ use rusqlite::{Row, params};
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \
      scan_epoch, scan_attempt, plan_title, plan_asset, assets, bytes_declared, bytes, row_errors, parts, parts_planned, message, priority, tenant, \
-     deadline, scan_after, judged, decoded";
+     deadline, scan_after, judged, decoded, copied, copied_bytes, landed, landed_bytes";
 
 pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let state: String = row.get(4)?;
@@ -40,6 +42,12 @@ pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         bytes: unsigned(row, 17)?,
         judged: unsigned(row, 26)?,
         decoded: unsigned(row, 27)?,
+        carried: Carried {
+            copied: unsigned(row, 28)?,
+            copied_bytes: unsigned(row, 29)?,
+            landed: unsigned(row, 30)?,
+            landed_bytes: unsigned(row, 31)?,
+        },
         row_errors: unsigned(row, 18)?,
         parts: row.get(19)?,
         parts_planned: row.get(20)?,
@@ -115,7 +123,8 @@ impl JobTx for SqliteTx<'_> {
             "UPDATE job SET state = ?2, phase = ?3, ended_at = ?4, scan_page = ?5, scan_byte = ?6, scan_line = ?7,
                scan_epoch = ?8, scan_attempt = ?9, plan_title = ?10, plan_asset = ?11, assets = ?12,
                bytes_declared = ?13, bytes = ?14, row_errors = ?15, parts = ?16, parts_planned = ?17, message = ?18,
-               priority = ?19, tenant = ?20, deadline = ?21, scan_after = ?22, judged = ?23, decoded = ?24
+               priority = ?19, tenant = ?20, deadline = ?21, scan_after = ?22, judged = ?23, decoded = ?24,
+               copied = ?25, copied_bytes = ?26, landed = ?27, landed_bytes = ?28
              WHERE no = ?1",
             params![
                 job.no.0,
@@ -142,6 +151,10 @@ impl JobTx for SqliteTx<'_> {
                 job.scan_after,
                 signed(job.judged),
                 signed(job.decoded),
+                signed(job.carried.copied),
+                signed(job.carried.copied_bytes),
+                signed(job.carried.landed),
+                signed(job.carried.landed_bytes),
             ],
         )?;
         Ok(())

@@ -28,7 +28,7 @@ pub(super) fn run(case: &Case<'_>) -> Ruling {
             continue;
         }
         if let Some((stream, is)) = wrong(want) {
-            let message = format!("{is} channels of sound, {want} {who}");
+            let message = format!("{is} channel{} of sound, {want} {who}", if is == 1 { "" } else { "s" });
             let mut finding = case.finding("channels", is.into(), want.into(), "channels", message);
             finding.stream = stream;
             findings.push(finding);

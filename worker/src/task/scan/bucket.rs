@@ -3,7 +3,7 @@
 //!
 //! An object waits for as long as sidecars of it may still come, which is while names follow that begin with its own.
 //! A listing that is interrupted goes on after the last object that was handed over.
-use super::entry::{Entry, OWN_DIRECTORIES, compile};
+use super::entry::{Entry, Names, OWN_DIRECTORIES};
 use super::location::Located;
 use super::page::{Pager, Stop};
 use super::sidecar::{self, Declared};
@@ -11,7 +11,6 @@ use crate::storage::is_unfinished;
 use crate::storage::persist::{Patience, persist};
 use crate::storage::{Listing, ObjectState, Storage, StorageError};
 use protocol::wire::report::RowError;
-use regex::Regex;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
@@ -29,16 +28,14 @@ pub(super) struct Bucket {
     pub(super) prefix: String,
     /// The key after which an interrupted listing goes on.
     pub(super) after: Option<String>,
-    pub(super) pattern: Option<String>,
     /// The runtime that the storage works on.
     pub(super) runtime: Handle,
 }
 
 /// Reads a listing to its end or until it is stopped. Blocks.
-pub(super) fn scan(bucket: Bucket, pager: Pager) -> Result<(), Stop> {
-    let pattern = bucket.pattern.as_deref().map(compile).transpose()?;
+pub(super) fn scan(bucket: Bucket, meaning: Names, pager: Pager) -> Result<(), Stop> {
     let after = bucket.after.clone();
-    let mut listing = Walk { bucket, pattern, pager, waiting: VecDeque::new(), count: 0 };
+    let mut listing = Walk { bucket, meaning, pager, waiting: VecDeque::new(), count: 0 };
     let (mut token, mut first) = (None::<String>, true);
     while first || token.is_some() {
         let (storage, prefix) = (Arc::clone(&listing.bucket.storage), listing.bucket.prefix.clone());
@@ -69,7 +66,7 @@ struct Waiting {
 
 struct Walk {
     bucket: Bucket,
-    pattern: Option<Regex>,
+    meaning: Names,
     pager: Pager,
     waiting: VecDeque<Waiting>,
     count: u64,
@@ -86,7 +83,8 @@ impl Walk {
         if own || marker || name == ".DS_Store" || is_unfinished(name) {
             return Ok(());
         }
-        if relative.is_empty() {
+        let selected = self.meaning.selects(relative.strip_suffix('/').unwrap_or(&relative));
+        if relative.is_empty() && selected {
             let name = state.key.clone();
             return self.complain(&name, "it is called like the folder that is listed: give the object another key");
         }
@@ -100,7 +98,10 @@ impl Walk {
             let (owner, extension) = (owner.to_owned(), extension);
             self.sidecar(&owner, extension, &state)?;
         }
-        self.waiting.push_back(Waiting { relative, state, declared: None });
+        // A sidecar that is excluded has been read all the same.
+        if selected {
+            self.waiting.push_back(Waiting { relative, state, declared: None });
+        }
         Ok(())
     }
 
@@ -146,8 +147,12 @@ impl Walk {
         if !sound {
             self.complain(&relative, "a key with an empty part, . or .. has no path: give the object another key")?;
         } else {
-            let entry =
-                Entry { relative: &relative, bytes: state.bytes, hash: declared, pattern: self.pattern.as_ref() };
+            let entry = Entry {
+                relative: &relative,
+                bytes: state.bytes,
+                hash: declared,
+                pattern: self.meaning.pattern.as_ref(),
+            };
             let location = self.bucket.storage.location(&state.key);
             let path = relative.strip_suffix('/').unwrap_or(&relative).to_owned();
             let row = entry.describe(|| Located { location, path });

@@ -1,12 +1,13 @@
 //! A file or object of a library that nobody wrote a row for: what its name says, and what stands beside it.
 use super::guess;
 use super::location::Located;
-use super::page::Stop;
 use super::row::{self, Cells, Column};
 use super::sidecar::Declared;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
+use protocol::media::path_filter::{PathFilter, PathSelection};
 use protocol::wire::report::RowError;
+use protocol::wire::unit::ScanSource;
 use regex::Regex;
 
 /// Directories that belong to us or to ASC MHL, not to the library.
@@ -15,11 +16,50 @@ pub(super) const OWN_DIRECTORIES: [&str; 2] = ["ascmhl", ".showrunner"];
 /// The metadata that says which sidecar a hash was declared in.
 const DECLARED_IN: &str = "hash_declared_in";
 
-pub(super) fn compile(pattern: &str) -> Result<Regex, Stop> {
+/// What the names of a library's files say: which of them are assets, and what each asset is.
+pub(super) struct Names {
+    /// What paths are taken apart by.
+    pub(super) pattern: Option<Regex>,
+    /// Which files are assets; all when not given.
+    filter: Option<PathSelection>,
+}
+
+impl Names {
+    /// Reads the patterns of a library.
+    pub(super) fn new(source: &ScanSource, filter: Option<&PathFilter>) -> Result<Names, Failure> {
+        let pattern = match source {
+            ScanSource::Manifest { .. } => None,
+            ScanSource::Folder { pattern, .. } | ScanSource::Bucket { pattern, .. } => pattern.as_deref(),
+        };
+        let filter = filter.map(PathFilter::compile).transpose();
+        Ok(Names {
+            pattern: pattern.map(compile).transpose()?,
+            filter: filter
+                .map_err(|bad| Failure::permanent("library_filter", format!("{}: {}", bad.message, bad.hint)))?,
+        })
+    }
+
+    /// Whether the file with this path relative to the library is an asset.
+    pub(super) fn selects(&self, relative: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.selects(relative))
+    }
+
+    /// Whether nothing below this folder is an asset.
+    pub(super) fn excludes_folder(&self, relative: &str) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.excludes_folder(relative))
+    }
+
+    /// Whether a name is excluded of which it is not known what it is.
+    pub(super) fn excludes(&self, relative: &str) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.excludes(relative))
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, Failure> {
     Regex::new(pattern).map_err(|error| {
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or("not a regular expression").trim();
-        Stop::Failed(Failure::permanent("folder_pattern", format!("folder pattern {pattern:?}: {reason}")))
+        Failure::permanent("folder_pattern", format!("folder pattern {pattern:?}: {reason}"))
     })
 }
 
@@ -67,6 +107,10 @@ impl Entry<'_> {
             }
         }
         // A name is taken as it stands: unlike in a manifest, a colon in it starts no scheme.
-        row::asset(&cells, 0, |_| Ok(locate()))
+        // A name that is unfit to be an id still says which file is meant.
+        row::asset(&cells, 0, |_| Ok(locate())).map_err(|error| RowError {
+            asset: error.asset.or_else(|| Some(relative.escape_debug().to_string())),
+            ..error
+        })
     }
 }

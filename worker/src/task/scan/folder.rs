@@ -2,7 +2,7 @@
 //!
 //! A directory's names are sorted in batches of the next smallest ones, so that a flat directory of millions costs
 //! passes over it and not memory. Directories are opened one at a time: deep trees exhaust no descriptors.
-use super::entry::{Entry, OWN_DIRECTORIES, compile};
+use super::entry::{Entry, Names, OWN_DIRECTORIES};
 use super::location::Root;
 use super::page::{Pager, Stop};
 use super::sidecar;
@@ -10,7 +10,6 @@ use super::source::{cannot_open, closed};
 use crate::storage::{Roots, is_unfinished};
 use protocol::failure::Failure;
 use protocol::wire::report::RowError;
-use regex::Regex;
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -22,8 +21,7 @@ use std::path::{Path, PathBuf};
 const NAMES_MAX: usize = 250_000;
 
 /// Reads a folder to its end or until it is stopped.
-pub(super) fn scan(path: &str, roots: &Roots, pattern: Option<&str>, pager: Pager) -> Result<(), Stop> {
-    let pattern = pattern.map(compile).transpose()?;
+pub(super) fn scan(path: &str, roots: &Roots, meaning: Names, pager: Pager) -> Result<(), Stop> {
     roots.check(Path::new(path)).map_err(|error| closed(path, &error))?;
     let meta = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
     if !meta.is_dir() {
@@ -35,7 +33,7 @@ pub(super) fn scan(path: &str, roots: &Roots, pattern: Option<&str>, pager: Page
     let names = next_names(Path::new(path), None, NAMES_MAX, &mut || pager.stop().is_cancelled());
     let names = names.map_err(|error| cannot_open(path, &error))?;
     let start = Directory { path: path.into(), names, last: None };
-    Walk { base: path.into(), inside, real, root: Root::new(path), pattern, pager, files: 0, open: vec![start] }.run()
+    Walk { base: path.into(), inside, real, root: Root::new(path), meaning, pager, files: 0, open: vec![start] }.run()
 }
 
 /// A directory being listed: a batch of its names, smallest last so that the next one is popped.
@@ -85,7 +83,7 @@ struct Walk {
     /// The base without links, which the targets of links have to stay below.
     real: PathBuf,
     root: Root,
-    pattern: Option<Regex>,
+    meaning: Names,
     pager: Pager,
     files: u64,
     open: Vec<Directory>,
@@ -134,11 +132,17 @@ impl Walk {
     }
 
     fn entry(&mut self, path: PathBuf) -> Result<(), Stop> {
+        let relative = path.strip_prefix(&self.base).unwrap_or(&path).to_string_lossy().into_owned();
         let mut meta = match fs::symlink_metadata(&path) {
             Ok(meta) => meta,
+            Err(_) if self.meaning.excludes(&relative) => return Ok(()),
             Err(error) => return self.complain(&path, format!("the entry cannot be looked at: {error}")),
         };
         if meta.is_symlink() {
+            // A link to a directory may have led to files that are included: only what is excluded needs no word.
+            if self.meaning.excludes(&relative) {
+                return Ok(());
+            }
             meta = match self.follow(&path) {
                 Ok(meta) => meta,
                 Err(message) => return self.complain(&path, message),
@@ -146,7 +150,7 @@ impl Walk {
         }
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if meta.is_dir() {
-            if OWN_DIRECTORIES.contains(&name) {
+            if OWN_DIRECTORIES.contains(&name) || self.meaning.excludes_folder(&relative) {
                 return Ok(());
             }
             if let Some(names) = self.list(&path, None)? {
@@ -154,7 +158,7 @@ impl Walk {
             }
             return Ok(());
         }
-        if name == ".DS_Store" || is_unfinished(name) {
+        if name == ".DS_Store" || is_unfinished(name) || !self.meaning.selects(&relative) {
             return Ok(());
         }
         if !meta.is_file() {
@@ -195,7 +199,7 @@ impl Walk {
             }
         };
         let root = &self.root;
-        let entry = Entry { relative, bytes, hash, pattern: self.pattern.as_ref() };
+        let entry = Entry { relative, bytes, hash, pattern: self.meaning.pattern.as_ref() };
         let row = entry.describe(|| root.inside(relative.to_owned()));
         self.pager.row(None, self.files, row)
     }

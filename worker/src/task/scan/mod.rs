@@ -22,9 +22,11 @@ mod tests;
 use super::TaskContext;
 use crate::storage::Roots;
 use bucket::Bucket;
+use entry::Names;
 use location::Root;
 use page::{Pager, Sent, Stop};
 use protocol::failure::Failure;
+use protocol::media::path_filter::PathFilter;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{ScanSource, ScanTask, Unit};
 use tokio::runtime::Handle;
@@ -33,8 +35,13 @@ use tokio::sync::mpsc;
 /// Pages the reader may be ahead of the receiver.
 const PAGES_AHEAD: usize = 2;
 
-/// Lists a library and sends it to `context.pages`; ends with the last page handed over.
-pub async fn run(task: &ScanTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+/// Lists those files of a library that a filter selects and sends them to `context.pages`; ends with the last page handed
+/// over.
+pub async fn run(task: &ScanTask, filter: Option<&PathFilter>, unit: &Unit, context: &TaskContext) -> UnitResult {
+    let names = match Names::new(&task.source, filter) {
+        Ok(names) => names,
+        Err(failure) => return UnitResult::Failed(failure),
+    };
     let (sender, pages) = mpsc::channel(PAGES_AHEAD);
     // Cancelled on every way out of this function, so that the reading thread never outlives its unit for long.
     let stop = context.cancel.child_token();
@@ -47,7 +54,7 @@ pub async fn run(task: &ScanTask, unit: &Unit, context: &TaskContext) -> UnitRes
         Err(failure) => return UnitResult::Failed(failure),
     };
     let (task, roots) = (task.clone(), context.storage.roots().clone());
-    let reading = tokio::task::spawn_blocking(move || read(&task, bucket, &roots, pager));
+    let reading = tokio::task::spawn_blocking(move || read(&task, names, bucket, &roots, pager));
     let last = match context.cancel.run_until_cancelled(deliver(pages, context)).await {
         None => return UnitResult::Cancelled,
         Some(Err(failure)) => return UnitResult::Failed(failure),
@@ -78,26 +85,20 @@ async fn deliver(mut pages: mpsc::Receiver<Sent>, context: &TaskContext) -> Resu
 
 /// Opens the bucket of a library that is one.
 async fn open_bucket(source: &ScanSource, context: &TaskContext) -> Result<Option<Bucket>, Failure> {
-    let ScanSource::Bucket { location, pattern, after } = source else { return Ok(None) };
+    let ScanSource::Bucket { location, after, .. } = source else { return Ok(None) };
     let opened = context.storage.open(location, None).await.map_err(|error| error.failure())?;
     let prefix = if opened.key.is_empty() { String::new() } else { format!("{}/", opened.key) };
-    Ok(Some(Bucket {
-        storage: opened.storage,
-        prefix,
-        after: after.clone(),
-        pattern: pattern.clone(),
-        runtime: Handle::current(),
-    }))
+    Ok(Some(Bucket { storage: opened.storage, prefix, after: after.clone(), runtime: Handle::current() }))
 }
 
-fn read(task: &ScanTask, bucket: Option<Bucket>, roots: &Roots, pager: Pager) -> Result<(), Stop> {
+fn read(task: &ScanTask, names: Names, bucket: Option<Bucket>, roots: &Roots, pager: Pager) -> Result<(), Stop> {
     if let Some(bucket) = bucket {
-        return bucket::scan(bucket, pager);
+        return bucket::scan(bucket, names, pager);
     }
     match &task.source {
         // Whoever opens it comes before.
         ScanSource::Bucket { .. } => Ok(()),
         ScanSource::Manifest { path } => manifest::scan(path, roots, &Root::new(&task.root), task.resume, pager),
-        ScanSource::Folder { path, pattern } => folder::scan(path, roots, pattern.as_deref(), pager),
+        ScanSource::Folder { path, .. } => folder::scan(path, roots, names, pager),
     }
 }

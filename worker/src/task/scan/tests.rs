@@ -82,9 +82,13 @@ fn unit(task: &ScanTask) -> Unit {
 }
 
 fn scan(task: &ScanTask) -> Listing {
+    scan_selected(task, None)
+}
+
+fn scan_selected(task: &ScanTask, filter: Option<&PathFilter>) -> Listing {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     let kept = Arc::new(Kept::default());
-    let result = runtime.block_on(run(task, &unit(task), &context(kept.clone())));
+    let result = runtime.block_on(run(task, filter, &unit(task), &context(kept.clone())));
     let pages = std::mem::take(&mut *kept.0.lock());
     Listing { result, pages }
 }
@@ -390,7 +394,7 @@ async fn reading_waits_for_a_slow_receiver_and_stops_when_revoked() {
     let cancel = CancellationToken::new();
     let mut context = context(Arc::new(Stuck(cancel.clone())));
     context.cancel = cancel;
-    assert_eq!(run(&task, &unit(&task), &context).await, UnitResult::Cancelled);
+    assert_eq!(run(&task, None, &unit(&task), &context).await, UnitResult::Cancelled);
 }
 
 #[tokio::test]
@@ -404,7 +408,7 @@ async fn a_receiver_that_refuses_ends_the_scan_with_its_reason() {
     }
     let dir = TempDir::new().expect("a directory");
     let task = manifest(&dir, "m.csv", format!("{HEADER}{}", row(1)), 1);
-    let result = run(&task, &unit(&task), &context(Arc::new(Refuses))).await;
+    let result = run(&task, None, &unit(&task), &context(Arc::new(Refuses))).await;
     assert_eq!(result, UnitResult::Failed(Failure::transient("lease_lost", "another worker has it")));
 }
 
@@ -494,6 +498,12 @@ fn links_pipes_and_odd_names_are_reported_and_the_rest_goes_on() {
     assert!(pipe.success());
     let listing = scan(&folder(&dir, None)).finished();
     assert_eq!(listing.ids(), ["link-in.mov", "real/a.mov", "z.mov"]);
+    let named: Vec<String> = listing.errors().into_iter().filter_map(|error| error.asset).collect();
+    assert_eq!(
+        named,
+        ["bad\u{fffd}.mov", "dangling", "link-out.mov", "loop", "new\\nline.mov", "pipe", "real/up"],
+        "each says which file is meant"
+    );
     let messages: Vec<String> = listing.errors().into_iter().map(|error| error.message).collect();
     let expected = [
         "not UTF-8",
@@ -508,6 +518,85 @@ fn links_pipes_and_odd_names_are_reported_and_the_rest_goes_on() {
     for (message, says) in messages.iter().zip(expected) {
         assert!(message.contains(says), "{message} should say {says}");
     }
+}
+
+fn filter(include: &[&str], exclude: &[&str]) -> PathFilter {
+    let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+    PathFilter { include: owned(include), exclude: owned(exclude) }
+}
+
+#[test]
+fn a_folder_lists_what_its_filter_selects() {
+    let files =
+        ["Thumbs.db", "a.mov", "a_proxy.mov", "cards/1/clip.mov", "cards/1/notes.txt", "old/b.mov", "sound/a.wav"];
+    let dir = tree(&files);
+    let pattern = r"\.(mov|wav)$";
+    for (include, exclude, expected) in [
+        (&[][..], &["Thumbs.db", "*.txt"][..], &files[1..4].iter().chain(&files[5..]).copied().collect::<Vec<_>>()[..]),
+        (&["*.mov"], &["old/", "*_proxy.mov"], &["a.mov", "cards/1/clip.mov"]),
+        (&["cards/**", "/*.mov"], &["*.txt"], &["a.mov", "a_proxy.mov", "cards/1/clip.mov"]),
+        (&["*.MOV"], &[], &[]),
+    ] {
+        let listing = scan_selected(&folder(&dir, Some(pattern)), Some(&filter(include, exclude))).finished();
+        assert_eq!(listing.ids(), expected, "{include:?} {exclude:?}");
+        // What is left out is not held against the pattern either, and is not counted.
+        assert_eq!(listing.errors(), [], "{include:?} {exclude:?}");
+        let numbers: Vec<u64> = listing.assets().into_iter().map(|(number, _)| number).collect();
+        assert_eq!(numbers, (1..=expected.len() as u64).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_sidecar_that_is_excluded_is_honoured() {
+    let dir = tree(&["a.mov", "b.mov"]);
+    let md5 = "900150983cd24fb0d6963f7d28e17f72";
+    std::fs::write(dir.path().join("a.mov.md5"), md5).expect("a sidecar");
+    std::fs::write(dir.path().join("b.mov.md5"), "nonsense").expect("a sidecar");
+    for chosen in [filter(&["*.mov"], &[]), filter(&[], &["*.md5"])] {
+        let listing = scan_selected(&folder(&dir, None), Some(&chosen)).finished();
+        assert_eq!(listing.ids(), ["a.mov", "b.mov"]);
+        assert_eq!(listing.assets()[0].1.hash.as_deref(), Some(&*format!("md5:{md5}")));
+        let errors = listing.errors();
+        assert!(errors.len() == 1 && errors[0].message.contains("b.mov.md5"), "{errors:?}");
+    }
+}
+
+#[test]
+fn what_is_excluded_fails_nothing() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tree(&["a.mov", "locked/x.mov"]);
+    let at = |name: &str| dir.path().join(name);
+    symlink(at("nowhere"), at("dangling.lnk")).expect("a link");
+    symlink(dir.path(), at("up")).expect("a link");
+    std::fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"bad\xff.tmp")), "x").expect("a file");
+    let pipe = std::process::Command::new("mkfifo").arg(at("pipe.tmp")).status().expect("mkfifo runs");
+    assert!(pipe.success());
+    let chosen = filter(&[], &["*.lnk", "up/", "*.tmp", "locked/**"]);
+    let listing = scan_selected(&folder(&dir, None), Some(&chosen)).finished();
+    assert_eq!((listing.ids(), listing.errors()), (vec!["a.mov".to_owned()], vec![]));
+    assert_eq!(scan(&folder(&dir, None)).finished().errors().len(), 4);
+    // A link to a folder may have led to what is included: it is named unless it is excluded.
+    let errors = scan_selected(&folder(&dir, None), Some(&filter(&["*.mov"], &["*.lnk"]))).finished().errors();
+    assert!(errors.len() == 1 && errors[0].message.contains("leads to a directory"), "{errors:?}");
+}
+
+#[test]
+fn an_excluded_folder_is_not_listed() {
+    let dir = tree(&["a.mov", "cache/x.mov", "cache/y/z.mov"]);
+    let cache = dir.path().join("cache");
+    std::fs::set_permissions(&cache, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("locked");
+    let before = std::fs::metadata(&cache).and_then(|meta| meta.accessed()).expect("a time");
+    let listing = scan_selected(&folder(&dir, None), Some(&filter(&[], &["cache/"]))).finished();
+    assert_eq!((listing.ids(), listing.errors()), (vec!["a.mov".to_owned()], vec![]));
+    assert_eq!(std::fs::metadata(&cache).and_then(|meta| meta.accessed()).expect("a time"), before);
+    std::fs::set_permissions(&cache, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("unlocked");
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_fails_the_scan() {
+    let dir = tree(&["a.mov"]);
+    let listing = scan_selected(&folder(&dir, None), Some(&filter(&["[a"], &[])));
+    assert_eq!((listing.failure().reason.as_str(), listing.pages.len()), ("library_filter", 0));
 }
 
 /// Manifests that look right at first and go wrong in many ways.

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::Asset;
+use protocol::media::path_filter::PathFilter;
 use protocol::wire::report::{RowError, ScanPage, UnitResult};
 use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask, TaskSpec, Unit};
 use std::sync::Arc;
@@ -57,18 +58,49 @@ impl Listed {
 
 /// Lists what is below `location`, from a page and key on, at most so many pages.
 async fn list(base: &TaskContext, location: &str, from: Option<(u64, String)>, most: usize) -> Listed {
+    list_selected(base, location, None, from, most).await
+}
+
+/// Lists what a filter selects.
+async fn list_selected(
+    base: &TaskContext,
+    location: &str,
+    filter: Option<PathFilter>,
+    from: Option<(u64, String)>,
+    most: usize,
+) -> Listed {
     let kept = Arc::new(Kept { pages: Mutex::default(), most });
     let (resume, after) =
         from.map_or((None, None), |(page, key)| (Some(ScanCursor { page, byte: 0, line: 0 }), Some(key)));
     let source = ScanSource::Bucket { location: location.to_owned(), pattern: None, after };
-    let task = ScanTask { source, root: location.to_owned(), resume, page_assets: 7 };
+    let scan = ScanTask { source, root: location.to_owned(), resume, page_assets: 7 };
     let id = UnitId { job: JobNo(1), step: StepNo::SCAN, part: 0 };
-    let task = Arc::new(TaskSpec::Scan(task));
+    let task = Arc::new(match filter {
+        Some(filter) => TaskSpec::ScanSelected { scan, filter },
+        None => TaskSpec::Scan(scan),
+    });
     let unit = Unit { id, epoch: 1, attempt: 0, kind: Kind::Scan, task, assets: vec![], deadline: None };
     let context = TaskContext { pages: Arc::clone(&kept) as Arc<dyn PageSink>, ..base.clone() };
     let result = worker::task::run(&unit, &context).await;
     let pages = std::mem::take(&mut *kept.pages.lock());
     Listed { result, pages }
+}
+
+/// The library again, through a filter: whole, and interrupted after its first page.
+async fn only_what_is_selected(context: &TaskContext, location: &str, whole: &Listed) {
+    let filter = PathFilter { include: vec!["*.mov".into()], exclude: vec!["t1/".into(), "*-x.*".into()] };
+    let selected = list_selected(context, location, Some(filter.clone()), None, usize::MAX).await;
+    let chosen = |id: &String| id.ends_with(".mov") && !id.starts_with("t1/") && !id.contains("-x.");
+    let expected: Vec<String> = whole.ids().into_iter().filter(chosen).collect();
+    assert_eq!(selected.ids(), expected, "{location}");
+    // Sidecars are read although they are left out.
+    assert!(selected.assets().iter().all(|asset| asset.hash.is_some() == (asset.id == "t0/00.mov")), "{location}");
+    assert_eq!(selected.errors(), whole.errors(), "{location}");
+    let begun = list_selected(context, location, Some(filter.clone()), None, 1).await;
+    let (last, key) = begun.pages.last().cloned().expect("a page");
+    let rest = list_selected(context, location, Some(filter), Some((last.page + 1, key)), usize::MAX).await;
+    let both: Vec<String> = begun.ids().into_iter().chain(rest.ids()).collect();
+    assert_eq!(both, expected, "{location}, interrupted");
 }
 
 async fn every_object_once(subject: Subject) {
@@ -119,6 +151,7 @@ async fn every_object_once(subject: Subject) {
         let both: Vec<String> = begun.ids().into_iter().chain(rest.ids()).collect();
         assert_eq!(both, whole.ids(), "{name}, interrupted after page {taken}");
     }
+    only_what_is_selected(&context, &location, &whole).await;
     let nothing = list(&context, &format!("{}nothing", subject.base), None, usize::MAX).await;
     assert_eq!((nothing.result, nothing.pages.len()), (UnitResult::Listed { pages: 1 }, 1));
 }
