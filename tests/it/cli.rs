@@ -50,6 +50,22 @@ fn json_is_all_there_is_on_stdout() {
 }
 
 #[test]
+fn missing_region_is_said_without_warnings_of_the_client() {
+    let scratch = Scratch::new();
+    let job = "job: j\nlibrary: { folder: \"s3://no-such-bucket/p\" }\nsteps: [{ id: a, noop: {} }]\n";
+    scratch.write("job.yaml", job);
+    let mut command = scratch.showrunner(&["run", "job.yaml", "-q"]);
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"] {
+        command.env_remove(name);
+    }
+    command.env("AWS_CONFIG_FILE", "/nowhere").env("AWS_SHARED_CREDENTIALS_FILE", "/nowhere");
+    let output = command.output().expect("it starts");
+    let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("no region is known: set `region`") && !said.contains("credentials"), "{said}");
+    assert_eq!(warned, "");
+}
+
+#[test]
 fn explain_of_a_succeeded_unit_advises_nothing() {
     let (scratch, id) = after_a_job();
     let units = scratch.run(&["unit", "list", &id, "--state", "succeeded", "-o", "json"]).expect_code(0).json();

@@ -47,7 +47,7 @@ pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
 fn words(report: &VerifyReport) -> String {
     let verdict = if report.is_intact() { "intact" } else { "NOT INTACT" };
     let (files, bytes) = (output::counted(report.files, "file"), output::bytes(report.bytes));
-    let generations = output::counted(report.generations as u64, "generation");
+    let generations = output::counted(report.generations, "generation");
     let mut text = format!("{verdict}: {files}, {bytes}, {generations}\n");
     for mismatch in &report.mismatched {
         text += &format!("  changed  {}: recorded {}, found {}\n", mismatch.path, mismatch.recorded, mismatch.found);

@@ -346,9 +346,10 @@ fn link_swapped_in_during_a_seal_lets_nothing_out() {
             let (folder, aside) = (root.join("ascmhl"), dir.path().join("aside"));
             symlink(&outside, &aside).expect("linked");
             while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-                for _ in ["away", "and back"] {
+                // Long enough in its place that a seal can begin, and away while it writes.
+                for pause in [100, 2_000] {
                     renameat_with(CWD, &folder, CWD, &aside, RenameFlags::EXCHANGE).expect("exchanged");
-                    std::thread::sleep(std::time::Duration::from_micros(200));
+                    std::thread::sleep(std::time::Duration::from_micros(pause));
                 }
             }
         });
