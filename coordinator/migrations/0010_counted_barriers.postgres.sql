@@ -74,7 +74,10 @@ DROP INDEX barrier_state;
 CREATE INDEX barrier_by_state ON barrier ((job + 0), step, state, key) WHERE state <> 'released' OR spread < last_part;
 
 CREATE INDEX job_open ON job (no) WHERE ended_at IS NULL;
-CREATE INDEX task_unit_of_job ON task_unit (job, task);
+-- Another expression than that of the next index, which would look as good for the wrong order.
+CREATE INDEX task_unit_of_job ON task_unit ((-job), task);
+DROP INDEX task_unit_job;
+CREATE INDEX task_unit_in_order ON task_unit ((job + 0), step, part, task);
 CREATE INDEX task_pending_kind ON task (kind, due_at) WHERE ended_at IS NULL;
 
 -- A location may be longer than an index entry.

@@ -1,5 +1,5 @@
 //! Units as lists show them, the same over every database.
-use super::{JobRow, JobTx, Partition, PartitionTx, StepTx, StoreResult, UnitRow, UnitTx};
+use super::{JobRow, JobTx, Partition, PartitionTx, StepRow, StepTx, StoreResult, UnitRow, UnitTx};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::lifecycle::UnitState;
 use protocol::workflow::Step;
@@ -86,6 +86,7 @@ struct Outline {
     computed: bool,
     cursor: PartNo,
     ended: bool,
+    counter: Option<StepRow>,
 }
 
 impl Outline {
@@ -97,6 +98,26 @@ impl Outline {
             true => UnitState::Ready,
             false => UnitState::Planned,
         }
+    }
+
+    /// Whether the counters exclude rows in this state. Looking for what is not there walks over the whole job.
+    fn has_no_rows(self, state: UnitState) -> bool {
+        let count = |of: fn(&StepRow) -> u64| self.counter.is_some_and(|counter| of(&counter) == 0);
+        match state {
+            UnitState::Planned => false,
+            UnitState::Ready | UnitState::Leased => count(|counter| counter.live),
+            UnitState::Retrying => count(|counter| counter.retrying),
+            UnitState::Succeeded => count(|counter| counter.succeeded),
+            UnitState::Dead => count(|counter| counter.dead),
+            UnitState::Cancelled => count(|counter| counter.cancelled),
+        }
+    }
+
+    /// Whether the counters exclude units in this state that have no history. Nothing is out of a job that has ended.
+    fn has_none_without_history(self, state: UnitState) -> bool {
+        let Some(counter) = self.counter else { return false };
+        let known = counter.succeeded + counter.dead + counter.cancelled + counter.live;
+        known >= counter.total || (state == UnitState::Leased && self.ended)
     }
 
     /// Partitions whose units are in this state when they have no history.
@@ -127,8 +148,9 @@ where
     let chosen = chosen.filter(|(_, step)| filter.step.as_ref().is_none_or(|id| *id == step.id));
     let steps: Vec<(StepNo, &Step, Outline)> = chosen
         .map(|(no, step)| {
-            let cursor = counters.iter().find(|counter| counter.step == no).map_or(0, |counter| counter.cursor);
-            (no, step, Outline { computed: step.needs.is_empty(), cursor, ended: row.ended_at.is_some() })
+            let counter = counters.iter().find(|counter| counter.step == no).copied();
+            let cursor = counter.map_or(0, |counter| counter.cursor);
+            (no, step, Outline { computed: step.needs.is_empty(), cursor, ended: row.ended_at.is_some(), counter })
         })
         .collect();
     let mut found: BTreeSet<(PartNo, StepNo)> = BTreeSet::new();
@@ -192,13 +214,17 @@ fn in_state<T: UnitTx + Candidates>(
     filter: &UnitFilter,
 ) -> StoreResult<Vec<PartNo>> {
     let (from, limit) = (first_of(filter, step), filter.limit);
-    let mut found: BTreeSet<PartNo> = tx.parts_in_state(job.no, step, state, from, limit)?.into_iter().collect();
+    let mut found: BTreeSet<PartNo> = BTreeSet::new();
+    if !outline.has_no_rows(state) {
+        found.extend(tx.parts_in_state(job.no, step, state, from, limit)?);
+    }
     if let Some((first, last)) = outline.without_history(state, job.parts)
         && first.max(from) <= last
+        && !outline.has_none_without_history(state)
     {
         found.extend(tx.parts_without_history(job.no, step, first.max(from), last, limit)?);
     }
-    let (mut next, mut more) = (from, state == UnitState::Succeeded);
+    let (mut next, mut more) = (from, state == UnitState::Succeeded && !outline.has_no_rows(state));
     while more {
         let runs = tx.runs_from(job.no, step, next, RUNS)?;
         let parts: Vec<PartNo> =
@@ -214,4 +240,42 @@ fn in_state<T: UnitTx + Candidates>(
         more &= found.range(..next).count() < limit as usize;
     }
     Ok(found.into_iter().take(limit as usize).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outline(counter: StepRow, ended: bool) -> Outline {
+        Outline { computed: true, cursor: 10, ended, counter: Some(counter) }
+    }
+
+    #[test]
+    fn counters_exclude_only_what_they_count() {
+        let counter = StepRow {
+            step: StepNo(0),
+            total: 10,
+            succeeded: 4,
+            dead: 2,
+            cancelled: 0,
+            live: 1,
+            retrying: 0,
+            cursor: 10,
+            busy_us: 0,
+            executions: 0,
+        };
+        let running = outline(counter, false);
+        let excluded = |state| running.has_no_rows(state);
+        assert_eq!([UnitState::Cancelled, UnitState::Retrying].map(excluded), [true; 2]);
+        let there = [UnitState::Succeeded, UnitState::Dead, UnitState::Ready, UnitState::Leased, UnitState::Planned];
+        assert_eq!(there.map(excluded), [false; 5]);
+        // Three of ten are in no counter: they are out, and have no history.
+        assert!(!running.has_none_without_history(UnitState::Leased));
+        assert!(outline(counter, true).has_none_without_history(UnitState::Leased), "nothing is out any more");
+        assert!(!outline(counter, true).has_none_without_history(UnitState::Cancelled));
+        let all = StepRow { succeeded: 7, ..counter };
+        assert!(outline(all, false).has_none_without_history(UnitState::Leased));
+        let unknown = Outline { counter: None, ..running };
+        assert!(!unknown.has_no_rows(UnitState::Dead) && !unknown.has_none_without_history(UnitState::Leased));
+    }
 }

@@ -78,8 +78,9 @@ impl PostgresTx<'_> {
 impl OperationTx for PostgresTx<'_> {
     fn insert_operation(&mut self, operation: &OperationRow) -> StoreResult<i64> {
         // Writers take turns, so nobody else takes this number.
-        let last: Option<Option<i64>> = self.one("SELECT MAX(no) FROM operation", &[], |row| column(row, 0))?;
-        let no = last.flatten().unwrap_or(0) + 1;
+        let sql = "SELECT no FROM operation ORDER BY no DESC LIMIT 1";
+        let last: Option<i64> = self.one(sql, &[], |row| column(row, 0))?;
+        let no = last.unwrap_or(0) + 1;
         let sql = format!(
             "INSERT INTO operation ({OPERATION})
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"

@@ -61,7 +61,9 @@ impl PostgresTx<'_> {
         let listed_to = match self.seen.listed_to.remove(&job) {
             Some(known) => known,
             None => {
-                self.one("SELECT MAX(asset) FROM listing WHERE job = $1", &[&job.0], |row| column(row, 0))?.flatten()
+                // By the order of the key: an aggregate may look at all of it where nothing has counted the table.
+                let sql = "SELECT asset FROM listing WHERE job = $1 ORDER BY asset DESC LIMIT 1";
+                self.one(sql, &[&job.0], |row| column(row, 0))?
             }
         };
         let behind = listed_to.as_deref().is_none_or(|last| least > Some(last));

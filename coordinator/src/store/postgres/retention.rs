@@ -10,10 +10,10 @@ impl RetentionTx for PostgresTx<'_> {
         self.flush_jobs()?;
         self.all(
             // Each job's tasks are looked up by its number, also in tables that have not been counted yet (OFFSET 0).
-            "SELECT no FROM job WHERE (ended_at < $1 OR removing = 1) AND no < (SELECT MAX(no) FROM job) AND NOT EXISTS (
+            "SELECT no FROM job WHERE (ended_at < $1 OR removing = 1) AND no < (SELECT no FROM job ORDER BY no DESC LIMIT 1) AND NOT EXISTS (
                SELECT 1 FROM task_unit u
-               CROSS JOIN LATERAL (SELECT 1 FROM task WHERE no = u.task AND ended_at IS NULL OFFSET 0) AS pending
-               WHERE u.job = job.no OFFSET 0)
+               CROSS JOIN LATERAL (SELECT ended_at FROM task WHERE no = u.task OFFSET 0) AS t
+               WHERE t.ended_at IS NULL AND u.job + 0 = job.no OFFSET 0)
              ORDER BY no LIMIT $2",
             &[&before.0, &i64::from(limit)],
             |row| Ok(JobNo(column(row, 0)?)),

@@ -126,6 +126,11 @@ impl SheetTx for PostgresTx<'_> {
 }
 
 impl PostgresTx<'_> {
+    /// The number of the last task, 0 where there is none. Writers take turns, so nobody else takes the next.
+    fn last_task(&mut self) -> StoreResult<i64> {
+        Ok(self.one("SELECT no FROM task ORDER BY no DESC LIMIT 1", &[], |row| column(row, 0))?.unwrap_or(0))
+    }
+
     fn write_task(&mut self, sql: &str, t: &TaskRow) -> StoreResult<()> {
         self.run(
             sql,
@@ -158,9 +163,7 @@ impl PostgresTx<'_> {
 
 impl TaskTx for PostgresTx<'_> {
     fn insert_task(&mut self, task: &TaskRow) -> StoreResult<i64> {
-        // Writers take turns, so nobody else takes this number.
-        let last: Option<Option<i64>> = self.one("SELECT MAX(no) FROM task", &[], |row| column(row, 0))?;
-        let no = last.flatten().unwrap_or(0) + 1;
+        let no = self.last_task()? + 1;
         let sql = format!(
             "INSERT INTO task ({TASK}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
                $17, $18, $19, $20)"
@@ -173,8 +176,7 @@ impl TaskTx for PostgresTx<'_> {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let last: Option<Option<i64>> = self.one("SELECT MAX(no) FROM task", &[], |row| column(row, 0))?;
-        let first = last.flatten().unwrap_or(0) + 1;
+        let first = self.last_task()? + 1;
         let numbers: Vec<i64> = (first..).take(tasks.len()).collect();
         let int = |field: fn(&TaskRow) -> i64| tasks.iter().map(field).collect::<Vec<i64>>();
         let moment = |field: fn(&TaskRow) -> Option<Timestamp>| {
@@ -245,7 +247,7 @@ impl TaskTx for PostgresTx<'_> {
             |field: fn(&TaskEventRow) -> &str| events.iter().map(|e| printable(field(e))).collect::<Vec<String>>();
         self.run(
             "INSERT INTO task_event (task, no, at, actor, event, reason, hash)
-             SELECT e.task, COALESCE((SELECT MAX(o.no) FROM task_event o WHERE o.task = e.task), 0)
+             SELECT e.task, COALESCE((SELECT o.no FROM task_event o WHERE o.task = e.task ORDER BY o.no DESC LIMIT 1), 0)
                + row_number() OVER (PARTITION BY e.task ORDER BY e.place), e.at, e.actor, e.event, e.reason, e.hash
              FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[])
                WITH ORDINALITY AS e (task, at, actor, event, reason, hash, place)",
@@ -301,9 +303,9 @@ impl TaskTx for PostgresTx<'_> {
                 format!("SELECT {TASK} FROM task WHERE no > $1 AND $4::BIGINT IS NULL AND {terms} ORDER BY no LIMIT $7")
             }
             Some(_) => format!(
-                "SELECT t.* FROM (SELECT DISTINCT task FROM task_unit WHERE job = $4 AND task > $1 ORDER BY task) AS own
-                 CROSS JOIN LATERAL (SELECT {TASK} FROM task WHERE no = own.task AND {terms} OFFSET 0) AS t
-                 ORDER BY own.task LIMIT $7"
+                "SELECT t.* FROM (SELECT DISTINCT task FROM task_unit WHERE -job = -$4::BIGINT AND task > $1 ORDER BY task) AS own
+                 CROSS JOIN LATERAL (SELECT {TASK} FROM task WHERE no = own.task OFFSET 0) AS t
+                 WHERE {terms} ORDER BY own.task LIMIT $7"
             ),
         };
         self.all(
@@ -346,9 +348,10 @@ impl TaskTx for PostgresTx<'_> {
 
     fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
         self.all(
+            // Terms of a partial index stand outside of the look-up: inside, that index would look as good as the key.
             "SELECT u.job, u.step, u.part, u.task FROM task_unit u
-             CROSS JOIN LATERAL (SELECT no FROM task WHERE no = u.task AND ended_at IS NULL OFFSET 0) AS t
-             WHERE u.job = $1 ORDER BY u.job, u.step, u.part, u.task LIMIT $2",
+             CROSS JOIN LATERAL (SELECT ended_at FROM task WHERE no = u.task OFFSET 0) AS t
+             WHERE u.job + 0 = $1 AND t.ended_at IS NULL ORDER BY u.step, u.part, u.task LIMIT $2",
             &[&job.0, &i64::from(limit)],
             |row| Ok((read_id(row)?, column(row, 3)?)),
         )

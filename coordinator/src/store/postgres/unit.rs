@@ -131,7 +131,8 @@ impl PostgresTx<'_> {
                 "SELECT {columns}, NULL::BIGINT FROM unit WHERE job = $1 AND step = $2 AND part BETWEEN $3 AND $4
                  UNION ALL SELECT first, 'succeeded', 1, 0, NULL, busy_us, last FROM streak
                  WHERE job = $1 AND step = $2 AND first <= $4 AND last >= $3 AND first >=
-                   COALESCE((SELECT MAX(s.first) FROM streak s WHERE s.job = $1 AND s.step = $2 AND s.first <= $3), $3)"
+                   COALESCE((SELECT s.first FROM streak s WHERE s.job = $1 AND s.step = $2 AND s.first <= $3
+                             ORDER BY s.first DESC LIMIT 1), $3)"
             );
             self.all(&sql, &[&job.0, &step_no, &first, &until], read)?
         } else {
@@ -231,8 +232,9 @@ impl UnitTx for PostgresTx<'_> {
         if self.waiting.retries {
             self.flush_units()?;
         }
-        let due: Option<Option<i64>> =
-            self.one("SELECT MIN(due_at) FROM unit WHERE state = 'retrying'", &[], |row| column(row, 0))?;
+        // The end of an index by its order: an aggregate may look at all of it where nothing has counted the table.
+        let sql = "SELECT due_at FROM unit WHERE state = 'retrying' ORDER BY due_at LIMIT 1";
+        let due: Option<Option<i64>> = self.one(sql, &[], |row| column(row, 0))?;
         let due = due.flatten().map(Timestamp);
         self.seen.due = Some(due);
         Ok(due)
