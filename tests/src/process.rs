@@ -75,9 +75,11 @@ impl Running {
         read(&self.stdout)
     }
 
-    /// What it has said on stderr so far.
+    /// What it has said on stderr so far, in whole lines: stderr has no buffer, so a line comes in pieces.
     pub fn stderr(&self) -> String {
-        read(&self.stderr)
+        let mut said = read(&self.stderr);
+        said.truncate(said.rfind('\n').map_or(0, |end| end + 1));
+        said
     }
 
     /// The address that an `up` says it serves on.
