@@ -5,7 +5,7 @@ use crate::schedule::load::Load;
 use crate::service::sequencer::Sweep;
 use crate::service::slicer::{self, Cuts, handing};
 use crate::service::{Workflows, control, planner, publisher, retrier, sequencer};
-use crate::store::cost::{page as share_of, spent};
+use crate::store::cost::spent;
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::rules::listing::{self, Attempt, Listing, ListingDecision, ListingLimits};
@@ -19,8 +19,9 @@ use std::time::Duration;
 
 /// Suspects known at a time: more of them would be a plague of another kind.
 const SUSPECTS_MAX: u32 = 100_000;
-/// Rows that a turn may have cost when it goes on with the page of another job.
-const JOBS_ROWS: u32 = 100_000;
+/// Rows of one turn after which no further job is planned or sequenced. The share of the bounds does not apply: with it,
+/// a slow turn over many idle jobs would end before the last of them, every time.
+const JOBS_ROWS: u64 = 100_000;
 /// Operations are looked at this often, and when their rate allows.
 const OPERATIONS_EVERY: Duration = Duration::from_millis(200);
 
@@ -164,8 +165,8 @@ impl Engine {
             self.scan_due.remove(&job.no);
             self.scan_attempts.remove(&job.no);
         }
-        // Each job is a page; a turn over hundreds of them goes on in the next one.
-        if spent().rows < u64::from(share_of(JOBS_ROWS)) {
+        // Each job costs a page; the next turn continues with the jobs that this one leaves out.
+        if spent().rows < JOBS_ROWS {
             turn.more |= planner::plan(tx, &self.workflows, job.no)?;
             let sweep = self.sweeps.entry(job.no).or_default();
             turn.more |= sequencer::advance(tx, &self.workflows, job.no, sweep, now)?;

@@ -101,7 +101,7 @@ pub struct QcSummary {
     /// Assets in `failures` that did not pass a check.
     #[serde(default)]
     pub failed: u64,
-    /// Assets in `waived`: they did not pass either, and go on.
+    /// Assets in `waived`: they did not pass either, and a waiver accepts them.
     #[serde(default)]
     pub waived: u64,
 }

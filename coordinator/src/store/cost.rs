@@ -76,7 +76,7 @@ impl Defects {
 }
 
 /// As much of `bound` as the transaction on this thread may take on (see [`Share`]): a page of that many rows. All of it
-/// where nobody measures transactions.
+/// where transactions are not measured.
 pub fn page(bound: u32) -> u32 {
     SHARE.get().unwrap_or_default().of(bound)
 }

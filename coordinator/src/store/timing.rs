@@ -50,7 +50,7 @@ impl WriteTimes {
                 seconds = took.as_secs_f64(),
                 statements = cost.statements,
                 rows = cost.rows,
-                "a write transaction took long, and every other one waited for it: {what}"
+                "a write transaction delays all others: {what}"
             );
         }
         (result, took)

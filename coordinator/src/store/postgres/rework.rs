@@ -126,7 +126,7 @@ impl SheetTx for PostgresTx<'_> {
 }
 
 impl PostgresTx<'_> {
-    /// The number of the last task, 0 where there is none. Writers take turns, so nobody else takes the next.
+    /// The number of the last task, 0 where there is none. One writer at a time, so the next number is free.
     fn last_task(&mut self) -> StoreResult<i64> {
         Ok(self.one("SELECT no FROM task ORDER BY no DESC LIMIT 1", &[], |row| column(row, 0))?.unwrap_or(0))
     }
@@ -348,7 +348,7 @@ impl TaskTx for PostgresTx<'_> {
 
     fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
         self.all(
-            // Terms of a partial index stand outside of the look-up: inside, that index would look as good as the key.
+            // The look-up has the key alone: with the terms of a partial index, that index would look as good as the key.
             "SELECT u.job, u.step, u.part, u.task FROM task_unit u
              CROSS JOIN LATERAL (SELECT ended_at FROM task WHERE no = u.task OFFSET 0) AS t
              WHERE u.job + 0 = $1 AND t.ended_at IS NULL ORDER BY u.step, u.part, u.task LIMIT $2",
