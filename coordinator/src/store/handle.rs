@@ -310,3 +310,21 @@ where
     jobs.send(job).map_err(|_| StoreError::Closed)?;
     answer.await.map_err(|_| StoreError::Closed)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::cost::page;
+
+    #[tokio::test]
+    async fn transaction_after_a_long_one_takes_on_half_of_its_bounds() {
+        let (store, _threads) = Store::memory();
+        let long = |_: &mut dyn Tx| {
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(page(1_000))
+        };
+        assert_eq!(store.write(long).await.expect("writes"), 1_000);
+        assert_eq!(store.share().of(1_000), 500);
+        assert_eq!(store.write(|_| Ok(page(1_000))).await.expect("writes"), 500);
+    }
+}
