@@ -6,14 +6,14 @@ use crate::schedule::endpoints::{Endpoints, Sign, of_unit};
 use crate::schedule::load::{Experience, KindLoad, Leaving, Load, Running};
 use crate::service::rescuer::LostWith;
 use protocol::failure::{ErrorClass, Failure};
-use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::id::{IdMap, JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::cost::bucket;
 use protocol::rules::endpoint::EndpointLimit;
 use protocol::rules::lease::{Lease, LeaseDecision, LeaseLimits, believed, heard_until, judge};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use stray::Strays;
@@ -71,9 +71,9 @@ struct Out {
 /// Units that are out, and workers.
 #[derive(Debug, Default)]
 pub struct Leases {
-    out: HashMap<UnitId, Out>,
+    out: IdMap<UnitId, Out>,
     /// First executions of units that have a speculative copy, which is in `out`.
-    older: HashMap<UnitId, Out>,
+    older: IdMap<UnitId, Out>,
     limits: Arc<[EndpointLimit]>,
     busy: Vec<u32>,
     out_by_kind: BTreeMap<Kind, u32>,
@@ -90,7 +90,7 @@ pub struct Leases {
     /// The last unit that was looked for.
     looked_to: Option<UnitId>,
     /// Units that run alone, with the epoch and the worker.
-    alone: HashMap<UnitId, (u32, WorkerId)>,
+    alone: IdMap<UnitId, (u32, WorkerId)>,
     /// When the live workers had no slot to spare, by kind.
     full_at: BTreeMap<Kind, Timestamp>,
     strays: Strays,
@@ -224,19 +224,26 @@ impl Leases {
     }
 
     /// An execution has reported its end, which is not stored yet: its worker had it, and the transport need not hold it.
-    pub fn ending(&mut self, outcome: &Outcome, now: Timestamp) {
+    /// False when another worker than the one that reports it is known to hold it: the end is not believed, and nothing is
+    /// noted.
+    pub fn ends(&mut self, outcome: &Outcome, now: Timestamp) -> bool {
         for list in [&mut self.out, &mut self.older] {
-            if let Some(out) = list.get_mut(&outcome.unit).filter(|out| out.lease.epoch == outcome.epoch) {
-                out.lease.held = Some((outcome.worker.clone(), now));
-            }
+            let Some(out) = list.get_mut(&outcome.unit).filter(|out| out.lease.epoch == outcome.epoch) else {
+                continue;
+            };
+            return match &mut out.lease.held {
+                Some((worker, heard_at)) if *worker == outcome.worker => {
+                    *heard_at = now;
+                    true
+                }
+                Some(_) => false,
+                held @ None => {
+                    *held = Some((outcome.worker.clone(), now));
+                    true
+                }
+            };
         }
-    }
-
-    /// Whether another worker than the one that reports it is known to hold an execution.
-    pub fn held_by_another(&self, outcome: &Outcome) -> bool {
-        let mut found = [&self.out, &self.older].into_iter().filter_map(|list| list.get(&outcome.unit));
-        let out = found.find(|out| out.lease.epoch == outcome.epoch);
-        out.and_then(|out| out.lease.held.as_ref()).is_some_and(|(worker, _)| *worker != outcome.worker)
+        true
     }
 
     /// Whether a unit is out.
@@ -280,7 +287,7 @@ impl Leases {
     pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
         let mut busy = BTreeMap::new();
         for (unit, epoch) in &beat.held {
-            let of_epoch = |list: &HashMap<UnitId, Out>| list.get(unit).is_some_and(|out| out.lease.epoch == *epoch);
+            let of_epoch = |list: &IdMap<UnitId, Out>| list.get(unit).is_some_and(|out| out.lease.epoch == *epoch);
             if ![&self.out, &self.older].into_iter().any(of_epoch) && self.strays.note(*unit, *epoch, now) {
                 self.obsolete.push((*unit, *epoch));
             }
@@ -597,10 +604,12 @@ mod tests {
             result: UnitResult::Returned,
             duration_us: 0,
         };
-        assert!(!leases.held_by_another(&end("thief", 1)), "nobody is known to hold it");
+        let mut unheard = Leases::default();
+        unheard.adopt(&[published(1)], at(0));
+        assert!(unheard.ends(&end("thief", 1), at(3)), "nobody is known to hold it");
         leases.heard(&beat(&[unit(1)]), at(3));
-        assert!(leases.held_by_another(&end("thief", 1)) && !leases.held_by_another(&end("w", 1)));
-        assert!(!leases.held_by_another(&end("thief", 2)), "the epoch speaks for itself");
+        assert!(!leases.ends(&end("thief", 1), at(3)) && leases.ends(&end("w", 1), at(3)));
+        assert!(leases.ends(&end("thief", 2), at(3)), "the epoch speaks for itself");
     }
 
     #[test]

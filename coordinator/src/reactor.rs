@@ -81,14 +81,15 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
     (heard, work)
 }
 
-/// Whether an end is believed: not while another worker than the one that reports it is known to hold the unit.
-fn is_believed(leases: &Leases, outcome: &Outcome) -> bool {
-    let foreign = leases.held_by_another(outcome);
-    if foreign {
+/// Notes an end, and says whether it is believed: not while another worker than the one that reports it is known to hold
+/// the unit.
+fn is_believed(leases: &mut Leases, outcome: &Outcome, now: Timestamp) -> bool {
+    let believed = leases.ends(outcome, now);
+    if !believed {
         let (unit, worker) = (outcome.unit, &outcome.worker);
         tracing::warn!(unit.id = %unit, worker.id = %worker, "another worker holds the unit: its end is not believed");
     }
-    !foreign
+    believed
 }
 
 impl Reactor {
@@ -112,8 +113,7 @@ impl Reactor {
         }
         for work in &mut work {
             if let Work::Settle(outcomes) = work {
-                outcomes.retain(|outcome| is_believed(&leases, outcome));
-                outcomes.iter().for_each(|outcome| leases.ending(outcome, now));
+                outcomes.retain(|outcome| is_believed(&mut leases, outcome, now));
             }
         }
         work.retain(|work| !matches!(work, Work::Settle(outcomes) if outcomes.is_empty()));

@@ -31,12 +31,6 @@ fn rigged(cluster: &Cluster, variable: &str, value: &str) -> Running {
     worker
 }
 
-fn name(worker: &Running) -> String {
-    let text = worker.stderr();
-    let line = text.lines().find_map(|line| line.strip_prefix("worker "));
-    line.expect("it says its name").trim().to_owned()
-}
-
 fn listed(cluster: &Cluster, worker: &str) -> Option<Value> {
     let all = cluster.scratch.run(&["worker", "list", "-o", "json"]).expect_code(0).json();
     all.as_array().expect("a list").iter().find(|one| one["worker"] == worker).cloned()
@@ -79,7 +73,7 @@ fn put_aside(cluster: &Cluster, reason: &str) -> String {
     let sick = rigged(cluster, "SHOWRUNNER_REHEARSAL_SICK", reason);
     let well = cluster.worker();
     let id = submit(cluster, 300, "20ms..60ms");
-    let sick_name = name(&sick);
+    let sick_name = sick.worker_name();
     wait_until("it is put aside", || state_of(cluster, &sick_name) == "quarantined");
     cluster.finish(&id, 300);
     // It is told to take nothing more, and says so itself.
@@ -126,7 +120,7 @@ fn a_worker_without_disk_space_drains_and_its_units_move_elsewhere() {
 fn a_worker_is_drained_and_released_by_name() {
     let cluster = Cluster::start();
     let (first, second) = (cluster.worker(), cluster.worker());
-    let (first, second_name) = (name(&first), name(&second));
+    let (first, second_name) = (first.worker_name(), second.worker_name());
     wait_until("both are listed", || {
         state_of(&cluster, &first) == "working" && state_of(&cluster, &second_name) == "working"
     });

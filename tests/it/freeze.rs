@@ -1,18 +1,11 @@
 //! Workers that stand still, that are replaced at once, and whose units hold every thread they have.
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use testkit::Running;
 use testkit::fleet::Fleet;
 use testkit::process::{promised, wait_until};
 
 /// The lease and what the issue allows beyond it.
 const RUNS_AGAIN_MAX: Duration = Duration::from_secs(17);
-
-fn name(worker: &Running) -> String {
-    let said = worker.stderr();
-    let line = said.lines().find_map(|line| line.strip_prefix("worker "));
-    line.expect("it says its name").to_owned()
-}
 
 /// Cases 46, 47 and 50. One worker is killed and started again at once, one stands still beyond its lease and wakes: what
 /// both held is done by others, and what the one that woke reports counts for nothing.
@@ -23,17 +16,19 @@ fn the_dead_and_the_frozen_are_replaced_and_what_a_zombie_reports_changes_nothin
     let (killed, frozen) = (fleet.worker(8, &[]), fleet.worker(8, &[]));
     let job = fleet.submit(400, "200ms..400ms");
     fleet.wait_for(60);
+    let notes = fleet.scratch.path("witnesses");
+    [&killed, &frozen].into_iter().for_each(|worker| worker.wait_for_units(&notes, 8));
     let since = Instant::now();
     frozen.signal(Signal::STOP);
     killed.signal(Signal::KILL);
     let replaced = fleet.worker(64, &[]);
-    assert_ne!(name(&killed), name(&replaced), "a name is of one incarnation");
+    assert_ne!(killed.worker_name(), replaced.worker_name(), "a name is of one incarnation");
     let held = "SELECT COUNT(*) FROM units WHERE epoch > 1 AND state = 'succeeded'";
     wait_until("what both held was done again", || fleet.number(held) >= 16);
     promised("done again", since.elapsed(), RUNS_AGAIN_MAX);
     let before = fleet.number("SELECT COALESCE(SUM(epoch), 0) FROM units");
     frozen.signal(Signal::CONT);
-    let zombie = name(&frozen);
+    let zombie = frozen.worker_name();
     let witnesses = || std::fs::read_to_string(fleet.scratch.path("witnesses")).unwrap_or_default();
     wait_until("the one that woke ends what it had", || {
         let (starts, ends) = (format!("{zombie} start "), format!("{zombie} end "));

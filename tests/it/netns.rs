@@ -46,9 +46,10 @@ fn leader(fleet: &Fleet) -> Option<(u8, u64)> {
 fn over(hosts: &Hosts) {
     let fleet = fleet(hosts);
     let _coordinators = COORDINATORS.map(|host| coordinator(hosts, &fleet, host));
-    let _workers: [Running; 3] = WORKERS.map(|host| hosts.on(host, || fleet.worker(16, &[])));
+    let workers: [Running; 3] = WORKERS.map(|host| hosts.on(host, || fleet.worker(16, &[])));
     let job = fleet.submit(ASSETS, "100ms..300ms");
     fleet.wait_for(300);
+    workers[0].wait_for_units(&fleet.scratch.path("witnesses"), 12);
     hosts.cut(WORKERS[0], true);
     let since = Instant::now();
     wait_until("what the lost host held is done elsewhere", || {

@@ -22,7 +22,7 @@ fn a_killed_worker_is_replaced_by_the_others() {
     let cluster = Cluster::start();
     let (first, _second) = (cluster.worker(), cluster.worker());
     let job = cluster.submit(3_000, "20ms..60ms");
-    cluster.wait_for(&job, 300);
+    first.wait_for_units(&cluster.scratch.path("witnesses"), 16);
     first.signal(Signal::KILL);
     let verdict = cluster.assert_exact(&job, 3_000);
     assert!(verdict.again > 0, "the killed worker held something: {verdict:?}");

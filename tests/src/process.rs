@@ -82,6 +82,31 @@ impl Running {
         said
     }
 
+    /// The name that a worker prints when it starts.
+    ///
+    /// # Panics
+    /// When it has printed none.
+    pub fn worker_name(&self) -> String {
+        let printed = self.stderr();
+        let line = printed.lines().find_map(|line| line.strip_prefix("worker "));
+        line.expect("a worker prints its name").trim().to_owned()
+    }
+
+    /// Waits until this worker runs so many units at once, by the notes of all workers (`SHOWRUNNER_REHEARSAL_LOG`): a
+    /// worker that has printed its name has not joined yet, and the others may do everything before it does.
+    ///
+    /// # Panics
+    /// When it does not come to that.
+    #[track_caller]
+    pub fn wait_for_units(&self, notes: &Path, units: usize) {
+        let name = self.worker_name();
+        let (start, end) = (format!(" {name} start "), format!(" {name} end "));
+        wait_until(&format!("{name} runs {units} units"), || {
+            let notes = std::fs::read_to_string(notes).unwrap_or_default();
+            notes.matches(&start).count() >= notes.matches(&end).count() + units
+        });
+    }
+
     /// The address that an `up` says it serves on.
     ///
     /// # Panics

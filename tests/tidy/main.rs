@@ -69,6 +69,7 @@ const PROTOCOL_NEEDS: [&str; 12] = [
     "serde",
     "serde_json",
     "bincode",
+    "foldhash",
     "serde-saphyr",
     "granit-parser",
     "schemars",

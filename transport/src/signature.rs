@@ -1,12 +1,33 @@
 //! Signatures of what the coordinator hands out. Every worker may add entries to the streams of units, since it gives back
 //! what it cannot read: so an entry counts only when the coordinator has signed it. The private half of the key lies in
 //! the database, the public half where workers may read and not write.
+//!
+//! Entries that are published together have one signature: that of the root of a hash tree over them. Each carries its path
+//! to the root, so it proves itself alone, and a worker checks a root once. Leaves and nodes are hashed under prefixes of
+//! their own (RFC 6962 §2.1): a node passes for no entry.
+use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 /// Bytes of a seed.
 const SEED_BYTES: usize = 32;
 /// What is signed begins with this: a signature made for units is good for nothing else.
-const PURPOSE: &[u8] = b"showrunner unit 1\n";
+const PURPOSE: &[u8] = b"showrunner units 1\n";
+/// Bytes of an Ed25519 signature (RFC 8032 §5.1.6).
+const SIGNATURE_BYTES: usize = 64;
+/// Bytes of a step of a path: the side of the sibling, and its hash.
+const STEP_BYTES: usize = 1 + HASH_BYTES;
+const HASH_BYTES: usize = 32;
+/// Steps of the longest path: a tree over 2^32 entries.
+const STEPS_MAX: usize = 32;
+
+type Hash = [u8; HASH_BYTES];
+
+/// Where the sibling of a node stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left = 0,
+    Right = 1,
+}
 
 /// A new seed in hexadecimal; nothing where the system has no randomness to give.
 pub fn fresh_seed() -> Option<String> {
@@ -29,16 +50,102 @@ impl Signer {
         hex(self.0.public_key().as_ref())
     }
 
-    /// The signature of these bytes.
-    pub fn sign(&self, body: &[u8]) -> Vec<u8> {
-        self.0.sign(&[PURPOSE, body].concat()).as_ref().to_vec()
+    /// The proof of each of these bodies, which are published together: a signature, and a path from the body to what is
+    /// signed.
+    pub fn sign<'a>(&self, bodies: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+        let mut level: Vec<Hash> = bodies.map(leaf).collect();
+        let mut paths = vec![vec![0; SIGNATURE_BYTES]; level.len()];
+        let mut width = 1;
+        while level.len() > 1 {
+            for (at, path) in paths.iter_mut().enumerate() {
+                let node = at / width;
+                let (sibling, side) = if node % 2 == 0 { (node + 1, Side::Right) } else { (node - 1, Side::Left) };
+                // The last node of an odd level has no sibling and rises as it is.
+                if let Some(hash) = level.get(sibling) {
+                    path.push(side as u8);
+                    path.extend(hash);
+                }
+            }
+            level = level
+                .chunks(2)
+                .map(|pair| if let [left, right] = pair { node(left, right) } else { pair[0] })
+                .collect();
+            width *= 2;
+        }
+        if let Some(root) = level.first() {
+            let signature = self.0.sign(&[PURPOSE, root].concat());
+            paths.iter_mut().for_each(|path| path[..SIGNATURE_BYTES].copy_from_slice(signature.as_ref()));
+        }
+        paths
     }
 }
 
-/// Whether the holder of the private half of this key has signed these bytes.
-pub fn verifies(public: &str, body: &[u8], signature: &[u8]) -> bool {
-    let Some(public) = bytes(public) else { return false };
-    UnparsedPublicKey::new(&ED25519, public).verify(&[PURPOSE, body].concat(), signature).is_ok()
+/// Checks proofs against one public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verifier {
+    public: String,
+    /// The root whose signature was checked last: the entries under it come one after the other.
+    root: Option<Hash>,
+}
+
+impl Verifier {
+    /// The verifier of a public key in hexadecimal.
+    pub fn of(public: String) -> Verifier {
+        Verifier { public, root: None }
+    }
+
+    /// Whether it checks against this public key.
+    pub fn is_of(&self, public: &str) -> bool {
+        self.public == public
+    }
+
+    /// Whether the holder of the private half of this key has signed these bytes.
+    pub fn verifies(&mut self, body: &[u8], proof: &[u8]) -> bool {
+        let Some((signature, path)) = proof.split_at_checked(SIGNATURE_BYTES) else { return false };
+        let Some(root) = root(body, path) else { return false };
+        if self.root == Some(root) {
+            return true;
+        }
+        let Some(public) = bytes(&self.public) else { return false };
+        let verified = UnparsedPublicKey::new(&ED25519, public).verify(&[PURPOSE, &root].concat(), signature).is_ok();
+        if verified {
+            self.root = Some(root);
+        }
+        verified
+    }
+}
+
+/// The root that a path leads to from a body; nothing when it is no path.
+fn root(body: &[u8], path: &[u8]) -> Option<Hash> {
+    if path.len() > STEPS_MAX * STEP_BYTES {
+        return None;
+    }
+    let mut steps = path.chunks(STEP_BYTES);
+    steps.try_fold(leaf(body), |below, step| {
+        let (side, sibling) = step.split_first()?;
+        let sibling: Hash = sibling.try_into().ok()?;
+        match *side {
+            side if side == Side::Left as u8 => Some(node(&sibling, &below)),
+            side if side == Side::Right as u8 => Some(node(&below, &sibling)),
+            _ => None,
+        }
+    })
+}
+
+fn leaf(body: &[u8]) -> Hash {
+    hash(&[&[0], body])
+}
+
+fn node(left: &Hash, right: &Hash) -> Hash {
+    hash(&[&[1], left, right])
+}
+
+fn hash(parts: &[&[u8]]) -> Hash {
+    let mut context = Context::new(&SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut hash = [0; HASH_BYTES];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -54,19 +161,74 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn signer() -> Signer {
+        fresh_seed().and_then(|seed| Signer::of(&seed)).expect("the system has randomness")
+    }
+
+    fn signed(signer: &Signer, bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        signer.sign(bodies.iter().map(Vec::as_slice))
+    }
+
     #[test]
     fn signature_is_of_its_bytes_and_its_key_alone() {
         let seed = fresh_seed().expect("the system has randomness");
-        let signer = Signer::of(&seed).expect("a seed");
-        let other = Signer::of(&fresh_seed().expect("another")).expect("a seed");
-        let signature = signer.sign(b"a unit");
-        assert!(verifies(&signer.public(), b"a unit", &signature));
-        assert!(!verifies(&signer.public(), b"b unit", &signature));
-        assert!(!verifies(&other.public(), b"a unit", &signature));
-        assert!(!verifies(&signer.public(), b"a unit", b""));
-        assert_eq!(Signer::of(&seed).expect("the same").public(), signer.public());
+        let (ours, other) = (Signer::of(&seed).expect("a seed"), signer());
+        let proof = &signed(&ours, &[b"a unit".to_vec()])[0];
+        let verifies = |public: &str, body: &[u8], proof: &[u8]| Verifier::of(public.into()).verifies(body, proof);
+        assert!(verifies(&ours.public(), b"a unit", proof));
+        assert!(!verifies(&ours.public(), b"b unit", proof));
+        assert!(!verifies(&other.public(), b"a unit", proof));
+        assert!(!verifies(&ours.public(), b"a unit", b""));
+        assert_eq!(Signer::of(&seed).expect("the same").public(), ours.public());
         for nothing in ["", "xx", "00", "é0"] {
-            assert!(Signer::of(nothing).is_none() && !verifies(nothing, b"a unit", &signature), "{nothing}");
+            assert!(Signer::of(nothing).is_none() && !verifies(nothing, b"a unit", proof), "{nothing}");
         }
+    }
+
+    #[test]
+    fn each_entry_proves_itself_and_nothing_else_does() {
+        let (signer, mut checked) = (signer(), 0);
+        for entries in [0, 1, 2, 3, 5, 8, 13, 64, 65] {
+            let bodies: Vec<Vec<u8>> = (0..entries).map(|n: u32| n.to_be_bytes().to_vec()).collect();
+            let proofs = signed(&signer, &bodies);
+            assert_eq!(proofs.len(), bodies.len());
+            // Alone, and after others of its tree.
+            let mut warm = Verifier::of(signer.public());
+            for (at, (body, proof)) in bodies.iter().zip(&proofs).enumerate() {
+                assert!(
+                    Verifier::of(signer.public()).verifies(body, proof) && warm.verifies(body, proof),
+                    "{at} of {entries}"
+                );
+                let other = &proofs[(at + 1) % proofs.len()];
+                assert!(entries == 1 || !warm.verifies(body, other), "{at} of {entries}: the path of another");
+                assert!(!warm.verifies(b"forged", proof), "{at} of {entries}");
+                for cut in 0..proof.len() {
+                    assert!(
+                        !Verifier::of(signer.public()).verifies(body, &proof[..cut]),
+                        "{at} of {entries}: {cut} bytes"
+                    );
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 10_000);
+    }
+
+    #[test]
+    fn inner_node_passes_for_no_entry() {
+        let (signer, bodies) = (signer(), [b"left".to_vec(), b"right".to_vec()]);
+        let proofs = signed(&signer, &bodies);
+        let forged = [leaf(&bodies[0]), leaf(&bodies[1])].concat();
+        let signature = &proofs[0][..SIGNATURE_BYTES];
+        assert!(!Verifier::of(signer.public()).verifies(&forged, signature));
+        assert!(!Verifier::of(signer.public()).verifies(&[&[1], forged.as_slice()].concat(), signature));
+    }
+
+    #[test]
+    fn root_that_was_refused_is_not_remembered() {
+        let (ours, other) = (signer(), signer());
+        let proof = &signed(&other, &[b"a unit".to_vec()])[0];
+        let mut verifier = Verifier::of(ours.public());
+        assert!(!verifier.verifies(b"a unit", proof) && !verifier.verifies(b"a unit", proof));
     }
 }

@@ -1,8 +1,7 @@
 //! Executions that workers show and that are out no more. A wipe of the transport has units taken back while a worker
 //! already has one in hand; when its job is cancelled then, nothing else would ever stop it.
-use protocol::id::UnitId;
+use protocol::id::{IdMap, UnitId};
 use protocol::time::Timestamp;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// An execution that heartbeats show for this long without being out is called back: two heartbeats, so that the end of a
@@ -22,7 +21,7 @@ struct Shown {
 
 /// Executions that workers show and that are out no more.
 #[derive(Debug, Default)]
-pub(super) struct Strays(HashMap<(UnitId, u32), Shown>);
+pub(super) struct Strays(IdMap<(UnitId, u32), Shown>);
 
 impl Strays {
     /// Notes an execution that a heartbeat shows. Returns whether it is to be called back now.

@@ -8,7 +8,7 @@ use super::recall::Place;
 use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::id::{IdMap, Kind, UnitId, WorkerId};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
@@ -44,7 +44,7 @@ pub struct RedisQueue {
     reader: AsyncMutex<Option<Link>>,
     alarm: Alarm,
     last_report: Mutex<String>,
-    pub(super) places: Mutex<HashMap<UnitId, Place>>,
+    pub(super) places: Mutex<IdMap<UnitId, Place>>,
     pub(super) mark: Mark,
     signer: Mutex<Option<Arc<Signer>>>,
 }
@@ -163,13 +163,15 @@ impl UnitQueue for RedisQueue {
             let batches = messages(UnitBatch::pack(units, pack));
             let stream = keys::units(kind, class);
             let mut pipeline = pipe();
+            let mut proofs = signer.as_ref().map(|signer| signer.sign(batches.iter().map(|(_, body)| body.as_slice())));
+            let mut proofs = proofs.iter_mut().flat_map(|proofs| proofs.drain(..));
             for (_, body) in &batches {
                 let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body.as_slice());
                 if let Some(run) = &run {
                     add.arg(keys::RUN).arg(run.as_bytes());
                 }
-                if let Some(signer) = &signer {
-                    add.arg(keys::SIGNATURE).arg(signer.sign(body));
+                if let Some(proof) = proofs.next() {
+                    add.arg(keys::SIGNATURE).arg(proof);
                 }
             }
             let mut publishing = self.publishing.clone();

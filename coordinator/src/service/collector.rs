@@ -14,7 +14,7 @@ use super::speculator::{Standing, standing};
 use super::{Workflows, control, job_row, splitter};
 use crate::store::{Carried, CauseRow, JobRow, JobState, Phase, StoreError, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
-use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
+use protocol::id::{IdMap, JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
 use protocol::rules::lifecycle::UnitState;
 use protocol::rules::settle::{HandsOut, Reported, Settlement, UnitFacts, accounted, decide, is_possible};
@@ -185,7 +185,7 @@ impl Group<'_, '_> {
         let outcomes = self.settle_slices(outcomes, &policy, jitter)?;
         let parts: Vec<PartNo> = outcomes.iter().map(|o| o.unit.part).collect();
         let rows = self.tx.units(self.job.no, self.step, &parts)?;
-        let mut known: HashMap<PartNo, Option<UnitRow>> = parts.iter().copied().zip(rows).collect();
+        let mut known: IdMap<PartNo, Option<UnitRow>> = parts.iter().copied().zip(rows).collect();
         let cursor = self.tx.steps(self.job.no)?.iter().find(|s| s.step == self.step).map_or(0, |s| s.cursor);
         let mut changes = Vec::new();
         let (mut facts, mut carried) = (Vec::new(), Carried::default());

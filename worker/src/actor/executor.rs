@@ -11,10 +11,9 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use protocol::failure::Failure;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{IdMap, UnitId, WorkerId};
 use protocol::wire::report::{Burial, Outcome, Report, ScanPage, UnitResult};
 use protocol::wire::unit::{TaskSpec, Unit};
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +28,7 @@ pub struct Running(Arc<Mutex<Held>>);
 
 #[derive(Default)]
 struct Held {
-    units: HashMap<UnitId, InHand>,
+    units: IdMap<UnitId, InHand>,
     /// Bytes that executions moved which are over.
     bytes_ended: u64,
 }

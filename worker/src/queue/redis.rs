@@ -11,14 +11,14 @@ use super::trust::{Trust, UNSIGNED};
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::id::{IdMap, Kind, UnitId, WorkerId};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Outcome, Report, UnitResult};
 use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
 use redis::{RedisError, Value, cmd, pipe};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
@@ -62,8 +62,8 @@ pub struct RedisQueue {
     worker: WorkerId,
     short: Shared,
     lanes: BTreeMap<Kind, AsyncMutex<Lane>>,
-    held: Mutex<HashMap<u64, Held>>,
-    holders: Mutex<HashMap<(UnitId, u32), u64>>,
+    held: Mutex<IdMap<u64, Held>>,
+    holders: Mutex<IdMap<(UnitId, u32), u64>>,
     next: Mutex<u64>,
     control: AsyncMutex<ControlReader>,
     reading: Alarm,

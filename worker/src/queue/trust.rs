@@ -4,7 +4,8 @@ use parking_lot::Mutex;
 use protocol::wire::keys;
 use redis::cmd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use transport::{Link, signature};
+use transport::Link;
+use transport::signature::Verifier;
 
 /// Why an entry is refused.
 pub(super) const UNSIGNED: &str =
@@ -13,29 +14,31 @@ pub(super) const UNSIGNED: &str =
 /// What a worker knows of the coordinator's key.
 #[derive(Default)]
 pub(super) struct Trust {
-    public: Mutex<Option<String>>,
+    verifier: Mutex<Option<Verifier>>,
     warned: AtomicBool,
 }
 
 impl Trust {
     /// Whether no key was found yet.
     pub(super) fn is_open(&self) -> bool {
-        self.public.lock().is_none()
+        self.verifier.lock().is_none()
     }
 
     /// Asks for the key. A server that was wiped, or an older list of users that denies the question, changes nothing.
     pub(super) async fn renew(&self, link: &mut Link) {
         let told: Result<Option<String>, _> = cmd("GET").arg(keys::KEY).query_async(link).await;
         if let Ok(Some(public)) = told {
-            *self.public.lock() = Some(public);
+            let mut verifier = self.verifier.lock();
+            if !verifier.as_ref().is_some_and(|known| known.is_of(&public)) {
+                *verifier = Some(Verifier::of(public));
+            }
         }
     }
 
     /// Whether an entry is believed.
     pub(super) fn believes(&self, body: &[u8], signature: Option<&Vec<u8>>) -> bool {
-        let public = self.public.lock().clone();
-        match (public, signature) {
-            (Some(public), Some(signature)) => signature::verifies(&public, body, signature),
+        match (self.verifier.lock().as_mut(), signature) {
+            (Some(verifier), Some(signature)) => verifier.verifies(body, signature),
             (Some(_), None) => false,
             (None, _) => {
                 if !self.warned.swap(true, Ordering::Relaxed) {
@@ -59,9 +62,9 @@ mod tests {
     #[test]
     fn unsigned_units_are_believed_only_while_no_key_is_known() {
         let signer = fresh_seed().and_then(|seed| Signer::of(&seed)).expect("the system has randomness");
-        let (trust, signed) = (Trust::default(), signer.sign(b"a unit"));
+        let (trust, signed) = (Trust::default(), signer.sign([b"a unit".as_slice()].into_iter()).remove(0));
         assert!(trust.is_open() && trust.believes(b"a unit", None) && trust.believes(b"another", Some(&signed)));
-        *trust.public.lock() = Some(signer.public());
+        *trust.verifier.lock() = Some(Verifier::of(signer.public()));
         assert!(trust.believes(b"a unit", Some(&signed)));
         assert!(!trust.believes(b"a unit", None) && !trust.believes(b"another", Some(&signed)));
     }

@@ -3,9 +3,8 @@
 //! server again would bring the same answer.
 use super::tx::Seen;
 use crate::store::{JobRow, StepRow};
-use protocol::id::JobNo;
+use protocol::id::{IdMap, JobNo};
 use protocol::time::Timestamp;
-use std::collections::HashMap;
 
 /// What was true when the last transaction of this generation committed.
 #[derive(Debug, Default)]
@@ -13,8 +12,8 @@ pub(super) struct Kept {
     /// The leader and the count of other writes it holds for.
     valid_for: String,
     open: Option<Vec<JobNo>>,
-    jobs: HashMap<JobNo, JobRow>,
-    steps: HashMap<JobNo, Vec<StepRow>>,
+    jobs: IdMap<JobNo, JobRow>,
+    steps: IdMap<JobNo, Vec<StepRow>>,
     due: Option<Option<Timestamp>>,
 }
 
@@ -36,9 +35,8 @@ impl Kept {
 
     /// Remembers what a committed transaction left.
     pub(super) fn keep(&mut self, valid_for: String, mut seen: Seen) {
-        let open = |job: &JobNo, jobs: &HashMap<JobNo, JobRow>| {
-            jobs.get(job).is_some_and(|row: &JobRow| row.ended_at.is_none())
-        };
+        let open =
+            |job: &JobNo, jobs: &IdMap<JobNo, JobRow>| jobs.get(job).is_some_and(|row: &JobRow| row.ended_at.is_none());
         seen.steps.retain(|job, _| open(job, &seen.jobs));
         seen.jobs.retain(|_, row| row.ended_at.is_none());
         if let Some(list) = &mut seen.open {

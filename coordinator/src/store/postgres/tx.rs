@@ -8,7 +8,7 @@ use crate::store::{
     BarrierGrowth, BarrierRow, JobRow, Partition, StepDelta, StepRow, StoreError, StoreResult, UnitRow,
 };
 use protocol::failure::Failure;
-use protocol::id::{JobNo, PartNo, StepNo, UnitId};
+use protocol::id::{IdMap, JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -30,19 +30,19 @@ pub(super) type BarrierKey = (JobNo, StepNo, String);
 /// What a transaction has read: true until it ends, because no other writes meanwhile.
 #[derive(Default)]
 pub(super) struct Seen {
-    pub(super) units: HashMap<UnitId, Option<UnitRow>>,
-    pub(super) partitions: HashMap<(JobNo, PartNo), Partition>,
+    pub(super) units: IdMap<UnitId, Option<UnitRow>>,
+    pub(super) partitions: IdMap<(JobNo, PartNo), Partition>,
     pub(super) barriers: HashMap<BarrierKey, Option<BarrierRow>>,
     /// Members of partitions that were read ahead, until they are asked for.
-    pub(super) members: HashMap<(JobNo, PartNo), Vec<Asset>>,
+    pub(super) members: IdMap<(JobNo, PartNo), Vec<Asset>>,
     /// Open jobs: all of them, and perhaps some that have ended since.
     pub(super) open: Option<Vec<JobNo>>,
-    pub(super) jobs: HashMap<JobNo, JobRow>,
-    pub(super) steps: HashMap<JobNo, Vec<StepRow>>,
+    pub(super) jobs: IdMap<JobNo, JobRow>,
+    pub(super) steps: IdMap<JobNo, Vec<StepRow>>,
     /// When the next retry is due, unless a retry was touched since.
     pub(super) due: Option<Option<Timestamp>>,
     /// The greatest asset in the listing of a job, as far as this transaction knows.
-    pub(super) listed_to: HashMap<JobNo, Option<String>>,
+    pub(super) listed_to: IdMap<JobNo, Option<String>>,
     pub(super) walks: Walks,
     /// Whether the listing of a large job has been sealed.
     pub(super) sealed: bool,
