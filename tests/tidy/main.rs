@@ -65,7 +65,7 @@ fn dependencies_point_one_way() {
 }
 
 /// Everything `protocol` may pull in, directly.
-const PROTOCOL_NEEDS: [&str; 12] = [
+const PROTOCOL_NEEDS: [&str; 13] = [
     "serde",
     "serde_json",
     "bincode",

@@ -12,9 +12,9 @@ use rusqlite::{Row, params};
 /// Columns of an asset, in the order [`read_asset`] takes them.
 pub(super) const ASSET: &str = "asset, title, role, location, path, bytes, hash, declared";
 
-/// Bytes of a row.
-const ROW_BYTES: &str = "LENGTH(CAST(asset AS BLOB)) + LENGTH(CAST(title AS BLOB)) + LENGTH(CAST(location AS BLOB)) + \
-    LENGTH(CAST(path AS BLOB)) + COALESCE(LENGTH(CAST(hash AS BLOB)), 0) + COALESCE(LENGTH(CAST(declared AS BLOB)), 0)";
+/// Bytes of a row. `OCTET_LENGTH` takes the length of a column from the head of its row, without reading the column.
+const ROW_BYTES: &str = "OCTET_LENGTH(asset) + OCTET_LENGTH(title) + OCTET_LENGTH(location) + OCTET_LENGTH(path) + \
+    COALESCE(OCTET_LENGTH(hash), 0) + COALESCE(OCTET_LENGTH(declared), 0)";
 
 /// Reads an asset from columns starting at `at`.
 pub(super) fn read_asset(row: &Row<'_>, at: usize) -> rusqlite::Result<Asset> {
