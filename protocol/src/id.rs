@@ -30,10 +30,6 @@ pub struct UnitId {
     pub part: PartNo,
 }
 
-/// A map over identifiers that this deployment has made. Its hash takes a fraction of the time of the default one, which
-/// withstands keys that an attacker chooses: text from outside belongs into a plain `HashMap`.
-pub type IdMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
-
 /// Slices of one unit at most.
 pub const SLICES_MAX: u32 = (1 << SLICE_BITS) - 1;
 const SLICE_BITS: u32 = 14;

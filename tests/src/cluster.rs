@@ -1,9 +1,10 @@
 //! A coordinator and workers as processes of their own over a real Redis, and a rehearsal whose history can be judged.
 use crate::history::{History, Rows, Verdict, assert_within_total, sqlite, watch_sqlite};
-use crate::process::wait_until;
+use crate::process::{wait_until, wait_while_it_moves};
 use crate::redis::Redis;
 use crate::{Running, Scratch};
 use serde_json::Value;
+use std::cell::Cell;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -102,10 +103,14 @@ impl Cluster {
     #[track_caller]
     pub fn assert_exact(&self, job: &str, assets: usize) -> Verdict {
         let ended = |summary: &Value| summary["state"] != "running" && summary["state"] != "queued";
-        wait_until(&format!("{job} ends"), || {
+        let succeeded = Cell::new(0);
+        let is_over = || {
             std::thread::sleep(Duration::from_millis(100));
-            ended(&self.look(job))
-        });
+            let summary = self.look(job);
+            succeeded.set(summary["units"]["succeeded"].as_u64().unwrap_or(0));
+            ended(&summary)
+        };
+        wait_while_it_moves(&format!("{job} ends"), is_over, || succeeded.get());
         let database = self.scratch.path("data/showrunner.db");
         watch_sqlite(&database);
         let query = |statement: &str| -> Rows { sqlite(&database, statement) };

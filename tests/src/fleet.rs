@@ -2,7 +2,7 @@
 use crate::cluster::write_rehearsal;
 use crate::history::{History, Verdict, WATCH_POSTGRES, assert_within_total, psql};
 use crate::postgres::PostgresServer;
-use crate::process::{get, wait_until};
+use crate::process::{get, wait_until, wait_while_it_moves};
 use crate::redis::Redis;
 use crate::{Ran, Running, Scratch};
 use serde_json::Value;
@@ -179,10 +179,11 @@ impl Fleet {
     #[track_caller]
     pub fn assert_exact(&self, job: &str, assets: usize) -> Verdict {
         let open = format!("SELECT COUNT(*) FROM job WHERE id = '{job}' AND ended_at IS NULL");
-        wait_until(&format!("{job} ends"), || {
+        let is_over = || {
             std::thread::sleep(Duration::from_millis(100));
             self.postgres.ask(&self.name, &open).as_deref() == Some("0")
-        });
+        };
+        wait_while_it_moves(&format!("{job} ends"), is_over, || self.succeeded());
         self.watch();
         let query = |statement: &str| psql(&self.postgres.sql(&self.name, statement));
         let verdict = History::read(job, &query, &self.scratch.path("witnesses")).assert_exact(2 * assets as u64);

@@ -157,6 +157,23 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// The same for something that takes as long as the machine allows: patience begins again whenever `progress` has changed.
+///
+/// # Panics
+/// When it does not become so, and nothing changes any more.
+#[track_caller]
+pub fn wait_while_it_moves(what: &str, mut is_so: impl FnMut() -> bool, mut progress: impl FnMut() -> u64) {
+    let (mut last, mut since) = (progress(), Instant::now());
+    while !is_so() {
+        let now = progress();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        assert!(since.elapsed() < PATIENCE, "waited in vain until {what}: nothing changes any more at {last}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// Fetches a page: status and body.
 ///
 /// # Panics

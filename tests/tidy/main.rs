@@ -65,11 +65,10 @@ fn dependencies_point_one_way() {
 }
 
 /// Everything `protocol` may pull in, directly.
-const PROTOCOL_NEEDS: [&str; 13] = [
+const PROTOCOL_NEEDS: [&str; 12] = [
     "serde",
     "serde_json",
     "bincode",
-    "foldhash",
     "serde-saphyr",
     "granit-parser",
     "schemars",

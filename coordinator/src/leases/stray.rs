@@ -1,6 +1,7 @@
 //! Executions that workers show and that are out no more. A wipe of the transport has units taken back while a worker
 //! already has one in hand; when its job is cancelled then, nothing else would ever stop it.
-use protocol::id::{IdMap, UnitId};
+use foldhash::HashMap as IdMap;
+use protocol::id::UnitId;
 use protocol::time::Timestamp;
 use std::time::Duration;
 

@@ -3,7 +3,8 @@
 //! server again would bring the same answer.
 use super::tx::Seen;
 use crate::store::{JobRow, StepRow};
-use protocol::id::{IdMap, JobNo};
+use foldhash::HashMap as IdMap;
+use protocol::id::JobNo;
 use protocol::time::Timestamp;
 
 /// What was true when the last transaction of this generation committed.

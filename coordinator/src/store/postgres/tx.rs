@@ -7,8 +7,9 @@ use crate::store::cost;
 use crate::store::{
     BarrierGrowth, BarrierRow, JobRow, Partition, StepDelta, StepRow, StoreError, StoreResult, UnitRow,
 };
+use foldhash::HashMap as IdMap;
 use protocol::failure::Failure;
-use protocol::id::{IdMap, JobNo, PartNo, StepNo, UnitId};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};

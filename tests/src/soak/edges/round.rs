@@ -344,10 +344,11 @@ impl Round {
     }
 }
 
-/// What steps count is what their units are.
+/// What steps count is what their units are. Units that a job has not begun when it ends are cancelled without being counted
+/// one by one.
 fn counts(query: &dyn Fn(&str) -> Rows, number: i64) -> Vec<String> {
     let rows = query(&format!(
-        "SELECT s.id, s.total, s.succeeded, s.dead, s.cancelled, COUNT(u.part), COUNT(*) FILTER (WHERE u.state = 'succeeded'),
+        "SELECT s.id, s.total, s.succeeded, s.dead, s.total - s.succeeded - s.dead, COUNT(u.part), COUNT(*) FILTER (WHERE u.state = 'succeeded'),
            COUNT(*) FILTER (WHERE u.state = 'dead'), COUNT(*) FILTER (WHERE u.state = 'cancelled')
          FROM step s JOIN units u ON u.job_no = s.job AND u.step_no = s.step
          WHERE s.job = {number} AND s.kind NOT IN ('barrier', 'seal') GROUP BY 1, 2, 3, 4, 5"
