@@ -3,6 +3,8 @@
 //! The bucket is made up: it answers at once, so that what is measured is ours alone. Prints one JSON object for the scan
 //! of ten times as many objects, the seal with a journal that vouches for every object, the next seal, which finds nothing
 //! new, and the verification, which reads every object. `rss_kib_peak` is the most since the start.
+use ::mhl::journal::{self, Action, Record};
+use ::mhl::object::{self, ObjectTree};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,15 +22,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tokio_util::sync::CancellationToken;
-use worker::hash::hash_bytes;
-use worker::mhl::journal::{self, Action, Record};
-use worker::mhl::object::{self, ObjectTree};
-use worker::storage::{
+use storage::hash::hash_bytes;
+use storage::{
     Attributes, Body, Capabilities, Checksum, ChecksumKind, Condition, Listing, ObjectState, Part, Reading, Slot,
     Storage, StorageError, Upload, Version,
 };
-use worker::task::{PageSink, Registry, TaskContext, Tools};
+use tokio_util::sync::CancellationToken;
+use worker::task::{PageSink, Registry, TaskContext};
 
 const CONTENT: &[u8] = b"sixteen bytes...";
 /// Bytes of a piece of what was written.
@@ -205,7 +205,8 @@ async fn scan(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Error>>
         worker: WorkerId("bench".into()),
         pages: Arc::clone(&counted) as Arc<dyn PageSink>,
         bytes: Arc::default(),
-        tools: Arc::new(Tools::default()),
+        tools: Arc::default(),
+        rehearsal: Arc::default(),
         storage: Arc::new(Registry::default().with("s3://made-up|", Arc::clone(made_up) as Arc<dyn Storage>)),
     };
     let began = Instant::now();

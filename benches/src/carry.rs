@@ -11,9 +11,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use worker::storage::Registry;
-use worker::storage::settings::StorageSettings;
-use worker::task::{PageSink, TaskContext, Tools};
+use storage::Registry;
+use storage::settings::StorageSettings;
+use worker::task::{PageSink, TaskContext};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -130,7 +130,8 @@ impl Bench {
             worker: WorkerId("bench".into()),
             pages: Arc::new(NoPages),
             bytes: Arc::default(),
-            tools: Arc::new(Tools::default()),
+            tools: Arc::default(),
+            rehearsal: Arc::default(),
             storage: Arc::clone(&self.registry),
         }
     }

@@ -5,14 +5,14 @@
 //! set makes), as many at once as there are cores. Rounds alternate and begin with another tool each; medians and ratios are
 //! printed, and one JSON line. Processor seconds (ours and those of the programs) stand beside the time: other load on the
 //! machine changes the one and hardly the other. Every program decodes with one thread, as ours does.
+use ::qc::Tools;
+use ::qc::{Subject, Verdict, appraise};
 use protocol::media::spec::DeliverySpec;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::qc::{Subject, Verdict, appraise};
-use worker::task::Tools;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::task::{PageSink, TaskContext, Tools, scan};
+use worker::task::{PageSink, TaskContext, scan};
 
 #[derive(Default)]
 struct Counted {
@@ -95,7 +95,8 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
         pages: counted.clone(),
         storage: Arc::default(),
         bytes: Arc::default(),
-        tools: Arc::new(Tools::default()),
+        tools: Arc::default(),
+        rehearsal: Arc::default(),
     };
     let before = status_kib("VmRSS:")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

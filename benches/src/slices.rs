@@ -11,10 +11,10 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use storage::hash::hash_file;
 use testkit::haul::{Haul, Leg};
 use testkit::{Running, Scratch};
 use tokio_util::sync::CancellationToken;
-use worker::hash::hash_file;
 
 type Fault = Box<dyn std::error::Error>;
 

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
-use worker::storage::Durability;
+use storage::Durability;
 use worker::task::transfer::{Settings, run_with};
-use worker::task::{PageSink, TaskContext, Tools};
+use worker::task::{PageSink, TaskContext};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -186,7 +186,8 @@ fn ours(source: &Path, out: &Path, durability: Durability, runtime: &tokio::runt
         pages: Arc::new(NoPages),
         storage: Arc::default(),
         bytes: Arc::default(),
-        tools: Arc::new(Tools::default()),
+        tools: Arc::default(),
+        rehearsal: Arc::default(),
     };
     let settings = Settings { durability, ..Settings::default() };
     let units: Vec<Unit> = names.chunks(UNIT_ASSETS).map(|names| unit(&task, source, names)).collect();

@@ -4,6 +4,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::limits::{endpoint_limits, slice_limits};
 use crate::settings::Settings;
 use crate::submit::now;
+use ::qc::Tools;
 use coordinator::http::{HostNames, State};
 use coordinator::member::Role;
 use coordinator::metrics::{Metrics, register_process};
@@ -26,8 +27,7 @@ use tokio_util::sync::CancellationToken;
 use worker::metrics::WorkerMetrics;
 use worker::queue::local::LocalQueue as WorkerQueue;
 use worker::runtime::{Worker, WorkerConfig};
-use worker::task::Tools;
-use worker::task::noop::{Journal, Rigged};
+use worker::task::noop::{ExecutionLog, FaultPlan, Rehearsal};
 
 /// Batches of reports on their way inside the process.
 const REPORT_BATCHES: usize = 8;
@@ -214,23 +214,24 @@ pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig>
     let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
     let mut slots = WorkerConfig::default_slots(cores);
     slots.extend(parse_slots(&settings["slots"].value)?);
-    let journal = std::env::var_os("SHOWRUNNER_REHEARSAL_LOG").map(PathBuf::from);
-    let journal = journal.map(|path| {
-        Journal::open(&path).map_err(|e| CliError::failed(format!("SHOWRUNNER_REHEARSAL_LOG {}: {e}", path.display())))
+    let log = std::env::var_os("SHOWRUNNER_REHEARSAL_LOG").map(PathBuf::from);
+    let log = log.map(|path| {
+        ExecutionLog::open(&path)
+            .map_err(|e| CliError::failed(format!("SHOWRUNNER_REHEARSAL_LOG {}: {e}", path.display())))
     });
+    let faults = FaultPlan {
+        kill: std::env::var("SHOWRUNNER_REHEARSAL_KILL").ok(),
+        sick: std::env::var("SHOWRUNNER_REHEARSAL_SICK").ok(),
+        block: std::env::var_os("SHOWRUNNER_REHEARSAL_BLOCK").is_some(),
+    };
+    let rehearsal = Rehearsal { log: log.transpose()?, faults };
     let tools = Tools {
-        journal: journal.transpose()?,
-        rigged: Rigged {
-            kill: std::env::var("SHOWRUNNER_REHEARSAL_KILL").ok(),
-            sick: std::env::var("SHOWRUNNER_REHEARSAL_SICK").ok(),
-            block: std::env::var_os("SHOWRUNNER_REHEARSAL_BLOCK").is_some(),
-        },
         ffmpeg: settings["ffmpeg"].value.clone(),
         ffprobe: settings["ffprobe"].value.clone(),
         ..Tools::default()
     };
     let worker = WorkerId(format!("{name}-{:08x}", fastrand::u32(..)));
-    Ok(WorkerConfig { worker, slots, tools, storage: crate::storage::registry(settings)? })
+    Ok(WorkerConfig { worker, slots, tools, rehearsal, storage: crate::storage::registry(settings)? })
 }
 
 /// Reads `transfer=8,qc=2`.

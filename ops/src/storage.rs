@@ -1,9 +1,9 @@
 //! The storage that the settings describe.
 use crate::error::{CliError, CliResult};
 use crate::settings::Settings;
+use ::storage::Registry;
+use ::storage::settings::StorageSettings;
 use std::sync::Arc;
-use worker::storage::Registry;
-use worker::storage::settings::StorageSettings;
 
 /// Opens locations as the file of the setting `storage` says; without one, as the clouds' own tools would.
 pub fn registry(settings: &Settings) -> CliResult<Arc<Registry>> {

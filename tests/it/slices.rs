@@ -1,11 +1,11 @@
 //! One large file over several workers, one of which is killed: whole, proven, and nothing is left over.
 use crate::jobs::count;
+use ::storage::hash::hash_bytes;
 use rustix::process::Signal;
 use testkit::content::bytes;
 use testkit::haul::{Haul, Leg};
 use testkit::process::wait_until;
 use testkit::{Running, Scratch};
-use worker::hash::hash_bytes;
 
 const MIB: usize = 1 << 20;
 const BYTES: usize = 192 * MIB + 4_321;

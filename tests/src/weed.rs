@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use worker::storage::settings::{EndpointSettings, StorageSettings};
-use worker::storage::{Registry, Storage};
+use storage::settings::{EndpointSettings, StorageSettings};
+use storage::{Registry, Storage};
 
 /// Times a server is started: a port may be taken between finding and opening it.
 const STARTS: u32 = 5;
@@ -159,7 +159,7 @@ impl Weed {
             let bytes = state.bytes;
             let algorithms = [protocol::wire::unit::HashAlgorithm::Xxh128];
             let cancel = tokio_util::sync::CancellationToken::new();
-            let digests = worker::storage::content::digests(storage, &state, &algorithms, None, &cancel).await;
+            let digests = ::storage::content::digests(storage, &state, &algorithms, None, &cancel).await;
             let digest = digests.expect("readable").expect("not cancelled").remove(0);
             Some((bytes, digest.to_string()))
         })

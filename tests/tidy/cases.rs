@@ -31,6 +31,9 @@ fn places(place: &str, modules: &str) -> Vec<PathBuf> {
         "transport" => vec!["transport/src"],
         "coordinator" => vec!["coordinator/src", "coordinator/tests"],
         "worker" => vec!["worker/src", "worker/tests/it"],
+        "storage" => vec!["worker/storage/src"],
+        "mhl" => vec!["worker/mhl/src"],
+        "qc" => vec!["worker/qc/src"],
         _ => Vec::new(),
     };
     let file = if modules.is_empty() { "main".to_owned() } else { modules.replace("::", "/") };

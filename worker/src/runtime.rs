@@ -7,14 +7,15 @@ use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::WorkQueue;
-use crate::storage::Registry;
 use crate::task::Tools;
+use crate::task::noop::Rehearsal;
 use actix::{Actor, Addr};
 use protocol::id::{Kind, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use storage::Registry;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +31,10 @@ pub struct WorkerConfig {
     pub worker: WorkerId,
     /// Slots by kind; a kind without slots is not taken.
     pub slots: BTreeMap<Kind, u32>,
-    /// Outside programs.
+    /// Media programs.
     pub tools: Tools,
+    /// What tests add to `noop` units.
+    pub rehearsal: Rehearsal,
     /// Storage of every kind.
     pub storage: Arc<Registry>,
 }
@@ -93,6 +96,7 @@ impl Worker {
             running,
             draining: Arc::clone(&vitals.draining),
             tools: Arc::new(config.tools),
+            rehearsal: Arc::new(config.rehearsal),
             storage: config.storage,
             departure,
             turns: Arc::default(),

@@ -16,7 +16,7 @@ use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use worker::task::{PageSink, TaskContext, Tools};
+use worker::task::{PageSink, TaskContext};
 
 /// Commands of `asset`.
 #[derive(Debug, clap::Subcommand)]
@@ -187,7 +187,8 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
         pages: Arc::clone(&importer) as Arc<dyn PageSink>,
         storage: Arc::default(),
         bytes: Arc::default(),
-        tools: Arc::new(Tools::default()),
+        tools: Arc::default(),
+        rehearsal: Arc::default(),
     };
     if let UnitResult::Failed(failure) = worker::task::run(&unit, &task).await {
         return Err(CliError::failed(failure.message));

@@ -8,12 +8,12 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
 use crate::source::{Client, server};
+use ::storage::Registry;
 use coordinator::service::Workflows;
 use protocol::rules::deployment::{Belonging, judge};
 use serde::Serialize;
 use std::process::Command;
 use std::time::Duration;
-use worker::storage::Registry;
 
 /// Oldest ffmpeg whose filters we rely on.
 const FFMPEG_MAJOR: u32 = 5;

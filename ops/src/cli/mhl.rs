@@ -2,10 +2,10 @@
 use super::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
+use ::mhl::object::{self, ObjectTree};
+use ::mhl::verify::{VerifyReport, verify};
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
-use worker::mhl::object::{self, ObjectTree};
-use worker::mhl::verify::{VerifyReport, verify};
 
 /// Objects read at a time for each core: most of the time they are waited for.
 const OBJECTS_PER_CORE: usize = 8;

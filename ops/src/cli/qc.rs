@@ -4,6 +4,8 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::report::{Inspected, Wanted};
 use crate::submit::{load_policy, now};
+use ::qc::Tools;
+use ::qc::{Appraised, Report, Subject, Verdict, appraise, still};
 use protocol::media::spec::DeliverySpec;
 use protocol::rules::waiver::Delivery;
 use protocol::time::Timestamp;
@@ -12,8 +14,6 @@ use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
-use worker::qc::{Appraised, Report, Subject, Verdict, appraise, still};
-use worker::task::Tools;
 
 /// Arguments of `qc`.
 #[derive(Debug, clap::Args)]

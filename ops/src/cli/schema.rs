@@ -1,6 +1,7 @@
 //! `showrunner schema`: JSON Schemas, so that editors complete and check our files.
 use crate::error::{CliResult, Exit};
 use crate::settings;
+use ::storage::settings::StorageSettings;
 use clap::ValueEnum;
 use protocol::media::spec::DeliverySpec;
 use protocol::workflow::file::JobFile;
@@ -8,7 +9,6 @@ use protocol::workflow::waivers::WaiversFile;
 use schemars::{Schema, json_schema};
 use serde_json::json;
 use std::io::Write;
-use worker::storage::settings::StorageSettings;
 
 /// File kinds with a schema.
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -4,11 +4,11 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::settings;
 use crate::submit;
+use ::storage::settings::StorageSettings;
 use protocol::workflow::waivers;
 use protocol::yaml::{self, Problem};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use worker::storage::settings::StorageSettings;
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]

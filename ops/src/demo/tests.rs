@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
-use worker::task::{PageSink, TaskContext, Tools};
+use worker::task::{PageSink, TaskContext};
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<ScanPage>>);
@@ -52,7 +52,8 @@ fn scanned(dir: &Path) -> Vec<Asset> {
         pages: kept.clone(),
         storage: Arc::default(),
         bytes: Arc::default(),
-        tools: Arc::new(Tools::default()),
+        tools: Arc::default(),
+        rehearsal: Arc::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     let result = runtime.block_on(worker::task::run(&unit, &context));

@@ -1,7 +1,7 @@
 //! Reports as JUnit XML: a file is a suite and a check a case, so that a pipeline shows what failed without reading anything else.
 use super::escaped;
+use ::qc::{Finding, Report};
 use protocol::media::spec::{CHECK_IDS, Severity};
-use worker::qc::{Finding, Report};
 
 /// Writes a document over all files.
 pub(crate) fn write(reports: &[&Report]) -> String {
@@ -38,7 +38,7 @@ fn suite(report: &Report) -> String {
     }
     // A case of its own for the verdict: a file that passes everything would be an empty suite, which some readers drop.
     let verdict = match report.verdict {
-        worker::qc::Verdict::ToolError if errors == 0 => {
+        ::qc::Verdict::ToolError if errors == 0 => {
             errors += 1;
             format!("<error message=\"{}\"/>", escaped(&report.summary()))
         }

@@ -2,10 +2,10 @@
 mod junit;
 mod page;
 
+use ::qc::Report;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::str::FromStr;
-use worker::qc::Report;
 
 /// A file that was inspected, with what reports show beside its findings.
 pub(crate) struct Inspected {

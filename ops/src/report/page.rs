@@ -1,9 +1,9 @@
 //! Reports as one page of HTML that needs nothing else: findings with a picture each, and the loudness in the course of time.
 use super::{Inspected, escaped};
+use ::qc::{Finding, Verdict};
 use base64::Engine;
 use protocol::media::spec::Severity;
 use serde_json::Value;
-use worker::qc::{Finding, Verdict};
 
 /// Size of the curve in units of the page.
 const CURVE: (f64, f64) = (900.0, 140.0);

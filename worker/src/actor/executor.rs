@@ -5,6 +5,7 @@ use super::supervisor::ExitGuard;
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::{QueueError, REPORT_TOO_LONG, WorkQueue};
+use crate::task::noop::Rehearsal;
 use crate::task::{self, PageSink, Registry, TaskContext, Tools};
 use actix::{Actor, Context, Handler, Message};
 use async_trait::async_trait;
@@ -140,8 +141,10 @@ pub struct Execution {
     pub running: Running,
     /// Whether the worker takes no more work.
     pub draining: Arc<AtomicBool>,
-    /// Outside programs.
+    /// Media programs.
     pub tools: Arc<Tools>,
+    /// What tests add to `noop` units.
+    pub rehearsal: Arc<Rehearsal>,
     /// Storage of every kind.
     pub storage: Arc<Registry>,
     /// When the worker must be gone.
@@ -265,6 +268,7 @@ async fn execute(unit: Unit, cancel: CancellationToken, bytes: Arc<AtomicU64>, e
         pages: Arc::new(Pages(Arc::clone(&execution.queue))),
         bytes,
         tools: Arc::clone(&execution.tools),
+        rehearsal: Arc::clone(&execution.rehearsal),
         storage: Arc::clone(&execution.storage),
     };
     // What would not end before this worker is gone goes back at once, without using an attempt.

@@ -1,11 +1,11 @@
 //! Moves content to another storage class, where it is: no byte of it comes here.
 use super::{TaskContext, assets};
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Archive, ObjectState, Storage, StorageError};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{ArchiveTask, Unit};
+use storage::persist::{Patience, persist};
+use storage::{Archive, ObjectState, Storage, StorageError};
 
 /// The class of objects that tell none.
 const USUAL: &str = "STANDARD";

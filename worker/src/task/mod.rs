@@ -10,8 +10,9 @@ pub mod scan;
 pub mod seal;
 pub mod transfer;
 
-/// What tasks open locations with; actors only hand it on.
-pub use crate::storage::Registry;
+/// What tasks open locations with, and the media programs they run; actors only hand both on.
+pub use ::qc::Tools;
+pub use storage::Registry;
 
 use async_trait::async_trait;
 use protocol::failure::Failure;
@@ -20,7 +21,6 @@ use protocol::wire::report::{Burial, ScanPage, UnitResult};
 use protocol::wire::unit::{TaskSpec, Unit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Where a task sends what its end does not carry: pages of listings, and what was removed. Waits while the coordinator is behind, so that a listing never piles up in memory.
@@ -54,50 +54,12 @@ pub struct TaskContext {
     pub pages: Arc<dyn PageSink>,
     /// Bytes this execution has moved, for progress.
     pub bytes: Arc<AtomicU64>,
-    /// Outside programs.
+    /// Media programs.
     pub tools: Arc<Tools>,
+    /// What `noop` units note and how they misbehave.
+    pub rehearsal: Arc<noop::Rehearsal>,
     /// Storage of every kind.
     pub storage: Arc<Registry>,
-}
-
-/// Outside programs and how they may use the machine.
-#[derive(Debug, Clone)]
-pub struct Tools {
-    /// The ffmpeg program.
-    pub ffmpeg: String,
-    /// The ffprobe program.
-    pub ffprobe: String,
-    /// The mediainfo program, run where a policy names it.
-    pub mediainfo: String,
-    /// The mediaconch program, run where a policy names it.
-    pub mediaconch: String,
-    /// Decoder threads of one QC pass.
-    pub threads: u32,
-    /// Time any QC pass gets, however short the media.
-    pub qc_timeout_min: Duration,
-    /// Seconds a QC pass gets on top for each second of media.
-    pub qc_timeout_factor: u32,
-    /// Where rehearsals note what they execute.
-    pub journal: Option<noop::Journal>,
-    /// How rehearsals misbehave.
-    pub rigged: noop::Rigged,
-}
-
-impl Default for Tools {
-    fn default() -> Tools {
-        Tools {
-            ffmpeg: "ffmpeg".into(),
-            ffprobe: "ffprobe".into(),
-            mediainfo: "mediainfo".into(),
-            mediaconch: "mediaconch".into(),
-            threads: 1,
-            // A busy core decodes 1080p at about its own speed and UHD at a fifth of it: thirty times is a hang.
-            qc_timeout_min: Duration::from_secs(300),
-            qc_timeout_factor: 30,
-            journal: None,
-            rigged: noop::Rigged::default(),
-        }
-    }
 }
 
 /// Runs one unit to its end. Never panics on input; a panic inside a task is caught by the executor.

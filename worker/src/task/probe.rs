@@ -1,16 +1,16 @@
 //! Whether two places are one, established by what they do: a probe that is written into the directory of one and can be
 //! read in the directory of the other shows that both are the same. Names prove nothing: a bucket has aliases, and may be
 //! mounted as a directory.
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Attributes, Body, Condition, Storage, StorageError};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use storage::persist::{Patience, persist};
+use storage::{Attributes, Body, Condition, Storage, StorageError};
 use tokio::sync::Mutex;
 
 /// How a probe is called: as unfinished files are, which no listing takes for content.
 fn probe_name() -> String {
-    format!(".probe.{:016x}{}", fastrand::u64(..), crate::storage::PARTIAL_SUFFIX)
+    format!(".probe.{:016x}{}", fastrand::u64(..), ::storage::PARTIAL_SUFFIX)
 }
 
 /// One side of the question.

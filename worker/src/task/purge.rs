@@ -5,9 +5,6 @@
 //! copy there: that is reported as what it is.
 use super::probe::{Probes, Side};
 use super::{TaskContext, assets};
-use crate::storage::content::digests;
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Checksum, ObjectState, Storage, StorageError, local_path};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template::follow;
@@ -16,6 +13,9 @@ use protocol::wire::report::{Burial, UnitResult};
 use protocol::wire::unit::{HashAlgorithm, PurgeProof, PurgeTask, Unit, parse_hash};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use storage::content::digests;
+use storage::persist::{Patience, persist};
+use storage::{Checksum, ObjectState, Storage, StorageError, local_path};
 
 /// The hash that two copies are compared by, where the asset declares none.
 const USUAL: HashAlgorithm = HashAlgorithm::Xxh128;

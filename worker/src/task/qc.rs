@@ -1,7 +1,7 @@
 //! Measures and judges the media of a unit, one asset after the other.
 use super::TaskContext;
-use crate::qc::{self, Appraised, Picture, Report, Subject, Verdict};
 use crate::queue::REPORT_TOO_LONG;
+use ::qc::{self, Appraised, Picture, Report, Subject, Verdict};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::media::spec::DeliverySpec;

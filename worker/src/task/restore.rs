@@ -1,12 +1,12 @@
 //! Asks for readable copies of archived content, and reports when it is there. Nothing waits here: an archive takes hours,
 //! so the unit says when to look again and gives its slot back.
 use super::{TaskContext, assets};
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Archive, StorageError};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{RestoreTask, Unit};
+use storage::persist::{Patience, persist};
+use storage::{Archive, StorageError};
 
 /// Where the content of an asset is.
 enum Content {

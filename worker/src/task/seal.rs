@@ -1,15 +1,15 @@
 //! Closes a destination tree with an ASC MHL generation.
 use super::TaskContext;
-use crate::mhl::import::{Imported, Source, import as import_local};
-use crate::mhl::object::{self, ObjectTree};
-use crate::mhl::seal::seal_copy;
-use crate::mhl::{MhlError, is_recordable};
-use crate::storage::local_path;
+use ::mhl::import::{Imported, Source, import as import_local};
+use ::mhl::object::{self, ObjectTree};
+use ::mhl::seal::seal_copy;
+use ::mhl::{MhlError, is_recordable};
 use protocol::failure::Failure;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::SealTask;
 use std::io;
 use std::path::PathBuf;
+use storage::local_path;
 use tokio_util::sync::CancellationToken;
 
 /// Files named in a failure; the generation has them all.

@@ -19,12 +19,12 @@ mod wants;
 pub(super) use fault::root as unopened;
 
 use super::TaskContext;
-use crate::storage::Durability;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{AssembleTask, Assembly, CutTask, SliceTask, TransferTask, Unit};
 use std::sync::LazyLock;
+use storage::Durability;
 
 /// How a worker transfers; the defaults are what a cluster runs with.
 #[derive(Debug, Clone, Copy)]

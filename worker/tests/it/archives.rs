@@ -4,6 +4,9 @@ use crate::fixture::{asset, context, noise};
 use crate::storage::s3_archive::{self, Handle};
 use crate::storage::subjects::{self, Subject};
 use crate::storage::{s3_status, s3_stub};
+use ::storage::hash::hash_bytes;
+use ::storage::settings::{EndpointSettings, StorageSettings};
+use ::storage::{Attributes, Body, Condition, Registry, Storage, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -15,9 +18,6 @@ use protocol::wire::unit::{ArchiveTask, PurgeProof, PurgeTask, RestoreTask, Rest
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use worker::hash::hash_bytes;
-use worker::storage::settings::{EndpointSettings, StorageSettings};
-use worker::storage::{Attributes, Body, Condition, Registry, Storage, StorageError};
 use worker::task::{PageSink, TaskContext};
 
 /// Keeps what was removed, or refuses to.
@@ -200,7 +200,7 @@ async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do()
     let mut parts = Vec::new();
     for (number, (offset, piece)) in (1..).zip((0..).step_by(5 << 20).zip(content.chunks(5 << 20))) {
         let body = Body::new(vec![Bytes::copy_from_slice(piece)], storage.capabilities().checksum);
-        parts.push(storage.put_part(&upload, worker::storage::Slot { number, offset }, &body).await.expect("sent"));
+        parts.push(storage.put_part(&upload, ::storage::Slot { number, offset }, &body).await.expect("sent"));
     }
     storage.complete(&upload, &parts, None, &Condition::Free).await.expect("there");
     let context = TaskContext { storage: Arc::new(subject.registry), ..context() };

@@ -8,7 +8,7 @@ use protocol::wire::unit::{HashAlgorithm, TaskSpec, TransferTask, Unit};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use worker::task::{PageSink, TaskContext, Tools};
+use worker::task::{PageSink, TaskContext};
 
 struct NoPages;
 
@@ -26,7 +26,8 @@ pub(crate) fn context() -> TaskContext {
         pages: Arc::new(NoPages),
         storage: Arc::default(),
         bytes: Arc::default(),
-        tools: Arc::new(Tools::default()),
+        tools: Arc::default(),
+        rehearsal: Arc::default(),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Histories beside the reference tool: each continues what the other wrote, and both find what was altered.
 use crate::fixture::{Yard, context, noise, reasons, unit};
+use ::mhl::seal::{SealReport, seal};
+use ::mhl::verify::{VerifyReport, verify};
+use ::mhl::{Action, EntryKind, Header, read_generation};
 use protocol::failure::Failure;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{HashAlgorithm, SealTask, TaskSpec};
@@ -7,9 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use worker::mhl::seal::{SealReport, seal};
-use worker::mhl::verify::{VerifyReport, verify};
-use worker::mhl::{Action, EntryKind, Header, read_generation};
 
 /// Runs the reference tool; returns its exit code and what it said. Its `verify` is a command of `ascmhl-debug`.
 pub(crate) fn ascmhl(arguments: &[&str], root: &Path) -> (i32, String) {

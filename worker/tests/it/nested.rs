@@ -1,14 +1,14 @@
 //! Histories of folders that hold others: copied, continued, referenced, and followed when a tree is verified.
 use crate::mhl::{ascmhl, generations, verified};
+use ::mhl::import::import;
+use ::mhl::seal::{SealReport, seal, seal_copy};
+use ::mhl::{MhlError, read_generation};
+use ::storage::hash::hash_bytes;
 use protocol::wire::unit::HashAlgorithm;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
-use worker::hash::hash_bytes;
-use worker::mhl::import::import;
-use worker::mhl::seal::{SealReport, seal, seal_copy};
-use worker::mhl::{MhlError, read_generation};
 
 const XXH128: HashAlgorithm = HashAlgorithm::Xxh128;
 
@@ -283,7 +283,7 @@ fn unfinished_files_are_never_recorded() {
     let report = seal(&root, "job", XXH128, &CancellationToken::new()).expect("sealed");
     assert_eq!(report.files, 1);
     for name in unfinished {
-        assert!(worker::storage::is_unfinished(name.rsplit('/').next().expect("a name")), "{name}");
+        assert!(::storage::is_unfinished(name.rsplit('/').next().expect("a name")), "{name}");
         std::fs::remove_file(root.join(name)).expect("removed");
     }
     intact(&root);

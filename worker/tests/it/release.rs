@@ -38,6 +38,7 @@ impl Rig {
             worker: WorkerId("w".into()),
             slots: BTreeMap::from([(Kind::Noop, 2)]),
             tools: Default::default(),
+            rehearsal: Default::default(),
             storage: Arc::default(),
         };
         let metrics = WorkerMetrics::new().expect("names are sound");

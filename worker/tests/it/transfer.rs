@@ -1,5 +1,6 @@
 //! Copies that succeed, fail, conflict, resume and are called off.
 use crate::fixture::{Yard, asset, context, finished, noise, reasons, unit};
+use ::storage::hash::{Digest, hash_bytes};
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::HashAlgorithm;
 use std::io::Write;
@@ -9,7 +10,6 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use worker::hash::{Digest, hash_bytes};
 use worker::task::TaskContext;
 
 const MIB: usize = 1024 * 1024;

@@ -1,10 +1,10 @@
 //! Endpoints of the storage file, tried with a probe object: list, write, upload in parts, remove.
 use super::{Finding, bad, ok};
 use crate::output::text;
+use ::storage::port::{Attributes, Condition, Storage};
+use ::storage::{Body, Registry, StorageError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use worker::storage::port::{Attributes, Condition, Storage};
-use worker::storage::{Body, Registry, StorageError};
 
 /// Content of the probe object.
 const CONTENT: &[u8] = b"showrunner doctor\n";

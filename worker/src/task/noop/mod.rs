@@ -1,11 +1,11 @@
 //! Takes time, and fails as often as it is told: for load tests and rehearsals.
 //!
 //! How long a unit takes and whether it fails depend on its id and attempt alone, so that a rehearsal repeats itself.
-mod journal;
-mod rigged;
+mod execution_log;
+mod fault_plan;
 
-pub use journal::Journal;
-pub use rigged::Rigged;
+pub use execution_log::ExecutionLog;
+pub use fault_plan::FaultPlan;
 
 use super::TaskContext;
 use protocol::failure::Failure;
@@ -17,26 +17,35 @@ use std::time::Duration;
 /// The shortest wait the runtime's timer can tell from none.
 const TIMER_GRAIN: Duration = Duration::from_millis(1);
 
-/// Waits as long as the task asks of this unit, then succeeds or fails as its lot has it.
+/// What tests add to the `noop` units of one worker.
+#[derive(Debug, Clone, Default)]
+pub struct Rehearsal {
+    /// Where starts and ends are logged.
+    pub log: Option<ExecutionLog>,
+    /// Which faults are planted.
+    pub faults: FaultPlan,
+}
+
+/// Waits as long as the task asks of this unit, then succeeds or fails according to its seeded failure rate.
 pub async fn run(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitResult {
-    let Some(journal) = &context.tools.journal else { return take_time(task, unit, context).await };
-    journal.note(unit, &context.worker.0, "start");
+    let Some(log) = &context.rehearsal.log else { return take_time(task, unit, context).await };
+    log.record(unit, &context.worker.0, "start");
     let result = take_time(task, unit, context).await;
     let event = if matches!(result, UnitResult::Cancelled) { "cancelled" } else { "end" };
-    journal.note(unit, &context.worker.0, event);
+    log.record(unit, &context.worker.0, event);
     result
 }
 
 async fn take_time(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let (length, fails) = lot(task, unit.id, unit.attempt);
-    if context.tools.rigged.block {
+    if context.rehearsal.faults.block {
         std::thread::sleep(length);
     }
-    let rest = if context.tools.rigged.block { Duration::ZERO } else { length };
+    let rest = if context.rehearsal.faults.block { Duration::ZERO } else { length };
     if context.cancel.is_cancelled() || context.cancel.run_until_cancelled(wait(rest)).await.is_none() {
         return UnitResult::Cancelled;
     }
-    if let Some(failure) = context.tools.rigged.strike(unit) {
+    if let Some(failure) = context.rehearsal.faults.failure_of(unit) {
         return UnitResult::Failed(failure);
     }
     if fails {
@@ -85,7 +94,7 @@ fn mix(seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::{PageSink, Tools};
+    use crate::task::PageSink;
     use protocol::id::{JobNo, Kind, StepNo, WorkerId};
     use protocol::wire::report::ScanPage;
     use protocol::wire::unit::TaskSpec;
@@ -109,7 +118,8 @@ mod tests {
             pages: Arc::new(NoPages),
             storage: Arc::default(),
             bytes: Arc::default(),
-            tools: Arc::new(Tools::default()),
+            tools: Arc::default(),
+            rehearsal: Arc::default(),
         }
     }
 

@@ -7,13 +7,13 @@ use super::entry::{Entry, Names, OWN_DIRECTORIES};
 use super::location::Located;
 use super::page::{Pager, Stop};
 use super::sidecar::{self, Declared};
-use crate::storage::is_unfinished;
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Listing, ObjectState, Storage, StorageError};
 use protocol::wire::report::RowError;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use storage::is_unfinished;
+use storage::persist::{Patience, persist};
+use storage::{Listing, ObjectState, Storage, StorageError};
 use tokio::runtime::Handle;
 
 /// Objects asked for at a time.

@@ -7,7 +7,6 @@ use super::location::Root;
 use super::page::{Pager, Stop};
 use super::sidecar;
 use super::source::{cannot_open, closed};
-use crate::storage::{Roots, is_unfinished};
 use protocol::failure::Failure;
 use protocol::wire::report::RowError;
 use std::collections::BinaryHeap;
@@ -16,6 +15,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use storage::{Roots, is_unfinished};
 
 /// Names of one directory held at a time.
 const NAMES_MAX: usize = 250_000;

@@ -3,9 +3,9 @@ use super::location::Root;
 use super::page::{Pager, Stop};
 use super::source::Source;
 use super::{csv, jsonl};
-use crate::storage::Roots;
 use protocol::wire::unit::ScanCursor;
 use std::path::Path;
+use storage::Roots;
 
 /// Longest row, in bytes of the file. A longer one is passed over without being held in memory.
 pub(super) const ROW_MAX: usize = 1 << 20;

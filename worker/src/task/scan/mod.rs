@@ -20,7 +20,6 @@ mod source;
 mod tests;
 
 use super::TaskContext;
-use crate::storage::Roots;
 use bucket::Bucket;
 use entry::Names;
 use location::Root;
@@ -29,6 +28,7 @@ use protocol::failure::Failure;
 use protocol::media::path_filter::PathFilter;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{ScanSource, ScanTask, Unit};
+use storage::Roots;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 

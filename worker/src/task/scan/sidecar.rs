@@ -3,11 +3,11 @@
 //!
 //! Read as `md5sum`, `sha1sum`, `xxhsum` and the offload tools write them: the digest alone, the digest and a name, or
 //! `MD5 (name) = digest`.
-use crate::storage::{RootError, Roots};
 use protocol::wire::unit::{HashAlgorithm, parse_hash};
 use std::fmt::Display;
 use std::io::Read;
 use std::path::Path;
+use storage::{RootError, Roots};
 
 /// Bytes of a sidecar that are read: one line each for as many files as stand on a card.
 pub(super) const BYTES_MAX: u64 = 1 << 20;

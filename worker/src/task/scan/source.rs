@@ -1,10 +1,10 @@
 //! A file read from front to back through one buffer, with its place and a way to stop.
 use super::page::Stop;
-use crate::storage::{RootError, Roots};
 use protocol::failure::Failure;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 use std::path::Path;
+use storage::{RootError, Roots};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes read at a time; also how often the token is looked at.

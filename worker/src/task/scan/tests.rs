@@ -1,6 +1,6 @@
 //! Whole scans against files on disk: what arrives, in which pages, and what is said about the rest.
 use super::*;
-use crate::task::{PageSink, Tools};
+use crate::task::PageSink;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -71,7 +71,8 @@ fn context(pages: Arc<dyn PageSink>) -> TaskContext {
         pages,
         storage: Arc::default(),
         bytes: Arc::default(),
-        tools: Arc::new(Tools::default()),
+        tools: Arc::default(),
+        rehearsal: Arc::default(),
     }
 }
 

@@ -2,13 +2,13 @@
 use super::fault::{self, Stop};
 use super::plan::Plan;
 use super::source::Source;
-use crate::hash::{Digest, HashError, hash_open_file};
-use crate::storage::Directory;
 use protocol::failure::Failure;
 use protocol::wire::unit::HashAlgorithm;
 use rustix::fs::{FileType, Stat};
 use std::fs::File;
 use std::path::Path;
+use storage::Directory;
+use storage::hash::{Digest, HashError, hash_open_file};
 use tokio_util::sync::CancellationToken;
 
 /// Compares the entry `found` at the destination with the source. Returns the open destination and its digests when

@@ -1,9 +1,9 @@
 //! What the system's errors mean to a transfer: one place, so that a code means the same everywhere.
-use crate::storage::{DirectoryError, RootError};
 use protocol::failure::Failure;
 use rustix::io::Errno;
 use std::io;
 use std::path::Path;
+use storage::{DirectoryError, RootError};
 
 /// Why work on one asset ended without a result.
 #[derive(Debug)]

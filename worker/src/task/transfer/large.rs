@@ -7,8 +7,6 @@ use super::fault::{self, Stop};
 use super::plan::Plan;
 use super::small::check_written;
 use super::source::Source;
-use crate::hash::{Block, BlockPool, Digest, MultiHasher, is_expensive, read_at_most};
-use crate::storage::{CopyError, Durability, Partial, copy_in_kernel, reflink};
 use protocol::wire::unit::HashAlgorithm;
 use rustix::io::Errno;
 use std::fs::File;
@@ -17,6 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use storage::hash::{Block, BlockPool, Digest, MultiHasher, is_expensive, read_at_most};
+use storage::{CopyError, Durability, Partial, copy_in_kernel, reflink};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes read, hashed and written at a time. Measured: 128 KiB stay in a core's own cache from one step to the next and
@@ -96,10 +96,10 @@ impl Large<'_> {
         if self.plan.algorithms.is_empty() {
             return Ok(Vec::new());
         }
-        match crate::hash::hash_open_file(file, &self.plan.algorithms, self.cancel) {
+        match ::storage::hash::hash_open_file(file, &self.plan.algorithms, self.cancel) {
             Ok((digests, _)) => Ok(digests),
-            Err(crate::hash::HashError::Cancelled) => Err(Stop::Cancelled),
-            Err(crate::hash::HashError::Read(error)) => Err(self.write_failed("read back", fault::errno(&error))),
+            Err(::storage::hash::HashError::Cancelled) => Err(Stop::Cancelled),
+            Err(::storage::hash::HashError::Read(error)) => Err(self.write_failed("read back", fault::errno(&error))),
         }
     }
 

@@ -1,13 +1,13 @@
 //! What is wanted of one asset, decided before anything is opened.
 use super::wants::Wants;
-use crate::mhl::journal;
-use crate::storage::local_path;
+use ::mhl::journal;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::wire::unit::TransferTask;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use storage::local_path;
 
 /// One asset's copy.
 #[derive(Debug)]

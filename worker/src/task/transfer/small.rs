@@ -2,11 +2,11 @@
 use super::fault::{self, Stop};
 use super::plan::Plan;
 use super::source::Source;
-use crate::hash::{Digest, Hasher, hash_bytes, read_at_most};
-use crate::storage::{Directory, Partial};
 use protocol::failure::Failure;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use storage::hash::{Digest, Hasher, hash_bytes, read_at_most};
+use storage::{Directory, Partial};
 
 /// Largest file copied this way, in bytes. Beyond it, resuming and overlapping pay for their set-up.
 pub(super) const BYTES_MAX: u64 = 2 * 1024 * 1024;

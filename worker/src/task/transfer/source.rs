@@ -1,10 +1,10 @@
 //! The file a copy reads, and whether it stayed the same.
 use super::fault;
-use crate::storage::Roots;
 use protocol::failure::Failure;
 use rustix::fs::{Stat, fstat, stat};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use storage::Roots;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What tells one state of a source from another.

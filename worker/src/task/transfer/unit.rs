@@ -7,9 +7,7 @@ use super::plan::{self, Plan};
 use super::small::{self, Buffers};
 use super::source::Source;
 use super::{Settings, TaskContext};
-use crate::hash::Digest;
-use crate::mhl::journal::{self, Action, Record};
-use crate::storage::{Directory, Durability, Partial, Root, file_location, sync_directories, sync_files};
+use ::mhl::journal::{self, Action, Record};
 use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
@@ -22,6 +20,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use storage::hash::Digest;
+use storage::{Directory, Durability, Partial, Root, file_location, sync_directories, sync_files};
 
 /// Assets that share their syncs. Each holds a descriptor meanwhile, and a worker runs several units.
 const BATCH_ASSETS: usize = 64;

@@ -1,8 +1,8 @@
 //! What is wanted of an asset's content, wherever it is.
-use crate::hash::Digest;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::unit::{HashAlgorithm, TransferTask};
+use storage::hash::Digest;
 
 /// A file that has changed since it was listed rests after so long without a write, in microseconds.
 const SETTLE_US: i64 = 2_000_000;

@@ -2,14 +2,14 @@
 //!
 //! `SHOWRUNNER_MEDIA` names a directory with clips and their `expected.json`. Without it the set is made once under `target/`
 //! when its generator lies beside the workspace; otherwise the test says that it was skipped.
+use ::qc::Tools;
+use ::qc::{Report, Subject};
 use protocol::media::spec::DeliverySpec;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use worker::qc::{Report, Subject};
-use worker::task::Tools;
 
 /// Clips judged at a time: one decoding thread each.
 const PARALLEL: usize = 2;
@@ -31,8 +31,7 @@ async fn every_planted_fault_is_found_and_nothing_else() {
         tokio::spawn(async move {
             let _slot = slots.acquire_owned().await.expect("open");
             let subject = Subject::bare(&path);
-            let report =
-                worker::qc::inspect(&path, &subject, &spec, &Tools::default(), &CancellationToken::new()).await;
+            let report = ::qc::inspect(&path, &subject, &spec, &Tools::default(), &CancellationToken::new()).await;
             let judged = compare(&clip, &report.expect("the tools work"));
             println!("{judged}");
             judged

@@ -1,9 +1,9 @@
 //! Files made to hurt: each ends in bounded time with a finding or `tool_error`, never with a pass.
 use super::media::*;
+use ::qc::Tools;
+use ::qc::{Subject, Verdict};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
-use worker::qc::{Subject, Verdict};
-use worker::task::Tools;
 
 /// Length and kind of the box at `at`.
 fn head(bytes: &[u8], at: usize) -> Option<(usize, &[u8])> {
@@ -97,7 +97,7 @@ async fn an_endless_pipe_is_no_file() {
     for path in [pipe, PathBuf::from("/dev/zero")] {
         let (subject, spec, tools, cancel) =
             (Subject::bare(&path), spec(POLICY), Tools::default(), CancellationToken::new());
-        let judged = worker::qc::inspect(&path, &subject, &spec, &tools, &cancel).await;
+        let judged = ::qc::inspect(&path, &subject, &spec, &tools, &cancel).await;
         assert_eq!(judged.expect_err("not a file").reason, "source_missing");
     }
 }
@@ -110,7 +110,7 @@ async fn fuzzed_files_end_and_never_pass() {
         [("f.mp4", studio.clean("a.mp4")), ("f.mxf", studio.clip("b.mxf", MOVING, TONE, &[MPEG2, PCM]))]
     {
         let whole = std::fs::read(&original).expect("read");
-        let hash = worker::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &whole).to_string();
+        let hash = ::storage::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &whole).to_string();
         for round in 0..8 {
             let mut bytes = whole.clone();
             // Headers first and last, the essence in between.
@@ -169,7 +169,7 @@ async fn text_that_names_other_media_is_refused_at_once() {
         std::fs::write(&path, text.replace("MEDIA", &media.to_string_lossy())).expect("written");
         for role in [None, Some(protocol::media::asset::Role::Master)] {
             let subject = Subject { role, ..Subject::bare(&path) };
-            let judged = worker::qc::inspect(&path, &subject, &spec(LENIENT), &tools, &CancellationToken::new()).await;
+            let judged = ::qc::inspect(&path, &subject, &spec(LENIENT), &tools, &CancellationToken::new()).await;
             let report = judged.expect("judged");
             assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
             assert!(
@@ -177,7 +177,7 @@ async fn text_that_names_other_media_is_refused_at_once() {
                 "{report:?}"
             );
         }
-        assert_eq!(worker::qc::still(&path, 1.0, &tools, &CancellationToken::new()).await, None, "{name}");
+        assert_eq!(::qc::still(&path, 1.0, &tools, &CancellationToken::new()).await, None, "{name}");
     }
 }
 
@@ -286,8 +286,8 @@ async fn programs_open_the_file_and_nothing_else() {
     for file in ["clip001.mp4", "segment.ts", "hls.mp4"] {
         let (path, cancel) = (studio.path(file), CancellationToken::new());
         let report =
-            worker::qc::inspect(&path, &Subject::bare(&path), &spec(&policy), &tools, &cancel).await.expect("judged");
-        let still = worker::qc::still(&path, 1.0, &tools, &cancel).await;
+            ::qc::inspect(&path, &Subject::bare(&path), &spec(&policy), &tools, &cancel).await.expect("judged");
+        let still = ::qc::still(&path, 1.0, &tools, &cancel).await;
         assert_eq!(still.is_some(), file != "hls.mp4", "{report:?}");
     }
     let scratch = std::env::temp_dir().join("showrunner-qc-").to_string_lossy().into_owned();

@@ -1,11 +1,11 @@
 //! Small media with planted faults: what is wrong with each is known because it was made so.
+use ::qc::Tools;
+use ::qc::{Finding, Report, Subject};
 use protocol::media::asset::Role;
 use protocol::media::spec::DeliverySpec;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio_util::sync::CancellationToken;
-use worker::qc::{Finding, Report, Subject};
-use worker::task::Tools;
 
 /// Seconds of every clip unless its filters say otherwise.
 pub(super) const SECONDS: f64 = 4.0;
@@ -119,9 +119,7 @@ pub(super) async fn inspect(path: &Path, spec: &DeliverySpec) -> Report {
 }
 
 pub(super) async fn inspect_as(path: &Path, subject: &Subject, spec: &DeliverySpec) -> Report {
-    worker::qc::inspect(path, subject, spec, &Tools::default(), &CancellationToken::new())
-        .await
-        .expect("the tools work")
+    ::qc::inspect(path, subject, spec, &Tools::default(), &CancellationToken::new()).await.expect("the tools work")
 }
 
 /// The ids found, each once.

@@ -1,7 +1,7 @@
 //! One planted fault, one finding: at its place and with its measure. Every known trap of the tools is here.
 use super::media::*;
+use ::qc::{Report, Subject, Verdict};
 use protocol::media::asset::Role;
-use worker::qc::{Report, Subject, Verdict};
 
 /// Makes a clip from sources and judges it by the policy of clean clips.
 async fn judged(name: &str, picture: &str, sound: &str) -> Report {
@@ -326,7 +326,7 @@ async fn an_empty_policy_demands_nothing_and_the_hash_still_binds() {
     assert_eq!(ids(&report), ["checksum"]);
     // A source may have declared another algorithm than the one verdicts are bound by.
     let bytes = std::fs::read(&other).expect("read");
-    let md5 = worker::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Md5, &bytes).to_string();
+    let md5 = ::storage::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Md5, &bytes).to_string();
     let subject = Subject { declared_hash: Some(md5), ..Subject::bare(&other) };
     assert_eq!(inspect_as(&other, &subject, &spec("spec: s\nqc: { checksum: {} }\n")).await.verdict, Verdict::Pass);
 }
@@ -406,9 +406,9 @@ async fn mediainfo_is_asked_by_field_and_its_absence_is_no_pass() {
     assert_eq!(inspect(&path, &asked("MPEG-4")).await.verdict, Verdict::Pass);
     let report = inspect(&path, &asked("[MXF, QuickTime]")).await;
     assert_eq!((ids(&report), the(&report, "mediainfo").measured.as_str()), (vec!["mediainfo"], Some("MPEG-4")));
-    let tools = worker::task::Tools { mediainfo: "no-such-mediainfo".into(), ..worker::task::Tools::default() };
+    let tools = ::qc::Tools { mediainfo: "no-such-mediainfo".into(), ..::qc::Tools::default() };
     let subject = Subject { role: Some(Role::Master), ..Subject::bare(&path) };
     let (spec, cancel) = (asked("MPEG-4"), tokio_util::sync::CancellationToken::new());
-    let report = worker::qc::inspect(&path, &subject, &spec, &tools, &cancel).await.expect("judged");
+    let report = ::qc::inspect(&path, &subject, &spec, &tools, &cancel).await.expect("judged");
     assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &["mediainfo".to_owned()][..]));
 }

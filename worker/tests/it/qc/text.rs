@@ -1,7 +1,7 @@
 //! Text, stills and paper: judged by what they are, never by picture and sound.
 use super::media::*;
+use ::qc::{Subject, Verdict};
 use protocol::media::asset::Role;
-use worker::qc::{Subject, Verdict};
 
 const SRT: &str = "1\n00:00:01,000 --> 00:00:02,500\nHallo\n\n2\n00:00:03,000 --> 00:00:04,000\nWelt\n";
 

@@ -1,5 +1,6 @@
 //! The qc task: one unit, several assets.
 use super::media::*;
+use ::qc::Tools;
 use async_trait::async_trait;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
-use worker::task::{PageSink, TaskContext, Tools};
+use worker::task::{PageSink, TaskContext};
 
 struct NoPages;
 
@@ -29,6 +30,7 @@ fn context(tools: Tools) -> TaskContext {
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(tools),
+        rehearsal: Arc::default(),
     }
 }
 

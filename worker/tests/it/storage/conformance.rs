@@ -1,10 +1,10 @@
 //! What every storage promises, asked of each of them. A new backend is one line in [`run`]'s callers.
 use crate::fixture::noise;
 use crate::storage::subjects::{self, Lacks, Subject};
+use ::storage::{Attributes, Body, Condition, Part, Slot, Storage, StorageError, Upload, Version};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use worker::storage::{Attributes, Body, Condition, Part, Slot, Storage, StorageError, Upload, Version};
 
 const MIB: usize = 1024 * 1024;
 
@@ -33,7 +33,7 @@ impl Bench<'_> {
         Body::known(vec![Bytes::from(wrong)], self.body(content).checksum())
     }
 
-    pub(crate) async fn put(&self, key: &str, content: &[u8]) -> worker::storage::ObjectState {
+    pub(crate) async fn put(&self, key: &str, content: &[u8]) -> ::storage::ObjectState {
         let put = self.storage.put(key, &self.body(content), &Attributes::default(), &Condition::Free).await;
         put.unwrap_or_else(|error| panic!("{}: {error}", self.subject.name))
     }
@@ -444,7 +444,7 @@ async fn copies_are_made_by_the_server(bench: &Bench<'_>) {
         assert!(bench.missing(&bench.key("stale")).await);
     }
     assert_eq!(bench.storage.uploads(&bench.prefix).await.expect("listed"), []);
-    let stranger = worker::storage::CopySource { domain: "another".into(), ..source.clone() };
+    let stranger = ::storage::CopySource { domain: "another".into(), ..source.clone() };
     let foreign = bench.storage.copy(&stranger, &to, &Attributes::default(), &Condition::Any).await;
     assert!(matches!(foreign, Err(StorageError::Unsupported { .. })), "{foreign:?}");
 }

@@ -2,14 +2,14 @@
 //! reported good.
 use crate::fixture::noise;
 use crate::storage::subjects::{self, Lacks, Subject};
+use ::storage::faults::{Fault, Faults};
+use ::storage::layer::{Layered, Operation};
+use ::storage::persist::{Patience, persist, read_on};
+use ::storage::{Attributes, Body, Condition, ObjectState, Part, Running, Slot, Storage, StorageError, Upload};
 use bytes::Bytes;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use worker::storage::faults::{Fault, Faults};
-use worker::storage::layer::{Layered, Operation};
-use worker::storage::persist::{Patience, persist, read_on};
-use worker::storage::{Attributes, Body, Condition, ObjectState, Part, Running, Slot, Storage, StorageError, Upload};
 
 const PATIENCE: Patience =
     Patience { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
@@ -105,7 +105,7 @@ impl Mover {
     }
 
     /// Reads an object whose checksum is known, as a transfer knows it.
-    async fn fetch(&self, key: &str, sum: worker::storage::Checksum) -> Result<Vec<u8>, StorageError> {
+    async fn fetch(&self, key: &str, sum: ::storage::Checksum) -> Result<Vec<u8>, StorageError> {
         let state = persist(PATIENCE, || self.storage.stat(key)).await?;
         let (storage, version) = (Arc::clone(&self.storage), state.version);
         let content = read_on(storage, key.to_owned(), 0..state.bytes, version, PATIENCE).collect().await?.concat();

@@ -4,12 +4,12 @@ use crate::storage::carry::task;
 use crate::storage::s3_status::settings;
 use crate::storage::s3_stub;
 use crate::storage::subjects::credentials;
+use ::storage::Registry;
 use protocol::media::asset::Asset;
 use protocol::wire::unit::TaskSpec;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use worker::storage::Registry;
 use worker::task::TaskContext;
 
 const MIB: usize = 1024 * 1024;

@@ -1,10 +1,10 @@
 //! As much of Google Cloud Storage as its emulators leave out: every condition on a generation is judged, every
 //! checksum compared, listings come in pages.
 use crate::storage::web::{Answer, Request, ranged, serve};
+use ::storage::ChecksumKind;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use worker::storage::ChecksumKind;
 
 #[derive(Debug, Clone)]
 struct Object {

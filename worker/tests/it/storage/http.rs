@@ -1,13 +1,13 @@
 //! Web servers as sources: ranges, changes, redirects, what breaks off, and what may not be read at all.
 use crate::fixture::noise;
 use crate::storage::web::{Answer, Request, ranged, serve};
+use ::storage::backend::Opened;
+use ::storage::persist::{Patience, read_all, read_on};
+use ::storage::settings::{EndpointSettings, StorageSettings};
+use ::storage::{Reading, Registry, StorageError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use worker::storage::backend::Opened;
-use worker::storage::persist::{Patience, read_all, read_on};
-use worker::storage::settings::{EndpointSettings, StorageSettings};
-use worker::storage::{Reading, Registry, StorageError};
 
 const PATIENCE: Patience =
     Patience { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };

@@ -2,6 +2,7 @@
 use crate::fixture::{context, finished, unit};
 use crate::storage::conformance::Bench;
 use crate::storage::subjects::{self, Subject};
+use ::storage::Registry;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::failure::Failure;
@@ -11,7 +12,6 @@ use protocol::media::path_filter::PathFilter;
 use protocol::wire::report::{RowError, ScanPage, UnitResult};
 use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask, TaskSpec, Unit};
 use std::sync::Arc;
-use worker::storage::Registry;
 use worker::task::{PageSink, TaskContext};
 
 /// Keeps pages; takes no more than `most`.

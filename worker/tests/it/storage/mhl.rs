@@ -3,6 +3,14 @@ use crate::fixture::noise;
 use crate::mhl::ascmhl;
 use crate::storage::conformance::Bench;
 use crate::storage::subjects::{self, Subject};
+use ::mhl::MhlError;
+use ::mhl::journal::{self, Action, Record};
+use ::mhl::object::{self, ObjectTree};
+use ::mhl::seal::SealReport;
+use ::mhl::verify::VerifyReport;
+use ::storage::hash::hash_bytes;
+use ::storage::layer::{Call, Layer, Layered, Operation};
+use ::storage::{Condition, StorageError};
 use async_trait::async_trait;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::wire::unit::HashAlgorithm;
@@ -11,14 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use worker::hash::hash_bytes;
-use worker::mhl::MhlError;
-use worker::mhl::journal::{self, Action, Record};
-use worker::mhl::object::{self, ObjectTree};
-use worker::mhl::seal::SealReport;
-use worker::mhl::verify::VerifyReport;
-use worker::storage::layer::{Call, Layer, Layered, Operation};
-use worker::storage::{Condition, StorageError};
 
 /// A tree in a bucket, as transfers leave it.
 struct Bucket<'a> {
@@ -147,7 +147,7 @@ async fn three_generations(subject: &Subject) {
     // What the reference tool adds to the copy is continued by us, in a directory.
     let root = copy.path().join("tree");
     assert_eq!(ascmhl(&["create"], &root).0, 0);
-    assert!(worker::mhl::verify::verify(&root, 2, &CancellationToken::new()).expect("verified").is_intact());
+    assert!(::mhl::verify::verify(&root, 2, &CancellationToken::new()).expect("verified").is_intact());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,18 +291,15 @@ async fn a_history_that_comes_with_a_source_is_continued() {
     for (name, content) in [("1.mov", "one"), ("2.mov", "two")] {
         std::fs::write(back.join("clips").join(name), content).expect("written");
     }
-    worker::mhl::seal::seal(&back, "job-2", HashAlgorithm::Xxh128, &cancel).expect("sealed");
-    assert!(worker::mhl::verify::verify(&back, 2, &cancel).expect("verified").is_intact());
+    ::mhl::seal::seal(&back, "job-2", HashAlgorithm::Xxh128, &cancel).expect("sealed");
+    assert!(::mhl::verify::verify(&back, 2, &cancel).expect("verified").is_intact());
     let second = Bucket::new(&subject, "copy").await;
     assert_eq!(object::import(&bucket.tree(), &second.tree(), &cancel).await.expect("imported").generations, 2);
     // One that does not hold is no history.
     std::fs::write(card.join("ascmhl/ascmhl_chain.xml"), "<x>").expect("broken");
     let third = Bucket::new(&subject, "third").await;
     assert!(matches!(object::import_into(&card, &third.tree(), &cancel).await, Err(MhlError::Malformed { .. })));
-    assert!(matches!(
-        worker::mhl::import::import(&card, &source.path().join("b"), &cancel),
-        Err(MhlError::Malformed { .. })
-    ));
+    assert!(matches!(::mhl::import::import(&card, &source.path().join("b"), &cancel), Err(MhlError::Malformed { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,9 +338,9 @@ async fn nested_histories_and_empty_folders_go_through_buckets_over_three_genera
         std::fs::write(back.join(name), content).expect("written");
     }
     let imported = object::import_to_directory(&second.tree(), &back, &cancel).await.expect("imported");
-    worker::mhl::seal::seal_copy(&back, "job-4", HashAlgorithm::Xxh128, &imported.source, &cancel).expect("sealed");
+    ::mhl::seal::seal_copy(&back, "job-4", HashAlgorithm::Xxh128, &imported.source, &cancel).expect("sealed");
     assert!(back.join("A002/Voice").is_dir());
-    let report = worker::mhl::verify::verify(&back, 2, &cancel).expect("verified");
+    let report = ::mhl::verify::verify(&back, 2, &cancel).expect("verified");
     assert!(report.is_intact(), "{report:?}");
     for command in ["verify", "diff", "info"] {
         let (code, said) = ascmhl(&[command], &back);

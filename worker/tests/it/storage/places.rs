@@ -1,11 +1,11 @@
 //! Locations, roots, credentials and limits: what the registry makes of them.
 use crate::storage::server::SECRET_KEY;
 use crate::storage::subjects::{self, credentials};
+use ::storage::settings::{EndpointSettings, StorageSettings};
+use ::storage::{Attributes, Body, ChecksumKind, Condition, Registry, StorageError};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use worker::storage::settings::{EndpointSettings, StorageSettings};
-use worker::storage::{Attributes, Body, ChecksumKind, Condition, Registry, StorageError};
 
 #[tokio::test]
 async fn files_outside_of_their_roots_are_refused() {

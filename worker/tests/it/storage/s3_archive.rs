@@ -7,9 +7,9 @@
 //! - what the service tiered by itself says so in `x-amz-archive-status`, and is restored for good: without days
 //! - the tier `Expedited` is refused for `DEEP_ARCHIVE`; an object that is not archived answers 403
 use crate::storage::web::{Answer, Request, serve};
+use ::storage::ChecksumKind;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use worker::storage::ChecksumKind;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Restored {

@@ -4,8 +4,8 @@ use crate::storage::carry::task;
 use crate::storage::s3_status::settings;
 use crate::storage::s3_stub;
 use crate::storage::subjects::credentials;
+use ::storage::Registry;
 use std::sync::Arc;
-use worker::storage::Registry;
 use worker::task::TaskContext;
 
 const MIB: usize = 1024 * 1024;

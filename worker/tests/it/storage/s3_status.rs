@@ -2,14 +2,14 @@
 use crate::storage::s3_stub;
 use crate::storage::subjects::credentials;
 use crate::storage::web::{Answer, Request, serve};
+use ::storage::settings::{EndpointSettings, StorageSettings};
+use ::storage::{Attributes, Body, Condition, Part, Registry, Slot, Storage, StorageError, Upload};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use worker::storage::settings::{EndpointSettings, StorageSettings};
-use worker::storage::{Attributes, Body, Condition, Part, Registry, Slot, Storage, StorageError, Upload};
 
 /// The table.
 const TABLE: &str = include_str!("s3_status.csv");

@@ -3,14 +3,14 @@
 use crate::fixture::{finished, noise, unit};
 use crate::storage::carry::{Road, task, xxh128};
 use crate::storage::subjects::{self, Subject};
+use ::storage::layer::Operation;
+use ::storage::{Body, Slot, Upload};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::rules::slice::{Large, Portion, portions};
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, SliceTask, TaskSpec, TransferTask};
 use std::sync::Arc;
-use worker::storage::layer::Operation;
-use worker::storage::{Body, Slot, Upload};
 
 const MIB: usize = 1024 * 1024;
 /// Five parts and a bit, in three slices.
@@ -175,7 +175,7 @@ async fn a_hash_that_can_be_put_together_costs_no_second_reading() {
     assert!(!cutting.draft.measured);
     let (facts, failures) = cutting.assemble(cutting.slices().await).await;
     assert_eq!(failures, []);
-    let expected = worker::hash::hash_bytes(HashAlgorithm::Crc64nvme, &content);
+    let expected = ::storage::hash::hash_bytes(HashAlgorithm::Crc64nvme, &content);
     assert_eq!(facts[0].hash, Some(expected.to_string()));
     assert!(road.content("a.mov").await == Some(content));
     assert_eq!((road.bytes_of(Operation::PutPart), road.uploads().await), (BYTES as u64, vec![]));

@@ -2,10 +2,10 @@
 //! here and nowhere else.
 use crate::storage::gcs_stub;
 use crate::storage::server::{ACCESS_KEY, SECRET_KEY, Server};
+use ::storage::settings::{EndpointSettings, StorageSettings};
+use ::storage::{ChecksumKind, Registry, Storage};
 use std::path::Path;
 use std::sync::Arc;
-use worker::storage::settings::{EndpointSettings, StorageSettings};
-use worker::storage::{ChecksumKind, Registry, Storage};
 
 /// Starts until a server stays.
 const STARTS: u32 = 5;

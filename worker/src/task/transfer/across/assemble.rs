@@ -8,10 +8,10 @@ use super::receipt::{self, Carried};
 use super::source::Source;
 use super::target::{Content, Place};
 use super::upload::{abort, begun, tag_of};
-use crate::hash::Digest;
-use crate::storage::{Checksum, ChecksumKind, Condition, Part};
 use protocol::failure::Failure;
 use protocol::wire::unit::{Assembly, HashAlgorithm};
+use storage::hash::Digest;
+use storage::{Checksum, ChecksumKind, Condition, Part};
 
 /// Whether everything that is wanted of an asset can be put together from the checksums of its parts.
 pub(super) fn is_combinable(wants: &Wants, kind: ChecksumKind) -> bool {

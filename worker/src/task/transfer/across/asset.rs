@@ -5,15 +5,15 @@ use super::commit::{Committed, commit};
 use super::source::{Measures, Source, off_thread};
 use super::target::{Content, Place};
 use super::{assemble, cut, server_copy, upload};
-use crate::hash::Digest;
-use crate::mhl::journal::{Action, Record};
-use crate::storage::{Attributes, Body, Condition, ObjectState};
+use ::mhl::journal::{Action, Record};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::rules::parts::PART_BYTES;
 use protocol::wire::unit::Assembly;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use storage::hash::Digest;
+use storage::{Attributes, Body, Condition, ObjectState};
 
 /// Largest content that is written in one step, in bytes.
 const SMALL_BYTES_MAX: u64 = PART_BYTES;

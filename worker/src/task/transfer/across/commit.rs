@@ -1,10 +1,10 @@
 //! Becoming visible, once. An answer that is lost is looked for instead of asking again.
 use super::fault;
 use super::target::{Content, Place};
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Condition, ObjectState, StorageError};
 use protocol::failure::Failure;
 use std::future::Future;
+use storage::persist::{Patience, persist};
+use storage::{Condition, ObjectState, StorageError};
 use tokio_util::sync::CancellationToken;
 
 /// Answers to one commit that may be lost in a row.

@@ -5,13 +5,13 @@ use super::source::Source;
 use super::target::Place;
 use super::upload::{abort, begin as begin_upload, begun, stretch};
 use super::{Other, Work, is_remote, server_copy};
-use crate::storage::{ChecksumKind, Upload};
 use crate::task::TaskContext;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::rules::parts::PART_BYTES;
 use protocol::rules::slice::slice_bytes;
 use protocol::wire::unit::{AssembleTask, CutTask, Draft};
+use storage::{ChecksumKind, Upload};
 
 /// Assets of one unit that are cut at most; more of them keep several workers busy by themselves.
 const CUT_MAX: usize = 4;

@@ -1,6 +1,6 @@
 //! What a storage's errors mean to an asset, in the words that files have for them.
-use crate::storage::StorageError;
 use protocol::failure::Failure;
+use storage::StorageError;
 
 /// A source that cannot be read.
 pub(super) fn source(error: &StorageError) -> Failure {

@@ -5,11 +5,11 @@ use super::commit::Uncommitted;
 use super::fault;
 use super::source::{Fetch, Measured, Measures};
 use super::upload::{Arrived, Sending};
-use crate::storage::{LANDING_BYTES, Landing, Part, Slot, StorageError, Unlanded};
 use futures_util::stream::{self, StreamExt};
 use protocol::failure::Failure;
 use std::ops::Range;
 use std::sync::Arc;
+use storage::{LANDING_BYTES, Landing, Part, Slot, StorageError, Unlanded};
 use tokio_util::task::AbortOnDropHandle;
 
 impl Sending<'_> {

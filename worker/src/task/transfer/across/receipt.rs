@@ -1,8 +1,8 @@
 //! What a slice leaves for whoever completes its asset: the parts that have arrived, or what was measured. Only workers
 //! read it, and whoever does believes nothing that does not fit.
-use crate::hash::Digest;
-use crate::storage::{Checksum, ChecksumKind, Part};
 use serde::{Deserialize, Serialize};
+use storage::hash::Digest;
+use storage::{Checksum, ChecksumKind, Part};
 
 /// One slice.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,9 +83,9 @@ pub(super) fn read(receipts: &[String], bytes: u64, part_bytes: u64) -> Option<C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::hash_bytes;
     use bytes::Bytes;
     use protocol::wire::unit::HashAlgorithm;
+    use storage::hash::hash_bytes;
 
     fn part(number: u32, bytes: u64) -> Part {
         let sum = ChecksumKind::Crc64nvme.of(&[Bytes::from(vec![1; bytes as usize])]);

@@ -6,11 +6,11 @@ use super::commit::{Committed, commit, prove};
 use super::source::Source;
 use super::target::{Content, Place};
 use super::upload::{self, stretch};
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Attributes, Condition, CopySource, ObjectState, Part, Slot, StorageError, Upload};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use protocol::failure::Failure;
 use protocol::rules::parts::cut;
+use storage::persist::{Patience, persist};
+use storage::{Attributes, Condition, CopySource, ObjectState, Part, Slot, StorageError, Upload};
 use tokio_util::sync::CancellationToken;
 
 const MIB: u64 = 1 << 20;
@@ -159,7 +159,7 @@ async fn parts_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Version;
+    use storage::Version;
 
     fn is_proof(source: &str, copy: &str, bytes: u64) -> bool {
         let version = |tag: &str| Version { tag: tag.into(), id: None };

@@ -5,8 +5,6 @@ use super::source::{Measures, Source};
 use super::target::Place;
 use super::upload::{Arrived, Sending, stretch};
 use super::{Other, Work, cut, receipt};
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Condition, StorageError, Upload};
 use crate::task::TaskContext;
 use protocol::failure::Failure;
 use protocol::rules::parts::at_once;
@@ -15,6 +13,8 @@ use protocol::wire::unit::{SliceTask, Unit};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use storage::persist::{Patience, persist};
+use storage::{Condition, StorageError, Upload};
 
 /// Carries a slice.
 pub(in super::super) async fn carry(task: &SliceTask, unit: &Unit, context: &TaskContext) -> UnitResult {
@@ -54,7 +54,7 @@ async fn slice(task: &SliceTask, unit: &Unit, again: bool, context: &TaskContext
         // Nobody has had it before; and what a directory holds would be read to the end of the file to be told.
         false => Arrived::new(),
     };
-    let at_once = at_once(task.draft.part_bytes, crate::storage::MEMORY_BYTES);
+    let at_once = at_once(task.draft.part_bytes, ::storage::MEMORY_BYTES);
     let sending = Sending {
         work: &work,
         wants: &wants,

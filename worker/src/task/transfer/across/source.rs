@@ -1,12 +1,6 @@
 //! Where an asset is read, and its content in stretches: read ahead, in order, each claiming its memory before it comes.
 use super::fault;
 use super::upload::{Arrived, is_of};
-use crate::hash::{Digest, Hasher};
-use crate::storage::Roots;
-use crate::storage::persist::{Patience, persist, read_all, read_on};
-use crate::storage::{
-    Checksum, ChecksumKind, Held, ObjectState, Reading, Registry, Running, Slot, Storage, StorageError, Upload, Version,
-};
 use crate::task::TaskContext;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -19,6 +13,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use storage::Roots;
+use storage::hash::{Digest, Hasher};
+use storage::persist::{Patience, persist, read_all, read_on};
+use storage::{
+    Checksum, ChecksumKind, Held, ObjectState, Reading, Registry, Running, Slot, Storage, StorageError, Upload, Version,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Content up to this size is hashed where it is, in bytes; more would keep other work of the thread waiting.
@@ -355,7 +355,7 @@ async fn located(location: &str, roots: &Roots) -> Result<String, Failure> {
     if !roots.is_empty() || !location.starts_with("file:") {
         return Ok(location.to_owned());
     }
-    let path = crate::storage::local_path(location)
+    let path = ::storage::local_path(location)
         .map_err(|error| Failure::permanent("location_unsupported", error.to_string()))?;
     let real = tokio::fs::canonicalize(&path).await;
     let real = real.map_err(|error| super::super::fault::source(&path, super::super::fault::errno(&error)))?;

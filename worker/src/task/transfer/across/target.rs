@@ -2,17 +2,17 @@
 use super::super::plan;
 use super::Other;
 use super::fault::{self, conflict, unversioned};
-use crate::hash::Digest;
-use crate::mhl::journal;
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{Checksum, ChecksumKind, Condition, ObjectState, Storage, StorageError, content};
 use crate::task::TaskContext;
+use ::mhl::journal;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::wire::unit::TransferTask;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use storage::hash::Digest;
+use storage::persist::{Patience, persist};
+use storage::{Checksum, ChecksumKind, Condition, ObjectState, Storage, StorageError, content};
 use tokio_util::sync::CancellationToken;
 
 /// Why a storage refuses a request for want of rights.

@@ -6,11 +6,6 @@ use super::commit::{Committed, Uncommitted, commit, prove};
 use super::fault;
 use super::source::{Known, Measured, Measures, Source, Stretch, off_thread};
 use super::target::{Content, Place};
-use crate::hash::Hasher;
-use crate::storage::persist::{Patience, persist};
-use crate::storage::{
-    Attributes, Body, Checksum, ChecksumKind, Condition, Held, MEMORY_BYTES, Part, SOURCE, Slot, StorageError, Upload,
-};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use protocol::failure::Failure;
@@ -19,6 +14,11 @@ use protocol::wire::unit::HashAlgorithm;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use storage::hash::Hasher;
+use storage::persist::{Patience, persist};
+use storage::{
+    Attributes, Body, Checksum, ChecksumKind, Condition, Held, MEMORY_BYTES, Part, SOURCE, Slot, StorageError, Upload,
+};
 use tokio::task::JoinSet;
 
 /// Times an upload is begun that vanished meanwhile.

@@ -1,0 +1,245 @@
+//! What a job landed, line by line, until its MHL generation is written: `<root>/.showrunner/<job>/<worker>.jsonl` in a
+//! directory, one object for each execution of a unit in a bucket, where nothing can be appended to.
+//!
+//! Appended in one write per unit before the unit is reported, so that whatever was reported is here. A line that was
+//! torn by a crash is ignored when read; its file is then hashed again when the tree is sealed.
+use super::model::MhlError;
+use bytes::Bytes;
+use protocol::id::{UnitId, WorkerId};
+use rustix::fs::{Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use storage::hash::Digest;
+use storage::persist::{Patience, persist};
+use storage::{Attributes, Body, Condition, Durability, Root, Storage, StorageError, sync_directories};
+
+/// Directory of all journals below a root. Never part of a history.
+pub const DIRECTORY: &str = ".showrunner";
+
+/// Answers to one object of a journal that may be lost in a row.
+const LOST_ANSWERS_MAX: u32 = 3;
+
+/// One landed file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Path relative to the root, with `/`.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Modification time of the landed file, nanoseconds since 1970.
+    pub modified_ns: i128,
+    /// When the file was hashed, microseconds since 1970.
+    pub hashed_at_us: i64,
+    /// Digests as `algorithm:digest`.
+    pub hashes: Vec<String>,
+    /// Whether it was copied now, or was there already and proved identical.
+    pub action: Action,
+    /// In a bucket: what the other side calls this state of it, which tells more than a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+/// How a file came to be in a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Copied and verified.
+    Copied,
+    /// Already there with the same content.
+    Verified,
+}
+
+impl Record {
+    /// The digests that can be read.
+    pub fn digests(&self) -> Vec<Digest> {
+        self.hashes.iter().filter_map(|text| Digest::parse(text).ok()).collect()
+    }
+}
+
+/// Appends a unit's records in one write; with [`Durability::PowerLoss`] they are on disk when this returns.
+pub fn append(root: &Root, job: &str, worker: &WorkerId, records: &[Record], durability: Durability) -> io::Result<()> {
+    let mut text = Vec::with_capacity(records.len() * 200);
+    // A line torn by an earlier failed write must not swallow the first of ours.
+    text.push(b'\n');
+    for record in records {
+        serde_json::to_writer(&mut text, record)?;
+        text.push(b'\n');
+    }
+    let relative = Path::new(DIRECTORY).join(component(job));
+    let directory = root.directory(&relative).map_err(io::Error::other)?;
+    let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let name = format!("{}.jsonl", component(&worker.0));
+    let mut file = File::from(openat(&directory, name.as_str(), flags, Mode::from_raw_mode(0o666))?);
+    let new = file.metadata()?.len() == 0;
+    file.write_all(&text)?;
+    if durability == Durability::PowerLoss {
+        file.sync_data()?;
+        let mut directories = root.take_created_in();
+        if new {
+            directories.push(directory);
+        }
+        sync_directories(&directories)?;
+    }
+    Ok(())
+}
+
+/// Writes the records of one execution of a unit below the tree at `root`, a key. A repeated call replaces itself.
+pub async fn put(
+    storage: &dyn Storage,
+    root: &str,
+    job: &str,
+    execution: (UnitId, u32),
+    records: &[Record],
+) -> Result<(), StorageError> {
+    let mut text = Vec::with_capacity(records.len() * 200);
+    for record in records {
+        let line = serde_json::to_vec(record);
+        text.extend(line.map_err(|error| StorageError::invalid(storage.location(root), error.to_string()))?);
+        text.push(b'\n');
+    }
+    let root = root.trim_matches('/');
+    let above = if root.is_empty() { String::new() } else { format!("{root}/") };
+    let UnitId { step, part, .. } = execution.0;
+    let key = format!("{above}{}{}-{part}-{}.jsonl", prefix(job), step.0, execution.1);
+    let body = Body::new(vec![Bytes::from(text)], storage.capabilities().checksum);
+    let attributes = Attributes { content_type: Some("application/jsonl".into()), ..Attributes::default() };
+    // The answer to a journal may be lost: the same again is the same.
+    let mut failures = 0;
+    loop {
+        let put = || storage.put(&key, &body, &attributes, &Condition::Any);
+        match persist(Patience::default(), put).await {
+            Err(StorageError::Unknown { .. }) if failures < LOST_ANSWERS_MAX => failures += 1,
+            put => return put.map(|_| ()),
+        }
+    }
+}
+
+/// What the objects of a job's journal begin with, relative to the tree.
+pub(super) fn prefix(job: &str) -> String {
+    format!("{DIRECTORY}/{}/", component(job))
+}
+
+/// Reads the records of an object of a journal.
+pub(super) fn parse(content: &[u8], mut each: impl FnMut(Record)) {
+    content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).for_each(&mut each);
+}
+
+/// Directory of one job's journal.
+pub fn directory(root: &Path, job: &str) -> PathBuf {
+    root.join(DIRECTORY).join(component(job))
+}
+
+/// The same, when no link leads out of the tree on the way there.
+pub(super) fn own_directory(root: &Path, job: &str) -> Result<PathBuf, MhlError> {
+    let path = directory(root, job);
+    for linked in [root.join(DIRECTORY), path.clone()] {
+        if std::fs::symlink_metadata(&linked).is_ok_and(|found| found.is_symlink()) {
+            return Err(MhlError::Linked(linked));
+        }
+    }
+    Ok(path)
+}
+
+/// Reads every record of a job, file by file in order of name; torn and foreign lines are left out. Empty when there
+/// is no journal.
+pub fn read(root: &Path, job: &str, mut each: impl FnMut(Record)) -> io::Result<()> {
+    let directory = directory(root, job);
+    let mut names = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries.map(|entry| entry.map(|e| e.file_name())).collect::<io::Result<Vec<_>>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    names.sort();
+    for name in names {
+        if Path::new(&name).extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let mut lines = BufReader::new(File::open(directory.join(&name))?);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            if line.ends_with(b"\n")
+                && let Ok(record) = serde_json::from_slice(&line)
+            {
+                each(record);
+            }
+            line.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Removes a job's journal, and the directory of all journals when it was the last.
+pub fn remove(root: &Path, job: &str) -> io::Result<()> {
+    match std::fs::remove_dir_all(directory(root, job)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match std::fs::remove_dir(root.join(DIRECTORY)) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A name as one path component: what a file name cannot or should not hold becomes `_` and its code.
+fn component(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_alphanumeric() || matches!(c, '-' | '.' | '@') && !out.is_empty() {
+            out.push(c);
+        } else {
+            out.push_str(&format!("_{:x}", u32::from(c)));
+        }
+    }
+    if out.is_empty() { "_".to_owned() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(path: &str) -> Record {
+        Record {
+            path: path.into(),
+            bytes: 3,
+            modified_ns: 1_700_000_000_123_456_789,
+            hashed_at_us: 5,
+            hashes: vec!["xxh3:78af5f94892f3950".into()],
+            action: Action::Copied,
+            tag: None,
+        }
+    }
+
+    fn paths(root: &Path) -> Vec<String> {
+        let mut paths = Vec::new();
+        read(root, "job", |record| paths.push(record.path)).expect("readable");
+        paths
+    }
+
+    #[test]
+    fn torn_lines_cost_only_themselves() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let root = Root::create(dir.path()).expect("opened");
+        let worker = WorkerId("host/1".into());
+        append(&root, "job", &worker, &[record("a"), record("b")], Durability::PowerLoss).expect("written");
+        let file = directory(dir.path(), "job").join("host_2f1.jsonl");
+        let mut content = std::fs::read(&file).expect("there");
+        content.truncate(content.len() - 9);
+        std::fs::write(&file, &content).expect("torn");
+        assert_eq!(paths(dir.path()), ["a"]);
+        append(&root, "job", &worker, &[record("c")], Durability::PageCache).expect("written");
+        assert_eq!(paths(dir.path()), ["a", "c"]);
+        remove(dir.path(), "job").expect("removed");
+        assert!(!dir.path().join(DIRECTORY).exists());
+        assert!(paths(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn names_cannot_leave_their_directory() {
+        assert_eq!(component("../x"), "_2e._2fx");
+        assert_eq!(component(""), "_");
+        assert_eq!(component("autumn-ingest-3f9k2m7q"), "autumn-ingest-3f9k2m7q");
+        assert_ne!(component("a/b"), component("a_2fb"));
+    }
+}

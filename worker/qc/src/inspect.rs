@@ -1,0 +1,270 @@
+//! Gathers the facts of one file and has them judged.
+use super::facts::{FactSheet, Structure};
+use super::graph::Needs;
+use super::media::Media;
+use super::probe::{Probe, Unprobed};
+use super::report::Report;
+use super::sheet::Sheet;
+use super::subject::{self, Subject};
+use super::{checks, judge, outside, pass, probe, structure, text};
+use crate::Tools;
+use protocol::failure::Failure;
+use protocol::media::asset::Role;
+use protocol::media::spec::DeliverySpec;
+use protocol::wire::unit::{HashAlgorithm, Measured, parse_hash};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use storage::hash::{HashError, hash_open_file};
+use tokio_util::sync::CancellationToken;
+
+/// A file judged.
+#[derive(Debug)]
+pub struct Appraised {
+    /// The verdict.
+    pub report: Report,
+    /// What was measured now, in its stored form; `None` when nothing was, or nothing that can be relied on.
+    pub sheet: Option<String>,
+    /// Whether media was decoded for it.
+    pub decoded: bool,
+}
+
+/// Measures a file and judges it by a spec.
+///
+/// An error is about the machine or the unit (program missing, cancelled, file gone); anything about the media is in the
+/// report, also when it cannot be read at all. Outside programs are stopped when `cancel` is set or the future is dropped.
+pub async fn inspect(
+    path: &Path,
+    subject: &Subject,
+    spec: &DeliverySpec,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
+    Ok(appraise(path, subject, spec, tools, &[], cancel).await?.report)
+}
+
+/// The same, with what has been measured before of bytes that the file may hold. When it does hold them, which reading
+/// it shows, and everything that the spec asks was measured, nothing is decoded.
+pub async fn appraise(
+    path: &Path,
+    subject: &Subject,
+    spec: &DeliverySpec,
+    tools: &Tools,
+    known: &[&Measured],
+    cancel: &CancellationToken,
+) -> Result<Appraised, Failure> {
+    // Everything that is read is read from this one open file.
+    let media = Arc::new(Media::open(path, &subject.file)?);
+    // Called off with the unit, and also when nobody waits for it any more.
+    let stop = cancel.child_token();
+    let _called_off = stop.clone().drop_guard();
+    let sheets: Vec<Sheet> = known.iter().filter_map(|known| Sheet::read(&known.sheet)).collect();
+    let hashing = hash_beside(&media, subject, spec, stop);
+    if sheets.is_empty() {
+        let gathering = gather(&media, subject, spec, tools, None, cancel);
+        let (hashes, gathered) = tokio::join!(hashing, gathering);
+        return measured(media.bytes(), hashes, gathered?, subject, spec);
+    }
+    // Only the bytes say whether the sheets are theirs: they are read first.
+    let hashes = hashing.await;
+    let found = hashes.as_ref().ok().and_then(|hashes| sheets.into_iter().find(|sheet| sheet.is_of(&hashes.content)));
+    if let (Ok(hashes), Some(sheet)) = (&hashes, &found) {
+        let role = sheet.role(subject.role, spec);
+        if sheet.has_all(spec, role) {
+            let facts = FactSheet { declared_hash: hashes.declared.clone(), ..sheet.facts.clone() };
+            let report = judge::judge(&facts, spec, subject, role);
+            return Ok(Appraised { report, sheet: None, decoded: false });
+        }
+    }
+    let gathered = gather(&media, subject, spec, tools, found.as_ref(), cancel).await?;
+    measured(media.bytes(), hashes, gathered, subject, spec)
+}
+
+/// Judges what was measured just now.
+fn measured(
+    bytes: u64,
+    hashes: Result<Hashes, HashError>,
+    gathered: Gathered,
+    subject: &Subject,
+    spec: &DeliverySpec,
+) -> Result<Appraised, Failure> {
+    let Gathered { mut facts, role, looked_for, decoded } = gathered;
+    facts.bytes = bytes;
+    match hashes {
+        Ok(hashes) => (facts.hash, facts.declared_hash) = (Some(hashes.content), hashes.declared),
+        Err(HashError::Cancelled) => return Err(super::tool::cancelled()),
+        Err(error) => facts.unreadable = Some(format!("reading failed: {error}")),
+    }
+    let sheet = Sheet::of(&facts, role, &looked_for).and_then(|sheet| sheet.write());
+    Ok(Appraised { report: judge::judge(&facts, spec, subject, role), sheet, decoded })
+}
+
+/// Hashes of one reading.
+struct Hashes {
+    /// What the verdict is bound to.
+    content: String,
+    /// By the declared algorithm, when the policy asks for `checksum`.
+    declared: Option<String>,
+}
+
+/// Hashes on a thread of its own, so that it shares the reading with the decode.
+async fn hash_beside(
+    media: &Arc<Media>,
+    subject: &Subject,
+    spec: &DeliverySpec,
+    stop: CancellationToken,
+) -> Result<Hashes, HashError> {
+    let declared = spec.qc.checksum.as_ref().and(subject.declared_hash.as_ref());
+    // What is no hash is the check's to tell.
+    let declared = declared.and_then(|text| parse_hash(text).ok()).map(|(algorithm, _)| algorithm);
+    // A checksum that was asked for is computed, not believed.
+    let known = subject.known_hash.clone().filter(|hash| hash.starts_with("xxh128:") && spec.qc.checksum.is_none());
+    if let Some(content) = known {
+        return Ok(Hashes { content, declared: None });
+    }
+    let mut algorithms = vec![HashAlgorithm::Xxh128];
+    algorithms.extend(declared.filter(|algorithm| *algorithm != HashAlgorithm::Xxh128));
+    let media = media.clone();
+    let reading = tokio::task::spawn_blocking(move || hash_open_file(media.file(), &algorithms, &stop));
+    let (digests, _) = reading.await.map_err(|error| HashError::Read(io::Error::other(error)))??;
+    let of = |wanted: HashAlgorithm| digests.iter().find(|d| d.algorithm == wanted).map(ToString::to_string);
+    let content = of(HashAlgorithm::Xxh128).ok_or_else(|| HashError::Read(io::Error::other("no hash was computed")))?;
+    Ok(Hashes { content, declared: declared.and_then(of) })
+}
+
+/// What was gathered about a file, but for its hash.
+struct Gathered {
+    facts: FactSheet,
+    /// The declared role, or the one the content gives away.
+    role: Role,
+    looked_for: Needs,
+    decoded: bool,
+}
+
+impl Gathered {
+    /// Without a decode.
+    fn plain(facts: FactSheet, role: Role) -> Gathered {
+        Gathered { facts, role, looked_for: Needs::default(), decoded: false }
+    }
+}
+
+/// Everything but the hash. What `known` holds is measured again where it can be had in the same pass.
+async fn gather(
+    media: &Arc<Media>,
+    subject: &Subject,
+    spec: &DeliverySpec,
+    tools: &Tools,
+    known: Option<&Sheet>,
+    cancel: &CancellationToken,
+) -> Result<Gathered, Failure> {
+    let mut facts = FactSheet::default();
+    let guess = subject.role.unwrap_or(Role::Master);
+    if media.bytes() == 0 {
+        facts.unreadable = Some("the file is empty".to_owned());
+        return Ok(Gathered::plain(facts, guess));
+    }
+    match guess {
+        Role::Subtitle | Role::Caption => {
+            match blocking(media, text::read).await? {
+                Ok(text) => facts.text = Some(text),
+                Err(why) => facts.unreadable = Some(why),
+            }
+            return Ok(Gathered::plain(facts, guess));
+        }
+        // Paper is looked at by people; that it can be read and is not empty is all a machine can say.
+        Role::Document => return Ok(Gathered::plain(facts, guess)),
+        Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio | Role::Artwork => {}
+    }
+    let probe = match probed(media, guess, tools, cancel).await {
+        Ok(probe) => probe,
+        Err(Unprobed::Failed(failure)) => return Err(failure),
+        Err(Unprobed::Unreadable(why)) => {
+            facts.unreadable = Some(why);
+            return Ok(Gathered::plain(facts, guess));
+        }
+    };
+    let role = subject.role.unwrap_or_else(|| subject::role_of_streams(probe.video.is_some(), spec));
+    if role == Role::Artwork && probe.video.as_ref().is_none_or(|still| still.width == 0 || still.height == 0) {
+        // ffprobe goes by the name of a still; only a size shows that there is one.
+        facts.unreadable = Some("not readable as a picture".to_owned());
+    }
+    let (mut looked_for, mut decoded) = (Needs::default(), false);
+    if role.is_timed_media() {
+        facts.structure = blocking(media, structure::inspect).await?;
+        looked_for = needs(spec, role, probe.video.is_some());
+        if let Some(before) = known.and_then(|sheet| sheet.looked_for(role)) {
+            looked_for = looked_for.with(before);
+        }
+        if probe.video.is_some() || !probe.audio.is_empty() {
+            facts.pass = Some(pass::run(media, &probe, &looked_for, tools, cancel).await?);
+            decoded = true;
+        }
+        if looked_for.mediainfo {
+            facts.mediainfo = Some(outside::mediainfo(media, tools, cancel).await?);
+        }
+        if let Some(policy) = &looked_for.mediaconch {
+            facts.mediaconch = Some(outside::mediaconch(media, policy, tools, cancel).await?);
+        }
+    }
+    let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
+    let versions = [("ffprobe", Some(probe.version.clone())), ("ffmpeg", ffmpeg)];
+    facts.tools = versions.into_iter().filter_map(|(tool, version)| Some((tool.to_owned(), version?))).collect();
+    facts.container = Some(probe.container);
+    facts.video = probe.video;
+    facts.other_video = probe.other_video;
+    facts.audio = probe.audio;
+    facts.subtitle_streams = probe.subtitle_streams;
+    Ok(Gathered { facts, role, looked_for, decoded })
+}
+
+/// What ffprobe knows of a file that holds picture or sound.
+async fn probed(media: &Arc<Media>, guess: Role, tools: &Tools, cancel: &CancellationToken) -> Result<Probe, Unprobed> {
+    match probe::probe(media, tools, cancel).await {
+        Ok(probe) if probe.video.is_none() && probe.audio.is_empty() && guess != Role::Artwork => {
+            Err(Unprobed::Unreadable("there is neither picture nor sound in it".to_owned()))
+        }
+        Err(Unprobed::Unreadable(why)) => {
+            let structure = blocking(media, structure::inspect).await.map_err(Unprobed::Failed)?;
+            let cut = if let Structure::Cut(why) = structure { format!(" ({why})") } else { String::new() };
+            Err(Unprobed::Unreadable(format!("not readable as media: {why}{cut}")))
+        }
+        probed => probed,
+    }
+}
+
+async fn blocking<T: Send + 'static>(media: &Arc<Media>, work: fn(&Media) -> T) -> Result<T, Failure> {
+    let media = media.clone();
+    tokio::task::spawn_blocking(move || work(&media))
+        .await
+        .map_err(|error| Failure::transient("tool_failed", format!("looking into the file stopped: {error}")))
+}
+
+/// Stretches from this length on are looked for, in seconds, however long a policy allows them to be: another limit is
+/// then another judgement and no other decode.
+const SHORTEST: f64 = 0.2;
+
+/// What the decode must measure for this policy.
+pub(super) fn needs(spec: &DeliverySpec, role: Role, has_video: bool) -> Needs {
+    let qc = &spec.qc;
+    let picture = role.has_picture() && has_video;
+    let seconds = |span: protocol::quantity::Span| span.0.as_secs_f64().min(SHORTEST);
+    let black = qc.black.as_ref().map(|check| (check.area.0, check.level.0));
+    // Freezes are judged without the black ones, so black is looked for whenever freezes are.
+    let black = black.or_else(|| qc.freeze.as_ref().map(|_| (0.98, 0.10)));
+    Needs {
+        black: black.filter(|_| picture),
+        freeze: qc.freeze.as_ref().filter(|_| picture).map(|check| (check.noise.0, seconds(check.longest))),
+        scan: checks::field_order::threshold(spec, role).filter(|_| picture),
+        levels: picture && qc.levels.is_some(),
+        silence: qc.silence.as_ref().map(|check| (check.noise.0, seconds(check.longest))),
+        loudness: qc.loudness.is_some()
+            || qc.true_peak.is_some()
+            || qc.loudness_range.is_some()
+            || qc.short_term.is_some()
+            || qc.momentary.is_some(),
+        phase: qc.phase.as_ref().map(|check| seconds(check.longest)),
+        gamut: picture && qc.gamut.is_some(),
+        mediainfo: qc.mediainfo.is_some(),
+        mediaconch: qc.mediaconch.as_ref().map(|check| check.policy.clone()),
+    }
+}

@@ -1,0 +1,257 @@
+//! The one decode of a file: runs ffmpeg over the graph and gathers what the filters said.
+use super::course::Course;
+use super::facts::{AudioPass, Pass, VideoPass, VideoStream};
+use super::graph::{self, Needs, Programme};
+use super::log::Log;
+use super::marks;
+use super::media::{self, Media};
+use super::probe::Probe;
+use super::scratch::Scratch;
+use super::tool::Run;
+use crate::Tools;
+use protocol::failure::Failure;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Pixels of the largest picture that is decoded: beyond 16K it is a trap for memory, not a programme.
+const PIXELS_MAX: u32 = 16_384 * 8_640;
+/// Picture streams decoded at most. A camera array has four; hundreds are a trap for memory.
+const PICTURES_MAX: usize = 8;
+/// Sound streams decoded at most: the most a broadcast MXF carries is 32.
+const SOUNDS_MAX: usize = 64;
+
+/// Decodes the file once. What could not be measured is absent; a program that failed makes the whole pass `broken`.
+pub(super) async fn run(
+    media: &Media,
+    probe: &Probe,
+    needs: &Needs,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Pass, Failure> {
+    let pictures: Vec<&VideoStream> = probe.video.iter().chain(&probe.other_video).collect();
+    if pictures.len() > PICTURES_MAX || probe.audio.len() > SOUNDS_MAX {
+        let (pictures, sounds) = (pictures.len(), probe.audio.len());
+        let why = format!(
+            "{pictures} picture and {sounds} sound streams: no more than {PICTURES_MAX} and {SOUNDS_MAX} are decoded"
+        );
+        return Ok(Pass { broken: Some(why), ..Pass::default() });
+    }
+    let scratch = Scratch::new().map_err(|error| {
+        Failure::transient(
+            "scratch_failed",
+            format!("no directory for measurements in {}: {error}", std::env::temp_dir().display()),
+        )
+    })?;
+    let programmes = graph::programmes(&probe.audio);
+    let arguments = arguments(probe, needs, &pictures, &programmes, tools.threads);
+    let run = Run {
+        program: &tools.ffmpeg,
+        arguments,
+        directory: Some(scratch.folder()),
+        media: Some(media),
+        stdout_max: 1 << 16,
+        timeout: timeout(probe.container.duration, tools),
+    };
+    let mut log = Log::default();
+    let ended = run.finish(cancel, &mut |line| log.line(line)).await?;
+    let mut pass = gather(probe, needs, &pictures, &programmes, &log, &scratch);
+    pass.broken = ended.trouble.or(log.filter_trouble.map(|text| format!("a filter failed: {text}")));
+    Ok(pass)
+}
+
+/// A generous multiple of the running time, and never less than the floor: a hang must end, a slow machine must not.
+fn timeout(duration: Option<f64>, tools: &Tools) -> Duration {
+    let seconds = duration.filter(|s| *s > 0.0 && *s < 1e7).unwrap_or(0.0);
+    tools.qc_timeout_min + Duration::from_secs_f64(seconds * f64::from(tools.qc_timeout_factor))
+}
+
+fn arguments(
+    probe: &Probe,
+    needs: &Needs,
+    pictures: &[&VideoStream],
+    programmes: &[Programme],
+    threads: u32,
+) -> Vec<String> {
+    let (graph, ends) = graph::build(needs, pictures, programmes);
+    let threads = threads.max(1).to_string();
+    let pixels = PIXELS_MAX.to_string();
+    // The clock between the messages says where an error was.
+    let clock = ["-nostdin", "-stats", "-stats_period", "0.25", "-loglevel", "level+info"];
+    let decode = ["-threads", &threads, "-max_pixels", &pixels, "-noautorotate"];
+    let mut arguments = media::arguments(&[&clock[..], &decode].concat());
+    arguments.extend(["-filter_complex_threads", &threads, "-filter_complex", &graph].map(Into::into));
+    for end in ends {
+        arguments.extend(["-map", &end, "-fps_mode", "passthrough", "-f", "null", "-"].map(Into::into));
+    }
+    let streams = pictures.iter().map(|stream| stream.index).chain(probe.audio.iter().map(|stream| stream.index));
+    for stream in streams {
+        arguments.extend(["-map".to_owned(), format!("0:{stream}")]);
+    }
+    arguments.extend(["-c", "copy", "-copyinkf", "-f", "streamhash", "-hash", "md5", "essence"].map(Into::into));
+    arguments
+}
+
+/// Turns the log and the marks into facts.
+fn gather(
+    probe: &Probe,
+    needs: &Needs,
+    pictures: &[&VideoStream],
+    programmes: &[Programme],
+    log: &Log,
+    scratch: &Scratch,
+) -> Pass {
+    let mut seen = pictures.iter().enumerate().map(|(n, stream)| picture(n, stream, probe, needs, log, scratch));
+    let (video, other_video) = (seen.next().flatten(), seen.collect());
+    let audio =
+        programmes.iter().enumerate().filter_map(|(n, programme)| sound(n, programme, needs, log, scratch)).collect();
+    let indices: Vec<u32> =
+        pictures.iter().map(|stream| stream.index).chain(probe.audio.iter().map(|stream| stream.index)).collect();
+    Pass {
+        broken: None,
+        ffmpeg: log.version.clone(),
+        errors: log.errors,
+        messages: log.messages.clone(),
+        error_times: log.error_times.clone(),
+        essence: essence(&scratch.read("essence"), &indices),
+        missing_bytes: log.missing_bytes,
+        format_changes: log.format_changes,
+        video,
+        other_video,
+        audio,
+    }
+}
+
+/// `0,v,MD5=f395…`: streams are numbered in the order they were mapped in.
+fn essence(text: &str, indices: &[u32]) -> BTreeMap<u32, String> {
+    let of_line = |line: &str| {
+        let (number, rest) = line.split_once(',')?;
+        let (_, hash) = rest.split_once("MD5=")?;
+        Some((*indices.get(number.parse::<usize>().ok()?)?, format!("md5:{}", hash.trim())))
+    };
+    text.lines().filter_map(of_line).collect()
+}
+
+fn picture(
+    n: usize,
+    stream: &VideoStream,
+    probe: &Probe,
+    needs: &Needs,
+    log: &Log,
+    scratch: &Scratch,
+) -> Option<VideoPass> {
+    let measured = log.pictures.get(n)?;
+    let frames = measured.frames?;
+    let end = picture_end(stream, frames.decoded, frames.odd, probe.container.duration);
+    let stretches = |file: &str, prefix: &str| {
+        let text = scratch.read(&format!("{file}{n}"));
+        marks::stretches(&text, &format!("{prefix}_start"), &format!("{prefix}_end"), end)
+    };
+    let white = 255.0 * f64::from(graph::levels_scale(stream).max(1));
+    Some(VideoPass {
+        frames: frames.decoded,
+        odd_frames: frames.odd,
+        jitter: frames.spread as f64 * stream.tick,
+        end,
+        scan: measured.scan.filter(|_| needs.scan.is_some()),
+        black: needs.black.map(|_| stretches("black", "lavfi.black")),
+        freeze: needs.freeze.map(|_| stretches("freeze", "lavfi.freezedetect.freeze")),
+        levels: needs.levels.then(|| marks::levels(&scratch.read(&format!("levels{n}")), white)).flatten(),
+        gamut: needs.gamut.then(|| marks::levels(&scratch.read(&format!("gamut{n}")), 255.0)).flatten(),
+    })
+}
+
+/// When the last decoded frame ends: frames by rate when they are all equally long, else what the container says.
+fn picture_end(stream: &VideoStream, frames: u64, odd: u64, container: Option<f64>) -> f64 {
+    let counted = stream.rate().map(|rate| stream.start + frames as f64 * rate.frame_seconds());
+    let said = stream.duration.map(|seconds| stream.start + seconds).or(container);
+    // One odd frame in a hundred does not make the count wrong by more than the tolerances in use.
+    let (first, second) = if odd * 100 <= frames { (counted, said) } else { (said, counted) };
+    first.or(second).unwrap_or(0.0)
+}
+
+fn sound(n: usize, programme: &Programme, needs: &Needs, log: &Log, scratch: &Scratch) -> Option<AudioPass> {
+    let measured = log.sound.get(n)?;
+    let rate = programme.streams.first()?.sample_rate;
+    let seconds = measured.samples.filter(|_| rate > 0)? as f64 / f64::from(rate);
+    let end = programme.streams.first()?.start + seconds;
+    let phase = |mark: &str| scratch.read(&format!("phase{n}{mark}"));
+    let course = |file: &str| if needs.loudness { scratch.course(&format!("{file}{n}")) } else { Course::default() };
+    let short_term = course("short");
+    Some(AudioPass {
+        streams: programme.streams.iter().map(|stream| stream.index).collect(),
+        first_channel: programme.first_channel,
+        channels: programme.channels(),
+        end,
+        seconds,
+        silence: needs
+            .silence
+            .map(|_| marks::silence(&scratch.read(&format!("silence{n}")), programme.channels(), end)),
+        rms: (measured.rms.len() == programme.channels() as usize).then(|| measured.rms.clone()),
+        dc_offset: (measured.dc_offset.len() == programme.channels() as usize).then(|| measured.dc_offset.clone()),
+        loudness: measured.loudness.filter(|_| needs.loudness),
+        // The range of a programme without loudness reads 0: that is no measurement.
+        loudness_range: measured.range.filter(|_| needs.loudness && measured.loudness.is_some()),
+        short_term: short_term.peak,
+        momentary: course("momentary").peak,
+        curve: short_term.curve(),
+        true_peak: measured.true_peak.filter(|_| needs.loudness),
+        out_of_phase: needs.phase.filter(|_| programme.channels() >= 2).map(|_| {
+            let both = interleaved(&phase("start"), &phase("end"));
+            marks::stretches(&both, "lavfi.aphasemeter.out_phase_start", "lavfi.aphasemeter.out_phase_end", end)
+        }),
+    })
+}
+
+/// Start and end marks in turns: they come from two files.
+fn interleaved(starts: &str, ends: &str) -> String {
+    let mut ends = ends.lines().filter(|line| line.starts_with("lavfi."));
+    let mut text = String::new();
+    for start in starts.lines().filter(|line| line.starts_with("lavfi.")) {
+        for line in [Some(start), ends.next()].into_iter().flatten() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::media::spec::FrameRate;
+
+    #[test]
+    fn the_end_is_counted_unless_frames_differ() {
+        let rate = FrameRate::reduced(25, 1);
+        let stream = VideoStream {
+            base_rate: rate,
+            average_rate: rate,
+            duration: Some(10.0),
+            start: 0.08,
+            ..VideoStream::default()
+        };
+        assert!((picture_end(&stream, 150, 0, Some(10.0)) - 6.08).abs() < 1e-9);
+        assert!((picture_end(&stream, 200, 10, None) - 10.08).abs() < 1e-9);
+        assert_eq!(picture_end(&VideoStream::default(), 5, 0, None), 0.0);
+    }
+
+    #[test]
+    fn phase_marks_of_two_files_pair_up() {
+        let text = interleaved(
+            "frame:0 pts:0 pts_time:2\nlavfi.aphasemeter.out_phase_start=1\nlavfi.aphasemeter.out_phase_start=7\n",
+            "lavfi.aphasemeter.out_phase_end=4\n",
+        );
+        let found =
+            marks::stretches(&text, "lavfi.aphasemeter.out_phase_start", "lavfi.aphasemeter.out_phase_end", 9.0);
+        assert_eq!(found.iter().map(|s| (s.start, s.end)).collect::<Vec<_>>(), [(1.0, 4.0), (7.0, 9.0)]);
+    }
+
+    #[test]
+    fn the_time_a_pass_may_take_is_bounded_whatever_the_header_says() {
+        let tools = Tools::default();
+        assert!(timeout(Some(60.0), &tools) > tools.qc_timeout_min);
+        assert_eq!(timeout(Some(1e300), &tools), tools.qc_timeout_min);
+        assert_eq!(timeout(None, &tools), tools.qc_timeout_min);
+    }
+}

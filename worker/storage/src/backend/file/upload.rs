@@ -1,0 +1,203 @@
+//! Uploads in parts to a directory: a hidden file that parts are written into at their places, published in one step.
+use super::landing::Landing;
+use super::ledger::{KIND, PARTS_MAX, Record, records};
+use super::{FileStorage, check_back, directory_fault, errno, fault, publish, sum_of, write_pieces};
+use crate::partial::{LEDGER_SUFFIX as LEDGER, UPLOAD_SUFFIX as CONTENT};
+use crate::{
+    Body, Checksum, Condition, Directory, ObjectState, Part, Partial, Slot, StorageError, Upload, file_location,
+};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The id of uploads of a source.
+pub(super) fn id_of(source: &str) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(source.as_bytes()))
+}
+
+/// The hidden names of an upload.
+struct Names {
+    content: String,
+    ledger: String,
+}
+
+impl Names {
+    fn of(name: &str, id: &str) -> Names {
+        let stem = crate::partial::stem(name);
+        Names { content: format!(".{stem}.{id}{CONTENT}"), ledger: format!(".{stem}.{id}{LEDGER}") }
+    }
+}
+
+impl FileStorage {
+    /// Under this id, or another one when somebody has it.
+    pub(super) fn begin_now(&self, key: &str, id: Option<String>) -> Result<Upload, StorageError> {
+        let (directory, name) = self.find(key, true)?;
+        let failed = |errno| fault(&self.at(key), "create an upload beside", errno);
+        let random = || format!("{:016x}", fastrand::u64(..));
+        let mut id = id.unwrap_or_else(random);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let create = |hidden: &str| openat(&directory, hidden, flags, Mode::from_raw_mode(0o666));
+        if let Err(Errno::EXIST) = create(&Names::of(&name, &id).ledger) {
+            id = random();
+            create(&Names::of(&name, &id).ledger).map_err(failed)?;
+        }
+        create(&Names::of(&name, &id).content).map_err(failed)?;
+        Ok(Upload { key: key.to_owned(), id })
+    }
+
+    pub(super) fn content_now(&self, upload: &Upload) -> Result<File, StorageError> {
+        self.hidden(upload).map(|(content, _)| content)
+    }
+
+    pub(super) fn landing_now(&self, upload: &Upload) -> Result<Arc<Landing>, StorageError> {
+        let (content, ledger) = self.hidden(upload)?;
+        Ok(Arc::new(Landing::new(self.at(&upload.key), content, ledger, self.durability)))
+    }
+
+    pub(super) fn put_part_now(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
+        let location = self.at(&upload.key);
+        if slot.number == 0 || slot.number > PARTS_MAX {
+            return Err(StorageError::invalid(location, format!("part {} of at most {PARTS_MAX}", slot.number)));
+        }
+        let (content, ledger) = self.hidden(upload)?;
+        write_pieces(&content, slot.offset, body).map_err(|errno| fault(&location, "write", errno))?;
+        check_back(&location, &content, slot.offset, body.bytes(), body.checksum())?;
+        let sum = match body.checksum() {
+            Checksum::Crc64nvme(sum) => sum,
+            _ => match sum_of(&content, slot.offset, body.bytes(), KIND) {
+                Ok(Checksum::Crc64nvme(sum)) => sum,
+                Ok(other) => return Err(StorageError::invalid(location, format!("{other} cannot be recorded"))),
+                Err(errno) => return Err(fault(&location, "read back", errno)),
+            },
+        };
+        let record = Record::new(slot, body.bytes(), sum);
+        record.write(&ledger).map_err(|errno| fault(&location, "note a part of", errno))?;
+        Ok(record.part())
+    }
+
+    /// Parts whose content still is what the ledger says: a record may have survived what its content has not.
+    pub(super) fn parts_now(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
+        let (content, _) = self.hidden(upload)?;
+        let records = self.recorded(upload)?.into_iter();
+        let sound = records.filter(|r| sum_of(&content, r.offset, r.bytes, KIND).is_ok_and(|sum| sum == r.checksum()));
+        Ok(sound.map(|record| record.part()).collect())
+    }
+
+    pub(super) fn complete_now(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        whole: Option<Checksum>,
+        condition: &Condition,
+    ) -> Result<ObjectState, StorageError> {
+        let location = self.at(&upload.key);
+        let (content, _) = self.hidden(upload)?;
+        let recorded = self.recorded(upload)?;
+        let mut end = 0;
+        for part in parts {
+            let record = recorded.iter().find(|record| record.part() == *part);
+            match record {
+                Some(record) if record.offset == end => end += record.bytes,
+                Some(_) => return Err(StorageError::invalid(location, format!("part {} lies elsewhere", part.number))),
+                None => return Err(StorageError::invalid(location, format!("part {} has not arrived", part.number))),
+            }
+        }
+        let size = content.metadata().map_err(|error| fault(&location, "look at", errno(&error)))?.len();
+        if size < end {
+            return Err(StorageError::corrupt(location, format!("{size} bytes are there, {end} were written")));
+        }
+        // A part that was sent again in a shorter form must leave nothing behind it.
+        content.set_len(end).map_err(|error| fault(&location, "cut", errno(&error)))?;
+        // Putting their checksums together costs more than the rest of this.
+        if let Some(whole) = whole.filter(|whole| whole.kind() == KIND)
+            && let found = Part::whole(parts).unwrap_or_else(|| KIND.of(&[]))
+            && whole != found
+        {
+            return Err(StorageError::corrupt(location, format!("its parts make {found}, the whole is another")));
+        }
+        self.sync(|| rustix::fs::fdatasync(&content)).map_err(|errno| fault(&location, "sync", errno))?;
+        let (directory, name) = self.find(&upload.key, false)?;
+        let names = Names::of(&name, &upload.id);
+        let partial = Partial::adopt(content, &directory, names.content.clone().into());
+        publish(&location, partial, &name, condition)?;
+        self.sync(|| rustix::fs::fsync(&directory))
+            .map_err(|errno| fault(&location, "sync the directory of", errno))?;
+        for hidden in [&names.content, &names.ledger] {
+            remove(&directory, hidden).map_err(|errno| fault(&location, "clean up beside", errno))?;
+        }
+        self.stat_now(&upload.key)
+    }
+
+    pub(super) fn abort_now(&self, upload: &Upload) -> Result<(), StorageError> {
+        let (directory, name) = match self.find(&upload.key, false) {
+            Err(StorageError::NotFound(_)) => return Ok(()),
+            other => other?,
+        };
+        let names = Names::of(&name, &upload.id);
+        for hidden in [&names.content, &names.ledger] {
+            remove(&directory, hidden).map_err(|errno| fault(&self.at(&upload.key), "clean up beside", errno))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn uploads_now(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
+        let root = match crate::Root::existing_within(&self.path, &self.within) {
+            Err(crate::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
+            other => other.map_err(|error| directory_fault(&error))?,
+        };
+        // Only what lies below the prefix's directory can begin with it.
+        let above = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let below = match root.find(Path::new(above)) {
+            Err(crate::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
+            other => other.map_err(|error| directory_fault(&error))?,
+        };
+        let mut found = Vec::new();
+        for entry in walkdir::WalkDir::new(below.path()).sort_by_file_name() {
+            let entry = entry.map_err(|error| StorageError::unavailable(self.at(prefix), error.to_string()))?;
+            let Some(path) = entry.path().strip_prefix(root.path()).ok().and_then(Path::to_str) else { continue };
+            let (parent, hidden) = path.rsplit_once('/').unwrap_or(("", path));
+            let named = hidden.strip_prefix('.').and_then(|name| name.strip_suffix(CONTENT));
+            let Some((name, id)) = named.and_then(|name| name.rsplit_once('.')) else { continue };
+            let key = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
+            if key.starts_with(prefix) {
+                found.push(Upload { key, id: id.to_owned() });
+            }
+        }
+        Ok(found)
+    }
+
+    fn recorded(&self, upload: &Upload) -> Result<Vec<Record>, StorageError> {
+        let (_, ledger) = self.hidden(upload)?;
+        records(&ledger).map_err(|error| fault(&self.at(&upload.key), "read the ledger beside", errno(&error)))
+    }
+
+    /// Opens the content and the ledger of an upload.
+    fn hidden(&self, upload: &Upload) -> Result<(File, File), StorageError> {
+        let gone = || StorageError::UploadGone(self.at(&upload.key));
+        if upload.id.len() != 16 || !upload.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(gone());
+        }
+        let (directory, name) = match self.find(&upload.key, false) {
+            Err(StorageError::NotFound(_)) => return Err(gone()),
+            other => other?,
+        };
+        let names = Names::of(&name, &upload.id);
+        let open = |hidden: &str| match open_writable(&directory, hidden) {
+            Err(Errno::NOENT) => Err(gone()),
+            Err(errno) => Err(fault(&file_location(&directory.path().join(hidden)), "open", errno)),
+            Ok(file) => Ok(file),
+        };
+        Ok((open(&names.content)?, open(&names.ledger)?))
+    }
+}
+
+fn open_writable(directory: &Arc<Directory>, name: &str) -> Result<File, Errno> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(directory, name, flags, Mode::empty()).map(File::from)
+}
+
+fn remove(directory: &Directory, name: &str) -> Result<(), Errno> {
+    directory.remove(name.as_ref())
+}

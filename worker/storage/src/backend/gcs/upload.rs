@@ -1,0 +1,251 @@
+//! Content in one request, and in parts that are composed.
+use super::api::{self, Resource};
+use super::{GcsStorage, PARTS, state};
+use crate::body::Pieces;
+use crate::web::Effect;
+use crate::{Attributes, Body, Checksum, ChecksumKind, Condition, ObjectState, Part, Slot, StorageError, Upload};
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Objects one request composes.
+const COMPOSE_MAX: usize = 32;
+/// The object that says what an upload is of; its parts follow it in the listing.
+const MARK: &str = "upload";
+const BOUNDARY: &str = "showrunner-5f2c61d0a7";
+const MEDIA: &str = "application/octet-stream";
+
+impl GcsStorage {
+    /// Writes an object with its description in one request; the service compares the checksum before it shows it.
+    pub(super) async fn insert(
+        &self,
+        key: &str,
+        body: &Body,
+        attributes: &Attributes,
+        class: Option<&String>,
+        condition: &Condition,
+    ) -> Result<Resource, StorageError> {
+        let location = self.at(key);
+        let sum = body.checksum();
+        let mut description = json!({ "name": key });
+        let mut set = |name: &str, value: serde_json::Value| description[name] = value;
+        match sum.kind() {
+            ChecksumKind::Crc32c => set("crc32c", sum.base64().into()),
+            ChecksumKind::Md5 => set("md5Hash", sum.base64().into()),
+            ChecksumKind::Crc64nvme => {
+                return Err(StorageError::invalid(location, "the service does not know crc64nvme"));
+            }
+        }
+        let media = attributes.content_type.clone().unwrap_or_else(|| MEDIA.to_owned());
+        set("contentType", media.clone().into());
+        if let Some(class) = class {
+            set("storageClass", class.clone().into());
+        }
+        if !attributes.metadata.is_empty() {
+            set("metadata", json!(attributes.metadata));
+        }
+        let head = format!(
+            "--{BOUNDARY}\r\ncontent-type: application/json\r\n\r\n{description}\r\n--{BOUNDARY}\r\ncontent-type: {media}\r\n\r\n"
+        );
+        let tail = format!("\r\n--{BOUNDARY}--\r\n");
+        let length = head.len() as u64 + body.bytes() + tail.len() as u64;
+        let pieces = std::iter::once(Bytes::from(head)).chain(Pieces::from(body)).chain([Bytes::from(tail)]);
+        let content = futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>));
+        let mut query = vec![("uploadType", "multipart".to_owned())];
+        query.extend(api::condition(condition));
+        let request = self.api.request(Method::POST, &format!("/upload/storage/v1/b/{}/o", self.bucket), &query);
+        let request = request
+            .header(CONTENT_TYPE, format!("multipart/related; boundary={BOUNDARY}"))
+            .header(CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(content));
+        let stored: Resource = self.api.json(&location, Effect::Commit, request).await?;
+        self.proven(&location, &stored, Some(sum)).await?;
+        Ok(stored)
+    }
+
+    /// Compares what the service has with what was sent. It refuses wrong content itself; a server that does not must
+    /// not leave it lying there under a good name.
+    async fn proven(&self, location: &str, stored: &Resource, sent: Option<Checksum>) -> Result<(), StorageError> {
+        let kept = stored.crc32c.as_deref().and_then(|text| Checksum::from_base64(ChecksumKind::Crc32c, text));
+        let (Some(sent), Some(kept)) = (sent, kept) else { return Ok(()) };
+        if sent.kind() != kept.kind() || sent == kept {
+            return Ok(());
+        }
+        let query: Vec<_> = stored.generation.clone().map(|tag| ("ifGenerationMatch", tag)).into_iter().collect();
+        let request = self.api.request(Method::DELETE, &self.object(&stored.name), &query);
+        if let Err(error) = self.api.send(location, Effect::Repeatable, request).await {
+            tracing::error!(%error, location, "an object with wrong content could not be removed");
+        }
+        Err(StorageError::corrupt(location, format!("sent {sent}, the server has {kept}; it was removed")))
+    }
+
+    pub(super) async fn begin_upload(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
+        self.checked(key)?;
+        let upload = Upload { key: key.to_owned(), id: format!("{:032x}", fastrand::u128(..)) };
+        let mut metadata = BTreeMap::from([("key".to_owned(), key.to_owned())]);
+        metadata.extend(attributes.class.as_ref().or(self.class.as_ref()).map(|class| ("class".into(), class.clone())));
+        metadata.extend(attributes.metadata.iter().map(|(name, value)| (format!("m-{name}"), value.clone())));
+        let mark = Attributes { content_type: attributes.content_type.clone(), class: None, metadata };
+        let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
+        self.insert(&hidden(&upload, MARK), &nothing, &mark, None, &Condition::Free).await?;
+        Ok(upload)
+    }
+
+    pub(super) async fn send_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
+        let name = hidden(upload, &part_name(slot.number));
+        let stored = self.insert(&name, body, &Attributes::default(), None, &Condition::Any).await;
+        // A part that may have arrived is sent again, or found by listing: nothing is visible yet.
+        let stored = stored.map_err(|error| match error {
+            StorageError::Unknown { location, said } => StorageError::Unavailable { location, said },
+            other => other,
+        })?;
+        // Whoever completed or aborted it meanwhile has swept; nobody would find what comes after that.
+        if let Err(StorageError::NotFound(_)) = self.resource(&hidden(upload, MARK)).await {
+            crate::Storage::delete(self, &name, None).await?;
+            return Err(StorageError::UploadGone(self.at(&upload.key)));
+        }
+        let tag = stored.generation.unwrap_or_default();
+        Ok(Part { number: slot.number, bytes: body.bytes(), tag, checksum: Some(body.checksum()) })
+    }
+
+    pub(super) async fn list_parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
+        let (mut found, mut known) = (Vec::new(), false);
+        for object in self.all(&hidden(upload, "")).await? {
+            let name = object.key.rsplit('/').next().unwrap_or_default();
+            known |= name == MARK;
+            if let Some(number) = name.strip_prefix("part-").and_then(|number| number.parse().ok()) {
+                found.push(Part { number, bytes: object.bytes, tag: object.version.tag, checksum: object.checksum });
+            }
+        }
+        if known { Ok(found) } else { Err(StorageError::UploadGone(self.at(&upload.key))) }
+    }
+
+    /// Composes the parts, 32 at a time, those of those, until one request makes the object: that is the commit.
+    pub(super) async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        whole: Option<Checksum>,
+        condition: &Condition,
+    ) -> Result<ObjectState, StorageError> {
+        let location = self.checked(&upload.key)?;
+        let mark = match self.resource(&hidden(upload, MARK)).await {
+            Err(StorageError::NotFound(_)) => return Err(StorageError::UploadGone(location)),
+            other => other?,
+        };
+        let expected = whole.filter(|whole| whole.kind() == ChecksumKind::Crc32c).or_else(|| Part::whole(parts));
+        let mut sources: Vec<(String, String)> =
+            parts.iter().map(|part| (hidden(upload, &part_name(part.number)), part.tag.clone())).collect();
+        let mut level = 0;
+        while sources.len() > COMPOSE_MAX {
+            let mut next = Vec::with_capacity(sources.len().div_ceil(COMPOSE_MAX));
+            for (at, group) in sources.chunks(COMPOSE_MAX).enumerate() {
+                let name = hidden(upload, &format!("level-{level}-{at:05}"));
+                let made = self.compose(group, &name, &json!({}), &Condition::Any, Effect::Repeatable).await?;
+                next.push((name, made.generation.unwrap_or_default()));
+            }
+            (sources, level) = (next, level + 1);
+        }
+        let made = if sources.is_empty() {
+            let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
+            let mut attributes = Attributes { content_type: mark.content_type.clone(), ..Attributes::default() };
+            attributes.metadata = own_metadata(&mark);
+            self.insert(&upload.key, &nothing, &attributes, class_of(&mark), condition).await?
+        } else {
+            let mut about = json!({ "contentType": mark.content_type, "metadata": own_metadata(&mark) });
+            if let Some(class) = class_of(&mark) {
+                about["storageClass"] = class.clone().into();
+            }
+            self.compose(&sources, &upload.key, &about, condition, Effect::Commit).await?
+        };
+        // Composing may not name the kept checksum in its answer.
+        let made = if made.crc32c.is_some() { made } else { self.resource(&upload.key).await? };
+        self.proven(&location, &made, expected).await?;
+        if let Err(error) = self.sweep(upload).await {
+            tracing::warn!(%error, "parts could not be removed: they are swept later");
+        }
+        Ok(state(made))
+    }
+
+    async fn compose(
+        &self,
+        sources: &[(String, String)],
+        key: &str,
+        about: &serde_json::Value,
+        condition: &Condition,
+        effect: Effect,
+    ) -> Result<Resource, StorageError> {
+        let objects: Vec<_> = sources
+            .iter()
+            .map(|(name, generation)| {
+                let mut object = json!({ "name": name });
+                if generation.parse::<u64>().is_ok() {
+                    object["objectPreconditions"] = json!({ "ifGenerationMatch": generation });
+                }
+                object
+            })
+            .collect();
+        let body = json!({ "kind": "storage#composeRequest", "sourceObjects": objects, "destination": about });
+        let query: Vec<_> = api::condition(condition).into_iter().collect();
+        let request = self.api.request(Method::POST, &format!("{}/compose", self.object(key)), &query).json(&body);
+        match self.api.json(&self.at(key), effect, request).await {
+            Err(StorageError::NotFound(location)) => Err(StorageError::UploadGone(location)),
+            other => other,
+        }
+    }
+
+    /// Removes the parts of an upload, its mark last, so that what is left of an interrupted sweep is still found.
+    pub(super) async fn sweep(&self, upload: &Upload) -> Result<(), StorageError> {
+        let mark = hidden(upload, MARK);
+        let objects = self.all(&hidden(upload, "")).await?;
+        let others = objects.iter().map(|object| object.key.as_str()).filter(|key| *key != mark);
+        for key in others.chain([mark.as_str()]) {
+            crate::Storage::delete(self, key, None).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
+        let mut uploads = Vec::new();
+        for object in self.all(PARTS).await? {
+            let Some(id) = object.key.strip_prefix(PARTS).and_then(|rest| rest.strip_suffix(&format!("/{MARK}")))
+            else {
+                continue;
+            };
+            let key = self.resource(&object.key).await?.metadata.and_then(|metadata| metadata.get("key").cloned());
+            uploads.extend(key.filter(|key| key.starts_with(prefix)).map(|key| Upload { key, id: id.to_owned() }));
+        }
+        Ok(uploads)
+    }
+
+    async fn all(&self, prefix: &str) -> Result<Vec<ObjectState>, StorageError> {
+        let (mut found, mut page) = (Vec::new(), None);
+        loop {
+            let listed = self.page(prefix, page.as_deref(), None, 1000).await?;
+            found.extend(listed.objects);
+            page = listed.next;
+            if page.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn hidden(upload: &Upload, name: &str) -> String {
+    format!("{PARTS}{}/{name}", upload.id)
+}
+
+fn part_name(number: u32) -> String {
+    format!("part-{number:05}")
+}
+
+fn class_of(mark: &Resource) -> Option<&String> {
+    mark.metadata.as_ref()?.get("class")
+}
+
+fn own_metadata(mark: &Resource) -> BTreeMap<String, String> {
+    let all = mark.metadata.iter().flatten();
+    all.filter_map(|(name, value)| Some((name.strip_prefix("m-")?.to_owned(), value.clone()))).collect()
+}

@@ -1,0 +1,193 @@
+//! Copies that the server makes, and storage classes, which are copies onto oneself.
+use super::fault::Effect;
+use super::upload::number;
+use super::{MIB, S3Storage, conditions, kept, version};
+use crate::place::encode;
+use crate::{Attributes, Condition, CopySource, ObjectState, Part, Slot, Storage, StorageError, Upload, Version};
+use aws_sdk_s3::types::{MetadataDirective, StorageClass};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::ops::Range;
+
+/// Parts the server copies at a time.
+const PARTS_AT_ONCE: usize = 4;
+
+impl S3Storage {
+    /// Copies an object of the same server. Where the server does not judge the condition of a copy, it becomes an
+    /// upload of one part, whose completion is judged.
+    pub(super) async fn copy_object(
+        &self,
+        from: &CopySource,
+        key: &str,
+        attributes: &Attributes,
+        condition: &Condition,
+    ) -> Result<ObjectState, StorageError> {
+        let location = self.checked(key)?;
+        self.same_domain(&location, from)?;
+        let most = self.copy_bytes_max();
+        if from.bytes > most {
+            let said = format!("{} bytes are copied in parts, at most {most} at once", from.bytes);
+            return Err(StorageError::unsupported(location, said));
+        }
+        let judged = self.settings.copy_condition.unwrap_or(!self.settings.is_own_server());
+        if !judged && *condition != Condition::Any && from.bytes > 0 {
+            return self.copy_as_upload(from, key, attributes, condition).await;
+        }
+        if !judged && *condition != Condition::Any {
+            let nothing = crate::Body::new(Vec::new(), self.kind());
+            return self.put_whole(key, &nothing, attributes, condition).await;
+        }
+        let (encryption, kms) = self.encryption();
+        let (free, same) = conditions(condition);
+        let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(source(from));
+        let request = request
+            .set_request_payer(self.payer())
+            .copy_source_if_match(&from.version.tag)
+            .set_storage_class(self.class(attributes))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms)
+            .set_if_none_match(free)
+            .set_if_match(same);
+        request.send().await.map_err(|error| self.fault(location, Effect::Commit, &error))?;
+        self.head(key).await
+    }
+
+    /// A copy in one part, proven by the source's checksum where that is known.
+    async fn copy_as_upload(
+        &self,
+        from: &CopySource,
+        key: &str,
+        attributes: &Attributes,
+        condition: &Condition,
+    ) -> Result<ObjectState, StorageError> {
+        let upload = self.begin_upload(key, attributes).await?;
+        let copied = async {
+            let part = self.take_part(&upload, Slot { number: 1, offset: 0 }, from, 0..from.bytes).await?;
+            self.complete_upload(&upload, &[part], from.checksum, condition).await
+        };
+        let result = copied.await;
+        if result.is_err() {
+            // Whatever went wrong matters more than what is left behind, which is listed and swept.
+            if let Err(error) = self.abort_upload(&upload).await {
+                tracing::warn!(%error, "an upload could not be aborted");
+            }
+        }
+        result
+    }
+
+    pub(super) async fn take_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        from: &CopySource,
+        range: Range<u64>,
+    ) -> Result<Part, StorageError> {
+        let location = self.checked(&upload.key)?;
+        self.same_domain(&location, from)?;
+        let request = self.client().upload_part_copy().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        let request = request
+            .set_request_payer(self.payer())
+            .part_number(number(&location, slot.number)?)
+            .copy_source(source(from))
+            .copy_source_if_match(&from.version.tag)
+            .copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let copied = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+        let result = copied.copy_part_result();
+        let tag = result.and_then(|result| result.e_tag()).unwrap_or_default().to_owned();
+        let checksum = result.and_then(|result| kept(result.checksum_crc64_nvme(), result.checksum_crc32_c()));
+        Ok(Part { number: slot.number, bytes: range.end - range.start, tag, checksum })
+    }
+
+    pub(super) async fn move_to_class(
+        &self,
+        key: &str,
+        same: &Version,
+        class: &str,
+    ) -> Result<ObjectState, StorageError> {
+        let location = self.checked(key)?;
+        let now = self.head(key).await?;
+        if now.version.tag != same.tag {
+            return Err(StorageError::condition(location, "it has changed"));
+        }
+        if now.bytes > self.copy_bytes_max() {
+            return self.move_in_parts(&now, class).await;
+        }
+        let (encryption, kms) = self.encryption();
+        let own = format!("{}/{}", self.bucket, encode(key, true));
+        let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(own);
+        let request = request
+            .set_request_payer(self.payer())
+            .copy_source_if_match(&same.tag)
+            .metadata_directive(MetadataDirective::Copy)
+            .storage_class(StorageClass::from(class))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms);
+        let moved = match request.send().await.map_err(|error| self.fault(location, Effect::Commit, &error)) {
+            // Some servers take a copy onto itself for one that changes nothing, whatever class it asks for.
+            Err(StorageError::Invalid { .. }) if self.settings.is_own_server() && now.bytes > 0 => {
+                return self.move_in_parts(&now, class).await;
+            }
+            moved => moved?,
+        };
+        let tag = moved.copy_object_result().and_then(|result| result.e_tag());
+        let version = version(tag, moved.version_id());
+        let now = self.head(key).await?;
+        if version.tag.is_empty() || now.version.tag == version.tag {
+            Ok(now)
+        } else {
+            Err(StorageError::condition(self.at(key), "it was replaced meanwhile"))
+        }
+    }
+
+    /// Moves an object that is too large for one request, as an upload of copied parts onto itself. What one request
+    /// would have kept of it is asked for and sent along.
+    async fn move_in_parts(&self, now: &ObjectState, class: &str) -> Result<ObjectState, StorageError> {
+        let location = self.checked(&now.key)?;
+        let request = self.client().head_object().bucket(&self.bucket).key(&now.key).set_request_payer(self.payer());
+        let head = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+        let attributes = Attributes {
+            content_type: head.content_type().map(str::to_owned),
+            class: Some(class.to_owned()),
+            metadata: head.metadata().map(|pairs| pairs.clone().into_iter().collect()).unwrap_or_default(),
+        };
+        let from = self.copy_source(now).ok_or_else(|| StorageError::unsupported(&location, "it cannot be copied"))?;
+        let upload = self.begin_upload(&now.key, &attributes).await?;
+        let moved = async {
+            let size = part_bytes(now.bytes, self.copy_bytes_max());
+            let ranges = (0..now.bytes).step_by(usize::try_from(size).unwrap_or(usize::MAX)).zip(1..);
+            let parts = stream::iter(ranges).map(|(offset, number)| {
+                let range = offset..now.bytes.min(offset + size);
+                self.take_part(&upload, Slot { number, offset }, &from, range)
+            });
+            let parts: Vec<Part> = parts.buffered(PARTS_AT_ONCE).try_collect().await?;
+            let whole = Part::whole(&parts).or(now.checksum);
+            self.complete_upload(&upload, &parts, whole, &Condition::Same(now.version.clone())).await
+        };
+        let result = moved.await;
+        if result.is_err()
+            && let Err(error) = self.abort_upload(&upload).await
+        {
+            tracing::warn!(%error, "an upload could not be aborted");
+        }
+        result?;
+        self.head(&now.key).await
+    }
+
+    fn same_domain(&self, location: &str, from: &CopySource) -> Result<(), StorageError> {
+        let own = self.settings.url.as_deref().unwrap_or("aws");
+        if from.domain == own {
+            return Ok(());
+        }
+        Err(StorageError::unsupported(location, format!("{} is another server than {own}", from.domain)))
+    }
+}
+
+/// Size of the parts an object of `bytes` is copied in: as few as may be, of whole MiB and about the same size.
+fn part_bytes(bytes: u64, most: u64) -> u64 {
+    let count = bytes.div_ceil(most).max(1);
+    bytes.div_ceil(count).next_multiple_of(MIB).min(most)
+}
+
+fn source(from: &CopySource) -> String {
+    let version = from.version.id.as_ref().map(|id| format!("?versionId={}", encode(id, false)));
+    format!("{}/{}{}", from.container, encode(&from.key, true), version.unwrap_or_default())
+}

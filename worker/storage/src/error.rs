@@ -1,0 +1,231 @@
+//! What storage says when it cannot: one enum for every backend, named by what the caller may do about it.
+use jiff::Timestamp;
+use protocol::failure::{ErrorClass, Failure};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why an operation did not end well. Every message names the place, what was said there, and what to do.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum StorageError {
+    /// There is nothing at that place.
+    #[error("{0} does not exist: deliver it or correct the location")]
+    NotFound(String),
+    /// The other side knows us and refuses, or does not know us.
+    #[error("{location} may not be used ({said}): check the credentials, their rights and this machine's clock")]
+    Denied {
+        /// The place.
+        location: String,
+        /// What the other side said.
+        said: String,
+    },
+    /// Something is there that should not be, or what is there is no longer what it was. Nothing was changed.
+    #[error("{location} is not in the expected state ({said}): it was not touched; look at it, then retry")]
+    Condition {
+        /// The place.
+        location: String,
+        /// What was expected or found.
+        said: String,
+    },
+    /// The content lies in an archive and must be restored first.
+    #[error("{0} is archived: restore it before it is read")]
+    Archived(String),
+    /// This backend, or the server behind it, cannot do that.
+    #[error("{location} cannot do this ({said}): choose another way or another place")]
+    Unsupported {
+        /// The place.
+        location: String,
+        /// What it cannot do.
+        said: String,
+    },
+    /// The request itself is wrong: a name, a size, a setting, a path that leaves its root.
+    #[error("{location} is refused ({said}): correct the location or the storage settings")]
+    Invalid {
+        /// The place.
+        location: String,
+        /// What is wrong.
+        said: String,
+    },
+    /// Something of another kind is in the way: a file where a directory has to be, or a directory where a file has to.
+    #[error("{location} is blocked ({said}): move what is there away or change the location, then retry")]
+    Blocked {
+        /// The place.
+        location: String,
+        /// What is in the way.
+        said: String,
+    },
+    /// Bytes differ from their checksum. What was sent has not become visible.
+    #[error("{location} carries other bytes than their checksum says ({said}): the network or a disk is faulty")]
+    Corrupt {
+        /// The place.
+        location: String,
+        /// Which checksum, and whose.
+        said: String,
+    },
+    /// An upload that is not known any more: begin another one.
+    #[error("the upload to {0} is no longer known: it was completed, aborted or cleaned up; it is begun again")]
+    UploadGone(String),
+    /// There is no room.
+    #[error("{location} has no space left ({said}): free or add space")]
+    Full {
+        /// The place.
+        location: String,
+        /// What the other side said.
+        said: String,
+    },
+    /// The other side asks for less.
+    #[error("{location} asks for fewer requests ({said})")]
+    Throttled {
+        /// The place.
+        location: String,
+        /// What the other side said.
+        said: String,
+        /// How long to wait, when it said so.
+        retry_after: Option<Duration>,
+    },
+    /// It did not happen, and may well succeed later: a broken connection, a server in trouble.
+    #[error("{location} is not available ({said})")]
+    Unavailable {
+        /// The place.
+        location: String,
+        /// What happened.
+        said: String,
+    },
+    /// The answer to a change was lost: it may have happened. Look before doing it again.
+    #[error("{location} gave no answer to a change ({said}): whether it happened is found out by looking")]
+    Unknown {
+        /// The place.
+        location: String,
+        /// What happened.
+        said: String,
+    },
+}
+
+impl StorageError {
+    /// What a retry rule may do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            StorageError::Throttled { retry_after, .. } => ErrorClass::Throttled {
+                retry_after_ms: retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            },
+            StorageError::Corrupt { .. }
+            | StorageError::UploadGone(_)
+            | StorageError::Full { .. }
+            | StorageError::Unavailable { .. } => ErrorClass::Transient,
+            StorageError::Unknown { .. } => ErrorClass::Ambiguous,
+            _ => ErrorClass::Permanent,
+        }
+    }
+
+    /// Stable code for grouping.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            StorageError::NotFound(_) => "storage_missing",
+            StorageError::Denied { .. } => "storage_denied",
+            StorageError::Condition { .. } => "storage_conflict",
+            StorageError::Archived(_) => "storage_archived",
+            StorageError::Unsupported { .. } => "storage_unsupported",
+            StorageError::Invalid { .. } => "storage_invalid",
+            StorageError::Blocked { .. } => "storage_blocked",
+            StorageError::Corrupt { .. } => "storage_corrupt",
+            StorageError::UploadGone(_) => "storage_upload_gone",
+            StorageError::Full { .. } => "storage_full",
+            StorageError::Throttled { .. } => "storage_throttled",
+            StorageError::Unavailable { .. } => "storage_unavailable",
+            StorageError::Unknown { .. } => "storage_unknown",
+        }
+    }
+
+    /// The failure of an asset that this ends.
+    pub fn failure(&self) -> Failure {
+        Failure::new(self.class(), self.reason(), self.to_string())
+    }
+
+    /// A request that cannot be made: a wrong location, an option that the storage lacks.
+    pub fn invalid(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Invalid { location: location.into(), said: said.into() }
+    }
+
+    /// An operation that this storage does not have.
+    pub fn unsupported(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Unsupported { location: location.into(), said: said.into() }
+    }
+
+    /// A storage that does not answer.
+    pub fn unavailable(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Unavailable { location: location.into(), said: said.into() }
+    }
+
+    /// Content that differs from what was written or declared.
+    pub fn corrupt(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Corrupt { location: location.into(), said: said.into() }
+    }
+
+    /// A precondition that does not hold: the object exists, or has changed.
+    pub fn condition(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Condition { location: location.into(), said: said.into() }
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// How long an answer asks to wait: seconds, or a date.
+pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::from_secs(u64::try_from(at.as_second() - now.as_second()).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_seconds_or_date_is_read() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+        assert_eq!(retry_after(" 7", now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Thu, 01 Jan 2026 00:01:30 GMT", now), Some(Duration::from_secs(90)));
+        assert_eq!(retry_after("Wed, 31 Dec 2025 23:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", now), None);
+    }
+
+    #[test]
+    fn every_error_names_its_place_and_has_a_class() {
+        let place = || "s3://b/k".to_owned();
+        let said = || "said".to_owned();
+        let cases = [
+            (StorageError::NotFound(place()), false),
+            (StorageError::Denied { location: place(), said: said() }, false),
+            (StorageError::condition(place(), "x"), false),
+            (StorageError::Archived(place()), false),
+            (StorageError::unsupported(place(), "x"), false),
+            (StorageError::invalid(place(), "x"), false),
+            (StorageError::Blocked { location: place(), said: said() }, false),
+            (StorageError::corrupt(place(), "x"), true),
+            (StorageError::UploadGone(place()), true),
+            (StorageError::Full { location: place(), said: said() }, true),
+            (StorageError::Throttled { location: place(), said: said(), retry_after: None }, true),
+            (StorageError::unavailable(place(), "x"), true),
+            (StorageError::Unknown { location: place(), said: said() }, true),
+        ];
+        for (error, retryable) in cases {
+            assert!(error.to_string().contains("s3://b/k"), "{error}");
+            assert_eq!(error.class().retryable(), retryable, "{error}");
+            assert_eq!(error.failure().reason, error.reason());
+        }
+    }
+}

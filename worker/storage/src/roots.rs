@@ -1,0 +1,247 @@
+//! The directories that local files must be below: the one gate for every path that a job, a manifest, a sidecar or a
+//! QC step names. Files are opened relative to the descriptor of a root with the kernel's `RESOLVE_BENEATH`, so that a
+//! symbolic link that is swapped in later leads nowhere else.
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a local path is not opened.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum RootError {
+    /// The path is below none of the roots, or a symbolic link on it leaves its root.
+    #[error("{} is outside of the `roots` of the storage settings: correct the path, or add its directory to them", .0.display())]
+    Outside(PathBuf),
+    /// What is there is no regular file.
+    #[error("{} is {kind}, not a file: correct its location", path.display())]
+    Kind {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The system refused.
+    #[error("{}: {errno}", path.display())]
+    System {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        errno: Errno,
+    },
+}
+
+impl RootError {
+    /// The same as an error of the system, for callers that speak of those.
+    pub fn errno(&self) -> Errno {
+        match self {
+            RootError::Outside(_) => Errno::ACCESS,
+            RootError::Kind { .. } => Errno::INVAL,
+            RootError::System { errno, .. } => *errno,
+        }
+    }
+}
+
+/// Roots of local files; without any, files may be anywhere.
+#[derive(Debug, Clone, Default)]
+pub struct Roots(Arc<[PathBuf]>);
+
+impl Roots {
+    /// With these directories, each absolute.
+    pub fn new(paths: &[PathBuf]) -> Roots {
+        Roots(paths.into())
+    }
+
+    /// Whether files may be anywhere.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The longest root that a path is below by its name; `None` where files may be anywhere.
+    pub fn above(&self, path: &Path) -> Result<Option<&Path>, RootError> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let longest = self.0.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.as_os_str().len());
+        longest.map(|root| Some(root.as_path())).ok_or_else(|| RootError::Outside(path.to_owned()))
+    }
+
+    /// Opens a regular file for reading. Never waits on a pipe and never touches a device.
+    pub fn open_file(&self, path: &Path) -> Result<File, RootError> {
+        let looked = self.open(path, OFlags::PATH)?;
+        regular(path, &looked)?;
+        let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        // Something else may have taken its place since.
+        regular(path, &file)?;
+        Ok(File::from(file))
+    }
+
+    /// Proves that a path, every symbolic link on it followed, is below its root.
+    pub fn check(&self, path: &Path) -> Result<(), RootError> {
+        if self.0.is_empty() { Ok(()) } else { self.open(path, OFlags::PATH).map(drop) }
+    }
+
+    /// The same for a path that need not be there yet: what there is of it must be below its root.
+    pub fn check_target(&self, path: &Path) -> Result<(), RootError> {
+        if self.above(path)?.is_none() {
+            return Ok(());
+        }
+        let missing =
+            |error: &RootError| matches!(error, RootError::System { errno: Errno::NOENT | Errno::NOTDIR, .. });
+        let inside = |place: &&Path| self.above(place).is_ok();
+        for place in path.ancestors().take_while(inside) {
+            match self.check(place) {
+                Err(error) if missing(&error) => {}
+                checked => return checked,
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, RootError> {
+        let system = |errno| RootError::System { path: path.to_owned(), errno };
+        let flags = flags | OFlags::CLOEXEC;
+        let Some(root) = self.above(path)? else {
+            return openat(CWD, path, flags, Mode::empty()).map_err(system);
+        };
+        // The root's own path may hold symbolic links: the operator chose it.
+        let directory = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = directory.map_err(system)?;
+        let below = path.strip_prefix(root).unwrap_or(path);
+        match beneath(&directory, below, flags, ResolveFlags::BENEATH) {
+            Err(Errno::XDEV) => self.through_link(path, root, &directory, flags),
+            opened => opened.map_err(system),
+        }
+    }
+
+    /// A symbolic link with an absolute target counts as leaving a root even where it stays below it. Such a path is
+    /// opened by its real name, on which no link may lie any more.
+    fn through_link(&self, path: &Path, root: &Path, directory: &OwnedFd, flags: OFlags) -> Result<OwnedFd, RootError> {
+        let outside = || RootError::Outside(path.to_owned());
+        let (real, real_root) = match (real(path), real(root)) {
+            (Ok(real), Ok(root)) => (real, root),
+            _ => return Err(outside()),
+        };
+        let below = real.strip_prefix(&real_root).map_err(|_| outside())?;
+        let opened = beneath(directory, below, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS);
+        opened.map_err(|errno| match errno {
+            Errno::XDEV | Errno::LOOP => outside(),
+            errno => RootError::System { path: path.to_owned(), errno },
+        })
+    }
+}
+
+fn real(path: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(path)
+}
+
+fn beneath(directory: &OwnedFd, below: &Path, flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+    let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+    loop {
+        match openat2(directory, below, flags, Mode::empty(), resolve | ResolveFlags::NO_MAGICLINKS) {
+            // A rename beside it made the kernel unsure.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn regular(path: &Path, file: &OwnedFd) -> Result<(), RootError> {
+    let stat = fstat(file).map_err(|errno| RootError::System { path: path.to_owned(), errno })?;
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => return Ok(()),
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a named pipe",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Symlink | FileType::Unknown => "of an unknown kind",
+    };
+    Err(RootError::Kind { path: path.to_owned(), kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    struct Tree(tempfile::TempDir);
+
+    impl Tree {
+        fn new() -> Tree {
+            let tree = Tree(tempfile::tempdir().expect("a temp dir"));
+            for (name, content) in [("media/a/x.mov", "inside"), ("outside/x.mov", "outside"), ("media2/x.mov", "near")]
+            {
+                let path = tree.at(name);
+                std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+                std::fs::write(path, content).expect("written");
+            }
+            tree
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn roots(&self) -> Roots {
+            Roots::new(&[self.at("media")])
+        }
+    }
+
+    fn read(roots: &Roots, path: &Path) -> Result<String, RootError> {
+        roots.open_file(path).map(|file| io::read_to_string(file).expect("read"))
+    }
+
+    #[test]
+    fn file_below_a_root_opens_and_any_other_is_outside() {
+        let tree = Tree::new();
+        let roots = tree.roots();
+        assert_eq!(read(&roots, &tree.at("media/a/x.mov")), Ok("inside".into()));
+        for outside in ["outside/x.mov", "media2/x.mov", "media/../outside/x.mov"] {
+            let path = tree.at(outside);
+            assert_eq!(read(&roots, &path), Err(RootError::Outside(path.clone())), "{outside}");
+            assert_eq!(read(&Roots::default(), &path).map(drop), Ok(()), "without roots: {outside}");
+        }
+    }
+
+    #[test]
+    fn link_that_leaves_a_root_is_outside_and_one_within_is_followed() {
+        let tree = Tree::new();
+        let roots = tree.roots();
+        symlink(tree.at("outside"), tree.at("media/out")).expect("linked");
+        symlink("../outside", tree.at("media/relative")).expect("linked");
+        symlink(tree.at("media/a"), tree.at("media/absolute")).expect("linked");
+        symlink("a", tree.at("media/within")).expect("linked");
+        for outside in ["media/out/x.mov", "media/relative/x.mov"] {
+            let path = tree.at(outside);
+            assert_eq!(read(&roots, &path), Err(RootError::Outside(path.clone())), "{outside}");
+            assert!(
+                roots.check(&path).is_err() && roots.check_target(&tree.at(outside).with_file_name("new")).is_err()
+            );
+        }
+        for inside in ["media/absolute/x.mov", "media/within/x.mov"] {
+            assert_eq!(read(&roots, &tree.at(inside)), Ok("inside".into()), "{inside}");
+        }
+        assert_eq!(roots.check_target(&tree.at("media/new/deep/file")), Ok(()));
+        assert!(roots.check_target(&tree.at("media2/new")).is_err());
+    }
+
+    #[test]
+    fn pipe_directory_and_missing_file_are_told_apart_at_once() {
+        let tree = Tree::new();
+        rustix::fs::mkfifoat(CWD, tree.at("media/pipe"), Mode::from_raw_mode(0o600)).expect("made");
+        for roots in [tree.roots(), Roots::default()] {
+            let kind = |name: &str| match roots.open_file(&tree.at(name)) {
+                Err(RootError::Kind { kind, .. }) => kind,
+                Err(RootError::System { errno: Errno::NOENT, .. }) => "missing",
+                other => panic!("{name}: {other:?}"),
+            };
+            assert_eq!(
+                (kind("media/pipe"), kind("media/a"), kind("media/none")),
+                ("a named pipe", "a directory", "missing")
+            );
+        }
+    }
+}
