@@ -1,4 +1,5 @@
-//! The job beside the rounds: small units all the time, so that whatever stops the cluster stops them.
+//! The job beside the rounds: small units all the time, so that whatever stops the cluster stops them. It belongs to a tenant
+//! of its own: among the jobs of one tenant the one with less slack goes first, and the rounds have more to do.
 use super::super::cluster::Cluster;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -84,7 +85,7 @@ impl Victim {
             scratch.write("victim.csv", rows);
             scratch.write(
                 "victim.yaml",
-                "job: victim\nlibrary: { manifest: victim.csv }\npartition: { max_assets: 1 }\nsteps:\n  - id: one\n    \
+                "job: victim\ntenant: victim\nlibrary: { manifest: victim.csv }\npartition: { max_assets: 1 }\nsteps:\n  - id: one\n    \
                  noop: { duration: 20ms..200ms }\n    retry: { attempts: 20, backoff: 10ms..100ms }\n",
             );
         }
