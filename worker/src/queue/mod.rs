@@ -1,4 +1,5 @@
 //! The worker's side of the transport.
+mod backlog;
 mod control;
 mod gate;
 pub mod local;
@@ -54,8 +55,8 @@ pub trait WorkQueue: Send + Sync {
     async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
         self.report(make()).await
     }
-    /// Waits while so many reports are under way that more of them would only fill the transport: for what can be sent
-    /// faster than it is stored (pages of a listing).
+    /// Waits while the coordinator is behind, for what can be sent faster than it is stored (pages of a listing): it would
+    /// only fill the transport.
     async fn room(&self) {}
     /// Waits for the next message of the coordinator.
     async fn control(&self) -> Result<Control, QueueError>;

@@ -3,6 +3,7 @@
 //! Each kind has a blocking connection of its own; nothing races a read, so no entry is assigned to a reader that has
 //! gone. An entry is acknowledged and deleted in the same round trip that reports its last unit: if that is lost, the lease
 //! lapses and the coordinator acts.
+use super::backlog::Backlog;
 use super::control::ControlReader;
 use super::gate::Gate;
 use super::message::{self, Message};
@@ -33,8 +34,7 @@ const RESPONSE: Duration = Duration::from_secs(5);
 /// Pause after a failed read, doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Entries of reports under way beyond which pages of listings wait (MEM-1), and how often they look.
-const PAGES_AHEAD: usize = 32;
+/// How often a page of a listing that waits for room looks at the backlog.
 const ROOM_EVERY: Duration = Duration::from_millis(5);
 
 /// One entry in hand.
@@ -360,10 +360,10 @@ impl WorkQueue for RedisQueue {
     }
 
     async fn room(&self) {
-        let mut short = self.short.clone();
+        let (mut short, mut backlog) = (self.short.clone(), Backlog::default());
         // What cannot be asked (an older ACL, a server that is away) is no reason to wait: the report itself will.
         while let Ok(length) = cmd("XLEN").arg(keys::REPORTS).query_async::<usize>(&mut short).await {
-            if length <= PAGES_AHEAD {
+            if backlog.has_room(length) {
                 return;
             }
             tokio::time::sleep(ROOM_EVERY).await;
