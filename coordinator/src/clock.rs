@@ -1,10 +1,12 @@
 //! The coordinator's clock: the machine's, but it never goes back. One that was set back would make every silence look
 //! short, and nothing would be taken back until it had caught up (TIME-1).
-use crate::runtime::Clock;
 use parking_lot::Mutex;
 use protocol::time::Timestamp;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Where the coordinator's time comes from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Follows `wall` when it is ahead; goes on at the pace of time itself when `wall` has been set back.
 pub fn steady(wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {

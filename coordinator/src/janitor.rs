@@ -1,5 +1,5 @@
 //! The loop behind [`crate::service::janitor`]: leader's work, and the first to wait when there is other.
-use crate::runtime::Clock;
+use crate::clock::Clock;
 use crate::service::janitor::sweep;
 use crate::store::handle::Store;
 use protocol::rules::retention::{RetentionLimits, lived, pause};

@@ -1,8 +1,8 @@
 //! Looks at the cluster from the side: counts it for the gauges every few seconds, and, while somebody listens, says how jobs
 //! and workers are doing, twice a second and in few words whatever the size of the cluster.
+use crate::clock::Clock;
 use crate::member::Role;
 use crate::metrics::ClusterGauges;
-use crate::runtime::Clock;
 use crate::service::Workflows;
 use crate::service::census::{Census, Pace, Survey, census};
 use crate::service::inquiry::{Progress, open_progress};

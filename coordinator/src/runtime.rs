@@ -4,6 +4,7 @@ mod rescue;
 mod tend;
 mod upkeep;
 
+use crate::clock::Clock;
 use crate::engine::{Engine, Turn};
 use crate::failpoint;
 use crate::janitor;
@@ -57,9 +58,6 @@ const MISSING_PAGE: usize = 500;
 /// Executions named in one message.
 const REVOKED_MAX: usize = 10_000;
 const RETRY_STORE: Duration = Duration::from_millis(250);
-
-/// Where the coordinator's time comes from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Units that wait for room in the transport, by class.
 type Outbox = Vec<(Priority, Vec<Unit>)>;

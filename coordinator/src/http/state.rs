@@ -1,8 +1,8 @@
 //! What every handler works with.
 use super::door::HostNames;
 use super::problem::Problem;
+use crate::clock::Clock;
 use crate::member::Role;
-use crate::runtime::Clock;
 use crate::service::Workflows;
 use crate::service::control::{self, Among, Answer, Order, Preview, Retried, RetryRequest};
 use crate::store::handle::Store;

@@ -7,6 +7,7 @@
 //! - [`seal`]: writes the generation
 //! - [`import`]: takes over the histories that a source came with
 //! - [`verify`]: hashes a tree against its histories, and follows their references
+mod action;
 mod chain;
 mod folder;
 mod frames;

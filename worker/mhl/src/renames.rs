@@ -1,8 +1,8 @@
 //! Files of a history that stand in the tree under another name. A new file is an old one when it has the hash of a
 //! recorded file that is no longer there; a directory follows the files that went from it.
+use super::action;
 use super::history::{History, Known};
 use super::model::{Entry, EntryKind, MhlError};
-use super::scope::judge;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use storage::hash::Digest;
 
@@ -70,7 +70,7 @@ impl Renames<'_> {
                 if let Some((old, known)) = old {
                     let digests: Vec<Digest> = entry.hashes.iter().map(|recorded| recorded.digest.clone()).collect();
                     let date = entry.hashes.iter().find_map(|recorded| recorded.date.clone()).unwrap_or_default();
-                    entry.hashes = judge(known, &digests, &date);
+                    entry.hashes = action::recorded(known, &digests, &date);
                     entry.previous_path = Some(old.clone());
                 }
             }

@@ -2,6 +2,7 @@
 //!
 //! Paths that no earlier generation knows are set aside until the tree has been seen to its end: only then is it known
 //! which recorded files have gone, and whether one of the new ones is such a file under another name.
+use super::action;
 use super::history::{History, Known, c4_of};
 use super::journal::Record;
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
@@ -131,7 +132,7 @@ impl Scope {
                 return Ok((digest, contradicted));
             }
         }
-        let hashes = judge(known, &digests, &date);
+        let hashes = action::recorded(known, &digests, &date);
         let failed = hashes.iter().filter(|recorded| recorded.action == Some(Action::Failed)).map(|failed| {
             let recorded = known.first(failed.digest.algorithm).map_or_else(String::new, Digest::to_string);
             format!("recorded {recorded}, found {}", failed.digest)
@@ -228,25 +229,6 @@ const NAME_BYTES_MAX: usize = 200;
 fn fitting(name: &str) -> &str {
     let end = (0..=NAME_BYTES_MAX.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
     &name[..end]
-}
-
-/// Decides the action of each hash, as the reference tool does: a hash agrees or disagrees with the first one of its
-/// algorithm; a new algorithm is verified when another one vouches for the file, and left out when that one failed.
-pub(super) fn judge(known: &Known, digests: &[Digest], date: &str) -> Vec<Recorded> {
-    let held = |digest: &Digest| known.first(digest.algorithm).map(|first| first == digest);
-    let failed = digests.iter().any(|digest| held(digest) == Some(false));
-    let action = |digest: &Digest| match (held(digest), known.original().is_some()) {
-        (_, false) => Some(Action::Original),
-        (Some(true), true) => Some(Action::Verified),
-        (Some(false), true) => Some(Action::Failed),
-        (None, true) if failed => None,
-        (None, true) => Some(Action::Verified),
-    };
-    let recorded = |digest: &Digest| {
-        let action = Some(action(digest)?);
-        Some(Recorded { digest: digest.clone(), action, date: Some(date.to_owned()) })
-    };
-    digests.iter().filter_map(recorded).collect()
 }
 
 fn header(ignore: &[String], now: jiff::Timestamp, content: &Digest, structure: &Digest) -> Header {

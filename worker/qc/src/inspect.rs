@@ -2,11 +2,12 @@
 use super::facts::{FactSheet, Structure};
 use super::graph::Needs;
 use super::media::Media;
+use super::needs::needs;
 use super::probe::{Probe, Unprobed};
 use super::report::Report;
 use super::sheet::Sheet;
 use super::subject::{self, Subject};
-use super::{checks, judge, outside, pass, probe, structure, text};
+use super::{judge, outside, pass, probe, structure, text};
 use crate::Tools;
 use protocol::failure::Failure;
 use protocol::media::asset::Role;
@@ -237,34 +238,4 @@ async fn blocking<T: Send + 'static>(media: &Arc<Media>, work: fn(&Media) -> T) 
     tokio::task::spawn_blocking(move || work(&media))
         .await
         .map_err(|error| Failure::transient("tool_failed", format!("looking into the file stopped: {error}")))
-}
-
-/// Stretches from this length on are looked for, in seconds, however long a policy allows them to be: another limit is
-/// then another judgement and no other decode.
-const SHORTEST: f64 = 0.2;
-
-/// What the decode must measure for this policy.
-pub(super) fn needs(spec: &DeliverySpec, role: Role, has_video: bool) -> Needs {
-    let qc = &spec.qc;
-    let picture = role.has_picture() && has_video;
-    let seconds = |span: protocol::quantity::Span| span.0.as_secs_f64().min(SHORTEST);
-    let black = qc.black.as_ref().map(|check| (check.area.0, check.level.0));
-    // Freezes are judged without the black ones, so black is looked for whenever freezes are.
-    let black = black.or_else(|| qc.freeze.as_ref().map(|_| (0.98, 0.10)));
-    Needs {
-        black: black.filter(|_| picture),
-        freeze: qc.freeze.as_ref().filter(|_| picture).map(|check| (check.noise.0, seconds(check.longest))),
-        scan: checks::field_order::threshold(spec, role).filter(|_| picture),
-        levels: picture && qc.levels.is_some(),
-        silence: qc.silence.as_ref().map(|check| (check.noise.0, seconds(check.longest))),
-        loudness: qc.loudness.is_some()
-            || qc.true_peak.is_some()
-            || qc.loudness_range.is_some()
-            || qc.short_term.is_some()
-            || qc.momentary.is_some(),
-        phase: qc.phase.as_ref().map(|check| seconds(check.longest)),
-        gamut: picture && qc.gamut.is_some(),
-        mediainfo: qc.mediainfo.is_some(),
-        mediaconch: qc.mediaconch.as_ref().map(|check| check.policy.clone()),
-    }
 }

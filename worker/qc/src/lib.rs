@@ -11,6 +11,7 @@ pub mod judge;
 mod log;
 mod marks;
 mod media;
+mod needs;
 mod outside;
 mod pass;
 mod picture;

@@ -1,7 +1,7 @@
 //! A fact sheet as it is stored: with what was looked for, so that another policy can tell whether it needs to look again.
 use super::facts::FactSheet;
 use super::graph::Needs;
-use super::inspect::needs;
+use super::needs::needs;
 use super::subject::role_of_streams;
 use protocol::media::asset::Role;
 use protocol::media::spec::DeliverySpec;

@@ -347,7 +347,7 @@ mod tests {
     async fn a_program_dies_with_a_worker_that_is_killed() {
         use std::io::BufRead;
         let mut worker = std::process::Command::new(std::env::current_exe().expect("there"))
-            .args(["--exact", "qc::tool::tests::holds_a_program", "--ignored", "--nocapture"])
+            .args(["--exact", "tool::tests::holds_a_program", "--ignored", "--nocapture"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("runs");

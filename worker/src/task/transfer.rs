@@ -53,7 +53,7 @@ pub async fn run(task: &TransferTask, unit: &Unit, context: &TaskContext) -> Uni
 /// Copies and verifies, and replaces other content at the destination, which stays there as an older version.
 pub async fn replace(task: &TransferTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let execution = (unit.id, unit.epoch, unit.attempt);
-    across::transfer(task, across::Other::Replaced, execution, unit.assets.clone(), &[], context).await
+    across::transfer(task, across::OnConflict::Replaced, execution, unit.assets.clone(), &[], context).await
 }
 
 /// Begins what is large and reports the unit as cut; copies and verifies where nothing is.
@@ -92,15 +92,22 @@ async fn carry(
 ) -> UnitResult {
     let execution = (unit.id, unit.epoch, unit.attempt);
     if !task.to.starts_with("file:") {
-        return across::transfer(task, across::Other::Refused, execution, unit.assets.clone(), assemblies, context)
-            .await;
+        return across::transfer(
+            task,
+            across::OnConflict::Refused,
+            execution,
+            unit.assets.clone(),
+            assemblies,
+            context,
+        )
+        .await;
     }
     let (remote, local): (Vec<Asset>, Vec<Asset>) =
         unit.assets.iter().cloned().partition(|asset| across::is_remote(&asset.location));
     if remote.is_empty() {
         return copy_files(task, local, context, settings).await;
     }
-    let carried = across::transfer(task, across::Other::Refused, execution, remote, assemblies, context).await;
+    let carried = across::transfer(task, across::OnConflict::Refused, execution, remote, assemblies, context).await;
     if local.is_empty() {
         return carried;
     }

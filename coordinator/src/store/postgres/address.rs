@@ -1,6 +1,7 @@
 //! Where the database is and how to get in: what the URL says, and what libpq's other sources add to it.
+use super::error::refused;
+use super::options::PostgresOptions;
 use super::tls::{TlsMode, connector};
-use super::{PostgresOptions, refused};
 use crate::store::StoreResult;
 use std::path::PathBuf;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};

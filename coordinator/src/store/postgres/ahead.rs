@@ -4,8 +4,9 @@
 //! What is read ahead stays true: a partition changes only when a split takes assets out of it, which makes this forget
 //! the job ([`Ahead::forget`]); partitions that were not there yet are read when they are asked for. The reader sees only
 //! what has been committed, so a job that a transaction changes is not read ahead for until that transaction has ended.
+use super::Postgres;
 use super::address::Address;
-use super::{Postgres, PostgresOptions};
+use super::options::PostgresOptions;
 use crate::store::{Partition, PartitionTx, StoreResult};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;

@@ -1,5 +1,5 @@
 //! Jobs.
-use super::corrupt;
+use super::error::corrupt;
 use super::statistics::ASSETS_MIN;
 use super::tx::{PostgresTx, column, count, own, printable, signed, word};
 use crate::store::{Carried, JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult, readable};

@@ -1,6 +1,7 @@
 //! Who may write: a row with a generation that grows with every change of leader. The lease is judged by the
 //! database's clock; the generation is what protects, since a process that stood still cannot know that its lease ended.
-use super::{Postgres, failed};
+use super::Postgres;
+use super::error::failed;
 use crate::store::{Leader, StoreError, StoreResult};
 use std::time::Duration;
 

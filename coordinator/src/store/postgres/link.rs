@@ -1,7 +1,8 @@
 //! One connection and its prepared statements, driven from the store's thread: every call waits, none for ever.
 use super::address::Address;
 use super::copy::CopyRows;
-use super::{PostgresOptions, failed, refused};
+use super::error::{Fault, failed, refused};
+use super::options::PostgresOptions;
 use crate::store::{StoreError, StoreResult};
 use futures_util::SinkExt;
 use futures_util::future::poll_immediate;
@@ -27,26 +28,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long a prepared statement is used. Its plan is made for tables of the size they have then; an empty table may have
 /// grown by millions of rows since.
 const PLAN_KEPT: Duration = Duration::from_secs(20);
-
-/// Why a statement got no answer.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The driver or the server said so.
-    Said(tokio_postgres::Error),
-    /// Nothing came within this time, although the server ends statements earlier by itself.
-    Silent(Duration),
-}
-
-impl Fault {
-    /// Whether the server itself refused the statement.
-    fn is_of_server(&self) -> bool {
-        matches!(self, Fault::Said(error) if error.as_db_error().is_some())
-    }
-
-    fn no_table(&self) -> bool {
-        matches!(self, Fault::Said(e) if e.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE))
-    }
-}
 
 /// How a COMMIT failed.
 #[derive(Debug)]

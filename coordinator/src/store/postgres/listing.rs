@@ -1,6 +1,6 @@
 //! The listing of a job's library.
 use super::copy::CopyRows;
-use super::corrupt;
+use super::error::corrupt;
 use super::tx::{PostgresTx, column, count, printable, signed, word};
 use crate::store::{Appended, ListingTx, RowsOf, StoreResult, duplicate};
 use protocol::id::{JobNo, PartNo};

@@ -13,6 +13,7 @@ mod catalogue;
 mod control;
 mod copy;
 mod deployment;
+mod error;
 mod failure;
 mod job;
 mod kept;
@@ -20,6 +21,7 @@ mod key;
 mod leader;
 mod link;
 mod listing;
+mod options;
 mod pace;
 mod partition;
 mod retention;
@@ -37,48 +39,14 @@ mod view;
 use super::{StoreError, StoreResult, cost};
 use address::Address;
 use ahead::Ahead;
+use error::{READ_ONLY, failed, is_lost, is_waiting, not_committed, said};
 use kept::Kept;
 use leader::Fence;
-use link::{Fault, Link, NotDone};
+use link::{Link, NotDone};
+pub use options::PostgresOptions;
 use statistics::Statistics;
-use std::path::PathBuf;
-use std::time::Duration;
-use tokio_postgres::error::SqlState;
 pub use tx::PostgresTx;
 use tx::Seen;
-
-/// Limits and secrets of a connection that are not in its URL.
-#[derive(Debug, Clone)]
-pub struct PostgresOptions {
-    /// Holds the password, read again at every connection: for tokens that end. Goes before the URL and `PGPASSWORD`.
-    pub password_file: Option<PathBuf>,
-    /// Certificates of the authorities to trust, unless the URL says `sslrootcert`.
-    pub ca_file: Option<PathBuf>,
-    /// For one host to be reached.
-    pub connect_timeout: Duration,
-    /// For one statement.
-    pub statement_timeout: Duration,
-    /// For another writer's transaction to end.
-    pub lock_timeout: Duration,
-    /// How long a transaction may stand still before the server ends it: what a stopped process can hold others up by.
-    pub idle_timeout: Duration,
-    /// How long either side may stay silent on the wire before the connection counts as lost.
-    pub silence_max: Duration,
-}
-
-impl Default for PostgresOptions {
-    fn default() -> PostgresOptions {
-        PostgresOptions {
-            password_file: None,
-            ca_file: None,
-            connect_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(30),
-            lock_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(3),
-            silence_max: Duration::from_secs(6),
-        }
-    }
-}
 
 /// One PostgreSQL database. Not to be used from within an async task: it waits.
 pub struct Postgres {
@@ -206,78 +174,4 @@ impl Postgres {
         self.link = kept.and_then(|mut link| link.script("ROLLBACK").is_ok().then_some(link));
         error
     }
-}
-
-/// Begins the message of a server that became a replica.
-const READ_ONLY: &str = "the database is read-only";
-
-fn said(fault: &Fault) -> String {
-    match fault {
-        Fault::Silent(limit) => format!("no answer within {} s", limit.as_secs()),
-        Fault::Said(error) => match error.as_db_error() {
-            Some(said) => format!("{} ({})", said.message(), said.code().code()),
-            None => std::error::Error::source(error).map_or_else(|| error.to_string(), |why| format!("{error}: {why}")),
-        },
-    }
-}
-
-/// Whether others had what was waited for until the lock timeout.
-fn is_waiting(fault: &Fault) -> bool {
-    matches!(fault, Fault::Said(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
-}
-
-fn is_lost(fault: &Fault) -> bool {
-    match fault {
-        Fault::Silent(_) => true,
-        Fault::Said(error) => match error.code() {
-            // Shutting down, crashed, ended by the server.
-            Some(code) => code.code().starts_with("57P") || code.code().starts_with("08") || code.code() == "25P03",
-            None => true,
-        },
-    }
-}
-
-/// What a failed COMMIT surely did not do. A server that ends a session while the commit waits for a replica has
-/// committed, so a lost session proves nothing.
-fn not_committed(fault: &Fault) -> Option<StoreError> {
-    let Fault::Said(error) = fault else { return None };
-    match &error.code()?.code()[..2] {
-        "40" => Some(StoreError::Busy(said(fault))),
-        "23" => Some(StoreError::Database(said(fault))),
-        _ => None,
-    }
-}
-
-/// Names a database error by what can be done about it.
-fn failed(fault: Fault) -> StoreError {
-    let text = said(&fault);
-    if is_lost(&fault) {
-        return StoreError::Busy(format!("the connection was lost: {text}"));
-    }
-    let Fault::Said(error) = &fault else { return StoreError::Busy(text) };
-    let Some(code) = error.code() else { return StoreError::Busy(text) };
-    if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-        return StoreError::Busy(format!("{READ_ONLY}: {text}"));
-    }
-    if *code == SqlState::DISK_FULL {
-        return StoreError::Full(text);
-    }
-    let waits = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::TOO_MANY_CONNECTIONS];
-    if waits.contains(code) || code.code().starts_with("40") || code.code().starts_with("53") {
-        return StoreError::Busy(text);
-    }
-    match &code.code()[..2] {
-        "28" | "3D" => refused(text),
-        "XX" => StoreError::Corrupt(text),
-        _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => refused(text),
-        _ => StoreError::Database(text),
-    }
-}
-
-fn refused(why: impl Into<String>) -> StoreError {
-    StoreError::Refused(why.into())
-}
-
-fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("{what}: {value}"))
 }

@@ -1,5 +1,5 @@
 //! Paces of jobs.
-use super::corrupt;
+use super::error::corrupt;
 use super::tx::{PostgresTx, column};
 use crate::store::{Pace, PaceTx, StoreResult};
 use protocol::id::JobNo;

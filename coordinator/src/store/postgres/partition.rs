@@ -1,6 +1,6 @@
 //! Partitions and who is in them.
 use super::copy::CopyRows;
-use super::corrupt;
+use super::error::corrupt;
 use super::listing::{ASSET, read_asset};
 use super::tx::{PostgresTx, column, count, signed};
 use crate::store::{Partition, PartitionTx, StoreResult};

@@ -1,5 +1,5 @@
 //! Learned costs, withheld steps and speculative copies: each written in one statement over arrays.
-use super::corrupt;
+use super::error::corrupt;
 use super::tx::{PostgresTx, column, count, signed, word};
 use crate::store::{
     CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, StoreResult, WithheldRow,

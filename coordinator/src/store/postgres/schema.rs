@@ -1,6 +1,7 @@
 //! How the schema of a database gets from one version to the next. The version is kept in `meta`.
+use super::error::failed;
+use super::leader;
 use super::link::{Link, schema_version};
-use super::{failed, leader};
 use crate::store::StoreResult;
 use crate::store::migration::next;
 

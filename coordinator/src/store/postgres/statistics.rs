@@ -1,9 +1,9 @@
 //! Statistics of the tables that jobs fill. The statements of this store need none; what people ask over the views does, and
 //! the server's own analysis comes a minute later, or never where it is switched off.
-use super::PostgresOptions;
 use super::address::Address;
+use super::error::{failed, said};
 use super::link::Link;
-use super::{failed, said};
+use super::options::PostgresOptions;
 use crate::store::StoreResult;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
 //! TLS to the database, by libpq's modes.
-use super::refused;
+use super::error::refused;
 use crate::store::StoreResult;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

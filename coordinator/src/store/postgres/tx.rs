@@ -1,8 +1,8 @@
 //! One transaction. What services write or ask one row at a time is gathered here, so that it costs a round trip a
 //! batch: writes wait until something reads what they change, single reads bring their neighbours along.
 use super::ahead::Ahead;
-use super::link::{Fault, Link, OwnParams, Params};
-use super::{failed, said};
+use super::error::{Fault, failed, said};
+use super::link::{Link, OwnParams, Params};
 use crate::store::cost;
 use crate::store::{
     BarrierGrowth, BarrierRow, JobRow, Partition, StepDelta, StepRow, StoreError, StoreResult, UnitRow,

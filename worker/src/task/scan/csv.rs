@@ -1,7 +1,7 @@
 //! CSV rows, straight from the parser core: it never allocates, so that a row of any length costs a fixed buffer.
 use super::location::Root;
-use super::manifest::ROW_MAX;
 use super::page::{Pager, Place, Stop};
+use super::row::ROW_MAX;
 use super::row::{self, Cells, Column, quote};
 use super::source::Source;
 use csv_core::ReadRecordResult;

@@ -1,7 +1,7 @@
 //! JSON lines: one object per line with the columns of a manifest as keys.
 use super::location::Root;
-use super::manifest::ROW_MAX;
 use super::page::{Pager, Place, Stop};
+use super::row::ROW_MAX;
 use super::row::{self, Cells, Column, quote};
 use super::source::Source;
 use protocol::media::asset::Asset;

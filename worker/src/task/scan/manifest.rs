@@ -7,9 +7,6 @@ use protocol::wire::unit::ScanCursor;
 use std::path::Path;
 use storage::Roots;
 
-/// Longest row, in bytes of the file. A longer one is passed over without being held in memory.
-pub(super) const ROW_MAX: usize = 1 << 20;
-
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What a manifest is written in.

@@ -7,6 +7,9 @@ use protocol::wire::unit::parse_hash;
 use protocol::yaml::nearest;
 use std::borrow::Cow;
 
+/// Longest row, in bytes of the file. A longer one is passed over without being held in memory.
+pub(super) const ROW_MAX: usize = 1 << 20;
+
 /// Longest asset or title id; they are keys in SQL and parts of paths.
 const ID_MAX: usize = 512;
 

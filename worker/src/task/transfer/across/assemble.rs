@@ -11,13 +11,7 @@ use super::upload::{abort, begun, tag_of};
 use protocol::failure::Failure;
 use protocol::wire::unit::{Assembly, HashAlgorithm};
 use storage::hash::Digest;
-use storage::{Checksum, ChecksumKind, Condition, Part};
-
-/// Whether everything that is wanted of an asset can be put together from the checksums of its parts.
-pub(super) fn is_combinable(wants: &Wants, kind: ChecksumKind) -> bool {
-    let same = |algorithm: &HashAlgorithm| *algorithm == HashAlgorithm::Crc64nvme && kind == ChecksumKind::Crc64nvme;
-    wants.algorithms.iter().all(same)
-}
+use storage::{Checksum, Condition, Part};
 
 /// Completes an asset; `None` when it has to be carried.
 pub(super) async fn assemble(

@@ -1,16 +1,17 @@
 //! Whether large assets of a unit can be carried by several workers, and the beginning of their uploads. Whatever stands
 //! in the way is no failure here: the asset is carried whole, and what is wrong with it is said there.
 use super::super::wants::Wants;
+use super::on_conflict::OnConflict;
 use super::source::Source;
 use super::target::Place;
 use super::upload::{abort, begin as begin_upload, begun, stretch};
-use super::{Other, Work, is_remote, server_copy};
+use super::{Work, is_remote, server_copy};
 use crate::task::TaskContext;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::rules::parts::PART_BYTES;
 use protocol::rules::slice::slice_bytes;
-use protocol::wire::unit::{AssembleTask, CutTask, Draft};
+use protocol::wire::unit::{AssembleTask, CutTask, Draft, HashAlgorithm};
 use storage::{ChecksumKind, Upload};
 
 /// Assets of one unit that are cut at most; more of them keep several workers busy by themselves.
@@ -28,7 +29,7 @@ pub(in super::super) async fn begin(task: &CutTask, assets: &[Asset], context: &
     if large.is_empty() {
         return None;
     }
-    let work = Work::begin(&task.transfer, Other::Refused, (0, &[]), context).await.ok()?;
+    let work = Work::begin(&task.transfer, OnConflict::Refused, (0, &[]), context).await.ok()?;
     let mut drafts = Vec::new();
     for asset in large {
         if drafts.len() == CUT_MAX || context.cancel.is_cancelled() {
@@ -69,10 +70,16 @@ async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draf
         bytes,
         part_bytes,
         slice_bytes: slice_bytes(bytes, part_bytes, task.wanted, task.bytes_min),
-        measured: !combined || !super::assemble::is_combinable(&wants, able.checksum),
+        measured: !combined || !is_combinable(&wants, able.checksum),
         upload: upload.id,
         version: source.same_everywhere(),
     }))
+}
+
+/// Whether everything that is wanted of an asset can be put together from the checksums of its parts.
+pub(super) fn is_combinable(wants: &Wants, kind: ChecksumKind) -> bool {
+    let same = |algorithm: &HashAlgorithm| *algorithm == HashAlgorithm::Crc64nvme && kind == ChecksumKind::Crc64nvme;
+    wants.algorithms.iter().all(same)
 }
 
 /// Where a draft of a unit is being carried to.
@@ -82,7 +89,7 @@ pub(super) fn upload_of(draft: &Draft, place: &Place) -> Upload {
 
 /// Aborts what was begun. What cannot be aborted now is left to whoever lands at its key.
 pub(in super::super) async fn discard(task: &AssembleTask, assets: &[Asset], context: &TaskContext) {
-    let work = match Work::begin(&task.transfer, Other::Refused, (0, &[]), context).await {
+    let work = match Work::begin(&task.transfer, OnConflict::Refused, (0, &[]), context).await {
         Ok(work) => work,
         Err(failure) => {
             tracing::warn!(why = failure.message, "uploads of a cancelled unit are left behind");

@@ -14,12 +14,15 @@ mod commit;
 pub(super) mod cut;
 mod fault;
 mod land;
+mod on_conflict;
 mod receipt;
 mod server_copy;
 pub(super) mod slice;
 mod source;
 mod target;
 mod upload;
+
+pub(super) use on_conflict::OnConflict;
 
 use super::TaskContext;
 use ::mhl::journal::{self, Record};
@@ -60,15 +63,6 @@ struct Work {
     open: Mutex<Vec<(Arc<dyn Storage>, Upload)>>,
 }
 
-/// What becomes of other content at a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Other {
-    /// It stays, and the asset fails.
-    Refused,
-    /// It stays as an older version.
-    Replaced,
-}
-
 /// Whether a location is one that only this engine opens.
 pub(super) fn is_remote(location: &str) -> bool {
     ["s3://", "gs://", "https://", "http://"].iter().any(|scheme| location.starts_with(scheme))
@@ -77,14 +71,14 @@ pub(super) fn is_remote(location: &str) -> bool {
 /// Transfers all assets of a unit, or those that are given of it; of some, all slices have been carried.
 pub(super) async fn transfer(
     task: &TransferTask,
-    other: Other,
+    on_conflict: OnConflict,
     unit: (UnitId, u32, u32),
     assets: Vec<Asset>,
     assemblies: &[Assembly],
     context: &TaskContext,
 ) -> UnitResult {
     let (id, epoch, attempt) = unit;
-    let work = match Work::begin(task, other, (attempt, assemblies), context).await {
+    let work = match Work::begin(task, on_conflict, (attempt, assemblies), context).await {
         Ok(work) => work,
         Err(failure) => return UnitResult::Failed(failure),
     };
@@ -116,13 +110,13 @@ type Carried = (String, Result<(AssetFact, Record), Failure>);
 impl Work {
     async fn begin(
         task: &TransferTask,
-        other: Other,
+        on_conflict: OnConflict,
         (attempt, assemblies): (u32, &[Assembly]),
         context: &TaskContext,
     ) -> Result<Arc<Work>, Failure> {
         Ok(Arc::new(Work {
             task: task.clone(),
-            target: Target::open(task, other, context).await?,
+            target: Target::open(task, on_conflict, context).await?,
             context: context.clone(),
             look_first: AtomicBool::new(attempt > 0),
             large: Semaphore::new(LARGE_AT_ONCE),

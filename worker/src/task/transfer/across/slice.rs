@@ -1,10 +1,11 @@
 //! One slice of a large asset: its parts sent, or all of the asset read and measured. It makes nothing visible and aborts
 //! nothing; done twice, by whomever, it leaves the same parts.
 use super::super::wants::Wants;
+use super::on_conflict::OnConflict;
 use super::source::{Measures, Source};
 use super::target::Place;
 use super::upload::{Arrived, Sending, stretch};
-use super::{Other, Work, cut, receipt};
+use super::{Work, cut, receipt};
 use crate::task::TaskContext;
 use protocol::failure::Failure;
 use protocol::rules::parts::at_once;
@@ -34,7 +35,7 @@ async fn slice(task: &SliceTask, unit: &Unit, again: bool, context: &TaskContext
         // Others move the same bytes, and theirs are counted.
         context.bytes = Arc::new(AtomicU64::new(0));
     }
-    let work = Work::begin(&task.transfer, Other::Refused, (0, &[]), &context).await?;
+    let work = Work::begin(&task.transfer, OnConflict::Refused, (0, &[]), &context).await?;
     let source = Source::open(asset, &context, 0).await?;
     if source.state.bytes != task.draft.bytes || source.same_everywhere() != task.draft.version {
         return Err(over(format!("source {} is no longer what the first slice of it was", source.location())));

@@ -1,7 +1,7 @@
 //! Where a unit's assets go: the storage behind the target's root, and the key of each asset below it.
 use super::super::plan;
-use super::Other;
 use super::fault::{self, conflict, unversioned};
+use super::on_conflict::OnConflict;
 use crate::task::TaskContext;
 use ::mhl::journal;
 use protocol::failure::Failure;
@@ -26,7 +26,7 @@ pub(super) struct Target {
     /// As the target spells it.
     text: String,
     directory: Option<PathBuf>,
-    other: Other,
+    on_conflict: OnConflict,
 }
 
 /// One asset's destination.
@@ -35,7 +35,7 @@ pub(super) struct Place {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) key: String,
     /// What becomes of other content there.
-    pub(super) other: Other,
+    pub(super) on_conflict: OnConflict,
 }
 
 /// What an asset's content is, by every measure taken of it.
@@ -49,7 +49,11 @@ pub(super) struct Content {
 
 impl Target {
     /// Opens the root of a task's target.
-    pub(super) async fn open(task: &TransferTask, other: Other, context: &TaskContext) -> Result<Target, Failure> {
+    pub(super) async fn open(
+        task: &TransferTask,
+        on_conflict: OnConflict,
+        context: &TaskContext,
+    ) -> Result<Target, Failure> {
         let invalid = |message: String| Failure::permanent("target_invalid", message);
         template::check(&task.to).map_err(|error| invalid(error.to_string()))?;
         let directory = match task.to.starts_with("file:") {
@@ -74,7 +78,7 @@ impl Target {
             None => opened.key.as_str(),
         };
         let key = key.trim_matches('/').to_owned();
-        Ok(Target { storage: opened.storage, key, text: root.to_owned(), directory, other })
+        Ok(Target { storage: opened.storage, key, text: root.to_owned(), directory, on_conflict })
     }
 
     /// The root as a directory, when it is one.
@@ -98,7 +102,7 @@ impl Target {
             return Err(invalid(message));
         }
         let key = if self.key.is_empty() { below.to_owned() } else { format!("{}/{below}", self.key) };
-        Ok((Place { storage: Arc::clone(&self.storage), key, other: self.other }, below.to_owned()))
+        Ok((Place { storage: Arc::clone(&self.storage), key, on_conflict: self.on_conflict }, below.to_owned()))
     }
 }
 
@@ -130,7 +134,7 @@ impl Place {
     /// is a conflict unless it may be replaced. Then it is sure to stay as an older version.
     pub(super) async fn condition(&self, found: Option<(&ObjectState, String)>) -> Result<Condition, Failure> {
         let Some((found, how)) = found else { return Ok(Condition::Free) };
-        if self.other == Other::Refused {
+        if self.on_conflict == OnConflict::Refused {
             return Err(conflict(&self.location(), &how));
         }
         match persist(Patience::default(), || self.storage.keep_version(found)).await {

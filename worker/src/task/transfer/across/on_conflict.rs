@@ -1,0 +1,10 @@
+//! What becomes of other content at a destination.
+
+/// What becomes of content that differs from the source and stands under its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::task::transfer) enum OnConflict {
+    /// It stays, and the asset fails.
+    Refused,
+    /// It stays as an older version.
+    Replaced,
+}
