@@ -2,8 +2,8 @@
 //! every name that is made.
 use crate::jobs::LAND;
 use std::path::Path;
+use testkit::Ran;
 use testkit::Scratch;
-use testkit::command::Ran;
 
 const CANARY: &str = "CANARY";
 

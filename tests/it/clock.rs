@@ -28,7 +28,7 @@ fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
     let mut command = fleet.worker_command(16);
     command.envs(of_worker.environment());
     let (set, right) = (fleet.worker_of(command), fleet.worker(16, &[]));
-    let job = fleet.submit(ASSETS, "40ms..160ms");
+    let job = fleet.submit(ASSETS, "100ms..400ms");
     fleet.wait_for(100);
     let seconds = || fleet.number("SELECT extract(epoch FROM clock_timestamp())::BIGINT");
     let now = seconds();

@@ -12,7 +12,7 @@ const DATABASE_HOST: u8 = 0;
 const REDIS_HOST: u8 = 1;
 const COORDINATORS: [u8; 2] = [2, 3];
 const WORKERS: [u8; 3] = [4, 5, 6];
-const ASSETS: usize = 5_500;
+const ASSETS: usize = 8_000;
 /// The promise is five seconds after a death; a host that is cut off may have renewed its lease just before.
 const FAILOVER_MAX: Duration = Duration::from_secs(6);
 

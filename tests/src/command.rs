@@ -1,6 +1,6 @@
 //! A `showrunner` that is run to its end, and what came of it.
 use crate::process::Running;
-use serde_json::Value;
+use crate::ran::Ran;
 use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
@@ -27,19 +27,6 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// What came of a command.
-#[derive(Debug, Clone)]
-pub struct Ran {
-    /// The command, for messages.
-    pub line: String,
-    /// Its exit code; negative for a signal.
-    pub code: i32,
-    /// Data.
-    pub stdout: String,
-    /// Everything else.
-    pub stderr: String,
-}
-
 impl Ran {
     /// Runs a command to its end; one that does not end is killed, with all it started.
     ///
@@ -49,53 +36,4 @@ impl Ran {
         let printed = TempDir::with_prefix("showrunner-it-").expect("temporary files can be written");
         Running::start(command, printed.path()).wait()
     }
-
-    /// Goes on only with this exit code.
-    ///
-    /// # Panics
-    /// With another one, showing what was printed.
-    #[track_caller]
-    pub fn expect_code(&self, code: i32) -> &Ran {
-        assert_eq!(self.code, code, "{self:#?}");
-        self
-    }
-
-    /// Goes on only when stderr says all of this.
-    ///
-    /// # Panics
-    /// When one is missing, showing what was printed.
-    #[track_caller]
-    pub fn expect_said(&self, words: &[&str]) -> &Ran {
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} was not said: {self:#?}");
-        }
-        self
-    }
-
-    /// Stdout as one JSON document.
-    ///
-    /// # Panics
-    /// When it is anything else.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is not JSON ({error}): {self:#?}"))
-    }
-
-    /// Stdout as one id on one line.
-    ///
-    /// # Panics
-    /// When it is anything else.
-    #[track_caller]
-    pub fn name(&self) -> String {
-        let mut lines = self.stdout.lines();
-        let name = lines.next().unwrap_or_default().to_owned();
-        assert!(!name.is_empty() && !name.contains(' ') && lines.next().is_none(), "not one id: {self:#?}");
-        name
-    }
-}
-
-/// The exit code as a shell would show it, but a signal as its negative number.
-pub(crate) fn exit_code(status: std::process::ExitStatus) -> i32 {
-    use std::os::unix::process::ExitStatusExt;
-    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }

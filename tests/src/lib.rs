@@ -38,12 +38,13 @@ pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;
+pub mod ran;
 pub mod redis;
 pub mod reference;
 pub mod scratch;
 pub mod soak;
 pub mod weed;
 
-pub use command::Ran;
 pub use process::Running;
+pub use ran::Ran;
 pub use scratch::Scratch;

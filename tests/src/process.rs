@@ -1,6 +1,6 @@
 //! A `showrunner` in the background, in a process group of its own: signals reach its children too, and nothing of it
 //! outlives the test.
-use crate::command::{Ran, exit_code};
+use crate::ran::Ran;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -191,4 +191,10 @@ pub fn get(address: &str, path: &str) -> (u16, String) {
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).expect("what it printed is UTF-8")
+}
+
+/// The exit code as a shell would show it, but a signal as its negative number.
+fn exit_code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }

@@ -1,6 +1,6 @@
 //! A Prometheus of a test's own: it scrapes what the test starts, with the rules that the project ships.
-use crate::command::Ran;
 use crate::process::{Running, get, wait_until};
+use crate::ran::Ran;
 use crate::redis::free_port;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Programs of others that judge what we wrote.
-use crate::command::Ran;
+use crate::ran::Ran;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -1,6 +1,7 @@
 //! A directory that a test has to itself: inputs, data directory and outputs, gone when the test ends.
-use crate::command::{self, Ran};
+use crate::command;
 use crate::process::Running;
+use crate::ran::Ran;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,6 @@
 //! What reviews would otherwise have to remember: who may depend on whom, the purity of `protocol`, sizes, names.
 mod cases;
+mod cycles;
 mod source;
 
 use source::{Source, workspace};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Source {
     /// Path from the workspace root, with `/`.
     pub(crate) path: String,
-    text: String,
+    pub(crate) text: String,
 }
 
 /// Where the workspace stands.

@@ -1,6 +1,6 @@
 //! What a worker counts. The names say that it is the worker's own: the coordinator counts units too, and nothing is to be
 //! counted twice in a sum over both.
-use crate::actor::heartbeat::Vitals;
+use crate::actor::vitals::Vitals;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};

@@ -1,9 +1,11 @@
 //! The worker as a part of a process: actors on the main thread, units on the multi-thread runtime.
 use crate::actor::departure::Departure;
-use crate::actor::executor::{Execution, Running};
-use crate::actor::heartbeat::{Pulse, Vitals};
+use crate::actor::executor::Execution;
+use crate::actor::heartbeat::Pulse;
+use crate::actor::running::Running;
 use crate::actor::slots::Slots;
 use crate::actor::supervisor::{Parts, Shutdown, WorkerSupervisor};
+use crate::actor::vitals::Vitals;
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::WorkQueue;

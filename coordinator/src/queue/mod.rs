@@ -2,6 +2,8 @@
 mod deployment;
 mod janitor;
 pub mod local;
+mod mark;
+mod place;
 mod recall;
 pub mod redis;
 pub mod timed;

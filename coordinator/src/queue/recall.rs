@@ -1,6 +1,7 @@
 //! A leader that takes over finds what the one before it had published: the entries are still in their streams, with a
 //! worker or waiting for one. Without their places every unit that waits would count as lost, and run twice.
 use super::QueueError;
+use super::place::Place;
 use super::redis::{RedisQueue, failed};
 use protocol::id::{Kind, UnitId};
 use protocol::wire::batch::UnitBatch;
@@ -10,14 +11,6 @@ use std::collections::BTreeSet;
 
 /// Entries read at a time.
 const ENTRIES: usize = 128;
-
-/// Where a published unit is.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) epoch: u32,
-    pub(super) stream: String,
-    pub(super) entry: String,
-}
 
 /// An entry of a range: its id, its field names and values.
 type Entry = (String, Vec<Vec<u8>>);

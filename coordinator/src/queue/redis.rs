@@ -3,8 +3,8 @@
 //!
 //! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
 //! store, so a new leader finds exactly what the old one had not taken.
-use super::deployment::Mark;
-use super::recall::Place;
+use super::mark::Mark;
+use super::place::Place;
 use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use foldhash::HashMap as IdMap;

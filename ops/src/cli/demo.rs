@@ -1,7 +1,8 @@
 //! `showrunner demo`: the whole way on a sample library whose faults are known.
 use super::follow::account;
 use super::{Context, run, up};
-use crate::demo::library::{self, Fault, Planted};
+use crate::demo::library;
+use crate::demo::model::{Fault, Planted};
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};

@@ -1,6 +1,6 @@
 //! Makes the media of the sample library with ffmpeg. The truth is by construction: a 1 kHz stereo sine at -23 dBFS reads
 //! -23.0 LUFS (EBU Tech 3341), and a test picture moves in every frame and stays inside the legal range.
-use super::library::DemoError;
+use super::model::DemoError;
 use super::titles::{Item, Media, Plant, SECONDS};
 use std::ffi::OsString;
 use std::fs;

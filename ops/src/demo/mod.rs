@@ -3,6 +3,7 @@
 //! - [`library`]: makes the files and says what is wrong with which
 mod encode;
 pub mod library;
+pub mod model;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,6 +1,7 @@
 //! The library is made once per test process and measured with the real programs: what is planted must be there, and
 //! nothing else.
-use super::library::{DemoError, Planted, Step, make};
+use super::library::make;
+use super::model::{DemoError, Planted, Step};
 use async_trait::async_trait;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};

@@ -1,5 +1,5 @@
 //! What the sample library holds: six titles, twenty-four assets, nine of them wrong on purpose.
-use super::library::{Fault, Step};
+use super::model::{Fault, Step};
 
 /// Seconds every clean clip lasts.
 pub(super) const SECONDS: u32 = 8;

@@ -1,6 +1,6 @@
 //! The jobs of a soak: rehearsals and transfers, submitted one after the other, each judged at the end.
-use super::Outcome;
 use super::cluster::Cluster;
+use super::outcome::Outcome;
 use crate::cluster::write_rehearsal;
 use crate::content::{bytes, files};
 use crate::history::{History, Rows, Witnesses, psql};

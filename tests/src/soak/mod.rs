@@ -4,6 +4,9 @@ mod cluster;
 pub mod edges;
 mod fault;
 mod load;
+mod outcome;
+
+pub use outcome::Outcome;
 
 use cluster::{Cluster, Setup};
 use load::Load;
@@ -17,23 +20,6 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 const END_MAX: Duration = Duration::from_secs(240);
 const TICK: Duration = Duration::from_millis(100);
 const SETUP: Setup = Setup { settings: &[], workers: 4, slots: "noop=24,transfer=4,qc=0,sync=0" };
-
-/// What a soak came to.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Jobs judged.
-    pub jobs: usize,
-    /// Units that succeeded.
-    pub units: u64,
-    /// Units that were taken back or tried again.
-    pub again: u64,
-    /// Units with a copy whose first execution counts.
-    pub adopted: u64,
-    /// Faults.
-    pub faults: usize,
-    /// Everything that did not hold.
-    pub violations: Vec<String>,
-}
 
 /// Runs for `duration` with the faults that `seed` draws, then lets everything end and judges it.
 pub fn run(seed: u64, duration: Duration) -> Outcome {

@@ -3,8 +3,8 @@
 //! `Pull` (from itself) and `Resume`; sends `Execute`.
 use super::departure::Departure;
 use super::executor::{Execute, Executor};
+use super::exit::ExitGuard;
 use super::slots::Slots;
-use super::supervisor::ExitGuard;
 use crate::queue::{QueueError, WorkQueue};
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use protocol::id::Kind;

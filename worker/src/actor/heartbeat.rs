@@ -3,17 +3,12 @@
 //!
 //! One sign of life is under way at a time. It is made when it can be sent: what could not be sent is not kept, for after an
 //! outage it would say what was true then.
-use super::departure::Departure;
-use super::executor::Running;
-use super::slots::Slots;
-use super::supervisor::ExitGuard;
+use super::exit::ExitGuard;
+use super::vitals::Vitals;
 use crate::queue::WorkQueue;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
-use protocol::id::{Kind, WorkerId};
-use protocol::wire::report::{Heartbeat as Beat, PROGRESS_UNITS_MAX, Progress, Report};
-use std::collections::BTreeMap;
+use protocol::wire::report::Report;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -23,41 +18,6 @@ use tokio_util::task::AbortOnDropHandle;
 pub const EVERY: Duration = Duration::from_secs(3);
 /// Before one that could not be sent is made anew.
 const AGAIN: Duration = Duration::from_millis(500);
-
-/// What a heartbeat shows.
-#[derive(Clone)]
-pub struct Vitals {
-    /// The worker.
-    pub worker: WorkerId,
-    /// Executions under way.
-    pub running: Running,
-    /// Slots by kind.
-    pub slots: BTreeMap<Kind, Slots>,
-    /// Whether it takes no more work.
-    pub draining: Arc<AtomicBool>,
-    /// When it must be gone.
-    pub departure: Arc<Departure>,
-}
-
-impl Vitals {
-    /// The state of this moment.
-    pub fn beat(&self) -> Beat {
-        Beat {
-            worker: self.worker.clone(),
-            held: self.running.held(),
-            slots: self.slots.iter().map(|(kind, slots)| (*kind, slots.total(), slots.free())).collect(),
-            draining: self.draining.load(Ordering::Relaxed),
-            bytes: self.running.bytes(),
-            leaves_at: self.departure.at(),
-        }
-    }
-
-    /// How far units in hand are; `None` when none of them has moved anything.
-    pub fn progress(&self) -> Option<Progress> {
-        let units = self.running.progress(PROGRESS_UNITS_MAX);
-        (!units.is_empty()).then(|| Progress { worker: self.worker.clone(), units })
-    }
-}
 
 /// Where signs of life go.
 #[derive(Clone)]
@@ -121,11 +81,15 @@ impl Actor for Heartbeat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actor::running::Running;
+    use crate::actor::slots::Slots;
     use crate::queue::QueueError;
     use async_trait::async_trait;
     use parking_lot::Mutex;
+    use protocol::id::{Kind, WorkerId};
     use protocol::wire::control::Control;
     use protocol::wire::unit::Unit;
+    use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A transport that cannot be used at first.

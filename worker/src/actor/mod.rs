@@ -9,6 +9,9 @@
 pub mod consumer;
 pub mod departure;
 pub mod executor;
+pub mod exit;
 pub mod heartbeat;
+pub mod running;
 pub mod slots;
 pub mod supervisor;
+pub mod vitals;

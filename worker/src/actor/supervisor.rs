@@ -2,7 +2,9 @@
 //! supervisor does not survive a panic, so this one listens to guards that the children drop.
 use super::consumer::{Consumer, Resume};
 use super::executor::{Execution, Executor, Revoke};
-use super::heartbeat::{Heartbeat, Pulse, Vitals};
+use super::exit::{Child, ChildExited, ExitGuard};
+use super::heartbeat::{Heartbeat, Pulse};
+use super::vitals::Vitals;
 use crate::queue::WorkQueue;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture};
 use protocol::id::Kind;
@@ -15,30 +17,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-
-/// Which child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Child {
-    /// The executor.
-    Executor,
-    /// The consumer of a kind.
-    Consumer(Kind),
-    /// The heartbeat.
-    Heartbeat,
-}
-
-/// Tells the supervisor when its holder is gone, whether it stopped or panicked.
-pub struct ExitGuard {
-    child: Child,
-    supervisor: Addr<WorkerSupervisor>,
-}
-
-impl Drop for ExitGuard {
-    #[expect(clippy::disallowed_methods, reason = "a destructor cannot wait; one message a crash cannot flood anybody")]
-    fn drop(&mut self) {
-        self.supervisor.do_send(ChildExited(self.child));
-    }
-}
 
 /// What a worker is made of.
 #[derive(Clone)]
@@ -88,7 +66,7 @@ impl WorkerSupervisor {
     }
 
     fn start(&mut self, child: Child, me: &Addr<WorkerSupervisor>) {
-        let exit = ExitGuard { child, supervisor: me.clone() };
+        let exit = ExitGuard::new(child, me.clone().recipient());
         match child {
             Child::Executor => {
                 let execution = self.parts.execution.clone();
@@ -175,11 +153,6 @@ impl Actor for WorkerSupervisor {
         }
     }
 }
-
-/// A child is gone.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct ChildExited(Child);
 
 impl Handler<ChildExited> for WorkerSupervisor {
     type Result = ();

@@ -3,7 +3,7 @@
 //! The server behind the connection may change: after a failover entries may be missing, and ids may be lower than before
 //! when its clock is behind. So an id says where to read on only while the entry that has it is there; otherwise the stream
 //! is read again from its start. It is short, and what has been read before is told by its id.
-use super::redis::Streams;
+use super::reply::Streams;
 use protocol::wire::control::Control;
 use protocol::wire::{envelope, keys};
 use redis::{RedisError, Value, cmd};

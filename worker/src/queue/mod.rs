@@ -6,8 +6,10 @@ pub mod local;
 mod message;
 mod park;
 pub mod redis;
+mod reply;
 pub mod timed;
 mod trust;
+mod unreadable;
 
 pub use message::REPORT_TOO_LONG;
 

@@ -7,8 +7,9 @@ use super::backlog::Backlog;
 use super::control::ControlReader;
 use super::gate::Gate;
 use super::message::{self, Message};
-use super::park::{self, Unreadable, field};
+use super::reply::Streams;
 use super::trust::{Trust, UNSIGNED};
+use super::unreadable::{self, Unreadable, field};
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
 use foldhash::HashMap as IdMap;
@@ -175,7 +176,7 @@ impl RedisQueue {
         for (stream, entries) in parsed.unwrap_or_default() {
             for (entry, fields) in entries {
                 let fields = fields.unwrap_or_default();
-                let tries = park::tries(&fields);
+                let tries = unreadable::tries(&fields);
                 let run = field(&fields, keys::RUN).cloned();
                 let signature = field(&fields, keys::SIGNATURE).cloned();
                 let stale = run.as_deref().zip(lane.run.as_deref()).is_some_and(|(of, now)| of != now.as_bytes());
@@ -261,9 +262,6 @@ impl RedisQueue {
         finished
     }
 }
-
-/// A reply over streams: per stream its entries, per entry its field names and values.
-pub(super) type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
 
 #[async_trait]
 impl WorkQueue for RedisQueue {

@@ -2,9 +2,12 @@
 //! without statistics. Each round is a job that is struck in one of its phases, and judged when it has ended; another job
 //! runs all the time and must make progress beside it.
 mod round;
+mod sizes;
 mod strike;
 mod victim;
 mod watch;
+
+pub use sizes::Sizes;
 
 use super::cluster::{Cluster, Setup};
 use crate::bucket::Bucket;
@@ -31,8 +34,6 @@ const REFUSED_MAX: u32 = 200;
 const START_MAX: Duration = Duration::from_secs(90);
 /// After a fault the cluster is given this long before it counts as whole again.
 const CALM_AFTER: Duration = Duration::from_secs(12);
-/// How long the shortest soak of full size takes.
-const FULL: Duration = Duration::from_secs(20 * 60);
 
 /// Every release of a barrier, and every barrier that was open and closes again: the row itself shows the last of each.
 const RELEASES: &str = "
@@ -43,33 +44,6 @@ const RELEASES: &str = "
     CREATE TRIGGER soak_noted AFTER UPDATE ON barrier FOR EACH ROW
       WHEN (OLD.state IS DISTINCT FROM NEW.state AND (OLD.state = 'released' OR NEW.state = 'released'))
       EXECUTE FUNCTION soak_note()";
-
-/// How large the rounds are.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// Files of a folder, rows of a manifest and keys of a bucket that are listed.
-    pub rows: usize,
-    /// Units that all fail.
-    pub failures: usize,
-    /// Titles with a barrier each.
-    pub titles: usize,
-    /// Simulated workers.
-    pub workers: usize,
-}
-
-impl Sizes {
-    /// Everything at its full size from twenty minutes on, in proportion below.
-    pub fn of(duration: Duration) -> Sizes {
-        let share = (duration.as_secs_f64() / FULL.as_secs_f64()).min(1.0);
-        let of = |full: usize, least: usize| ((full as f64 * share) as usize).max(least);
-        Sizes {
-            rows: of(1_000_000, 12_000),
-            failures: of(1_000_000, 3_000),
-            titles: of(200_000, 2_000),
-            workers: of(1_000, 300),
-        }
-    }
-}
 
 /// What a soak of the edges came to.
 #[derive(Debug, Default)]

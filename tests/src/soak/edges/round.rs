@@ -1,6 +1,6 @@
 //! One job that is struck in one of its phases, and judged when it has ended.
 use super::super::cluster::Cluster;
-use super::Sizes;
+use super::sizes::Sizes;
 use crate::history::{Expected, History, Rows, Verdict, Witnesses, psql};
 use crate::http::send;
 use crate::scratch::Scratch;

@@ -1,6 +1,6 @@
 //! Credentials that are renewed while the process runs: when their files are replaced, when they expire, and when the
 //! server refuses them. The client keeps none itself: its cache would go on with the old ones for a quarter of an hour.
-use super::client::provider;
+use super::chain::provider;
 use crate::settings::EndpointSettings;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;

@@ -4,6 +4,7 @@
 //! older servers cut off, and no second read. What a server keeps of them is compared with ours when a part and when
 //! the whole arrives.
 mod answers;
+mod chain;
 mod client;
 mod copy;
 mod credentials;

@@ -1,0 +1,33 @@
+//! What is known of the deployment that a Redis belongs to.
+use super::QueueError;
+use parking_lot::Mutex;
+use transport::alarm::Alarm;
+
+/// What is known of the mark.
+pub(super) struct Mark {
+    /// The deployment of this process; without one nothing is compared.
+    pub(super) own: Option<String>,
+    /// The deployment of somebody else that was found there.
+    pub(super) foreign: Mutex<Option<String>>,
+    pub(super) unguarded: Alarm,
+}
+
+impl Default for Mark {
+    fn default() -> Mark {
+        Mark {
+            own: None,
+            foreign: Mutex::default(),
+            unguarded: Alarm::new("this user may not mark the transport; a second database on it would not be noticed"),
+        }
+    }
+}
+
+impl Mark {
+    /// An error once the transport has turned out to be another deployment's.
+    pub(super) fn check(&self) -> Result<(), QueueError> {
+        match (&self.own, self.foreign.lock().as_ref()) {
+            (Some(own), Some(found)) => Err(QueueError::Foreign { own: own.clone(), found: found.clone() }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What a heartbeat shows.
+use super::departure::Departure;
+use super::running::Running;
+use super::slots::Slots;
+use protocol::id::{Kind, WorkerId};
+use protocol::wire::report::{Heartbeat, PROGRESS_UNITS_MAX, Progress};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a heartbeat shows.
+#[derive(Clone)]
+pub struct Vitals {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Executions under way.
+    pub running: Running,
+    /// Slots by kind.
+    pub slots: BTreeMap<Kind, Slots>,
+    /// Whether it takes no more work.
+    pub draining: Arc<AtomicBool>,
+    /// When it must be gone.
+    pub departure: Arc<Departure>,
+}
+
+impl Vitals {
+    /// The state of this moment.
+    pub fn beat(&self) -> Heartbeat {
+        Heartbeat {
+            worker: self.worker.clone(),
+            held: self.running.held(),
+            slots: self.slots.iter().map(|(kind, slots)| (*kind, slots.total(), slots.free())).collect(),
+            draining: self.draining.load(Ordering::Relaxed),
+            bytes: self.running.bytes(),
+            leaves_at: self.departure.at(),
+        }
+    }
+
+    /// How far units in hand are; `None` when none of them has moved anything.
+    pub fn progress(&self) -> Option<Progress> {
+        let units = self.running.progress(PROGRESS_UNITS_MAX);
+        (!units.is_empty()).then(|| Progress { worker: self.worker.clone(), units })
+    }
+}
