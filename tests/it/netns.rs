@@ -12,7 +12,7 @@ const DATABASE_HOST: u8 = 0;
 const REDIS_HOST: u8 = 1;
 const COORDINATORS: [u8; 2] = [2, 3];
 const WORKERS: [u8; 3] = [4, 5, 6];
-const ASSETS: usize = 8_000;
+const ASSETS: usize = 6_500;
 /// The promise is five seconds after a death; a host that is cut off may have renewed its lease just before.
 const FAILOVER_MAX: Duration = Duration::from_secs(6);
 
@@ -47,7 +47,7 @@ fn over(hosts: &Hosts) {
     let fleet = fleet(hosts);
     let _coordinators = COORDINATORS.map(|host| coordinator(hosts, &fleet, host));
     let workers: [Running; 3] = WORKERS.map(|host| hosts.on(host, || fleet.worker(16, &[])));
-    let job = fleet.submit(ASSETS, "100ms..300ms");
+    let job = fleet.submit(ASSETS, "200ms..600ms");
     fleet.wait_for(300);
     workers[0].wait_for_units(&fleet.scratch.path("witnesses"), 12);
     hosts.cut(WORKERS[0], true);
