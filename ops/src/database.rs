@@ -1,5 +1,4 @@
 //! The database that the settings name: a PostgreSQL server, or the SQLite file of the data directory.
-use crate::embedded::database_path;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::{Origin, Settings, masked};
 use coordinator::store::StoreResult;
@@ -7,7 +6,12 @@ use coordinator::store::handle::{Backend, Store, StoreThread};
 use coordinator::store::postgres::PostgresOptions;
 use protocol::quantity::Span;
 use protocol::rules::retention::RetentionLimits;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The database file of a data directory.
+pub fn database_path(data: &Path) -> PathBuf {
+    data.join("showrunner.db")
+}
 
 /// Secrets and limits of connections to a server, as the settings give them.
 pub fn options(settings: &Settings) -> PostgresOptions {

@@ -1,7 +1,8 @@
 //! Coordinator and worker in one process over one data directory.
-use crate::cli::counted;
+use crate::database::database_path;
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::{endpoint_limits, slice_limits};
+use crate::metrics::counted;
 use crate::settings::Settings;
 use crate::submit::now;
 use ::qc::Tools;
@@ -93,11 +94,6 @@ impl DataDir {
     pub fn database(&self) -> PathBuf {
         database_path(&self.path)
     }
-}
-
-/// The database file of a data directory.
-pub fn database_path(data: &Path) -> PathBuf {
-    data.join("showrunner.db")
 }
 
 /// A coordinator and a worker at work.

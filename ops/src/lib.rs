@@ -8,11 +8,13 @@
 //! - [`submit`]: from a job file to a job
 //! - [`demo`]: the sample library
 pub mod cli;
+mod context;
 pub mod database;
 pub mod demo;
 pub mod embedded;
 pub mod error;
 pub mod limits;
+mod metrics;
 pub mod output;
 mod report;
 pub mod settings;

@@ -1,7 +1,12 @@
 //! The store in memory: for the simulator and fast tests. The same primitives over ordered maps; a transaction works on
 //! a copy that replaces the original when it succeeds, so a failed one leaves nothing behind.
+mod deployment;
+mod key;
 mod listing;
+mod pace;
+mod schedule;
 mod shown;
+mod tombstone;
 
 use super::*;
 use protocol::rules::lifecycle::UnitState;

@@ -1,6 +1,5 @@
 //! How fast jobs move bytes, as their leader last saw it: a few seconds old, and bounded whatever runs.
-use super::StoreResult;
-use super::memory::Memory;
+use super::error::StoreResult;
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,14 +49,3 @@ pub trait PaceTx {
 
 /// Paces in memory.
 pub(super) type Paces = BTreeMap<JobNo, Pace>;
-
-impl PaceTx for Memory {
-    fn pace(&mut self, job: JobNo) -> StoreResult<Option<Pace>> {
-        Ok(self.paces.get(&job).cloned())
-    }
-
-    fn put_paces(&mut self, paces: &[(JobNo, Pace)]) -> StoreResult<()> {
-        self.paces = paces.iter().cloned().collect();
-        Ok(())
-    }
-}

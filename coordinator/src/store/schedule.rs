@@ -1,7 +1,6 @@
 //! What order and shares are decided by, beyond jobs and counters: learned costs, why a step was passed over, and units
 //! with two live executions. Small tables: none has a row a unit.
-use super::StoreResult;
-use super::memory::Memory;
+use super::error::StoreResult;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::rules::cost::Sketch;
 use protocol::rules::lifecycle::UnitState;
@@ -162,11 +161,11 @@ pub trait ScheduleTx {
 /// The tables in memory.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Kept {
-    costs: BTreeMap<(Kind, u8), Sketch>,
-    withheld: BTreeMap<(JobNo, StepNo), WithheldRow>,
-    speculations: BTreeMap<UnitId, Speculation>,
-    slices: BTreeMap<(UnitId, u32), SliceRow>,
-    cuts: BTreeMap<UnitId, CutRow>,
+    pub(super) costs: BTreeMap<(Kind, u8), Sketch>,
+    pub(super) withheld: BTreeMap<(JobNo, StepNo), WithheldRow>,
+    pub(super) speculations: BTreeMap<UnitId, Speculation>,
+    pub(super) slices: BTreeMap<(UnitId, u32), SliceRow>,
+    pub(super) cuts: BTreeMap<UnitId, CutRow>,
 }
 
 impl Kept {
@@ -175,67 +174,5 @@ impl Kept {
         self.speculations.retain(|unit, _| unit.job != job);
         self.slices.retain(|(unit, _), _| unit.job != job);
         self.cuts.retain(|unit, _| unit.job != job);
-    }
-}
-
-impl ScheduleTx for Memory {
-    fn costs(&mut self) -> StoreResult<Vec<CostRow>> {
-        let rows = self.schedule.costs.iter();
-        Ok(rows.map(|((kind, size), sketch)| CostRow { kind: *kind, size: *size, sketch: sketch.clone() }).collect())
-    }
-
-    fn put_costs(&mut self, rows: &[CostRow]) -> StoreResult<()> {
-        self.schedule.costs.extend(rows.iter().map(|row| ((row.kind, row.size), row.sketch.clone())));
-        Ok(())
-    }
-
-    fn withheld(&mut self, job: JobNo) -> StoreResult<Vec<WithheldRow>> {
-        Ok(self.schedule.withheld.iter().filter(|((j, _), _)| *j == job).map(|(_, row)| *row).collect())
-    }
-
-    fn put_withheld(&mut self, job: JobNo, rows: &[WithheldRow]) -> StoreResult<()> {
-        self.schedule.withheld.retain(|(j, _), _| *j != job);
-        self.schedule.withheld.extend(rows.iter().map(|row| ((job, row.step), *row)));
-        Ok(())
-    }
-
-    fn speculation(&mut self, unit: UnitId) -> StoreResult<Option<Speculation>> {
-        Ok(self.schedule.speculations.get(&unit).copied())
-    }
-
-    fn speculations(&mut self, job: JobNo) -> StoreResult<Vec<(UnitId, Speculation)>> {
-        let of_job = self.schedule.speculations.iter().filter(|(unit, _)| unit.job == job);
-        Ok(of_job.map(|(unit, row)| (*unit, *row)).collect())
-    }
-
-    fn put_speculation(&mut self, unit: UnitId, row: Option<Speculation>) -> StoreResult<()> {
-        match row {
-            Some(row) => self.schedule.speculations.insert(unit, row),
-            None => self.schedule.speculations.remove(&unit),
-        };
-        Ok(())
-    }
-
-    fn slices(&mut self, unit: UnitId) -> StoreResult<Vec<SliceRow>> {
-        Ok(self.schedule.slices.range((unit, 0)..=(unit, u32::MAX)).map(|(_, row)| row.clone()).collect())
-    }
-
-    fn put_slices(&mut self, unit: UnitId, rows: &[SliceRow]) -> StoreResult<()> {
-        self.schedule.slices.extend(rows.iter().map(|row| ((unit, row.slice.number), row.clone())));
-        Ok(())
-    }
-    fn cuts(&mut self) -> StoreResult<Vec<CutRow>> {
-        Ok(self.schedule.cuts.values().cloned().collect())
-    }
-
-    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {
-        self.schedule.cuts.insert(row.unit, row.clone());
-        Ok(())
-    }
-
-    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
-        self.schedule.cuts.remove(&unit);
-        self.schedule.slices.retain(|(of, _), _| *of != unit);
-        Ok(())
     }
 }

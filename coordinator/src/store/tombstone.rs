@@ -1,7 +1,6 @@
 //! What is left of content that was removed for good. It is kept for as long as the database is, whatever becomes of the
 //! job that removed it.
-use super::StoreResult;
-use super::memory::Memory;
+use super::error::StoreResult;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -49,19 +48,3 @@ pub trait TombstoneTx {
 
 /// Tombstones in memory, by asset, location and job.
 pub(super) type Buried = BTreeMap<(String, String, String), TombstoneRow>;
-
-impl TombstoneTx for Memory {
-    fn bury(&mut self, rows: &[TombstoneRow]) -> StoreResult<()> {
-        for row in rows {
-            let key = (row.asset.clone(), row.location.clone(), row.job.clone());
-            self.buried.entry(key).or_insert_with(|| row.clone());
-        }
-        Ok(())
-    }
-
-    fn tombstones(&mut self, asset: &str) -> StoreResult<Vec<TombstoneRow>> {
-        let mut found: Vec<TombstoneRow> = self.buried.values().filter(|row| row.asset == asset).cloned().collect();
-        found.sort_by(|a, b| (a.at, &a.location, &a.job).cmp(&(b.at, &b.location, &b.job)));
-        Ok(found)
-    }
-}

@@ -1,5 +1,5 @@
 //! `showrunner asset`: the catalogue.
-use super::Context;
+use crate::context::Context;
 use crate::database;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;

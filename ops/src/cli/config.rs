@@ -1,5 +1,5 @@
 //! `showrunner config`.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::settings::{Origin, masked};

@@ -1,12 +1,13 @@
 //! `showrunner coordinator`: the truth in a database, workers anywhere, several coordinators of which one leads.
 use super::listen::{self, ListenArgs};
 use super::redis::{self, RedisArgs};
-use super::worker::counted;
-use super::{Context, stop_signal};
+use super::stop_signal;
+use crate::context::Context;
 use crate::database;
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::{LimitArgs, endpoint_limits, slice_limits};
+use crate::metrics::counted;
 use crate::submit::now;
 use ::coordinator::clock::Clock;
 use ::coordinator::clock::steady;

@@ -1,6 +1,7 @@
 //! `showrunner demo`: the whole way on a sample library whose faults are known.
 use super::follow::account;
-use super::{Context, run, up};
+use super::{run, up};
+use crate::context::Context;
 use crate::demo::library;
 use crate::demo::model::{Fault, Planted};
 use crate::embedded::{DataDir, Embedded};

@@ -1,9 +1,9 @@
 //! `showrunner doctor`: what a job will need, checked before it needs it.
 mod endpoint;
 
-use super::Context;
+use crate::context::Context;
 use crate::database;
-use crate::embedded::database_path;
+use crate::database::database_path;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;

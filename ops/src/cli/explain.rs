@@ -1,5 +1,5 @@
 //! `job explain` and `unit explain`.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;

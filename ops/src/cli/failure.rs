@@ -1,7 +1,7 @@
 //! `showrunner failure`: dead letters by cause.
-use super::Context;
 use super::retry::{self, Select};
 use super::steer::Note;
+use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;

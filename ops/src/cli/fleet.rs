@@ -1,6 +1,6 @@
 //! `worker list`, `worker drain`, `worker release`: the workers as the store knows them.
-use super::Context;
 use super::steer::Note;
+use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;

@@ -2,7 +2,8 @@
 use super::follow::account;
 use super::retry::Select;
 use super::steer::Target;
-use super::{Context, explain, operation, retry, steer};
+use super::{explain, operation, retry, steer};
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::source::{Source, Verb, server};

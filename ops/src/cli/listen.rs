@@ -1,5 +1,5 @@
 //! Where the API listens, by which names it may be addressed, and who may reach it.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use coordinator::http::HostNames;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! `showrunner mhl`.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use ::mhl::object::{self, ObjectTree};

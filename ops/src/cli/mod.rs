@@ -25,17 +25,15 @@ mod up;
 mod validate;
 mod worker;
 
-pub(crate) use worker::counted;
-
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Format;
-use crate::settings::{self, Settings};
+use crate::settings;
 use clap::{Parser, Subcommand, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs bulk work over media libraries, and says what is ready to deliver.
@@ -151,19 +149,6 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-}
-
-/// What a command has at hand.
-pub(crate) struct Context {
-    pub(crate) settings: Settings,
-    pub(crate) output: Format,
-    pub(crate) quiet: bool,
-}
-
-impl Context {
-    pub(crate) fn data(&self) -> PathBuf {
-        PathBuf::from(&self.settings["data"].value)
-    }
 }
 
 /// Parses the command line, runs the command, and turns its result into an exit code.

@@ -1,6 +1,6 @@
 //! `showrunner operation`: what operators asked for, and what is still being carried out.
-use super::Context;
 use super::steer::Note;
+use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;

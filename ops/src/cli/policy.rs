@@ -1,5 +1,5 @@
 //! `showrunner policy`: delivery specs out of what others write.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use protocol::media::umdp::{self, Imported, SpecFile, Unmapped};

@@ -1,5 +1,5 @@
 //! `showrunner qc`: judge files by a delivery spec, without a job.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::report::{Inspected, Wanted};

@@ -1,5 +1,5 @@
 //! How `coordinator`, `worker` and `doctor` reach Redis.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::masked;
 use protocol::rules::deployment::{Belonging, judge};

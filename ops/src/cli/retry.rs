@@ -1,6 +1,6 @@
 //! `job retry`, `failure retry`: selections, corrected input, and what became of them.
-use super::Context;
 use super::steer::Note;
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::source::Source;

@@ -1,6 +1,6 @@
 //! `showrunner run`: one process, one job, to its end.
-use super::Context;
 use super::follow::{Followed, account, follow};
+use crate::context::Context;
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::LimitArgs;

@@ -1,5 +1,5 @@
 //! Changes of a job's state, and who asks for them.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::{Source, Verb};

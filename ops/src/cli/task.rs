@@ -1,6 +1,6 @@
 //! `showrunner task`: what people must decide.
-use super::Context;
 use super::steer::Note;
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::source::Source;

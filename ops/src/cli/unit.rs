@@ -1,5 +1,6 @@
 //! `showrunner unit`.
-use super::{Context, explain};
+use super::explain;
+use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;

@@ -1,6 +1,7 @@
 //! `showrunner up`: one process that keeps serving.
 use super::listen::{self, ListenArgs};
-use super::{Context, stop_signal};
+use super::stop_signal;
+use crate::context::Context;
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::LimitArgs;

@@ -1,5 +1,5 @@
 //! `showrunner validate`: every problem with file, line, column and a hint.
-use super::Context;
+use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::settings;

@@ -1,8 +1,10 @@
 //! `showrunner worker`: takes units from Redis. No database, no inbound port but health and metrics.
 use super::redis::{self, RedisArgs};
-use super::{Context, stop_signal};
+use super::stop_signal;
+use crate::context::Context;
 use crate::embedded::worker_config;
 use crate::error::{CliError, CliResult, Exit};
+use crate::metrics::counted;
 use crate::submit::now;
 use ::coordinator::metrics::register_process;
 use ::worker::actor::departure::Departure;
@@ -60,11 +62,6 @@ impl Args {
         self.redis.flags(flags);
         flags.extend(self.deployment.clone().map(|id| ("deployment", id)));
     }
-}
-
-/// Names of metrics are of the program's own making: an error would be its mistake.
-pub(crate) fn counted<T>(made: prometheus::Result<T>) -> CliResult<T> {
-    made.map_err(|e| CliError::failed(format!("metrics: {e}")))
 }
 
 /// The kinds of these names.

@@ -5,7 +5,7 @@ mod client;
 pub(crate) use client::Client;
 use client::Remote;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::database;
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};

@@ -1,7 +1,7 @@
 //! Forgetting jobs that ended long ago, a few rows at a time.
 mod memory;
 
-use super::StoreResult;
+use super::error::StoreResult;
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 
