@@ -11,8 +11,6 @@ use tempfile::TempDir;
 
 /// Who owns the databases; there is no password.
 const ROLE: &str = "showrunner";
-/// Tests ask about a million units while the server has no statistics: it would choose to read whole tables once a row.
-const LOOK_UPS: &str = "-c enable_seqscan=off -c enable_material=off";
 /// The server refuses to run as root, so root starts it as this user.
 const SYSTEM_USER: &str = "postgres";
 /// For a start, recovery after a kill included.
@@ -115,7 +113,6 @@ impl PostgresServer {
     pub fn ask(&self, database: &str, statement: &str) -> Option<String> {
         let asked = Command::new(self.binaries.join("psql"))
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtc", statement])
-            .env("PGOPTIONS", LOOK_UPS)
             .env("PGCONNECT_TIMEOUT", "2")
             .output()
             .expect("psql runs");
@@ -126,7 +123,6 @@ impl PostgresServer {
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let ran = Command::new(self.binaries.join("psql"))
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtc", statement])
-            .env("PGOPTIONS", LOOK_UPS)
             .output()
             .expect("psql runs");
         assert!(ran.status.success(), "{statement}: {}", String::from_utf8_lossy(&ran.stderr));
