@@ -15,7 +15,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Goes on only with this exit code.
+    /// Requires this exit code.
     ///
     /// # Panics
     /// With another one, showing what was printed.
@@ -25,7 +25,7 @@ impl Ran {
         self
     }
 
-    /// Goes on only when stderr says all of this.
+    /// Requires that stderr contains each of these.
     ///
     /// # Panics
     /// When one is missing, showing what was printed.

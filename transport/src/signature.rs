@@ -22,7 +22,7 @@ const STEPS_MAX: usize = 32;
 
 type Hash = [u8; HASH_BYTES];
 
-/// Where the sibling of a node stands.
+/// On which side the sibling of a node is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Left = 0,

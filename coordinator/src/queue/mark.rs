@@ -7,7 +7,7 @@ use transport::alarm::Alarm;
 pub(super) struct Mark {
     /// The deployment of this process; without one nothing is compared.
     pub(super) own: Option<String>,
-    /// The deployment of somebody else that was found there.
+    /// The deployment that was found there instead.
     pub(super) foreign: Mutex<Option<String>>,
     pub(super) unguarded: Alarm,
 }

@@ -164,8 +164,8 @@ impl UnitQueue for RedisQueue {
             let batches = messages(UnitBatch::pack(units, pack));
             let stream = keys::units(kind, class);
             let mut pipeline = pipe();
-            let mut proofs = signer.as_ref().map(|signer| signer.sign(batches.iter().map(|(_, body)| body.as_slice())));
-            let mut proofs = proofs.iter_mut().flat_map(|proofs| proofs.drain(..));
+            let bodies = batches.iter().map(|(_, body)| body.as_slice());
+            let mut proofs = signer.as_ref().map(|signer| signer.sign(bodies)).unwrap_or_default().into_iter();
             for (_, body) in &batches {
                 let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body.as_slice());
                 if let Some(run) = &run {

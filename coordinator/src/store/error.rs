@@ -26,7 +26,7 @@ pub enum StoreError {
     /// The address, the password or the rights of this process will not do.
     #[error("the database refuses: {0}")]
     Refused(String),
-    /// Another process leads, or nobody does: this one must step down.
+    /// Another process leads, or none does: this one must step down.
     #[error("this coordinator does not lead: {0}")]
     NotLeader(String),
     /// The store's thread has ended.

@@ -14,7 +14,7 @@ pub(super) fn needs(spec: &DeliverySpec, role: Role, has_video: bool) -> Needs {
     let picture = role.has_picture() && has_video;
     let seconds = |span: protocol::quantity::Span| span.0.as_secs_f64().min(SHORTEST);
     let black = qc.black.as_ref().map(|check| (check.area.0, check.level.0));
-    // Freezes are judged without the black ones, so black is looked for whenever freezes are.
+    // A freeze in black is no freeze, so freezes are measured together with black.
     let black = black.or_else(|| qc.freeze.as_ref().map(|_| (0.98, 0.10)));
     Needs {
         black: black.filter(|_| picture),

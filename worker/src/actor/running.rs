@@ -71,7 +71,7 @@ impl Running {
     }
 
     /// Notes an execution that begins. One of an earlier epoch no longer counts, and is stopped; one of this or a later
-    /// epoch goes on, and nothing begins.
+    /// epoch continues, and nothing begins.
     pub(super) fn begin(&self, unit: UnitId, epoch: u32, token: CancellationToken) -> Begun {
         let bytes = Arc::new(AtomicU64::new(0));
         let mut running = self.0.lock();

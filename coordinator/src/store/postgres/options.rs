@@ -15,7 +15,7 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// For another writer's transaction to end.
     pub lock_timeout: Duration,
-    /// How long a transaction may stand still before the server ends it: what a stopped process can hold others up by.
+    /// How long a transaction may be idle before the server ends it: the delay that a stopped process can cause.
     pub idle_timeout: Duration,
     /// How long either side may stay silent on the wire before the connection counts as lost.
     pub silence_max: Duration,

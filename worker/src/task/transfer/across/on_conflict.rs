@@ -1,6 +1,6 @@
 //! What becomes of other content at a destination.
 
-/// What becomes of content that differs from the source and stands under its name.
+/// What becomes of different content under the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::task::transfer) enum OnConflict {
     /// It stays, and the asset fails.

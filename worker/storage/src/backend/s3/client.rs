@@ -28,7 +28,7 @@ pub(super) struct Connected {
 
 /// Makes a client. Says what is wrong with the settings otherwise.
 pub(super) async fn client(settings: &EndpointSettings) -> Result<Connected, String> {
-    // What is wrong with the settings is said here and not at the first request.
+    // Wrong settings are an error here, not at the first request.
     named_credentials(settings)?;
     let shared = loader(settings)?.no_credentials().load().await;
     if shared.region().is_none() {
