@@ -121,8 +121,19 @@ impl PostgresServer {
 
     /// Runs one statement as an operator would; returns what psql prints, unaligned.
     pub fn sql(&self, database: &str, statement: &str) -> String {
+        self.sql_with(database, statement, "")
+    }
+
+    /// The same with index scans only: without statistics the server may plan a sequential scan per row, which takes hours
+    /// over a million rows.
+    pub fn sql_by_index(&self, database: &str, statement: &str) -> String {
+        self.sql_with(database, statement, "-c enable_seqscan=off")
+    }
+
+    fn sql_with(&self, database: &str, statement: &str, options: &str) -> String {
         let ran = Command::new(self.binaries.join("psql"))
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtc", statement])
+            .env("PGOPTIONS", options)
             .output()
             .expect("psql runs");
         assert!(ran.status.success(), "{statement}: {}", String::from_utf8_lossy(&ran.stderr));
