@@ -5,7 +5,6 @@
 //! - [`service`]: one duty a file, each safe to run any number of times
 pub mod clock;
 pub mod engine;
-mod failpoint;
 pub mod http;
 mod janitor;
 pub mod leases;
@@ -18,5 +17,7 @@ pub mod reactor;
 pub mod runtime;
 pub mod schedule;
 pub mod service;
-pub mod store;
 pub mod wards;
+
+pub use store;
+use store::failpoint;

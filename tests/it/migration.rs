@@ -44,7 +44,7 @@ fn what_migrations_do_under_load_fails_no_unit() {
         "CREATE TABLE probe (job BIGINT NOT NULL, step BIGINT NOT NULL, PRIMARY KEY (job, step))",
         "CREATE INDEX unit_probe ON unit (probe) WHERE probe IS NOT NULL",
         "ALTER TABLE unit DROP COLUMN probe",
-        &under_other_names(include_str!("../../coordinator/migrations/0007_rework.postgres.sql")),
+        &under_other_names(include_str!("../../coordinator/store/migrations/0007_rework.postgres.sql")),
     ] {
         let started = Instant::now();
         fleet.postgres.sql(DATABASE, &format!("{alone} {change}; COMMIT"));

@@ -30,6 +30,7 @@ fn places(place: &str, modules: &str) -> Vec<PathBuf> {
         "wire" => vec!["protocol/src/wire"],
         "transport" => vec!["transport/src"],
         "coordinator" => vec!["coordinator/src", "coordinator/tests"],
+        "store" => vec!["coordinator/store/src", "coordinator/store/tests"],
         "worker" => vec!["worker/src", "worker/tests/it"],
         "storage" => vec!["worker/storage/src"],
         "mhl" => vec!["worker/mhl/src"],

@@ -32,7 +32,11 @@ const FORBIDDEN: [(&str, &[&str], &str); 12] = [
         "services are plain functions over the store's trait",
     ),
     ("coordinator/src/http/", &["crate::queue", "rusqlite"], "http reads the store and writes intent"),
-    ("coordinator/src/store/", &["crate::service", "crate::http", "crate::queue"], "the store knows nobody"),
+    (
+        "coordinator/store/",
+        &["coordinator::", "transport::", "worker::", "actix", "redis"],
+        "the store knows databases and nothing of the cluster",
+    ),
     ("coordinator/src/queue/", &["crate::service", "crate::http", "crate::store"], "the transport knows nobody"),
     ("coordinator/src/engine.rs", &["tokio", "rusqlite", "now()"], "the simulator turns the same engine"),
     ("worker/src/actor/", &["qc::", "storage::", "mhl::"], "actors coordinate, tasks execute"),

@@ -1,0 +1,98 @@
+//! Versions of the schema: the numbered files of `coordinator/store/migrations`, the same numbers on every database.
+//!
+//! A new one is a file `NNNN_what_it_does.sql` where the dialects agree, or a pair `.sqlite.sql` and `.postgres.sql` where
+//! they do not, and one line in [`MIGRATIONS`]. Each is taken in a transaction of its own, by one process at a time, while
+//! coordinators of the version before go on working: add first, remove a version later, and touch no row of a table that
+//! grows with the work.
+use super::{StoreError, StoreResult};
+
+/// One step from a version of the schema to the next.
+pub(super) struct Migration {
+    /// The file's name without dialect and ending.
+    pub(super) name: &'static str,
+    /// What SQLite is told.
+    pub(super) sqlite: &'static str,
+    /// What PostgreSQL is told.
+    pub(super) postgres: &'static str,
+}
+
+/// A migration in a text of its own for each dialect.
+macro_rules! pair {
+    ($name:literal) => {
+        Migration {
+            name: $name,
+            sqlite: include_str!(concat!("../migrations/", $name, ".sqlite.sql")),
+            postgres: include_str!(concat!("../migrations/", $name, ".postgres.sql")),
+        }
+    };
+}
+
+/// A migration in one text for both.
+macro_rules! same {
+    ($name:literal) => {
+        Migration {
+            name: $name,
+            sqlite: include_str!(concat!("../migrations/", $name, ".sql")),
+            postgres: include_str!(concat!("../migrations/", $name, ".sql")),
+        }
+    };
+}
+
+/// Every migration, in order: the first makes version 1.
+pub(super) const MIGRATIONS: &[Migration] = &[
+    pair!("0001_first_schema"),
+    pair!("0002_operator_control"),
+    pair!("0003_streaks"),
+    pair!("0004_scheduling"),
+    pair!("0005_other_writes"),
+    pair!("0006_archives"),
+    pair!("0007_rework"),
+    pair!("0008_cuts"),
+    same!("0009_task_pictures"),
+    pair!("0010_counted_barriers"),
+    pair!("0011_deployment"),
+    pair!("0012_rejected_rows"),
+    same!("0013_operation_plans"),
+    same!("0014_job_marks"),
+    pair!("0015_cluster_key"),
+    same!("0016_carried"),
+];
+
+/// Newest schema this build knows.
+pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
+
+/// The migration that a database of version `found` needs next, with the version it makes; none when it is up to date.
+/// A version that this build does not know is refused: it may mean anything.
+pub(super) fn next(found: i64) -> StoreResult<Option<(i64, &'static Migration)>> {
+    if found > SCHEMA {
+        return Err(StoreError::NewerSchema { found, known: SCHEMA });
+    }
+    let at = usize::try_from(found).map_err(|_| StoreError::Corrupt(format!("schema version {found}")))?;
+    Ok(MIGRATIONS.get(at).map(|migration| (found + 1, migration)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn numbers_follow_each_other_and_no_file_is_forgotten() {
+        let numbers: Vec<String> = MIGRATIONS.iter().map(|m| m.name[..4].to_owned()).collect();
+        let expected: Vec<String> = (1..=MIGRATIONS.len()).map(|n| format!("{n:04}")).collect();
+        assert_eq!(numbers, expected);
+        let dir = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("it is there");
+        let names = dir.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+        let files: BTreeSet<String> =
+            names.filter_map(|name| Some(name.strip_suffix(".sql")?.split('.').next()?.to_owned())).collect();
+        assert_eq!(files, MIGRATIONS.iter().map(|m| m.name.to_owned()).collect());
+    }
+
+    #[test]
+    fn a_newer_version_is_refused_and_an_older_one_goes_on() {
+        assert!(matches!(next(SCHEMA + 1), Err(StoreError::NewerSchema { .. })));
+        assert!(matches!(next(-1), Err(StoreError::Corrupt(_))));
+        assert!(next(SCHEMA).expect("known").is_none());
+        assert_eq!(next(0).expect("known").map(|(version, _)| version), Some(1));
+    }
+}

@@ -1,0 +1,112 @@
+//! Lists of jobs and units: a unit without a row of its own is in them all the same.
+use super::Postgres;
+use super::job::{COLUMNS, read_job};
+use super::tx::{PostgresTx, column};
+use super::unit::in_state;
+use crate::view::{self, Candidates, UnitFilter, UnitView};
+use crate::{JobRow, JobState, StoreResult, ViewTx, readable, streak};
+use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::rules::lifecycle::UnitState;
+
+impl ViewTx for PostgresTx<'_> {
+    fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>> {
+        let before = before.map_or(i64::MAX, |no| no.0);
+        let in_state = state.map_or_else(String::new, |state| format!("AND state = '{}'", state.as_str()));
+        self.all(
+            &format!("SELECT {COLUMNS} FROM job WHERE removing = 0 AND no < $1 {in_state} ORDER BY no DESC LIMIT $2"),
+            &[&before, &i64::from(limit)],
+            |row| Ok((column(row, 0)?, read_job(row))),
+        )
+        .map(readable)
+    }
+
+    fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
+        view::list(self, job, filter)
+    }
+}
+
+impl Candidates for PostgresTx<'_> {
+    fn parts_in_state(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        state: UnitState,
+        from: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<PartNo>> {
+        self.flush_units()?;
+        let sql = format!(
+            "SELECT part FROM unit WHERE {} AND step = $2 AND part >= $3 ORDER BY part LIMIT $4",
+            in_state(state)
+        );
+        self.all(&sql, &[&job.0, &i64::from(step.0), &from, &i64::from(limit)], |row| column(row, 0))
+    }
+
+    fn runs_from(&mut self, job: JobNo, step: StepNo, from: PartNo, limit: u32) -> StoreResult<Vec<(PartNo, PartNo)>> {
+        self.flush_units()?;
+        self.all(
+            "SELECT first, last FROM streak WHERE job = $1 AND step = $2 AND first > $3 AND last >= $4
+             ORDER BY first LIMIT $5",
+            &[&job.0, &i64::from(step.0), &(from - streak::LENGTH_MAX), &from, &i64::from(limit)],
+            |row| Ok((column(row, 0)?, column(row, 1)?)),
+        )
+    }
+
+    /// What lies between two units with a row or runs has no history. The walk is in order, so that the limit ends it; what
+    /// lies behind the last of them is asked for by itself.
+    fn parts_without_history(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        from: PartNo,
+        to: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<PartNo>> {
+        self.flush_units()?;
+        let (step, reach) = (i64::from(step.0), from - streak::LENGTH_MAX + 1);
+        let mut found: Vec<PartNo> = self.all(
+            "SELECT p.part FROM (
+               SELECT GREATEST(COALESCE(MAX(last) OVER (ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+                        $3::BIGINT - 1), $3::BIGINT - 1) + 1 AS first, first - 1 AS last
+               FROM (SELECT job, step, part AS first, part AS last FROM unit
+                     UNION ALL SELECT job, step, first, last FROM streak) AS known
+               WHERE job = $1 AND step = $2 AND first BETWEEN $5 AND $4
+             ) AS gap CROSS JOIN LATERAL (
+               SELECT part FROM partition WHERE job = $1 AND part BETWEEN gap.first AND gap.last ORDER BY part LIMIT $6
+             ) AS p WHERE gap.first <= gap.last LIMIT $6",
+            &[&job.0, &step, &from, &to, &reach, &i64::from(limit)],
+            |row| column(row, 0),
+        )?;
+        let left = i64::from(limit) - found.len() as i64;
+        if left > 0 {
+            let behind: Vec<PartNo> = self.all(
+                "SELECT p.part FROM (SELECT GREATEST($3::BIGINT - 1,
+                     (SELECT part FROM unit WHERE job = $1 AND step = $2 AND part <= $4 ORDER BY part DESC LIMIT 1),
+                     (SELECT last FROM streak WHERE job = $1 AND step = $2 AND first <= $4 ORDER BY first DESC LIMIT 1))
+                   AS last) AS known
+                 CROSS JOIN LATERAL (SELECT part FROM partition WHERE job = $1 AND part > known.last AND part <= $4
+                                     ORDER BY part LIMIT $5) AS p",
+                &[&job.0, &step, &from, &to, &left],
+                |row| column(row, 0),
+            )?;
+            found.extend(behind);
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn parts_from(&mut self, job: JobNo, from: PartNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+        self.all(
+            "SELECT part FROM partition WHERE job = $1 AND part >= $2 ORDER BY part LIMIT $3",
+            &[&job.0, &from, &i64::from(limit)],
+            |row| column(row, 0),
+        )
+    }
+}
+
+impl Postgres {
+    /// Units of a job in partition order.
+    pub fn units(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
+        self.read(|tx| tx.unit_views(job, filter))
+    }
+}
