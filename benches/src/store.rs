@@ -10,7 +10,7 @@ use coordinator::store::sqlite::Sqlite;
 use coordinator::store::{Partition, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::media::asset::{Asset, Role};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use std::time::Instant;
 use testkit::postgres::PostgresServer;
 

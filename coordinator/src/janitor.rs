@@ -2,7 +2,7 @@
 use crate::clock::Clock;
 use crate::service::janitor::sweep;
 use crate::store::handle::Store;
-use protocol::rules::retention::{RetentionLimits, lived, pause};
+use protocol::rules::cluster::retention::{RetentionLimits, lived, pause};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 

@@ -4,7 +4,7 @@ use crate::queue::UnitQueue;
 use crate::runtime::Coordinator;
 use crate::store::handle::Store;
 use crate::store::{StoreError, StoreResult};
-use protocol::rules::election::{Duty, ElectionLimits, Elector, Event};
+use protocol::rules::cluster::election::{Duty, ElectionLimits, Elector, Event};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! in hand; what they moved counts when they end.
 use crate::store::{PACE_UNITS_MAX, Pace, UnitPace};
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
-use protocol::rules::rate::Rate;
+use protocol::rules::cluster::smoothing::Rate;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, Progress, UnitResult};
 use std::cmp::Reverse;

@@ -9,7 +9,7 @@ use crate::store::{StoreResult, Tx};
 use crate::wards::Wards;
 use parking_lot::Mutex;
 use protocol::id::{Kind, UnitId};
-use protocol::rules::poison::PoisonLimits;
+use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Burial, Outcome, Progress, Report, ScanPage};
 use std::sync::Arc;

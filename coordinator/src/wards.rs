@@ -4,7 +4,7 @@ mod tally;
 
 use protocol::failure::ErrorClass;
 use protocol::id::{UnitId, WorkerId};
-use protocol::rules::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, judge};
+use protocol::rules::worker::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, judge};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use std::collections::BTreeSet;

@@ -8,7 +8,7 @@ use coordinator::store::{JobState, OperationRow, OperationState, Phase, Tx};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 

@@ -14,7 +14,7 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use protocol::workflow::file::Scope;

@@ -12,8 +12,8 @@ use coordinator::store::{JobRow, JobState, JobTx, LossTx, Phase, StoreResult, Tx
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::rules::lease::LeaseLimits;
-use protocol::rules::poison::PoisonLimits;
+use protocol::rules::unit::lease::LeaseLimits;
+use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, Report, ScanPage, UnitResult};
 use protocol::wire::unit::{TaskSpec, Unit};

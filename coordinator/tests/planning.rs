@@ -7,7 +7,7 @@ use coordinator::store::{Phase, Tx};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::rules::partition::PartitionLimits;
+use protocol::rules::library::partition::PartitionLimits;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 

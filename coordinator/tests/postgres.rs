@@ -11,7 +11,7 @@ use coordinator::store::{
 use protocol::failure::ErrorClass;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use protocol::workflow::Step;

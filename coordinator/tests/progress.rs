@@ -7,7 +7,7 @@ use coordinator::store::memory::Memory;
 use coordinator::store::{JobState, Phase, Tx};
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, AssetFact, Role};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Burial, Outcome, Progress, UnitResult};
 use protocol::wire::unit::PurgeProof;

@@ -9,7 +9,7 @@ use coordinator::store::{BarrierGrowth, BarrierState, Partition, StepDelta, Stor
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact, Role};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use testkit::postgres::PostgresServer;
 

@@ -6,7 +6,7 @@ use coordinator::runtime::Coordinator;
 use coordinator::store::handle::Store;
 use parking_lot::Mutex;
 use protocol::id::{UnitId, WorkerId};
-use protocol::rules::lease::LeaseLimits;
+use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::unit::Unit;

@@ -5,7 +5,7 @@ use coordinator::store::StoreResult;
 use coordinator::store::handle::{Backend, Store, StoreThread};
 use coordinator::store::postgres::PostgresOptions;
 use protocol::quantity::Span;
-use protocol::rules::retention::RetentionLimits;
+use protocol::rules::cluster::retention::RetentionLimits;
 use std::path::{Path, PathBuf};
 
 /// The database file of a data directory.

@@ -14,7 +14,7 @@ use coordinator::runtime::Coordinator;
 use coordinator::store::handle::{Store, StoreThread};
 use prometheus::Registry;
 use protocol::id::{Kind, WorkerId};
-use protocol::rules::lease::LeaseLimits;
+use protocol::rules::unit::lease::LeaseLimits;
 use rustix::fs::FlockOperation;
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -2,8 +2,8 @@
 use crate::error::{CliError, CliResult};
 use crate::settings::Settings;
 use protocol::quantity::Bytes;
-use protocol::rules::endpoint::EndpointLimit;
-use protocol::rules::slice::SliceLimits;
+use protocol::rules::schedule::endpoint::EndpointLimit;
+use protocol::rules::storage::multipart::SliceLimits;
 use std::collections::BTreeMap;
 
 /// The flag of commands that coordinate.

@@ -9,8 +9,8 @@ use coordinator::store::{
 };
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, Tally, evaluate};
-use protocol::rules::fingerprint::fingerprint;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::fingerprint::fingerprint;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::Action;
 use protocol::workflow::file::OnFailure;

@@ -7,7 +7,7 @@ use coordinator::store::{
 };
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::barrier::{BarrierPolicy, Tally};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::workflow::file::{OnFailure, Scope};
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ use crate::store::{StoreResult, Tx};
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 use prometheus::Registry;
-use protocol::rules::redrive::{RATE_MAX, RATE_MIN, is_rate};
+use protocol::rules::unit::redrive_rate::{RATE_MAX, RATE_MIN, is_rate};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

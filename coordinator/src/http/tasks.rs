@@ -6,7 +6,7 @@ use crate::service::Workflows;
 use crate::service::control::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
-use protocol::rules::task::Decision;
+use protocol::rules::review::task::Decision;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Checks named in one decision at most.

@@ -4,7 +4,7 @@ use crate::service::census::Census;
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use protocol::failure::ErrorClass;
 use protocol::id::Kind;
-use protocol::rules::task::TaskKind;
+use protocol::rules::review::task::TaskKind;
 use protocol::workflow::file::{Priority, Scope};
 
 const WORKER_STATES: [&str; 4] = ["active", "draining", "quarantined", "lost"];

@@ -1,7 +1,7 @@
 //! The mark of the deployment that a Redis belongs to: written where there is none, never replaced.
 use super::QueueError;
 use super::redis::{RedisQueue, failed};
-use protocol::rules::deployment::{Belonging, judge};
+use protocol::rules::cluster::deployment::{Belonging, judge};
 use protocol::wire::keys;
 use redis::cmd;
 

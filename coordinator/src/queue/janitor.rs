@@ -3,7 +3,7 @@
 use super::redis::{RedisQueue, failed};
 use super::{Cleaned, QueueError};
 use protocol::id::{Kind, UnitId, WorkerId};
-use protocol::rules::janitor::{ConsumerDecision, ConsumerSeen, judge};
+use protocol::rules::worker::consumer_cleanup::{ConsumerDecision, ConsumerSeen, judge};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::{envelope, keys};
 use redis::{FromRedisValue, Value, cmd, pipe};

@@ -4,7 +4,7 @@ use crate::leases::Lapsed;
 use crate::queue::QueueError;
 use crate::service::rescuer::Taken;
 use crate::store::{StoreResult, Tx};
-use protocol::rules::poison::PoisonLimits;
+use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use std::sync::atomic::Ordering;
 

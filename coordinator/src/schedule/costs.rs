@@ -1,7 +1,7 @@
 //! Learned costs in memory: loaded once, added to by every batch of ends, written back in bulk.
 use crate::store::{CostRow, StoreResult, Tx};
 use protocol::id::Kind;
-use protocol::rules::cost::Sketch;
+use protocol::rules::schedule::cost::Sketch;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Durations by kind and size class.

@@ -1,7 +1,7 @@
 //! The endpoints units use, and what each may still take in this turn.
 use protocol::media::template;
-use protocol::rules::endpoint::{EndpointLimit, EndpointRoom, EndpointState, endpoint_of};
-use protocol::rules::wait::WaitReason;
+use protocol::rules::schedule::endpoint::{EndpointLimit, EndpointRoom, EndpointState, endpoint_of};
+use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::time::Timestamp;
 use protocol::wire::unit::{TaskSpec, Unit};
 use protocol::workflow::{Action, Step, Workflow};

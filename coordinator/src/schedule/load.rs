@@ -1,7 +1,7 @@
 //! What the leases know when a turn begins: who lives, what is out, and what has been learned since the last turn.
 use super::endpoints::{Endpoints, Sign};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
-use protocol::rules::cost::Sketch;
+use protocol::rules::schedule::cost::Sketch;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -13,12 +13,12 @@ use costs::Costs;
 use endpoints::{EndpointBook, of_step};
 use load::Load;
 use protocol::id::{JobNo, Kind, PartNo, StepNo};
-use protocol::rules::admission::{Window, fits, room, window};
-use protocol::rules::fairness::{Account, Usage};
-use protocol::rules::order::{Claimant, Credits, HEAVY, Pool, hand_out, latest_start};
-use protocol::rules::slice::{Crowd, SliceLimits, wanted};
-use protocol::rules::speculate::{Straggler, deserves_copy};
-use protocol::rules::wait::WaitReason;
+use protocol::rules::schedule::admission::{Window, fits, room, window};
+use protocol::rules::schedule::fairness::{Account, Usage};
+use protocol::rules::schedule::ranking::{Claimant, Credits, HEAVY, Pool, hand_out, latest_start};
+use protocol::rules::schedule::speculation::{Straggler, deserves_copy};
+use protocol::rules::schedule::wait_reason::WaitReason;
+use protocol::rules::storage::multipart::{Crowd, SliceLimits, wanted};
 use protocol::time::Timestamp;
 use protocol::wire::unit::Unit;
 use protocol::workflow::Workflow;
@@ -142,7 +142,8 @@ impl Schedule {
             let workflow = workflows.of(tx, job.no)?;
             let counters = tx.steps(job.no)?;
             let remaining = forecast::remaining(&job, &workflow, &counters, &self.costs);
-            let remaining = protocol::rules::forecast::forecast(&remaining, &slots).map_or(Duration::ZERO, |f| f.p90);
+            let remaining =
+                protocol::rules::schedule::forecast::forecast(&remaining, &slots).map_or(Duration::ZERO, |f| f.p90);
             for (step, declared) in workflow.numbered() {
                 let counter = counters.iter().find(|c| c.step == step);
                 let (Some(kind), Some(counter)) = (declared.kind(), counter) else { continue };

@@ -2,7 +2,7 @@
 //! lasted, so that whoever explains a unit can say so (WAIT-1).
 use crate::store::{StoreResult, Tx, WithheldRow};
 use protocol::id::{JobNo, StepNo};
-use protocol::rules::wait::WaitReason;
+use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;

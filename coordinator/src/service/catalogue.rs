@@ -4,7 +4,7 @@ use super::inquiry::{limit_in_range, page};
 use super::rework::waived::{CheckWaived, Waivers};
 use crate::store::{CatalogueRow, StoreResult, Tx, VerdictRow};
 use protocol::media::location::shown;
-use protocol::rules::waiver::Delivery;
+use protocol::rules::review::waiver::Delivery;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::invariant;
 use protocol::invariant::BAR_1;
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, evaluate};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::file::{OnFailure, Scope};
 use protocol::workflow::{Action, Workflow};

@@ -8,7 +8,7 @@ use super::summary::{Summary, Units, summary, totals};
 use crate::store::view::{UnitFilter, UnitView};
 use crate::store::{JobRow, JobState, Pace, StoreError, StoreResult, Tx};
 use protocol::id::{PartNo, StepNo};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::yaml::suggest;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Forgets jobs that ended long ago: a few rows a transaction, oldest jobs first.
 use crate::store::retention::Removed;
 use crate::store::{StoreResult, Tx};
-use protocol::rules::retention::{RetentionLimits, horizon};
+use protocol::rules::cluster::retention::{RetentionLimits, horizon};
 use protocol::time::Timestamp;
 
 /// Removes at most as many rows as the limits allow. Nothing removed means that nothing is overdue.

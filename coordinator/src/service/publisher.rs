@@ -7,7 +7,7 @@ use crate::store::{JobRow, JobState, Partition, Phase, StepDelta, StepRow, Store
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::media::template;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::wire::unit::{ScanSource, ScanTask, Unit};
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use super::slicer::{self, handing};
 use super::{Workflows, job_row, publisher};
 use crate::store::{CutRow, CutState, SpeculationState, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::wire::unit::Unit;
 use std::collections::BTreeMap;
 

@@ -6,8 +6,8 @@ use super::{Workflows, control, job_row, slicer};
 use crate::store::{JobRow, JobState, LossRow, Phase, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{StepNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
-use protocol::rules::poison::{Loss, PoisonLimits, Suspicion, judge};
+use protocol::rules::unit::transition::UnitState;
+use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, judge};
 use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
 

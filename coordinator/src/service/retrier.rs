@@ -2,7 +2,7 @@
 use crate::store::cost::page as share_of;
 use crate::store::{StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use crate::store::{
     BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
 };
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::{Action, Workflow};
 

@@ -1,8 +1,8 @@
 //! Since when something waits, and what the workers in the store say about who could take it.
 use crate::store::{JobRow, StoreResult, Tx};
 use protocol::id::Kind;
-use protocol::rules::lease::LeaseLimits;
-use protocol::rules::wait::WaitReason;
+use protocol::rules::schedule::wait_reason::WaitReason;
+use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
 
 /// Operations of a job that are looked through.

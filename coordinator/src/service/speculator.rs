@@ -5,7 +5,7 @@
 use super::publisher;
 use crate::store::{JobRow, Speculation, SpeculationState, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::UnitId;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::wire::unit::{TaskSpec, Unit};
 use protocol::workflow::{Action, Step, Workflow};
 

@@ -4,7 +4,7 @@ use super::graph::{Change, Graph};
 use super::{control, job_row};
 use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, UnitRow};
 use protocol::id::{PartNo, StepNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::workflow::Action;
 
 /// Splits `assets` off `part` because `failing` killed them; returns the number of their new partition, whose unit in the

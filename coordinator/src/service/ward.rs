@@ -2,8 +2,8 @@
 use super::{Workflows, control};
 use crate::store::{OperationRow, OperationState, StepDelta, StoreResult, Tx, UnitRow, WorkerOrder, WorkerRow};
 use protocol::id::UnitId;
-use protocol::rules::lifecycle::UnitState;
-use protocol::rules::steering::{Step, Wanted, steer};
+use protocol::rules::unit::transition::UnitState;
+use protocol::rules::worker::command::{Step, Wanted, steer};
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;

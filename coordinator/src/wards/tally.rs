@@ -1,7 +1,7 @@
 //! What workers did lately, in running sums. An outcome changes the few sums it concerns when it arrives, so a look at
 //! a thousand workers reads a thousand sums, whatever the number of outcomes they remember.
 use protocol::id::{UnitId, WorkerId};
-use protocol::rules::quarantine::WorkerFacts;
+use protocol::rules::worker::quarantine::WorkerFacts;
 use protocol::time::Timestamp;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};

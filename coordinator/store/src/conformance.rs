@@ -6,9 +6,9 @@ use super::*;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact, Declared, Role};
-use protocol::rules::lifecycle::UnitState;
-use protocol::rules::partition::PartitionLimits;
-use protocol::rules::retry::RetryPolicy;
+use protocol::rules::library::partition::PartitionLimits;
+use protocol::rules::unit::retry::RetryPolicy;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::unit::{NoopTask, ScanSource, ScanTask, TaskSpec};
 use protocol::workflow::file::{OnFailure, Priority};
@@ -453,7 +453,7 @@ fn paces(tx: &mut dyn Tx) {
 fn schedule(tx: &mut dyn Tx) {
     let job = add_job(tx);
     let cost = |kind, size, us| {
-        let mut sketch = protocol::rules::cost::Sketch::default();
+        let mut sketch = protocol::rules::schedule::cost::Sketch::default();
         sketch.note(us);
         CostRow { kind, size, sketch }
     };
@@ -462,7 +462,7 @@ fn schedule(tx: &mut dyn Tx) {
     tx.put_costs(&[cost(Kind::Transfer, 100, 1), costs[0].clone()]).expect("writes");
     tx.put_costs(&costs[1..2]).expect("replaces");
     assert_eq!(tx.costs().expect("reads"), costs);
-    let reason = protocol::rules::wait::WaitReason::TenantShare;
+    let reason = protocol::rules::schedule::wait_reason::WaitReason::TenantShare;
     let row = |step, until| WithheldRow { step: StepNo(step), reason, since: Timestamp(3), until };
     tx.put_withheld(job, &[row(1, Some(Timestamp(8))), row(0, None)]).expect("writes");
     assert_eq!(tx.withheld(job).expect("reads"), [row(0, None), row(1, Some(Timestamp(8)))]);
@@ -479,7 +479,7 @@ fn schedule(tx: &mut dyn Tx) {
     assert_eq!(tx.speculation(unit(7)).expect("reads"), Some(older));
     assert_eq!(tx.speculations(job).expect("reads"), [(unit(5), both), (unit(7), older)]);
     let slice = |number, state, receipt: Option<&str>| SliceRow {
-        slice: protocol::rules::slice::Slice { number, first: u64::from(number) * 10, bytes: 10 },
+        slice: protocol::rules::storage::multipart::Slice { number, first: u64::from(number) * 10, bytes: 10 },
         state,
         epoch: 2,
         attempt: 1,

@@ -4,7 +4,7 @@
 use prometheus::IntCounter;
 use protocol::invariant;
 use protocol::invariant::{TRUTH_1, TURN_1};
-use protocol::rules::turn::Share;
+use protocol::rules::cluster::transaction_share::Share;
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -7,7 +7,7 @@ use super::timing::WriteTimes;
 use super::view::{UnitFilter, UnitView};
 use super::{Leader, StoreError, StoreResult, Tx};
 use prometheus::IntCounter;
-use protocol::rules::turn::Share;
+use protocol::rules::cluster::transaction_share::Share;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

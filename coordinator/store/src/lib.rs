@@ -43,7 +43,7 @@ use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact};
-use protocol::rules::partition::Member;
+use protocol::rules::library::partition::Member;
 use protocol::time::Timestamp;
 use protocol::wire::report::RowError;
 use protocol::workflow::Workflow;
@@ -190,7 +190,7 @@ pub trait UnitTx {
     fn units_in(
         &mut self,
         job: JobNo,
-        state: protocol::rules::lifecycle::UnitState,
+        state: protocol::rules::unit::transition::UnitState,
         after: Option<(StepNo, PartNo)>,
         limit: u32,
     ) -> StoreResult<Vec<(UnitId, UnitRow)>>;

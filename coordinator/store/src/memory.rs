@@ -9,7 +9,7 @@ mod shown;
 mod tombstone;
 
 use super::*;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use std::collections::BTreeMap;
 
 /// Everything a database would hold.

@@ -4,7 +4,7 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::rules::barrier::Tally;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::RowError;
 use protocol::wire::unit::ScanCursor;

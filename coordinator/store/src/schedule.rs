@@ -2,10 +2,10 @@
 //! with two live executions. Small tables: none has a row a unit.
 use super::error::StoreResult;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
-use protocol::rules::cost::Sketch;
-use protocol::rules::lifecycle::UnitState;
-use protocol::rules::slice::Slice;
-use protocol::rules::wait::WaitReason;
+use protocol::rules::schedule::cost::Sketch;
+use protocol::rules::schedule::wait_reason::WaitReason;
+use protocol::rules::storage::multipart::Slice;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::unit::Draft;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct CostRow {
     /// The kind.
     pub kind: Kind,
-    /// The size class, as `rules::cost::bucket` has it.
+    /// The size class, as `rules::schedule::cost::bucket` has it.
     pub size: u8,
     /// What was measured.
     pub sketch: Sketch,

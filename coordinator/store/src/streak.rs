@@ -4,7 +4,7 @@
 //! or has been tried before has a row of its own, as everything that happens to a unit later.
 use super::UnitRow;
 use protocol::id::PartNo;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 
 /// Shorter runs are not worth a row of another table.
 const LENGTH_MIN: usize = 8;

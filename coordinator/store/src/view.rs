@@ -1,7 +1,7 @@
 //! Units as lists show them, the same over every database.
 use super::{JobRow, JobTx, Partition, PartitionTx, StepRow, StepTx, StoreResult, UnitRow, UnitTx};
 use protocol::id::{JobNo, PartNo, StepNo};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::workflow::Step;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

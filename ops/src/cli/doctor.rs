@@ -10,7 +10,7 @@ use crate::settings::masked;
 use crate::source::{Client, server};
 use ::storage::Registry;
 use coordinator::service::Workflows;
-use protocol::rules::deployment::{Belonging, judge};
+use protocol::rules::cluster::deployment::{Belonging, judge};
 use serde::Serialize;
 use std::process::Command;
 use std::time::Duration;

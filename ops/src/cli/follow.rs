@@ -8,7 +8,7 @@ use coordinator::service::summary::{FailureSummary, Summary, summary};
 use coordinator::store::{JobRow, StepRow};
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::id::JobNo;
-use protocol::rules::rate::Rate;
+use protocol::rules::cluster::smoothing::Rate;
 use std::io::Write;
 use std::time::Duration;
 

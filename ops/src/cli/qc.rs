@@ -7,7 +7,7 @@ use crate::submit::{load_policy, now};
 use ::qc::Tools;
 use ::qc::{Appraised, Report, Subject, Verdict, appraise, still};
 use protocol::media::spec::DeliverySpec;
-use protocol::rules::waiver::Delivery;
+use protocol::rules::review::waiver::Delivery;
 use protocol::time::Timestamp;
 use protocol::workflow::waivers::{self, WrittenWaiver};
 use serde::Serialize;

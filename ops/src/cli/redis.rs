@@ -2,7 +2,7 @@
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::masked;
-use protocol::rules::deployment::{Belonging, judge};
+use protocol::rules::cluster::deployment::{Belonging, judge};
 use protocol::wire::keys;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::source::Source;
 use coordinator::service::control::{Correction, Retried, RetryRequest};
-use protocol::rules::redrive::parse_rate;
+use protocol::rules::unit::redrive_rate::parse_rate;
 use std::path::{Path, PathBuf};
 
 /// Which units, and with what input.

@@ -7,7 +7,7 @@ use crate::source::Source;
 use base64::Engine;
 use coordinator::service::control::{Decided, Reach, TaskEvent, TaskPicture, TaskRequest, TaskView};
 use coordinator::service::rework::waived::CheckWaived;
-use protocol::rules::task::Decision;
+use protocol::rules::review::task::Decision;
 use std::path::{Path, PathBuf};
 
 /// Commands of `task`.

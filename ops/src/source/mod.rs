@@ -27,7 +27,7 @@ use coordinator::store::handle::Backend;
 use coordinator::store::view::UnitView;
 use coordinator::store::{NewJob, StoreResult};
 use protocol::id::PartNo;
-use protocol::rules::task::Decision;
+use protocol::rules::review::task::Decision;
 
 /// Whom to ask.
 pub(crate) enum Source {

@@ -4,10 +4,10 @@ use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, 
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
-use crate::rules::approval::Condition;
 use crate::rules::barrier::BarrierPolicy;
-use crate::rules::partition::{ASSETS_MAX, PartitionLimits};
-use crate::rules::retry::RetryPolicy;
+use crate::rules::library::partition::{ASSETS_MAX, PartitionLimits};
+use crate::rules::review::approval::Condition;
+use crate::rules::unit::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::wire::unit::{HashAlgorithm, NoopTask, QcTask, SealTask, TaskSpec, TransferTask};
 use crate::yaml::{self, Problem};

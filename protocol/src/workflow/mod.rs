@@ -14,8 +14,8 @@ mod tests;
 
 use crate::id::{Kind, StepNo};
 use crate::rules::barrier::BarrierPolicy;
-use crate::rules::partition::PartitionLimits;
-use crate::rules::retry::RetryPolicy;
+use crate::rules::library::partition::PartitionLimits;
+use crate::rules::unit::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::wire::unit::{QcTask, ScanSource, ScanTask, TaskSpec};
 use file::{OnFailure, Priority, Scope};
@@ -86,7 +86,7 @@ pub enum Action {
     Approval {
         /// Who may give it.
         role: String,
-        /// Which assets it is asked for, as a [`crate::rules::approval::Condition`]; all when not given.
+        /// Which assets it is asked for, as a [`crate::rules::review::approval::Condition`]; all when not given.
         when: Option<String>,
     },
     /// One unit for the whole job, once every unit of the step it closes has ended: writes the ASC MHL generation.

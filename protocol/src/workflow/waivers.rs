@@ -1,6 +1,6 @@
 //! Waivers in a file, for media that is judged without a job: who lets which finding stand, why, and until when.
 use crate::media::spec::CHECK_IDS;
-use crate::rules::waiver::{Scope, Waiver};
+use crate::rules::review::waiver::{Scope, Waiver};
 use crate::time::Timestamp;
 use crate::yaml::{self, Problem};
 use schemars::JsonSchema;

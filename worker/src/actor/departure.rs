@@ -1,8 +1,8 @@
 //! When this worker must be gone, and which units still fit before that.
 use parking_lot::Mutex;
 use protocol::id::Kind;
-use protocol::rules::admission::fits;
-use protocol::rules::cost::{Sketch, bucket};
+use protocol::rules::schedule::admission::fits;
+use protocol::rules::schedule::cost::{Sketch, bucket};
 use protocol::time::Timestamp;
 use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet};

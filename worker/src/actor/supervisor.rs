@@ -8,7 +8,7 @@ use super::vitals::Vitals;
 use crate::queue::WorkQueue;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture};
 use protocol::id::Kind;
-use protocol::rules::restart::{RestartBudget, RestartDecision, decide};
+use protocol::rules::worker::restart::{RestartBudget, RestartDecision, decide};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Removes content for good, when a copy of it is proven to be elsewhere at that very moment. What the catalogue or an
-//! earlier step believes proves nothing here: [`protocol::rules::purge`] decides over what was seen.
+//! earlier step believes proves nothing here: [`protocol::rules::storage::purge`] decides over what was seen.
 //!
 //! What was removed is reported one by one before the unit ends. A unit that dies in between finds the rest gone, and the
 //! copy there: that is reported as what it is.
@@ -8,7 +8,7 @@ use super::{TaskContext, assets};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template::follow;
-use protocol::rules::purge::{Evidence, PurgeDecision, Seen, judge};
+use protocol::rules::storage::purge::{Evidence, PurgeDecision, Seen, judge};
 use protocol::wire::report::{Burial, UnitResult};
 use protocol::wire::unit::{HashAlgorithm, PurgeProof, PurgeTask, Unit, parse_hash};
 use std::os::unix::fs::MetadataExt;

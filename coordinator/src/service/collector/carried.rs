@@ -1,7 +1,7 @@
 //! What an attempt of a transfer carried: written, or found at the destination.
 use crate::store::Carried;
 use protocol::media::asset::AssetFact;
-use protocol::rules::settle::Settlement;
+use protocol::rules::unit::settle::Settlement;
 
 /// Counts the assets that an attempt reported as landed, as its unit is settled.
 pub(super) fn of(facts: &[AssetFact], settlement: &Settlement) -> Carried {

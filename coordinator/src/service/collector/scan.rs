@@ -2,7 +2,7 @@
 use super::Settled;
 use crate::store::{JobState, Phase, StoreResult, Tx};
 use protocol::id::JobNo;
-use protocol::rules::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
+use protocol::rules::unit::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 

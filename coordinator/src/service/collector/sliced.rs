@@ -4,9 +4,9 @@ use crate::service::graph::Change;
 use crate::service::slicer;
 use crate::store::{StoreResult, UnitRow};
 use protocol::id::UnitId;
-use protocol::rules::lifecycle::UnitState;
-use protocol::rules::retry::RetryPolicy;
-use protocol::rules::settle::UnitFacts;
+use protocol::rules::unit::retry::RetryPolicy;
+use protocol::rules::unit::settle::UnitFacts;
+use protocol::rules::unit::transition::UnitState;
 use protocol::wire::report::Outcome;
 use protocol::wire::unit::Draft;
 

@@ -2,7 +2,7 @@
 use super::order::Order;
 use super::{Answer, Refusal, record};
 use crate::store::{StoreResult, Tx, WorkerOrder, WorkerRow};
-use protocol::rules::lease::LeaseLimits;
+use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

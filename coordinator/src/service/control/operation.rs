@@ -12,7 +12,7 @@ use crate::store::cost::page as share_of;
 use crate::store::{OperationRow, OperationState, StoreError, StoreResult, Tx};
 use protocol::failure::Failure;
 use protocol::id::UnitId;
-use protocol::rules::redrive::{allowance, is_rate, next_at};
+use protocol::rules::unit::redrive_rate::{allowance, is_rate, next_at};
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

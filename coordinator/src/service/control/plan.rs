@@ -4,7 +4,7 @@ use super::Refusal;
 use super::order::RetryRequest;
 use super::redrive::Again;
 use crate::store::OperationRow;
-use protocol::rules::selection::Selection;
+use protocol::rules::unit::selection::Selection;
 use serde::{Deserialize, Serialize};
 
 /// Stands in the text of a plan whose units got corrected input. No term of a selection is spelt like it.

@@ -6,7 +6,7 @@ use crate::service::Workflows;
 use crate::service::rework::tasks::COORDINATOR;
 use crate::store::{AssetCorrection, JobState, StoreResult, Tx};
 use protocol::id::{JobNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 
 /// Corrects a job's listing and brings back those of its units that are dead with the asset in them. Returns how many.

@@ -4,7 +4,7 @@ use crate::service::graph::{Change, Graph};
 use crate::store::{JobRow, JobState, Phase, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
 use protocol::workflow::{Action, Workflow};

@@ -10,7 +10,7 @@ use super::{Answer, Refusal, begun, find, operation};
 use crate::service::Workflows;
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;
-use protocol::rules::redrive::is_rate;
+use protocol::rules::unit::redrive_rate::is_rate;
 use protocol::time::Timestamp;
 use protocol::wire::unit::parse_hash;
 

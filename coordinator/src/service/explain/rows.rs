@@ -5,7 +5,7 @@ use crate::service::graph::Graph;
 use crate::service::summary::library_name;
 use crate::store::{BarrierRow, BarrierState, JobRow, RowsOf, StoreResult, Tx};
 use protocol::id::{PartNo, StepNo};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::wire::report::RowError;
 use protocol::workflow::file::Scope;
 use protocol::workflow::{Action, Workflow};

@@ -1,7 +1,7 @@
 //! Tasks that units of a job wait for, in words.
 use crate::store::{StoreResult, TaskRow, Tx};
 use protocol::id::{JobNo, PartNo};
-use protocol::rules::task::TaskKind;
+use protocol::rules::review::task::TaskKind;
 use std::collections::BTreeMap;
 
 /// Waiting units looked at for one explanation.

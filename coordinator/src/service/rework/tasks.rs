@@ -6,7 +6,7 @@ use crate::service::control::redeliver;
 use crate::store::{AssetCorrection, JobRow, SheetRow, StoreResult, TaskEventRow, TaskRow, Tx, VerdictRow};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
-use protocol::rules::task::{Judged as Look, Pending, Rework, TaskKind, TaskState, rework, round_after};
+use protocol::rules::review::task::{Judged as Look, Pending, Rework, TaskKind, TaskState, rework, round_after};
 use protocol::time::Timestamp;
 use protocol::workflow::Step;
 use protocol::workflow::file::OnFailure;

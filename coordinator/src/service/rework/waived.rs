@@ -1,6 +1,6 @@
 //! Waivers of findings, as they are put on deliveries and shown.
 use crate::store::{StoreResult, Tx, WaiverRow};
-use protocol::rules::waiver::{Delivery, Scope, waived};
+use protocol::rules::review::waiver::{Delivery, Scope, waived};
 use protocol::time::Timestamp;
 use protocol::wire::unit::QcTask;
 use serde::{Deserialize, Serialize};

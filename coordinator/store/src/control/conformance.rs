@@ -4,7 +4,7 @@ use super::super::{Tx, UnitRow};
 use super::*;
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, Role};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 
 fn at(n: i64) -> Timestamp {
     Timestamp(n)

@@ -8,8 +8,8 @@ pub use memory::Controlled;
 
 use super::{FailureRow, StoreResult};
 use protocol::id::{JobNo, StepNo, UnitId};
-use protocol::rules::fingerprint::fingerprint;
-use protocol::rules::waiver::{Scope, Waiver};
+use protocol::rules::review::waiver::{Scope, Waiver};
+use protocol::rules::unit::fingerprint::fingerprint;
 use protocol::time::Timestamp;
 
 /// One thing an operator asked for.

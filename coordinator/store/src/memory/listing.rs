@@ -4,7 +4,7 @@ use crate::cost;
 use crate::{Appended, ListingTx, RowsOf, StoreResult, duplicate};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;
-use protocol::rules::partition::Member;
+use protocol::rules::library::partition::Member;
 use protocol::wire::report::RowError;
 
 impl ListingTx for Memory {

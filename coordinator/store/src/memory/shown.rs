@@ -2,7 +2,7 @@
 use super::Memory;
 use crate::{JobRow, JobState, StoreResult, ViewTx, view};
 use protocol::id::{JobNo, PartNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 
 impl ViewTx for Memory {
     fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>> {

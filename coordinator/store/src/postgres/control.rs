@@ -7,7 +7,7 @@ use crate::{
     OperationTx, StoreResult, WaiverRow, WorkerOrder, WorkerRow, WorkerTx,
 };
 use protocol::id::{JobNo, StepNo, UnitId};
-use protocol::rules::waiver::Scope;
+use protocol::rules::review::waiver::Scope;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;

@@ -4,8 +4,8 @@ use super::unit::read_id;
 use crate::{FailureRow, FailureTx, StoreResult};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, UnitId};
-use protocol::rules::fingerprint::fingerprint;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::fingerprint::fingerprint;
+use protocol::rules::unit::transition::UnitState;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
 

@@ -5,7 +5,7 @@ use super::tx::{PostgresTx, column, count, printable, signed, word};
 use crate::{Appended, ListingTx, RowsOf, StoreResult, duplicate};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::{Asset, Declared, Role};
-use protocol::rules::partition::Member;
+use protocol::rules::library::partition::Member;
 use protocol::wire::report::RowError;
 use std::collections::HashMap;
 use tokio_postgres::Row;

@@ -3,7 +3,7 @@ use super::tx::{PostgresTx, column, count, printable, word};
 use super::unit::read_id;
 use crate::{SheetRow, SheetTx, StoreResult, TaskEventRow, TaskFilter, TaskRow, TaskTx, VerdictRow};
 use protocol::id::{JobNo, UnitId};
-use protocol::rules::task::{TaskKind, TaskState};
+use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;

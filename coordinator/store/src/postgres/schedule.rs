@@ -3,10 +3,10 @@ use super::error::corrupt;
 use super::tx::{PostgresTx, column, count, signed, word};
 use crate::{CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, StoreResult, WithheldRow};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
-use protocol::rules::cost::Sketch;
-use protocol::rules::lifecycle::UnitState;
-use protocol::rules::slice::Slice;
-use protocol::rules::wait::WaitReason;
+use protocol::rules::schedule::cost::Sketch;
+use protocol::rules::schedule::wait_reason::WaitReason;
+use protocol::rules::storage::multipart::Slice;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use tokio_postgres::Row;
 

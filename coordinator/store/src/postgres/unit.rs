@@ -5,7 +5,7 @@ use crate::streak::{self, Streak};
 use crate::view::Candidates as _;
 use crate::{StepTx as _, StoreResult, UnitRow, UnitTx};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;

@@ -6,7 +6,7 @@ use super::unit::in_state;
 use crate::view::{self, Candidates, UnitFilter, UnitView};
 use crate::{JobRow, JobState, StoreResult, ViewTx, readable, streak};
 use protocol::id::{JobNo, PartNo, StepNo};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 
 impl ViewTx for PostgresTx<'_> {
     fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>> {

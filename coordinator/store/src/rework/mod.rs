@@ -7,7 +7,7 @@ pub use memory::Reworked;
 
 use super::StoreResult;
 use protocol::id::{JobNo, UnitId};
-use protocol::rules::task::{TaskKind, TaskState};
+use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::time::Timestamp;
 
 /// A fact sheet.

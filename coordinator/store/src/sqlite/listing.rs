@@ -5,7 +5,7 @@ use crate::cost;
 use crate::{Appended, ListingTx, RowsOf, StoreResult};
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::{Asset, Declared, Role};
-use protocol::rules::partition::Member;
+use protocol::rules::library::partition::Member;
 use protocol::wire::report::RowError;
 use rusqlite::{Row, params};
 

@@ -3,7 +3,7 @@ use super::SqliteTx;
 use super::unit::read_id;
 use crate::{SheetRow, SheetTx, StoreResult, TaskEventRow, TaskFilter, TaskRow, TaskTx, VerdictRow};
 use protocol::id::{JobNo, UnitId};
-use protocol::rules::task::{TaskKind, TaskState};
+use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};

@@ -3,10 +3,10 @@ use super::job::{signed, unsigned};
 use super::{SqliteTx, corrupt};
 use crate::{CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, StoreResult, WithheldRow};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
-use protocol::rules::cost::Sketch;
-use protocol::rules::lifecycle::UnitState;
-use protocol::rules::slice::Slice;
-use protocol::rules::wait::WaitReason;
+use protocol::rules::schedule::cost::Sketch;
+use protocol::rules::schedule::wait_reason::WaitReason;
+use protocol::rules::storage::multipart::Slice;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use rusqlite::{Row, params};
 

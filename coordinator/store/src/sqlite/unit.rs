@@ -7,8 +7,8 @@ use crate::view::Candidates as _;
 use crate::{FailureRow, FailureTx, StoreResult, UnitRow, UnitTx};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
-use protocol::rules::fingerprint::fingerprint;
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::fingerprint::fingerprint;
+use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use rusqlite::{Row, params};
 

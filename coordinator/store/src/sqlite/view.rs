@@ -5,7 +5,7 @@ use super::{Sqlite, SqliteTx, failed};
 use crate::view::{self, Candidates, UnitFilter, UnitView};
 use crate::{JobRow, JobState, StoreResult, ViewTx, readable, streak};
 use protocol::id::{JobNo, PartNo, StepNo};
-use protocol::rules::lifecycle::UnitState;
+use protocol::rules::unit::transition::UnitState;
 use rusqlite::params;
 
 impl ViewTx for SqliteTx<'_> {

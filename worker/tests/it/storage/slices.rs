@@ -7,7 +7,7 @@ use ::storage::layer::Operation;
 use ::storage::{Body, Slot, Upload};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
-use protocol::rules::slice::{Large, Portion, portions};
+use protocol::rules::storage::multipart::{Large, Portion, portions};
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, SliceTask, TaskSpec, TransferTask};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use super::{assemble, cut, server_copy, upload};
 use ::mhl::journal::{Action, Record};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
-use protocol::rules::parts::PART_BYTES;
+use protocol::rules::storage::parts::PART_BYTES;
 use protocol::wire::unit::Assembly;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -9,8 +9,8 @@ use super::{Work, is_remote, server_copy};
 use crate::task::TaskContext;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
-use protocol::rules::parts::PART_BYTES;
-use protocol::rules::slice::slice_bytes;
+use protocol::rules::storage::multipart::slice_bytes;
+use protocol::rules::storage::parts::PART_BYTES;
 use protocol::wire::unit::{AssembleTask, CutTask, Draft, HashAlgorithm};
 use storage::{ChecksumKind, Upload};
 

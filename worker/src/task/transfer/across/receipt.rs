@@ -73,7 +73,7 @@ pub(super) fn read(receipts: &[String], bytes: u64, part_bytes: u64) -> Option<C
         }
     }
     carried.parts.sort_by_key(|part| part.number);
-    let expected = protocol::rules::parts::cut(bytes, part_bytes);
+    let expected = protocol::rules::storage::parts::cut(bytes, part_bytes);
     let mut expected = expected.map(|(number, range)| (number, range.end - range.start));
     let found = carried.parts.iter().map(|part| Some((part.number, part.bytes)));
     let all = found.chain([None]).all(|found| found == expected.next());

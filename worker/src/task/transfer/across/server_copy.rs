@@ -8,7 +8,7 @@ use super::target::{Content, Place};
 use super::upload::{self, stretch};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use protocol::failure::Failure;
-use protocol::rules::parts::cut;
+use protocol::rules::storage::parts::cut;
 use storage::persist::{Patience, persist};
 use storage::{Attributes, Condition, CopySource, ObjectState, Part, Slot, StorageError, Upload};
 use tokio_util::sync::CancellationToken;

@@ -8,7 +8,7 @@ use super::upload::{Arrived, Sending, stretch};
 use super::{Work, cut, receipt};
 use crate::task::TaskContext;
 use protocol::failure::Failure;
-use protocol::rules::parts::at_once;
+use protocol::rules::storage::parts::at_once;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{SliceTask, Unit};
 use std::ops::Range;
@@ -76,7 +76,7 @@ async fn slice(task: &SliceTask, unit: &Unit, again: bool, context: &TaskContext
 /// The parts of a slice.
 fn cuts(task: &SliceTask) -> Vec<(u32, Range<u64>)> {
     let (first, end) = (task.first, task.first.saturating_add(task.bytes));
-    let parts = protocol::rules::parts::cut(task.draft.bytes, task.draft.part_bytes);
+    let parts = protocol::rules::storage::parts::cut(task.draft.bytes, task.draft.part_bytes);
     parts.filter(|(_, range)| range.start >= first && range.end <= end).collect()
 }
 

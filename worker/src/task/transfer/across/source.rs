@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
-use protocol::rules::parts::cut;
+use protocol::rules::storage::parts::cut;
 use protocol::wire::unit::HashAlgorithm;
 use std::ops::Range;
 use std::path::Path;

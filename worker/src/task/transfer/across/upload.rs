@@ -9,7 +9,7 @@ use super::target::{Content, Place};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use protocol::failure::Failure;
-use protocol::rules::parts::{PartRules, at_once, part_bytes};
+use protocol::rules::storage::parts::{PartRules, at_once, part_bytes};
 use protocol::wire::unit::HashAlgorithm;
 use std::collections::BTreeMap;
 use std::ops::Range;

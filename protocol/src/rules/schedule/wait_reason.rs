@@ -1,5 +1,5 @@
 //! Why something does not run: exactly one reason from a closed list, with what will change it (WAIT-1).
-use super::lifecycle::UnitState;
+use crate::rules::unit::transition::UnitState;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 

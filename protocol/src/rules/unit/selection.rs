@@ -3,7 +3,7 @@
 //! A selection is a list of `key=value` terms. Terms of the same key are alternatives, terms of different keys must all
 //! hold. Nothing selected is not everything selected: whoever wants all says so.
 use super::fingerprint::is_fingerprint;
-use super::lifecycle::UnitState;
+use super::transition::UnitState;
 use crate::failure::ErrorClass;
 use crate::media::asset::Role;
 

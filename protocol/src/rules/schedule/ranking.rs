@@ -3,7 +3,7 @@
 //!
 //! One call looks at every claimant once or twice and hands out runs of units, never one unit at a time.
 use super::fairness::{Usage, is_above_share, out_max};
-use super::wait::WaitReason;
+use super::wait_reason::WaitReason;
 use crate::time::Timestamp;
 use crate::workflow::file::Priority;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What a worker's report means for its unit. The graph around the unit is not looked at here.
 use super::lease::speaks_for;
-use super::lifecycle::UnitState;
 use super::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
+use super::transition::UnitState;
 use crate::failure::{ErrorClass, Failure};
 use crate::id::{PartNo, UnitId};
 use crate::time::Timestamp;

@@ -1,0 +1,4 @@
+//! Decisions of people: tasks, approvals, waivers.
+pub mod approval;
+pub mod task;
+pub mod waiver;
