@@ -8,11 +8,11 @@ use crate::service::{Workflows, control, planner, publisher, retrier, sequencer}
 use crate::store::cost::spent;
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::model::priority::Priority;
 use protocol::rules::library::listing::{self, Attempt, Listing, ListingDecision, ListingLimits};
 use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, judge};
 use protocol::time::Timestamp;
 use protocol::wire::unit::{TaskSpec, Unit};
-use protocol::workflow::file::Priority;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,11 +13,11 @@ use coordinator::store::{JobState, NewJob, Phase, StepTx, Tx, cost};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
+use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
-use protocol::workflow::file::Scope;
 use protocol::workflow::{Action, Step};
 use std::collections::BTreeSet;
 

@@ -12,12 +12,12 @@ use coordinator::store::{AssetCorrection, BarrierState, Phase, StoreResult, Task
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, AssetFact, Role};
+use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
 use protocol::rules::review::task::TaskKind;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
-use protocol::workflow::file::Scope;
 use protocol::workflow::{Action, Step};
 use testkit::postgres::PostgresServer;
 

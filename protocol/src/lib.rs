@@ -2,6 +2,7 @@
 //! facts, `now` and limits come in as arguments and a decision goes out.
 //!
 //! - [`media`]: the nouns (asset, role, delivery spec)
+//! - [`model`]: values that job files, rules and messages share
 //! - [`workflow`]: job files, from YAML to compiled steps
 //! - [`wire`]: what crosses between coordinator and worker, versioned
 //! - [`rules`]: one pure decision a file
@@ -9,6 +10,7 @@ pub mod failure;
 pub mod id;
 pub mod invariant;
 pub mod media;
+pub mod model;
 pub mod quantity;
 pub mod rules;
 pub mod time;

@@ -3,10 +3,10 @@
 use coordinator::queue::UnitQueue;
 use coordinator::queue::redis::RedisQueue as Publisher;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Heartbeat, Report};
 use protocol::wire::unit::{NoopTask, TaskSpec, Unit};
-use protocol::workflow::file::Priority;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

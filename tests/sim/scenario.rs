@@ -2,6 +2,8 @@
 use fastrand::Rng;
 use protocol::id::{Kind, StepNo};
 use protocol::media::asset::{Asset, Role};
+use protocol::model::barrier::Scope;
+use protocol::model::priority::Priority;
 use protocol::rules::barrier::{BarrierBudget, BarrierPolicy, BarrierRequire};
 use protocol::rules::library::partition::PartitionLimits;
 use protocol::rules::unit::lease::LeaseLimits;
@@ -9,7 +11,7 @@ use protocol::rules::unit::retry::RetryPolicy;
 use protocol::time::Timestamp;
 use protocol::wire::report::RowError;
 use protocol::wire::unit::{HashAlgorithm, NoopTask, ScanSource, ScanTask, SealTask, TaskSpec};
-use protocol::workflow::file::{OnFailure, Priority, Scope};
+use protocol::workflow::file::OnFailure;
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 use std::time::Duration;

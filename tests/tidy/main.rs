@@ -22,7 +22,11 @@ const FORBIDDEN: [(&str, &[&str], &str); 12] = [
         &["std::fs", "std::net", "std::env", "std::thread", "Instant::now", "SystemTime", "HashMap", "async fn"],
         "protocol is pure",
     ),
-    ("protocol/src/rules/", &["crate::wire", "rusqlite", "actix"], "rules know nothing of wire, SQL or actors"),
+    (
+        "protocol/src/rules/",
+        &["crate::wire", "crate::workflow", "rusqlite", "actix"],
+        "rules know nothing of wire, job files, SQL or actors",
+    ),
     ("transport/src/", &["protocol::", "coordinator::", "worker::"], "connections know nothing of what crosses them"),
     ("coordinator/src/", &["worker::"], "coordinator and worker never see each other"),
     ("worker/", &["coordinator::", "rusqlite"], "workers know neither the coordinator nor a database"),

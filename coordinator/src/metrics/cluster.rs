@@ -4,8 +4,9 @@ use crate::service::census::Census;
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use protocol::failure::ErrorClass;
 use protocol::id::Kind;
+use protocol::model::barrier::Scope;
+use protocol::model::priority::Priority;
 use protocol::rules::review::task::TaskKind;
-use protocol::workflow::file::{Priority, Scope};
 
 const WORKER_STATES: [&str; 4] = ["active", "draining", "quarantined", "lost"];
 const BARRIER_STATES: [&str; 2] = ["waiting", "held"];

@@ -2,10 +2,10 @@
 use super::{Collected, QueueError, UnitQueue};
 use async_trait::async_trait;
 use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
-use protocol::workflow::file::Priority;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};

@@ -3,13 +3,13 @@ use super::{Coordinator, RETRY_STORE};
 use crate::queue::QueueError;
 use protocol::failure::Failure;
 use protocol::id::WorkerId;
+use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
 use protocol::wire::batch::too_long;
 use protocol::wire::envelope::BYTES_MAX;
 use protocol::wire::keys;
 use protocol::wire::report::{Outcome, UnitResult};
 use protocol::wire::unit::Unit;
-use protocol::workflow::file::Priority;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 

@@ -6,12 +6,12 @@ use crate::leases::WorkerSeen;
 use crate::schedule::costs::Costs;
 use crate::store::{BarrierCounts, JobRow, Phase, StepRow, StoreResult, Tx};
 use protocol::id::{JobNo, Kind, StepNo};
+use protocol::model::priority::Priority;
 use protocol::rules::review::task::TaskKind;
 use protocol::rules::schedule::desired_workers::{Asked, Demand, DueWork, WorkerLimits, decide};
 use protocol::rules::schedule::forecast::{Remaining, forecast};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
-use protocol::workflow::file::Priority;
 use protocol::workflow::{Action, Workflow};
 use std::collections::{BTreeMap, BTreeSet};
 

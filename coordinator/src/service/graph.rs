@@ -6,10 +6,11 @@ use crate::store::{BarrierRow, BarrierState, Partition, StepDelta, StoreResult, 
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::invariant;
 use protocol::invariant::BAR_1;
+use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, evaluate};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::workflow::file::{OnFailure, Scope};
+use protocol::workflow::file::OnFailure;
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 

@@ -6,8 +6,8 @@ use super::{Workflows, job_row};
 use crate::store::cost::page as share_of;
 use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, Tx};
 use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::model::barrier::Scope;
 use protocol::rules::library::partition::{Cut, Cutter};
-use protocol::workflow::file::Scope;
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 

@@ -6,12 +6,13 @@ use super::*;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact, Declared, Role};
+use protocol::model::priority::Priority;
 use protocol::rules::library::partition::PartitionLimits;
 use protocol::rules::unit::retry::RetryPolicy;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::unit::{NoopTask, ScanSource, ScanTask, TaskSpec};
-use protocol::workflow::file::{OnFailure, Priority};
+use protocol::workflow::file::OnFailure;
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 

@@ -3,13 +3,13 @@ use super::cost;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact};
+use protocol::model::priority::Priority;
 use protocol::rules::barrier::Tally;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::RowError;
 use protocol::wire::unit::ScanCursor;
 use protocol::workflow::Workflow;
-use protocol::workflow::file::Priority;
 
 /// A job to be added.
 #[derive(Debug, Clone)]

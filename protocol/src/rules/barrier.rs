@@ -1,6 +1,6 @@
 //! When a barrier opens. A pure function of durable counts: duplicates, reordering and restarts cannot move it (BAR-1).
+use crate::model::barrier::{Budget, Require};
 use crate::time::Timestamp;
-use crate::workflow::file::{Budget, Require};
 use serde::{Deserialize, Serialize};
 
 /// What a barrier asks for.

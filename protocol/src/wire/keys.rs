@@ -1,6 +1,6 @@
 //! Names of streams, group and fields on Redis. One hash slot per kind, so that the classes of a kind can be read together.
 use crate::id::Kind;
-use crate::workflow::file::Priority;
+use crate::model::priority::Priority;
 
 /// The one consumer group of every unit stream.
 pub const GROUP: &str = "workers";

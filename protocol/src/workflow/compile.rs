@@ -1,9 +1,10 @@
 //! From a job file to a workflow. Reports every problem it finds, each with its place, not just the first.
 use super::cycle::find_cycle;
-use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, Scope, StepFile, TransferFile};
+use super::file::{ApprovalFile, BarrierFile, JobFile, PartitionBy, ReplaceFile, StepFile, TransferFile};
 use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
+use crate::model::barrier::Scope;
 use crate::rules::barrier::BarrierPolicy;
 use crate::rules::library::partition::{ASSETS_MAX, PartitionLimits};
 use crate::rules::review::approval::Condition;
@@ -335,7 +336,7 @@ impl Compiler<'_> {
                 "add `needs: [step]`",
             );
         }
-        if let super::file::Require::Fraction(share) = barrier.require
+        if let crate::model::barrier::Require::Fraction(share) = barrier.require
             && !(0.0..=1.0).contains(&share)
         {
             self.blame("fraction", format!("fraction {share} is not between 0 and 1"), "0.9 means nine in ten");

@@ -1,12 +1,13 @@
 //! A job file exactly as a person writes it. Keys that do not exist are errors with the nearest right one.
 use crate::media::path_filter::Patterns;
+use crate::model::barrier::{Budget, Require, Scope};
+use crate::model::priority::Priority;
 use crate::quantity::{Bytes, Share, Span, SpanRange};
 use crate::wire::unit::{HashAlgorithm, PurgeProof, RestoreTier};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fmt;
 
 /// A job: one workflow over one library.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -76,35 +77,6 @@ pub enum PartitionBy {
     Title,
     /// Only count and bytes matter.
     Count,
-}
-
-/// Class of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Priority {
-    /// Before everything else.
-    Urgent,
-    /// The usual.
-    #[default]
-    Normal,
-    /// When nothing else waits.
-    Bulk,
-}
-
-impl Priority {
-    /// The spelling in SQL, stream names and the CLI.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Priority::Urgent => "urgent",
-            Priority::Normal => "normal",
-            Priority::Bulk => "bulk",
-        }
-    }
-
-    /// Reads the spelling of [`Priority::as_str`].
-    pub fn parse(text: &str) -> Option<Priority> {
-        [Priority::Urgent, Priority::Normal, Priority::Bulk].into_iter().find(|p| p.as_str() == text)
-    }
 }
 
 /// One step. Exactly one of the kind keys is set.
@@ -314,81 +286,4 @@ pub struct BarrierFile {
     pub deadline: Option<Span>,
     /// Scope batch only: units in a batch (default 1000).
     pub batch_units: Option<u32>,
-}
-
-/// What a barrier holds together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Each title has its own.
-    Title,
-    /// Each run of consecutive units has its own.
-    Batch,
-    /// One for the whole job.
-    Job,
-}
-
-impl Scope {
-    /// The spelling in JSON and SQL.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scope::Title => "title",
-            Scope::Batch => "batch",
-            Scope::Job => "job",
-        }
-    }
-}
-
-/// How much must have succeeded for a barrier to open.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Require {
-    /// Everything.
-    #[default]
-    All,
-    /// At least so many.
-    Count(u64),
-    /// At least this share of the whole.
-    Fraction(f64),
-}
-
-/// Failures a barrier tolerates.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Budget {
-    /// So many.
-    Count(u64),
-    /// This share of the whole.
-    Share(f64),
-}
-
-impl<'de> Deserialize<'de> for Budget {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl Visitor<'_> for Reader {
-            type Value = Budget;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of failures or a share such as 5%")
-            }
-            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Budget, E> {
-                Ok(Budget::Count(n))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Budget, E> {
-                if let Ok(n) = text.parse() {
-                    return Ok(Budget::Count(n));
-                }
-                Share::parse(text).map(|s| Budget::Share(s.0)).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-impl JsonSchema for Budget {
-    fn schema_name() -> Cow<'static, str> {
-        "FailureBudget".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["integer", "string"], "pattern": "^[0-9.]+%?$", "examples": [3, "5%"] })
-    }
 }

@@ -13,12 +13,14 @@ pub mod waivers;
 mod tests;
 
 use crate::id::{Kind, StepNo};
+use crate::model::barrier::Scope;
+use crate::model::priority::Priority;
 use crate::rules::barrier::BarrierPolicy;
 use crate::rules::library::partition::PartitionLimits;
 use crate::rules::unit::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::wire::unit::{QcTask, ScanSource, ScanTask, TaskSpec};
-use file::{OnFailure, Priority, Scope};
+use file::OnFailure;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

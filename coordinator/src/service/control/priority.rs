@@ -2,8 +2,8 @@
 use super::order::{JobChanged, PriorityRequest};
 use super::{Answer, Refusal, find, record};
 use crate::store::{StoreResult, Tx};
+use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
-use protocol::workflow::file::Priority;
 
 /// Changes the class or the deadline of a job: what is handed out next is decided by them.
 pub fn prioritise(

@@ -5,9 +5,9 @@ use crate::service::graph::Graph;
 use crate::service::summary::library_name;
 use crate::store::{BarrierRow, BarrierState, JobRow, RowsOf, StoreResult, Tx};
 use protocol::id::{PartNo, StepNo};
+use protocol::model::barrier::Scope;
 use protocol::rules::unit::transition::UnitState;
 use protocol::wire::report::RowError;
-use protocol::workflow::file::Scope;
 use protocol::workflow::{Action, Workflow};
 
 /// The rows that a barrier instance counts as failed members.

@@ -3,8 +3,8 @@
 use crate::service::graph::batch_key;
 use crate::store::{BarrierGrowth, JobRow, StoreResult, Tx};
 use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::model::barrier::Scope;
 use protocol::wire::report::RowError;
-use protocol::workflow::file::Scope;
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 

@@ -4,10 +4,10 @@ use super::statistics::ASSETS_MIN;
 use super::tx::{PostgresTx, column, count, own, printable, signed, word};
 use crate::{Carried, JobRow, JobState, JobTx, NewJob, Phase, StoreError, StoreResult, readable};
 use protocol::id::JobNo;
+use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
 use protocol::workflow::Workflow;
-use protocol::workflow::file::Priority;
 use tokio_postgres::Row;
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \

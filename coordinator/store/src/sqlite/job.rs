@@ -2,10 +2,10 @@
 use super::{SqliteTx, corrupt};
 use crate::{Carried, JobRow, JobState, JobTx, NewJob, Phase, StepDelta, StepRow, StepTx, StoreResult, readable};
 use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanCursor;
 use protocol::workflow::Workflow;
-use protocol::workflow::file::Priority;
 use rusqlite::{Row, params};
 
 pub(super) const COLUMNS: &str = "no, id, name, digest, state, phase, submitted_at, ended_at, scan_page, scan_byte, scan_line, \

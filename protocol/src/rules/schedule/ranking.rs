@@ -4,8 +4,8 @@
 //! One call looks at every claimant once or twice and hands out runs of units, never one unit at a time.
 use super::fairness::{Usage, is_above_share, out_max};
 use super::wait_reason::WaitReason;
+use crate::model::priority::Priority;
 use crate::time::Timestamp;
-use crate::workflow::file::Priority;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,0 +1,32 @@
+//! Scheduling class of a job.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Class of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Before everything else.
+    Urgent,
+    /// The usual.
+    #[default]
+    Normal,
+    /// When nothing else waits.
+    Bulk,
+}
+
+impl Priority {
+    /// The spelling in SQL, stream names and the CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Priority::Urgent => "urgent",
+            Priority::Normal => "normal",
+            Priority::Bulk => "bulk",
+        }
+    }
+
+    /// Reads the spelling of [`Priority::as_str`].
+    pub fn parse(text: &str) -> Option<Priority> {
+        [Priority::Urgent, Priority::Normal, Priority::Bulk].into_iter().find(|p| p.as_str() == text)
+    }
+}
