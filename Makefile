@@ -1,19 +1,21 @@
-# The menu. Each target does its own set-up.
+# The menu. Each target installs what it needs (ops/setup.sh).
 .PHONY: help demo test sim soak bench check fmt release clean
 
 export SHOWRUNNER_ASCMHL ?= $(CURDIR)/target/tools/bin/ascmhl
 
 help:
-	@echo "make demo     a sample library with planted faults through the whole workflow"
-	@echo "make test     every test, with real tools"
+	@echo "make demo     a sample library with planted faults through the whole workflow (development build)"
+	@echo "make test     the checks below, then every test with real tools"
+	@echo "make check    formatting, lints, documentation, licences and sources of dependencies, unused dependencies"
 	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000), stores side by side, plans over a million rows"
 	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7; PROFILE=edges: faults in each phase"
-	@echo "              of long listings, hundreds of workers, nothing but failures, a database without statistics)"
-	@echo "make bench    whole jobs, transfers beside cp and rsync, QC beside plain decoding"
-	@echo "make check    formatting, lints, licences"
+	@echo "              of long listings, hundreds of workers, only failures, a database without statistics)"
+	@echo "make bench    whole jobs, transfers beside cp and rsync, QC beside plain decoding (release build)"
 	@echo "make release  the binary, in target/release/showrunner"
+	@echo "make fmt      formats the sources"
+	@echo "make clean    removes the demo's output"
 
-# The development build: the same one that tests use, in a third of the time of a release build.
+# The development build, which the tests use too: it compiles in a third of the time of a release build.
 demo:
 	ops/setup.sh run
 	cargo build --workspace --bins
@@ -26,9 +28,9 @@ target/release/showrunner-built: $(shell git ls-files '*.rs' '*.sql' '*.toml' Ca
 
 release: target/release/showrunner-built
 
-test:
+# The checks run first: they find in minutes what would fail at the end. The test runner's summary stays last.
+test: check
 	ops/setup.sh test
-	cargo fmt --all --check
 	cargo build --workspace --bins
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace --profile ci; \
@@ -61,14 +63,18 @@ bench: target/release/showrunner-built
 	target/release/bench-slices 2GiB 2 kill
 
 check:
+	ops/setup.sh check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	@if ! cargo deny --version >/dev/null 2>&1; then echo "SKIPPED: licences, bans, sources and advisories: cargo-deny is not installed"; \
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	@set -e; if ! [ -x target/checks/bin/cargo-deny ]; then echo "SKIPPED: licences, bans, sources, advisories: cargo-deny is not installed"; \
 	else \
-	  cargo deny --offline check licenses bans sources; \
-	  if ls "$${CARGO_HOME:-$$HOME/.cargo}"/advisory-dbs/*/ >/dev/null 2>&1; then cargo deny --offline check advisories; \
-	  else echo "SKIPPED: advisories: no copy of the advisory database is on this machine (cargo deny fetch)"; fi; \
+	  target/checks/bin/cargo-deny --offline check licenses bans sources; \
+	  if ls "$${CARGO_HOME:-$$HOME/.cargo}"/advisory-dbs/*/ >/dev/null 2>&1; then target/checks/bin/cargo-deny --offline check advisories; \
+	  else echo "SKIPPED: advisories: the advisory database is not on this machine (cargo deny fetch)"; fi; \
 	fi
+	@if ! [ -x target/checks/bin/cargo-shear ]; then echo "SKIPPED: unused dependencies: cargo-shear is not installed"; \
+	else target/checks/bin/cargo-shear --offline; fi
 
 fmt:
 	cargo fmt --all

