@@ -92,11 +92,13 @@ impl Source {
     }
 }
 
-/// A word that starts in the middle of another is not a mention: `coworker::` does not name `worker::`.
+/// A word that starts in the middle of another is not a mention: `coworker::` does not name the crate `worker::`, and neither
+/// does the module `rules::worker::`.
 fn mentions(line: &str, word: &str) -> bool {
+    let is_crate = word.ends_with("::");
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || (is_crate && c == ':'))
     })
 }
 
@@ -113,4 +115,5 @@ fn function_name(line: &str) -> Option<String> {
 fn mentions_are_whole_words() {
     assert!(mentions("use worker::task;", "worker::"));
     assert!(!mentions("use coworker::task;", "worker::"));
+    assert!(!mentions("use protocol::rules::worker::poison;", "worker::"));
 }
