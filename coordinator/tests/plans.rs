@@ -475,6 +475,23 @@ fn statements_on_postgres_without_statistics_read_few_pages_a_row() {
 }
 
 #[test]
+fn view_of_units_with_statistics_of_empty_tables_compares_few_rows() {
+    let server = PostgresServer::start_with(&["autovacuum=off", "fsync=off"]);
+    let url = server.create_database("rows");
+    let mut store = Postgres::open(&url, PostgresOptions::default()).expect("opens");
+    store.write(|tx| begin(tx)).expect("writes");
+    server.sql("rows", "ANALYZE");
+    let [rows, _] = sizes();
+    for statement in statements(rows, "lpad(({})::TEXT, 8, '0')") {
+        server.sql("rows", &statement);
+    }
+    let plan = server.sql("rows", "EXPLAIN ANALYZE SELECT * FROM units WHERE job_no = 1 AND step_no = 0");
+    let removed = plan.lines().filter_map(|line| line.split_once("Rows Removed by"));
+    let removed = removed.filter_map(|(_, count)| count.rsplit(' ').next()?.parse::<i64>().ok()).sum::<i64>();
+    assert!(removed <= rows, "{removed} rows are compared in vain:\n{plan}");
+}
+
+#[test]
 fn statements_on_sqlite_without_statistics_take_few_steps_a_row() {
     let costs = sizes().map(|n| {
         let dir = tempfile::tempdir().expect("makes a directory");

@@ -124,10 +124,11 @@ impl PostgresServer {
         self.sql_with(database, statement, "")
     }
 
-    /// The same with index scans only: without statistics the server may plan a sequential scan per row, which takes hours
-    /// over a million rows.
-    pub fn sql_by_index(&self, database: &str, statement: &str) -> String {
-        self.sql_with(database, statement, "-c enable_seqscan=off")
+    /// The same with hash joins over index scans only: with missing or stale statistics the server may plan a scan of a
+    /// whole table for each row of another, which takes hours over a million rows.
+    pub fn sql_by_hash(&self, database: &str, statement: &str) -> String {
+        let off = ["seqscan", "bitmapscan", "nestloop", "mergejoin"].map(|path| format!("-c enable_{path}=off"));
+        self.sql_with(database, statement, &off.join(" "))
     }
 
     fn sql_with(&self, database: &str, statement: &str, options: &str) -> String {

@@ -56,6 +56,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     same!("0014_job_marks"),
     pair!("0015_cluster_key"),
     same!("0016_carried"),
+    pair!("0017_units_by_key"),
 ];
 
 /// Newest schema this build knows.

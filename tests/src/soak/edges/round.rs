@@ -312,7 +312,7 @@ impl Round {
     /// Judges it.
     pub(super) fn judge(&self, cluster: &Cluster, witnesses: &Witnesses) -> (Verdict, Vec<String>) {
         let fleet = &cluster.fleet;
-        let query = |statement: &str| -> Rows { psql(&fleet.postgres.sql_by_index(&fleet.name, statement)) };
+        let query = |statement: &str| -> Rows { psql(&fleet.postgres.sql_by_hash(&fleet.name, statement)) };
         if self.stuck {
             let rows = query(&format!("SELECT * FROM job WHERE id = '{}'", self.id));
             let row: Vec<String> = rows.concat().into_iter().filter(|column| column.len() < 100).collect();

@@ -1,0 +1,1 @@
+-- SQLite looks the row of a unit up by its whole key in the view as it is: its plans do not depend on statistics.
