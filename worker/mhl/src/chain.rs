@@ -1,11 +1,10 @@
 //! The chain file: which generations a history has, each with the C4 id of its file.
+use super::folder::Folder;
 use super::model::MhlError;
 use super::read::{append_text, attribute, parse};
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
-use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
 
 /// One line of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +17,13 @@ pub(super) struct Link {
     pub(super) c4: String,
 }
 
-/// Reads a chain file.
-pub(super) fn read(path: &Path) -> Result<Vec<Link>, MhlError> {
-    let file = File::open(path).map_err(MhlError::io(path))?;
+/// Reads the chain file `name` of a folder.
+pub(super) fn read(folder: &Folder, name: &str) -> Result<Vec<Link>, MhlError> {
+    let (file, path) = (folder.open_file(name, false)?, folder.at(name));
     let mut reader = Reader::from_reader(BufReader::new(file));
     let (mut links, mut text, mut depth, mut complete) = (Vec::new(), String::new(), 0usize, false);
     let mut link = Link { number: 0, file: String::new(), c4: String::new() };
-    parse(&mut reader, path, |event| {
+    parse(&mut reader, &path, |event| {
         match event {
             Event::Start(start) => {
                 text.clear();
@@ -53,7 +52,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Link>, MhlError> {
         return Ok(links);
     }
     let problem = "this is no complete ASC MHL chain".to_owned();
-    Err(MhlError::Malformed { path: path.to_owned(), position: reader.buffer_position(), problem })
+    Err(MhlError::Malformed { path, position: reader.buffer_position(), problem })
 }
 
 /// A generation stands beside its chain and nowhere else.
@@ -73,11 +72,12 @@ mod tests {
         let path = dir.path().join("chain.xml");
         let xml = chain_xml([(1, "0001_a&b.mhl", "c4x"), (2, "0002_a.mhl", "c4y")].into_iter());
         std::fs::write(&path, &xml).expect("written");
-        let links = read(&path).expect("well formed");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let links = read(&folder, "chain.xml").expect("well formed");
         assert_eq!((links.len(), links[0].file.as_str(), links[1].number), (2, "0001_a&b.mhl", 2));
         for bad in [&xml[..xml.len() - 5], "", &xml.replace("0002_a", "../x")] {
             std::fs::write(&path, bad).expect("written");
-            assert!(matches!(read(&path), Err(MhlError::Malformed { .. })), "{bad}");
+            assert!(matches!(read(&folder, "chain.xml"), Err(MhlError::Malformed { .. })), "{bad}");
         }
     }
 }

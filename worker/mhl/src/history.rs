@@ -1,14 +1,15 @@
 //! The generations of one tree, folded into what is known about each of its files.
-use super::CHAIN_FILE;
 use super::chain::{self, Link};
-use super::folder::OwnFolder;
+use super::folder::Folder;
 use super::ignore::{add_own, default_patterns};
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Referred};
-use super::read::read_generation;
+use super::read::read_generation_in;
+use super::{CHAIN_FILE, FOLDER};
 use protocol::wire::unit::HashAlgorithm;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use storage::hash::{Digest, hash_file};
+use storage::hash::{Digest, HashError, hash_open_file};
 use tokio_util::sync::CancellationToken;
 
 /// What a history knows about one file. There are as many of these in memory as a tree has files, so nothing is in it
@@ -185,22 +186,20 @@ impl History {
         }
     }
 
-    /// Loads the history of the tree below `root`. What is broken is listed in `problems`; only what cannot be read at
-    /// all is an error.
-    pub(super) fn load(root: &Path, cancel: &CancellationToken) -> Result<History, MhlError> {
+    /// Loads the history of a directory. What is broken is listed in `problems`; only what cannot be read at all is an
+    /// error.
+    pub(super) fn load(directory: &Folder, cancel: &CancellationToken) -> Result<History, MhlError> {
         let mut history = History::empty();
-        let folder = OwnFolder::of(root)?;
-        if folder.is_there() {
-            history.read(&folder, cancel).map_err(|error| folder.named(error))?;
+        if let Some(folder) = directory.find(FOLDER)? {
+            history.read(&folder, cancel)?;
         }
         Ok(history)
     }
 
-    fn read(&mut self, folder: &OwnFolder, cancel: &CancellationToken) -> Result<(), MhlError> {
-        let generations = generation_files(folder.path())?;
-        let chain = folder.entry(CHAIN_FILE);
-        if chain.exists() {
-            self.links = chain::read(&chain)?;
+    fn read(&mut self, folder: &Folder, cancel: &CancellationToken) -> Result<(), MhlError> {
+        let generations = generation_files(folder)?;
+        if folder.entry(CHAIN_FILE).is_ok() {
+            self.links = chain::read(folder, CHAIN_FILE)?;
             self.links.sort_by_key(|link| link.number);
             self.problems.extend(gaps(&self.links));
         } else if !generations.is_empty() {
@@ -214,8 +213,8 @@ impl History {
         }
         for file in generations {
             if !self.links.iter().any(|link| link.file == file) {
-                let tool = read_generation(&folder.entry(&file), |_| {}).ok().map(|(header, _)| header.tool);
-                self.unlisted.push((folder.shown().join(&file), tool));
+                let tool = read_generation_in(folder, &file, |_| {}).ok().map(|(header, _)| header.tool);
+                self.unlisted.push((folder.at(&file), tool));
             }
         }
         Ok(())
@@ -274,10 +273,9 @@ impl History {
         self.links.last().map_or(1, |link| link.number.saturating_add(1))
     }
 
-    fn load_generation(&mut self, folder: &OwnFolder, index: usize) {
+    fn load_generation(&mut self, folder: &Folder, index: usize) {
         let Link { file, c4, .. } = self.links[index].clone();
-        let path = folder.entry(&file);
-        match c4_of(&path) {
+        match c4_of(folder, &file) {
             Ok(found) if found == c4 => {}
             Ok(_) => self.problems.push(format!("generation {file} is not the one the chain lists: it was changed")),
             Err(MhlError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -285,14 +283,14 @@ impl History {
                 return;
             }
             Err(error) => {
-                self.problems.push(folder.named(error).to_string());
+                self.problems.push(error.to_string());
                 return;
             }
         }
         let last = index + 1 == self.links.len();
         let mut sealed = Sealed::default();
         let (files, directories, algorithms) = (&mut self.files, &mut self.directories, &mut self.algorithms);
-        let read = read_generation(&path, |entry| {
+        let read = read_generation_in(folder, &file, |entry| {
             algorithms.extend(entry.hashes.iter().map(|recorded| recorded.digest.algorithm));
             if last && entry.kind == EntryKind::Directory {
                 sealed.add(&entry.path, &entry.hashes, &entry.structure);
@@ -307,7 +305,7 @@ impl History {
                 self.sealed = sealed;
                 self.take_ignore(header);
             }
-            Err(error) => self.problems.push(folder.named(error).to_string()),
+            Err(error) => self.problems.push(error.to_string()),
         }
     }
 
@@ -355,12 +353,16 @@ fn gaps(links: &[Link]) -> Vec<String> {
 }
 
 /// C4 id of a file of a history.
-pub(super) fn c4_of(path: &Path) -> Result<String, MhlError> {
-    let hashed = hash_file(path, &[HashAlgorithm::C4], &CancellationToken::new());
-    match hashed {
+pub(super) fn c4_of(folder: &Folder, name: &str) -> Result<String, MhlError> {
+    c4_of_file(&folder.open_file(name, false)?, &folder.at(name))
+}
+
+/// C4 id of an open file; `path` is its name in messages.
+pub(super) fn c4_of_file(file: &File, path: &Path) -> Result<String, MhlError> {
+    match hash_open_file(file, &[HashAlgorithm::C4], &CancellationToken::new()) {
         Ok((digests, _)) => Ok(digests.into_iter().next().map_or_else(String::new, |digest| digest.text)),
-        Err(::storage::hash::HashError::Read(source)) => Err(MhlError::Io { path: path.to_owned(), source }),
-        Err(::storage::hash::HashError::Cancelled) => Err(MhlError::Cancelled),
+        Err(HashError::Read(source)) => Err(MhlError::Io { path: path.to_owned(), source }),
+        Err(HashError::Cancelled) => Err(MhlError::Cancelled),
     }
 }
 
@@ -379,16 +381,11 @@ fn add_entry(files: &mut HashMap<String, Known>, directories: &mut HashMap<Strin
     }
 }
 
-/// Names of the generations in a history folder, sorted; none when there is no folder.
-fn generation_files(folder: &Path) -> Result<Vec<String>, MhlError> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(MhlError::io(folder)(error)),
-    };
+/// Names of the generations in the folder of a history, sorted.
+fn generation_files(folder: &Folder) -> Result<Vec<String>, MhlError> {
     let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(MhlError::io(folder))?.file_name().to_string_lossy().into_owned();
+    for (name, _) in folder.entries()? {
+        let name = name.to_string_lossy().into_owned();
         let number = name.bytes().take_while(u8::is_ascii_digit).count();
         // `._` files are what macOS leaves on foreign disks.
         if number >= 4 && name.ends_with(".mhl") && !name.starts_with("._") {

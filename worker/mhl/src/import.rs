@@ -4,17 +4,17 @@
 //! What is taken over is checked first: a chain that lists other generations than there are is no history. The chain goes
 //! last; until it is there, nothing counts.
 use super::chain::{self, Link};
-use super::folder::OwnFolder;
+use super::folder::{Folder, kind};
 use super::history::{History, Known, c4_of};
 use super::journal;
 use super::model::MhlError;
 use super::tree::join;
 use super::{CHAIN_FILE, FOLDER};
+use rustix::fs::{FileType, Stat};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::Path;
-use storage::{PARTIAL_SUFFIX, Root};
+use storage::{DirectoryError, Root};
 use tokio_util::sync::CancellationToken;
 
 /// Proven chains of a tree, by the directory that each describes, relative to the tree.
@@ -37,17 +37,17 @@ impl Source {
         })
     }
 
-    /// Adds the history of the directory `prefix` of the source below `from`, unless the copy's has all of its generations.
+    /// Adds the history of the directory `prefix` of the source `from`, unless the copy's has all of its generations.
     pub(super) fn add(
         &mut self,
-        from: &Path,
+        from: &Folder,
         prefix: &str,
         theirs: &[Link],
         ours: &[Link],
         cancel: &CancellationToken,
     ) -> Result<(), MhlError> {
         if !theirs.iter().all(|link| ours.iter().any(|own| own.c4 == link.c4)) {
-            self.histories.push((prefix.to_owned(), History::load(&from.join(prefix), cancel)?));
+            self.histories.push((prefix.to_owned(), History::load(&from.below(prefix)?, cancel)?));
         }
         Ok(())
     }
@@ -62,32 +62,42 @@ pub struct Imported {
     pub source: Source,
 }
 
-/// The chains of the histories in the tree at `from`, proven; empty when there is none.
-pub(super) fn proven(from: &Path, cancel: &CancellationToken) -> Result<Chains, MhlError> {
+/// Opens the tree that was copied. `None` when it has gone since: nothing is left to hold the copy against.
+pub(super) fn source(from: &Path) -> Result<Option<Folder>, MhlError> {
+    match Folder::open(from) {
+        Err(MhlError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!(path = %from.display(), "the source has gone: no history is taken over");
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
+}
+
+/// The chains of the histories in the tree `from`, proven; empty when there is none.
+pub(super) fn proven(from: &Folder, cancel: &CancellationToken) -> Result<Chains, MhlError> {
     let (mut chains, mut open) = (Chains::new(), vec![String::new()]);
     while let Some(directory) = open.pop() {
         if cancel.is_cancelled() {
             return Err(MhlError::Cancelled);
         }
-        let path = from.join(&directory);
-        if let Some(links) = proven_one(&path)? {
-            chains.insert(directory.clone(), links);
-        }
-        let entries = match std::fs::read_dir(&path) {
-            Ok(entries) => entries,
-            // It has gone since it was copied: there is nothing to hold the copy against.
-            Err(error) if directory.is_empty() && error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), "the source has gone: no history is taken over");
-                return Ok(chains);
-            }
-            Err(error) if directory.is_empty() => return Err(MhlError::io(&path)(error)),
+        let folder = match from.below(&directory) {
+            Ok(folder) => folder,
+            Err(error) if directory.is_empty() => return Err(error),
             // The listing of the library has named it.
             Err(_) => continue,
         };
-        for entry in entries.flatten() {
-            let Ok(name) = entry.file_name().into_string() else { continue };
+        if let Some(links) = proven_one(&folder)? {
+            chains.insert(directory.clone(), links);
+        }
+        let entries = match folder.entries() {
+            Ok(entries) => entries,
+            Err(error) if directory.is_empty() => return Err(error),
+            Err(_) => continue,
+        };
+        for (name, kind) in entries {
+            let Ok(name) = name.into_string() else { continue };
             let own = name == FOLDER || name == journal::DIRECTORY;
-            if !own && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if !own && kind == FileType::Directory {
                 open.push(join(&directory, &name));
             }
         }
@@ -96,42 +106,51 @@ pub(super) fn proven(from: &Path, cancel: &CancellationToken) -> Result<Chains, 
 }
 
 /// The chain of the history of one directory.
-fn proven_one(from: &Path) -> Result<Option<Vec<Link>>, MhlError> {
-    let shown = from.join(FOLDER);
-    let broken = |problem: String| Err(MhlError::Broken { folder: shown.clone(), problem });
-    let folder = match OwnFolder::of(from) {
-        Err(MhlError::Linked(link)) if link.join(CHAIN_FILE).is_file() => {
+fn proven_one(directory: &Folder) -> Result<Option<Vec<Link>>, MhlError> {
+    let broken = |problem: String| Err(MhlError::Broken { folder: directory.at(FOLDER), problem });
+    let folder = match directory.find(FOLDER) {
+        Err(MhlError::Linked(_)) if directory.target(join(FOLDER, CHAIN_FILE)).is_ok_and(|found| is_file(&found)) => {
             return broken("it is a symbolic link".to_owned());
         }
-        Err(_) => return Ok(None),
-        Ok(folder) => folder,
+        Ok(Some(folder)) => folder,
+        Ok(None) | Err(_) => return Ok(None),
     };
-    let chain = folder.entry(CHAIN_FILE);
-    if !folder.is_there() || !chain.is_file() {
-        return Ok(None);
+    match folder.entry(CHAIN_FILE) {
+        Ok(found) if kind(&found) == FileType::Symlink => return broken(format!("{CHAIN_FILE} is a symbolic link")),
+        Ok(found) if is_file(&found) => {}
+        _ => return Ok(None),
     }
-    let links = chain::read(&chain).map_err(|error| folder.named(error))?;
+    let links = chain::read(&folder, CHAIN_FILE)?;
     for link in &links {
-        if c4_of(&folder.entry(&link.file)).map_err(|error| folder.named(error))? != link.c4 {
+        let c4 = match c4_of(&folder, &link.file) {
+            Err(MhlError::Linked(_)) => return broken(format!("generation {} is a symbolic link", link.file)),
+            c4 => c4?,
+        };
+        if c4 != link.c4 {
             return broken(format!("generation {} is not the one the chain lists: it was changed", link.file));
         }
     }
     Ok(Some(links))
 }
 
+fn is_file(found: &Stat) -> bool {
+    kind(found) == FileType::RegularFile
+}
+
 /// Gives the tree below `to` the histories of the tree below `from`, where it has none of its own.
 pub fn import(from: &Path, to: &Path, cancel: &CancellationToken) -> Result<Imported, MhlError> {
-    let chains = proven(from, cancel)?;
-    import_chains(from, to, &chains, Some(from), cancel)
+    let Some(from) = source(from)? else { return Ok(Imported::default()) };
+    let chains = proven(&from, cancel)?;
+    import_chains(&from, to, &chains, Some(&from), cancel)
 }
 
 /// The same with the histories known. Empty directories that a history lists are made, when they are in the tree `there`;
 /// without one the history is believed.
 pub(super) fn import_chains(
-    from: &Path,
+    from: &Folder,
     to: &Path,
     chains: &Chains,
-    there: Option<&Path>,
+    there: Option<&Folder>,
     cancel: &CancellationToken,
 ) -> Result<Imported, MhlError> {
     let mut imported = Imported::default();
@@ -141,54 +160,73 @@ pub(super) fn import_chains(
     let root = Root::existing(to).map_err(|error| MhlError::io(to)(io::Error::other(error)))?;
     // The outermost history comes before those in it.
     for (prefix, links) in chains {
-        let target = if prefix.is_empty() { to.to_owned() } else { to.join(prefix) };
-        made(&root, to, prefix)?;
-        let own = OwnFolder::of(&target)?;
-        if own.is_there() && own.entry(CHAIN_FILE).exists() {
-            let ours = chain::read(&own.entry(CHAIN_FILE)).map_err(|error| own.named(error))?;
-            imported.source.add(from, prefix, links, &ours, cancel)?;
-        } else {
-            copy(&from.join(prefix), &target, links)?;
-            imported.generations += links.len() as u64;
+        let target = made(&root, prefix)?;
+        match target.find(FOLDER)? {
+            Some(own) if own.entry(CHAIN_FILE).is_ok() => {
+                imported.source.add(from, prefix, links, &chain::read(&own, CHAIN_FILE)?, cancel)?;
+            }
+            _ => {
+                copy(&from.below(join(prefix, FOLDER))?, &target, links)?;
+                imported.generations += links.len() as u64;
+            }
         }
-        let history = History::load(&target, cancel)?;
-        for directory in history.empty_directories() {
+        for directory in History::load(&target, cancel)?.empty_directories() {
             let full = join(prefix, &directory);
-            let is_there = |tree: &Path| std::fs::symlink_metadata(tree.join(&full)).is_ok_and(|found| found.is_dir());
-            if there.is_none_or(is_there) {
-                made(&root, to, &full)?;
+            if there.is_none_or(|tree| tree.below(&full).is_ok()) {
+                made(&root, &full)?;
             }
         }
     }
     Ok(imported)
 }
 
-/// Makes a directory below the root, never through a link that leaves it.
-fn made(root: &Root, to: &Path, directory: &str) -> Result<(), MhlError> {
+/// Opens a directory below the root, making what is missing, never through a link that leaves the root.
+fn made(root: &Root, directory: &str) -> Result<Folder, MhlError> {
     match root.directory(Path::new(directory)) {
-        Ok(_) => Ok(()),
-        Err(::storage::DirectoryError::Escapes { path, .. }) => Err(MhlError::Linked(path)),
-        Err(error) => Err(MhlError::io(&to.join(directory))(io::Error::other(error))),
+        Ok(made) => Folder::of(&made),
+        Err(DirectoryError::Escapes { path, .. }) => Err(MhlError::Linked(path)),
+        Err(error) => Err(MhlError::io(&root.path().join(directory))(io::Error::other(error))),
     }
 }
 
-fn copy(from: &Path, to: &Path, links: &[Link]) -> Result<(), MhlError> {
-    let source = OwnFolder::of(from)?;
-    OwnFolder::of(to)?;
-    // Like the first generation, it appears together with its chain.
-    let work = to.join(format!(".{FOLDER}{PARTIAL_SUFFIX}"));
-    if work.exists() {
-        std::fs::remove_dir_all(&work).map_err(MhlError::io(&work))?;
+/// Copies generations and chain into the folder of a new history.
+fn copy(history: &Folder, target: &Folder, links: &[Link]) -> Result<(), MhlError> {
+    target.begin_history(|made| {
+        for name in links.iter().map(|link| link.file.as_str()).chain([CHAIN_FILE]) {
+            let (mut from, mut to) = (history.open_file(name, false)?, made.create(name)?);
+            let copied = io::copy(&mut from, &mut to).and_then(|_| to.set_permissions(from.metadata()?.permissions()));
+            copied.map_err(MhlError::io(&history.at(name)))?;
+            to.sync_all().map_err(MhlError::io(&made.at(name)))?;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn history_is_copied_between_the_directories_that_were_opened() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let at = |path: &str| dir.path().join(path);
+        for (tree, content) in [("card", "card"), ("outside", "outside")] {
+            std::fs::create_dir_all(at(tree).join("A").join(FOLDER)).expect("created");
+            std::fs::write(at(tree).join("A").join(FOLDER).join(CHAIN_FILE), content).expect("written");
+        }
+        std::fs::create_dir(at("copy")).expect("created");
+        let card = Folder::open(&at("card")).expect("opened");
+        let history = card.below(join("A", FOLDER)).expect("there");
+        let target = made(&Root::existing(&at("copy")).expect("opened"), "A").expect("made");
+        for (tree, moved) in [("card/A", "card/moved"), ("copy/A", "copy/moved")] {
+            std::fs::rename(at(tree), at(moved)).expect("moved");
+        }
+        std::fs::create_dir(at("elsewhere")).expect("created");
+        symlink(at("outside/A"), at("card/A")).expect("linked");
+        symlink(at("elsewhere"), at("copy/A")).expect("linked");
+        copy(&history, &target, &[]).expect("copied");
+        assert_eq!(std::fs::read(at("copy/moved").join(FOLDER).join(CHAIN_FILE)).expect("read"), b"card");
+        assert_eq!(std::fs::read_dir(at("elsewhere")).expect("listed").count(), 0);
     }
-    std::fs::create_dir(&work).map_err(MhlError::io(&work))?;
-    let made = OwnFolder::hold(work.clone())?;
-    for name in links.iter().map(|link| link.file.as_str()).chain([CHAIN_FILE]) {
-        let target = made.entry(name);
-        std::fs::copy(source.entry(name), &target).map_err(MhlError::io(&source.shown().join(name)))?;
-        let synced = File::open(&target).and_then(|file| file.sync_all());
-        synced.map_err(MhlError::io(&made.shown().join(name)))?;
-    }
-    let folder = to.join(FOLDER);
-    std::fs::rename(&work, &folder).map_err(MhlError::io(&folder))?;
-    File::open(to).and_then(|directory| directory.sync_all()).map_err(MhlError::io(to))
 }

@@ -3,6 +3,7 @@
 //!
 //! Appended in one write per unit before the unit is reported, so that whatever was reported is here. A line that was
 //! torn by a crash is ignored when read; its file is then hashed again when the tree is sealed.
+use super::folder::Folder;
 use super::model::MhlError;
 use bytes::Bytes;
 use protocol::id::{UnitId, WorkerId};
@@ -131,34 +132,21 @@ pub fn directory(root: &Path, job: &str) -> PathBuf {
     root.join(DIRECTORY).join(component(job))
 }
 
-/// The same, when no link leads out of the tree on the way there.
-pub(super) fn own_directory(root: &Path, job: &str) -> Result<PathBuf, MhlError> {
-    let path = directory(root, job);
-    for linked in [root.join(DIRECTORY), path.clone()] {
-        if std::fs::symlink_metadata(&linked).is_ok_and(|found| found.is_symlink()) {
-            return Err(MhlError::Linked(linked));
-        }
-    }
-    Ok(path)
+/// Opens the directory of one job's journal; makes it when it is missing. A symbolic link in its place is refused.
+pub(super) fn open(root: &Folder, job: &str) -> Result<Folder, MhlError> {
+    root.ensure(DIRECTORY)?.ensure(&component(job))
 }
 
-/// Reads every record of a job, file by file in order of name; torn and foreign lines are left out. Empty when there
-/// is no journal.
-pub fn read(root: &Path, job: &str, mut each: impl FnMut(Record)) -> io::Result<()> {
-    let directory = directory(root, job);
-    let mut names = match std::fs::read_dir(&directory) {
-        Ok(entries) => entries.map(|entry| entry.map(|e| e.file_name())).collect::<io::Result<Vec<_>>>()?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+/// Reads every record of a journal, file by file in order of name; torn and foreign lines are left out.
+pub(super) fn read(journal: &Folder, mut each: impl FnMut(Record)) -> Result<(), MhlError> {
+    let names = journal.entries()?.into_iter().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".jsonl")).collect();
     names.sort();
     for name in names {
-        if Path::new(&name).extension().is_none_or(|extension| extension != "jsonl") {
-            continue;
-        }
-        let mut lines = BufReader::new(File::open(directory.join(&name))?);
+        let failed = |error| MhlError::io(&journal.at(&name))(error);
+        let mut lines = BufReader::new(journal.open_file(&name, false)?);
         let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line)? > 0 {
+        while lines.read_until(b'\n', &mut line).map_err(failed)? > 0 {
             if line.ends_with(b"\n")
                 && let Ok(record) = serde_json::from_slice(&line)
             {
@@ -171,15 +159,11 @@ pub fn read(root: &Path, job: &str, mut each: impl FnMut(Record)) -> io::Result<
 }
 
 /// Removes a job's journal, and the directory of all journals when it was the last.
-pub fn remove(root: &Path, job: &str) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory(root, job)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+pub(super) fn remove(root: &Folder, job: &str) -> Result<(), MhlError> {
+    if let Some(journals) = root.find(DIRECTORY)? {
+        journals.remove_all(&component(job))?;
     }
-    match std::fs::remove_dir(root.join(DIRECTORY)) {
-        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Err(error),
-        _ => Ok(()),
-    }
+    root.remove_empty(DIRECTORY)
 }
 
 /// A name as one path component: what a file name cannot or should not hold becomes `_` and its code.
@@ -213,7 +197,8 @@ mod tests {
 
     fn paths(root: &Path) -> Vec<String> {
         let mut paths = Vec::new();
-        read(root, "job", |record| paths.push(record.path)).expect("readable");
+        let journal = open(&Folder::open(root).expect("opened"), "job").expect("opened");
+        read(&journal, |record| paths.push(record.path)).expect("readable");
         paths
     }
 
@@ -230,7 +215,7 @@ mod tests {
         assert_eq!(paths(dir.path()), ["a"]);
         append(&root, "job", &worker, &[record("c")], Durability::PageCache).expect("written");
         assert_eq!(paths(dir.path()), ["a", "c"]);
-        remove(dir.path(), "job").expect("removed");
+        remove(&Folder::open(dir.path()).expect("opened"), "job").expect("removed");
         assert!(!dir.path().join(DIRECTORY).exists());
         assert!(paths(dir.path()).is_empty());
     }

@@ -1,19 +1,21 @@
 //! MHL 1.1: lists of hashes that lie beside the media, as tools wrote them before ASC MHL. They are verified, never continued.
+use super::folder::{Folder, kind};
 use super::model::MhlError;
 use super::read::{append_text, parse, relative};
 use super::report::{Mismatch, VerifyReport};
-use super::tree::{children, join};
+use super::tree::{children, join, leads_nowhere};
 use super::{FOLDER, ignore};
 use parking_lot::Mutex;
 use protocol::wire::unit::{HashAlgorithm, parse_hash};
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
+use rustix::fs::FileType;
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use storage::hash::{Digest, HashError, hash_file};
+use storage::hash::{Digest, HashError, hash_open_file};
 use tokio_util::sync::CancellationToken;
 
 /// What the lists say of one file.
@@ -28,11 +30,11 @@ struct Listed {
 /// Verifies the tree below `root` against the MHL 1.1 files at its root. `None` when the tree has an ASC MHL history, or no
 /// such file.
 pub(super) fn verify(
-    root: &Path,
+    root: &Folder,
     threads: usize,
     cancel: &CancellationToken,
 ) -> Result<Option<VerifyReport>, MhlError> {
-    if std::fs::symlink_metadata(root.join(FOLDER)).is_ok() {
+    if root.entry(FOLDER).is_ok() {
         return Ok(None);
     }
     let lists = lists(root)?;
@@ -42,14 +44,14 @@ pub(super) fn verify(
     let mut report = VerifyReport { generations: lists.len() as u64, ..VerifyReport::default() };
     let mut files: BTreeMap<String, Listed> = BTreeMap::new();
     for list in &lists {
-        match read(list, |path, listed| files.entry(path).or_default().add(listed)) {
+        match read(root, list, |path, listed| files.entry(path).or_default().add(listed)) {
             Ok(()) => {}
             Err(error @ MhlError::Malformed { .. }) => report.broken.push(error.to_string()),
             Err(error) => return Err(error),
         }
     }
-    let own: HashSet<PathBuf> = lists.into_iter().collect();
-    unlisted(root, "", &files, &own, &mut report)?;
+    let own: HashSet<OsString> = lists.into_iter().collect();
+    unlisted(root, root.again()?, "", &files, &own, &mut report)?;
     let (files, next, found) = (files.into_iter().collect::<Vec<_>>(), AtomicUsize::new(0), Mutex::new(report));
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
@@ -76,16 +78,15 @@ impl Listed {
     }
 }
 
-/// MHL 1.1 files at the root, in order of name.
-fn lists(root: &Path) -> Result<Vec<PathBuf>, MhlError> {
+/// Names of the MHL 1.1 files at the root, in order.
+fn lists(root: &Folder) -> Result<Vec<OsString>, MhlError> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(root).map_err(MhlError::io(root))? {
-        let path = entry.map_err(MhlError::io(root))?.path();
-        let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mhl"));
-        // `._` files are what macOS leaves on foreign disks.
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("._"));
-        if named && !hidden && std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
-            found.push(path);
+    for (name, _) in root.entries()? {
+        let named = Path::new(&name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mhl"));
+        let is_file = || root.entry(&name).is_ok_and(|found| kind(&found) == FileType::RegularFile);
+        // macOS leaves `._` files on foreign disks.
+        if named && !name.to_string_lossy().starts_with("._") && is_file() {
+            found.push(name);
         }
     }
     found.sort();
@@ -93,12 +94,12 @@ fn lists(root: &Path) -> Result<Vec<PathBuf>, MhlError> {
 }
 
 /// Reads a list; hands each file to `each`.
-fn read(path: &Path, mut each: impl FnMut(String, Listed)) -> Result<(), MhlError> {
-    let file = File::open(path).map_err(MhlError::io(path))?;
+fn read(root: &Folder, name: &OsStr, mut each: impl FnMut(String, Listed)) -> Result<(), MhlError> {
+    let (file, path) = (root.open_file(name, false)?, root.at(name));
     let mut reader = Reader::from_reader(BufReader::new(file));
     let (mut stack, mut text): (Vec<String>, String) = (Vec::new(), String::new());
     let (mut name, mut listed, mut complete) = (String::new(), Listed::default(), false);
-    parse(&mut reader, path, |event| {
+    parse(&mut reader, &path, |event| {
         match event {
             Event::Start(start) => {
                 text.clear();
@@ -129,7 +130,7 @@ fn read(path: &Path, mut each: impl FnMut(String, Listed)) -> Result<(), MhlErro
         return Ok(());
     }
     let problem = "this is no complete MHL 1.1 list".to_owned();
-    Err(MhlError::Malformed { path: path.to_owned(), position: reader.buffer_position(), problem })
+    Err(MhlError::Malformed { path, position: reader.buffer_position(), problem })
 }
 
 fn take_hash(listed: &mut Listed, kind: &str, value: &str) -> Result<(), String> {
@@ -159,36 +160,42 @@ fn take_hash(listed: &mut Listed, kind: &str, value: &str) -> Result<(), String>
 
 /// Files in the tree that no list has.
 fn unlisted(
-    path: &Path,
+    root: &Folder,
+    directory: Folder,
     relative: &str,
     files: &BTreeMap<String, Listed>,
-    own: &HashSet<PathBuf>,
+    own: &HashSet<OsString>,
     report: &mut VerifyReport,
 ) -> Result<(), MhlError> {
     let ignored = ignore::Ignore::new(&ignore::default_patterns());
-    let listed = children(path, |name, directory| ignored.matches(&join(relative, name), directory))?;
+    let listed = children(&directory, |name, directory| ignored.matches(&join(relative, name), directory))?;
+    drop(directory);
     report.take_exceptions(relative, &listed);
     for child in listed.children {
-        let (full, at) = (path.join(&child.name), join(relative, &child.name));
-        if child.metadata.is_dir() {
-            match unlisted(&full, &at, files, own, report) {
+        let at = join(relative, &child.name);
+        if child.directory {
+            match root.below(&at).and_then(|below| unlisted(root, below, &at, files, own, report)) {
                 Err(MhlError::Io { source, .. }) => report.unreadable.push((at, source.to_string())),
+                Err(error @ MhlError::Linked(_)) => report.unreadable.push((at, error.to_string())),
                 other => other?,
             }
-        } else if !files.contains_key(&at) && !own.contains(&full) {
+        } else if !files.contains_key(&at) && !own.contains(OsStr::new(&at)) {
             report.new.push(at);
         }
     }
     Ok(())
 }
 
-fn check(root: &Path, path: &str, listed: &Listed, report: &Mutex<VerifyReport>, cancel: &CancellationToken) {
+fn check(root: &Folder, path: &str, listed: &Listed, report: &Mutex<VerifyReport>, cancel: &CancellationToken) {
     let mut algorithms: Vec<HashAlgorithm> = listed.digests.iter().map(|digest| digest.algorithm).collect();
     algorithms.sort_unstable();
     algorithms.dedup();
-    let full = root.join(path);
-    let size = match std::fs::metadata(&full) {
-        Ok(found) if found.is_file() => found.len(),
+    let opened = root.open_through_links(path).and_then(|file| file.metadata().map(|found| (file, found)));
+    let (file, size) = match opened {
+        Ok((file, found)) if found.is_file() => (file, found.len()),
+        Err(error) if !leads_nowhere(&error) => {
+            return report.lock().unreadable.push((path.to_owned(), error.to_string()));
+        }
         _ => return report.lock().missing.push(path.to_owned()),
     };
     if let Some(recorded) = listed.bytes.filter(|recorded| *recorded != size) {
@@ -203,7 +210,7 @@ fn check(root: &Path, path: &str, listed: &Listed, report: &Mutex<VerifyReport>,
         };
         return report.lock().unreadable.push((path.to_owned(), why.to_owned()));
     }
-    match hash_file(&full, &algorithms, cancel) {
+    match hash_open_file(&file, &algorithms, cancel) {
         Ok((digests, bytes)) => {
             let mut report = report.lock();
             report.files += 1;
@@ -237,7 +244,7 @@ mod tests {
     }
 
     fn verified(root: &Path) -> VerifyReport {
-        verify(root, 2, &CancellationToken::new()).expect("readable").expect("MHL 1.1")
+        verify(&Folder::open(root).expect("opened"), 2, &CancellationToken::new()).expect("readable").expect("MHL 1.1")
     }
 
     #[test]
@@ -304,6 +311,7 @@ mod tests {
             assert_eq!(verified(dir.path()).broken.len(), 1, "{path}");
         }
         std::fs::create_dir(dir.path().join("ascmhl")).expect("created");
-        assert!(verify(dir.path(), 1, &CancellationToken::new()).expect("readable").is_none(), "a history comes first");
+        let root = Folder::open(dir.path()).expect("opened");
+        assert!(verify(&root, 1, &CancellationToken::new()).expect("readable").is_none(), "a history comes first");
     }
 }

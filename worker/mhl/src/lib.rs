@@ -16,6 +16,8 @@ mod ignore;
 pub mod import;
 pub mod journal;
 mod legacy;
+#[cfg(test)]
+mod link_swaps;
 mod model;
 pub mod object;
 mod read;

@@ -1,5 +1,6 @@
 //! Reads a generation entry by entry: a history of a million files never stands in memory as XML.
 use super::STATE;
+use super::folder::Folder;
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
 use protocol::wire::unit::{HashAlgorithm, parse_hash};
 use quick_xml::XmlVersion;
@@ -18,6 +19,16 @@ const DEPTH_MAX: usize = 32;
 pub fn read_generation(path: &Path, each: impl FnMut(Entry)) -> Result<(Header, Vec<Reference>), MhlError> {
     let file = File::open(path).map_err(MhlError::io(path))?;
     read_from(BufReader::with_capacity(1 << 16, file), path, each)
+}
+
+/// The same for the generation `name` of a folder.
+pub(super) fn read_generation_in(
+    folder: &Folder,
+    name: &str,
+    each: impl FnMut(Entry),
+) -> Result<(Header, Vec<Reference>), MhlError> {
+    let file = folder.open_file(name, false)?;
+    read_from(BufReader::with_capacity(1 << 16, file), &folder.at(name), each)
 }
 
 fn read_from(input: impl BufRead, path: &Path, each: impl FnMut(Entry)) -> Result<(Header, Vec<Reference>), MhlError> {

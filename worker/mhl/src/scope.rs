@@ -3,14 +3,14 @@
 //! Paths that no earlier generation knows are set aside until the tree has been seen to its end: only then is it known
 //! which recorded files have gone, and whether one of the new ones is such a file under another name.
 use super::action;
-use super::history::{History, Known, c4_of};
+use super::folder::Folder;
+use super::history::{History, Known, c4_of_file};
 use super::journal::Record;
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
 use super::renames::Renames;
 use super::write::{Body, Spool, chain_xml};
 use super::{FOLDER, TOOL, is_recordable};
 use protocol::wire::unit::HashAlgorithm;
-use std::path::Path;
 use storage::hash::Digest;
 
 /// One history being continued.
@@ -73,9 +73,9 @@ pub(super) struct Written {
 
 impl Scope {
     /// Continues `history`; what is collected meanwhile lies in `scratch` under names that begin with `number`.
-    pub(super) fn new(prefix: String, history: History, scratch: &Path, number: usize) -> Result<Scope, MhlError> {
-        let body = Body::create(&scratch.join(format!("{number}.body")))?;
-        let late = Spool::create(&scratch.join(format!("{number}.late")))?;
+    pub(super) fn new(prefix: String, history: History, scratch: &Folder, number: usize) -> Result<Scope, MhlError> {
+        let body = Body::create(scratch, &format!("{number}.body"))?;
+        let late = Spool::create(scratch, &format!("{number}.late"))?;
         Ok(Scope { prefix, history, body, late, news: 0, references: Vec::new() })
     }
 
@@ -178,27 +178,29 @@ impl Scope {
         self.news > 0 || self.history.links.is_empty()
     }
 
-    /// Writes the generation of a tree called `name` to `out`.
+    /// Writes the generation of a tree called `name` to the file `out` of a folder.
     pub(super) fn write(
         self,
         name: &str,
         content: &Digest,
         structure: &Digest,
-        out: &Path,
+        folder: &Folder,
+        out: &str,
     ) -> Result<Written, MhlError> {
         let Scope { history, mut body, late, references, .. } = self;
         if late.entries > 0 {
             let mut renames = Renames::new(&history);
-            let entries = late.finish()?;
-            Spool::read(&entries, |entry| renames.look_at(&entry))?;
-            Spool::read(&entries, |entry| body.push(&renames.apply(entry)))?;
+            let mut entries = late.finish()?;
+            entries.read(|entry| renames.look_at(&entry))?;
+            entries.read(|entry| body.push(&renames.apply(entry)))?;
         }
         let now = jiff::Timestamp::now();
         let number = history.next_number();
         let name = fitting(name);
         let file = format!("{number:04}_{name}_{}.mhl", now.strftime("%Y-%m-%d_%H%M%SZ"));
-        body.finish(&header(&history.ignore, now, content, structure), &references, out)?;
-        let c4 = c4_of(out)?;
+        let header = header(&history.ignore, now, content, structure);
+        let generation = body.finish(&header, &references, folder, out)?;
+        let c4 = c4_of_file(&generation, &folder.at(out))?;
         let links = history.links.iter().map(|link| (link.number, link.file.as_str(), link.c4.as_str()));
         let chain = chain_xml(links.chain([(number, file.as_str(), c4.as_str())]));
         let reference = Reference { path: format!("{FOLDER}/{file}"), c4 };

@@ -1,18 +1,48 @@
 //! The tree below a root as MHL sees it: children in order, and the two hashes of a directory.
 use super::FOLDER;
+use super::folder::{Folder, kind};
 use super::model::MhlError;
 use super::write::is_xml_text;
 use protocol::wire::unit::HashAlgorithm;
-use std::fs::Metadata;
+use rustix::fs::{FileType, Stat};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use storage::hash::{Digest, hash_bytes, hash_of_list};
 
 /// A file or directory in a directory.
 pub(super) struct Child {
     pub(super) name: String,
-    /// What the name leads to; a symbolic link to a file counts as the file.
-    pub(super) metadata: Metadata,
+    /// Whether it is a directory and no file.
+    pub(super) directory: bool,
+    /// Whether the name is a symbolic link; one to a file counts as the file.
+    pub(super) linked: bool,
+    pub(super) state: FileState,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileState {
+    pub(super) bytes: u64,
+    /// Nanoseconds since 1970.
+    pub(super) modified_ns: i128,
+}
+
+impl FileState {
+    fn of(found: &Stat) -> FileState {
+        let nanoseconds = i128::from(found.st_mtime) * 1_000_000_000 + i128::from(found.st_mtime_nsec);
+        FileState { bytes: u64::try_from(found.st_size).unwrap_or(0), modified_ns: nanoseconds }
+    }
+
+    /// The state of a file in a directory. `linked`: its name is a symbolic link that counts as the file.
+    pub(super) fn read(directory: &Folder, name: &str, linked: bool) -> io::Result<FileState> {
+        let found = if linked { directory.target(name)? } else { directory.entry(name)? };
+        Ok(FileState::of(&found))
+    }
+
+    /// When the file was modified.
+    pub(super) fn modified(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_nanosecond(self.modified_ns).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
 }
 
 /// What a directory holds.
@@ -31,17 +61,16 @@ pub(super) struct Listed {
 /// Lists a directory without what is ignored. Links to directories, links that lead nowhere, pipes, sockets and devices are
 /// left out: no transfer carries them, and the reference tool cannot hash them either. One entry that cannot be recorded or
 /// looked at does not hide the others.
-pub(super) fn children(path: &Path, ignored: impl Fn(&str, bool) -> bool) -> Result<Listed, MhlError> {
+pub(super) fn children(folder: &Folder, ignored: impl Fn(&str, bool) -> bool) -> Result<Listed, MhlError> {
     let mut listed = Listed::default();
-    for entry in std::fs::read_dir(path).map_err(MhlError::io(path))? {
-        let entry = entry.map_err(MhlError::io(path))?;
-        let own = entry.file_type().map_err(MhlError::io(path))?;
-        let (full, name) = (entry.path(), entry.file_name());
+    for (name, _) in folder.entries()? {
         let lossy = name.to_string_lossy().into_owned();
-        let metadata = match std::fs::metadata(&full) {
-            Ok(metadata) => metadata,
+        let own = folder.entry(&name);
+        let linked = own.as_ref().is_ok_and(|own| kind(own) == FileType::Symlink);
+        let found = match if linked { folder.target(&name) } else { own } {
+            Ok(found) => found,
             Err(_) if ignored(&lossy, false) => continue,
-            Err(error) if own.is_symlink() && leads_nowhere(&error) => {
+            Err(error) if linked && leads_nowhere(&error) => {
                 listed.left_out.push((lossy, "a link that leads nowhere"));
                 continue;
             }
@@ -52,21 +81,24 @@ pub(super) fn children(path: &Path, ignored: impl Fn(&str, bool) -> bool) -> Res
                 continue;
             }
         };
-        let directory = metadata.is_dir();
+        let directory = kind(&found) == FileType::Directory;
         if ignored(&lossy, directory) {
             continue;
         }
-        if directory && own.is_symlink() {
+        if directory && linked {
             listed.left_out.push((lossy, "a link to a directory"));
             continue;
         }
-        if !(directory || metadata.is_file()) {
+        if !(directory || kind(&found) == FileType::RegularFile) {
             listed.left_out.push((lossy, "a pipe, a socket or a device"));
             continue;
         }
         match name.into_string() {
-            Ok(name) if is_xml_text(&name) => listed.children.push(Child { name, metadata }),
-            _ => listed.unrecordable.push(full),
+            Ok(name) if is_xml_text(&name) => {
+                listed.children.push(Child { name, directory, linked, state: FileState::of(&found) });
+            }
+            Ok(name) => listed.unrecordable.push(folder.at(name)),
+            Err(name) => listed.unrecordable.push(folder.at(name)),
         }
     }
     listed.children.sort_by(|a, b| a.name.cmp(&b.name));
@@ -74,14 +106,14 @@ pub(super) fn children(path: &Path, ignored: impl Fn(&str, bool) -> bool) -> Res
 }
 
 /// Whether a link dangles, loops, or leads through a file.
-fn leads_nowhere(error: &io::Error) -> bool {
+pub(super) fn leads_nowhere(error: &io::Error) -> bool {
     let errno = rustix::io::Errno::from_io_error(error);
     matches!(errno, Some(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR))
 }
 
 /// Whether a directory has a history of its own; a link counts, so that it is named.
-pub(super) fn has_history(directory: &Path) -> bool {
-    std::fs::symlink_metadata(directory.join(FOLDER)).is_ok_and(|found| found.is_dir() || found.is_symlink())
+pub(super) fn has_history(directory: &Folder) -> bool {
+    directory.entry(FOLDER).is_ok_and(|found| matches!(kind(&found), FileType::Directory | FileType::Symlink))
 }
 
 /// `a/b`, or `b` at the root.
@@ -135,7 +167,8 @@ mod tests {
         {
             symlink(target, dir.path().join(name)).expect("linked");
         }
-        let listed = children(dir.path(), |_, _| false).expect("listed");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let listed = children(&folder, |_, _| false).expect("listed");
         assert_eq!(listed.children.iter().map(|child| child.name.as_str()).collect::<Vec<_>>(), ["directory", "file"]);
         assert_eq!((listed.left_out.len(), listed.unrecordable.len(), listed.unreadable.len()), (4, 1, 0));
     }

@@ -1,5 +1,6 @@
 //! Hashes a tree against its history: every file, every directory, every generation, nested histories and the references to
 //! them included.
+use super::folder::Folder;
 use super::frames::Frames;
 use super::history::History;
 use super::model::MhlError;
@@ -9,9 +10,9 @@ use super::tree::{children, has_history, join};
 use super::{CHAIN_FILE, legacy};
 use parking_lot::Mutex;
 use protocol::wire::unit::HashAlgorithm;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use storage::hash::{Digest, HashError, hash_file};
+use storage::hash::{Digest, HashError, hash_open_file};
 use tokio_util::sync::CancellationToken;
 
 /// Files found but not hashed yet.
@@ -21,7 +22,7 @@ const QUEUE_FILES: usize = 256;
 /// the MHL 1.1 files at its root, and reported as broken when there are none; an error means that the verification itself
 /// could not be done.
 pub fn verify(root: &Path, threads: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
-    let root = root.canonicalize().map_err(MhlError::io(root))?;
+    let root = Folder::open(&root.canonicalize().map_err(MhlError::io(root))?)?;
     if let Some(report) = legacy::verify(&root, threads, cancel)? {
         return Ok(report);
     }
@@ -30,11 +31,11 @@ pub fn verify(root: &Path, threads: usize, cancel: &CancellationToken) -> Result
     let queue = Mutex::new(queue);
     let (walked, frames, mut tally) = std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
-            scope.spawn(|| hash_files(&queue, &report, &hashed, cancel));
+            scope.spawn(|| hash_files(&root, &queue, &report, &hashed, cancel));
         }
         let (frames, tally) = (Frames::default(), Tally::default());
-        let mut walker = Walker { files, report: &report, cancel, frames, tally };
-        let walked = walker.history(&root, "");
+        let mut walker = Walker { root: &root, files, report: &report, cancel, frames, tally };
+        let walked = root.again().and_then(|root| walker.history(root, ""));
         (walked, walker.frames, walker.tally)
     });
     walked?;
@@ -52,14 +53,17 @@ pub fn verify(root: &Path, threads: usize, cancel: &CancellationToken) -> Result
 
 /// A file to hash.
 struct Check {
-    path: PathBuf,
-    relative: String,
+    /// Relative to the root.
+    path: String,
+    /// Whether its name is a symbolic link.
+    linked: bool,
     number: usize,
     recorded: Digest,
     algorithms: Vec<HashAlgorithm>,
 }
 
 struct Walker<'a> {
+    root: &'a Folder,
     files: SyncSender<Check>,
     report: &'a Mutex<VerifyReport>,
     cancel: &'a CancellationToken,
@@ -68,8 +72,8 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    fn history(&mut self, root: &Path, prefix: &str) -> Result<(), MhlError> {
-        let history = match History::load(root, self.cancel) {
+    fn history(&mut self, directory: Folder, prefix: &str) -> Result<(), MhlError> {
+        let history = match History::load(&directory, self.cancel) {
             Ok(history) => history,
             Err(error @ (MhlError::Malformed { .. } | MhlError::Linked(_))) => {
                 self.report.lock().broken.push(error.to_string());
@@ -89,43 +93,42 @@ impl Walker<'_> {
             let unlisted = history.unlisted.iter();
             report.broken.extend(unlisted.map(|(path, _)| format!("{} is not in {CHAIN_FILE}", path.display())));
             if history.links.is_empty() && history.problems.is_empty() {
-                report.broken.push(format!("{} has no ASC MHL history", root.display()));
+                report.broken.push(format!("{} has no ASC MHL history", directory.shown().display()));
             }
             let nested = if prefix.is_empty() { String::new() } else { format!("{prefix}: ") };
             report.broken.extend(history.problems.iter().map(|problem| format!("{nested}{problem}")));
         }
         self.frames.enter(prefix, history);
         self.tally.directory(prefix);
-        self.walk(root, prefix)?;
+        self.walk(directory, prefix)?;
         let missing = self.frames.leave(false, &mut self.tally);
         self.report.lock().missing.extend(missing);
         Ok(())
     }
 
-    fn walk(&mut self, path: &Path, from_root: &str) -> Result<(), MhlError> {
-        let listed = children(path, |name, directory| self.frames.ignores(&join(from_root, name), directory));
+    fn walk(&mut self, directory: Folder, from_root: &str) -> Result<(), MhlError> {
+        let listed = children(&directory, |name, directory| self.frames.ignores(&join(from_root, name), directory));
         let listed = match listed {
             Ok(listed) => listed,
             // The root itself must be readable.
-            Err(MhlError::Io { source, .. }) if !from_root.is_empty() => {
-                self.report.lock().unreadable.push((from_root.to_owned(), source.to_string()));
-                self.frames.see_below(from_root);
-                return Ok(());
-            }
+            Err(error) if !from_root.is_empty() => return self.unreadable(from_root, error),
             Err(error) => return Err(error),
         };
+        // Closed while what is below is walked: descriptors are few, and trees may be deep.
+        drop(directory);
         self.report.lock().take_exceptions(from_root, &listed);
         for child in listed.children {
             if self.cancel.is_cancelled() {
                 return Err(MhlError::Cancelled);
             }
-            let (full, at) = (path.join(&child.name), join(from_root, &child.name));
+            let at = join(from_root, &child.name);
             self.frames.see(&at);
-            if child.metadata.is_dir() {
+            if child.directory {
                 self.tally.directory(&at);
-                match has_history(&full) {
-                    true => self.history(&full, &at)?,
-                    false => self.walk(&full, &at)?,
+                match self.root.below(&at) {
+                    Ok(below) if has_history(&below) => self.history(below, &at)?,
+                    Ok(below) => self.walk(below, &at)?,
+                    Err(error) => self.unreadable(&at, error)?,
                 }
                 continue;
             }
@@ -134,14 +137,32 @@ impl Walker<'_> {
                 continue;
             };
             let algorithms = self.frames.algorithms(&recorded);
-            let check = Check { path: full, number: self.tally.file(&at), relative: at, recorded, algorithms };
+            let number = self.tally.file(&at);
+            let check = Check { path: at, linked: child.linked, number, recorded, algorithms };
             self.files.send(check).map_err(|_| MhlError::Cancelled)?;
         }
         Ok(())
     }
+
+    /// Notes a directory that cannot be looked into.
+    fn unreadable(&mut self, path: &str, error: MhlError) -> Result<(), MhlError> {
+        self.report.lock().unreadable.push((path.to_owned(), reason(error)?));
+        self.frames.see_below(path);
+        Ok(())
+    }
+}
+
+/// Why a file or directory cannot be read; an error that concerns more than it is passed on.
+fn reason(error: MhlError) -> Result<String, MhlError> {
+    match error {
+        MhlError::Io { source, .. } => Ok(source.to_string()),
+        error @ MhlError::Linked(_) => Ok(error.to_string()),
+        error => Err(error),
+    }
 }
 
 fn hash_files(
+    root: &Folder,
     queue: &Mutex<Receiver<Check>>,
     report: &Mutex<VerifyReport>,
     hashed: &Mutex<Vec<(usize, Vec<Digest>)>>,
@@ -149,10 +170,22 @@ fn hash_files(
 ) {
     loop {
         // The lock is released before the file is hashed.
-        let Ok(Check { path, relative, number, recorded, algorithms }) = queue.lock().recv() else {
+        let Ok(Check { path, linked, number, recorded, algorithms }) = queue.lock().recv() else {
             return;
         };
-        match hash_file(&path, &algorithms, cancel) {
+        // What is left in the queue is drained without reading, so that the walker never waits for us.
+        if cancel.is_cancelled() {
+            continue;
+        }
+        let file = match root.open_file(&path, linked).map_err(reason) {
+            Ok(file) => file,
+            Err(reason) => {
+                let reason = reason.unwrap_or_else(|error| error.to_string());
+                report.lock().unreadable.push((path, reason));
+                continue;
+            }
+        };
+        match hash_open_file(&file, &algorithms, cancel) {
             Ok((digests, bytes)) => {
                 let mut report = report.lock();
                 report.files += 1;
@@ -160,19 +193,15 @@ fn hash_files(
                 let of_record = digests.iter().find(|digest| digest.algorithm == recorded.algorithm);
                 let found = of_record.filter(|digest| **digest != recorded);
                 report.mismatched.extend(found.map(|found| Mismatch {
-                    path: relative,
+                    path,
                     recorded: recorded.to_string(),
                     found: found.to_string(),
                 }));
                 drop(report);
                 hashed.lock().push((number, digests));
             }
-            // What is left in the queue is drained without reading, so that the walker never waits for us.
             Err(HashError::Cancelled) => {}
-            Err(error @ HashError::Read(_)) => {
-                let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                report.lock().unreadable.push((relative, reason));
-            }
+            Err(HashError::Read(error)) => report.lock().unreadable.push((path, error.to_string())),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Writes a generation. Entries go to a body file as they come, since the hash of the root stands before them and is
 //! known only after them.
+use super::folder::Folder;
 use super::model::{Entry, EntryKind, Header, MhlError, Recorded, Reference};
 use super::{CHAIN_NAMESPACE, NAMESPACE, STATE, STATE_NAMESPACE};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::path::PathBuf;
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
@@ -18,10 +19,9 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Starts a body in a file that may be left over from an interrupted seal.
-    pub(super) fn create(path: &Path) -> Result<Body, MhlError> {
-        let file = File::create(path).map_err(MhlError::io(path))?;
-        Ok(Body { path: path.to_owned(), out: BufWriter::new(file), entries: 0 })
+    /// Starts a body in the file `name`, which an interrupted seal may have left there.
+    pub(super) fn create(folder: &Folder, name: &str) -> Result<Body, MhlError> {
+        Ok(Body { path: folder.at(name), out: BufWriter::new(folder.create(name)?), entries: 0 })
     }
 
     /// Adds an entry.
@@ -30,14 +30,18 @@ impl Body {
         self.out.write_all(entry_xml(entry).as_bytes()).map_err(MhlError::io(&self.path))
     }
 
-    /// Writes the whole generation to `out`, which is a new file.
-    pub(super) fn finish(mut self, header: &Header, references: &[Reference], out: &Path) -> Result<(), MhlError> {
-        self.out.flush().map_err(MhlError::io(&self.path))?;
-        let mut body = BufReader::new(File::open(&self.path).map_err(MhlError::io(&self.path))?);
-        let failed = MhlError::io(out);
-        let entries = self.entries;
-        let mut write = || -> io::Result<()> {
-            let mut file = BufWriter::new(File::create(out)?);
+    /// Writes the whole generation to the new file `name`; returns it open, its content on disk.
+    pub(super) fn finish(
+        self,
+        header: &Header,
+        references: &[Reference],
+        folder: &Folder,
+        name: &str,
+    ) -> Result<File, MhlError> {
+        let Body { path, out, entries } = self;
+        let mut body = BufReader::new(rewound(out).map_err(MhlError::io(&path))?);
+        let mut file = BufWriter::new(folder.create(name)?);
+        let write = || -> io::Result<File> {
             file.write_all(head_xml(header).as_bytes())?;
             if entries > 0 {
                 file.write_all(b"  <hashes>\n")?;
@@ -46,9 +50,11 @@ impl Body {
             }
             file.write_all(references_xml(references).as_bytes())?;
             file.write_all(b"</hashlist>\n")?;
-            file.into_inner()?.sync_all()
+            let file = file.into_inner()?;
+            file.sync_all()?;
+            Ok(file)
         };
-        write().map_err(failed)
+        write().map_err(MhlError::io(&folder.at(name)))
     }
 }
 
@@ -61,10 +67,9 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// Starts a spool in a file that may be left over.
-    pub(super) fn create(path: &Path) -> Result<Spool, MhlError> {
-        let file = File::create(path).map_err(MhlError::io(path))?;
-        Ok(Spool { path: path.to_owned(), out: BufWriter::new(file), entries: 0 })
+    /// Starts a spool in the file `name`, which may be left over.
+    pub(super) fn create(folder: &Folder, name: &str) -> Result<Spool, MhlError> {
+        Ok(Spool { path: folder.at(name), out: BufWriter::new(folder.create(name)?), entries: 0 })
     }
 
     /// Sets an entry aside.
@@ -74,21 +79,37 @@ impl Spool {
         written.and_then(|()| self.out.write_all(b"\n")).map_err(MhlError::io(&self.path))
     }
 
-    /// Ends it; returns where it is.
-    pub(super) fn finish(mut self) -> Result<PathBuf, MhlError> {
-        self.out.flush().map_err(MhlError::io(&self.path))?;
-        Ok(self.path)
+    /// Ends it.
+    pub(super) fn finish(self) -> Result<Spooled, MhlError> {
+        let file = rewound(self.out).map_err(MhlError::io(&self.path))?;
+        Ok(Spooled { path: self.path, file })
     }
+}
 
+/// A spool that has ended.
+pub(super) struct Spooled {
+    path: PathBuf,
+    file: File,
+}
+
+impl Spooled {
     /// Hands every entry to `each`.
-    pub(super) fn read(path: &Path, mut each: impl FnMut(Entry) -> Result<(), MhlError>) -> Result<(), MhlError> {
-        let file = File::open(path).map_err(MhlError::io(path))?;
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(MhlError::io(path))?;
-            each(serde_json::from_str(&line).map_err(io::Error::from).map_err(MhlError::io(path))?)?;
+    pub(super) fn read(&mut self, mut each: impl FnMut(Entry) -> Result<(), MhlError>) -> Result<(), MhlError> {
+        let failed = |error| MhlError::io(&self.path)(error);
+        self.file.rewind().map_err(failed)?;
+        for line in BufReader::new(&self.file).lines() {
+            let line = line.map_err(failed)?;
+            each(serde_json::from_str(&line).map_err(io::Error::from).map_err(failed)?)?;
         }
         Ok(())
     }
+}
+
+/// A file that was written, at its beginning.
+fn rewound(out: BufWriter<File>) -> io::Result<File> {
+    let mut file = out.into_inner()?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A whole chain file; `generations` are number, file name and C4 id.

@@ -1,6 +1,7 @@
 //! Histories that come from, or go to, trees of objects.
 use super::super::chain::{self, Link};
-use super::super::import::{Chains, Imported, import_chains, proven};
+use super::super::folder::Folder;
+use super::super::import::{Imported, import_chains, proven, source};
 use super::super::tree::join;
 use super::super::{CHAIN_FILE, FOLDER, MhlError};
 use super::mirror::{download, mirror, survey, upload};
@@ -8,6 +9,7 @@ use super::scratch::Scratch;
 use super::{ObjectTree, blocking, hash};
 use protocol::wire::unit::HashAlgorithm;
 use std::path::Path;
+use std::sync::Arc;
 use storage::persist::{Patience, persist};
 use storage::{Condition, StorageError};
 use tokio_util::sync::CancellationToken;
@@ -20,19 +22,23 @@ pub async fn import(from: &ObjectTree, to: &ObjectTree, cancel: &CancellationTok
 
 /// The same from a directory.
 pub async fn import_into(from: &Path, to: &ObjectTree, cancel: &CancellationToken) -> Result<Imported, MhlError> {
-    let chains = chains_of(from, cancel).await?;
+    let opened = from.to_owned();
+    let Some(from) = blocking(move || source(&opened)).await? else { return Ok(Imported::default()) };
+    let (from, cancelled) = (Arc::new(from), cancel.clone());
+    let tree = Arc::clone(&from);
+    let chains = blocking(move || proven(&tree, &cancelled)).await?;
     let mut imported = Imported::default();
     // The outermost history comes before those in it.
     for (prefix, links) in chains {
         if let Some(ours) = chain_of(to, &prefix, cancel).await? {
-            let (from, cancel, mut source) = (from.to_owned(), cancel.clone(), std::mem::take(&mut imported.source));
+            let (from, cancel, mut source) = (Arc::clone(&from), cancel.clone(), std::mem::take(&mut imported.source));
             imported.source = blocking(move || {
                 source.add(&from, &prefix, &links, &ours, &cancel)?;
                 Ok(source)
             })
             .await?;
         } else {
-            send(from, to, &prefix, &links, cancel).await?;
+            send(&from, to, &prefix, &links, cancel).await?;
             imported.generations += links.len() as u64;
         }
     }
@@ -46,21 +52,14 @@ pub async fn import_to_directory(
     cancel: &CancellationToken,
 ) -> Result<Imported, MhlError> {
     let Some(scratch) = fetched(from, cancel).await? else { return Ok(Imported::default()) };
-    let chains = chains_of(scratch.path(), cancel).await;
-    let imported = match chains {
-        Ok(chains) => {
-            let (source, target, cancel) = (scratch.path().to_owned(), to.to_owned(), cancel.clone());
-            // Where there are only objects, a history alone knows of directories without any.
-            blocking(move || import_chains(&source, &target, &chains, None, &cancel)).await
-        }
-        Err(error) => Err(error),
-    };
-    imported.map_err(|error| error.seen_at(scratch.path(), &from.place()))
-}
-
-async fn chains_of(tree: &Path, cancel: &CancellationToken) -> Result<Chains, MhlError> {
-    let (tree, cancel) = (tree.to_owned(), cancel.clone());
-    blocking(move || proven(&tree, &cancel)).await
+    let (fetched, target, cancel) = (scratch.path().to_owned(), to.to_owned(), cancel.clone());
+    let imported = blocking(move || {
+        let fetched = Folder::open(&fetched)?;
+        let chains = proven(&fetched, &cancel)?;
+        // Where there are only objects, a history alone knows of directories without any.
+        import_chains(&fetched, &target, &chains, None, &cancel)
+    });
+    imported.await.map_err(|error| error.seen_at(scratch.path(), &from.place()))
 }
 
 /// The chain of the history of a directory, when it has one.
@@ -75,20 +74,23 @@ async fn chain_of(tree: &ObjectTree, prefix: &str, cancel: &CancellationToken) -
     let path = scratch.path().join(CHAIN_FILE);
     download(tree, &state, &path, cancel).await?;
     let place = format!("{}/{}", tree.place(), join(prefix, FOLDER));
-    chain::read(&path).map(Some).map_err(|error| error.seen_at(scratch.path(), &place))
+    let read = Folder::open(scratch.path()).and_then(|folder| chain::read(&folder, CHAIN_FILE));
+    read.map(Some).map_err(|error| error.seen_at(scratch.path(), &place))
 }
 
 /// Writes the history of a directory, the chain last.
 async fn send(
-    from: &Path,
+    from: &Folder,
     to: &ObjectTree,
     prefix: &str,
     links: &[Link],
     cancel: &CancellationToken,
 ) -> Result<(), MhlError> {
+    let folder = from.below(join(prefix, FOLDER))?;
+    let file = |name: &str| Ok::<_, MhlError>((folder.open_file(name, false)?, folder.at(name)));
     for link in links {
         let relative = join(prefix, &join(FOLDER, &link.file));
-        match upload(to, &relative, &from.join(&relative), &Condition::Free).await {
+        match upload(to, &relative, file(&link.file)?, &Condition::Free).await {
             // An earlier attempt may have got this far.
             Err(MhlError::Storage(error @ StorageError::Condition { .. })) => {
                 let key = to.key(&relative);
@@ -102,7 +104,7 @@ async fn send(
         }
     }
     let relative = join(prefix, &join(FOLDER, CHAIN_FILE));
-    upload(to, &relative, &from.join(&relative), &Condition::Free).await.map(drop)
+    upload(to, &relative, file(CHAIN_FILE)?, &Condition::Free).await.map(drop)
 }
 
 /// A copy of the histories of a tree, without anything else in it.

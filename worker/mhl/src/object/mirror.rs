@@ -88,21 +88,20 @@ pub(super) async fn download(
     Ok(())
 }
 
-/// Makes an object of a file.
+/// Makes an object of an open file, which has a path in messages.
 pub(super) async fn upload(
     tree: &ObjectTree,
     relative: &str,
-    path: &Path,
+    (mut file, path): (File, PathBuf),
     condition: &Condition,
 ) -> Result<ObjectState, MhlError> {
     let (key, kind) = (tree.key(relative), tree.storage.capabilities().checksum);
-    let mut file = File::open(path).map_err(MhlError::io(path))?;
     let mut read = || -> std::io::Result<Body> {
         let mut piece = Vec::new();
         Read::by_ref(&mut file).take(PART_BYTES as u64).read_to_end(&mut piece)?;
         Ok(Body::new(vec![Bytes::from(piece)], kind))
     };
-    let first = read().map_err(MhlError::io(path))?;
+    let first = read().map_err(MhlError::io(&path))?;
     if first.bytes() < PART_BYTES as u64 {
         return Ok(put(tree, relative, &first, condition).await?);
     }
@@ -115,7 +114,7 @@ pub(super) async fn upload(
             let slot = Slot { number, offset };
             parts.push(persist(Patience::default(), || storage.put_part(&upload, slot, &body)).await?);
             offset += body.bytes();
-            body = read().map_err(MhlError::io(path))?;
+            body = read().map_err(MhlError::io(&path))?;
         }
         let whole = ::storage::Part::whole(&parts);
         Ok::<_, MhlError>(storage.complete(&upload, &parts, whole, condition).await?)

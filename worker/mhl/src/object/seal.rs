@@ -1,5 +1,6 @@
 //! Writes the next generation of a tree of objects. What is decided about each file is decided where it is for
 //! directories ([`Scope`]).
+use super::super::folder::Folder;
 use super::super::frames::below;
 use super::super::history::History;
 use super::super::ignore::Ignore;
@@ -31,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 8;
 /// Objects of one directory that wait to be read together.
 const BATCH_OBJECTS: usize = 64;
+/// File of the scratch directory that a generation is written to.
+const GENERATION: &str = "generation";
 
 /// Writes the generation of a tree for `job`, and removes the job's journal.
 pub async fn seal(
@@ -248,7 +251,7 @@ impl Sealer<'_> {
         let root = mirror(self.tree, path, &files, &self.scratch, self.cancel).await?;
         let cancel = self.cancel.clone();
         let folder = root.join(FOLDER);
-        let history = blocking(move || History::load(&root, &cancel)).await?;
+        let history = blocking(move || History::load(&Folder::open(&root)?, &cancel)).await?;
         let broken = |problem: String| MhlError::Broken {
             folder: folder.clone(),
             problem: at_place(&problem, &self.scratch, &self.tree.place()),
@@ -267,7 +270,7 @@ impl Sealer<'_> {
         let chain = files.iter().find(|(name, _)| name == CHAIN_FILE).map(|(_, state)| state.version.clone());
         let (ignore, empty) = (Ignore::new(&history.ignore), history.empty_directories());
         self.begun += 1;
-        let scope = Scope::new(path.to_owned(), history, &self.scratch, self.begun)?;
+        let scope = Scope::new(path.to_owned(), history, &Folder::open(&self.scratch)?, self.begun)?;
         self.scopes.push(Continued { scope, ignore, chain, leftovers, empty });
         Ok(())
     }
@@ -284,16 +287,21 @@ impl Sealer<'_> {
         if !scope.has_news() {
             return Ok(last.map(|last| (last, false)));
         }
-        let (tree, name, out) = (self.tree, self.tree.name(path), self.scratch.join("generation"));
-        let (written_to, content, structure) = (out.clone(), content.clone(), structure.clone());
-        let written = blocking(move || scope.write(&name, &content, &structure, &written_to)).await?;
+        let (tree, name, scratch) = (self.tree, self.tree.name(path), self.scratch.clone());
+        let (content, structure) = (content.clone(), structure.clone());
+        let (written, file) = blocking(move || {
+            let folder = Folder::open(&scratch)?;
+            let written = scope.write(&name, &content, &structure, &folder, GENERATION)?;
+            Ok((written, (folder.open_file(GENERATION, false)?, folder.at(GENERATION))))
+        })
+        .await?;
         let inside = |name: &str| join(path, &join(FOLDER, name));
         let overtaken = |error| match error {
             MhlError::Storage(StorageError::Condition { .. }) => MhlError::Busy(PathBuf::from(tree.place())),
             error => error,
         };
         let generation = inside(&written.file);
-        upload(tree, &generation, &out, &Condition::Free).await.map_err(overtaken)?;
+        upload(tree, &generation, file, &Condition::Free).await.map_err(overtaken)?;
         let condition = chain.map_or(Condition::Free, Condition::Same);
         let body = Body::new(vec![Bytes::from(written.chain)], tree.storage.capabilities().checksum);
         if let Err(error) = put(tree, &inside(CHAIN_FILE), &body, &condition).await {

@@ -1,5 +1,6 @@
 //! Hashes a tree of objects against its history: every file, every generation, nested histories included.
 use super::super::CHAIN_FILE;
+use super::super::folder::Folder;
 use super::super::frames::{Frames, join_below};
 use super::super::history::History;
 use super::super::model::MhlError;
@@ -132,15 +133,13 @@ impl Checker<'_> {
         let files = self.histories.get(path).cloned().unwrap_or_default();
         let root = mirror(self.tree, path, &files, &self.scratch, self.cancel).await?;
         let (cancel, loaded) = (self.cancel.clone(), root.clone());
-        let history = match blocking(move || History::load(&loaded, &cancel)).await {
+        let history = match blocking(move || History::load(&Folder::open(&loaded)?, &cancel)).await {
             Ok(history) => history,
             Err(error @ MhlError::Malformed { .. }) => {
                 let error = error.seen_at(&self.scratch, &self.tree.place());
                 self.report.broken.push(error.to_string());
-                let cancel = self.cancel.clone();
                 // Without its history everything in it is new, which the broken one explains.
-                let nothing = self.scratch.join("nothing");
-                blocking(move || History::load(&nothing, &cancel)).await?
+                History::empty()
             }
             Err(error) => return Err(error),
         };
