@@ -1,23 +1,29 @@
-//! Plans, publishes, collects and sequences work units, and owns the truth in SQL. Opens no library, media file or bucket.
+//! Plans, dispatches, settles and sequences work units, and owns the truth in SQL. Opens no library, media file or bucket.
 //!
 //! - [`store`]: the truth, over SQLite, PostgreSQL or memory
+//! - [`graph`]: transitions of units and what follows from them in the workflow
+//! - [`review`]: verdicts, waivers and the tasks of people
+//! - [`reconcile`]: one duty a file, each safe to run any number of times
+//! - [`dispatch`]: which units are claimed next, and for whom
+//! - [`command`], [`query`]: what operators ask for
 //! - [`queue`]: what is handed to workers and comes back
-//! - [`service`]: one duty a file, each safe to run any number of times
+//! - [`leader`]: the process around them: election, the turn, reports, heartbeats
+//! - [`http`]: routes
+pub mod audit;
 pub mod clock;
-pub mod engine;
+pub mod command;
+pub mod dispatch;
+pub mod error;
+pub mod graph;
 pub mod http;
-mod janitor;
-pub mod leases;
-pub mod member;
+pub mod leader;
 pub mod metrics;
-pub mod movement;
-pub mod observer;
+pub mod paging;
+pub mod query;
 pub mod queue;
-pub mod reactor;
-pub mod runtime;
-pub mod schedule;
-pub mod service;
-pub mod wards;
+pub mod reconcile;
+pub mod review;
+pub mod workflows;
 
 pub use store;
 use store::failpoint;

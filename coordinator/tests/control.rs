@@ -1,10 +1,12 @@
 //! What operators ask for, carried out in the store's transactions.
-use coordinator::service::control::{self, Among, Order, Plan, RetryRequest};
-use coordinator::service::sequencer::Sweep;
-use coordinator::service::{Workflows, collector, planner, sequencer};
+use coordinator::audit::Order;
+use coordinator::command::{self, Among, Plan, RetryRequest};
+use coordinator::reconcile::sequencer::{self, Sweep};
+use coordinator::reconcile::{planner, settlement};
 use coordinator::store::conformance::job;
 use coordinator::store::memory::Memory;
 use coordinator::store::{JobState, OperationRow, OperationState, Phase, Tx};
+use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
@@ -40,7 +42,7 @@ fn ended(tx: &mut dyn Tx, units: i64) -> JobNo {
         result: UnitResult::Failed(Failure::permanent("source_missing", "it is not there")),
         duration_us: 1,
     };
-    collector::settle(tx, &workflows, (1..=units).map(failed).collect(), NOW, &mut || 0.0).expect("settles");
+    settlement::settle(tx, &workflows, (1..=units).map(failed).collect(), NOW, &mut || 0.0).expect("settles");
     let mut sweep = Sweep::default();
     while !tx.job(no).expect("reads").expect("there").state.has_ended() {
         sequencer::advance(tx, &workflows, no, &mut sweep, NOW).expect("advances");
@@ -88,7 +90,7 @@ fn operation_with_unreadable_plan_aborts_and_says_why() {
     ];
     for row in nonsense {
         let no = tx.insert_operation(&row).expect("inserts");
-        assert!(!control::advance(tx, &Workflows::default(), NOW).expect("advances"), "{row:?}");
+        assert!(!command::advance(tx, &Workflows::default(), NOW).expect("advances"), "{row:?}");
         let row = tx.operation(no).expect("reads").expect("there");
         assert_eq!((row.state, row.done, row.ended_at), (OperationState::Aborted, 0, Some(NOW)), "{row:?}");
         assert!(row.message.as_deref().is_some_and(|why| why.contains("cannot be read")), "{row:?}");
@@ -103,7 +105,7 @@ fn operation_of_the_version_before_is_carried_out() {
     let tx: &mut dyn Tx = &mut memory;
     let job = ended(tx, 3);
     let no = tx.insert_operation(&operation(job, "asset=a000001\nstep=work", None)).expect("inserts");
-    while control::advance(tx, &Workflows::default(), NOW).expect("advances") {}
+    while command::advance(tx, &Workflows::default(), NOW).expect("advances") {}
     let row = tx.operation(no).expect("reads").expect("there");
     assert_eq!((row.state, row.done, dead(tx, job)), (OperationState::Done, 1, 2), "{row:?}");
 }
@@ -115,8 +117,8 @@ fn filter_with_line_break_is_refused() {
     let job = ended(tx, 3);
     let request = RetryRequest { filter: vec!["asset=zzz\ngarbage".into()], ..RetryRequest::default() };
     assert!(Plan::of(&request).is_err());
-    let answer = control::retry(tx, &Workflows::default(), &Among::Job("j".into()), &request, NOW).expect("answers");
-    assert!(matches!(answer, Err(control::Refusal::Invalid(..))), "{answer:?}");
+    let answer = command::retry(tx, &Workflows::default(), &Among::Job("j".into()), &request, NOW).expect("answers");
+    assert!(matches!(answer, Err(coordinator::error::Refusal::Invalid(..))), "{answer:?}");
     assert_eq!(dead(tx, job), 3);
 }
 
@@ -124,7 +126,7 @@ fn filter_with_line_break_is_refused() {
 fn turns(tx: &mut dyn Tx, no: i64) -> (u64, u32) {
     let (mut most, mut turns, mut done) = (0, 0, 0);
     loop {
-        let more = control::advance(tx, &Workflows::default(), NOW).expect("advances");
+        let more = command::advance(tx, &Workflows::default(), NOW).expect("advances");
         let row = tx.operation(no).expect("reads").expect("there");
         (most, turns) = (most.max(row.done - done), turns + 1);
         done = row.done;
@@ -141,16 +143,16 @@ fn retry_of_many_units_takes_bounded_turns() {
     let (job, workflows) = (ended(tx, 5_000), Workflows::default());
     let among = Among::Job("j".into());
     let request = RetryRequest { all: true, ..RetryRequest::default() };
-    let no = control::retry(tx, &workflows, &among, &request, NOW).expect("records").expect("is taken");
+    let no = command::retry(tx, &workflows, &among, &request, NOW).expect("records").expect("is taken");
     assert_eq!(dead(tx, job), 5_000, "the request records, and no more");
-    let recorded = control::retried(tx, no).expect("reads").expect("there");
+    let recorded = command::retried(tx, no).expect("reads").expect("there");
     assert!(recorded.counting && recorded.matched == 0, "{recorded:?}");
-    control::advance(tx, &workflows, NOW).expect("advances");
-    let counted = control::retried(tx, no).expect("reads").expect("there");
+    command::advance(tx, &workflows, NOW).expect("advances");
+    let counted = command::retried(tx, no).expect("reads").expect("there");
     assert!(counted.counting && (1..=2_000).contains(&counted.matched) && counted.done == 0, "{counted:?}");
     let (most, took) = turns(tx, no);
     assert!(most <= 1_000 && took >= 7, "{most} units in one of {took} turns");
-    let done = control::retried(tx, no).expect("reads").expect("there");
+    let done = command::retried(tx, no).expect("reads").expect("there");
     assert_eq!((done.matched, done.units, done.done, done.counting), (5_000, 5_000, 5_000, false), "{done:?}");
     assert_eq!(dead(tx, job), 0);
     assert_eq!(tx.operation(no).expect("reads").map(|row| row.state), Some(OperationState::Done));
@@ -164,10 +166,10 @@ fn retry_side_by_side_shares_one_page_a_turn() {
     let among = Among::Job("j".into());
     let request = RetryRequest { all: true, ..RetryRequest::default() };
     for _ in 0..4 {
-        control::retry(tx, &workflows, &among, &request, NOW).expect("records").expect("is taken");
+        command::retry(tx, &workflows, &among, &request, NOW).expect("records").expect("is taken");
     }
     let mut before = dead(tx, job);
-    while control::advance(tx, &workflows, NOW).expect("advances") {
+    while command::advance(tx, &workflows, NOW).expect("advances") {
         let now = dead(tx, job);
         assert!(before - now <= 2_000, "{} units in one turn", before - now);
         before = now;
@@ -182,7 +184,7 @@ fn preview_counts_page_by_page_and_changes_nothing() {
     let (job, workflows) = (ended(tx, 5_000), Workflows::default());
     let request = RetryRequest { filter: vec!["reason=source_missing".into()], ..RetryRequest::default() };
     let among = Among::Dead(None);
-    let mut preview = control::Preview::begin(tx, &workflows, &among, &request).expect("reads").expect("is taken");
+    let mut preview = command::Preview::begin(tx, &workflows, &among, &request).expect("reads").expect("is taken");
     let mut pages = 1;
     while preview.page(tx, &workflows, NOW).expect("counts") {
         pages += 1;
@@ -198,14 +200,14 @@ fn unit_of_a_cancelled_job_is_not_planned() {
     let tx: &mut dyn Tx = &mut memory;
     let (job, workflows) = (ended(tx, 3), Workflows::default());
     let request = RetryRequest { all: true, ..RetryRequest::default() };
-    let no = control::retry(tx, &workflows, &Among::Job("j".into()), &request, NOW).expect("records").expect("taken");
+    let no = command::retry(tx, &workflows, &Among::Job("j".into()), &request, NOW).expect("records").expect("taken");
     turns(tx, no);
     let states = |tx: &mut dyn Tx| -> Vec<UnitState> {
         let rows = [0, 1].map(|step| tx.units(job, StepNo(step), &[1, 2, 3]).expect("reads"));
         rows.into_iter().flatten().flatten().map(|row| row.state).collect()
     };
     assert!(states(tx).contains(&UnitState::Planned), "what is behind the retried units waits for them");
-    control::cancel(tx, "j", &Order::default(), NOW).expect("writes").expect("is cancelled");
+    command::cancel(tx, "j", &Order::default(), NOW).expect("writes").expect("is cancelled");
     while sequencer::advance(tx, &workflows, job, &mut Sweep::default(), NOW).expect("advances") {}
     assert_eq!(tx.job(job).expect("reads").map(|row| row.state), Some(JobState::Cancelled));
     assert!(states(tx).iter().all(|state| *state == UnitState::Cancelled), "{:?}", states(tx));

@@ -1,15 +1,18 @@
 //! What comes from outside, from an older version or from a half-finished removal does no harm, and one transaction stays
 //! small whatever is asked of it.
-use coordinator::engine::Engine;
-use coordinator::schedule::load::Load;
-use coordinator::service::control::{self, Among, Refusal, RetryRequest};
-use coordinator::service::sequencer::Sweep;
-use coordinator::service::{Workflows, collector, inquiry, planner, sequencer, submission};
+use coordinator::command::{self, Among, RetryRequest, submission};
+use coordinator::dispatch::load::Load;
+use coordinator::error::Refusal;
+use coordinator::leader::engine::Engine;
+use coordinator::query::{causes, jobs};
+use coordinator::reconcile::sequencer::{self, Sweep};
+use coordinator::reconcile::{planner, settlement};
 use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::memory::Memory;
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::{JobState, NewJob, Phase, StepTx, Tx, cost};
+use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
@@ -61,8 +64,8 @@ fn bad() -> UnitResult {
     UnitResult::Failed(Failure::permanent("source_missing", "it is not there"))
 }
 
-fn settle(tx: &mut dyn Tx, outcomes: Vec<Outcome>) -> collector::Settled {
-    collector::settle(tx, &Workflows::default(), outcomes, NOW, &mut || 0.0).expect("settles")
+fn settle(tx: &mut dyn Tx, outcomes: Vec<Outcome>) -> settlement::Settled {
+    settlement::settle(tx, &Workflows::default(), outcomes, NOW, &mut || 0.0).expect("settles")
 }
 
 #[test]
@@ -147,12 +150,12 @@ fn under_removal(tx: &mut dyn Tx) -> coordinator::store::StoreResult<()> {
     assert_eq!(listed(tx.jobs(false, 9)?), [newer]);
     assert_eq!(listed(tx.job_views(None, None, 9)?), [newer]);
     let request = RetryRequest { all: true, ..RetryRequest::default() };
-    let answer = control::retry(tx, &workflows, &Among::Job("j".into()), &request, NOW)?;
+    let answer = command::retry(tx, &workflows, &Among::Job("j".into()), &request, NOW)?;
     assert_eq!(answer, Err(Refusal::NotFound));
-    assert_eq!(control::causes(tx, &workflows, None, 9, NOW)?.expect("answers"), []);
+    assert_eq!(causes::causes(tx, &workflows, None, 9, NOW)?.expect("answers"), []);
     let settled = settle(tx, vec![end(no, 0, 1, good())]);
     assert_eq!((settled.rejected, settled.accepted), (1, 0));
-    let across = control::preview(tx, &workflows, &Among::Dead(None), &request, NOW)?.expect("an answer");
+    let across = command::preview(tx, &workflows, &Among::Dead(None), &request, NOW)?.expect("an answer");
     assert_eq!(across.units, 0, "{across:?}");
     // Its name is free, and nothing of it comes back.
     let again = planned(tx, &single("j"), 1);
@@ -188,13 +191,13 @@ fn job_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
                 assert_eq!(turn.open, 1, "{statement}");
                 let workflows = engine.workflows.clone();
                 let outcomes = vec![end(odd, 0, 1, good()), end(other, 0, 1, good())];
-                let settled = collector::settle(tx, &workflows, outcomes, NOW, &mut || 0.0).expect(statement);
+                let settled = settlement::settle(tx, &workflows, outcomes, NOW, &mut || 0.0).expect(statement);
                 assert_eq!((settled.rejected, settled.succeeded), (1, 1), "{statement}");
                 let request = RetryRequest { all: true, ..RetryRequest::default() };
-                control::retry(tx, &workflows, &Among::Dead(None), &request, NOW).expect(statement).expect("is taken");
+                command::retry(tx, &workflows, &Among::Dead(None), &request, NOW).expect(statement).expect("is taken");
                 while engine.turn(tx, Load::default(), &BTreeSet::new(), NOW).expect(statement).more {}
-                assert_eq!(inquiry::open_progress(tx, 9).expect(statement).len(), 1, "{statement}");
-                let looked = inquiry::job(tx, "odd", NOW).expect(statement);
+                assert_eq!(jobs::open_progress(tx, 9).expect(statement).len(), 1, "{statement}");
+                let looked = jobs::job(tx, "odd", NOW).expect(statement);
                 assert!(matches!(&looked, Err(Refusal::Conflict(why)) if why.contains("set aside")), "{looked:?}");
                 Ok(())
             })
@@ -268,7 +271,7 @@ fn barrier_before_an_approval_opens_in_bounded_transactions() {
     memory
         .write(|tx| {
             let outcomes = (1..=parts).map(|part| end(no, 0, part, good())).collect();
-            collector::settle(tx, &workflows, outcomes, NOW, &mut || 0.0).map(drop)
+            settlement::settle(tx, &workflows, outcomes, NOW, &mut || 0.0).map(drop)
         })
         .expect("commits");
     let (mut sweep, mut most, mut before) = (Sweep::default(), 0, waiting(&mut memory));

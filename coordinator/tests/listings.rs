@@ -1,14 +1,15 @@
 //! Libraries that are listed while everything around the scan fails: each page once, few epochs, whoever reports what.
-use coordinator::engine::{Turn, scan_unit};
-use coordinator::leases::Lapsed;
-use coordinator::reactor::{Listed, Reactor, Work, sort};
-use coordinator::service::Workflows;
-use coordinator::service::collector::{PageTaken, Settled};
-use coordinator::service::recovery;
-use coordinator::service::rescuer::{LostWith, Taken};
+use coordinator::dispatch::outstanding::outstanding;
+use coordinator::dispatch::publisher::scan_unit;
+use coordinator::leader::engine::Turn;
+use coordinator::leader::memory::lease_table::Lapsed;
+use coordinator::leader::reactor::{Listed, Reactor, Work, sort};
+use coordinator::reconcile::rescuer::{LostWith, Taken};
+use coordinator::reconcile::settlement::{PageTaken, Settled};
 use coordinator::store::conformance::job;
 use coordinator::store::memory::Memory;
 use coordinator::store::{JobRow, JobState, JobTx, LossTx, Phase, StoreResult, Tx};
+use coordinator::workflows::Workflows;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
@@ -249,7 +250,7 @@ fn listing_continues_under_a_new_leader() {
     let scan = world.claimed();
     world.pages(scan.epoch, &[0]);
     let (no, workflows) = (world.job, Workflows::default());
-    let out = world.write(|tx| recovery::outstanding(tx, &workflows, no));
+    let out = world.write(|tx| outstanding(tx, &workflows, no));
     assert_eq!(out.iter().map(|unit| (unit.id, unit.epoch)).collect::<Vec<_>>(), [(world.scan(), scan.epoch)]);
     world.reactor = Reactor::default();
     world.reactor.leases.lock().adopt(&out, world.now);

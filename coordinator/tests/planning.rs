@@ -1,9 +1,10 @@
 //! Planning and splitting while a library is cut into partitions, over a database file.
-use coordinator::service::{Workflows, collector, planner};
+use coordinator::reconcile::{planner, settlement};
 use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::{Phase, Tx};
+use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
@@ -55,7 +56,7 @@ fn split_while_partitions_are_cut_takes_no_number_of_theirs() {
         let result = UnitResult::Finished { facts: vec![], failures };
         let unit = UnitId { job: no, step: StepNo(0), part: 1 };
         let outcome = Outcome { unit, epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 };
-        let settled = collector::settle(tx, &workflows, vec![outcome], Timestamp(1), &mut || 0.5).expect("settles");
+        let settled = settlement::settle(tx, &workflows, vec![outcome], Timestamp(1), &mut || 0.5).expect("settles");
         assert_eq!(settled.accepted, 1);
         while planner::plan(tx, &workflows, no).expect("no number is taken twice") {}
         let row = tx.job(no).expect("reads").expect("there");

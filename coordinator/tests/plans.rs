@@ -2,13 +2,14 @@
 //! so many rows. The same questions over four times the rows cost the same, so nothing is quadratic.
 //!
 //! `SHOWRUNNER_PLAN_ROWS` says how many partitions the larger library has.
-use coordinator::service::{Workflows, collector, planner, recovery, retrier, sequencer};
+use coordinator::reconcile::{planner, recovery, retrier, sequencer, settlement};
 use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::postgres::{Postgres, PostgresOptions};
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::view::UnitFilter;
 use coordinator::store::{AssetCorrection, BarrierState, Phase, StoreResult, TaskFilter, Tx};
+use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, AssetFact, Role};
@@ -375,7 +376,7 @@ fn turns(n: i64) -> Vec<Question> {
         question("reports that are settled", 1_000, move |tx| {
             let leased = tx.units_in(JOB, UnitState::Leased, None, LIMIT)?;
             let outcomes = leased.iter().map(|(unit, row)| success(unit.part, row.epoch)).collect();
-            collector::settle(tx, &Workflows::default(), outcomes, Timestamp(9), &mut || 0.5).map(drop)
+            settlement::settle(tx, &Workflows::default(), outcomes, Timestamp(9), &mut || 0.5).map(drop)
         }),
         question("failures that are replaced", 100, |tx| {
             let failures = [("a".to_owned(), Failure::permanent("r", "m"))];

@@ -1,5 +1,5 @@
 //! The store on a real PostgreSQL: the suite every store passes, and what only a server can do to it.
-use coordinator::service::{Workflows, collector, planner};
+use coordinator::reconcile::{planner, settlement};
 use coordinator::store::conformance::{atomicity, checks, partition};
 use coordinator::store::handle::{Backend, Store};
 use coordinator::store::postgres::{Postgres, PostgresOptions};
@@ -8,6 +8,7 @@ use coordinator::store::{
     JobRow, ListingTx as _, NewJob, Partition, PartitionTx as _, Phase, StepDelta, StoreError, StoreResult,
     TombstoneRow, Tx, UnitRow,
 };
+use coordinator::workflows::Workflows;
 use protocol::failure::ErrorClass;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
@@ -395,7 +396,7 @@ fn half_done(tx: &mut dyn Tx) -> StoreResult<JobNo> {
         tx.set_cursor(no, step, 40)?;
     }
     let done = (1..=40).map(|part| success(no, StepNo(1), part, 1)).collect();
-    assert_eq!(collector::settle(tx, &Workflows::default(), done, Timestamp(1), &mut || 0.5)?.accepted, 40);
+    assert_eq!(settlement::settle(tx, &Workflows::default(), done, Timestamp(1), &mut || 0.5)?.accepted, 40);
     Ok(no)
 }
 
@@ -428,7 +429,7 @@ fn a_redriven_unit_between_scattered_reports_is_settled_and_what_needs_it_runs()
     postgres.write(|tx| redrive(tx, job)).expect("writes");
     let settle = |postgres: &mut Postgres, outcomes: Vec<Outcome>| {
         let settled =
-            postgres.write(|tx| collector::settle(tx, &Workflows::default(), outcomes, Timestamp(2), &mut || 0.5));
+            postgres.write(|tx| settlement::settle(tx, &Workflows::default(), outcomes, Timestamp(2), &mut || 0.5));
         settled.expect("settles")
     };
     let scattered = [success(job, StepNo(0), 1, 1), success(job, StepNo(0), 40, 1), success(job, StepNo(1), 20, 2)];

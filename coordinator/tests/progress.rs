@@ -1,10 +1,11 @@
 //! What workers say of units in hand, and what whoever asks is told of it; units that wait for something outside.
-use coordinator::movement::Movement;
-use coordinator::service::inquiry::progress;
-use coordinator::service::{Workflows, burial, collector, pace, planner};
+use coordinator::leader::memory::throughput::Movement;
+use coordinator::query::jobs::progress;
+use coordinator::reconcile::{planner, rates, settlement, tombstones};
 use coordinator::store::conformance::job;
 use coordinator::store::memory::Memory;
 use coordinator::store::{JobState, Phase, Tx};
+use coordinator::workflows::Workflows;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, AssetFact, Role};
 use protocol::rules::unit::transition::UnitState;
@@ -43,8 +44,8 @@ fn ready(tx: &mut dyn Tx) -> JobNo {
     no
 }
 
-fn told(tx: &mut dyn Tx, movement: &mut Movement, now: Timestamp) -> coordinator::service::inquiry::Progress {
-    pace::put(tx, &Workflows::default(), movement.paces(now)).expect("writes");
+fn told(tx: &mut dyn Tx, movement: &mut Movement, now: Timestamp) -> coordinator::query::jobs::Progress {
+    rates::put(tx, &Workflows::default(), movement.paces(now)).expect("writes");
     progress(tx, "j").expect("reads").expect("the job is there")
 }
 
@@ -93,13 +94,13 @@ fn a_unit_that_waits_uses_no_attempt_and_leaves_no_failure() {
         tx.set_cursor(no, StepNo(0), 2)?;
         let waiting = UnitResult::Waiting { look_again_us: 60_000_000, message: "on its way".into() };
         let outcome = Outcome { unit, epoch: 1, worker: WorkerId("w".into()), result: waiting, duration_us: 1 };
-        let settled = collector::settle(tx, &workflows, vec![outcome.clone()], at(1), &mut || 0.5)?;
+        let settled = settlement::settle(tx, &workflows, vec![outcome.clone()], at(1), &mut || 0.5)?;
         assert_eq!((settled.waiting, settled.retried, settled.dead), (1, 0, 0));
         let row = tx.units(no, StepNo(0), &[1])?.pop().flatten().expect("a row");
         assert_eq!((row.state, row.attempt, row.due_at), (UnitState::Retrying, 0, Some(at(61))));
         assert_eq!(tx.causes(None, None, 9)?, []);
         // The same report again is late.
-        let again = collector::settle(tx, &workflows, vec![outcome], at(2), &mut || 0.5)?;
+        let again = settlement::settle(tx, &workflows, vec![outcome], at(2), &mut || 0.5)?;
         assert_eq!((again.waiting, again.rejected), (0, 1));
         Ok(())
     };
@@ -124,9 +125,9 @@ fn a_removal_is_remembered_whoever_reports_it() {
         };
         // Neither the epoch nor the step nor, in the end, the job need be known.
         let stranger = UnitId { job: no, step: StepNo(77), part: 1 };
-        burial::bury(tx, &workflows, stranger, vec![burial("md5:1")], at(1))?;
-        burial::bury(tx, &workflows, stranger, vec![burial("md5:2")], at(2))?;
-        burial::bury(tx, &workflows, UnitId { job: JobNo(99), ..stranger }, vec![burial("md5:3")], at(3))?;
+        tombstones::bury(tx, &workflows, stranger, vec![burial("md5:1")], at(1))?;
+        tombstones::bury(tx, &workflows, stranger, vec![burial("md5:2")], at(2))?;
+        tombstones::bury(tx, &workflows, UnitId { job: JobNo(99), ..stranger }, vec![burial("md5:3")], at(3))?;
         let kept: Vec<_> = tx.tombstones("a0")?.into_iter().map(|row| (row.job, row.step, row.hash, row.at)).collect();
         let expected = [("j", "md5:1", 1), ("#99", "md5:3", 3)];
         assert_eq!(kept, expected.map(|(job, hash, n)| (job.to_owned(), "77".to_owned(), hash.to_owned(), at(n))));

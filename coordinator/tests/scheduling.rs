@@ -1,12 +1,14 @@
 //! The scheduler over a store: limits that hold, tenants that do not wait for each other, copies of which one counts.
-use coordinator::engine::Engine;
-use coordinator::leases::Leases;
-use coordinator::schedule::endpoints::EndpointBook;
-use coordinator::service::{Workflows, collector, recovery, rescuer};
+use coordinator::dispatch::endpoints::EndpointBook;
+use coordinator::dispatch::outstanding::outstanding;
+use coordinator::leader::engine::Engine;
+use coordinator::leader::memory::lease_table::Leases;
+use coordinator::reconcile::{rescuer, settlement};
 use coordinator::store::conformance::job;
 use coordinator::store::memory::Memory;
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::{Phase, SpeculationState, StoreResult, Tx};
+use coordinator::workflows::Workflows;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
@@ -64,7 +66,7 @@ impl Cluster {
         let out = self.write(|tx| {
             let mut out = Vec::new();
             for job in tx.jobs(true, u32::MAX)? {
-                out.extend(recovery::outstanding(tx, &workflows, job.no)?);
+                out.extend(outstanding(tx, &workflows, job.no)?);
             }
             Ok(out)
         });
@@ -113,7 +115,7 @@ impl Cluster {
             Ok(no)
         });
         let workflows = self.engine.workflows.clone();
-        while self.write(|tx| coordinator::service::planner::plan(tx, &workflows, no)) {}
+        while self.write(|tx| coordinator::reconcile::planner::plan(tx, &workflows, no)) {}
         no
     }
 
@@ -126,15 +128,15 @@ impl Cluster {
         turn.units
     }
 
-    fn settle(&mut self, unit: UnitId, epoch: u32, result: UnitResult) -> collector::Settled {
+    fn settle(&mut self, unit: UnitId, epoch: u32, result: UnitResult) -> settlement::Settled {
         let outcome = Outcome { unit, epoch, worker: WorkerId("w0".into()), result, duration_us: 10_000 };
         let (workflows, now) = (self.engine.workflows.clone(), self.now);
-        let settled = self.write(|tx| collector::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
+        let settled = self.write(|tx| settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
         self.leases.reported(&outcome, now);
         settled
     }
 
-    fn succeed(&mut self, unit: &Unit) -> collector::Settled {
+    fn succeed(&mut self, unit: &Unit) -> settlement::Settled {
         self.settle(unit.id, unit.epoch, success())
     }
 }
@@ -347,10 +349,10 @@ fn a_copy_that_fails_or_is_lost_leaves_the_unit_to_the_other() {
 fn a_new_leader_watches_both_executions() {
     let (mut cluster, older, newer) = with_copy();
     let workflows = Workflows::default();
-    let out = cluster.write(|tx| recovery::outstanding(tx, &workflows, older.id.job));
+    let out = cluster.write(|tx| outstanding(tx, &workflows, older.id.job));
     assert_eq!(out.iter().map(|unit| unit.epoch).collect::<Vec<_>>(), [older.epoch, newer.epoch]);
     cluster.settle(newer.id, newer.epoch, failed(ErrorClass::Transient));
-    let out = cluster.write(|tx| recovery::outstanding(tx, &workflows, older.id.job));
+    let out = cluster.write(|tx| outstanding(tx, &workflows, older.id.job));
     assert_eq!(out.iter().map(|unit| unit.epoch).collect::<Vec<_>>(), [older.epoch]);
 }
 
@@ -370,7 +372,7 @@ fn costs_outlive_the_coordinator() {
     let slots = BTreeMap::from([(Kind::Noop, 4)]);
     let now = cluster.now;
     let outlook =
-        cluster.write(|tx| coordinator::service::forecast::outlook(tx, &Workflows::default(), no, &slots, now));
+        cluster.write(|tx| coordinator::dispatch::forecast::outlook(tx, &Workflows::default(), no, &slots, now));
     assert!(outlook.finish_p90.is_some(), "{outlook:?}");
 }
 

@@ -1,8 +1,9 @@
 //! One large transfer over several workers, through the engine, with lost, repeated and late reports, coordinators that
 //! begin anew and jobs that are cancelled: completed once, with every byte, or aborted.
-use coordinator::engine::Engine;
-use coordinator::leases::Leases;
-use coordinator::service::{collector, planner, recovery, rescuer};
+use coordinator::dispatch::outstanding::outstanding;
+use coordinator::leader::engine::Engine;
+use coordinator::leader::memory::lease_table::Leases;
+use coordinator::reconcile::{planner, recovery, rescuer, settlement};
 use coordinator::store::conformance::job;
 use coordinator::store::memory::Memory;
 use coordinator::store::sqlite::Sqlite;
@@ -131,7 +132,7 @@ impl World {
         }
         let known = write(&mut self.store, |tx| tx.job(job)).is_some_and(|row| !row.state.has_ended());
         if known {
-            let out = write(&mut self.store, |tx| recovery::outstanding(tx, &workflows, job));
+            let out = write(&mut self.store, |tx| outstanding(tx, &workflows, job));
             self.leases.adopt(&out, self.now);
         }
     }
@@ -194,7 +195,7 @@ impl World {
         let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 1_000 };
         let (workflows, now) = (self.engine.workflows.clone(), self.now);
         let settled =
-            write(&mut self.store, |tx| collector::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
+            write(&mut self.store, |tx| settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
         if settled.cut > 0 {
             self.engine.cut();
         }

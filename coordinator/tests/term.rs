@@ -1,8 +1,8 @@
 //! A coordinator over a transport that the test plays.
 use async_trait::async_trait;
+use coordinator::leader::Coordinator;
 use coordinator::metrics::Metrics;
 use coordinator::queue::{Collected, Lost, QueueError, UnitQueue};
-use coordinator::runtime::Coordinator;
 use coordinator::store::handle::Store;
 use parking_lot::Mutex;
 use protocol::id::{UnitId, WorkerId};

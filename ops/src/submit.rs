@@ -1,6 +1,6 @@
 //! From a job file on this machine to a job: read, resolve policies, compile, digest.
 use crate::error::{CliError, CliResult, Exit};
-use coordinator::service::submission::{self, Sources, compile};
+use coordinator::command::submission::{self, Sources, compile};
 use coordinator::store::NewJob;
 use protocol::time::Timestamp;
 use protocol::wire::unit::QcTask;

@@ -2,8 +2,8 @@
 use ::prometheus::Registry;
 use ::prometheus::proto::MetricFamily;
 use coordinator::metrics::{ClusterGauges, Metrics, register_process};
+use coordinator::query::cluster_stats::{Census, bands};
 use coordinator::queue::timed::Timings;
-use coordinator::service::census::{Census, bands};
 use coordinator::store::handle::Store;
 use protocol::id::{Kind, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! What must hold after every transaction, by the numbers of `protocol::invariant`.
 use crate::effects::Effects;
 use crate::model::{JobView, Need};
-use coordinator::service::rescuer::POISON;
+use coordinator::reconcile::rescuer::POISON;
 use coordinator::store::memory::Memory;
 use coordinator::store::{
     BarrierState, CauseTx, FailureTx, JobState, ListingTx, PartitionTx, Phase, ScheduleTx, SpeculationState, StepRow,

@@ -1,7 +1,8 @@
 //! What people and accidents do to a running cluster, at random moments.
 use crate::model::JobView;
 use crate::world::{Event, World};
-use coordinator::service::control::{self, Among, Order, RetryRequest};
+use coordinator::audit::Order;
+use coordinator::command::{self, Among, RetryRequest};
 use coordinator::store::{JobState, OperationTx};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ impl World {
     }
 
     fn retry(&mut self, id: &str) {
-        let (now, workflows) = (self.now, coordinator::service::Workflows::default());
+        let (now, workflows) = (self.now, coordinator::workflows::Workflows::default());
         // All at once, at a rate, or one branch alone.
         let rate = (self.rng.f64() < 0.3).then(|| self.rng.f64() * 20.0 + 0.5);
         let only = self.views.values().find(|v| v.row.id == id).filter(|_| self.rng.f64() < 0.2).map(|view| {
@@ -33,12 +34,12 @@ impl World {
         let request = RetryRequest { all: true, rate, only, ..RetryRequest::default() };
         let chosen = self.store.write(&mut self.rng, |tx| {
             let among = Among::Job(id.to_owned());
-            let preview = control::preview(tx, &workflows, &among, &request, now)?;
-            let recorded = control::retry(tx, &workflows, &among, &request, now)?;
+            let preview = command::preview(tx, &workflows, &among, &request, now)?;
+            let recorded = command::retry(tx, &workflows, &among, &request, now)?;
             // As the command line over a data directory does: counted, and without a rate carried out, at once. At a rate
             // the coordinator's turns do the rest.
             if let Ok(no) = recorded {
-                while control::carry_on(tx, &workflows, no, now)? {}
+                while command::carry_on(tx, &workflows, no, now)? {}
             }
             Ok(recorded.and_then(|_| preview))
         });
@@ -65,9 +66,9 @@ impl World {
         }
         let (order, now) = (Order::default(), self.now);
         let answer = self.store.write(&mut self.rng, |tx| match what {
-            0 => control::cancel(tx, &id, &order, now),
-            1..=3 => control::pause(tx, &id, &order, now),
-            _ => control::resume(tx, &id, &order, now),
+            0 => command::cancel(tx, &id, &order, now),
+            1..=3 => command::pause(tx, &id, &order, now),
+            _ => command::resume(tx, &id, &order, now),
         });
         self.note(|| format!("operator {what} on {id}: {answer:?}"));
         self.check(false);
@@ -108,7 +109,7 @@ impl World {
         let ids: Vec<String> = self.views.values().map(|v| v.row.id.clone()).collect();
         for id in ids {
             let (order, now) = (Order::default(), self.now);
-            let resumed = self.store.memory.write(|tx| control::resume(tx, &id, &order, now));
+            let resumed = self.store.memory.write(|tx| command::resume(tx, &id, &order, now));
             self.note(|| format!("resume {id}: {resumed:?}"));
         }
         self.check(false);

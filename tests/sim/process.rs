@@ -2,12 +2,14 @@
 //! event at a time. What is decided and remembered is the reactor's: it is driven here as it is there.
 use crate::faults::Plant;
 use crate::world::{Event, World};
-use coordinator::engine::Turn;
-use coordinator::leases::Lapsed;
-use coordinator::reactor::{Listed, Reactor, Work};
-use coordinator::service::graph::Graph;
-use coordinator::service::recovery;
-use coordinator::service::rescuer::{LostWith, Taken};
+use coordinator::dispatch::outstanding::outstanding;
+use coordinator::graph::{Graph, barrier_key};
+use coordinator::leader::engine::Turn;
+use coordinator::leader::memory::lease_table::Lapsed;
+use coordinator::leader::reactor::{Listed, Reactor, Work};
+use coordinator::reconcile::recovery;
+use coordinator::reconcile::rescuer::{LostWith, Taken};
+use coordinator::review::approvals::sync_tasks;
 use coordinator::store::{JobTx, OperationTx, Phase, SpeculationState, StoreError, UnitTx};
 use protocol::failure::ErrorClass;
 use protocol::id::{StepNo, UnitId};
@@ -72,7 +74,7 @@ impl World {
     fn adopt(&mut self, reactor: &Reactor) {
         let workflows = reactor.engine.lock().workflows.clone();
         for job in self.store.memory.jobs(true, u32::MAX).expect("memory answers") {
-            let out = recovery::outstanding(&mut self.store.memory, &workflows, job.no).expect("memory answers");
+            let out = outstanding(&mut self.store.memory, &workflows, job.no).expect("memory answers");
             reactor.leases.lock().adopt(&out, self.now);
         }
     }
@@ -394,9 +396,10 @@ impl World {
                     continue;
                 }
                 let counted = self.store.memory.write(|tx| {
-                    let mut graph = Graph { tx, job, workflow: &workflow, sealed, now };
-                    let key = graph.key(barrier, &partition);
-                    graph.count(barrier, &key, 1, 0)
+                    let mut graph = Graph::new(tx, job, &workflow, sealed, now);
+                    let key = barrier_key(&workflow, barrier, &partition);
+                    let approvals = graph.count(barrier, &key, 1, 0)?;
+                    sync_tasks(&mut graph, &approvals)
                 });
                 counted.expect("memory answers");
                 self.check(false);

@@ -2,7 +2,7 @@
 use crate::effects::Effects;
 use crate::faults::FaultyStore;
 use crate::model::JobView;
-use coordinator::service::collector::Settled;
+use coordinator::reconcile::settlement::Settled;
 use coordinator::store::{BarrierState, JobState};
 use protocol::id::JobNo;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! The list of workers, what they are told, and who is put aside: what `coordinator::runtime` does every few seconds.
 use crate::faults::Plant;
 use crate::world::{Event, World};
-use coordinator::service::ward::{self, Telling};
+use coordinator::leader::memory::worker_health::Finding;
+use coordinator::reconcile::worker_orders::{self, Telling};
 use coordinator::store::WorkerRow;
-use coordinator::wards::Finding;
 use protocol::failure::ErrorClass;
 use protocol::id::WorkerId;
 use protocol::wire::control::Control;
@@ -43,7 +43,7 @@ impl World {
             Finding { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
         });
         let findings: Vec<Finding> = findings.into_iter().chain(blamed.take(1)).collect();
-        let told = self.store.write(&mut self.rng, |tx| ward::tend(tx, &rows, now));
+        let told = self.store.write(&mut self.rng, |tx| worker_orders::tend(tx, &rows, now));
         self.check(false);
         match told {
             Ok(tellings) => {
@@ -71,9 +71,9 @@ impl World {
         let Some(process) = &mut self.process else { return false };
         let workflows = process.reactor.engine.lock().workflows.clone();
         let name = &finding.worker.0;
-        let result = self
-            .store
-            .write(&mut self.rng, |tx| ward::quarantine(tx, &workflows, name, &finding.reason, &finding.failed, now));
+        let result = self.store.write(&mut self.rng, |tx| {
+            worker_orders::quarantine(tx, &workflows, name, &finding.reason, &finding.failed, now)
+        });
         self.check(true);
         match result {
             Ok(refunded) => {

@@ -1,8 +1,8 @@
 //! `/api/v1/assets`: the catalogue.
-use super::State;
-use super::body::Body;
-use super::problem::{Problem, Refused};
-use crate::service::inquiry::{self, AssetView, AssetsFilter};
+use crate::http::State;
+use crate::http::body::Body;
+use crate::http::problem::{Problem, Refused};
+use crate::query::jobs::{self, AssetView, AssetsFilter};
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
 use protocol::media::asset::Asset;
@@ -76,7 +76,7 @@ pub struct Imported {
 #[get("/api/v1/assets")]
 async fn list(state: Data<State>, filter: Query<AssetsFilter>) -> Result<Json<Vec<AssetView>>, Problem> {
     let filter = state.query(filter)?;
-    state.read(move |tx| inquiry::assets(tx, &filter)).await.map(Json)
+    state.read(move |tx| jobs::assets(tx, &filter)).await.map(Json)
 }
 
 /// Adds assets to the catalogue; what is known of the same bytes stays.
@@ -112,5 +112,5 @@ async fn import(
 #[get("/api/v1/assets/{asset}")]
 async fn get(state: Data<State>, asset: Path<String>) -> Result<Json<AssetView>, Problem> {
     let now = state.now();
-    state.read(move |tx| inquiry::asset(tx, &asset, now)).await.map(Json)
+    state.read(move |tx| jobs::asset(tx, &asset, now)).await.map(Json)
 }

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_member_of_an_order_is_refused_by_name() {
-        use crate::service::control::{Order, RetryRequest};
+        use crate::audit::Order;
+        use crate::command::RetryRequest;
         let sent = |text: &str| serde_json::from_str(text).expect("JSON");
         let asked: RetryRequest = order(sent(r#"{"all":true,"dry_run":true,"actor":"me"}"#)).expect("an order");
         assert!(asked.all && asked.order.dry_run && asked.order.actor == "me");

@@ -1,8 +1,8 @@
 //! `/api/v1/events`: one stream of server-sent events about everything that runs, for dashboards.
-use super::State;
-use super::door::{Place, Shares};
-use super::problem::{Problem, Refused};
-use crate::observer::Event;
+use crate::http::State;
+use crate::http::door::{Place, Shares};
+use crate::http::problem::{Problem, Refused};
+use crate::leader::event_stream::Event;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, get};

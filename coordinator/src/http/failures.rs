@@ -1,10 +1,11 @@
 //! `/api/v1/failures`: dead letters by cause.
-use super::State;
-use super::body::Asked;
-use super::problem::{Problem, Refused};
-use crate::service::Workflows;
-use crate::service::control::{self, Among, CauseView, Retried, RetryRequest, WaiveRequest, Waived};
-use crate::service::inquiry::{PAGE, limit_in_range};
+use crate::command::{self, Among, Retried, RetryRequest, WaiveRequest};
+use crate::http::State;
+use crate::http::body::Asked;
+use crate::http::problem::{Problem, Refused};
+use crate::paging::{PAGE, limit_in_range};
+use crate::query::causes::{self, CauseView, Waived};
+use crate::workflows::Workflows;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,7 @@ impl OfJob {
 async fn list(state: Data<State>, filter: Query<OfJob>) -> Result<Json<Vec<CauseView>>, Problem> {
     let (filter, now) = (filter.into_inner().checked()?, state.now());
     state
-        .read(move |tx| control::causes(tx, &Workflows::default(), filter.job.as_deref(), filter.limit, now))
+        .read(move |tx| causes::causes(tx, &Workflows::default(), filter.job.as_deref(), filter.limit, now))
         .await
         .map(Json)
 }
@@ -84,5 +85,5 @@ async fn waive(
 ) -> Result<Json<Waived>, Problem> {
     asked.order = state.order(asked.order)?;
     let now = state.now();
-    state.write(&request, move |tx| control::waive(tx, &cause, &asked, now)).await.map(Json)
+    state.write(&request, move |tx| command::waive(tx, &cause, &asked, now)).await.map(Json)
 }

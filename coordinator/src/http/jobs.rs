@@ -1,11 +1,13 @@
 //! `/api/v1/jobs`.
-use super::State;
-use super::body::{Asked, Body, key};
-use super::problem::{Problem, Refused};
-use crate::service::control::{self, Among, Answer, JobChanged, Order, PriorityRequest, Retried, RetryRequest};
-use crate::service::inquiry::{self, JobExplanation, JobListed, JobsFilter, Progress};
-use crate::service::submission::{Sources, Submitted, compile_sent, entropy_of, submission_of, submit};
-use crate::service::summary::Summary;
+use crate::audit::Order;
+use crate::command::submission::{Sources, Submitted, compile_sent, entropy_of, submission_of, submit};
+use crate::command::{self, Among, JobChanged, PriorityRequest, Retried, RetryRequest};
+use crate::error::Answer;
+use crate::http::State;
+use crate::http::body::{Asked, Body, key};
+use crate::http::problem::{Problem, Refused};
+use crate::query::jobs::{self, JobExplanation, JobListed, JobsFilter, Progress};
+use crate::query::summary::Summary;
 use crate::store::{NewJob, StoreResult, Tx};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
@@ -35,7 +37,7 @@ pub struct Submission {
 #[get("/api/v1/jobs")]
 async fn list(state: Data<State>, filter: Query<JobsFilter>) -> Result<Json<Vec<JobListed>>, Problem> {
     let filter = state.query(filter)?;
-    state.read(move |tx| inquiry::jobs(tx, &filter)).await.map(Json)
+    state.read(move |tx| jobs::jobs(tx, &filter)).await.map(Json)
 }
 
 /// Submits a job: its file and every delivery spec it refers to. The same `Idempotency-Key` never makes a second job.
@@ -74,21 +76,21 @@ async fn add(
 #[get("/api/v1/jobs/{job}")]
 async fn get(state: Data<State>, job: Path<String>) -> Result<Json<Summary>, Problem> {
     let now = state.now();
-    state.read(move |tx| inquiry::job(tx, &job, now)).await.map(Json)
+    state.read(move |tx| jobs::job(tx, &job, now)).await.map(Json)
 }
 
 /// How far a job is: cheap enough to be asked every second.
 #[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = Progress), Refused))]
 #[get("/api/v1/jobs/{job}/progress")]
 async fn progress(state: Data<State>, job: Path<String>) -> Result<Json<Progress>, Problem> {
-    state.read(move |tx| inquiry::progress(tx, &job)).await.map(Json)
+    state.read(move |tx| jobs::progress(tx, &job)).await.map(Json)
 }
 
 /// Why a job is where it is.
 #[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = JobExplanation), Refused))]
 #[get("/api/v1/jobs/{job}/explain")]
 async fn explain(state: Data<State>, job: Path<String>) -> Result<Json<JobExplanation>, Problem> {
-    state.read(move |tx| inquiry::explain_job(tx, &job)).await.map(Json)
+    state.read(move |tx| jobs::explain_job(tx, &job)).await.map(Json)
 }
 
 type Steer = fn(&mut dyn Tx, &str, &Order, Timestamp) -> StoreResult<Answer<JobChanged>>;
@@ -118,7 +120,7 @@ async fn pause(
     job: Path<String>,
     Asked(order): Asked<Order>,
 ) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, order, control::pause).await
+    steer(&state, &request, job, order, command::pause).await
 }
 
 /// Hands out units again.
@@ -135,7 +137,7 @@ async fn resume(
     job: Path<String>,
     Asked(order): Asked<Order>,
 ) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, order, control::resume).await
+    steer(&state, &request, job, order, command::resume).await
 }
 
 /// Cancels a job: calls back what runs, keeps what is done.
@@ -152,7 +154,7 @@ async fn cancel(
     job: Path<String>,
     Asked(order): Asked<Order>,
 ) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, order, control::cancel).await
+    steer(&state, &request, job, order, command::cancel).await
 }
 
 /// Changes who goes first: class and deadline.
@@ -171,7 +173,7 @@ async fn priority(
 ) -> Result<Json<JobChanged>, Problem> {
     let (order, now) = (state.order(asked.order)?, state.now());
     let asked = PriorityRequest { order, ..asked };
-    state.write(&request, move |tx| control::prioritise(tx, &job, &asked, now)).await.map(Json)
+    state.write(&request, move |tx| command::prioritise(tx, &job, &asked, now)).await.map(Json)
 }
 
 /// Runs failed units again, and what was not run because of them.

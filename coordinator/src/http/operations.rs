@@ -1,9 +1,11 @@
 //! `/api/v1/operations`: what operators asked for, and what is still being carried out.
-use super::State;
-use super::body::Asked;
-use super::failures::OfJob;
-use super::problem::{Problem, Refused};
-use crate::service::control::{self, OperationView, Order, Steering};
+use crate::audit::Order;
+use crate::command::{self, Steering};
+use crate::http::State;
+use crate::http::body::Asked;
+use crate::http::failures::OfJob;
+use crate::http::problem::{Problem, Refused};
+use crate::query::operations::{self, OperationView};
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -17,7 +19,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[get("/api/v1/operations")]
 async fn list(state: Data<State>, filter: Query<OfJob>) -> Result<Json<Vec<OperationView>>, Problem> {
     let filter = filter.into_inner().checked()?;
-    state.read(move |tx| control::operations(tx, filter.job.as_deref(), filter.limit)).await.map(Json)
+    state.read(move |tx| operations::operations(tx, filter.job.as_deref(), filter.limit)).await.map(Json)
 }
 
 async fn steer(
@@ -28,7 +30,7 @@ async fn steer(
     order: Order,
 ) -> Result<Json<OperationView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
-    state.write(request, move |tx| control::steer(tx, operation, how, &order, now)).await.map(Json)
+    state.write(request, move |tx| command::steer(tx, operation, how, &order, now)).await.map(Json)
 }
 
 /// Lets a running operation stand still.

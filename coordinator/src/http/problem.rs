@@ -1,5 +1,5 @@
 //! The one shape of errors: what is wrong, what to do, and where.
-use crate::service::control::Refusal;
+use crate::error::Refusal;
 use crate::store::StoreError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};

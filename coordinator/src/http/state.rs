@@ -1,12 +1,14 @@
 //! What every handler works with.
-use super::door::HostNames;
-use super::problem::Problem;
+use crate::audit::Order;
 use crate::clock::Clock;
-use crate::member::Role;
-use crate::service::Workflows;
-use crate::service::control::{self, Among, Answer, Order, Preview, Retried, RetryRequest};
+use crate::command::{self, Among, Preview, Retried, RetryRequest};
+use crate::error::Answer;
+use crate::http::door::HostNames;
+use crate::http::problem::Problem;
+use crate::leader::election::Role;
 use crate::store::handle::Store;
 use crate::store::{StoreResult, Tx};
+use crate::workflows::Workflows;
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 use prometheus::Registry;
@@ -145,17 +147,17 @@ impl State {
         if !asked.order.dry_run {
             self.leads(request)?;
         }
-        let previewed = if control::needs_preview(&asked) { Some(self.preview(&among, &asked).await?) } else { None };
+        let previewed = if command::needs_preview(&asked) { Some(self.preview(&among, &asked).await?) } else { None };
         if let Some(previewed) = previewed.filter(|_| asked.order.dry_run) {
             return Ok(previewed);
         }
         let (now, paced) = (self.now(), asked.rate.is_some());
         let operation =
-            self.write(request, move |tx| control::retry(tx, &Workflows::default(), &among, &asked, now)).await?;
+            self.write(request, move |tx| command::retry(tx, &Workflows::default(), &among, &asked, now)).await?;
         let begun = Instant::now();
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
-            let retried = self.read(move |tx| control::retried(tx, operation)).await?;
+            let retried = self.read(move |tx| command::retried(tx, operation)).await?;
             let settled = !retried.counting && (paced || retried.done >= retried.units);
             if settled || begun.elapsed() >= ANSWER_WITHIN {
                 return Ok(retried);

@@ -1,9 +1,9 @@
 //! `/api/v1/tasks`: what people must decide.
-use super::State;
-use super::body::Asked;
-use super::problem::{Problem, Refused};
-use crate::service::Workflows;
-use crate::service::control::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
+use crate::http::State;
+use crate::http::body::Asked;
+use crate::http::problem::{Problem, Refused};
+use crate::review::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
+use crate::workflows::Workflows;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
 use protocol::rules::review::task::Decision;
@@ -21,7 +21,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[get("/api/v1/tasks")]
 async fn list(state: Data<State>, filter: Query<TasksFilter>) -> Result<Json<Vec<TaskView>>, Problem> {
     let (filter, now) = (state.query(filter)?, state.now());
-    state.read(move |tx| control::tasks(tx, &filter, now)).await.map(Json)
+    state.read(move |tx| review::tasks(tx, &filter, now)).await.map(Json)
 }
 
 /// One task with its findings and its history.
@@ -29,14 +29,14 @@ async fn list(state: Data<State>, filter: Query<TasksFilter>) -> Result<Json<Vec
 #[get("/api/v1/tasks/{task}")]
 async fn get(state: Data<State>, task: Path<i64>) -> Result<Json<TaskView>, Problem> {
     let now = state.now();
-    state.read(move |tx| control::task(tx, *task, now)).await.map(Json)
+    state.read(move |tx| review::task(tx, *task, now)).await.map(Json)
 }
 
 /// Pictures of what fails the delivery that a pending task is about.
 #[utoipa::path(tag = "tasks", params(("task" = i64, Path)), responses((status = 200, body = Vec<TaskPicture>), Refused))]
 #[get("/api/v1/tasks/{task}/pictures")]
 async fn pictures(state: Data<State>, task: Path<i64>) -> Result<Json<Vec<TaskPicture>>, Problem> {
-    state.read(move |tx| control::task_pictures(tx, *task)).await.map(Json)
+    state.read(move |tx| review::task_pictures(tx, *task)).await.map(Json)
 }
 
 async fn settle(
@@ -53,7 +53,7 @@ async fn settle(
     }
     let now = state.now();
     state
-        .write(request, move |tx| control::settle_task(tx, &Workflows::default(), task, decision, &asked, now))
+        .write(request, move |tx| review::settle_task(tx, &Workflows::default(), task, decision, &asked, now))
         .await
         .map(Json)
 }

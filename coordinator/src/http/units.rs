@@ -1,8 +1,8 @@
 //! `/api/v1/jobs/{job}/units`.
-use super::State;
-use super::problem::{Problem, Refused};
-use crate::service::explain::UnitExplanation;
-use crate::service::inquiry::{self, UnitsFilter};
+use crate::http::State;
+use crate::http::problem::{Problem, Refused};
+use crate::query::explain::UnitExplanation;
+use crate::query::jobs::{self, UnitsFilter};
 use crate::store::view::UnitView;
 use actix_web::get;
 use actix_web::web::{Data, Json, Path, Query};
@@ -25,7 +25,7 @@ async fn list(
     filter: Query<UnitsFilter>,
 ) -> Result<Json<Vec<UnitView>>, Problem> {
     let filter = state.query(filter)?;
-    state.read(move |tx| inquiry::units(tx, &job, &filter)).await.map(Json)
+    state.read(move |tx| jobs::units(tx, &job, &filter)).await.map(Json)
 }
 
 /// One unit.
@@ -37,7 +37,7 @@ async fn list(
 #[get("/api/v1/jobs/{job}/units/{step}/{part}")]
 async fn get(state: Data<State>, unit: Path<(String, String, i64)>) -> Result<Json<UnitView>, Problem> {
     let (job, step, part) = unit.into_inner();
-    state.read(move |tx| inquiry::unit(tx, &job, &step, part)).await.map(Json)
+    state.read(move |tx| jobs::unit(tx, &job, &step, part)).await.map(Json)
 }
 
 /// Why a unit is where it is.
@@ -49,5 +49,5 @@ async fn get(state: Data<State>, unit: Path<(String, String, i64)>) -> Result<Js
 #[get("/api/v1/jobs/{job}/units/{step}/{part}/explain")]
 async fn explain(state: Data<State>, unit: Path<(String, String, i64)>) -> Result<Json<UnitExplanation>, Problem> {
     let ((job, step, part), now) = (unit.into_inner(), state.now());
-    state.read(move |tx| inquiry::explain_unit(tx, &job, &step, part, now)).await.map(Json)
+    state.read(move |tx| jobs::explain_unit(tx, &job, &step, part, now)).await.map(Json)
 }

@@ -1,8 +1,10 @@
 //! `/api/v1/workers`.
-use super::State;
-use super::body::Asked;
-use super::problem::{Problem, Refused};
-use crate::service::control::{self, Order, WorkerView};
+use crate::audit::Order;
+use crate::command;
+use crate::http::State;
+use crate::http::body::Asked;
+use crate::http::problem::{Problem, Refused};
+use crate::query::workers::{self, WorkerView};
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -16,7 +18,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[get("/api/v1/workers")]
 async fn list(state: Data<State>) -> Result<Json<Vec<WorkerView>>, Problem> {
     let now = state.now();
-    state.read(move |tx| control::workers(tx, now).map(Ok)).await.map(Json)
+    state.read(move |tx| workers::workers(tx, now).map(Ok)).await.map(Json)
 }
 
 /// Gives a worker no more work; what it holds ends.
@@ -34,7 +36,7 @@ async fn drain(
     Asked(order): Asked<Order>,
 ) -> Result<Json<WorkerView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
-    state.write(&request, move |tx| control::drain(tx, &worker, &order, now)).await.map(Json)
+    state.write(&request, move |tx| command::drain(tx, &worker, &order, now)).await.map(Json)
 }
 
 /// Gives a drained or quarantined worker work again.
@@ -52,5 +54,5 @@ async fn release(
     Asked(order): Asked<Order>,
 ) -> Result<Json<WorkerView>, Problem> {
     let (order, now) = (state.order(order)?, state.now());
-    state.write(&request, move |tx| control::release(tx, &worker, &order, now)).await.map(Json)
+    state.write(&request, move |tx| command::release(tx, &worker, &order, now)).await.map(Json)
 }

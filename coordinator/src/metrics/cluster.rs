@@ -1,6 +1,6 @@
 //! Gauges about the cluster as a whole. The leader alone exports them: a process that stands by has no such series, or
 //! every sum would count the cluster once a coordinator.
-use crate::service::census::Census;
+use crate::query::cluster_stats::Census;
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use protocol::failure::ErrorClass;
 use protocol::id::Kind;

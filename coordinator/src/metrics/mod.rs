@@ -2,9 +2,9 @@
 //! Labels come from closed lists, and every label set is there from the start, at zero.
 mod cluster;
 
-pub use cluster::ClusterGauges;
+pub use crate::metrics::cluster::ClusterGauges;
 
-use crate::service::collector::Settled;
+use crate::reconcile::settlement::Settled;
 use parking_lot::Mutex;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use protocol::id::Kind;

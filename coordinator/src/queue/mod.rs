@@ -1,6 +1,6 @@
 //! The coordinator's side of the transport. It may lose, repeat and reorder: nothing here is the truth (TRUTH-2).
+mod consumer_cleanup;
 mod deployment;
-mod janitor;
 pub mod local;
 mod mark;
 mod place;

@@ -1,13 +1,12 @@
 //! `showrunner asset`: the catalogue.
 use crate::context::Context;
-use crate::database;
 use crate::error::{CliError, CliResult, Exit};
-use crate::output;
 use crate::source::{Client, Source, server};
 use crate::submit::now;
+use crate::{database, output};
 use async_trait::async_trait;
 use coordinator::http::Import;
-use coordinator::service::inquiry::{AssetView, Tombstone};
+use coordinator::query::jobs::{AssetView, Tombstone};
 use coordinator::store::handle::{Store, StoreThread};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};

@@ -8,7 +8,7 @@ use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::submit;
-use coordinator::service::summary::Summary;
+use coordinator::query::summary::Summary;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -2,14 +2,13 @@
 mod endpoint;
 
 use crate::context::Context;
-use crate::database;
-use crate::database::database_path;
+use crate::database::{self, database_path};
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
 use crate::source::{Client, server};
 use ::storage::Registry;
-use coordinator::service::Workflows;
+use coordinator::workflows::Workflows;
 use protocol::rules::cluster::deployment::{Belonging, judge};
 use serde::Serialize;
 use std::process::Command;

@@ -4,8 +4,8 @@ use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;
 use coordinator::http::Problem;
-use coordinator::service::explain::UnitExplanation;
-use coordinator::service::inquiry::{self, JobExplanation};
+use coordinator::query::explain::UnitExplanation;
+use coordinator::query::jobs::{self, JobExplanation};
 use protocol::id::PartNo;
 
 /// Explains a job: what is open, and which barriers wait for what.
@@ -38,7 +38,7 @@ fn words(e: &JobExplanation) -> String {
 
 /// A unit as people name it: job/step/partition.
 pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
-    Ok(inquiry::parse_unit(text).map_err(Problem::from)?)
+    Ok(jobs::parse_unit(text).map_err(Problem::from)?)
 }
 
 /// Explains a unit.

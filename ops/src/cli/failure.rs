@@ -5,7 +5,8 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;
-use coordinator::service::control::{CauseView, WaiveRequest};
+use coordinator::command::WaiveRequest;
+use coordinator::query::causes::CauseView;
 
 /// Commands of `failure`.
 #[derive(Debug, clap::Subcommand)]

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;
-use coordinator::service::control::WorkerView;
+use coordinator::query::workers::WorkerView;
 
 /// Commands about workers.
 #[derive(Debug, clap::Subcommand)]

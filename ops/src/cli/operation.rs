@@ -4,7 +4,8 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::Source;
-use coordinator::service::control::{OperationView, Steering};
+use coordinator::command::Steering;
+use coordinator::query::operations::OperationView;
 
 /// Commands of `operation`.
 #[derive(Debug, clap::Subcommand)]

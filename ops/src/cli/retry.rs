@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::source::Source;
-use coordinator::service::control::{Correction, Retried, RetryRequest};
+use coordinator::command::{Correction, Retried, RetryRequest};
 use protocol::rules::unit::redrive_rate::parse_rate;
 use std::path::{Path, PathBuf};
 

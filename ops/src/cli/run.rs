@@ -5,7 +5,7 @@ use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::LimitArgs;
 use crate::{output, submit};
-use coordinator::service::summary::Summary;
+use coordinator::query::summary::Summary;
 use coordinator::store::{JobState, NewJob};
 use protocol::id::JobNo;
 use std::path::PathBuf;

@@ -3,7 +3,8 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::source::{Source, Verb};
-use coordinator::service::control::{JobChanged, Order};
+use coordinator::audit::Order;
+use coordinator::command::JobChanged;
 
 /// Why, by whom, and whether for real.
 #[derive(Debug, Clone, clap::Args)]

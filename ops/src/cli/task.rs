@@ -5,8 +5,8 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::source::Source;
 use base64::Engine;
-use coordinator::service::control::{Decided, Reach, TaskEvent, TaskPicture, TaskRequest, TaskView};
-use coordinator::service::rework::waived::CheckWaived;
+use coordinator::review::waivers::CheckWaived;
+use coordinator::review::{Decided, Reach, TaskEvent, TaskPicture, TaskRequest, TaskView};
 use protocol::rules::review::task::Decision;
 use std::path::{Path, PathBuf};
 
@@ -128,8 +128,8 @@ fn control_filter(
     job: Option<String>,
     asset: Option<String>,
     title: Option<String>,
-) -> coordinator::service::control::TasksFilter {
-    coordinator::service::control::TasksFilter { state, kind, job, asset, title, after: 0, limit: 0 }
+) -> coordinator::review::TasksFilter {
+    coordinator::review::TasksFilter { state, kind, job, asset, title, after: 0, limit: 0 }
 }
 
 fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {

@@ -1,8 +1,8 @@
 //! The client of the HTTP API.
 use crate::error::{CliError, CliResult};
 use crate::settings::mask_url;
+use coordinator::command::submission::{Sources, Submitted};
 use coordinator::http::{Import, Imported, Part, Problem};
-use coordinator::service::submission::{Sources, Submitted};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

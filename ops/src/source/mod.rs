@@ -11,21 +11,27 @@ use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::Origin;
 use crate::submit::now;
+use coordinator::audit::Order;
+use coordinator::command::submission::{Sources, Submitted, submit};
+use coordinator::command::{self, Among, JobChanged, PriorityRequest, Retried, RetryRequest, Steering, WaiveRequest};
+use coordinator::error::{Answer, Refusal};
 use coordinator::http::{OfJob, Problem};
-use coordinator::service::Workflows;
-use coordinator::service::control::{
-    self, Among, Answer, CauseView, Decided, JobChanged, OperationView, Order, PriorityRequest, Refusal, Retried,
-    RetryRequest, Steering, TaskPicture, TaskRequest, TaskView, TasksFilter, WaiveRequest, Waived, WorkerView,
-};
-use coordinator::service::explain::UnitExplanation;
-use coordinator::service::inquiry::{
-    self, AssetView, AssetsFilter, JobExplanation, JobListed, JobsFilter, PAGE_MAX, Progress, UnitsFilter,
-};
-use coordinator::service::submission::{Sources, Submitted, submit};
-use coordinator::service::summary::Summary;
+use coordinator::paging::PAGE_MAX;
+use coordinator::query::causes;
+use coordinator::query::causes::{CauseView, Waived};
+use coordinator::query::explain::UnitExplanation;
+use coordinator::query::jobs;
+use coordinator::query::jobs::{AssetView, AssetsFilter, JobExplanation, JobListed, JobsFilter, Progress, UnitsFilter};
+use coordinator::query::operations;
+use coordinator::query::operations::OperationView;
+use coordinator::query::summary::Summary;
+use coordinator::query::workers;
+use coordinator::query::workers::WorkerView;
+use coordinator::review::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
 use coordinator::store::handle::Backend;
 use coordinator::store::view::UnitView;
 use coordinator::store::{NewJob, StoreResult};
+use coordinator::workflows::Workflows;
 use protocol::id::PartNo;
 use protocol::rules::review::task::Decision;
 
@@ -114,7 +120,7 @@ impl Source {
             |limit, after| {
                 let filter = JobsFilter { state: state.map(str::to_owned), after, limit };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| inquiry::jobs(tx, &filter))),
+                    Source::Local(db) => answered(db.read(|tx| jobs::jobs(tx, &filter))),
                     Source::Remote(remote) => remote.get(&["jobs"], &filter),
                 }
             },
@@ -125,7 +131,7 @@ impl Source {
     /// The account of a job.
     pub(crate) fn job(&mut self, id: &str) -> CliResult<Summary> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| inquiry::job(tx, id, now()))),
+            Source::Local(db) => answered(db.read(|tx| jobs::job(tx, id, now()))),
             Source::Remote(remote) => remote.get(&["jobs", id], &()),
         }
     }
@@ -133,7 +139,7 @@ impl Source {
     /// How far a job is.
     pub(crate) fn progress(&mut self, id: &str) -> CliResult<Progress> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| inquiry::progress(tx, id))),
+            Source::Local(db) => answered(db.read(|tx| jobs::progress(tx, id))),
             Source::Remote(remote) => remote.get(&["jobs", id, "progress"], &()),
         }
     }
@@ -141,7 +147,7 @@ impl Source {
     /// Why a job is where it is.
     pub(crate) fn explain_job(&mut self, id: &str) -> CliResult<JobExplanation> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| inquiry::explain_job(tx, id))),
+            Source::Local(db) => answered(db.read(|tx| jobs::explain_job(tx, id))),
             Source::Remote(remote) => remote.get(&["jobs", id, "explain"], &()),
         }
     }
@@ -149,9 +155,9 @@ impl Source {
     /// Pauses, resumes or cancels a job.
     pub(crate) fn change(&mut self, verb: Verb, id: &str, order: &Order) -> CliResult<JobChanged> {
         let change = match verb {
-            Verb::Pause => control::pause,
-            Verb::Resume => control::resume,
-            Verb::Cancel => control::cancel,
+            Verb::Pause => command::pause,
+            Verb::Resume => command::resume,
+            Verb::Cancel => command::cancel,
         };
         match self {
             Source::Local(db) => answered(db.write(|tx| change(tx, id, order, now()))),
@@ -162,7 +168,7 @@ impl Source {
     /// Changes who goes first.
     pub(crate) fn prioritise(&mut self, id: &str, request: &PriorityRequest) -> CliResult<JobChanged> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| control::prioritise(tx, id, request, now()))),
+            Source::Local(db) => answered(db.write(|tx| command::prioritise(tx, id, request, now()))),
             Source::Remote(remote) => remote.post(&["jobs", id, "priority"], request),
         }
     }
@@ -188,7 +194,7 @@ impl Source {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
         match self {
             Source::Local(db) => {
-                answered(db.read(|tx| control::causes(tx, &Workflows::default(), job, filter.limit, now())))
+                answered(db.read(|tx| causes::causes(tx, &Workflows::default(), job, filter.limit, now())))
             }
             Source::Remote(remote) => remote.get(&["failures"], &filter),
         }
@@ -197,7 +203,7 @@ impl Source {
     /// Leaves a cause as it is.
     pub(crate) fn waive(&mut self, cause: &str, request: &WaiveRequest) -> CliResult<Waived> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| control::waive(tx, cause, request, now()))),
+            Source::Local(db) => answered(db.write(|tx| command::waive(tx, cause, request, now()))),
             Source::Remote(remote) => remote.post(&["failures", cause, "waive"], request),
         }
     }
@@ -210,7 +216,7 @@ impl Source {
                 let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
                 let filter = TasksFilter { after, limit, ..filter.clone() };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| control::tasks(tx, &filter, now()))),
+                    Source::Local(db) => answered(db.read(|tx| review::tasks(tx, &filter, now()))),
                     Source::Remote(remote) => remote.get(&["tasks"], &filter),
                 }
             },
@@ -221,7 +227,7 @@ impl Source {
     /// One task with its findings and its history.
     pub(crate) fn task(&mut self, no: i64) -> CliResult<TaskView> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| control::task(tx, no, now()))),
+            Source::Local(db) => answered(db.read(|tx| review::task(tx, no, now()))),
             Source::Remote(remote) => remote.get(&["tasks", &no.to_string()], &()),
         }
     }
@@ -229,7 +235,7 @@ impl Source {
     /// Pictures of a pending task.
     pub(crate) fn task_pictures(&mut self, no: i64) -> CliResult<Vec<TaskPicture>> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| control::task_pictures(tx, no))),
+            Source::Local(db) => answered(db.read(|tx| review::task_pictures(tx, no))),
             Source::Remote(remote) => remote.get(&["tasks", &no.to_string(), "pictures"], &()),
         }
     }
@@ -242,14 +248,14 @@ impl Source {
             }
             Source::Local(db) => db,
         };
-        answered(db.write(|tx| control::settle_task(tx, &Workflows::default(), no, decision, request, now())))
+        answered(db.write(|tx| review::settle_task(tx, &Workflows::default(), no, decision, request, now())))
     }
 
     /// What operators asked for, newest first.
     pub(crate) fn operations(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<OperationView>> {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
         match self {
-            Source::Local(db) => answered(db.read(|tx| control::operations(tx, job, filter.limit))),
+            Source::Local(db) => answered(db.read(|tx| operations::operations(tx, job, filter.limit))),
             Source::Remote(remote) => remote.get(&["operations"], &filter),
         }
     }
@@ -262,7 +268,7 @@ impl Source {
             Steering::Abort => "abort",
         };
         match self {
-            Source::Local(db) => answered(db.write(|tx| control::steer(tx, no, steering, order, now()))),
+            Source::Local(db) => answered(db.write(|tx| command::steer(tx, no, steering, order, now()))),
             Source::Remote(remote) => remote.post(&["operations", &no.to_string(), verb], order),
         }
     }
@@ -270,7 +276,7 @@ impl Source {
     /// Workers heard of lately.
     pub(crate) fn workers(&mut self) -> CliResult<Vec<WorkerView>> {
         match self {
-            Source::Local(db) => Ok(db.read(|tx| control::workers(tx, now()))?),
+            Source::Local(db) => Ok(db.read(|tx| workers::workers(tx, now()))?),
             Source::Remote(remote) => remote.get(&["workers"], &()),
         }
     }
@@ -278,7 +284,7 @@ impl Source {
     /// Gives a worker no more work.
     pub(crate) fn drain_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| control::drain(tx, worker, order, now()))),
+            Source::Local(db) => answered(db.write(|tx| command::drain(tx, worker, order, now()))),
             Source::Remote(remote) => remote.post(&["workers", worker, "drain"], order),
         }
     }
@@ -286,7 +292,7 @@ impl Source {
     /// Gives a worker work again.
     pub(crate) fn release_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| control::release(tx, worker, order, now()))),
+            Source::Local(db) => answered(db.write(|tx| command::release(tx, worker, order, now()))),
             Source::Remote(remote) => remote.post(&["workers", worker, "release"], order),
         }
     }
@@ -305,7 +311,7 @@ impl Source {
                 let filter =
                     UnitsFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), after, limit };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| inquiry::units(tx, job, &filter))),
+                    Source::Local(db) => answered(db.read(|tx| jobs::units(tx, job, &filter))),
                     Source::Remote(remote) => remote.get(&["jobs", job, "units"], &filter),
                 }
             },
@@ -316,7 +322,7 @@ impl Source {
     /// One unit.
     pub(crate) fn unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitView> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| inquiry::unit(tx, job, step, part))),
+            Source::Local(db) => answered(db.read(|tx| jobs::unit(tx, job, step, part))),
             Source::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string()], &()),
         }
     }
@@ -324,7 +330,7 @@ impl Source {
     /// Why a unit is where it is.
     pub(crate) fn explain_unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitExplanation> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| inquiry::explain_unit(tx, job, step, part, now()))),
+            Source::Local(db) => answered(db.read(|tx| jobs::explain_unit(tx, job, step, part, now()))),
             Source::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string(), "explain"], &()),
         }
     }
@@ -338,7 +344,7 @@ impl Source {
                 let filter =
                     AssetsFilter { title: title.map(str::to_owned), after: after.or_else(|| start.take()), limit };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| inquiry::assets(tx, &filter))),
+                    Source::Local(db) => answered(db.read(|tx| jobs::assets(tx, &filter))),
                     Source::Remote(remote) => remote.get(&["assets"], &filter),
                 }
             },
@@ -349,7 +355,7 @@ impl Source {
     /// Everything known about an asset.
     pub(crate) fn asset(&mut self, id: &str) -> CliResult<AssetView> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| inquiry::asset(tx, id, now()))),
+            Source::Local(db) => answered(db.read(|tx| jobs::asset(tx, id, now()))),
             Source::Remote(remote) => remote.get(&["assets", id], &()),
         }
     }
@@ -358,15 +364,15 @@ impl Source {
 /// Brings units back without a coordinator: counted and carried out a page in a transaction, as far as the rate allows now.
 fn bring_back(db: &mut Backend, among: &Among, request: &RetryRequest) -> CliResult<Retried> {
     let workflows = Workflows::default();
-    if control::needs_preview(request) {
-        let previewed = answered(db.read(|tx| control::preview(tx, &workflows, among, request, now())))?;
+    if command::needs_preview(request) {
+        let previewed = answered(db.read(|tx| command::preview(tx, &workflows, among, request, now())))?;
         if request.order.dry_run {
             return Ok(previewed);
         }
     }
-    let operation = answered(db.write(|tx| control::retry(tx, &workflows, among, request, now())))?;
-    while db.write(|tx| control::carry_on(tx, &workflows, operation, now()))? {}
-    answered(db.read(|tx| control::retried(tx, operation)))
+    let operation = answered(db.write(|tx| command::retry(tx, &workflows, among, request, now())))?;
+    while db.write(|tx| command::carry_on(tx, &workflows, operation, now()))? {}
+    answered(db.read(|tx| command::retried(tx, operation)))
 }
 
 fn answered<R>(result: StoreResult<Answer<R>>) -> CliResult<R> {

@@ -1,0 +1,57 @@
+//! Who asked for a change and why, and the record of it.
+use crate::store::{OperationRow, OperationState, StoreResult, Tx};
+use protocol::id::JobNo;
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Who asks, why, and whether only to say what would happen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Order {
+    /// Who asks.
+    #[schema(max_length = 1000)]
+    pub actor: String,
+    /// Why, for the record.
+    #[schema(max_length = 1000)]
+    pub reason: String,
+    /// Check and count, change nothing.
+    pub dry_run: bool,
+}
+
+/// Records something that is carried out at once.
+pub fn record(
+    tx: &mut dyn Tx,
+    order: &Order,
+    action: &str,
+    job: Option<JobNo>,
+    done: u64,
+    now: Timestamp,
+) -> StoreResult<i64> {
+    let row = OperationRow { matched: done, eligible: done, done, ..begun(order, action, job, now) };
+    tx.insert_operation(&OperationRow { state: OperationState::Done, ended_at: Some(now), ..row })
+}
+
+/// An operation at its beginning.
+pub fn begun(order: &Order, action: &str, job: Option<JobNo>, now: Timestamp) -> OperationRow {
+    OperationRow {
+        no: 0,
+        at: now,
+        actor: order.actor.clone(),
+        action: action.to_owned(),
+        job,
+        filter: String::new(),
+        plan: None,
+        progress: None,
+        message: None,
+        reason: order.reason.clone(),
+        matched: 0,
+        eligible: 0,
+        done: 0,
+        state: OperationState::Running,
+        rate: None,
+        after: None,
+        paced_at: now,
+        ended_at: None,
+    }
+}

@@ -1,0 +1,23 @@
+//! Workers as the leader knows them.
+use protocol::id::Kind;
+use protocol::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// A worker as its last heartbeat showed it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSeen {
+    /// Slots by kind: total and free.
+    pub slots: Vec<(Kind, u32, u32)>,
+    /// When it was heard of last.
+    pub heard_at: Timestamp,
+    /// Whether it takes no more work.
+    pub draining: bool,
+    /// Units it holds.
+    pub held: usize,
+    /// Bytes it has moved.
+    pub bytes: u64,
+    /// When it will be gone, where it has said so.
+    pub leaves_at: Option<Timestamp>,
+    /// Executions it holds of units that are out, under whatever epoch, by kind.
+    pub busy: BTreeMap<Kind, u32>,
+}

@@ -1,0 +1,77 @@
+//! When a job will be done, and whether that is in time.
+use crate::dispatch::costs::Costs;
+use crate::store::{JobRow, StepRow, StoreResult, Tx};
+use crate::workflows::{Workflows, job_row};
+use protocol::id::{JobNo, Kind};
+use protocol::rules::schedule::cost::bucket;
+use protocol::rules::schedule::forecast::{DeadlineState, Forecast, Remaining, forecast, judge};
+use protocol::time::Timestamp;
+use protocol::workflow::Workflow;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// When a job will be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outlook {
+    /// When it must be.
+    pub deadline: Option<String>,
+    /// Whether it will be.
+    pub state: DeadlineState,
+    /// When it will be, half of the time; unknown while nothing has been measured or nobody takes its work.
+    pub finish_p50: Option<String>,
+    /// When it will be, nine times out of ten.
+    pub finish_p90: Option<String>,
+    /// Seconds between `finish_p90` and the deadline; negative when it will be late.
+    pub slack_seconds: Option<i64>,
+}
+
+/// The size class of a job's usual unit.
+pub fn typical_size(job: &JobRow) -> u8 {
+    let parts = u64::try_from(job.parts_planned).unwrap_or(0).max(1);
+    bucket(job.bytes_declared / parts, u32::try_from(job.assets / parts).unwrap_or(u32::MAX).max(1))
+}
+
+/// What remains of each step.
+pub fn remaining(job: &JobRow, workflow: &Workflow, counters: &[StepRow], costs: &Costs) -> Vec<Remaining> {
+    let size = typical_size(job);
+    let of = |counter: &StepRow| {
+        let kind = workflow.step(counter.step)?.kind()?;
+        let units = counter.total.saturating_sub(counter.succeeded + counter.dead + counter.cancelled);
+        let sketch = costs.of(kind, size);
+        Some(Remaining {
+            kind,
+            units,
+            mean: sketch.and_then(|s| s.mean()),
+            p50: sketch.and_then(|s| s.quantile(0.5)),
+            p90: sketch.and_then(|s| s.quantile(0.9)),
+        })
+    };
+    counters.iter().filter_map(of).collect()
+}
+
+/// The outlook of a job at `now`, when this many slots of each kind work on it.
+pub fn outlook(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: JobNo,
+    slots: &BTreeMap<Kind, u32>,
+    now: Timestamp,
+) -> StoreResult<Outlook> {
+    let row = job_row(tx, job)?;
+    let workflow = workflows.of(tx, job)?;
+    let counters = tx.steps(job)?;
+    let costs = Costs::read(tx)?;
+    let planned = row.phase == crate::store::Phase::Sealed;
+    let left = remaining(&row, &workflow, &counters, &costs);
+    let ahead = forecast(&left, slots).filter(|_| planned && !row.state.has_ended());
+    let finish = |length: fn(Forecast) -> Duration| ahead.map(|ahead| now.after(length(ahead)));
+    let p90 = finish(|ahead| ahead.p90);
+    Ok(Outlook {
+        deadline: row.deadline.map(|t| t.to_string()),
+        state: judge(row.deadline, ahead, row.ended_at.unwrap_or(now)),
+        finish_p50: finish(|ahead| ahead.p50).map(|t| t.to_string()),
+        finish_p90: p90.map(|t| t.to_string()),
+        slack_seconds: row.deadline.zip(p90).map(|(due, end)| due.0.saturating_sub(end.0) / 1_000_000),
+    })
+}

@@ -1,0 +1,167 @@
+//! What is handed out of cut units: slices, the completion of what they carried, the end of what is not wanted any more;
+//! and which units may be cut at all.
+use crate::dispatch::endpoints::{EndpointBook, of_unit};
+use crate::dispatch::publisher::{self, Claim};
+use crate::reconcile::multipart::{Cut, Cuts, has_ended, is_due, larges};
+use crate::store::{CutRow, CutState, JobRow, SliceRow, StoreResult, Tx, UnitRow};
+use crate::workflows::{Workflows, job_row};
+use protocol::id::{JobNo, UnitId};
+use protocol::media::asset::Asset;
+use protocol::rules::storage::multipart::{SliceLimits, portions};
+use protocol::rules::unit::transition::UnitState;
+use protocol::time::Timestamp;
+use protocol::wire::unit::{AssembleTask, Assembly, CutTask, Draft, SliceTask, TaskSpec, TransferTask, Unit};
+use protocol::workflow::Workflow;
+use std::sync::Arc;
+
+/// Claims slices of a step that are ready, or whose pause is over, at most `claim.room`; each under a new epoch. Returns
+/// whether an endpoint had no room for one.
+pub fn claim(
+    tx: &mut dyn Tx,
+    claim: &Claim<'_>,
+    cuts: &mut Cuts,
+    book: &mut EndpointBook,
+    now: Timestamp,
+) -> StoreResult<(Vec<Unit>, bool)> {
+    let (mut units, mut passed_over) = (Vec::new(), false);
+    let of_step = |cut: &&mut Cut| (cut.row.unit.job, cut.row.unit.step) == (claim.job.no, claim.step);
+    for cut in cuts.open.iter_mut().filter(of_step) {
+        let room = (claim.room as usize).saturating_sub(units.len());
+        let due = cut.slices.iter().filter(|row| is_due(row, now)).count().min(room);
+        if due == 0 || cut.cancelling {
+            continue;
+        }
+        let Some((transfer, whole)) = as_published(tx, claim.workflow, claim.job, cut.row.unit, cut.unit)? else {
+            continue;
+        };
+        let mut leased = Vec::new();
+        let portions = &cut.portions;
+        for (row, portion) in cut.slices.iter_mut().zip(portions).filter(|(row, _)| is_due(row, now)) {
+            if leased.len() == due {
+                break;
+            }
+            let Some(draft) = cut.row.drafts.get(portion.of) else { continue };
+            let task = SliceTask {
+                transfer: transfer.clone(),
+                draft: draft.clone(),
+                first: portion.slice.first,
+                bytes: portion.slice.bytes,
+                measures: portion.measures,
+            };
+            let asset: Vec<Asset> = whole.assets.iter().filter(|asset| asset.id == draft.asset).cloned().collect();
+            let unit = Unit {
+                id: cut.row.unit.slice(row.slice.number),
+                epoch: row.epoch + 1,
+                attempt: row.attempt,
+                task: Arc::new(TaskSpec::Slice(Box::new(task))),
+                assets: asset,
+                ..whole.clone()
+            };
+            if !book.is_empty() && !book.admit(&of_unit(book.limits(), &unit)) {
+                passed_over = true;
+                continue;
+            }
+            (row.state, row.epoch, row.due_at) = (UnitState::Leased, unit.epoch, None);
+            leased.push(row.clone());
+            units.push(unit);
+        }
+        tx.put_slices(cut.row.unit, &leased)?;
+    }
+    Ok((units, passed_over))
+}
+
+/// A unit as its step publishes it, with its transfer.
+fn as_published(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: &JobRow,
+    id: UnitId,
+    row: UnitRow,
+) -> StoreResult<Option<(TransferTask, Unit)>> {
+    let unit = publisher::published(tx, workflow, job, id.step, &[(id.part, row)])?.pop();
+    Ok(unit.and_then(|unit| Some((unit.task.transfer()?.clone(), unit))))
+}
+
+/// Slices that are out, as they were published.
+pub fn outstanding(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<Unit>> {
+    let mut units = Vec::new();
+    for cut in tx.cuts()?.into_iter().filter(|cut| cut.unit.job == job.no && cut.state == CutState::Open) {
+        let id = cut.unit;
+        let Some(row) = tx.units(id.job, id.step, &[id.part])?.pop().flatten() else { continue };
+        let Some((_, whole)) = as_published(tx, workflow, job, id, row)? else { continue };
+        let slices = tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased);
+        units.extend(slices.map(|slice| Unit {
+            id: id.slice(slice.slice.number),
+            epoch: slice.epoch,
+            attempt: slice.attempt,
+            ..whole.clone()
+        }));
+    }
+    Ok(units)
+}
+
+/// Gives units of a transfer the task they have: completing what slices have carried, or, where slices of large assets
+/// are `wanted` and it has not failed yet, beginning them.
+pub fn attach(
+    tx: &mut dyn Tx,
+    units: &mut [Unit],
+    cuts: &Cuts,
+    limits: &SliceLimits,
+    wanted: Option<u32>,
+) -> StoreResult<()> {
+    for unit in units {
+        let TaskSpec::Transfer(transfer) = unit.task.as_ref() else { continue };
+        if let Some(cut) = cuts.closed.iter().find(|cut| cut.unit == unit.id) {
+            let drafts = assemblies(&cut.drafts, &tx.slices(unit.id)?);
+            let task = AssembleTask { transfer: transfer.clone(), drafts, discard: false };
+            unit.task = Arc::new(TaskSpec::Assemble(Box::new(task)));
+            continue;
+        }
+        let Some(wanted) = wanted.filter(|_| limits.above > 0 && unit.attempt == 0) else { continue };
+        // What has no declared size may be large; its worker will see.
+        if unit.assets.iter().any(|asset| asset.bytes.is_none_or(|bytes| bytes >= limits.above)) {
+            let (above, bytes_min) = (limits.above, limits.bytes_min());
+            let task = CutTask { transfer: transfer.clone(), above, wanted, bytes_min };
+            unit.task = Arc::new(TaskSpec::Cut(Box::new(task)));
+        }
+    }
+    Ok(())
+}
+
+/// What slices have left of each draft.
+fn assemblies(drafts: &[Draft], slices: &[SliceRow]) -> Vec<Assembly> {
+    let portions = portions(&larges(drafts)).unwrap_or_default();
+    let receipts = |of: usize| {
+        let own = portions.iter().zip(slices).filter(|(portion, _)| portion.of == of);
+        own.map(|(_, row)| row.receipt.clone().filter(|_| row.state == UnitState::Succeeded))
+            .collect::<Option<Vec<_>>>()
+    };
+    let assembly = |(of, draft): (usize, &Draft)| Assembly {
+        draft: draft.clone(),
+        receipts: receipts(of).filter(|_| portions.len() == slices.len()).unwrap_or_default(),
+    };
+    drafts.iter().enumerate().map(assembly).collect()
+}
+
+/// Hands out units of a cancelled job whose slices have all ended, for what was begun to be aborted.
+pub fn discards(tx: &mut dyn Tx, workflows: &Workflows, cuts: &mut Cuts, job: JobNo) -> StoreResult<Vec<Unit>> {
+    let mut units = Vec::new();
+    let due = |cut: &&mut Cut| cut.row.unit.job == job && cut.cancelling && cut.slices.iter().all(has_ended);
+    for cut in cuts.open.iter_mut().filter(due) {
+        let id = cut.row.unit;
+        if cut.row.state != CutState::Open {
+            continue;
+        }
+        let row = UnitRow { epoch: cut.unit.epoch + 1, ..cut.unit };
+        let (job, workflow) = (job_row(tx, job)?, workflows.of(tx, job)?);
+        let Some((transfer, whole)) = as_published(tx, &workflow, &job, id, row)? else { continue };
+        let bare = |draft: &Draft| Assembly { draft: draft.clone(), receipts: Vec::new() };
+        let drafts = cut.row.drafts.iter().map(bare).collect();
+        let task = AssembleTask { transfer, drafts, discard: true };
+        tx.put_units(id.job, id.step, &[(id.part, row)])?;
+        cut.row = CutRow { state: CutState::Discarding, ..cut.row.clone() };
+        tx.put_cut(&cut.row)?;
+        units.push(Unit { task: Arc::new(TaskSpec::Assemble(Box::new(task))), ..whole });
+    }
+    Ok(units)
+}

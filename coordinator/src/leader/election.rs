@@ -1,0 +1,229 @@
+//! One coordinator among several: stands by, leads while it holds the lease, steps down when another generation has begun.
+//! Everything a leader remembers lives in its term and ends with it.
+use crate::leader::Coordinator;
+use crate::queue::UnitQueue;
+use crate::store::handle::Store;
+use crate::store::{StoreError, StoreResult};
+use protocol::rules::cluster::election::{Duty, ElectionLimits, Elector, Event};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use transport::alarm::Alarm;
+
+/// Between two attempts to reach the transport at the beginning of a term.
+const RETRY_QUEUE: Duration = Duration::from_millis(500);
+
+/// Connects to the transport: each term has connections and places of its own.
+pub type Connect =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn UnitQueue>, String>> + Send>> + Send + Sync>;
+
+/// Makes the coordinator of a term over its transport.
+pub type Make = Arc<dyn Fn(Arc<dyn UnitQueue>) -> Coordinator + Send + Sync>;
+
+/// What this process is at the moment.
+#[derive(Clone)]
+pub enum Role {
+    /// Another leads, or nobody: it answers questions.
+    Standby {
+        /// Who led when it looked last.
+        leader: Option<String>,
+    },
+    /// It leads.
+    Leader {
+        /// Number of its term.
+        generation: i64,
+        /// Its memory, once it has reached the transport.
+        coordinator: Option<Box<Coordinator>>,
+    },
+}
+
+impl Default for Role {
+    fn default() -> Role {
+        Role::Standby { leader: None }
+    }
+}
+
+impl Role {
+    /// Its word in answers and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Role::Standby { .. } => "standby",
+            Role::Leader { .. } => "leader",
+        }
+    }
+}
+
+/// A coordinator that shares its database with others.
+pub struct Member {
+    store: Store,
+    holder: String,
+    limits: ElectionLimits,
+    connect: Connect,
+    make: Make,
+    role: watch::Sender<Role>,
+}
+
+/// A term under way; it ends when this is dropped.
+struct Term {
+    stop: CancellationToken,
+    running: JoinHandle<StoreResult<()>>,
+}
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Member {
+    /// A member that has not asked for anything yet. `holder` names this incarnation of this process and no other.
+    pub fn new(store: Store, holder: String, limits: ElectionLimits, connect: Connect, make: Make) -> Member {
+        Member { store, holder, limits, connect, make, role: watch::Sender::default() }
+    }
+
+    /// What this process is, as it changes.
+    pub fn role(&self) -> watch::Receiver<Role> {
+        self.role.subscribe()
+    }
+
+    /// Takes part until `stop`. An error means that this process can do nothing about it.
+    pub async fn run(&self, stop: CancellationToken) -> StoreResult<()> {
+        let (mut elector, mut duty) = Elector::new(self.limits);
+        let mut term: Option<Term> = None;
+        loop {
+            let event = match duty {
+                Duty::Ask(after) => {
+                    tokio::select! {
+                        () = stop.cancelled() => Event::Stop,
+                        asked = self.ask(after) => asked?,
+                    }
+                }
+                Duty::BeginTerm(generation) => {
+                    term = Some(self.begin(generation));
+                    Event::Renewed
+                }
+                Duty::Renew(after) => self.lead(after, &stop, &mut term).await?,
+                Duty::EndTerm => {
+                    self.end(term.take()).await;
+                    Event::TermEnded
+                }
+                Duty::Release => {
+                    if let Err(error) = self.store.release().await {
+                        tracing::warn!(%error, "the lease could not be given up; another leads when it ends");
+                    }
+                    Event::Released
+                }
+                Duty::End => return Ok(()),
+            };
+            duty = elector.on(event);
+        }
+    }
+
+    async fn ask(&self, after: Duration) -> StoreResult<Event> {
+        tokio::time::sleep(after).await;
+        match self.store.acquire(self.holder.clone(), self.limits.lease).await {
+            Ok(None) => {
+                let leader = self.store.leader().await.ok().flatten().map(|leader| leader.holder);
+                self.role.send_replace(Role::Standby { leader });
+                Ok(Event::Asked(None))
+            }
+            Ok(taken) => Ok(Event::Asked(taken)),
+            Err(error) => unanswered(error),
+        }
+    }
+
+    fn begin(&self, generation: i64) -> Term {
+        tracing::info!(generation, "this coordinator leads");
+        self.role.send_replace(Role::Leader { generation, coordinator: None });
+        let stop = CancellationToken::new();
+        let (connect, make, role, token) =
+            (Arc::clone(&self.connect), Arc::clone(&self.make), self.role.clone(), stop.clone());
+        let running = tokio::spawn(async move {
+            let connected = tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                queue = connected(&connect) => queue,
+            };
+            let coordinator = make(connected);
+            role.send_replace(Role::Leader { generation, coordinator: Some(Box::new(coordinator.clone())) });
+            coordinator.run(token).await
+        });
+        Term { stop, running }
+    }
+
+    /// Lets the term go on until the lease is to be renewed, and renews it.
+    async fn lead(&self, after: Duration, stop: &CancellationToken, term: &mut Option<Term>) -> StoreResult<Event> {
+        let Some(running) = term.as_mut().map(|term| &mut term.running) else { return Ok(Event::TermEnded) };
+        tokio::select! {
+            () = stop.cancelled() => return Ok(Event::Stop),
+            ended = running => {
+                *term = None;
+                self.role.send_replace(Role::default());
+                return over(ended.unwrap_or_else(|panic| Err(StoreError::Database(format!("a loop fell over: {panic}")))));
+            }
+            () = tokio::time::sleep(after) => {}
+        }
+        match self.store.renew(self.limits.lease).await {
+            Ok(()) => Ok(Event::Renewed),
+            Err(StoreError::NotLeader(why)) => {
+                tracing::warn!(%why, "this coordinator leads no longer");
+                Ok(Event::Lost)
+            }
+            Err(error) => unanswered(error),
+        }
+    }
+
+    async fn end(&self, term: Option<Term>) {
+        self.role.send_replace(Role::default());
+        let Some(mut term) = term else { return };
+        term.stop.cancel();
+        match (&mut term.running).await {
+            Ok(Ok(())) | Ok(Err(StoreError::NotLeader(_))) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the term ended with an error"),
+            Err(panic) => tracing::error!(%panic, "a loop of the term fell over"),
+        }
+    }
+}
+
+async fn connected(connect: &Connect) -> Arc<dyn UnitQueue> {
+    let alarm = Alarm::new("the transport cannot be used; trying again");
+    loop {
+        match connect().await {
+            Ok(queue) => {
+                alarm.clear();
+                return queue;
+            }
+            Err(why) => alarm.raise(&why),
+        }
+        tokio::time::sleep(RETRY_QUEUE).await;
+    }
+}
+
+/// A term that ended by itself: what it remembered is gone, and the next one finds everything in the store.
+fn over(ended: StoreResult<()>) -> StoreResult<Event> {
+    match ended {
+        Ok(()) => Ok(Event::TermEnded),
+        Err(StoreError::NotLeader(why)) => {
+            tracing::warn!(%why, "this coordinator leads no longer");
+            Ok(Event::TermEnded)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the term ended; beginning again from the store");
+            unanswered(error).map(|_| Event::TermEnded)
+        }
+    }
+}
+
+/// A store that is away is asked again; one that this build cannot read, or that is closed, is not.
+fn unanswered(error: StoreError) -> StoreResult<Event> {
+    match error {
+        StoreError::NewerSchema { .. } | StoreError::Closed | StoreError::Corrupt(_) => Err(error),
+        error => {
+            tracing::debug!(%error, "the store did not answer");
+            Ok(Event::Unanswered)
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! How workers do, in memory: what failed in whom, and who made up for it. The leader asks the rule of quarantine with
+//! these facts. All of it can be lost: it gathers again from the next reports.
+mod tally;
+
+use crate::leader::memory::worker_health::tally::{Bounds, Tally};
+use protocol::failure::ErrorClass;
+use protocol::id::{UnitId, WorkerId};
+use protocol::rules::worker::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, judge};
+use protocol::time::Timestamp;
+use protocol::wire::report::{Outcome, UnitResult};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Outcomes of a worker that are remembered.
+const WINDOW: u32 = 4_096;
+/// Failed units that are remembered.
+const FAILED_MAX: usize = 20_000;
+/// Between two looks while no failure comes and none is refuted: what happens else changes a verdict slowly.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Reason code of a disk without space.
+const FULL: &str = "destination_full";
+
+/// What is remembered.
+#[derive(Debug)]
+pub struct Wards {
+    tally: Tally,
+    limits: QuarantineLimits,
+    /// Something came since the last look that may speak against a worker.
+    news: bool,
+    looked_at: Timestamp,
+}
+
+impl Default for Wards {
+    fn default() -> Wards {
+        let limits = QuarantineLimits::default();
+        let bounds = Bounds { window: WINDOW, units: FAILED_MAX, kept: limits.failure_kept };
+        Wards { tally: Tally::new(bounds), limits, news: false, looked_at: Timestamp::default() }
+    }
+}
+
+/// A worker that should take no more work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Why, for people.
+    pub reason: String,
+    /// Whether it lacks disk space, which another worker may find of the same destination.
+    pub no_space: bool,
+    /// Executions that failed in it, to be refunded.
+    pub failed: Vec<(UnitId, u32)>,
+}
+
+impl Wards {
+    /// Takes outcomes as they were reported: a late one is evidence too.
+    pub fn note(&mut self, outcomes: &[Outcome], now: Timestamp) {
+        for outcome in outcomes {
+            match verdict(&outcome.result) {
+                None => {}
+                Some(Verdict::Well) => self.news |= self.tally.succeeded(&outcome.worker, outcome.unit),
+                Some(Verdict::Failed { full }) => {
+                    self.news = true;
+                    self.tally.failed(&outcome.worker, outcome.unit, outcome.epoch, full, now);
+                }
+            }
+        }
+    }
+
+    /// Whether workers are to be looked at now: at once when something new speaks against one, else once in a while.
+    pub fn is_due(&mut self, now: Timestamp) -> bool {
+        let due = std::mem::take(&mut self.news) || now.since(self.looked_at) >= LOOK_EVERY;
+        if due {
+            self.looked_at = now;
+        }
+        due
+    }
+
+    /// Forgets workers that are gone and failures of long ago.
+    pub fn keep(&mut self, is_known: impl Fn(&WorkerId) -> bool, now: Timestamp) {
+        self.tally.keep(is_known);
+        self.tally.forget_old(now);
+    }
+
+    /// Whether anything failed that has not been forgotten.
+    pub fn has_failures(&self) -> bool {
+        self.tally.has_failures()
+    }
+
+    /// What is to be said of workers. `taking` are those that live and take work; only they are judged.
+    pub fn findings(&self, taking: &BTreeSet<WorkerId>) -> Vec<Finding> {
+        if !self.has_failures() {
+            return Vec::new();
+        }
+        let facts: Vec<(&WorkerId, WorkerFacts)> =
+            taking.iter().map(|worker| (worker, self.tally.facts(worker))).collect();
+        let mut left = facts.iter().fold(PeerFacts::default(), |sum, (_, own)| PeerFacts {
+            workers: sum.workers + 1,
+            failed: sum.failed.saturating_add(own.failed),
+            succeeded: sum.succeeded.saturating_add(own.succeeded),
+            full: false,
+        });
+        let mut findings = Vec::new();
+        // Nothing speaks against a worker in which nothing failed.
+        for (worker, own) in facts.into_iter().filter(|(_, own)| own.failed > 0) {
+            let others = PeerFacts {
+                workers: left.workers.saturating_sub(1),
+                failed: left.failed.saturating_sub(own.failed),
+                succeeded: left.succeeded.saturating_sub(own.succeeded),
+                full: self.tally.shares_full(worker),
+            };
+            let health = judge(&own, &others, &self.limits);
+            let reason = match health {
+                Health::Well => continue,
+                Health::NoSpace => "it has no disk space; free some, then release it".to_owned(),
+                Health::Sick => format!(
+                    "{} units failed in it, {} of them went well elsewhere; {} went well in it",
+                    own.failed, own.refuted, own.succeeded
+                ),
+            };
+            left = PeerFacts { full: false, ..others };
+            let (no_space, failed) = (health == Health::NoSpace, self.tally.failures(worker));
+            findings.push(Finding { worker: worker.clone(), reason, no_space, failed });
+        }
+        findings
+    }
+
+    /// Workers that had no disk space for a unit for which another had none either: the destination is full, not they.
+    pub fn exonerated(&self) -> BTreeSet<WorkerId> {
+        self.tally.sharing_full().cloned().collect()
+    }
+
+    /// Forgets a worker: it is put aside, gone, or released and starts afresh.
+    pub fn forget(&mut self, worker: &WorkerId) {
+        self.tally.forget(worker);
+    }
+}
+
+enum Verdict {
+    Well,
+    Failed { full: bool },
+}
+
+/// What an outcome says of its worker. An asset that fails for good speaks against itself, an endpoint that throttles
+/// against nobody.
+fn verdict(result: &UnitResult) -> Option<Verdict> {
+    let speaks = |class: ErrorClass| matches!(class, ErrorClass::Transient | ErrorClass::Ambiguous);
+    match result {
+        UnitResult::Failed(failure) => (!matches!(failure.class, ErrorClass::Throttled { .. }))
+            .then(|| Verdict::Failed { full: failure.reason == FULL }),
+        UnitResult::Finished { failures, .. } => {
+            let counted: Vec<_> = failures.iter().filter(|(_, failure)| speaks(failure.class)).collect();
+            match counted.is_empty() {
+                true if failures.is_empty() => Some(Verdict::Well),
+                true => None,
+                false => Some(Verdict::Failed { full: counted.iter().any(|(_, failure)| failure.reason == FULL) }),
+            }
+        }
+        UnitResult::Cut(_) | UnitResult::Sliced(_) => Some(Verdict::Well),
+        UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } | UnitResult::Waiting { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::failure::Failure;
+    use protocol::id::{JobNo, StepNo};
+
+    fn outcome(worker: &str, part: i64, reason: Option<&str>) -> Outcome {
+        let result = match reason {
+            Some(reason) => UnitResult::Failed(Failure::transient(reason, "m")),
+            None => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
+        };
+        let unit = UnitId { job: JobNo(1), step: StepNo(0), part };
+        Outcome { unit, epoch: 1, worker: WorkerId(worker.into()), result, duration_us: 1 }
+    }
+
+    fn taking(names: &[&str]) -> BTreeSet<WorkerId> {
+        names.iter().map(|name| WorkerId((*name).into())).collect()
+    }
+
+    fn found(wards: &Wards, names: &[&str]) -> Vec<String> {
+        wards.findings(&taking(names)).into_iter().map(|finding| finding.worker.0).collect()
+    }
+
+    #[test]
+    fn what_fails_in_one_and_goes_well_in_another_speaks_against_the_one() {
+        let mut wards = Wards::default();
+        for part in 0..20 {
+            wards.note(&[outcome("sick", part, Some("tool_failed"))], Timestamp(1));
+            wards.note(&[outcome("well", part, None), outcome("well", part + 100, None)], Timestamp(1));
+        }
+        assert_eq!(found(&wards, &["sick", "well"]), ["sick"]);
+        assert_eq!(found(&wards, &["sick"]), Vec::<String>::new(), "the last one goes on");
+        let finding = wards.findings(&taking(&["sick", "well"])).remove(0);
+        assert_eq!(finding.failed.len(), 20);
+        wards.forget(&WorkerId("sick".into()));
+        assert_eq!(found(&wards, &["sick", "well"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn bad_units_fail_everywhere_and_make_nobody_sick() {
+        let mut wards = Wards::default();
+        for part in 0..50 {
+            wards.note(
+                &[outcome("a", part, Some("tool_failed")), outcome("b", part, Some("tool_failed"))],
+                Timestamp(1),
+            );
+        }
+        assert_eq!(found(&wards, &["a", "b"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_full_disk_is_its_worker_s_until_another_finds_the_same() {
+        let mut wards = Wards::default();
+        wards.note(&[outcome("a", 1, Some(FULL))], Timestamp(1));
+        assert_eq!(found(&wards, &["a", "b"]), ["a"]);
+        wards.note(&[outcome("b", 1, Some(FULL))], Timestamp(1));
+        assert_eq!(found(&wards, &["a", "b"]), Vec::<String>::new(), "the destination is full");
+        assert_eq!(wards.exonerated(), taking(&["a", "b"]));
+    }
+
+    /// Case 76, and what a thousand workers cost: counted, since a clock says more of the machine.
+    #[test]
+    fn a_look_at_a_thousand_workers_reads_a_thousand_sums() {
+        const WORKERS: u64 = 1_000;
+        let mut wards = Wards::default();
+        let name = |no: u64| format!("w{no:04}");
+        let well: Vec<Outcome> = (0..200).map(|part| outcome("", 1_000_000 + part, None)).collect();
+        for no in 0..WORKERS {
+            let own = well.iter().cloned().map(|outcome| Outcome { worker: WorkerId(name(no)), ..outcome });
+            wards.note(&own.collect::<Vec<_>>(), Timestamp(1));
+        }
+        for part in 0..10_000 {
+            wards.note(&[outcome(&name(part % WORKERS), part as i64, Some("tool_failed"))], Timestamp(1));
+        }
+        let taking: BTreeSet<WorkerId> = (0..WORKERS).map(|no| WorkerId(name(no))).collect();
+        wards.tally.looks.set(0);
+        assert_eq!(wards.findings(&taking), []);
+        assert_eq!(wards.tally.looks.get(), WORKERS, "one sum a worker, whatever it remembers");
+        wards.tally.looks.set(0);
+        wards.note(&well, Timestamp(1));
+        assert!(wards.tally.looks.get() <= 3 * 200, "{} for 200 successes", wards.tally.looks.get());
+        // 300 of them die: what they did is forgotten, and so is what failed in them.
+        wards.keep(|worker| worker.0 >= name(300), Timestamp(1));
+        assert_eq!(wards.tally.facts(&WorkerId(name(299))), WorkerFacts::default());
+        assert_eq!(wards.tally.facts(&WorkerId(name(300))).failed, 10);
+    }
+
+    #[test]
+    fn workers_are_looked_at_when_there_is_news_and_once_in_a_while() {
+        let (mut wards, at) = (Wards::default(), |seconds: i64| Timestamp(seconds * 1_000_000));
+        assert!(wards.is_due(at(100)) && !wards.is_due(at(101)));
+        wards.note(&[outcome("a", 1, None)], at(101));
+        assert!(!wards.is_due(at(101)), "a success that refutes nothing is no news");
+        wards.note(&[outcome("a", 2, Some("tool_failed"))], at(101));
+        assert!(wards.is_due(at(101)) && !wards.is_due(at(101)));
+        wards.note(&[outcome("b", 2, None)], at(102));
+        assert!(wards.is_due(at(102)), "a failure is refuted");
+        assert!(!wards.is_due(at(106)) && wards.is_due(at(107)));
+    }
+}

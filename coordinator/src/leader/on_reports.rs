@@ -1,0 +1,320 @@
+//! Takes what workers report, and hands out at once what that makes room for.
+use crate::failpoint;
+use crate::leader::engine::Turn;
+use crate::leader::reactor::{Listed, Work};
+use crate::leader::{BATCH_REPORTS, Coordinator, RETRY_STORE, TURN_EVERY};
+use crate::reconcile::settlement::PageTaken;
+use crate::reconcile::tombstones;
+use crate::store::{StoreError, StoreResult};
+use protocol::failure::ErrorClass;
+use protocol::id::UnitId;
+use protocol::time::Timestamp;
+use protocol::wire::control::Control;
+use protocol::wire::report::{Burial, Outcome, UnitResult};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Rows that the ends settled in one transaction are about to write: a unit may hold thousands of assets.
+const ROWS_MAX: u32 = 50_000;
+/// Times a write is repeated whose outcome is unknown.
+const UNKNOWN_MAX: u32 = 5;
+/// For what is under way when the process is to end.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+impl Coordinator {
+    pub(super) async fn collect(&self, stop: CancellationToken) {
+        loop {
+            let read_at = (self.clock)();
+            let batch = tokio::select! {
+                () = stop.cancelled() => return,
+                batch = self.queue.collect(BATCH_REPORTS) => batch,
+            };
+            match batch {
+                Ok(batch) => {
+                    failpoint::pass("reports-read");
+                    let (work, progress) = self.reactor().hear(batch.reports, (read_at, !batch.more), (self.clock)());
+                    progress.iter().for_each(|moved| self.movement.lock().heard(moved, (self.clock)()));
+                    let taken = tokio::select! {
+                        taken = self.take(work) => taken,
+                        () = long_after(&stop) => return,
+                    };
+                    failpoint::pass("reports-stored");
+                    // Whoever leads no longer leaves the reports to whoever does.
+                    if taken {
+                        self.forget(batch.entries);
+                    }
+                }
+                Err(error) if error.class() == ErrorClass::Permanent => return,
+                Err(error) => {
+                    tracing::warn!(%error, "reports could not be read; leases stand still meanwhile");
+                    tokio::time::sleep(RETRY_STORE).await;
+                    self.leases.lock().readable_from((self.clock)());
+                }
+            }
+        }
+    }
+
+    /// Forgets what is settled, while the next reports are read. What could not be forgotten comes again and changes
+    /// nothing.
+    fn forget(&self, entries: Vec<String>) {
+        let queue = Arc::clone(&self.queue);
+        tokio::spawn(async move {
+            if let Err(error) = queue.settled(entries).await {
+                tracing::debug!(%error, "settled reports stay in the transport");
+            }
+        });
+    }
+
+    /// Takes a batch in order. Returns whether all of it is settled, and need not come again.
+    async fn take(&self, work: Vec<Work>) -> bool {
+        for work in work {
+            let kept = match work {
+                Work::Settle(outcomes) => self.settle(outcomes).await,
+                Work::Store(pages) => self.pages(pages).await,
+                Work::Bury(unit, burials) => self.bury(unit, burials).await,
+            };
+            if !kept {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Settles ends. One that cannot be stored must not take a whole batch with it: the batch is halved until it is alone.
+    async fn settle(&self, outcomes: Vec<Outcome>) -> bool {
+        if !outcomes.is_empty() {
+            self.wards.lock().note(&outcomes, (self.clock)());
+        }
+        self.settle_ends(outcomes).await
+    }
+
+    /// The same for ends that say nothing of any worker.
+    pub(super) async fn settle_ends(&self, outcomes: Vec<Outcome>) -> bool {
+        if outcomes.is_empty() {
+            return true;
+        }
+        let (mut open, mut tries) = (within_rows(outcomes, self.store.share().of(ROWS_MAX)), UNKNOWN_MAX);
+        while let Some(outcomes) = open.pop() {
+            let outcomes = Arc::new(outcomes);
+            match self.settle_together(&outcomes, tries).await {
+                Kept::Stored(()) => {}
+                Kept::NotLeader => return false,
+                Kept::Dropped if outcomes.len() > 1 => {
+                    // The store has said what it has to say; in halves it is asked once each.
+                    tries = 0;
+                    let (first, second) = outcomes.split_at(outcomes.len() / 2);
+                    open.extend([second.to_vec(), first.to_vec()]);
+                }
+                Kept::Dropped => {
+                    let unit = outcomes.first().map(|outcome| outcome.unit.to_string());
+                    tracing::error!(unit.id = unit, "the end of a unit could not be stored; its lease will lapse");
+                }
+            }
+        }
+        true
+    }
+
+    /// Settles ends and takes the turn they make room for, in one transaction.
+    async fn settle_together(&self, outcomes: &Arc<Vec<Outcome>>, tries: u32) -> Kept<()> {
+        let (claim, unsure) = (self.claiming.lock().await, AtomicBool::new(false));
+        let settled = self
+            .persist((&unsure, tries), || {
+                let (reactor, now) = (self.reactor(), (self.clock)());
+                let (outcomes, store) = (Arc::clone(outcomes), self.store.clone());
+                async move {
+                    let inside = reactor.clone();
+                    let written = store.write(move |tx| inside.settle(tx, &outcomes, now, &mut fastrand::f64));
+                    written.await.inspect_err(|_| reactor.rolled_back())
+                }
+            })
+            .await;
+        // Without a certain commit the leases stay, and lapse unless the reports come again.
+        let (settled, turn) = match settled {
+            Kept::Stored(stored) => stored,
+            Kept::Dropped => {
+                if unsure.into_inner() {
+                    self.unwatched.store(true, Ordering::Relaxed);
+                }
+                return Kept::Dropped;
+            }
+            Kept::NotLeader => return Kept::NotLeader,
+        };
+        let now = (self.clock)();
+        self.over(outcomes, &turn, now);
+        drop(claim);
+        self.metrics.settled(&settled, now);
+        if unsure.into_inner() {
+            self.unwatched.store(true, Ordering::Relaxed);
+        }
+        self.follow(turn, now);
+        Kept::Stored(())
+    }
+
+    /// Notes what has ended and what is out instead.
+    fn over(&self, outcomes: &[Outcome], turn: &Turn, now: Timestamp) {
+        let known = self.reactor().settled(outcomes, turn, now);
+        let mut movement = self.movement.lock();
+        for (outcome, known) in outcomes.iter().zip(known) {
+            movement.ended(outcome, now);
+            if let Some((kind, waited)) = known {
+                self.metrics.reported(kind, waited, outcome);
+            }
+        }
+    }
+
+    /// Publishes what a turn claimed, while the next reports are taken.
+    fn follow(&self, turn: Turn, now: Timestamp) {
+        failpoint::pass(if turn.units.is_empty() { "turn-committed" } else { "units-committed" });
+        let soon = turn.next_due.is_some_and(|due| due.since(now) < TURN_EVERY);
+        if turn.more || soon {
+            self.wake.notify_one();
+        }
+        let publisher = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = publisher.carry_out(turn).await {
+                // What was claimed and not published is found missing and taken back.
+                tracing::warn!(%error, "units could not be published");
+            }
+        });
+    }
+
+    /// Stores pages of listings; one that cannot be stored must not take its neighbours with it.
+    async fn pages(&self, pages: Vec<Listed>) -> bool {
+        let at_once = self.store.share().of(u32::try_from(pages.len()).unwrap_or(u32::MAX)) as usize;
+        let mut open: Vec<Vec<Listed>> = pages.chunks(at_once).rev().map(<[Listed]>::to_vec).collect();
+        while let Some(pages) = open.pop() {
+            let pages = Arc::new(pages);
+            match self.pages_together(&pages).await {
+                Kept::Stored(()) => {}
+                Kept::NotLeader => return false,
+                Kept::Dropped if pages.len() > 1 => open.extend(pages.iter().rev().map(|page| vec![page.clone()])),
+                Kept::Dropped => {
+                    let unit = pages.first().map(|(page, _)| page.unit.to_string());
+                    tracing::error!(unit.id = unit, "a page of a listing could not be stored; it is listed again");
+                }
+            }
+        }
+        true
+    }
+
+    /// Stores pages in one transaction. What is left of a scan of which pages are lost is not waited for.
+    async fn pages_together(&self, pages: &Arc<Vec<Listed>>) -> Kept<()> {
+        let taken = self
+            .persist((&AtomicBool::new(false), UNKNOWN_MAX), || {
+                let (reactor, pages) = (self.reactor(), Arc::clone(pages));
+                self.store.write(move |tx| reactor.store(tx, &pages))
+            })
+            .await;
+        let taken = match taken {
+            Kept::Stored(taken) => taken,
+            Kept::Dropped => return Kept::Dropped,
+            Kept::NotLeader => return Kept::NotLeader,
+        };
+        let fresh = pages.iter().zip(&taken).filter(|(_, taken)| **taken == PageTaken::Stored);
+        self.metrics.listed(fresh.map(|((page, _), _)| page.assets.len() as u64).sum());
+        let torn = self.reactor().stored(pages, &taken);
+        if !torn.is_empty() {
+            tracing::warn!(scans = torn.len(), "pages of a listing are lost; it is taken up after the last one stored");
+            self.wake.notify_one();
+            if let Err(error) = self.queue.control(Control::Revoke(torn)).await {
+                // It lists on for nothing; its pages are ignored.
+                tracing::debug!(%error, "a scan could not be called back");
+            }
+        }
+        Kept::Stored(())
+    }
+
+    /// Keeps what a purge removed. Returns whether it need not come again.
+    async fn bury(&self, unit: UnitId, burials: Vec<Burial>) -> bool {
+        let burials = Arc::new(burials);
+        let kept = self
+            .persist((&AtomicBool::new(false), UNKNOWN_MAX), || {
+                let (engine, burials, now) = (Arc::clone(&self.engine), Arc::clone(&burials), (self.clock)());
+                self.store.write(move |tx| {
+                    let workflows = engine.lock().workflows.clone();
+                    tombstones::bury(tx, &workflows, unit, burials.to_vec(), now)
+                })
+            })
+            .await;
+        // Unlike ends, which lapse and are done again, a removal that is not kept is forgotten: it stays in the transport.
+        matches!(kept, Kept::Stored(()))
+    }
+
+    /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk. Nor for a
+    /// commit whose reply was lost: settled twice, a report changes nothing (FEN-1). `unsure` is set when one was.
+    /// The store is asked `tries` times more then.
+    async fn persist<R, F, Fut>(&self, (unsure, tries): (&AtomicBool, u32), mut write: F) -> Kept<R>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = StoreResult<R>>,
+    {
+        let mut unknown = 0;
+        loop {
+            match write().await {
+                Ok(done) => return Kept::Stored(done),
+                Err(StoreError::NotLeader(_)) => return Kept::NotLeader,
+                Err(error) if error.class() == ErrorClass::Transient => {
+                    tracing::warn!(%error, "reports wait until the store can be written");
+                }
+                Err(error) if error.class() == ErrorClass::Ambiguous && unknown < tries => {
+                    unknown += 1;
+                    unsure.store(true, Ordering::Relaxed);
+                    tracing::warn!(%error, "reports are stored once more");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "reports could not be stored");
+                    return Kept::Dropped;
+                }
+            }
+            tokio::time::sleep(RETRY_STORE).await;
+        }
+    }
+}
+
+/// Ends in groups of which each writes no more than `rows_max` rows and those of one end. The last group is settled first.
+fn within_rows(outcomes: Vec<Outcome>, rows_max: u32) -> Vec<Vec<Outcome>> {
+    let (mut groups, mut rows): (Vec<Vec<Outcome>>, usize) = (Vec::new(), 0);
+    for outcome in outcomes {
+        if rows == 0 || rows >= rows_max as usize {
+            groups.push(Vec::new());
+            rows = 0;
+        }
+        rows += rows_of(&outcome);
+        if let Some(group) = groups.last_mut() {
+            group.push(outcome);
+        }
+    }
+    groups.reverse();
+    groups
+}
+
+/// Its own row, its barrier, and the units that it makes ready.
+const OF_A_UNIT: usize = 4;
+
+/// Rows that the end of a unit is about to write.
+fn rows_of(outcome: &Outcome) -> usize {
+    match &outcome.result {
+        // An asset that fails is split off: its partition, its member, its failure and the units of its steps.
+        UnitResult::Finished { facts, failures } => OF_A_UNIT + facts.len() + 8 * failures.len(),
+        _ => OF_A_UNIT,
+    }
+}
+
+/// What became of reports.
+enum Kept<R> {
+    /// They are in the store.
+    Stored(R),
+    /// They cannot be stored.
+    Dropped,
+    /// Another leads and takes them.
+    NotLeader,
+}
+
+/// A while after `stop`: what waits for a store that is away cannot wait for ever then.
+async fn long_after(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_MAX).await;
+}

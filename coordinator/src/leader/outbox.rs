@@ -1,0 +1,145 @@
+//! What the process does for its transport: units it had no room for wait here, the dead are cleaned up behind.
+use crate::leader::{Coordinator, RETRY_STORE};
+use crate::queue::QueueError;
+use protocol::failure::Failure;
+use protocol::id::WorkerId;
+use protocol::model::priority::Priority;
+use protocol::time::Timestamp;
+use protocol::wire::batch::too_long;
+use protocol::wire::envelope::BYTES_MAX;
+use protocol::wire::keys;
+use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::unit::Unit;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Longest pause before a full transport is offered units again: well below the time after which a unit is looked for.
+const FULL_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Between two rounds of cleaning up behind workers, and how long a consumer must not have asked for anything.
+const CLEAN_EVERY: Duration = Duration::from_secs(10);
+const DEAD_IDLE: Duration = Duration::from_secs(60);
+
+/// Reason code of a unit that does not fit into a message.
+const UNIT_TOO_LONG: &str = "unit_too_long";
+/// Who reports such a unit.
+const COORDINATOR: &str = "coordinator";
+
+/// The end of a unit that cannot be sent.
+fn unsendable(unit: &Unit, bytes: usize) -> Outcome {
+    let message = format!(
+        "the unit takes {bytes} bytes; {BYTES_MAX} fit into one message: use a lower partition.max_assets, or shorter paths and \
+         fewer metadata columns in the library"
+    );
+    let result = UnitResult::Failed(Failure::permanent(UNIT_TOO_LONG, message));
+    Outcome { unit: unit.id, epoch: unit.epoch, worker: WorkerId(COORDINATOR.into()), result, duration_us: 0 }
+}
+
+impl Coordinator {
+    /// Publishes; what the transport certainly did not take waits in the outbox, under the same epoch.
+    pub(super) async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
+        let units = self.without_unsendable(units);
+        match self.queue.publish(class, units).await {
+            Err(QueueError::Untaken { units, why }) => {
+                self.full.raise(&why);
+                self.outbox.lock().push((class, units));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Takes out the units that do not fit into a message: they fail by themselves, and everything else is published.
+    fn without_unsendable(&self, units: Vec<Unit>) -> Vec<Unit> {
+        if !self.queue.sends_messages() {
+            return units;
+        }
+        let (mut sendable, mut failed) = (Vec::with_capacity(units.len()), Vec::new());
+        for unit in units {
+            match too_long(&unit) {
+                None => sendable.push(unit),
+                Some(bytes) => failed.push(unsendable(&unit, bytes)),
+            }
+        }
+        if !failed.is_empty() {
+            tracing::error!(units = failed.len(), "units are too long to be sent; they fail");
+            self.unsendable.lock().extend(failed);
+            self.wake.notify_one();
+        }
+        sendable
+    }
+
+    /// Settles units that could not be sent.
+    pub(super) async fn fail_unsendable(&self) {
+        let failed = std::mem::take(&mut *self.unsendable.lock());
+        // Whoever leads next finds them as this one did.
+        self.settle_ends(failed).await;
+    }
+
+    /// Offers what waits to the transport again, with a pause that grows while it takes nothing.
+    pub(super) async fn offer_again(&self, stop: &CancellationToken, pause: &mut Duration) {
+        if self.flush_outbox().await {
+            *pause = RETRY_STORE;
+            return;
+        }
+        *pause = (*pause * 2).min(FULL_PAUSE_MAX);
+        drop(tokio::time::timeout(*pause, stop.cancelled()).await);
+    }
+
+    /// Whether everything was taken.
+    async fn flush_outbox(&self) -> bool {
+        let waiting = std::mem::take(&mut *self.outbox.lock());
+        for (class, mut units) in waiting {
+            {
+                let mut leases = self.leases.lock();
+                // Cancelled or taken back meanwhile: no longer wanted.
+                units.retain(|unit| leases.is_latest(unit.id, unit.epoch));
+                // Not published until now, so not missing either.
+                leases.published(&units, (self.clock)());
+            }
+            if units.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.publish(class, units).await {
+                // Whether it was taken is not known: if not, it is found missing and taken back.
+                self.full.raise(&error);
+            }
+        }
+        let empty = self.outbox.lock().is_empty();
+        if empty {
+            self.full.clear();
+        }
+        empty
+    }
+
+    /// Cleans up behind workers that are gone, and says what nobody could read.
+    pub(super) async fn clean(&self, last: &mut Timestamp, now: Timestamp) {
+        if now.since(*last) < CLEAN_EVERY {
+            return;
+        }
+        *last = now;
+        let (alive, out) = {
+            let leases = self.leases.lock();
+            (leases.alive(&self.limits, now), leases.all_out())
+        };
+        match self.queue.clean(alive, out, DEAD_IDLE).await {
+            Ok(cleaned) => {
+                self.metrics.parked(cleaned.parked);
+                if cleaned.parked > 0 {
+                    let count = cleaned.parked;
+                    self.parked
+                        .raise(&format!("{count} entries in {}; XRANGE shows each with its reason", keys::PARKED));
+                } else {
+                    self.parked.clear();
+                }
+                if cleaned.consumers + cleaned.entries > 0 {
+                    tracing::info!(
+                        consumers = cleaned.consumers,
+                        entries = cleaned.entries,
+                        "cleaned up behind workers"
+                    );
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the transport could not be cleaned up"),
+        }
+    }
+}

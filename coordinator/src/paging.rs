@@ -1,0 +1,18 @@
+//! Pages of lists: how long they are, and which lengths are refused.
+use crate::error::{Answer, Refusal};
+
+/// Entries of one page at most.
+pub const PAGE_MAX: u32 = 1_000;
+/// Entries of a page when nobody says how many.
+pub const PAGE: u32 = 100;
+
+pub(crate) fn page() -> u32 {
+    PAGE
+}
+
+pub(crate) fn limit_in_range(limit: u32) -> Answer<()> {
+    if (1..=PAGE_MAX).contains(&limit) {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(format!("limit is {limit}"), format!("1 to {PAGE_MAX}; ask for more pages with after=")))
+}

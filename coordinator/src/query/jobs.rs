@@ -1,0 +1,353 @@
+//! What is asked from outside, in the shapes that the API and the command line show. Nothing here changes anything.
+pub use crate::query::assets::{AssetView, AssetsFilter, Tombstone, VerdictView, asset, assets};
+
+use crate::error::{Answer, Refusal};
+use crate::paging::{limit_in_range, page};
+use crate::query::explain::{self, BarrierExplanation, UnitExplanation};
+use crate::query::summary::{Summary, Units, summary, totals};
+use crate::store::view::{UnitFilter, UnitView};
+use crate::store::{JobRow, JobState, Pace, StoreError, StoreResult, Tx};
+use crate::workflows::Workflows;
+use protocol::id::{PartNo, StepNo};
+use protocol::rules::unit::transition::UnitState;
+use protocol::time::Timestamp;
+use protocol::yaml::suggest;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Which jobs.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct JobsFilter {
+    /// Only jobs in this state.
+    #[param(pattern = "^(running|paused|cancelling|succeeded|finished_with_failures|cancelled|failed)$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Start after this job: the last one of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Jobs at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+/// A job as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobListed {
+    /// Its id.
+    pub job: String,
+    /// Name from the job file.
+    pub name: String,
+    /// State.
+    pub state: String,
+    /// Assets listed.
+    pub assets: u64,
+    /// When it was submitted.
+    pub submitted_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// How far a job is: the counts of its account without what failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Its id.
+    pub job: String,
+    /// Name from the job file.
+    pub name: String,
+    /// State.
+    pub state: String,
+    /// How far its library is: `scanning`, `planning` or `sealed`.
+    pub phase: String,
+    /// Assets listed.
+    pub assets: u64,
+    /// Bytes of media read.
+    pub bytes: u64,
+    /// Bytes a second that its units move at the moment; a few seconds old.
+    #[serde(default)]
+    pub bytes_per_second: u64,
+    /// All units.
+    pub units: Units,
+    /// Units that run and move bytes, those that have moved the most first, at most 50; only where one job is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<UnitProgress>,
+}
+
+/// How far a unit is that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnitProgress {
+    /// `job/step/partition`.
+    pub unit: String,
+    /// Who runs it.
+    pub worker: String,
+    /// Bytes moved in this execution.
+    pub bytes: u64,
+    /// Declared bytes of its assets, where they are declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Bytes a second.
+    pub bytes_per_second: u64,
+}
+
+/// Why a job is where it is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobExplanation {
+    /// Its id.
+    pub job: String,
+    /// State.
+    pub state: String,
+    /// How far its library is.
+    pub phase: String,
+    /// Units that have not ended.
+    pub units_open: u64,
+    /// Of those, units that pause before another attempt.
+    pub units_retrying: u64,
+    /// Barriers that are not open.
+    pub barriers: Vec<BarrierExplanation>,
+    /// What is to be said of the job as a whole: why it failed, or that its library is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Which units of a job.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct UnitsFilter {
+    /// Only units in this state.
+    #[param(pattern = "^(planned|ready|leased|retrying|succeeded|dead|cancelled)$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Only units of this step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Start after this unit (`job/step/partition`): the last one of the page before.
+    #[param(pattern = "^[^/]+/[^/]+/[0-9]{1,9}$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Units at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+fn known_word(what: &str, word: Option<&str>, known: &[&str]) -> Answer<()> {
+    match word.filter(|word| !known.contains(word)) {
+        Some(wrong) => Err(Refusal::Invalid(format!("unknown {what} {wrong:?}"), suggest(wrong, known))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a word that names no state of a job.
+pub fn job_state(word: Option<&str>) -> Answer<()> {
+    known_word("state", word, &JobState::ALL.map(JobState::as_str))
+}
+
+/// Lists jobs, newest first.
+pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> StoreResult<Answer<Vec<JobListed>>> {
+    if let Err(refusal) = limit_in_range(filter.limit).and_then(|()| job_state(filter.state.as_deref())) {
+        return Ok(Err(refusal));
+    }
+    let before = match &filter.after {
+        None => None,
+        Some(id) => match tx.job_by_id(id)? {
+            Some(row) => Some(row.no),
+            None => return Ok(Err(Refusal::NotFound)),
+        },
+    };
+    let rows = tx.job_views(filter.state.as_deref().and_then(JobState::parse), before, filter.limit)?;
+    let listed = rows.into_iter().map(|row| JobListed {
+        job: row.id,
+        name: row.name,
+        state: row.state.as_str().to_owned(),
+        assets: row.assets,
+        submitted_at: row.submitted_at.to_string(),
+        ended_at: row.ended_at.map(|t| t.to_string()),
+    });
+    Ok(Ok(listed.collect()))
+}
+
+/// The account of a job.
+pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summary>> {
+    readable(id, read_job(tx, id, now))
+}
+
+fn read_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summary>> {
+    match tx.job_by_id(id)? {
+        Some(row) => summary(tx, &Workflows::default(), row.no, now).map(Ok),
+        None => Ok(Err(Refusal::NotFound)),
+    }
+}
+
+/// How far a job is.
+pub fn progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
+    readable(id, read_progress(tx, id))
+}
+
+fn read_progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
+    match tx.job_by_id(id)? {
+        Some(row) => {
+            let pace = pace_of(tx, &row)?;
+            let running = pace.units.into_iter().map(|unit| UnitProgress {
+                unit: format!("{}/{}/{}", row.id, unit.step, unit.part),
+                worker: unit.worker,
+                bytes: unit.bytes,
+                total: unit.total,
+                bytes_per_second: unit.bytes_per_second as u64,
+            });
+            let running = running.collect();
+            Ok(Ok(Progress { running, ..progress_of(tx, row)? }))
+        }
+        None => Ok(Err(Refusal::NotFound)),
+    }
+}
+
+/// How fast a job moves bytes; nothing when it has ended.
+fn pace_of(tx: &mut dyn Tx, row: &JobRow) -> StoreResult<Pace> {
+    if row.state.has_ended() {
+        return Ok(Pace::default());
+    }
+    Ok(tx.pace(row.no)?.unwrap_or_default())
+}
+
+/// How far a job is whose row is at hand.
+pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
+    Ok(Progress {
+        bytes_per_second: pace_of(tx, &row)?.bytes_per_second as u64,
+        running: Vec::new(),
+        units: totals(tx, &row)?,
+        job: row.id,
+        name: row.name,
+        state: row.state.as_str().to_owned(),
+        phase: row.phase.as_str().to_owned(),
+        assets: row.assets,
+        bytes: row.bytes,
+    })
+}
+
+/// Explains a job: what is open, and which barriers wait for what.
+pub fn explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanation>> {
+    readable(id, read_explain_job(tx, id))
+}
+
+fn read_explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanation>> {
+    let Some(row) = tx.job_by_id(id)? else { return Ok(Err(Refusal::NotFound)) };
+    let units = totals(tx, &row)?;
+    Ok(Ok(JobExplanation {
+        job: row.id.clone(),
+        state: row.state.as_str().to_owned(),
+        phase: row.phase.as_str().to_owned(),
+        units_open: units.total.saturating_sub(units.succeeded + units.dead + units.cancelled),
+        units_retrying: units.failed,
+        barriers: explain::barriers(tx, &Workflows::default(), &row)?,
+        message: row.message,
+    }))
+}
+
+/// An answer about one job. A job that this version cannot read is set aside and says so; that is no error of the store.
+fn readable<R>(id: &str, answer: StoreResult<Answer<R>>) -> StoreResult<Answer<R>> {
+    match answer {
+        Err(StoreError::Corrupt(why)) => Ok(Err(Refusal::Conflict(format!(
+            "job {id} cannot be read by this version of showrunner and is set aside ({why}): use the version that \
+             submitted it, or a newer one"
+        )))),
+        answer => answer,
+    }
+}
+
+/// Lists the units of a job by partition and step.
+pub fn units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> StoreResult<Answer<Vec<UnitView>>> {
+    let states = UnitState::ALL.map(UnitState::as_str);
+    let asked = limit_in_range(filter.limit).and_then(|()| known_word("state", filter.state.as_deref(), &states));
+    if let Err(refusal) = asked {
+        return Ok(Err(refusal));
+    }
+    let Some(row) = tx.job_by_id(job)? else { return Ok(Err(Refusal::NotFound)) };
+    let workflow = tx.workflow(row.no)?;
+    let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
+    if let Some(wrong) = filter.step.as_deref().filter(|step| !known.contains(step)) {
+        return Ok(Err(Refusal::Invalid(format!("job {job} has no step {wrong:?}"), suggest(wrong, &known))));
+    }
+    let after = match filter.after.as_deref() {
+        None => None,
+        Some(text) => match parse_unit(text).map(|(_, step, part)| (workflow.step_no(&step), part)) {
+            Ok((Some(step), part)) => Some((part, step)),
+            Ok((None, _)) => return Ok(Err(no_unit(text))),
+            Err(refusal) => return Ok(Err(refusal)),
+        },
+    };
+    let (state, step) = (filter.state.clone(), filter.step.clone());
+    tx.unit_views(job, &UnitFilter { state, step, part: None, after, limit: filter.limit }).map(Ok)
+}
+
+/// A unit as people name it: job/step/partition.
+pub fn parse_unit(text: &str) -> Answer<(String, String, PartNo)> {
+    let wrong = || {
+        let hint = "job/step/partition, as in: showrunner unit list JOB -o name";
+        Refusal::Invalid(format!("{text:?} is not a unit"), hint.to_owned())
+    };
+    let mut pieces = text.splitn(3, '/');
+    let (Some(job), Some(step), Some(part)) = (pieces.next(), pieces.next(), pieces.next()) else {
+        return Err(wrong());
+    };
+    Ok((job.to_owned(), step.to_owned(), part.parse().map_err(|_| wrong())?))
+}
+
+fn no_unit(unit: &str) -> Refusal {
+    Refusal::Unknown(format!("no unit {unit}: showrunner unit list JOB"))
+}
+
+/// One unit.
+pub fn unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo) -> StoreResult<Answer<UnitView>> {
+    let filter = UnitFilter { step: Some(step.to_owned()), part: Some(part), limit: 1, ..UnitFilter::default() };
+    let found = tx.unit_views(job, &filter)?.pop();
+    Ok(found.ok_or_else(|| no_unit(&format!("{job}/{step}/{part}"))))
+}
+
+/// Why a unit is where it is.
+pub fn explain_unit(
+    tx: &mut dyn Tx,
+    job: &str,
+    step: &str,
+    part: PartNo,
+    now: Timestamp,
+) -> StoreResult<Answer<UnitExplanation>> {
+    let absent = || no_unit(&format!("{job}/{step}/{part}"));
+    let Some(row) = tx.job_by_id(job)? else { return Ok(Err(absent())) };
+    let workflows = Workflows::default();
+    let workflow = workflows.of(tx, row.no)?;
+    let Some(no) = workflow.step_no(step) else { return Ok(Err(absent())) };
+    // Partitions are counted from 1; 0 is what a step does once for the whole job.
+    let missing = part < 1 && workflow.step(no).is_some_and(|s| s.has_units());
+    if missing || part < 0 || part > row.parts || (part > 0 && !is_cut(tx, job, &workflow, part)?) {
+        return Ok(Err(absent()));
+    }
+    explain::unit(tx, &workflows, &row, no, part, now).map(Ok)
+}
+
+/// Whether a partition exists; asking the store for one that does not is an error there.
+fn is_cut(tx: &mut dyn Tx, job: &str, workflow: &protocol::workflow::Workflow, part: PartNo) -> StoreResult<bool> {
+    if !workflow.steps.iter().any(|step| step.has_units()) {
+        return Ok(false);
+    }
+    let filter =
+        UnitFilter { part: Some(part), limit: 1, after: Some((part - 1, StepNo::SCAN)), ..UnitFilter::default() };
+    Ok(!tx.unit_views(job, &filter)?.is_empty())
+}
+
+/// Progress of jobs that have not ended, newest first, at most `limit`.
+pub fn open_progress(tx: &mut dyn Tx, limit: u32) -> StoreResult<Vec<Progress>> {
+    let open = tx.jobs(true, limit)?;
+    let mut all = Vec::with_capacity(open.len());
+    for row in open {
+        match progress_of(tx, row) {
+            Ok(progress) => all.push(progress),
+            // It is set aside; the others are shown.
+            Err(StoreError::Corrupt(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,12 @@
+//! What people and gauges ask of the store. A query changes nothing.
+pub mod assets;
+pub mod causes;
+pub mod cluster_stats;
+pub mod explain;
+pub(crate) mod job_cache;
+pub mod jobs;
+pub mod operations;
+pub mod pending_tasks;
+pub mod summary;
+pub mod wait_details;
+pub mod workers;

@@ -1,0 +1,76 @@
+//! Operations of operators as lists show them.
+use crate::error::Answer;
+use crate::query::job_cache::JobCache;
+use crate::store::{OperationRow, StoreResult, Tx};
+use crate::workflows::find;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An operation as lists show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OperationView {
+    /// Its number.
+    pub operation: i64,
+    /// When it was asked for.
+    pub at: String,
+    /// Who asked.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// The job, when it is about one.
+    pub job: Option<String>,
+    /// Terms of the selection.
+    pub filter: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// Units the selection matched.
+    pub matched: u64,
+    /// Of those, what could be acted on.
+    pub eligible: u64,
+    /// Units acted on so far.
+    pub done: u64,
+    /// `running`, `paused`, `done` or `aborted`.
+    pub state: String,
+    /// Units a second.
+    pub rate: Option<f64>,
+    /// Why it ended before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// Operations, newest first; those of one job when it is named.
+pub fn operations(tx: &mut dyn Tx, job: Option<&str>, limit: u32) -> StoreResult<Answer<Vec<OperationView>>> {
+    let job = match job.map(|id| find(tx, id)).transpose()?.transpose() {
+        Ok(job) => job,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let rows = tx.operations(job.map(|job| job.no), limit)?;
+    let mut jobs = JobCache::default();
+    rows.into_iter().map(|row| view(tx, &mut jobs, row)).collect::<StoreResult<Vec<_>>>().map(Ok)
+}
+
+/// An operation as its row shows it.
+pub(crate) fn view(tx: &mut dyn Tx, jobs: &mut JobCache, row: OperationRow) -> StoreResult<OperationView> {
+    let job = match row.job {
+        Some(no) => jobs.get(tx, no)?.map(|job| job.id.clone()),
+        None => None,
+    };
+    Ok(OperationView {
+        operation: row.no,
+        at: row.at.to_string(),
+        actor: row.actor,
+        action: row.action,
+        job,
+        filter: row.filter.lines().map(str::to_owned).collect(),
+        reason: row.reason,
+        matched: row.matched,
+        eligible: row.eligible,
+        done: row.done,
+        state: row.state.as_str().to_owned(),
+        rate: row.rate,
+        message: row.message,
+        ended_at: row.ended_at.map(|t| t.to_string()),
+    })
+}

@@ -1,0 +1,301 @@
+//! The account of a job: what `job get` and `run` print, field for field as documented.
+use crate::review::waivers::{CheckWaived, Waivers, policy_name};
+use crate::store::{Carried, JobRow, StepRow, StoreResult, Tx};
+use crate::workflows::{Workflows, job_row};
+use protocol::id::JobNo;
+use protocol::rules::review::waiver::Delivery;
+use protocol::rules::unit::transition::UnitState;
+use protocol::time::Timestamp;
+use protocol::wire::unit::ScanSource;
+use protocol::workflow::{Action, Workflow};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Failures a summary lists at most; the rest is counted.
+const FAILURES_MAX: u32 = 10_000;
+
+/// The account of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Summary {
+    /// Public id.
+    pub job: String,
+    /// Name from the job file.
+    pub name: String,
+    /// State.
+    pub state: String,
+    /// Assets listed.
+    pub assets: u64,
+    /// Bytes of media read.
+    pub bytes: u64,
+    /// Seconds since submission, or until the end.
+    pub seconds: f64,
+    /// All units.
+    pub units: Units,
+    /// Units by step.
+    pub steps: Vec<StepSummary>,
+    /// Barrier instances by step.
+    pub barriers: Vec<BarrierSummary>,
+    /// What transfers did.
+    #[serde(default)]
+    pub transfer: TransferSummary,
+    /// What QC did.
+    pub qc: QcSummary,
+    /// Assets that failed.
+    pub failures: Vec<FailureSummary>,
+    /// Assets that go on although they did not pass: a person let it stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<FailureSummary>,
+    /// What is to be said of the job as a whole: why it failed, or that its library is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Counts of units. In an ended job `total` is the sum of the other four; what never ran counts as cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Units {
+    /// As far as planned.
+    pub total: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Failed and waiting for another attempt.
+    pub failed: u64,
+    /// Ended badly.
+    pub dead: u64,
+    /// Will not run.
+    pub cancelled: u64,
+}
+
+/// Units of one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StepSummary {
+    /// Its name.
+    pub id: String,
+    /// What it does.
+    pub kind: String,
+    /// Its units.
+    pub units: Units,
+}
+
+/// Instances of one barrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BarrierSummary {
+    /// Its name.
+    pub id: String,
+    /// What it holds together.
+    pub scope: String,
+    /// Instances.
+    pub total: u64,
+    /// Open ones.
+    pub released: u64,
+    /// Those that are not open.
+    pub held: u64,
+}
+
+/// What QC did in a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QcSummary {
+    /// Assets judged, each as often as it was.
+    pub judged: u64,
+    /// Of those, such whose media had to be decoded: the others were judged from what was measured before.
+    pub decoded: u64,
+    /// Assets in `failures` that did not pass a check.
+    #[serde(default)]
+    pub failed: u64,
+    /// Assets in `waived`: they did not pass either, and a waiver accepts them.
+    #[serde(default)]
+    pub waived: u64,
+}
+
+/// What transfers did in a job, an asset counted once for each transfer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransferSummary {
+    /// Assets that were written to their destination.
+    pub copied: u64,
+    /// Bytes of these.
+    pub copied_bytes: u64,
+    /// Assets whose destination had their content already: they were compared and nothing was written.
+    pub present: u64,
+    /// Bytes of these.
+    pub present_bytes: u64,
+}
+
+impl From<Carried> for TransferSummary {
+    fn from(carried: Carried) -> TransferSummary {
+        TransferSummary {
+            copied: carried.copied,
+            copied_bytes: carried.copied_bytes,
+            present: carried.landed.saturating_sub(carried.copied),
+            present_bytes: carried.landed_bytes.saturating_sub(carried.copied_bytes),
+        }
+    }
+}
+
+/// One asset that failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FailureSummary {
+    /// Its id; empty when a unit failed as a whole before its assets were looked at.
+    pub asset: String,
+    /// Its title.
+    pub title: String,
+    /// The step it failed in; `scan` for rows that could not be used.
+    pub step: String,
+    /// Stable code.
+    pub reason: String,
+    /// QC checks that failed.
+    pub checks: Vec<String>,
+    /// What, where, what to do.
+    pub message: String,
+    /// Findings of QC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<serde_json::Value>,
+    /// What was decided about its checks, waivers that count no more among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<CheckWaived>,
+}
+
+/// All units of a job, without reading what failed.
+pub fn totals(tx: &mut dyn Tx, job: &JobRow) -> StoreResult<Units> {
+    let workflow = tx.workflow(job.no)?;
+    let ended = job.state.has_ended();
+    let counters = tx.steps(job.no)?;
+    let of_units = counters.iter().filter(|c| workflow.step(c.step).is_some_and(|step| step.has_units()));
+    Ok(of_units.map(|counter| units(counter, ended)).fold(Units::default(), |sum, units| Units {
+        total: sum.total + units.total,
+        succeeded: sum.succeeded + units.succeeded,
+        failed: sum.failed + units.failed,
+        dead: sum.dead + units.dead,
+        cancelled: sum.cancelled + units.cancelled,
+    }))
+}
+
+/// The account of a job at `now`.
+pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestamp) -> StoreResult<Summary> {
+    let row = job_row(tx, job)?;
+    let workflow = workflows.of(tx, job)?;
+    let counters = tx.steps(job)?;
+    let ended = row.state.has_ended();
+    let mut all = Units::default();
+    let mut steps = Vec::new();
+    let mut barriers = Vec::new();
+    for (no, step) in workflow.numbered() {
+        match &step.action {
+            Action::Units { .. } | Action::Approval { .. } => {
+                let counter = counters.iter().find(|c| c.step == no);
+                let units = counter.map_or_else(Units::default, |c| units(c, ended));
+                all.total += units.total;
+                all.succeeded += units.succeeded;
+                all.failed += units.failed;
+                all.dead += units.dead;
+                all.cancelled += units.cancelled;
+                steps.push(StepSummary { id: step.id.clone(), kind: step.kind_word().to_owned(), units });
+            }
+            Action::Barrier { scope, .. } => {
+                let counts = tx.barrier_counts(job, no)?;
+                barriers.push(BarrierSummary {
+                    id: step.id.clone(),
+                    scope: scope.as_str().to_owned(),
+                    total: counts.total,
+                    released: counts.released,
+                    held: if ended { counts.total - counts.released } else { counts.held },
+                });
+            }
+            Action::Seal { .. } => {}
+        }
+    }
+    let (failures, waived) = failures(tx, &workflow, &row, now)?;
+    Ok(Summary {
+        job: row.id.clone(),
+        name: row.name.clone(),
+        state: row.state.as_str().to_owned(),
+        assets: row.assets,
+        bytes: row.bytes,
+        seconds: row.ended_at.unwrap_or(now).since(row.submitted_at).as_secs_f64(),
+        units: all,
+        steps,
+        barriers,
+        transfer: row.carried.into(),
+        qc: QcSummary {
+            judged: row.judged,
+            decoded: row.decoded,
+            failed: failures.iter().filter(|failure| !failure.checks.is_empty()).count() as u64,
+            waived: waived.len() as u64,
+        },
+        failures,
+        waived,
+        message: row.message,
+    })
+}
+
+fn units(counter: &StepRow, ended: bool) -> Units {
+    let cancelled = match ended {
+        true => counter.total.saturating_sub(counter.succeeded.saturating_add(counter.dead)),
+        false => counter.cancelled,
+    };
+    Units {
+        total: counter.total,
+        succeeded: counter.succeeded,
+        failed: counter.retrying,
+        dead: counter.dead,
+        cancelled,
+    }
+}
+
+/// The file name of a manifest, as people know it.
+pub(super) fn library_name(workflow: &Workflow) -> &str {
+    match workflow.scan_task().map(|task| &task.source) {
+        Some(
+            ScanSource::Manifest { path } | ScanSource::Folder { path, .. } | ScanSource::Bucket { location: path, .. },
+        ) => path.rsplit('/').next().unwrap_or(path),
+        None => "",
+    }
+}
+
+/// What failed, and what failed its checks and goes on all the same.
+fn failures(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: &JobRow,
+    now: Timestamp,
+) -> StoreResult<(Vec<FailureSummary>, Vec<FailureSummary>)> {
+    let (mut list, mut let_stand, mut waivers) = (Vec::new(), Vec::new(), Waivers::default());
+    for error in tx.row_errors(job.no, FAILURES_MAX)? {
+        let column = error.column.map(|c| format!(", column {c}")).unwrap_or_default();
+        let library = library_name(workflow);
+        let place = if error.line > 0 { format!("{library} line {}{column}: ", error.line) } else { String::new() };
+        list.push(FailureSummary {
+            asset: error.asset.unwrap_or_default(),
+            title: error.title.unwrap_or_default(),
+            step: "scan".into(),
+            reason: "row_invalid".into(),
+            checks: Vec::new(),
+            message: format!("{place}{}", error.message),
+            findings: None,
+            waived: Vec::new(),
+        });
+    }
+    for row in tx.failures(job.no, FAILURES_MAX)? {
+        let kept = match row.state {
+            UnitState::Dead => &mut list,
+            UnitState::Succeeded if !row.failure.checks.is_empty() => &mut let_stand,
+            _ => continue,
+        };
+        let step = workflow.step(row.unit.step);
+        let policy = step.and_then(|step| step.qc()).map(policy_name).unwrap_or_default();
+        let judged = !row.failure.checks.is_empty();
+        let known = if judged { tx.catalogue_entry(&row.asset)? } else { None };
+        let hash = known.and_then(|entry| entry.fact.hash).unwrap_or_default();
+        let delivery = Delivery { asset: &row.asset, title: &row.title, policy: &policy, hash: &hash };
+        let waived = waivers.about(tx, &row.failure.checks, &delivery, now)?;
+        kept.push(FailureSummary {
+            asset: row.asset,
+            title: row.title,
+            step: workflow.step(row.unit.step).map(|s| s.id.clone()).unwrap_or_default(),
+            reason: row.failure.reason,
+            checks: row.failure.checks,
+            message: row.failure.message,
+            findings: row.failure.findings.and_then(|text| serde_json::from_str(&text).ok()),
+            waived,
+        });
+    }
+    Ok((list, let_stand))
+}

@@ -1,0 +1,82 @@
+//! Workers as operators see them.
+use crate::store::{StoreResult, Tx, WorkerRow};
+use protocol::rules::unit::lease::LeaseLimits;
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerView {
+    /// Its name: one incarnation of a process.
+    pub worker: String,
+    /// `working`, `draining`, `quarantined`, `left` (it was to end and is gone) or `silent` (it is gone unasked).
+    pub state: String,
+    /// Slots by kind, as `kind=busy/total`.
+    pub slots: Vec<String>,
+    /// Units it holds.
+    pub held: u64,
+    /// When it was heard of last.
+    pub heard_at: String,
+    /// Why it takes no work, when it was told so.
+    pub reason: Option<String>,
+    /// Who said so.
+    pub by: Option<String>,
+    /// Since when.
+    pub since: Option<String>,
+    /// What will change its state.
+    pub next: String,
+}
+
+/// Every worker heard of lately.
+pub fn workers(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Vec<WorkerView>> {
+    Ok(tx.workers()?.into_iter().map(|row| view(row, now)).collect())
+}
+
+/// A worker as its row shows it at `now`.
+pub(crate) fn view(row: WorkerRow, now: Timestamp) -> WorkerView {
+    let silent = now.since(row.heard_at) > LeaseLimits::default().silence_max;
+    let told = row.order.as_ref().map_or("", |order| order.what.as_str());
+    let release = || format!("showrunner worker release {}", row.name);
+    let (state, next) = match told {
+        _ if silent && row.state == "draining" => ("left", "it was to end, and it has ended".to_owned()),
+        _ if silent => ("silent", "it was taken for dead and what it held runs elsewhere".to_owned()),
+        "quarantine" => ("quarantined", format!("find out what is wrong with it, then: {}", release())),
+        "drain" => ("draining", format!("what it holds ends, it takes nothing more; to undo: {}", release())),
+        _ if row.state == "draining" => ("draining", "it leaves when what it holds has ended".to_owned()),
+        _ => ("working", "takes units as its slots become free".to_owned()),
+    };
+    let order = row.order.filter(|order| order.what != "release");
+    WorkerView {
+        worker: row.name,
+        state: state.to_owned(),
+        slots: row.slots.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+        held: row.held,
+        heard_at: row.heard_at.to_string(),
+        reason: order.as_ref().map(|o| o.reason.clone()),
+        by: order.as_ref().map(|o| o.actor.clone()),
+        since: order.map(|o| o.at.to_string()),
+        next,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_to_end_is_no_loss() {
+        let row = |state: &str| WorkerRow {
+            name: "w".into(),
+            slots: String::new(),
+            held: 2,
+            heard_at: Timestamp(0),
+            state: state.into(),
+            order: None,
+        };
+        let (soon, late) = (Timestamp(1_000_000), Timestamp(3_600_000_000));
+        let seen = |state: &str, now| view(row(state), now).state;
+        assert_eq!([seen("working", soon), seen("draining", soon)], ["working", "draining"]);
+        assert_eq!([seen("working", late), seen("draining", late)], ["silent", "left"]);
+    }
+}

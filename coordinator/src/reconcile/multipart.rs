@@ -1,0 +1,282 @@
+//! One large transfer over several workers. The worker that gets the unit begins the uploads of its large assets and
+//! reports a cut. From then on the unit is leased and with nobody, and its slices are handed out, fenced, tried again and
+//! settled as units are. They are members of a barrier of their own, which is looked at in the transaction that makes
+//! their transitions (BAR-1); when all have ended the unit is ready again, and whoever gets it completes what they carried.
+use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
+use protocol::id::{JobNo, StepNo, UnitId};
+use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
+use protocol::rules::storage::multipart::{Large, Portion, portions};
+use protocol::rules::unit::retry::RetryPolicy;
+use protocol::rules::unit::settle::{Reported, Settlement, UnitFacts, decide};
+use protocol::rules::unit::transition::UnitState;
+use protocol::time::Timestamp;
+use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::unit::Draft;
+
+/// Large assets of one unit at most: what completes them has to fit into one message.
+const DRAFTS_MAX: usize = 4;
+
+/// What a report of a cut did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// The unit is cut.
+    Cut,
+    /// It was already.
+    Already,
+    /// What was begun cannot be cut: the unit is as if it had not run.
+    Senseless,
+}
+
+/// What a report about a slice did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing: it was late, foreign or repeated (FEN-1).
+    Rejected,
+    /// It has arrived.
+    Succeeded,
+    /// It is tried again after a pause.
+    Retried,
+    /// It cannot be carried.
+    Dead,
+    /// It came back.
+    Released,
+}
+
+/// A unit whose slices are carried.
+#[derive(Debug)]
+pub struct Cut {
+    /// The cut.
+    pub row: CutRow,
+    /// The unit, leased and with nobody.
+    pub unit: UnitRow,
+    /// Its slices, by number.
+    pub slices: Vec<SliceRow>,
+    /// What each of them is.
+    pub portions: Vec<Portion>,
+    /// Its job was cancelled.
+    pub cancelling: bool,
+}
+
+/// All cut units, as they are in this turn.
+#[derive(Debug, Default)]
+pub struct Cuts {
+    /// Those whose slices are carried.
+    pub open: Vec<Cut>,
+    /// Those whose slices have ended.
+    pub closed: Vec<CutRow>,
+    /// Executions of slices that nobody needs any more.
+    pub obsolete: Vec<(UnitId, u32)>,
+    /// When the next slice's pause is over.
+    pub due: Option<Timestamp>,
+}
+
+impl Cuts {
+    /// Whether no unit is cut.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.closed.is_empty()
+    }
+
+    /// Whether a unit is cut.
+    pub fn has(&self, unit: UnitId) -> bool {
+        self.open.iter().map(|cut| &cut.row).chain(&self.closed).any(|row| row.unit == unit)
+    }
+
+    /// Slices of a step that can be handed out.
+    pub fn ready(&self, job: JobNo, step: StepNo, now: Timestamp) -> u32 {
+        let of_step = self.open.iter().filter(|cut| (cut.row.unit.job, cut.row.unit.step) == (job, step));
+        of_step.flat_map(|cut| &cut.slices).filter(|row| is_due(row, now)).count() as u32
+    }
+}
+
+/// The sizes that a unit's drafts are cut by.
+pub(crate) fn larges(drafts: &[Draft]) -> Vec<Large> {
+    let large = |draft: &Draft| Large {
+        bytes: draft.bytes,
+        part_bytes: draft.part_bytes,
+        slice_bytes: draft.slice_bytes,
+        measured: draft.measured,
+    };
+    drafts.iter().map(large).collect()
+}
+
+pub(crate) fn is_due(row: &SliceRow, now: Timestamp) -> bool {
+    row.state == UnitState::Ready || (row.state == UnitState::Retrying && row.due_at.is_none_or(|at| at <= now))
+}
+
+pub(crate) fn has_ended(row: &SliceRow) -> bool {
+    matches!(row.state, UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)
+}
+
+/// How a unit is cut, when it is.
+pub fn cut_of(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<CutRow>> {
+    Ok(tx.cuts()?.into_iter().find(|cut| cut.unit == unit))
+}
+
+/// Cuts a unit whose large assets have been begun.
+pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Opened> {
+    if cut_of(tx, unit)?.is_some() {
+        return Ok(Opened::Already);
+    }
+    let known = portions(&larges(drafts)).filter(|_| (1..=DRAFTS_MAX).contains(&drafts.len()));
+    let Some(portions) = known else { return Ok(Opened::Senseless) };
+    let ready = |portion: &Portion| SliceRow {
+        slice: portion.slice,
+        state: UnitState::Ready,
+        epoch: 0,
+        attempt: 0,
+        due_at: None,
+        receipt: None,
+    };
+    tx.put_cut(&CutRow { unit, state: CutState::Open, drafts: drafts.to_vec() })?;
+    tx.put_slices(unit, &portions.iter().map(ready).collect::<Vec<SliceRow>>())?;
+    Ok(Opened::Cut)
+}
+
+fn find(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<Option<SliceRow>> {
+    Ok(tx.slices(unit)?.into_iter().find(|row| row.slice.number == number))
+}
+
+/// Takes a slice back that is out under `epoch` (FEN-2). Returns whether it was.
+pub fn take_back(tx: &mut dyn Tx, unit: UnitId, number: u32, epoch: u32) -> StoreResult<bool> {
+    let found = find(tx, unit, number)?.filter(|row| row.state == UnitState::Leased && row.epoch == epoch);
+    let Some(row) = found else { return Ok(false) };
+    tx.put_slices(unit, &[SliceRow { state: UnitState::Ready, ..row }])?;
+    Ok(true)
+}
+
+/// Gives a slice up that has not ended. Returns whether it was one.
+pub fn give_up(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<bool> {
+    let Some(row) = find(tx, unit, number)?.filter(|row| !has_ended(row)) else { return Ok(false) };
+    tx.put_slices(unit, &[SliceRow { state: UnitState::Dead, ..row }])?;
+    Ok(true)
+}
+
+/// Takes back a unit that was to be discarded: it is handed out for that again. Returns whether it was one.
+pub fn reopen(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<bool> {
+    let Some(cut) = cut_of(tx, unit)?.filter(|cut| cut.state == CutState::Discarding) else { return Ok(false) };
+    tx.put_cut(&CutRow { state: CutState::Open, ..cut })?;
+    Ok(true)
+}
+
+/// Takes the end of one execution of a slice.
+pub fn settle(
+    tx: &mut dyn Tx,
+    outcome: &Outcome,
+    policy: &RetryPolicy,
+    now: Timestamp,
+    jitter: f64,
+) -> StoreResult<Ended> {
+    let Some((unit, number)) = outcome.unit.of_slice() else { return Ok(Ended::Rejected) };
+    let Some(mut row) = find(tx, unit, number)? else { return Ok(Ended::Rejected) };
+    let facts = UnitFacts { state: row.state, epoch: row.epoch, attempt: row.attempt, assets: 1 };
+    let (said, receipt) = match &outcome.result {
+        UnitResult::Sliced(receipt) => (Reported::Finished(Vec::new()), Some(receipt.clone())),
+        UnitResult::Failed(failure) => (Reported::Failed(failure.clone()), None),
+        _ => (Reported::Returned, None),
+    };
+    let ended = match decide(facts, outcome.epoch, said, policy, now, jitter) {
+        Settlement::Reject(_) => return Ok(Ended::Rejected),
+        Settlement::Succeed => {
+            (row.state, row.receipt) = (UnitState::Succeeded, receipt);
+            Ended::Succeeded
+        }
+        Settlement::Retry(at, failure) => {
+            tracing::warn!(unit.id = %outcome.unit, why = failure.message, "a slice is tried again");
+            (row.state, row.due_at, row.attempt) = (UnitState::Retrying, Some(at), row.attempt + 1);
+            Ended::Retried
+        }
+        Settlement::Die(failures) => {
+            let why = failures.into_iter().next().map(|(_, failure)| failure.message).unwrap_or_default();
+            tracing::warn!(unit.id = %outcome.unit, why, "a slice cannot be carried: one worker gets its asset");
+            (row.state, row.attempt) = (UnitState::Dead, row.attempt + 1);
+            Ended::Dead
+        }
+        Settlement::Split { .. } | Settlement::Release | Settlement::Wait(..) => {
+            row.state = UnitState::Ready;
+            Ended::Released
+        }
+    };
+    tx.put_slices(unit, &[row])?;
+    Ok(ended)
+}
+
+/// Looks at every cut unit: those whose slices have ended go on, those that are not wanted any more go no further.
+pub fn advance(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
+    let mut cuts = Cuts::default();
+    for row in tx.cuts()? {
+        let id = row.unit;
+        let cancelling = tx.job(id.job)?.is_some_and(|job| job.state == JobState::Cancelling);
+        let unit = tx.units(id.job, id.step, &[id.part])?.pop().flatten();
+        match (row.state, unit) {
+            (CutState::Open, Some(unit)) if unit.state == UnitState::Leased => {
+                advance_open(tx, row, unit, cancelling, now, &mut cuts)?;
+            }
+            (CutState::Closed, Some(unit))
+                if matches!(unit.state, UnitState::Ready | UnitState::Retrying) && cancelling =>
+            {
+                // It would be cancelled as it is, and leave behind what was begun.
+                let unit = step_to(tx, id, unit, UnitState::Leased)?;
+                let row = CutRow { state: CutState::Open, ..row };
+                tx.put_cut(&row)?;
+                advance_open(tx, row, unit, cancelling, now, &mut cuts)?;
+            }
+            (CutState::Discarding, Some(unit)) if unit.state == UnitState::Leased => {}
+            (CutState::Open | CutState::Closed, Some(unit)) if !unit.state.is_terminal() => cuts.closed.push(row),
+            _ => tx.forget_cut(id)?,
+        }
+    }
+    Ok(cuts)
+}
+
+fn advance_open(
+    tx: &mut dyn Tx,
+    row: CutRow,
+    unit: UnitRow,
+    cancelling: bool,
+    now: Timestamp,
+    cuts: &mut Cuts,
+) -> StoreResult<()> {
+    let id = row.unit;
+    let mut slices = tx.slices(id)?;
+    let policy = BarrierPolicy { require: BarrierRequire::All, budget: None, until: None };
+    let decision = evaluate(&policy, tally(&slices), now);
+    if cancelling || matches!(decision, BarrierDecision::Hold { .. }) {
+        let mut stopped = Vec::new();
+        for slice in slices.iter_mut().filter(|slice| !has_ended(slice)) {
+            if slice.state == UnitState::Leased {
+                cuts.obsolete.push((id.slice(slice.slice.number), slice.epoch));
+            } else {
+                slice.state = UnitState::Cancelled;
+                stopped.push(slice.clone());
+            }
+        }
+        tx.put_slices(id, &stopped)?;
+    }
+    if slices.iter().all(has_ended) && !cancelling {
+        step_to(tx, id, unit, UnitState::Ready)?;
+        let row = CutRow { state: CutState::Closed, ..row };
+        tx.put_cut(&row)?;
+        tracing::info!(unit.id = %id, slices = slices.len(), "all slices have ended");
+        cuts.closed.push(row);
+        return Ok(());
+    }
+    let pauses = slices.iter().filter(|slice| slice.state == UnitState::Retrying).filter_map(|slice| slice.due_at);
+    cuts.due = cuts.due.into_iter().chain(pauses).min();
+    // What was stored was cut by the same rule.
+    let portions = portions(&larges(&row.drafts)).unwrap_or_default();
+    cuts.open.push(Cut { row, unit, slices, portions, cancelling });
+    Ok(())
+}
+
+fn step_to(tx: &mut dyn Tx, id: UnitId, unit: UnitRow, state: UnitState) -> StoreResult<UnitRow> {
+    let to = UnitRow { state, due_at: None, ..unit };
+    tx.put_units(id.job, id.step, &[(id.part, to)])?;
+    tx.add_to_step(id.job, id.step, StepDelta::transition(Some(unit.state), state))?;
+    Ok(to)
+}
+
+fn tally(rows: &[SliceRow]) -> Tally {
+    let in_state = |state| rows.iter().filter(|row| row.state == state).count() as u64;
+    let failed = in_state(UnitState::Dead) + in_state(UnitState::Cancelled);
+    Tally { total: rows.len() as u64, succeeded: in_state(UnitState::Succeeded), failed, sealed: true }
+}

@@ -1,0 +1,56 @@
+//! Recovery of an embedded process: what an earlier process had out is lost with it, so it is taken back. A coordinator of
+//! its own leaves it out instead, because its workers still run: [`crate::dispatch::outstanding`].
+use crate::reconcile::multipart;
+use crate::reconcile::rescuer::take_back;
+use crate::store::{CutRow, CutState, SpeculationState, StoreResult, Tx};
+use crate::workflows::{Workflows, job_row};
+use protocol::id::{JobNo, UnitId};
+use protocol::rules::unit::transition::UnitState;
+
+const PAGE_UNITS: u32 = 1_000;
+
+/// Takes back a page of what was out. Returns how many units; 0 means done.
+pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<usize> {
+    let row = job_row(tx, job)?;
+    if row.state.has_ended() || workflows.is_aside(tx, &row)? {
+        return Ok(0);
+    }
+    let cuts = recover_slices(tx, job)?;
+    let mut leased = tx.units_in(job, UnitState::Leased, None, PAGE_UNITS + cuts.len() as u32)?;
+    leased.retain(|(id, _)| !cuts.contains(id));
+    for (unit, _) in tx.speculations(job)?.into_iter().filter(|(_, s)| s.state != SpeculationState::Adopted) {
+        // Neither execution goes on.
+        tx.put_speculation(unit, None)?;
+    }
+    for (id, row) in &leased {
+        take_back(tx, *id, row.epoch)?;
+    }
+    if !leased.is_empty() {
+        return Ok(leased.len());
+    }
+    let workflow = workflows.of(tx, job)?;
+    for (step, _) in workflow.roots() {
+        let out = tx.computed_out(job, step, PAGE_UNITS)?;
+        for part in &out {
+            take_back(tx, UnitId { job, step, part: *part }, 1)?;
+        }
+        if !out.is_empty() {
+            return Ok(out.len());
+        }
+    }
+    Ok(0)
+}
+
+/// Takes back what was out of cut units; those that nobody holds although they are leased.
+fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
+    let mut held_by_nobody = Vec::new();
+    for cut in tx.cuts()?.into_iter().filter(|cut| cut.unit.job == job && cut.state != CutState::Closed) {
+        let id = cut.unit;
+        held_by_nobody.push(id);
+        for slice in tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased) {
+            multipart::take_back(tx, id, slice.slice.number, slice.epoch)?;
+        }
+        tx.put_cut(&CutRow { state: CutState::Open, ..cut })?;
+    }
+    Ok(held_by_nobody)
+}

@@ -1,0 +1,56 @@
+//! Ends that concern slices, and the report that a unit is cut into them.
+use crate::graph::Change;
+use crate::reconcile::multipart;
+use crate::reconcile::settlement::Group;
+use crate::store::{StoreResult, UnitRow};
+use protocol::id::UnitId;
+use protocol::rules::unit::retry::RetryPolicy;
+use protocol::rules::unit::settle::UnitFacts;
+use protocol::rules::unit::transition::UnitState;
+use protocol::wire::report::Outcome;
+use protocol::wire::unit::Draft;
+
+impl Group<'_, '_> {
+    /// Settles ends of slices; returns those of units.
+    pub(super) fn settle_slices(
+        &mut self,
+        outcomes: Vec<Outcome>,
+        policy: &RetryPolicy,
+        jitter: &mut dyn FnMut() -> f64,
+    ) -> StoreResult<Vec<Outcome>> {
+        let (slices, units): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| o.unit.of_slice().is_some());
+        for outcome in slices {
+            match multipart::settle(self.tx, &outcome, policy, self.now, jitter())? {
+                multipart::Ended::Rejected => self.done.rejected += 1,
+                _ => self.done.accepted += 1,
+            }
+        }
+        Ok(units)
+    }
+
+    /// Takes the report that a unit's large assets have been begun. Whatever else of the unit is out speaks for it no more.
+    pub(super) fn cut(
+        &mut self,
+        id: UnitId,
+        from: Option<UnitState>,
+        unit: UnitFacts,
+        drafts: &[Draft],
+    ) -> StoreResult<Option<Change>> {
+        let opened = match unit.state {
+            UnitState::Leased => multipart::open(self.tx, id, drafts)?,
+            _ => multipart::Opened::Already,
+        };
+        let state = match opened {
+            multipart::Opened::Already => {
+                self.done.rejected += 1;
+                return Ok(None);
+            }
+            multipart::Opened::Cut => UnitState::Leased,
+            multipart::Opened::Senseless => UnitState::Ready,
+        };
+        self.done.accepted += 1;
+        self.done.cut += u64::from(opened == multipart::Opened::Cut);
+        let to = UnitRow { state, epoch: unit.epoch + 1, attempt: unit.attempt, due_at: None, duration_us: 0 };
+        Ok(Some(Change { part: id.part, from, to, executed_us: None }))
+    }
+}

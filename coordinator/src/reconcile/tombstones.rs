@@ -1,0 +1,58 @@
+//! Keeps what is left of content that a purge removed. A removal is a fact: it is kept whoever reports it and whatever has
+//! become of the unit, the job or the lease meanwhile.
+use crate::store::{StoreResult, TombstoneRow, Tx};
+use crate::workflows::Workflows;
+use protocol::id::UnitId;
+use protocol::time::Timestamp;
+use protocol::wire::report::Burial;
+use protocol::wire::unit::{PurgeProof, PurgeTask, TaskSpec};
+use protocol::workflow::Action;
+
+/// Keeps what an execution of a unit has removed.
+pub fn bury(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    unit: UnitId,
+    burials: Vec<Burial>,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let job = tx.job(unit.job)?;
+    let (mut step, mut order) = (unit.step.0.to_string(), (String::new(), String::new()));
+    if job.is_some() {
+        // A removal is kept although its job cannot be read.
+        let workflow = workflows.readable(tx, unit.job)?;
+        if let Some(declared) = workflow.as_ref().and_then(|workflow| workflow.step(unit.step)) {
+            step.clone_from(&declared.id);
+            if let Action::Units { task, .. } = &declared.action
+                && let TaskSpec::Purge(PurgeTask { ordered_by, reason, .. }) = task.as_ref()
+            {
+                order = (ordered_by.clone(), reason.clone());
+            }
+        }
+    }
+    let job = job.map_or_else(|| format!("#{}", unit.job.0), |row| row.id);
+    let rows = burials.into_iter().map(|burial| TombstoneRow {
+        asset: burial.asset,
+        location: burial.location,
+        job: job.clone(),
+        step: step.clone(),
+        version: burial.version,
+        bytes: burial.bytes,
+        hash: burial.hash,
+        copy: burial.copy,
+        proof: proof(burial.proof).to_owned(),
+        ordered_by: order.0.clone(),
+        reason: order.1.clone(),
+        found_gone: burial.found_gone,
+        dry_run: burial.dry_run,
+        at: now,
+    });
+    tx.bury(&rows.collect::<Vec<_>>())
+}
+
+fn proof(proof: PurgeProof) -> &'static str {
+    match proof {
+        PurgeProof::Content => "content",
+        PurgeProof::Checksum => "checksum",
+    }
+}

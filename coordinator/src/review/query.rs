@@ -1,0 +1,229 @@
+//! Tasks of people as they are shown.
+use crate::error::{Answer, Refusal};
+use crate::paging::{limit_in_range, page};
+use crate::review::waivers::{CheckWaived, Waivers};
+use crate::store::{StoreResult, TaskFilter, TaskRow, Tx};
+use crate::workflows::{Workflows, find};
+use protocol::id::UnitId;
+use protocol::rules::review::task::{TaskKind, TaskState};
+use protocol::rules::review::waiver::Delivery;
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// Which tasks.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct TasksFilter {
+    /// `pending` (what is still to be decided or delivered), `all`, or one state.
+    #[param(pattern = "^(pending|all|open|rejected|approved|waived|closed)$")]
+    #[serde(default = "pending")]
+    pub state: String,
+    /// Only of this kind.
+    #[param(pattern = "^(rework|approval)$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only those that units of this job wait for, or did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Only about this asset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asset: Option<String>,
+    /// Only about this title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Start after this task: the last one of the page before.
+    #[param(minimum = 0)]
+    #[serde(default)]
+    pub after: i64,
+    /// Tasks at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+fn pending() -> String {
+    "pending".to_owned()
+}
+
+/// Something a person must decide, or has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskView {
+    /// Its number.
+    pub task: i64,
+    /// `rework` or `approval`.
+    pub kind: String,
+    /// `open`, `rejected`, `approved`, `waived` or `closed`.
+    pub state: String,
+    /// The asset.
+    pub asset: String,
+    /// Its title.
+    pub title: String,
+    /// Who delivered it, where the library says so.
+    pub supplier: Option<String>,
+    /// Of an approval: who is asked.
+    pub role: Option<String>,
+    /// Of a rework: name of the delivery spec.
+    pub policy: Option<String>,
+    /// Hash of the bytes it is about.
+    pub hash: Option<String>,
+    /// Checks that stand in the way.
+    pub checks: Vec<String>,
+    /// What is wrong, or what is asked.
+    pub message: String,
+    /// Deliveries so far.
+    pub round: u32,
+    /// When it was opened.
+    pub opened_at: String,
+    /// When it should be decided.
+    pub due_at: Option<String>,
+    /// Whether it should have been by now.
+    pub overdue: bool,
+    /// When it was done with.
+    pub ended_at: Option<String>,
+    /// Units that wait for it, or did, as `job/step/partition`.
+    pub units: Vec<String>,
+    /// What was decided about its checks.
+    pub waived: Vec<CheckWaived>,
+    /// Findings, or the assets that are to be approved; only where one task is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<serde_json::Value>,
+    /// What happened to it; only where one task is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<TaskEvent>,
+}
+
+/// Something that happened to a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskEvent {
+    /// When.
+    pub at: String,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub event: String,
+    /// Why.
+    pub reason: String,
+    /// Hash of the bytes it was about.
+    pub hash: String,
+}
+
+/// Tasks by number.
+pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> StoreResult<Answer<Vec<TaskView>>> {
+    if let Err(refusal) = limit_in_range(filter.limit) {
+        return Ok(Err(refusal));
+    }
+    if filter.after < 0 {
+        return Ok(Err(Refusal::Invalid(format!("after is {}", filter.after), "the number of a task, or 0".into())));
+    }
+    let words = TaskState::ALL.map(TaskState::as_str);
+    let known: Vec<&str> = ["pending", "all"].into_iter().chain(words).collect();
+    if !known.contains(&filter.state.as_str()) {
+        let hint = protocol::yaml::suggest(&filter.state, &known);
+        return Ok(Err(Refusal::Invalid(format!("unknown state {:?}", filter.state), hint)));
+    }
+    let kind = filter.kind.as_deref().map(|word| TaskKind::parse(word).ok_or(word));
+    let kind = match kind.transpose() {
+        Ok(kind) => kind,
+        Err(word) => {
+            let hint = protocol::yaml::suggest(word, &TaskKind::ALL.map(TaskKind::as_str));
+            return Ok(Err(Refusal::Invalid(format!("unknown kind {word:?}"), hint)));
+        }
+    };
+    let job = match filter.job.as_deref().map(|id| find(tx, id)).transpose()?.transpose() {
+        Ok(job) => job,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let rows = tx.tasks(&TaskFilter {
+        pending: filter.state == "pending",
+        kind,
+        state: TaskState::parse(&filter.state),
+        job: job.map(|job| job.no),
+        asset: filter.asset.clone(),
+        title: filter.title.clone(),
+        after: filter.after,
+        limit: filter.limit,
+    })?;
+    let mut seen = Seen::default();
+    rows.into_iter().map(|row| seen.view(tx, row, false, now)).collect::<StoreResult<Vec<_>>>().map(Ok)
+}
+
+/// One task with its findings and its history.
+pub fn task(tx: &mut dyn Tx, no: i64, now: Timestamp) -> StoreResult<Answer<TaskView>> {
+    match tx.task(no)? {
+        Some(row) => Seen::default().view(tx, row, true, now).map(Ok),
+        None => Ok(Err(unknown(no))),
+    }
+}
+
+pub(super) fn unknown(no: i64) -> Refusal {
+    Refusal::Unknown(format!("no task {no}: showrunner task list --state all"))
+}
+
+/// What many views share.
+#[derive(Default)]
+struct Seen {
+    waivers: Waivers,
+    workflows: Workflows,
+    jobs: BTreeMap<i64, Option<String>>,
+}
+
+impl Seen {
+    fn unit(&mut self, tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<String>> {
+        if let std::collections::btree_map::Entry::Vacant(vacant) = self.jobs.entry(unit.job.0) {
+            vacant.insert(tx.job(unit.job)?.map(|job| job.id));
+        }
+        // A job that was forgotten has no units any more.
+        let Some(job) = self.jobs.get(&unit.job.0).cloned().flatten() else { return Ok(None) };
+        let workflow = self.workflows.of(tx, unit.job)?;
+        let step = workflow.step(unit.step).map_or("", |step| step.id.as_str());
+        Ok(Some(format!("{job}/{step}/{}", unit.part)))
+    }
+
+    fn view(&mut self, tx: &mut dyn Tx, row: TaskRow, whole: bool, now: Timestamp) -> StoreResult<TaskView> {
+        let mut units = Vec::new();
+        for unit in tx.task_units(row.no)? {
+            units.extend(self.unit(tx, unit)?);
+        }
+        let waived = self.waivers.about(tx, &row.checks, &judged_content(&row), now)?;
+        let mut history = Vec::new();
+        if whole {
+            history.extend(tx.task_events(row.no)?.into_iter().map(|event| TaskEvent {
+                at: event.at.to_string(),
+                by: event.actor,
+                event: event.event,
+                reason: event.reason,
+                hash: event.hash,
+            }));
+        }
+        let rework = row.kind == TaskKind::Rework;
+        Ok(TaskView {
+            task: row.no,
+            kind: row.kind.as_str().to_owned(),
+            state: row.state.as_str().to_owned(),
+            overdue: row.ended_at.is_none() && row.due_at.is_some_and(|due| due <= now),
+            asset: row.asset,
+            title: row.title,
+            supplier: row.supplier,
+            role: (!rework).then(|| row.policy.clone()),
+            policy: rework.then_some(row.policy),
+            hash: Some(row.hash).filter(|hash| !hash.is_empty()),
+            checks: row.checks,
+            message: row.message,
+            round: row.round,
+            opened_at: row.opened_at.to_string(),
+            due_at: row.due_at.map(|t| t.to_string()),
+            ended_at: row.ended_at.map(|t| t.to_string()),
+            units,
+            waived,
+            findings: row.findings.filter(|_| whole).and_then(|text| serde_json::from_str(&text).ok()),
+            history,
+        })
+    }
+}
+
+pub(super) fn judged_content(row: &TaskRow) -> Delivery<'_> {
+    Delivery { asset: &row.asset, title: &row.title, policy: &row.policy, hash: &row.hash }
+}

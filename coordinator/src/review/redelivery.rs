@@ -1,0 +1,47 @@
+//! A new delivery takes the place of an old one that failed, in jobs that did not bring it.
+use crate::audit::{Order, record};
+use crate::graph::redrive::RedriveScope;
+use crate::review::approvals;
+use crate::review::history::COORDINATOR;
+use crate::store::{AssetCorrection, JobState, StoreResult, Tx};
+use crate::workflows::Workflows;
+use protocol::id::{JobNo, UnitId};
+use protocol::rules::unit::transition::UnitState;
+use protocol::time::Timestamp;
+
+/// Corrects a job's listing and brings back those of its units that are dead with the asset in them. Returns how many.
+/// A job that was cancelled stays so.
+pub(crate) fn redeliver(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: JobNo,
+    units: &[UnitId],
+    correction: &AssetCorrection,
+    why: &str,
+    now: Timestamp,
+) -> StoreResult<u64> {
+    let Some(mut row) = tx.job(job)? else { return Ok(0) };
+    if matches!(row.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed) {
+        return Ok(0);
+    }
+    let mut dead = Vec::new();
+    for unit in units {
+        let state = tx.units(job, unit.step, &[unit.part])?.pop().flatten().map(|row| row.state);
+        if state != Some(UnitState::Dead) {
+            continue;
+        }
+        let failures = tx.failures_of(*unit)?;
+        if failures.iter().any(|(asset, _)| *asset == correction.asset) {
+            dead.push((*unit, failures));
+        }
+    }
+    if dead.is_empty() {
+        return Ok(0);
+    }
+    tx.correct_assets(job, std::slice::from_ref(correction))?;
+    let workflow = workflows.of(tx, job)?;
+    let done = approvals::redrive(tx, &workflow, &mut row, &dead, RedriveScope::FromSource, now)?;
+    let order = Order { actor: COORDINATOR.to_owned(), reason: why.to_owned(), dry_run: false };
+    record(tx, &order, "redeliver", Some(job), done, now)?;
+    Ok(done)
+}

@@ -1,0 +1,154 @@
+//! Verdicts as workers report them, taken apart: what was measured, what was judged, and what stands in the way.
+use crate::review::TaskPicture;
+use protocol::failure::Failure;
+use protocol::media::asset::AssetFact;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The verdict that nothing stands in the way of.
+const PASS: &str = "pass";
+
+/// An asset that was judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The asset.
+    pub asset: String,
+    /// Hash of its bytes; empty when they could not be read.
+    pub hash: String,
+    /// Name of the policy.
+    pub policy: String,
+    /// Digest of the policy.
+    pub digest: String,
+    /// `pass`, `fail` or `tool_error`.
+    pub verdict: String,
+    /// The report as JSON, without what was measured.
+    pub report: String,
+    /// What was measured, as JSON, when something was.
+    pub sheet: Option<String>,
+    /// Whether media had to be decoded.
+    pub decoded: bool,
+    /// Size in bytes.
+    pub bytes: Option<u64>,
+    /// Why it does not pass by itself.
+    pub failure: Option<Failure>,
+    /// Pictures of what fails it, as JSON.
+    pub pictures: Option<String>,
+}
+
+impl Judged {
+    /// Ids of the checks that stand in the way.
+    pub fn checks(&self) -> &[String] {
+        self.failure.as_ref().map_or(&[], |failure| &failure.checks)
+    }
+
+    /// What a task about it is about: the asset under this policy, whatever its bytes and the policy's revision.
+    pub fn subject(&self) -> String {
+        subject(&self.asset, &self.policy)
+    }
+}
+
+/// What a task of rework is about.
+pub fn subject(asset: &str, policy: &str) -> String {
+    format!("{asset}\n{policy}")
+}
+
+/// Members of a report that are read here.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    policy: String,
+    #[serde(default)]
+    policy_digest: String,
+    #[serde(default)]
+    decoded: bool,
+}
+
+/// Takes verdicts out of what a unit learned. What was measured is moved out of the reports: it belongs to the bytes.
+pub fn read(facts: &mut [AssetFact], failures: &[(String, Failure)]) -> Vec<Judged> {
+    facts.iter_mut().filter_map(|fact| judged(fact, failures)).collect()
+}
+
+fn judged(fact: &mut AssetFact, failures: &[(String, Failure)]) -> Option<Judged> {
+    let (verdict, text) = (fact.verdict.clone()?, fact.report.as_deref()?);
+    // A report that cannot be read stays as it came, and nothing is learned from it.
+    let mut members: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let sheet = members.remove("facts").filter(|sheet| !sheet.is_null()).map(|sheet| sheet.to_string());
+    let pictures = members.remove("pictures").and_then(pictures);
+    let failure = failures.iter().find(|(asset, _)| *asset == fact.asset).map(|(_, failure)| failure.clone());
+    if failure.is_none() && verdict != PASS {
+        // Its failure is somebody else's by now: a split has moved the asset away.
+        return None;
+    }
+    let head: Head = serde_json::from_value(Value::Object(members.clone())).ok()?;
+    let report = Value::Object(members).to_string();
+    fact.report = Some(report.clone());
+    Some(Judged {
+        asset: fact.asset.clone(),
+        hash: fact.hash.clone().unwrap_or_default(),
+        policy: head.policy,
+        digest: head.policy_digest,
+        verdict,
+        report,
+        sheet,
+        decoded: head.decoded,
+        bytes: fact.bytes,
+        failure,
+        pictures,
+    })
+}
+
+/// Pictures in the form in which tasks keep them; those of another form are left out.
+fn pictures(value: Value) -> Option<String> {
+    let pictures: Vec<TaskPicture> = serde_json::from_value(value).ok()?;
+    serde_json::to_string(&pictures).ok().filter(|_| !pictures.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(report: &str) -> AssetFact {
+        AssetFact {
+            asset: "a".into(),
+            hash: Some("xxh128:1".into()),
+            verdict: Some("fail".into()),
+            report: Some(report.into()),
+            ..AssetFact::default()
+        }
+    }
+
+    #[test]
+    fn what_was_measured_is_taken_out_of_the_report() {
+        let text = r#"{"policy":"hd","policy_digest":"d","decoded":true,"facts":{"bytes":3},"findings":[]}"#;
+        let mut facts = [fact(text)];
+        let failures = [("a".to_owned(), Failure { checks: vec!["black".into()], ..Failure::permanent("r", "m") })];
+        let judged = read(&mut facts, &failures).remove(0);
+        assert_eq!((judged.subject().as_str(), judged.digest.as_str(), judged.decoded), ("a\nhd", "d", true));
+        assert_eq!(judged.sheet.as_deref(), Some(r#"{"bytes":3}"#));
+        assert_eq!(judged.checks(), ["black"]);
+        assert!(!judged.report.contains("facts") && facts[0].report.as_deref() == Some(judged.report.as_str()));
+    }
+
+    #[test]
+    fn pictures_are_taken_out_of_the_report() {
+        let picture = r#"{"kind":"still","check":"black","at":1.5,"media_type":"image/jpeg","image":"AAAA"}"#;
+        let failures = [("a".to_owned(), Failure::permanent("r", "m"))];
+        let of = |pictures: &str| {
+            let judged = read(&mut [fact(&format!(r#"{{"policy":"hd","pictures":{pictures}}}"#))], &failures).remove(0);
+            assert!(!judged.report.contains("pictures"), "{}", judged.report);
+            judged.pictures
+        };
+        assert_eq!(of(&format!("[{picture}]")), Some(format!("[{picture}]")));
+        assert_eq!([of("[]"), of("7"), of(r#"[{"kind":1}]"#)], [None, None, None]);
+    }
+
+    #[test]
+    fn a_report_of_an_older_worker_teaches_what_it_can() {
+        let passed = AssetFact { verdict: Some("pass".into()), ..fact(r#"{"policy":"hd"}"#) };
+        let judged = read(&mut [passed], &[]).remove(0);
+        assert_eq!((judged.sheet, judged.decoded, judged.failure), (None, false, None));
+        assert_eq!(read(&mut [fact("not json")], &[]), []);
+        assert_eq!(read(&mut [AssetFact { verdict: None, ..fact("{}") }], &[]), []);
+        assert_eq!(read(&mut [fact("{}")], &[]), [], "a failure without its failure is another unit's");
+    }
+}
