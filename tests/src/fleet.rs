@@ -146,7 +146,7 @@ impl Fleet {
 
     /// One number from the server itself, past every proxy; 0 while it does not answer.
     pub fn number(&self, statement: &str) -> u64 {
-        self.postgres.ask(&self.name, statement).and_then(|text| text.parse().ok()).unwrap_or(0)
+        self.postgres.poll(&self.name, statement).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     /// Units of all jobs that have succeeded.
@@ -181,7 +181,7 @@ impl Fleet {
         let open = format!("SELECT COUNT(*) FROM job WHERE id = '{job}' AND ended_at IS NULL");
         let is_over = || {
             std::thread::sleep(Duration::from_millis(100));
-            self.postgres.ask(&self.name, &open).as_deref() == Some("0")
+            self.postgres.poll(&self.name, &open).as_deref() == Some("0")
         };
         wait_while_it_moves(&format!("{job} ends"), is_over, || self.succeeded());
         self.watch();

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long something that must come may take on a machine that is busy with everything else.
+/// Limit of each wait, for a machine that runs many other tests.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How often a condition is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Shortest pause between two checks of a condition.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+
+/// Longest pause between two checks of a condition.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A command that is running.
 pub struct Running {
@@ -144,33 +147,47 @@ pub fn promised(what: &str, took: Duration, within: Duration) {
     assert!(!(late && alone), "{what} took {took:?}, promised within {within:?}");
 }
 
-/// Looks again and again until something is so.
+/// The pause before the next check. A check that starts a process takes a core for as long as it runs, which the processes
+/// under test need: such checks pause for longer, and so do those of long waits.
+fn pause(check: Duration, waited: Duration) -> Duration {
+    (3 * check).max(waited / 40).clamp(PAUSE_MIN, PAUSE_MAX)
+}
+
+/// Checks a condition until it holds.
 ///
 /// # Panics
-/// When it does not become so.
+/// When it does not hold within [`PATIENCE`].
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
-    while !is_so() {
+    loop {
+        let check = Instant::now();
+        if is_so() {
+            return;
+        }
         assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(pause(check.elapsed(), started.elapsed()));
     }
 }
 
-/// The same for something that takes as long as the machine allows: patience begins again whenever `progress` has changed.
+/// Checks a condition until it holds, however long that takes: the limit applies to the time without `progress`.
 ///
 /// # Panics
-/// When it does not become so, and nothing changes any more.
+/// When it does not hold and `progress` has been the same for [`PATIENCE`].
 #[track_caller]
 pub fn wait_while_it_moves(what: &str, mut is_so: impl FnMut() -> bool, mut progress: impl FnMut() -> u64) {
     let (mut last, mut since) = (progress(), Instant::now());
-    while !is_so() {
+    loop {
+        let check = Instant::now();
+        if is_so() {
+            return;
+        }
         let now = progress();
         if now != last {
             (last, since) = (now, Instant::now());
         }
         assert!(since.elapsed() < PATIENCE, "waited in vain until {what}: nothing changes any more at {last}");
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(pause(check.elapsed(), Duration::ZERO));
     }
 }
 

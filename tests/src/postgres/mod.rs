@@ -1,7 +1,13 @@
 //! A real PostgreSQL server for a test: its own files in a temporary directory, its own port on the loopback, gone with
 //! the value.
+mod session;
+mod template;
+
 use crate::redis::Environment;
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, getuid, kill_process};
+use session::Session;
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -24,6 +30,8 @@ pub struct PostgresServer {
     server: Option<Child>,
     settings: Vec<String>,
     environment: Environment,
+    /// Open connections for questions that are repeated, by the name of their database.
+    sessions: Mutex<BTreeMap<String, Session>>,
 }
 
 impl PostgresServer {
@@ -56,17 +64,29 @@ impl PostgresServer {
             server: None,
             settings: settings.iter().map(|s| (*s).to_owned()).collect(),
             environment,
+            sessions: Mutex::default(),
         };
-        let made = server
+        server.make_files();
+        server.restart();
+        server
+    }
+
+    /// Fills the data directory from the template, or makes both.
+    fn make_files(&self) {
+        if template::restore(&self.binaries, &self.files()) {
+            return;
+        }
+        // A copy that failed may have left some files.
+        std::fs::remove_dir_all(self.files()).ok();
+        let made = self
             .command("initdb")
             .arg("-D")
-            .arg(server.files())
+            .arg(self.files())
             .args(["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        server.restart();
-        server
+        template::keep(&self.binaries, &self.files());
     }
 
     /// URL of the database every server has.
@@ -117,6 +137,14 @@ impl PostgresServer {
             .output()
             .expect("psql runs");
         asked.status.success().then(|| String::from_utf8_lossy(&asked.stdout).trim_end().to_owned())
+    }
+
+    /// Asks the same server again and again, over a connection that stays open: the first row, or nothing while the server
+    /// does not answer. A statement may be sent twice, so it must only read.
+    pub fn poll(&self, database: &str, query: &str) -> Option<String> {
+        let mut sessions = self.sessions.lock();
+        let session = sessions.entry(database.to_owned()).or_insert_with(|| Session::start(self.url_of(database)));
+        session.ask(query)
     }
 
     /// Runs one statement as an operator would; returns what psql prints, unaligned.
