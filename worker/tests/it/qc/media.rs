@@ -1,8 +1,11 @@
 //! Small media with planted faults: what is wrong with each is known because it was made so.
 use ::qc::Tools;
 use ::qc::{Finding, Report, Subject};
+use ::storage::hash::hash_bytes;
 use protocol::media::asset::Role;
 use protocol::media::spec::DeliverySpec;
+use protocol::wire::unit::HashAlgorithm;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -67,9 +70,13 @@ impl Studio {
         self.clip(name, MOVING, TONE, &[H264, AAC])
     }
 
-    /// Runs ffmpeg with arguments of its own.
+    /// Runs ffmpeg with arguments of its own, or copies what the same program has made of the same arguments before.
     pub(super) fn ffmpeg(&self, name: &str, arguments: &[&str]) -> PathBuf {
         let path = self.path(name);
+        let kept = self.kept(name, arguments);
+        if kept.as_ref().is_some_and(|kept| std::fs::copy(kept, &path).is_ok()) {
+            return path;
+        }
         let ended = Command::new("ffmpeg")
             .args(["-hide_banner", "-nostdin", "-v", "error", "-y", "-threads", "1"])
             .args(arguments)
@@ -77,7 +84,27 @@ impl Studio {
             .output()
             .expect("ffmpeg runs");
         assert!(ended.status.success(), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
+        if let Some(kept) = kept {
+            keep(&path, &kept);
+        }
         path
+    }
+
+    /// Where a clip is kept between runs; its name is the hash of everything that it depends on. Clips made of files of
+    /// this directory are not kept.
+    fn kept(&self, name: &str, arguments: &[&str]) -> Option<PathBuf> {
+        let here = self.0.path().to_str()?;
+        if arguments.iter().any(|argument| argument.contains(here)) {
+            return None;
+        }
+        let path = std::env::var_os("PATH")?;
+        let program = std::env::split_paths(&path).map(|dir| dir.join("ffmpeg")).find(|path| path.is_file())?;
+        let program = program.metadata().ok()?;
+        let (_, extension) = name.rsplit_once('.')?;
+        let from = format!("{} {} {extension} {arguments:?}", program.len(), program.mtime());
+        let hash = hash_bytes(HashAlgorithm::Xxh128, from.as_bytes()).to_string();
+        let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kit/clips");
+        Some(clips.join(format!("{}.{extension}", hash.rsplit(':').next()?)))
     }
 
     /// A copy that ends after a share of its bytes.
@@ -100,6 +127,17 @@ impl Studio {
         let path = self.path(name);
         std::fs::write(&path, bytes).expect("written");
         path
+    }
+}
+
+/// Keeps a copy of a clip. It gets its name when it is complete: other tests look for it at any moment.
+fn keep(clip: &Path, kept: &Path) {
+    let draft = kept.with_extension(format!("{:08x}", fastrand::u32(..)));
+    let kept_now = kept.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let kept_now = kept_now.and_then(|()| std::fs::copy(clip, &draft)).and_then(|_| std::fs::rename(&draft, kept));
+    if kept_now.is_err() {
+        // Without it the clip is made again by the next test.
+        std::fs::remove_file(&draft).ok();
     }
 }
 
