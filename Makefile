@@ -18,7 +18,7 @@ help:
 # The development build, which the tests use too: it compiles in a third of the time of a release build.
 demo:
 	ops/setup.sh run
-	cargo build --workspace --bins
+	cargo build --workspace --bin showrunner
 	target/debug/showrunner demo --once --dir target/demo
 
 target/release/showrunner-built: $(shell git ls-files '*.rs' '*.sql' '*.toml' Cargo.lock 2>/dev/null)
@@ -31,9 +31,8 @@ release: target/release/showrunner-built
 # The checks run first: they find in minutes what would fail at the end. The test runner's summary stays last.
 test: check
 	ops/setup.sh test
-	cargo build --workspace --bins
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --profile ci; \
+	  cargo nextest run --workspace --profile ci --test-threads $$((2 * $$(nproc) + 1)); \
 	else \
 	  echo "cargo-nextest is not installed: using cargo test"; \
 	  cargo test --workspace; \
@@ -47,9 +46,9 @@ SOAK := cargo nextest run --workspace --profile soak --no-capture
 
 soak:
 	ops/setup.sh test
-	cargo build --workspace --bins
+	cargo build --workspace --bin showrunner
 ifeq ($(PROFILE),edges)
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --bin showrunner
 	SHOWRUNNER_BINARY=$(or $(BINARY),$(CURDIR)/target/release/showrunner) SHOWRUNNER_SOAK=$(or $(FOR),30m) $(if $(SEED),SHOWRUNNER_SEED=$(SEED)) $(SOAK) -E 'binary(it) and test(soak::edges)'
 else
 	SHOWRUNNER_SOAK=$(or $(FOR),30m) $(if $(SEED),SHOWRUNNER_SEED=$(SEED)) $(SOAK) -E 'binary(it) and test(soak::random)'
@@ -57,10 +56,10 @@ endif
 
 bench: target/release/showrunner-built
 	ops/setup.sh test
-	target/release/bench-job
-	target/release/bench-transfer
-	target/release/bench-qc
-	target/release/bench-slices 2GiB 2 kill
+	target/release/bench job
+	target/release/bench transfer
+	target/release/bench qc
+	target/release/bench slices 2GiB 2 kill
 
 check:
 	ops/setup.sh check

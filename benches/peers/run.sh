@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 harness=$(cd "${SHOWRUNNER_PEERS:-$root/../shared/peers/queue}" && pwd)
-(cd "$root" && cargo build --release --workspace --bins)
+(cd "$root" && cargo build --release --workspace --bin showrunner)
 export SHOWRUNNER_BINARY="$root/target/release/showrunner"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -11,7 +11,7 @@ export PEERS=${PEERS:-${TMPDIR:-/tmp}/peers/transfer}
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_REGION=us-east-1
 port=${PORT:-18333}
 if [ -z "${SHOWRUNNER_BINARY:-}" ]; then
-    (cd "$root" && cargo build --release --workspace --bins)
+    (cd "$root" && cargo build --release --workspace --bin showrunner)
     export SHOWRUNNER_BINARY="$root/target/release/showrunner"
 fi
 mkdir -p "$PEERS"

@@ -1,4 +1,4 @@
-//! How fast, and in how much memory, a bucket is listed, and a tree in it sealed and verified: `bench-bucket [OBJECTS]`.
+//! How fast, and in how much memory, a bucket is listed, and a tree in it sealed and verified: `bench bucket [OBJECTS]`.
 //!
 //! The bucket is made up: it answers at once, so that what is measured is ours alone. Prints one JSON object for the scan
 //! of ten times as many objects, the seal with a journal that vouches for every object, the next seal, which finds nothing
@@ -255,9 +255,14 @@ async fn histories(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Er
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let objects: u64 = std::env::args().nth(1).map_or(Ok(100_000), |text| text.parse())?;
+/// Runs both measurements; the argument is the number of objects in the tree.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let objects: u64 = arguments.first().map_or(Ok(100_000), |text| text.parse())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(objects))
+}
+
+async fn measure(objects: u64) -> Result<(), Box<dyn Error>> {
     let made_up = Arc::new(MadeUp { objects: AtomicU64::new(0), written: Mutex::default(), dir: tempfile::tempdir()? });
     scan(&made_up, objects * 10).await?;
     histories(&made_up, objects).await

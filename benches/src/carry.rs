@@ -1,6 +1,6 @@
 //! Our transfers to a bucket, within it and from it, over a storage that is running.
 //!
-//! `bench-carry STORAGE.yaml s3://BUCKET/PREFIX DIR [big|many|small]...`: makes 1 x 2 GiB, 40 x 64 MiB and 10,000 x
+//! `bench carry STORAGE.yaml s3://BUCKET/PREFIX DIR [big|many|small]...`: makes 1 x 2 GiB, 40 x 64 MiB and 10,000 x
 //! 16 KiB of random bytes below DIR and carries them up, across and down again. Prints one JSON line for each: seconds,
 //! MB/s, files a second, processor seconds of this process for each GB, and its highest resident memory so far in MiB.
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
@@ -43,9 +43,10 @@ const LOADS: [Load; 3] = [
     Load { name: "small", files: 10_000, bytes: 16 << 10 },
 ];
 
-fn main() -> Result<(), Fault> {
-    let mut args = std::env::args().skip(1);
-    let usage = "bench-carry STORAGE.yaml s3://BUCKET/PREFIX DIR [big|many|small]...";
+/// Runs the loads that are named, or all of them.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
+    let mut args = arguments.iter().cloned();
+    let usage = "bench carry STORAGE.yaml s3://BUCKET/PREFIX DIR [big|many|small]...";
     let (settings, bucket, dir) = (args.next().ok_or(usage)?, args.next().ok_or(usage)?, args.next().ok_or(usage)?);
     let chosen: Vec<String> = args.collect();
     let text = std::fs::read_to_string(&settings)?;

@@ -1,6 +1,6 @@
 //! Whole jobs of `noop` units through one process and SQLite: units a second, peak memory, size of the database.
 //!
-//! `bench-job [--quick]` runs the `showrunner` binary beside it over manifests it makes, prints a table for people and one
+//! `bench job [--quick]` runs the `showrunner` binary beside it over manifests it makes, prints a table for people and one
 //! JSON line. Cost per unit at a million is compared with that at a hundred thousand of the same run.
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -32,8 +32,9 @@ struct Measured {
     database_mib: f64,
 }
 
-fn main() -> std::io::Result<()> {
-    let quick = std::env::args().any(|arg| arg == "--quick");
+/// Runs all sizes, or the small one with `--quick`.
+pub(crate) fn run(arguments: &[String]) -> std::io::Result<()> {
+    let quick = arguments.iter().any(|arg| arg == "--quick");
     let binary = std::env::current_exe()?.with_file_name("showrunner");
     let dir = tempfile::tempdir()?;
     println!(
@@ -44,7 +45,7 @@ fn main() -> std::io::Result<()> {
     for case in CASES.iter().filter(|case| !quick || case.assets <= 100_000) {
         let manifest = write_manifest(dir.path(), case)?;
         let mut runs: Vec<Measured> =
-            (0..case.rounds).map(|_| run(&binary, dir.path(), &manifest, case)).collect::<Result<_, _>>()?;
+            (0..case.rounds).map(|_| run_once(&binary, dir.path(), &manifest, case)).collect::<Result<_, _>>()?;
         runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let median = runs[runs.len() / 2];
         let units = case.assets / case.assets_per_unit;
@@ -90,7 +91,7 @@ fn write_manifest(dir: &Path, case: &Case) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
-fn run(binary: &Path, dir: &Path, _manifest: &Path, case: &Case) -> std::io::Result<Measured> {
+fn run_once(binary: &Path, dir: &Path, _manifest: &Path, case: &Case) -> std::io::Result<Measured> {
     let data = dir.join("data");
     let started = Instant::now();
     let mut child = Command::new(binary)

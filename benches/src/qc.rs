@@ -1,6 +1,6 @@
 //! Our one decode beside a plain decode and beside one ffmpeg call for each check, on the same files in the same run.
 //!
-//! `bench-qc [PART] [DIR] [ROUNDS]`, PART being `long` or `library`. `long` makes an H.264 clip in 1080p at about 20 Mb/s and
+//! `bench qc [PART] [DIR] [ROUNDS]`, PART being `long` or `library`. `long` makes an H.264 clip in 1080p at about 20 Mb/s and
 //! takes it alone and two at once; `library` takes every clip in DIR (default `target/media`, which the test of the whole
 //! set makes), as many at once as there are cores. Rounds alternate and begin with another tool each; medians and ratios are
 //! printed, and one JSON line. Processor seconds (ours and those of the programs) stand beside the time: other load on the
@@ -76,8 +76,9 @@ struct Measure {
     processor: f64,
 }
 
-fn main() -> Result<(), Fault> {
-    let mut arguments = std::env::args().skip(1);
+/// Runs the part that is named, or both.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
+    let mut arguments = arguments.iter().cloned();
     let part = arguments.next();
     let library = arguments.next().map_or_else(|| PathBuf::from("target/media"), PathBuf::from);
     let rounds = arguments.next().map(|text| text.parse()).transpose()?;

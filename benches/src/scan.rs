@@ -1,4 +1,4 @@
-//! How fast a scan reads manifests, and in how much memory: `bench-scan [ROWS] [PAGE_ASSETS]`.
+//! How fast a scan reads manifests, and in how much memory: `bench scan [ROWS] [PAGE_ASSETS]`.
 //!
 //! Writes minimal four-column manifests (CSV and JSON lines), scans each into a receiver that counts and forgets, and
 //! prints one JSON object per format; then a manifest with one row of 2 GiB, which has to cost no memory. `rss_kib_start` is taken before and `rss_kib_peak` after the scan.
@@ -32,8 +32,9 @@ impl PageSink for Counted {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
+/// Scans manifests of the size that is named.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut arguments = arguments.iter();
     let rows: u64 = arguments.next().map_or(Ok(2_000_000), |text| text.parse())?;
     let page_assets: u32 = arguments.next().map_or(Ok(1_000), |text| text.parse())?;
     let dir = tempfile::tempdir()?;

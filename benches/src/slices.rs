@@ -1,6 +1,6 @@
 //! One large file over several workers: up to a bucket, across to another server's, and down again.
 //!
-//! `bench-slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]`: random bytes; processes of their own over a
+//! `bench slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]`: random bytes; processes of their own over a
 //! real Redis and two SeaweedFS servers. With `kill` one worker of each leg is killed with signal 9 when half of it has
 //! been carried (the only one is started again). Prints one JSON line for each leg: seconds, MB/s, slices, and whether
 //! the bytes are right, the reported hash is theirs, and nothing is left over.
@@ -32,9 +32,9 @@ struct Asked {
     beside: String,
 }
 
-fn asked() -> Result<Asked, Fault> {
-    let usage = "bench-slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]";
-    let mut args = std::env::args().skip(1);
+fn asked(arguments: &[String]) -> Result<Asked, Fault> {
+    let usage = "bench slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]";
+    let mut args = arguments.iter().cloned();
     let bytes = Bytes::parse(&args.next().ok_or(usage)?)?.0;
     let workers = args.next().ok_or(usage)?.parse()?;
     let rest: Vec<String> = args.collect();
@@ -47,8 +47,9 @@ fn asked() -> Result<Asked, Fault> {
     Ok(Asked { bytes, workers, kill: rest.iter().any(|word| word == "kill"), legs, verify, beside })
 }
 
-fn main() -> Result<(), Fault> {
-    let asked = asked()?;
+/// Carries one file over the legs that are named, or over all of them.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
+    let asked = asked(arguments)?;
     let (scratch, beside) = (Scratch::new(), tempfile::tempdir_in(&asked.beside)?);
     let source = beside.path().join("in");
     std::fs::create_dir_all(&source)?;

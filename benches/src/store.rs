@@ -1,6 +1,6 @@
 //! Rows a second through each store's bulk primitives, beside the limits of the databases themselves.
 //!
-//! `bench-store [--quick]` writes listings, partitions and units of one job in transactions of 2,000 to 8,000 rows over
+//! `bench store [--quick]` writes listings, partitions and units of one job in transactions of 2,000 to 8,000 rows over
 //! memory, SQLite and a PostgreSQL it starts, prints a table for people and one JSON line. Rounds alternate between the
 //! stores, so that a busy moment of the machine hits all of them.
 use coordinator::store::conformance::{job, partition};
@@ -115,8 +115,9 @@ fn one_asset(n: usize) -> Partition {
     partition(n as PartNo + 1, "", &id, &id, 1)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let quick = std::env::args().any(|arg| arg == "--quick");
+/// Measures all stores, a fifth of the rounds over a quarter of the rows with `--quick`.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let quick = arguments.iter().any(|arg| arg == "--quick");
     let (rows, rounds) = if quick { (16_000, 1) } else { (64_000, 5) };
     let dir = tempfile::tempdir()?;
     let server = PostgresServer::start();

@@ -1,6 +1,6 @@
 //! Our transfer beside `cp -r` and `rsync -a --checksum`, on the same files in the same run.
 //!
-//! `bench-transfer [DIR] [ROUNDS] [big|small]`: makes 1 x 2 GiB and 10,000 x 16 KiB of random bytes below DIR (default:
+//! `bench transfer [DIR] [ROUNDS] [big|small]`: makes 1 x 2 GiB and 10,000 x 16 KiB of random bytes below DIR (default:
 //! the temp directory), copies them in alternating rounds, each beginning with another tool, and prints medians, ratios
 //! and one JSON line. `cp` and `rsync` never wait for the disk, so ours runs twice: without waiting, which compares
 //! engines, and durable, which compares with `cp` followed by a `sync` of the filesystem. Processor seconds (user and
@@ -61,8 +61,9 @@ impl Tool {
     }
 }
 
-fn main() -> Result<(), Fault> {
-    let mut arguments = std::env::args().skip(1);
+/// Runs the workload that is named, or both.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
+    let mut arguments = arguments.iter().cloned();
     let base = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let rounds: usize = arguments.next().map_or(Ok(3), |text| text.parse())?;
     let dir = tempfile::Builder::new().prefix("bench-transfer-").tempdir_in(base)?;

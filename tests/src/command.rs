@@ -8,20 +8,20 @@ use tempfile::TempDir;
 /// The binary that `SHOWRUNNER_BINARY` names, else the one beside the test executables of this workspace.
 ///
 /// # Panics
-/// When it has not been built: `cargo build --workspace --bins` builds it, and so does the test of the package `ops`.
+/// When it has not been built: `cargo build --workspace --bin showrunner` builds it, and so does the test of the package `ops`.
 pub fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("SHOWRUNNER_BINARY").map(PathBuf::from) {
         assert!(named.is_file(), "SHOWRUNNER_BINARY: {} is missing", named.display());
         return named;
     }
     let own = std::env::current_exe().expect("a running program has a path");
-    // A test is target/<profile>/deps/it-…, a benchmark target/<profile>/bench-…
+    // A test is target/<profile>/deps/it-…, the benchmarks are target/<profile>/bench.
     let above = own.parent().into_iter().flat_map(|dir| [Some(dir), dir.parent()]).flatten();
     let mut places = above.map(|dir| dir.join("showrunner"));
     let path = places.find(|path| path.is_file()).unwrap_or_else(|| "showrunner".into());
     assert!(
         path.is_file(),
-        "{} is missing beside this executable: run cargo build --workspace --bins first",
+        "{} is missing beside this executable: run cargo build --workspace --bin showrunner first",
         path.display()
     );
     path

@@ -2,7 +2,7 @@
 //!
 //! The first step's units take 0 to 10 s each, all at once, so that the second step's become ready at 200 a second, evenly
 //! and at moments nobody chose.
-use crate::kit::{Cluster, quantile};
+use crate::cluster::kit::{Cluster, quantile};
 use std::collections::HashMap;
 
 const UNITS: usize = 2_000;

@@ -1,5 +1,5 @@
 //! How long the cluster is without work that somebody does, after each kind of loss.
-use crate::kit::{Cluster, now_us, until};
+use crate::cluster::kit::{Cluster, now_us, until};
 use testkit::Running;
 use testkit::process::wait_until;
 

@@ -1,5 +1,5 @@
 //! Units of 5 ms over more and more workers, between a tenth and nine tenths of the job.
-use crate::kit::Cluster;
+use crate::cluster::kit::Cluster;
 use std::time::Instant;
 
 const SLOTS: u32 = 16;
@@ -25,7 +25,7 @@ pub(crate) fn run() -> std::io::Result<()> {
         for share in [0.1, 0.9] {
             let wanted = before + units as f64 * share;
             let mut seen = 0.0;
-            crate::kit::until("units finish", || {
+            crate::cluster::kit::until("units finish", || {
                 seen = cluster.metric(&address, "showrunner_units_finished_total");
                 seen >= wanted
             });

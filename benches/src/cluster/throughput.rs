@@ -1,5 +1,5 @@
 //! Units of zero length, from the hand-in of the job to its open barrier.
-use crate::kit::{Cluster, spread};
+use crate::cluster::kit::{Cluster, spread};
 
 const WORKERS: usize = 2;
 const SLOTS: u32 = 1024;

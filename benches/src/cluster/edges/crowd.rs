@@ -1,7 +1,7 @@
 //! Hundreds of workers, simulated: heartbeats and units over a real Redis, at the cost of one thread.
 use super::Size;
 use super::gauge::{Turns, follow, memory};
-use crate::kit::Cluster;
+use crate::cluster::kit::Cluster;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use testkit::Running;

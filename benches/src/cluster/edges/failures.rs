@@ -2,7 +2,7 @@
 use super::Size;
 use super::gauge::{Turns, follow, longest_gap, memory};
 use super::shapes::reads;
-use crate::kit::Cluster;
+use crate::cluster::kit::Cluster;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use testkit::http::post;
@@ -64,7 +64,7 @@ fn retries(cluster: &Cluster, turns: &Turns<'_>, address: &str, dead: &str) -> s
     cluster.job("victim", 200_000, "  - id: one\n    noop: { duration: 4ms..6ms }\n")?;
     let (victim, _) = cluster.submit("victim");
     let before = super::gauge::ended(address);
-    crate::kit::until("the victim runs", || super::gauge::ended(address) > before + 1_000.0);
+    crate::cluster::kit::until("the victim runs", || super::gauge::ended(address) > before + 1_000.0);
     let started = Instant::now();
     turns.longest();
     let gap = longest_gap(address, || started.elapsed() < CALM);

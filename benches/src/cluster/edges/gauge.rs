@@ -1,5 +1,5 @@
 //! What is read from outside, so that every build can be asked the same.
-use crate::kit::Cluster;
+use crate::cluster::kit::Cluster;
 use std::time::{Duration, Instant};
 use testkit::http::ask;
 use testkit::postgres::Held;
@@ -77,7 +77,7 @@ pub(super) fn wait(cluster: &Cluster, id: &str, submitted: i64, limit: Duration)
          WHERE job.id = '{id}' AND kind NOT IN ('barrier', 'seal')"
     ));
     let complete = !at.is_empty();
-    let until = at.parse().unwrap_or_else(|_| crate::kit::now_us());
+    let until = at.parse().unwrap_or_else(|_| crate::cluster::kit::now_us());
     Course { seconds: (until - submitted) as f64 / 1e6, ended: ended.parse().unwrap_or(0), complete }
 }
 

@@ -1,7 +1,7 @@
 //! Jobs with a barrier for each title: every asset a title of its own, or all of them one.
 use super::Size;
 use super::gauge::{Turns, follow, latency, memory};
-use crate::kit::Cluster;
+use crate::cluster::kit::Cluster;
 
 const SLOTS: u32 = 1024;
 const PLAIN: &str =
