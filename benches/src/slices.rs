@@ -12,8 +12,9 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use storage::hash::hash_file;
-use testkit::haul::{Haul, Leg};
 use testkit::{Running, Scratch};
+use tests::haul::{Haul, Leg};
+use tests::objects;
 use tokio_util::sync::CancellationToken;
 
 type Fault = Box<dyn std::error::Error>;
@@ -115,8 +116,8 @@ fn kill(haul: &Haul, asked: &Asked, workers: &mut Vec<Running>) -> u64 {
 
 fn landed(haul: &Haul, leg: Leg) -> Result<(u64, String), Fault> {
     let found = match leg {
-        Leg::Up => haul.here().and_then(|here| here.hash(&format!("up/{FILE}"))),
-        Leg::Across => haul.there.hash(&format!("across/{FILE}")),
+        Leg::Up => haul.here().and_then(|here| objects::hash(here, &format!("up/{FILE}"))),
+        Leg::Across => objects::hash(&haul.there, &format!("across/{FILE}")),
         Leg::Down => {
             let path = haul.cluster.scratch.path("down").join(FILE);
             Some((std::fs::metadata(&path)?.len(), xxh128(&path)?))

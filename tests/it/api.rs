@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use testkit::http::{Answer, ask, post};
 use testkit::process::{get, wait_until};
-use testkit::{Ran, Running, Scratch};
+use testkit::{Running, Scratch};
 
 /// An `up` with a job that has ended with a failure; the job's id and the address.
 fn served() -> (Scratch, Running, String, String) {
@@ -13,24 +13,11 @@ fn served() -> (Scratch, Running, String, String) {
     scratch.write("odd.csv", manifest(&[("c/ü ?#", "t", "in/c.bin")]));
     scratch.write("in/a.bin", "a");
     scratch.write("job.yaml", LAND);
-    let (running, address) = up(&scratch);
-    let id = remote(&scratch, &address, &["job", "submit", "job.yaml", "-o", "name"]).name();
-    remote(&scratch, &address, &["job", "wait", &id, "--timeout", "2m"]).expect_code(3);
-    remote(&scratch, &address, &["asset", "import", "odd.csv"]).expect_code(0);
+    let (running, address) = scratch.up("noop=256");
+    let id = scratch.remote(&address, &["job", "submit", "job.yaml", "-o", "name"]).name();
+    scratch.remote(&address, &["job", "wait", &id, "--timeout", "2m"]).expect_code(3);
+    scratch.remote(&address, &["asset", "import", "odd.csv"]).expect_code(0);
     (scratch, running, address, id)
-}
-
-fn up(scratch: &Scratch) -> (Running, String) {
-    let mut running = scratch.start(&["up", "--listen", "127.0.0.1:0", "--slots", "noop=256"]);
-    let address = running.address();
-    (running, address)
-}
-
-/// Runs a command that asks the coordinator at `address`, and has no data directory to fall back on.
-fn remote(scratch: &Scratch, address: &str, args: &[&str]) -> Ran {
-    let mut command = scratch.showrunner(args);
-    command.env("SHOWRUNNER_SERVER", format!("http://{address}")).env("SHOWRUNNER_DATA", "nowhere");
-    Ran::of(command)
 }
 
 #[test]
@@ -90,7 +77,7 @@ fn every_command_answers_alike_from_a_data_directory_and_from_a_coordinator() {
             let args = [command, &["-o", output]].concat();
             let local = scratch.run(&args);
             local.expect_code(code);
-            let far = remote(&scratch, &address, &args);
+            let far = scratch.remote(&address, &args);
             assert_eq!((far.code, &far.stdout, &far.stderr), (local.code, &local.stdout, &local.stderr), "{args:?}");
         }
     }
@@ -101,8 +88,8 @@ fn every_command_answers_alike_from_a_data_directory_and_from_a_coordinator() {
 fn a_job_is_submitted_steered_and_watched_from_afar() {
     let scratch = Scratch::new();
     rehearsal(&scratch, 60_000, "50ms..100ms");
-    let (running, address) = up(&scratch);
-    let run = |args: &[&str]| remote(&scratch, &address, args);
+    let (running, address) = scratch.up("noop=256");
+    let run = |args: &[&str]| scratch.remote(&address, args);
     let submit = ["job", "submit", "rehearsal.yaml", "-o", "name", "--idempotency-key", "monday"];
     let id = run(&submit).name();
     assert_eq!(run(&submit).name(), id, "the same key is the same job");
@@ -146,17 +133,17 @@ fn delivery_specs_and_manifests_travel_with_the_request() {
     let job =
         "job: far\nlibrary: { manifest: manifest.csv }\nsteps:\n  - id: check\n    qc: { policy: specs/mine.yaml }\n";
     scratch.write("job.yaml", job);
-    let (_running, address) = up(&scratch);
-    let checked = remote(&scratch, &address, &["job", "submit", "job.yaml", "--dry-run", "-o", "json"]);
+    let (_running, address) = scratch.up("noop=256");
+    let checked = scratch.remote(&address, &["job", "submit", "job.yaml", "--dry-run", "-o", "json"]);
     assert_eq!(checked.expect_code(0).json()["dry_run"], true);
-    assert_eq!(remote(&scratch, &address, &["job", "list", "-o", "json"]).json(), json!([]));
-    let id = remote(&scratch, &address, &["job", "submit", "job.yaml", "-o", "name"]).name();
-    remote(&scratch, &address, &["job", "wait", &id, "--timeout", "2m"]).expect_code(3);
+    assert_eq!(scratch.remote(&address, &["job", "list", "-o", "json"]).json(), json!([]));
+    let id = scratch.remote(&address, &["job", "submit", "job.yaml", "-o", "name"]).name();
+    scratch.remote(&address, &["job", "wait", &id, "--timeout", "2m"]).expect_code(3);
 
-    let imported = remote(&scratch, &address, &["asset", "import", "manifest.csv", "-o", "json"]).expect_code(0).json();
+    let imported = scratch.remote(&address, &["asset", "import", "manifest.csv", "-o", "json"]).expect_code(0).json();
     assert_eq!(imported["assets"], 2);
-    assert_eq!(remote(&scratch, &address, &["asset", "list", "-o", "name"]).stdout, "a\nb\n");
-    // What is sent is judged where it arrives, whatever the client thought of it.
+    assert_eq!(scratch.remote(&address, &["asset", "list", "-o", "name"]).stdout, "a\nb\n");
+    // The coordinator validates the request; the check of the client is not trusted.
     let sent = json!({"file": "x.yaml", "base": "/b", "source": job, "policies": {}});
     let refused = post(&address, "/api/v1/jobs", &sent);
     assert_eq!((refused.status, refused.json()["error"].as_str()), (422, Some("invalid")));
@@ -219,9 +206,9 @@ fn refusals_have_one_shape() {
 fn lists_go_on_after_the_last_entry_of_a_page() {
     let scratch = Scratch::new();
     rehearsal(&scratch, 25, "0ms");
-    let (_running, address) = up(&scratch);
-    let id = remote(&scratch, &address, &["job", "submit", "rehearsal.yaml", "-o", "name"]).name();
-    remote(&scratch, &address, &["job", "wait", &id, "--timeout", "2m"]).expect_code(0);
+    let (_running, address) = scratch.up("noop=256");
+    let id = scratch.remote(&address, &["job", "submit", "rehearsal.yaml", "-o", "name"]).name();
+    scratch.remote(&address, &["job", "wait", &id, "--timeout", "2m"]).expect_code(0);
     let all: Value = serde_json::from_str(&get(&address, &format!("/api/v1/jobs/{id}/units")).1).unwrap();
     let (mut paged, mut after) = (Vec::new(), String::new());
     loop {
@@ -240,7 +227,7 @@ fn lists_go_on_after_the_last_entry_of_a_page() {
 #[test]
 fn the_document_in_the_reference_is_the_one_that_is_served() {
     let scratch = Scratch::new();
-    let (_running, address) = up(&scratch);
+    let (_running, address) = scratch.up("noop=256");
     let served = get(&address, "/api/v1/openapi.json").1;
     testkit::reference::assert_committed("docs/reference/openapi.json", &(served + "\n"));
 }
@@ -279,7 +266,7 @@ fn health_answers_while_one_client_holds_many_bodies_open() {
 #[test]
 fn request_by_an_unknown_name_is_misdirected() {
     let scratch = Scratch::new();
-    let (_running, address) = up(&scratch);
+    let (_running, address) = scratch.up("noop=256");
     let port = address.rsplit(':').next().expect("a port");
     let by = |host: String, path: &str| {
         let mut stream = std::net::TcpStream::connect(&address).expect("a printed address can be reached");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use testkit::Scratch;
 use testkit::process::wait_until;
 
-/// As much of S3 as a restore asks of it: one archived object, which is there once somebody says so.
+/// The part of S3 that a restore uses: one archived object, which the test makes available.
 #[derive(Default)]
 struct Glacier {
     asked: AtomicU32,
@@ -78,7 +78,7 @@ steps:
     noop: {}
 ";
 
-/// The unit waits for hours with one attempt and a worker of one slot: the slot is free meanwhile, and nothing fails.
+/// The unit waits for hours with one attempt and a worker of one slot: the slot stays free, and nothing fails.
 #[test]
 fn a_restore_waits_without_a_slot_and_says_what_for() {
     let (glacier, url) = Glacier::start();
@@ -111,7 +111,7 @@ fn a_restore_waits_without_a_slot_and_says_what_for() {
     let seen = |unit: &str| scratch.run(&["unit", "get", unit, "-o", "json"]).expect_code(0).json();
     wait_until("it was looked at three times", || count(&seen(&unit), "/epoch") >= 3);
     assert_eq!((count(&seen(&unit), "/attempt"), glacier.asked.load(Ordering::SeqCst)), (0, 1));
-    // The only slot of its kind is free for others meanwhile.
+    // The only slot of its kind stays free for other units.
     scratch.write("in/x.bin", "x");
     scratch.write(
         "other.yaml",
@@ -175,7 +175,7 @@ fn a_purge_without_a_right_copy_removes_nothing_and_names_it() {
     let scratch = Scratch::new();
     scratch.write("card/a.mov", "picture");
     scratch.write("card/b.mov", "other");
-    // Somebody alters the copy between the transfer and the purge.
+    // The copy is altered between the transfer and the purge.
     let job = FREE.replace("DRY", "false").replace(
         "  - id: free\n    needs: [land]",
         "  - id: pause\n    needs: [land]\n    noop: { duration: 1s }\n  - id: free\n    needs: [pause]",
@@ -214,7 +214,7 @@ fn a_sidecar_is_honoured_and_a_wrong_one_named() {
     assert!(!scratch.path("out/b.mov").exists());
 }
 
-/// A card that came with a history goes on with it, and what differs from it is named.
+/// The history of a delivered card is continued, and differences from it are reported.
 #[test]
 fn a_history_that_came_with_a_folder_is_continued() {
     let scratch = Scratch::new();

@@ -20,7 +20,7 @@ fn between_good_ones(rows: &str) -> Scratch {
     scratch
 }
 
-/// The good assets have arrived, whatever happened to the others.
+/// The good assets have arrived, independent of the others.
 #[track_caller]
 fn assert_good_arrived(scratch: &Scratch, summary: &serde_json::Value) {
     for title in ["t", "t2"] {

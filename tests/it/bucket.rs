@@ -35,7 +35,7 @@ fn up(scratch: &Scratch) -> Running {
     running
 }
 
-/// Killed in the middle of a listing, the next process goes on after the last page that was taken.
+/// After a kill in the middle of a listing the next process continues after the last stored page.
 #[test]
 fn a_listing_goes_on_where_a_killed_process_left_it() {
     const OBJECTS: u64 = 12_000;

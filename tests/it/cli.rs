@@ -140,7 +140,7 @@ fn names_are_ids_alone() {
     for unit in units.lines() {
         scratch.run(&["unit", "get", unit]).expect_code(0);
     }
-    // What nobody delivered is not in the catalogue.
+    // An asset that was never delivered is not in the catalogue.
     assert_eq!(scratch.run(&["asset", "list", "-o", "name"]).name(), "a");
     let submitted = scratch.run(&["job", "submit", "job.yaml", "-o", "name"]).name();
     assert_eq!(scratch.run(&["job", "get", &submitted, "-o", "name"]).name(), submitted);

@@ -3,9 +3,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::Ran;
-use testkit::fleet::Fleet;
 use testkit::process::{promised, wait_until};
 use testkit::reference::schemathesis;
+use tests::fleet::Fleet;
 
 /// The seed of a usual run; `SHOWRUNNER_SEED` sets another.
 const SEED: u64 = 20_261_125;

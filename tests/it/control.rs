@@ -1,4 +1,4 @@
-//! Units that kill their workers, workers in which everything fails, workers that are told to stop and to go on: with real
+//! Units that kill their workers, workers in which everything fails, workers that are drained and released: with real
 //! processes over a real Redis.
 use crate::cluster::Cluster;
 use crate::jobs::count;
@@ -21,7 +21,7 @@ fn submit(cluster: &Cluster, units: usize, duration: &str) -> String {
     cluster.scratch.run(&["job", "submit", "units.yaml", "-o", "name", "-q"]).name()
 }
 
-/// A worker that misbehaves as it is told to.
+/// A worker with an injected fault.
 fn rigged(cluster: &Cluster, variable: &str, value: &str) -> Running {
     let args = ["worker", "--redis", &cluster.redis.url(), "--slots", "noop=4"];
     let mut command = cluster.scratch.showrunner(&args);
@@ -76,7 +76,7 @@ fn put_aside(cluster: &Cluster, reason: &str) -> String {
     let sick_name = sick.worker_name();
     wait_until("it is put aside", || state_of(cluster, &sick_name) == "quarantined");
     cluster.finish(&id, 300);
-    // It is told to take nothing more, and says so itself.
+    // It receives the drain command and logs it.
     assert!(!sick.stderr().is_empty() && !well.stderr().is_empty());
     let operations = cluster.scratch.run(&["operation", "list", "-o", "json"]).expect_code(0).json();
     let action = format!("quarantine worker {sick_name}");
@@ -93,7 +93,7 @@ fn begun(cluster: &Cluster, worker: &str) -> usize {
     witnesses.lines().filter(|line| line.split(' ').nth(3) == Some(worker)).count()
 }
 
-/// Releases a worker and proves that it works by what it runs, not by what is said of it.
+/// Releases a worker and proves by its executions that it works again.
 fn assert_runs_again(cluster: &Cluster, worker: &str) {
     let before = begun(cluster, worker);
     cluster.scratch.run(&["worker", "release", worker, "--reason", "mended", "-o", "json"]).expect_code(0);

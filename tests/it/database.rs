@@ -4,9 +4,9 @@ use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::wire::report::{Heartbeat, Outcome, Report, UnitResult};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use testkit::fleet::{DATABASE, Fleet};
 use testkit::process::{promised, wait_until};
 use testkit::proxy::Proxy;
+use tests::fleet::{DATABASE, Fleet};
 use transport::{Server, Settings};
 use worker::queue::WorkQueue;
 use worker::queue::redis::RedisQueue;
@@ -148,7 +148,7 @@ fn a_server_that_hangs_is_given_up_and_found_again() {
     let job = fleet.submit(3_000, "5ms..20ms");
     fleet.wait_for(500);
     proxy.blackhole(true);
-    // Another way to the server: whoever has it takes over.
+    // A second coordinator reaches the server directly and takes over.
     let direct = fleet.postgres.url_of(DATABASE);
     fleet.database = direct;
     let second = fleet.coordinator();
@@ -159,8 +159,8 @@ fn a_server_that_hangs_is_given_up_and_found_again() {
     fleet.assert_exact(&job, 3_000);
 }
 
-/// Case 62: a transaction that nobody ends keeps old versions of rows alive. What that may cost is counted in pages
-/// looked at for each unit: how fast they go says more of the machine, and of what else runs on it.
+/// Case 62: a transaction that stays open keeps old versions of rows alive. Its cost is counted in pages read for each
+/// unit: the rate depends on the machine and on its other load.
 #[test]
 fn an_old_snapshot_costs_at_most_twice_the_pages() {
     let fleet = Fleet::start();
@@ -240,8 +240,8 @@ fn a_crowd_of_workers_at_once_ask_nothing_of_the_database() {
     }
 }
 
-/// Case 76: what many workers cost the transport is counted in commands: their heartbeats, and what a coordinator asks by
-/// time alone. One failed unit is remembered meanwhile, so that the health of all of them is looked at.
+/// Case 76: the cost of many workers for the transport is counted in commands: heartbeats, and the periodic questions of a
+/// coordinator. One failed unit is remembered, so that the health of all workers is evaluated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_workers_with_a_remembered_failure_cost_few_commands() {
     const WORKERS: usize = 250;

@@ -1,4 +1,4 @@
-//! The demo, as somebody sees it who has just built the program.
+//! The demo, run after a fresh build.
 use crate::jobs::count;
 use serde_json::Value;
 use testkit::{Ran, Scratch};

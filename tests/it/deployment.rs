@@ -1,8 +1,8 @@
-//! One Redis belongs to one database: whoever comes with another one is turned away.
+//! One Redis belongs to one database: a coordinator or worker of another one is refused.
 use std::time::Duration;
 use testkit::Ran;
-use testkit::fleet::Fleet;
 use testkit::process::wait_until;
+use tests::fleet::Fleet;
 
 const UNITS: &str = "sr:{noop}:units:normal";
 

@@ -1,10 +1,10 @@
-//! Case 69: the disk under the database is full for a while. Work stands still and goes on by itself.
+//! Case 69: the disk under the database is full for a while. Work stops and resumes by itself.
 use std::time::Duration;
-use testkit::cluster::Cluster;
 use testkit::disk::Disk;
-use testkit::fleet::{DATABASE, Fleet};
 use testkit::redis::Redis;
 use testkit::{Scratch, process::wait_until};
+use tests::cluster::Cluster;
+use tests::fleet::{DATABASE, Fleet};
 
 #[test]
 fn sqlite_on_a_full_disk_waits_for_room() {

@@ -1,8 +1,8 @@
-//! Workers that leave: what has not started goes back at once, what runs is finished or goes back, no attempt is used.
+//! Workers that leave: unstarted units are returned at once, running ones are finished or returned, and no attempt is used.
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use testkit::fleet::Fleet;
 use testkit::process::{promised, wait_until};
+use tests::fleet::Fleet;
 
 /// Units that wait for their turn at a worker or in the transport.
 const OUT: &str = "SELECT COUNT(*) FROM units WHERE state = 'leased'";
@@ -30,7 +30,7 @@ fn what_has_not_started_goes_back_at_once_and_what_runs_is_finished() {
     ran.expect_code(0);
     // Two units of a second run to their end; a read under way ends within two.
     promised("running units end and the worker with them", took, Duration::from_secs(8));
-    // What it had read is given back; what nobody has read waits in the transport for the next worker.
+    // Units that it had read are returned; unread ones wait in the transport for the next worker.
     wait_until("nothing is with the worker that left", || pending(&fleet) == 0 && fleet.number(OUT) <= 4);
     // A lease of the dead would last longer.
     promised("what had not started is back", asked.elapsed(), Duration::from_secs(10));

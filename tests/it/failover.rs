@@ -3,10 +3,10 @@
 use rustix::process::Signal;
 use testkit::Scratch;
 use testkit::clock::Clock;
-use testkit::fleet::Fleet;
 use testkit::postgres::PostgresServer;
 use testkit::proxy::Proxy;
 use testkit::redis::Redis;
+use tests::fleet::Fleet;
 
 const ASSETS: usize = 6_000;
 

@@ -1,7 +1,7 @@
 //! Cases 57 and 28: the leader ends as a crash would at every place between reading, committing, publishing and saying that it
 //! has, at moments drawn by a seed; another takes over each time.
 use std::time::Duration;
-use testkit::fleet::{DATABASE, Fleet};
+use tests::fleet::{DATABASE, Fleet};
 
 /// Places in the coordinator: see `coordinator/src/failpoint.rs`.
 const PLACES: [&str; 6] =
@@ -26,7 +26,7 @@ fn a_leader_may_end_anywhere() {
         let times = random.u32(1..40);
         let mut command = fleet.coordinator_command();
         command.env("SHOWRUNNER_FAILPOINT", format!("{place}:{times}"));
-        // Its predecessor is dead: nobody is made to wait for the end of the lease.
+        // Its predecessor is dead: the next leader need not wait for the end of the lease.
         fleet.postgres.ask(DATABASE, "UPDATE leader SET expires_at = 0");
         let mut coordinator = fleet.coordinator_of(command);
         let mut looked = 0;

@@ -1,8 +1,8 @@
 //! Workers that stand still, that are replaced at once, and whose units hold every thread they have.
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use testkit::fleet::Fleet;
 use testkit::process::{promised, wait_until};
+use tests::fleet::Fleet;
 
 /// The lease and what the issue allows beyond it.
 const RUNS_AGAIN_MAX: Duration = Duration::from_secs(17);
@@ -39,7 +39,7 @@ fn the_dead_and_the_frozen_are_replaced_and_what_a_zombie_reports_changes_nothin
     assert!(verdict.again >= 16, "{verdict:?}");
     let after = fleet.number("SELECT COALESCE(SUM(epoch), 0) FROM units");
     assert!(after >= before, "no epoch goes back");
-    // It goes on as a worker like any other.
+    // It continues as a normal worker.
     let next = fleet.submit(200, "20ms..40ms");
     fleet.assert_exact(&next, 200);
 }

@@ -1,8 +1,8 @@
-//! A transport with no room: units wait, nothing fails, and it goes on by itself (cases 3 and 17).
+//! A transport with no room: units wait, nothing fails, and work resumes by itself (cases 3 and 17).
 use rustix::process::Signal;
 use std::time::Duration;
-use testkit::fleet::Fleet;
 use testkit::process::wait_until;
+use tests::fleet::Fleet;
 
 #[test]
 fn units_wait_while_the_transport_has_no_room() {

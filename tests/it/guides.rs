@@ -1,7 +1,7 @@
 //! What the guides tell people to type, and the first things they will try.
 use std::path::{Path, PathBuf};
 use testkit::Scratch;
-use testkit::fleet::Fleet;
+use tests::fleet::Fleet;
 
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -46,7 +46,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The commands that a line stands for: `list|pause` is two.
+/// The commands that a line names: `list|pause` is two.
 fn meant(words: Vec<String>) -> Vec<Vec<String>> {
     let Some(at) = words.iter().position(|word| word.contains('|')) else { return vec![words] };
     let chosen = |word: &str| [&words[..at], &[word.to_owned()], &words[at + 1..]].concat();

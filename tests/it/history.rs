@@ -1,4 +1,4 @@
-//! The checks of real runs can fail: what they look for is planted.
+//! The history checker fails when a violation is planted.
 use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::sqlite::Sqlite;
@@ -6,7 +6,7 @@ use coordinator::store::{BarrierGrowth, BarrierRow, BarrierState};
 use protocol::id::{JobNo, StepNo};
 use protocol::time::Timestamp;
 use testkit::Scratch;
-use testkit::history::{History, Rows, sqlite, watch_sqlite};
+use tests::history::{History, Rows, sqlite, watch_sqlite};
 
 /// A job with one barrier instance that has been released; returns what the checker says of it.
 fn released(plant: impl Fn(&mut dyn FnMut(BarrierState, i64))) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! A process that is killed, again and again, at moments that nobody chose.
+//! A process that is killed again and again at random moments.
 use crate::jobs::{count, rehearsal};
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -120,7 +120,7 @@ fn round(random: &mut fastrand::Rng, kills: u32) -> u32 {
     loop {
         let mut running = scratch.start(&["run", "job.yaml", "-o", "json"]);
         if killed < kills {
-            // The moment is the test: whatever the process is doing then.
+            // The moment is random: the process may be doing anything.
             std::thread::sleep(Duration::from_millis(random.u64(5..400)));
             if !running.has_ended() {
                 running.signal(Signal::KILL);

@@ -1,8 +1,8 @@
 //! Several coordinators of which one leads: killed, frozen, stopped, contended.
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use testkit::fleet::{Coordinator, DATABASE, Fleet};
 use testkit::process::{promised, wait_until};
+use tests::fleet::{Coordinator, DATABASE, Fleet};
 
 /// The promise: a standby leads this soon after the leader was lost.
 const FAILOVER_MAX: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ fn failover(fleet: &Fleet, before: u64, since: Instant) -> Duration {
     since.elapsed()
 }
 
-/// A coordinator that leads and one that stands by.
+/// A leader and a standby.
 fn pair(fleet: &Fleet) -> (Coordinator, Coordinator) {
     let first = fleet.coordinator();
     wait_until("the first leads", || first.role() == "ready leader");
@@ -78,7 +78,7 @@ fn a_frozen_leader_is_replaced_and_stands_by_when_it_wakes() {
     let job = fleet.submit(6_000, "5ms..30ms");
     for round in 1..=3 {
         fleet.wait_for(round * 500);
-        // A disk that stands still for seconds makes them change places by themselves.
+        // A disk that blocks for seconds makes them change roles by themselves.
         wait_until("one leads", || first.leads() != second.leads());
         let (leader, other) = if first.leads() { (&first, &second) } else { (&second, &first) };
         let before = generation(&fleet);
@@ -94,7 +94,7 @@ fn a_frozen_leader_is_replaced_and_stands_by_when_it_wakes() {
     fleet.assert_exact(&job, 6_000);
 }
 
-/// Case 41: whatever both believe, one generation writes; a barrier is released once.
+/// Case 41: one generation writes, also while several coordinators believe that they lead; a barrier is released once.
 #[test]
 fn a_crowd_of_coordinators_has_one_leader() {
     let fleet = Fleet::start();
@@ -103,7 +103,7 @@ fn a_crowd_of_coordinators_has_one_leader() {
     let job = fleet.submit(8_000, "1ms..10ms");
     for round in 1..=4 {
         fleet.wait_for(round * 500);
-        // The lease is torn from whoever holds it, as a clock that jumped would.
+        // The lease is taken from its holder, as a clock jump would.
         fleet.postgres.sql(DATABASE, "UPDATE leader SET expires_at = 0");
         wait_until("one leads", || crowd.iter().filter(|one| one.leads()).count() == 1);
     }
@@ -111,7 +111,7 @@ fn a_crowd_of_coordinators_has_one_leader() {
     fleet.assert_exact(&job, 8_000);
 }
 
-/// Case 5: what waits in the transport when the leader dies is found there by the next one, and is not handed out twice.
+/// Case 5: units that wait in the transport when the leader dies are adopted by the next one and not published twice.
 #[test]
 fn failover_units_that_wait_in_the_transport_run_once() {
     const UNITS: usize = 30;

@@ -2,10 +2,10 @@
 //! entry once, and no more attempts than there were reasons for.
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use testkit::fleet::{Coordinator, Fleet};
 use testkit::keys::Keys;
 use testkit::process::wait_until;
 use testkit::{Running, Scratch};
+use tests::fleet::{Coordinator, Fleet};
 
 /// Objects of the library that is interrupted once.
 const OBJECTS: u64 = 30_000;
@@ -15,7 +15,7 @@ const HELD_AT: u64 = 12_000;
 const ENTRIES: u64 = 20_000;
 /// Between two kills.
 const KILL_EVERY: std::ops::Range<u64> = 700..3_000;
-/// For listings that nobody disturbs any more.
+/// Limit of listings after the last kill.
 const CALM_MAX: Duration = Duration::from_secs(120);
 
 fn job(name: &str, library: &str) -> String {
@@ -122,7 +122,7 @@ fn listing_over_a_wiped_transport_continues_after_the_last_stored_page() {
     held.ends_within(6);
 }
 
-/// A worker that stands still beyond its lease, alone: it wakes up with a scan that was taken back, and gets the next one.
+/// The only worker is frozen beyond its lease: it wakes with a scan whose lease expired, and gets the next one.
 #[test]
 fn listing_in_a_worker_that_stood_still_is_taken_up_once() {
     let (held, _coordinator, worker) = Held::new();

@@ -21,7 +21,7 @@ steps:
     noop: {}
 ";
 
-/// A clean clip and what somebody did to it.
+/// A clean clip and its damaged copies.
 fn clips() -> Scratch {
     let scratch = Scratch::new();
     fs::create_dir_all(scratch.path("in")).expect("a scratch directory can be made");

@@ -2,8 +2,8 @@
 use crate::jobs::count;
 use protocol::wire::envelope::BYTES_MAX;
 use std::fmt::Write;
-use testkit::cluster::Cluster;
 use testkit::process::wait_until;
+use tests::cluster::Cluster;
 
 /// Assets of which the failures alone exceed a message.
 const LONG: usize = 45_000;

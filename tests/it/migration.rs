@@ -1,8 +1,8 @@
 //! The schema changes while a cluster works, and a build that is too old says so.
 use std::time::{Duration, Instant};
 use testkit::Ran;
-use testkit::fleet::{DATABASE, Fleet};
 use testkit::process::{promised, wait_until};
+use tests::fleet::{DATABASE, Fleet};
 
 /// Case 72.
 #[test]

@@ -1,18 +1,18 @@
 //! A cluster over seven hosts, each in a network namespace of its own: two coordinators, three workers, Redis, PostgreSQL. A
 //! worker's host is cut off beyond its lease and comes back, then the leader's.
 use std::time::{Duration, Instant};
-use testkit::fleet::{Coordinator, Fleet};
 use testkit::netns::{Hosts, NETWORK};
 use testkit::postgres::PostgresServer;
 use testkit::process::{promised, wait_until};
 use testkit::redis::Redis;
 use testkit::{Running, Scratch};
+use tests::fleet::{Coordinator, Fleet};
 
 const DATABASE_HOST: u8 = 0;
 const REDIS_HOST: u8 = 1;
 const COORDINATORS: [u8; 2] = [2, 3];
 const WORKERS: [u8; 3] = [4, 5, 6];
-const ASSETS: usize = 6_500;
+const ASSETS: usize = 4_500;
 /// The promise is five seconds after a death; a host that is cut off may have renewed its lease just before.
 const FAILOVER_MAX: Duration = Duration::from_secs(6);
 
@@ -74,6 +74,6 @@ fn over(hosts: &Hosts) {
 #[test]
 fn hosts_that_are_cut_off_and_come_back_cost_time_alone() {
     let Some(hosts) = Hosts::make(7) else { return };
-    // The one who watches stands beside the database.
+    // The test itself runs on the host of the database.
     hosts.on(DATABASE_HOST, || over(&hosts));
 }

@@ -2,9 +2,9 @@
 //! reaches nobody, replies that never come.
 use std::time::{Duration, Instant};
 use testkit::Running;
-use testkit::fleet::Fleet;
 use testkit::process::{promised, wait_until};
 use testkit::proxy::Proxy;
+use tests::fleet::Fleet;
 
 fn before(fleet: &Fleet) -> (Proxy, String) {
     let proxy = Proxy::start(fleet.redis.port());
@@ -38,7 +38,7 @@ fn connections_that_fell_silent_are_given_up_and_opened_again() {
     assert!(alarms(&worker) <= 8, "{}", worker.stderr());
 }
 
-/// Case 52: a worker that reaches nobody for less than a lease finishes what it runs and reports it; nothing is taken back.
+/// Case 52: a worker that is isolated for less than a lease finishes its units and reports them; no lease expires.
 #[test]
 fn a_worker_that_is_cut_off_finishes_what_it_runs_and_reports_it() {
     let mut fleet = Fleet::start();

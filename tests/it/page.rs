@@ -1,4 +1,4 @@
-//! The QC page in a real browser: it shows its pictures and its curve, complains of nothing and asks nobody for anything.
+//! The QC page in a real browser: it shows its pictures and its curve, logs no error and sends no request.
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -30,7 +30,7 @@ frame.onload = () => {
 };
 </script>";
 
-/// What the browser may load for the report: what stands in it.
+/// Resources that the browser may load for the report: those inside it.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 /// A page and the requests that were made for it.
@@ -144,7 +144,7 @@ fn the_page_shows_pictures_and_the_curve_and_asks_nobody() {
     assert_eq!(seen["verdict"], "rgb(179, 38, 30)", "the style is there");
     assert!(seen["rows"].as_u64().is_some_and(|rows| rows >= 3), "{seen:#}");
 
-    // The look itself sees what it is there to see.
+    // The check itself detects a violation.
     let broken = page.replace("</body>", "<img src=\"http://127.0.0.1:9/x.png\"><script>throw 1</script></body>");
     let bad = self::look(&scratch, broken).expect("the browser is there");
     assert!(bad.console.iter().any(|line| line.contains("img-src")), "{:?}", bad.console);

@@ -3,10 +3,10 @@ use crate::jobs::count;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use testkit::fleet::{Coordinator, Fleet};
 use testkit::process::{get, wait_until};
 use testkit::prometheus::{self, Prometheus, assert_wellformed, promtool, shipped};
 use testkit::{Running, Scratch};
+use tests::fleet::{Coordinator, Fleet};
 
 /// Units of the job that is counted.
 const UNITS: usize = 400;

@@ -2,10 +2,10 @@
 use rustix::process::Signal;
 use std::path::Path;
 use std::process::Command;
-use testkit::cluster::Cluster;
 use testkit::process::wait_until;
 use testkit::redis::{Redis, RedisCluster, Replicated};
 use testkit::{Running, Scratch};
+use tests::cluster::Cluster;
 
 /// The users we ship, with these passwords.
 fn users(scratch: &Scratch) -> String {
@@ -76,7 +76,7 @@ fn each_user_can_do_its_work_and_nothing_else() {
         assert!(!said.contains("NOPERM") && !said.contains("ERR"), "the observer may not {command:?}: {said}");
     }
     assert!(cluster.redis.cli(&["PING"]).contains("NOAUTH"), "nobody comes in without a name");
-    // Units carry a signature, and workers know the key: what another program adds is parked, not run.
+    // Units are signed and workers know the key: an entry of another program is parked, not run.
     let public = as_user(&cluster.redis, "worker", &["GET", "sr:key"]);
     assert_eq!(public.trim().len(), 64, "{public}");
     as_user(&cluster.redis, "worker", &["XADD", units, "*", "b", "\u{1}forged"]);
@@ -102,7 +102,7 @@ fn a_password_is_changed_under_running_processes_with_one_alarm() {
         cluster.worker_with(&["--redis", &worker, "--redis-password-file", "worker.password", "--slots", "noop=8"]);
     let job = cluster.submit(1_000, "2ms..20ms");
     cluster.wait_for(&job, 200);
-    // The administrator changes both passwords and throws everybody out; the files follow seconds later.
+    // The administrator changes both passwords and closes all connections; the files follow seconds later.
     let changed = std::fs::read_to_string(&acl).expect("we wrote it").replace("-canary", "-second");
     let changed = changed.replace("admin-second", "admin-canary");
     std::fs::write(&acl, changed).expect("it can be written");
@@ -172,7 +172,7 @@ fn a_promoted_replica_that_lacks_acknowledged_writes_is_followed() {
     let _workers = [worker(), worker()];
     let job = cluster.submit(12_000, "2ms..20ms");
     cluster.wait_for(&job, 1_000);
-    // The replica hears nothing more, the master goes on confirming, and dies.
+    // The replica receives nothing more, the master keeps confirming writes, and dies.
     set.replica.signal(Signal::STOP);
     cluster.wait_for(&job, 2_500);
     set.master.kill();

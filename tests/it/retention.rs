@@ -1,6 +1,6 @@
 //! Ended jobs are forgotten in time, and nothing else is.
-use testkit::fleet::Fleet;
 use testkit::process::wait_until;
+use tests::fleet::Fleet;
 
 #[test]
 fn a_job_that_ended_long_ago_is_forgotten_and_others_stay() {

@@ -1,4 +1,4 @@
-//! What failed is mended and runs again, with everything behind it; what a failure means for the rest.
+//! Repaired input runs again with all its dependents; the effect of a failure on the rest of a job.
 use crate::jobs::{LAND, assert_failed, count, failed_assets, manifest};
 use testkit::Scratch;
 

@@ -5,9 +5,9 @@ use protocol::time::Timestamp;
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use testkit::fleet::Fleet;
 use testkit::process::wait_until;
-use testkit::{Ran, Running, Scratch, reference};
+use testkit::{Scratch, reference};
+use tests::fleet::Fleet;
 
 /// Sample clips with a picture that moves, black from 1 s for so long.
 fn clip(scratch: &Scratch, path: &str, hue: u32, black: f64) {
@@ -89,7 +89,7 @@ fn what_was_measured_is_not_decoded_again_and_a_changed_limit_changes_the_verdic
         asset["verdicts"].as_array().expect("a list").iter().filter_map(|v| v["verdict"].as_str()).collect();
     assert_eq!(verdicts, ["fail", "pass", "fail"], "one for each policy, the latest first: {asset:#}");
 
-    // Something else is asked for: what is missing is measured, and known from then on.
+    // Another check is configured: the missing facts are measured and cached.
     scratch.write("spec.yaml", "spec: hd\nqc: { decode: {}, black: { longest: 2s }, freeze: { longest: 3s } }\n");
     assert_eq!(qc(&scratch.run_job("check.yaml", 0)), (2, 2));
     assert_eq!(qc(&scratch.run_job("check.yaml", 0)), (2, 0));
@@ -225,31 +225,18 @@ fn a_delivery_with_a_new_job_takes_the_place_of_the_old_one() {
     clip(&scratch, "in/b_v2.mp4", 90, 0.0);
     scratch.write("new.csv", "asset,title,role,location\nb,t,master,in/b_v2.mp4\n");
     scratch.write("new.yaml", ROUND.replace("manifest.csv", "new.csv").replace("job: round", "job: anew"));
-    let (_running, address) = up(&scratch);
-    let new = remote(&scratch, &address, &["job", "submit", "new.yaml", "-o", "name"]).name();
-    let ended = |id: &str| remote(&scratch, &address, &["job", "wait", id, "--timeout", "2m", "-o", "json"]);
+    let (_running, address) = scratch.up("qc=2,transfer=2,noop=8");
+    let new = scratch.remote(&address, &["job", "submit", "new.yaml", "-o", "name"]).name();
+    let ended = |id: &str| scratch.remote(&address, &["job", "wait", id, "--timeout", "2m", "-o", "json"]);
     assert_eq!(qc(&ended(&new).expect_code(0).json()), (1, 1));
-    let job = || remote(&scratch, &address, &["job", "get", &old, "-o", "json"]).expect_code(0).json();
+    let job = || scratch.remote(&address, &["job", "get", &old, "-o", "json"]).expect_code(0).json();
     wait_until("the old job has the new delivery", || job()["state"] == "succeeded");
     let summary = job();
     assert_eq!((released(&summary), qc(&summary)), (1, (3, 2)), "the new bytes are known already: {summary:#}");
-    let closed = remote(&scratch, &address, &["task", "list", "--state", "closed", "-o", "json"]).expect_code(0).json();
+    let closed = scratch.remote(&address, &["task", "list", "--state", "closed", "-o", "json"]).expect_code(0).json();
     assert_eq!((&closed[0]["round"], closed.as_array().map(Vec::len)), (&2.into(), Some(1)), "{closed:#}");
-    let operations = remote(&scratch, &address, &["job", "operations", &old, "-o", "json"]).expect_code(0).json();
+    let operations = scratch.remote(&address, &["job", "operations", &old, "-o", "json"]).expect_code(0).json();
     assert_eq!((&operations[0]["action"], &operations[0]["actor"]), (&"redeliver".into(), &"coordinator".into()));
-}
-
-fn up(scratch: &Scratch) -> (Running, String) {
-    let mut running = scratch.start(&["up", "--listen", "127.0.0.1:0", "--slots", "qc=2,transfer=2,noop=8"]);
-    let address = running.address();
-    (running, address)
-}
-
-/// Runs a command that asks the coordinator at `address`.
-fn remote(scratch: &Scratch, address: &str, args: &[&str]) -> Ran {
-    let mut command = scratch.showrunner(args);
-    command.env("SHOWRUNNER_SERVER", format!("http://{address}")).env("SHOWRUNNER_DATA", "nowhere");
-    Ran::of(command)
 }
 
 #[test]
@@ -350,8 +337,8 @@ fn approvals_are_waited_for_given_and_refused() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", "asset,title,role,location\na,t,master,in/a\nb,t,audio,in/b\nc,u,master,in/c\n");
     scratch.write("job.yaml", SIGN_OFF);
-    let (_running, address) = up(&scratch);
-    let ask = |args: &[&str]| remote(&scratch, &address, args);
+    let (_running, address) = scratch.up("qc=2,transfer=2,noop=8");
+    let ask = |args: &[&str]| scratch.remote(&address, args);
     let job = ask(&["job", "submit", "job.yaml", "-o", "name"]).name();
     let pending = || ask(&["task", "list", "--job", &job, "-o", "json"]).expect_code(0).json();
     wait_until("both masters wait", || pending().as_array().is_some_and(|all| all.len() == 2));
@@ -421,7 +408,7 @@ fn a_task_holds_the_picture_and_the_waveform_of_what_fails_until_it_ends() {
     assert!(pictures[0]["at"].as_f64().is_some_and(|at| (1.0..2.2).contains(&at)), "{pictures:#}");
     let listed = scratch.run(&["task", "pictures", &no, "--to", "looks", "-o", "name"]).expect_code(0).stdout.clone();
     assert_eq!(listed, format!("task-{no}-1-black.jpg\ntask-{no}-2-waveform.png\n"));
-    // They are what they say: the picture at that moment is black, the waveform has the width it is drawn with.
+    // The picture at that moment is black; the waveform has its declared width.
     let jpeg = scratch.path(format!("looks/task-{no}-1-black.jpg"));
     let png = fs::read(scratch.path(format!("looks/task-{no}-2-waveform.png"))).expect("written");
     assert_eq!((&png[1..4], &png[16..20]), (&b"PNG"[..], &640u32.to_be_bytes()[..]));

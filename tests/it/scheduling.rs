@@ -4,9 +4,9 @@ use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testkit::Scratch;
-use testkit::cluster::Cluster;
 use testkit::process::wait_until;
 use testkit::redis::Redis;
+use tests::cluster::Cluster;
 
 const UNITS: usize = 300;
 
@@ -57,7 +57,7 @@ fn a_limit_that_cannot_be_read_is_said_before_anything_starts() {
     scratch.run(&["run", "job.yaml", "--limit", "s3://partner-a"]).expect_code(2).expect_said(&said);
 }
 
-/// Case 56: a worker that has been told its end takes no unit that might outlast it, whatever waits.
+/// Case 56: a worker with a termination notice takes no unit that might outlast it, even while units wait.
 #[test]
 fn a_worker_with_notice_takes_nothing_that_might_outlast_it() {
     let cluster = Cluster::start();

@@ -2,17 +2,11 @@
 use crate::jobs::{LAND, count, manifest, rehearsal};
 use rustix::process::Signal;
 use serde_json::Value;
+use testkit::Scratch;
 use testkit::process::{get, wait_until};
-use testkit::{Running, Scratch};
 
 /// More than finishes by itself before a test is through with it.
 const MANY: usize = 60_000;
-
-fn up(scratch: &Scratch) -> (Running, String) {
-    let mut running = scratch.start(&["up", "--listen", "127.0.0.1:0", "--slots", "noop=256"]);
-    let address = running.address();
-    (running, address)
-}
 
 /// Submits a job that takes long enough to be steered; its id once it runs.
 fn long_job(scratch: &Scratch) -> String {
@@ -37,7 +31,7 @@ fn a_job_submitted_beside_it_runs_to_its_end() {
     scratch.write("in/a.bin", "a");
     scratch.write("in/b.bin", "b");
     scratch.write("job.yaml", LAND);
-    let (running, address) = up(&scratch);
+    let (running, address) = scratch.up("noop=256");
     let id = scratch.run(&["job", "submit", "job.yaml", "-o", "name"]).name();
     let waited = scratch.run(&["job", "wait", &id, "--timeout", "2m", "-o", "json"]);
     let summary = waited.expect_code(0).json();
@@ -62,7 +56,7 @@ fn a_job_submitted_beside_it_runs_to_its_end() {
 #[test]
 fn a_job_is_paused_resumed_and_cancelled() {
     let scratch = Scratch::new();
-    let (_running, _) = up(&scratch);
+    let (_running, _) = scratch.up("noop=256");
     let id = long_job(&scratch);
     for verb in ["pause", "cancel"] {
         let preview = scratch.run(&["job", verb, &id, "--dry-run", "-o", "json"]);
@@ -98,7 +92,7 @@ fn one_data_directory_has_one_coordinator() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&[]));
     scratch.write("job.yaml", LAND);
-    let (running, address) = up(&scratch);
+    let (running, address) = scratch.up("noop=256");
     scratch.run(&["run", "job.yaml"]).expect_code(6).expect_said(&["in use", "--data"]);
     scratch.run(&["up", "--listen", "127.0.0.1:0"]).expect_code(6).expect_said(&["in use"]);
     let taken = scratch.run(&["up", "--data", "other", "--listen", &address]);
@@ -117,7 +111,7 @@ fn a_job_that_nobody_works_on_is_said_to_be_so() {
     let id = submitted.expect_code(0).expect_said(&["nobody works on", "showrunner up --data"]).name();
     let wait = ["job", "wait", &id, "--timeout", "50ms"];
     scratch.run(&wait).expect_code(7).expect_said(&["showrunner up --data", "still running"]);
-    let (_running, _) = up(&scratch);
+    let (_running, _) = scratch.up("noop=256");
     scratch.run(&["job", "wait", &id]).expect_code(0);
     assert_eq!(scratch.run(&submit).stderr, "");
 }
@@ -125,12 +119,12 @@ fn a_job_that_nobody_works_on_is_said_to_be_so() {
 #[test]
 fn what_was_running_when_it_stopped_goes_on_when_it_starts_again() {
     let scratch = Scratch::new();
-    let (running, _) = up(&scratch);
+    let (running, _) = scratch.up("noop=256");
     let id = long_job(&scratch);
     running.signal(Signal::KILL);
     running.wait().expect_code(-Signal::KILL.as_raw());
     let before = succeeded(&scratch, &id);
     scratch.run(&["job", "wait", &id, "--timeout", "50ms"]).expect_code(7);
-    let (_again, _) = up(&scratch);
+    let (_again, _) = scratch.up("noop=256");
     wait_until("it goes on", || succeeded(&scratch, &id) > before);
 }

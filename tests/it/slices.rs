@@ -3,9 +3,10 @@ use crate::jobs::count;
 use ::storage::hash::hash_bytes;
 use rustix::process::Signal;
 use testkit::content::bytes;
-use testkit::haul::{Haul, Leg};
 use testkit::process::wait_until;
 use testkit::{Running, Scratch};
+use tests::haul::{Haul, Leg};
+use tests::objects;
 
 const MIB: usize = 1 << 20;
 const BYTES: usize = 192 * MIB + 4_321;
@@ -26,7 +27,7 @@ fn haul(workers: usize) -> Option<(Haul, Vec<Running>, String)> {
 
 /// What is in the first bucket.
 fn up(haul: &Haul) -> Option<(u64, String)> {
-    haul.here().and_then(|here| here.hash("up/master.mov"))
+    haul.here().and_then(|here| objects::hash(here, "up/master.mov"))
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn a_large_file_goes_up_across_and_down_though_workers_are_killed() {
         workers.push(haul.worker());
         let summary = haul.wait(&job);
         assert_eq!(summary["state"], "succeeded", "{leg:?}: {summary:#}");
-        // The transfer, what is behind the barrier, and the seal of the tree: no slice is counted as a unit.
+        // The transfer, the step behind the barrier and the seal of the tree: no slice is counted as a unit.
         assert_eq!(count(&summary, "/steps/0/units/succeeded"), 1, "{summary:#}");
         assert_eq!((count(&summary, "/assets"), count(&summary, "/bytes")), (1, BYTES as u64), "{summary:#}");
         assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/total")), (1, 1));
@@ -53,7 +54,7 @@ fn a_large_file_goes_up_across_and_down_though_workers_are_killed() {
     }
     let expected = Some((BYTES as u64, hash.clone()));
     assert_eq!(up(&haul), expected);
-    assert_eq!(haul.there.hash("across/master.mov"), expected);
+    assert_eq!(objects::hash(&haul.there, "across/master.mov"), expected);
     let down = haul.cluster.scratch.path("down");
     let landed = std::fs::read(down.join("master.mov")).expect("landed");
     assert_eq!(hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &landed).to_string(), hash);
@@ -70,7 +71,7 @@ fn a_job_that_is_cancelled_meanwhile_leaves_no_upload() {
     let job = haul.submit(Leg::Up, "");
     haul.wait_for_slices(0.2);
     assert_eq!(haul.uploads(), ["up/master.mov"]);
-    // One more trouble: whoever held some of the slices is no more.
+    // One more fault: a worker that held some of the slices is killed.
     workers[0].signal(Signal::KILL);
     haul.cluster.scratch.run(&["job", "cancel", &job]).expect_code(0);
     wait_until("it is cancelled", || {

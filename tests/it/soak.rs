@@ -23,7 +23,7 @@ fn asked(short: Duration, usual: Option<u64>) -> (u64, Duration) {
 #[test]
 fn random_faults_under_load_break_no_promise() {
     let (seed, duration) = asked(SHORT, None);
-    let outcome = testkit::soak::run(seed, duration);
+    let outcome = tests::soak::run(seed, duration);
     println!(
         "seed {seed}: {} faults, {} jobs with {} units, {} of them given again, {} with a copy that lost, {} violations",
         outcome.faults,
@@ -40,7 +40,7 @@ fn random_faults_under_load_break_no_promise() {
 #[test]
 fn edges_under_faults_break_no_promise() {
     let (seed, duration) = asked(EDGES_SHORT, Some(EDGES_SEED));
-    let outcome = testkit::soak::edges::run(seed, duration);
+    let outcome = tests::soak::edges::run(seed, duration);
     println!(
         "seed {seed}: {} jobs with {} units, {} of them given again, {} faults; {} turns, longest {:.2} s, {} above 250 ms while \
          nothing was broken; a coordinator took {:.0} MiB at most; the job beside them waited {:.1?} at most, {:.1?} while nothing was broken; {} violations",

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testkit::Scratch;
-use testkit::fleet::Fleet;
 use testkit::process::{promised, wait_until};
 use testkit::redis::Redis;
+use tests::fleet::Fleet;
 use transport::{Server, Settings};
 use worker::queue::WorkQueue;
 use worker::queue::redis::RedisQueue as Taker;
@@ -125,7 +125,7 @@ async fn hundreds_of_thousands_of_entries_of_the_dead_hold_nobody_up() {
     assert!(!redis.cli(&["XPENDING", UNITS, "workers", "-", "+", "1", "awaited"]).trim().is_empty());
     publisher.clean(Vec::new(), BTreeSet::new(), Duration::ZERO).await.expect("cleans");
     assert!(redis.cli(&["XPENDING", UNITS, "workers", "-", "+", "1", "awaited"]).trim().is_empty());
-    // Whoever is heard of keeps everything.
+    // A worker that sends heartbeats keeps all its entries.
     let before = pending(&redis);
     publisher.clean(vec![WorkerId("dead".into())], BTreeSet::new(), Duration::ZERO).await.expect("cleans");
     assert_eq!(pending(&redis), before);
@@ -184,7 +184,7 @@ fn barriers_over_a_hundred_thousand_quick_units_never_open_early() {
     println!("{:.0} units/s", verdict.units as f64 / started.elapsed().as_secs_f64());
 }
 
-/// What is said to workers while none of them is reading is read with the next look, also before the first message.
+/// A control message sent while no worker reads is read at the next poll, also before the first message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_message_between_two_reads_is_heard() {
     let scratch = Scratch::new();

@@ -1,7 +1,7 @@
 //! What may happen between coordinator and workers, to a real Redis and on the way to it. Every run ends with the history
 //! checker: one end for each unit, one effect for each epoch, barriers exact, nearly everything succeeded.
 use rustix::process::Signal;
-use testkit::cluster::Cluster;
+use tests::cluster::Cluster;
 
 #[test]
 fn a_wiped_server_and_a_deleted_stream_cost_time_and_nothing_else() {

@@ -7,10 +7,10 @@ use protocol::wire::report::{Outcome, Report, UnitResult};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::cluster::Cluster;
 use testkit::process::wait_until;
 use testkit::redis::{Redis, cli};
 use testkit::{Running, Scratch};
+use tests::cluster::Cluster;
 use transport::{Server, Settings};
 use worker::queue::WorkQueue;
 use worker::queue::redis::RedisQueue as Taker;
@@ -76,7 +76,7 @@ fn reports_of_the_previous_version_are_taken() {
     let job = "job: one\nlibrary: { manifest: one.csv }\nsteps:\n  - id: wait\n    noop: { duration: 0ms }\n";
     cluster.scratch.write("one.yaml", job);
     let id = cluster.scratch.run(&["job", "submit", "one.yaml", "-o", "name", "-q"]).name();
-    // The old worker has four slots: the unit is handed out for one of them, to whoever reads it.
+    // The old worker has four slots: the unit is published for one of them, and either worker may read it.
     wait_until("the unit is handed out", || {
         add(&cluster.redis, REPORTS, &golden("beat"));
         cluster.redis.cli(&["XLEN", UNITS]).trim() == "1"

@@ -1,8 +1,8 @@
-//! Streams that vanish while nobody looks: before their group exists again, trimmed under their readers, under load.
+//! Streams that vanish: before their group exists again, trimmed under their readers, under load.
 use rustix::process::Signal;
 use testkit::Running;
-use testkit::fleet::Fleet;
 use testkit::process::wait_until;
+use tests::fleet::Fleet;
 
 const UNITS: &str = "sr:{noop}:units:normal";
 

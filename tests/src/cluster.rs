@@ -1,12 +1,12 @@
 //! A coordinator and workers as processes of their own over a real Redis, and a rehearsal whose history can be judged.
 use crate::history::{History, Rows, Verdict, assert_within_total, sqlite, watch_sqlite};
-use crate::process::{wait_until, wait_while_it_moves};
-use crate::redis::Redis;
-use crate::{Running, Scratch};
 use serde_json::Value;
 use std::cell::Cell;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
+use testkit::process::{wait_until, wait_while_it_moves};
+use testkit::redis::Redis;
+use testkit::{Running, Scratch};
 
 /// Titles of a rehearsal: each has a barrier.
 const TITLES: usize = 40;

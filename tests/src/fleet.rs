@@ -1,18 +1,18 @@
 //! Coordinators and workers as processes of their own over a real PostgreSQL and a real Redis, any number of each.
 use crate::cluster::write_rehearsal;
 use crate::history::{History, Verdict, WATCH_POSTGRES, assert_within_total, psql};
-use crate::postgres::PostgresServer;
-use crate::process::{get, wait_until, wait_while_it_moves};
-use crate::redis::Redis;
-use crate::{Ran, Running, Scratch};
 use serde_json::Value;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use testkit::postgres::PostgresServer;
+use testkit::process::{get, wait_until, wait_while_it_moves};
+use testkit::redis::Redis;
+use testkit::{Ran, Running, Scratch};
 
 /// The database of a fleet.
 pub const DATABASE: &str = "showrunner";
 
-/// The servers of one test, and what processes are told of them.
+/// The servers of one test, and the URLs that its processes get.
 pub struct Fleet {
     /// Its directory.
     pub scratch: Scratch,
@@ -37,13 +37,13 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// What `/readyz` says, without its status; nothing when nobody answers in time.
+    /// Body of `/readyz`; empty when there is no answer in time.
     pub fn role(&self) -> String {
         let answer = std::panic::catch_unwind(|| get(&self.address, "/readyz"));
         answer.map_or_else(|_| String::new(), |(_, body)| body.trim().to_owned())
     }
 
-    /// Whether it says that it leads.
+    /// Whether `/readyz` reports a leader.
     pub fn leads(&self) -> bool {
         self.role().contains("leader")
     }

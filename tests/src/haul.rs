@@ -1,13 +1,14 @@
 //! Large files between a directory and two buckets, over several workers as processes of their own.
 use crate::cluster::Cluster;
 use crate::history::sqlite;
-use crate::process::wait_until;
-use crate::redis::Redis;
-use crate::weed::Weed;
-use crate::{Running, Scratch};
+use crate::objects::uploads;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testkit::process::wait_until;
+use testkit::redis::Redis;
+use testkit::weed::Weed;
+use testkit::{Running, Scratch};
 
 /// A way from one storage to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Haul {
 
     /// Keys of uploads in both buckets that were begun and neither completed nor aborted.
     pub fn uploads(&self) -> Vec<String> {
-        self.here().into_iter().chain([&self.there]).flat_map(Weed::uploads).collect()
+        self.here().into_iter().chain([&self.there]).flat_map(uploads).collect()
     }
 
     /// Removes what a leg has carried, where it came from.
@@ -154,7 +155,7 @@ impl Haul {
         seen
     }
 
-    /// Bytes that running jobs have moved, as they were last told.
+    /// Bytes that running jobs have moved, by their last reports.
     pub fn moved(&self) -> u64 {
         let told = self.rows("SELECT told FROM pace");
         let paces = told.iter().filter_map(|row| serde_json::from_str::<Value>(&row[0]).ok());

@@ -222,7 +222,7 @@ impl History {
         }
     }
 
-    /// Asserts what every run promises, whatever was done to it.
+    /// Asserts the invariants of every run, under any faults.
     ///
     /// # Panics
     /// With everything that does not hold.
@@ -388,7 +388,7 @@ impl Witnesses {
     }
 }
 
-/// Counts of a running job as `job get` shows them: what is done never exceeds what there is.
+/// Checks the counts of a running job in `job get`: done never exceeds total.
 ///
 /// # Panics
 /// When it does.

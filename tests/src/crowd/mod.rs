@@ -68,12 +68,12 @@ impl Crowd {
         Crowd { stop, ended, mishaps, thread: Some(thread) }
     }
 
-    /// Units ended so far, whatever with.
+    /// Units ended so far, with any result.
     pub fn ended(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Kills this many workers: what they hold is lost with them, and new ones come in their place.
+    /// Kills this many workers: the units they hold are lost, and new workers replace them.
     pub fn kill(&self, workers: usize) {
         // A crowd that has ended has no more workers to lose.
         drop(self.mishaps.send(Mishap::Die(workers)));

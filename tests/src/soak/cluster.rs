@@ -1,17 +1,17 @@
 //! The processes and servers of a soak, what is wrong with them at the moment, and how they are healed.
 use crate::fleet::Fleet;
-use crate::http::fetch;
-use crate::postgres::PostgresServer;
-use crate::process::Running;
-use crate::proxy::{Proxy, Way};
-use crate::redis::Redis;
 use rustix::process::Signal;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use testkit::http::fetch;
+use testkit::postgres::PostgresServer;
+use testkit::process::Running;
+use testkit::proxy::{Proxy, Way};
+use testkit::redis::Redis;
 
 /// Coordinators; they come first among the members.
 pub(super) const COORDINATORS: usize = 2;
-/// A worker that nobody hurt and that ends within this time could not start: a server was away.
+/// A worker that ends within this time without an injected fault could not start: a server was away.
 const YOUNG: Duration = Duration::from_secs(15);
 const START_AGAIN: Duration = Duration::from_millis(700);
 
@@ -38,7 +38,7 @@ pub(super) struct Member {
     /// A coordinator's way to the database.
     pub(super) database: Proxy,
     started: Instant,
-    /// Somebody asked or forced it to end.
+    /// A fault has asked or forced it to end.
     pub(super) ending: bool,
     /// Not started again before.
     pub(super) due: Instant,
@@ -47,15 +47,15 @@ pub(super) struct Member {
 /// What ends a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heal {
-    /// A member goes on.
+    /// A member resumes.
     Continue(usize),
     /// A member reaches the transport again.
     Redis(usize),
     /// A member reaches the database again.
     Database(usize),
-    /// The transport goes on.
+    /// The transport resumes.
     RedisGoesOn,
-    /// The database goes on.
+    /// The database resumes.
     DatabaseGoesOn,
 }
 
@@ -136,7 +136,7 @@ impl Cluster {
                     continue;
                 }
                 let said = running.stderr();
-                // A coordinator says when it is up; whoever stands still meanwhile takes longer over it.
+                // A coordinator prints when it is up; one that is stopped prints it later.
                 let came_up = match number < COORDINATORS {
                     true => said.contains("coordinator on http://"),
                     false => member.started.elapsed() > YOUNG,

@@ -1,11 +1,11 @@
 //! What may happen to a cluster, drawn by lot.
 use super::cluster::{COORDINATORS, Cluster, Heal};
 use crate::fleet::DATABASE;
-use crate::proxy::Way;
 use fastrand::Rng;
 use rustix::process::Signal;
 use std::thread::sleep;
 use std::time::Duration;
+use testkit::proxy::Way;
 
 fn millis(random: &mut Rng, from: u64, to: u64) -> Duration {
     Duration::from_millis(random.u64(from..to))

@@ -2,12 +2,12 @@
 use super::cluster::Cluster;
 use super::outcome::Outcome;
 use crate::cluster::write_rehearsal;
-use crate::content::{bytes, files};
 use crate::history::{History, Rows, Witnesses, psql};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
+use testkit::content::{bytes, files};
 
 /// Jobs that are open at a time.
 const OPEN_MAX: usize = 3;
@@ -180,7 +180,7 @@ impl Load {
     }
 }
 
-/// Nothing fails by itself in a rehearsal: whatever died was blamed for what others did.
+/// No unit of a rehearsal fails by itself: a dead unit was blamed for the failure of another.
 fn deaths(query: &dyn Fn(&str) -> Rows, id: &str) -> Vec<String> {
     let dead = query(&format!(
         "SELECT f.step, f.part, f.reason, f.message FROM failure f JOIN job j ON j.no = f.job WHERE j.id = '{id}'"

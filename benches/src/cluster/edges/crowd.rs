@@ -5,7 +5,7 @@ use crate::cluster::kit::Cluster;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use testkit::Running;
-use testkit::crowd::{Crowd, Makeup};
+use tests::crowd::{Crowd, Makeup};
 
 const SLOTS: u32 = 4;
 const IDLE: Duration = Duration::from_secs(10);

@@ -10,7 +10,6 @@ mod watch;
 pub use sizes::Sizes;
 
 use super::cluster::{Cluster, Setup};
-use crate::bucket::Bucket;
 use crate::crowd::{Crowd, Makeup};
 use crate::fleet::DATABASE;
 use crate::history::{WATCH_POSTGRES, Witnesses};
@@ -19,6 +18,7 @@ use round::{Phase, Round};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use testkit::bucket::Bucket;
 use victim::Victim;
 use watch::Watch;
 

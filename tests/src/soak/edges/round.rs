@@ -2,12 +2,12 @@
 use super::super::cluster::Cluster;
 use super::sizes::Sizes;
 use crate::history::{Expected, History, Rows, Verdict, Witnesses, psql};
-use crate::http::send;
-use crate::scratch::Scratch;
 use fastrand::Rng;
 use std::fmt::Write;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use testkit::http::send;
+use testkit::scratch::Scratch;
 
 /// For a job, and for each of its units.
 const END_MAX: Duration = Duration::from_secs(240);
@@ -128,7 +128,7 @@ struct Account {
     scanning: bool,
     ended: bool,
     assets: u64,
-    /// Units that ended, whatever with.
+    /// Units that ended, with any result.
     done: u64,
     released: bool,
     /// An operation on it is being carried out.
@@ -268,7 +268,7 @@ impl Round {
         due
     }
 
-    /// Asks the coordinator for what this round is about: again until a leader has agreed.
+    /// Sends the command of this round to the coordinator, again until a leader has accepted it.
     pub(super) fn act(&mut self, cluster: &mut Cluster) {
         self.stuck |= self.began.elapsed() > END_MAX + UNIT_MAX.mul_f64(self.units() as f64);
         self.order = match std::mem::replace(&mut self.order, Order::None) {

@@ -1,4 +1,4 @@
-//! The job beside the rounds: small units all the time, so that whatever stops the cluster stops them. It belongs to a tenant
+//! The job beside the rounds: small units all the time, so that any standstill of the cluster stops them. It belongs to a tenant
 //! of its own: among the jobs of one tenant the one with less slack goes first, and the rounds have more to do.
 use super::super::cluster::Cluster;
 use std::fmt::Write;

@@ -1,11 +1,11 @@
 //! Samples the write transactions of all coordinators in a thread of its own: a stopped coordinator delays no other duty.
-use crate::http::fetch;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use testkit::http::fetch;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const ANSWER_MAX: Duration = Duration::from_secs(1);

@@ -1,16 +1,16 @@
-//! What came of a command.
+//! Result of a command that has ended.
 use serde_json::Value;
 
-/// What came of a command.
+/// Result of a command that has ended.
 #[derive(Debug, Clone)]
 pub struct Ran {
     /// The command, for messages.
     pub line: String,
     /// Its exit code; negative for a signal.
     pub code: i32,
-    /// Data.
+    /// Text on stdout.
     pub stdout: String,
-    /// Everything else.
+    /// Text on stderr.
     pub stderr: String,
 }
 

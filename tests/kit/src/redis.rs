@@ -6,12 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A running server.
+/// A `redis-server` process; it ends with the value.
 pub struct Redis {
     running: Running,
     dir: PathBuf,
     port: u16,
-    /// What it was started with, for the next time.
+    /// Its arguments, for a restart.
     arguments: Vec<String>,
     environment: Environment,
 }
@@ -19,7 +19,7 @@ pub struct Redis {
 /// Variables of a server's environment.
 pub type Environment = Vec<(String, String)>;
 
-/// A port that is free now; nothing else on this machine is asked for it meanwhile.
+/// A port that is free now. Another process may take it before it is used.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
 }
@@ -80,7 +80,7 @@ impl Redis {
         }
     }
 
-    /// The server's process.
+    /// Process id of the server.
     pub fn pid(&self) -> u32 {
         self.running.pid()
     }
@@ -90,7 +90,7 @@ impl Redis {
         self.port
     }
 
-    /// Its address.
+    /// URL for clients on this machine.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
@@ -181,7 +181,7 @@ impl Replicated {
 
 /// Three nodes that share the slots.
 pub struct RedisCluster {
-    /// The nodes.
+    /// Its three nodes.
     pub nodes: Vec<Redis>,
 }
 
@@ -217,7 +217,7 @@ impl RedisCluster {
     /// Which node holds the slot of a key.
     pub fn holder(&self, key: &str) -> usize {
         let at = |node: &Redis| !node.cli(&["EXISTS", key]).contains("MOVED");
-        self.nodes.iter().position(at).expect("somebody holds every slot")
+        self.nodes.iter().position(at).expect("each slot has a node")
     }
 
     /// Moves the slot of a key, with everything in it, to another node while it is in use.

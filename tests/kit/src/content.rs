@@ -20,14 +20,14 @@ pub fn files(root: &Path) -> BTreeMap<String, PathBuf> {
     entries.filter_map(|entry| Some((relative(entry.path()).ok()?, entry.into_path()))).collect()
 }
 
-/// The moment of each file's last change, of its name or its content: what a rewrite cannot hide.
+/// Change time and inode of each file, by relative path. A rewrite changes them even when it restores the modification time.
 pub fn changed_at(root: &Path) -> BTreeMap<String, (i64, i64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let stamp = |path: &PathBuf| fs::metadata(path).map_or((0, 0, 0), |m| (m.ctime(), m.ctime_nsec(), m.ino()));
     files(root).into_iter().map(|(name, path)| (name, stamp(&path))).collect()
 }
 
-/// Modification times.
+/// Modification time of each file, by relative path.
 pub fn modified_at(root: &Path) -> BTreeMap<String, Option<SystemTime>> {
     let modified = |path: PathBuf| fs::metadata(path).and_then(|m| m.modified()).ok();
     files(root).into_iter().map(|(name, path)| (name, modified(path))).collect()

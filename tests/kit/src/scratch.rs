@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// One test's directory.
+/// Directory for the files of one test; removed when the value is dropped.
 pub struct Scratch {
     dir: TempDir,
 }
@@ -64,6 +64,20 @@ impl Scratch {
     /// Starts a command in the background.
     pub fn start(&self, args: &[&str]) -> Running {
         Running::start(self.showrunner(args), self.dir.path())
+    }
+
+    /// Starts an `up` with these slots; returns it and its address.
+    pub fn up(&self, slots: &str) -> (Running, String) {
+        let mut running = self.start(&["up", "--listen", "127.0.0.1:0", "--slots", slots]);
+        let address = running.address();
+        (running, address)
+    }
+
+    /// Runs a command that asks the coordinator at `address`; it has no data directory to fall back on.
+    pub fn remote(&self, address: &str, args: &[&str]) -> Ran {
+        let mut command = self.showrunner(args);
+        command.env("SHOWRUNNER_SERVER", format!("http://{address}")).env("SHOWRUNNER_DATA", "nowhere");
+        Ran::of(command)
     }
 
     /// Runs a job file and reads the object it prints.

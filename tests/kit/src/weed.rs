@@ -4,9 +4,6 @@ use crate::process::wait_until;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use storage::settings::{EndpointSettings, StorageSettings};
-use storage::{Registry, Storage};
 
 /// Times a server is started: a port may be taken between finding and opening it.
 const STARTS: u32 = 5;
@@ -54,7 +51,7 @@ impl Weed {
     /// # Panics
     /// When it does not start.
     pub fn start(above: &Path, bucket: &str) -> Option<Weed> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/servers/bin/weed");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/servers/bin/weed");
         if !program.is_file() {
             println!("SKIP: weed is not installed: run ops/setup.sh test");
             return None;
@@ -118,51 +115,25 @@ impl Weed {
         })
     }
 
-    fn endpoint(&self) -> EndpointSettings {
-        EndpointSettings {
-            prefix: format!("s3://{}", self.bucket),
-            url: Some(self.url.clone()),
-            credentials_file: Some(self.credentials.clone()),
-            ..EndpointSettings::default()
-        }
+    /// Name of its bucket.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// URL of its S3 API.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A file with the credentials, as the AWS tools read it.
+    pub fn credentials(&self) -> &Path {
+        &self.credentials
     }
 
     /// Its line in a storage settings file; `more` is added to it.
     pub fn settings(&self, more: &str) -> String {
         let (bucket, url, credentials) = (&self.bucket, &self.url, self.credentials.display());
         format!("  - {{ prefix: 's3://{bucket}', url: '{url}', credentials_file: '{credentials}'{more} }}\n")
-    }
-
-    fn storage(&self) -> impl Future<Output = Arc<dyn Storage>> {
-        let settings = StorageSettings { endpoints: vec![self.endpoint()], ..StorageSettings::default() };
-        let location = format!("s3://{}/x", self.bucket);
-        async move { Registry::new(settings).open(&location, None).await.expect("it is open").storage }
-    }
-
-    /// Keys of uploads that were begun and neither completed nor aborted.
-    ///
-    /// # Panics
-    /// When it does not answer.
-    pub fn uploads(&self) -> Vec<String> {
-        let uploads = block_on(async { self.storage().await.uploads("").await.expect("uploads are listed") });
-        uploads.into_iter().map(|upload| upload.key).collect()
-    }
-
-    /// Size of an object and its hash as `xxh128:…`, read from one end to the other; `None` when there is none.
-    ///
-    /// # Panics
-    /// When it cannot be read.
-    pub fn hash(&self, key: &str) -> Option<(u64, String)> {
-        block_on(async {
-            let storage = self.storage().await;
-            let state = storage.stat(key).await.ok()?;
-            let bytes = state.bytes;
-            let algorithms = [protocol::wire::unit::HashAlgorithm::Xxh128];
-            let cancel = tokio_util::sync::CancellationToken::new();
-            let digests = ::storage::content::digests(storage, &state, &algorithms, None, &cancel).await;
-            let digest = digests.expect("readable").expect("not cancelled").remove(0);
-            Some((bytes, digest.to_string()))
-        })
     }
 }
 

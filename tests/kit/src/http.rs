@@ -9,11 +9,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What a server said.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Status code.
+    /// Status code of the answer.
     pub status: u16,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Body.
+    /// Body of the answer.
     pub body: String,
 }
 
@@ -27,7 +27,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("the body is not JSON ({error}): {self:#?}"))
     }
 
-    /// A header's value.
+    /// Value of the header with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
@@ -36,7 +36,7 @@ impl Answer {
 /// Sends one request and reads the whole answer.
 ///
 /// # Panics
-/// When nobody answers, or with no HTTP.
+/// When the server does not answer in HTTP.
 pub fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).expect("a printed address can be reached");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero is allowed");
@@ -84,7 +84,7 @@ pub fn send(address: &str, method: &str, path: &str, body: &str, patience: Durat
     Some((status, body.to_owned()))
 }
 
-/// Posts JSON.
+/// Sends a POST request with a JSON body.
 ///
 /// # Panics
 /// As [`ask`].

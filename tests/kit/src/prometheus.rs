@@ -14,7 +14,7 @@ pub type Sample = (BTreeMap<String, String>, f64);
 
 /// Where the shipped rules lie.
 pub fn shipped(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/prometheus").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ops/prometheus").join(file)
 }
 
 /// Whether both programs are there; says so when they are not.

@@ -22,7 +22,7 @@ fn invented(number: usize) -> String {
 }
 
 impl Bucket {
-    /// Serves what is below `dir`, which may change meanwhile.
+    /// Serves the files below `dir`, which may change while they are served.
     ///
     /// # Panics
     /// When there is no free port.
@@ -80,11 +80,11 @@ impl Bucket {
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| (decoded(name), decoded(value)))
             .collect();
-        let told = match path.split_once("/o/") {
+        let reply_bytes = match path.split_once("/o/") {
             Some((_, key)) => self.object(&decoded(key), query.contains_key("alt"), range.as_deref()),
             None => self.list(&query),
         };
-        { stream }.write_all(&told).ok()
+        { stream }.write_all(&reply_bytes).ok()
     }
 
     fn list(&self, query: &BTreeMap<String, String>) -> Vec<u8> {
@@ -145,12 +145,12 @@ fn described(key: &str, size: u64) -> serde_json::Value {
 }
 
 fn reply(status: u16, head: &str, body: &[u8]) -> Vec<u8> {
-    let mut told = format!("HTTP/1.1 {status} x\r\n{head}content-length: {}\r\n\r\n", body.len()).into_bytes();
-    told.extend(body);
-    told
+    let mut reply_bytes = format!("HTTP/1.1 {status} x\r\n{head}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    reply_bytes.extend(body);
+    reply_bytes
 }
 
-/// Takes percent-encoding away.
+/// Decodes percent-encoded text.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();

@@ -63,7 +63,7 @@ impl Hosts {
         format!("10.77.0.{}", number + 2)
     }
 
-    /// Does something on a host: whatever is started there stays there.
+    /// Runs a closure on a host: processes and connections that it starts belong to that host.
     ///
     /// # Panics
     /// When the host cannot be entered, or with what was done there.
@@ -79,7 +79,7 @@ impl Hosts {
         done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// Pulls the cable of a host, or plugs it in again. Nobody is told.
+    /// Disconnects a host, or connects it again. Its processes are not notified.
     ///
     /// # Panics
     /// When the bridge does not take it.

@@ -1,4 +1,4 @@
-//! A `showrunner` that is run to its end, and what came of it.
+//! Runs `showrunner` to its end.
 use crate::process::Running;
 use crate::ran::Ran;
 use std::path::PathBuf;

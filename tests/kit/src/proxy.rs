@@ -25,7 +25,7 @@ pub enum Way {
 #[derive(Debug, Clone, Default)]
 struct Toxic {
     latency: Duration,
-    /// Bytes stay where they are; nobody is told.
+    /// Bytes are held; neither end is notified.
     stalled: bool,
     /// Bytes at most in one write, with a pause after each.
     slice: Option<(usize, Duration)>,
@@ -45,7 +45,7 @@ struct Knobs {
     lose_reply_to: Option<Vec<u8>>,
     /// Replies lost so far.
     lost: u64,
-    /// Connections made so far, and how many of the first of them are dead without anybody having been told.
+    /// Connections so far, and how many of the first of them are silent without having been closed.
     made: u64,
     abandoned: u64,
     pairs: Vec<(TcpStream, TcpStream)>,
@@ -108,7 +108,7 @@ impl Proxy {
         self.change(|knobs| knobs.toxic(way).latency = latency);
     }
 
-    /// Stops forwarding one way, without closing anything, or goes on. Both ways make a half-open connection.
+    /// Stops forwarding one way without closing anything, or resumes it. Both ways together make a half-open connection.
     pub fn stall(&self, way: Way, stalled: bool) {
         self.change(|knobs| knobs.toxic(way).stalled = stalled);
     }
@@ -207,7 +207,7 @@ fn accept(shared: &Arc<Shared>, mut listener: Option<TcpListener>, port: u16) {
             return;
         }
         if refusing {
-            // Nobody listens: the system itself refuses.
+            // There is no listener: the system itself refuses.
             listener = None;
         } else if let Ok((client, _)) = listener.get_or_insert_with(|| listen(port)).accept() {
             connect(shared, client, server);
@@ -324,7 +324,7 @@ impl Pump {
     }
 }
 
-/// Writes a chunk as slowly as it is told; whether the other side took it.
+/// Writes a chunk at the configured rate; whether the other side accepted it.
 fn forward(mut to: &TcpStream, chunk: &[u8], toxic: &Toxic) -> bool {
     let (size, pause) = toxic.slice.unwrap_or((chunk.len().max(1), Duration::ZERO));
     for piece in chunk.chunks(size) {

@@ -19,7 +19,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// Longest pause between two checks of a condition.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// A command that is running.
+/// A command in the background.
 pub struct Running {
     child: Child,
     line: String,
@@ -45,12 +45,12 @@ impl Running {
     /// Sends a signal to it and to everything it started. Nothing happens when it has ended.
     pub fn signal(&self, signal: Signal) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // It may have ended meanwhile: then there is nobody to tell.
+            // It may have ended already.
             kill_process_group(group, signal).unwrap_or_default();
         }
     }
 
-    /// Its process id.
+    /// Process id of the command itself.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -73,12 +73,12 @@ impl Running {
         Ran { line: self.line.clone(), code: exit_code(status), stdout: read(&self.stdout), stderr: self.stderr() }
     }
 
-    /// What it has printed so far.
+    /// Text on stdout so far.
     pub fn stdout(&self) -> String {
         read(&self.stdout)
     }
 
-    /// What it has said on stderr so far, in whole lines: stderr has no buffer, so a line comes in pieces.
+    /// Text on stderr so far, in whole lines: stderr has no buffer, so a line arrives in pieces.
     pub fn stderr(&self) -> String {
         let mut said = read(&self.stderr);
         said.truncate(said.rfind('\n').map_or(0, |end| end + 1));
@@ -110,10 +110,10 @@ impl Running {
         });
     }
 
-    /// The address that an `up` says it serves on.
+    /// The address that an `up` or a coordinator prints when it serves.
     ///
     /// # Panics
-    /// When it ends or says nothing.
+    /// When it ends or prints none.
     pub fn address(&mut self) -> String {
         let mut found = None;
         wait_until("the address is printed", || {
@@ -194,7 +194,7 @@ pub fn wait_while_it_moves(what: &str, mut is_so: impl FnMut() -> bool, mut prog
 /// Fetches a page: status and body.
 ///
 /// # Panics
-/// When nobody answers.
+/// When the address does not answer in HTTP.
 pub fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("a printed address can be reached");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero is allowed");

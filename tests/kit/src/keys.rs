@@ -15,7 +15,7 @@ const PAGE: u64 = 1_000;
 const TITLE: u64 = 1_000;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The server.
+/// A server that lists generated keys.
 pub struct Keys {
     url: String,
     count: u64,
@@ -63,7 +63,7 @@ impl Keys {
         self.held_at.store(object, Ordering::SeqCst);
     }
 
-    /// Answers everything again.
+    /// Ends the hold: all requests are answered again.
     pub fn go_on(&self) {
         self.hold_at(u64::MAX);
     }
@@ -81,7 +81,7 @@ impl Keys {
         *self.faults.lock().expect("no answer panics") = (Rng::with_seed(seed), share);
     }
 
-    /// Requests so far.
+    /// Number of list requests so far.
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
     }

@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Mounted until dropped.
+/// A tmpfs of a given size; unmounted when the value is dropped.
 pub struct Disk(PathBuf);
 
 impl Disk {
@@ -23,7 +23,7 @@ impl Disk {
         }
     }
 
-    /// Where it is.
+    /// The directory where it is mounted.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -37,7 +37,7 @@ impl Disk {
         while std::io::Write::write(&mut filler, &chunk).is_ok() {}
     }
 
-    /// Gives it back.
+    /// Removes the file that fills it.
     pub fn free(&self) {
         std::fs::remove_file(self.0.join("filler")).unwrap_or_default();
     }
@@ -45,7 +45,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: whoever still has a file open there is about to end.
+        // Lazily: a process that still has a file open there is about to end.
         Command::new("umount").arg("-l").arg(&self.0).status().ok();
     }
 }

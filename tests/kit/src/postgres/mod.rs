@@ -15,14 +15,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Who owns the databases; there is no password.
+/// Role that owns the databases; it has no password.
 const ROLE: &str = "showrunner";
 /// The server refuses to run as root, so root starts it as this user.
 const SYSTEM_USER: &str = "postgres";
-/// For a start, recovery after a kill included.
+/// Limit of a start, recovery after a kill included.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// A running server.
+/// A server with its data directory; it ends with the value.
 pub struct PostgresServer {
     dir: TempDir,
     binaries: PathBuf,
@@ -104,7 +104,7 @@ impl PostgresServer {
         self.server.as_ref().map_or(0, Child::id)
     }
 
-    /// Port on 127.0.0.1.
+    /// Its TCP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -119,7 +119,7 @@ impl PostgresServer {
         self.url_of(name)
     }
 
-    /// Begins something in a session of its own that goes on until the value is dropped.
+    /// Starts a session that runs these statements and stays open until the value is dropped.
     pub fn hold(&self, database: &str, statements: &str) -> Held {
         let mut psql = Command::new(self.binaries.join("psql"));
         psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtq"]);
@@ -169,7 +169,7 @@ impl PostgresServer {
         String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
     }
 
-    /// Ends the server's processes as a crash would: nothing is flushed, nobody is told.
+    /// Kills the server's processes as a crash would: nothing is flushed and no client is notified.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             let sessions = children_of(server.id());
@@ -261,7 +261,7 @@ impl PostgresServer {
         self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
-    /// Lets everybody of a network in without a password, as those on the loopback are.
+    /// Accepts connections from a network without a password, as from the loopback.
     pub fn trust(&self, network: &str) {
         let rules = self.files().join("pg_hba.conf");
         let text = std::fs::read_to_string(&rules).expect("initdb has written it");
@@ -302,7 +302,7 @@ impl PostgresServer {
         }
     }
 
-    /// What the server has said.
+    /// The log of the server.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
@@ -329,7 +329,7 @@ impl PostgresServer {
     }
 }
 
-/// A session that holds something.
+/// An open session with its transaction and locks.
 pub struct Held(Child);
 
 impl Drop for Held {

@@ -8,7 +8,7 @@ use std::process::Command;
 fn path(binaries: &Path) -> Option<PathBuf> {
     let initdb = binaries.join("initdb").metadata().ok()?;
     let name = format!("postgres-{}-{}-{}", getuid().as_raw(), initdb.len(), initdb.mtime());
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kit").join(name))
+    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/kit").join(name))
 }
 
 /// Copies with owners and modes. `false` when that fails: no template may have been made yet.

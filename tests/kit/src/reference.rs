@@ -25,7 +25,7 @@ pub fn ascmhl_verify(root: &Path) -> Option<Ran> {
 /// with a line that says why, when none of them runs.
 pub fn schemathesis() -> Option<PathBuf> {
     let named = std::env::var_os("SHOWRUNNER_SCHEMATHESIS").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin/schemathesis");
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/bin/schemathesis");
     let found = named.into_iter().chain([ours, "schemathesis".into()]).find(|program| {
         let mut command = Command::new(program);
         command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
@@ -37,7 +37,7 @@ pub fn schemathesis() -> Option<PathBuf> {
     found
 }
 
-/// Runs ffmpeg; what it is told to make lies there afterwards.
+/// Runs ffmpeg with these arguments; they name the file that it makes.
 ///
 /// # Panics
 /// When it is not installed or fails.
@@ -53,7 +53,7 @@ pub fn ffmpeg(args: &[&str]) {
 /// When it holds another.
 #[track_caller]
 pub fn assert_committed(path: &str, text: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     if std::env::var_os("SHOWRUNNER_UPDATE").is_some() {
         std::fs::write(&file, text).expect("the repository can be written");
     }
