@@ -21,7 +21,7 @@ fn served() -> (Scratch, Running, String, String) {
 }
 
 #[test]
-fn every_command_answers_alike_from_a_data_directory_and_from_a_coordinator() {
+fn commands_local_and_remote_give_the_same_answer() {
     let (scratch, _running, address, id) = served();
     let unit = format!("{id}/land/1");
     let odd = "c/ü ?#";
@@ -85,7 +85,7 @@ fn every_command_answers_alike_from_a_data_directory_and_from_a_coordinator() {
 }
 
 #[test]
-fn a_job_is_submitted_steered_and_watched_from_afar() {
+fn job_is_submitted_changed_and_watched_remotely() {
     let scratch = Scratch::new();
     rehearsal(&scratch, 60_000, "50ms..100ms");
     let (running, address) = scratch.up("noop=256");
@@ -203,7 +203,7 @@ fn refusals_have_one_shape() {
 }
 
 #[test]
-fn lists_go_on_after_the_last_entry_of_a_page() {
+fn lists_continue_after_the_last_entry_of_a_page() {
     let scratch = Scratch::new();
     rehearsal(&scratch, 25, "0ms");
     let (_running, address) = scratch.up("noop=256");
@@ -225,7 +225,7 @@ fn lists_go_on_after_the_last_entry_of_a_page() {
 
 /// `SHOWRUNNER_UPDATE=1` writes the file instead.
 #[test]
-fn the_document_in_the_reference_is_the_one_that_is_served() {
+fn openapi_reference_equals_the_served_document() {
     let scratch = Scratch::new();
     let (_running, address) = scratch.up("noop=256");
     let served = get(&address, "/api/v1/openapi.json").1;

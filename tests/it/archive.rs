@@ -80,7 +80,7 @@ steps:
 
 /// The unit waits for hours with one attempt and a worker of one slot: the slot stays free, and nothing fails.
 #[test]
-fn a_restore_waits_without_a_slot_and_says_what_for() {
+fn restore_waits_without_a_slot_and_explains_why() {
     let (glacier, url) = Glacier::start();
     let scratch = Scratch::new();
     scratch.write("credentials", "[default]\naws_access_key_id = a\naws_secret_access_key = b\n");
@@ -144,7 +144,7 @@ fn tombstones(scratch: &Scratch, asset: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_purge_is_rehearsed_carried_out_and_remembered() {
+fn purge_is_previewed_executed_and_recorded() {
     let scratch = Scratch::new();
     scratch.write("card/a.mov", "picture");
     scratch.write("card/b/c.wav", "sound");
@@ -171,7 +171,7 @@ fn a_purge_is_rehearsed_carried_out_and_remembered() {
 }
 
 #[test]
-fn a_purge_without_a_right_copy_removes_nothing_and_names_it() {
+fn purge_without_a_valid_copy_removes_nothing() {
     let scratch = Scratch::new();
     scratch.write("card/a.mov", "picture");
     scratch.write("card/b.mov", "other");
@@ -191,7 +191,7 @@ fn a_purge_without_a_right_copy_removes_nothing_and_names_it() {
 }
 
 #[test]
-fn a_sidecar_is_honoured_and_a_wrong_one_named() {
+fn sidecar_hashes_are_checked_and_wrong_ones_reported() {
     let scratch = Scratch::new();
     for (name, content) in [("a.mov", "abc"), ("b.mov", "abc"), ("c.mov", "abc"), ("d.mov", "abc")] {
         scratch.write(format!("card/{name}"), content);
@@ -216,7 +216,7 @@ fn a_sidecar_is_honoured_and_a_wrong_one_named() {
 
 /// The history of a delivered card is continued, and differences from it are reported.
 #[test]
-fn a_history_that_came_with_a_folder_is_continued() {
+fn delivered_history_is_continued() {
     let scratch = Scratch::new();
     scratch.write("card/a.mov", "picture");
     let job = "job: card\nlibrary: { folder: FROM }\nsteps:\n  - { id: land, transfer: { to: \"file:./TO/{path}\", mhl: true } }\n";

@@ -32,7 +32,7 @@ fn assert_good_arrived(scratch: &Scratch, summary: &serde_json::Value) {
 }
 
 #[test]
-fn malformed_rows_are_named_by_line_and_column() {
+fn malformed_rows_are_reported_by_line_and_column() {
     let rows = "role,t,frobnicate,in/good.bin,4,
 bytes,t,document,in/good.bin,four,
 rate,t,document,in/good.bin,4,fast
@@ -62,7 +62,7 @@ long,t,document,in/good.bin,4,,and,more
 }
 
 #[test]
-fn malformed_json_lines_are_named_by_line() {
+fn malformed_json_lines_are_reported_by_line() {
     let scratch = Scratch::new();
     scratch.write("in/good.bin", "good");
     let good = |id: &str| format!(r#"{{"asset":"{id}","title":"{id}","role":"document","location":"in/good.bin"}}"#);
@@ -101,7 +101,7 @@ size,t,document,in/other.bin,99,
 }
 
 #[test]
-fn paths_cannot_climb_out_of_their_root() {
+fn paths_outside_their_root_are_refused() {
     let rows = "up,t,document,../../etc/passwd,,
 inside,t,document,in/../../escape,,
 title,../../etc,document,in/good.bin,,
@@ -125,7 +125,7 @@ link,t3,document,in/good.bin,,
 }
 
 #[test]
-fn links_in_a_folder_library_are_not_followed_for_ever() {
+fn link_cycles_in_a_folder_library_end() {
     let scratch = Scratch::new();
     scratch.write("library/t/good.bin", "good");
     let to = |target: &str, link: &str| symlink(target, scratch.path(link)).expect("a scratch link can be made");
@@ -144,7 +144,7 @@ fn links_in_a_folder_library_are_not_followed_for_ever() {
 }
 
 #[test]
-fn an_asset_listed_twice_counts_once() {
+fn asset_listed_twice_counts_once() {
     let scratch = between_good_ones("twice,t,document,in/good.bin,,\ntwice,t,document,in/other.bin,,\n");
     let summary = scratch.run(&["run", "job.yaml", "-o", "json"]).expect_code(3).json();
     assert_failed(&summary, "twice", "row_invalid", &["line 4", "line 3", "first row counts"]);
@@ -152,7 +152,7 @@ fn an_asset_listed_twice_counts_once() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_named_by_line() {
+fn invalid_utf_8_is_reported_by_line() {
     let scratch = between_good_ones("");
     let mut text = fs::read(scratch.path("manifest.csv")).expect("it was written");
     text.extend(b"latin,t,document,in/gr\xfcn.bin,,\n");
@@ -165,7 +165,7 @@ fn what_is_not_utf_8_is_named_by_line() {
 }
 
 #[test]
-fn a_row_of_a_hundred_megabytes_is_passed_over() {
+fn row_of_a_hundred_megabytes_is_skipped() {
     let scratch = between_good_ones("");
     let file = fs::File::create(scratch.path("manifest.csv")).expect("a scratch file can be written");
     let mut out = BufWriter::new(file);
@@ -183,7 +183,7 @@ fn a_row_of_a_hundred_megabytes_is_passed_over() {
 }
 
 #[test]
-fn a_library_that_cannot_be_read_fails_the_job_and_says_why() {
+fn unreadable_library_fails_the_job_with_the_reason() {
     let scratch = Scratch::new();
     scratch.write("directory/x", "x");
     scratch.write("empty.csv", "");
@@ -220,7 +220,7 @@ const WRONG_JOBS: [(&str, &str, &[&str]); 8] = [
 ];
 
 #[test]
-fn a_wrong_key_is_answered_with_its_place_and_the_nearest_right_one() {
+fn unknown_key_is_reported_with_place_and_suggestion() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&[]));
     for (right, wrong, words) in WRONG_JOBS {
@@ -235,7 +235,7 @@ fn a_wrong_key_is_answered_with_its_place_and_the_nearest_right_one() {
 }
 
 #[test]
-fn a_job_file_that_is_no_yaml_or_not_there_is_said_to_be_so() {
+fn job_file_missing_or_not_yaml_is_reported() {
     let scratch = Scratch::new();
     for (content, words) in [("", "job.yaml:1:1"), ("job: [", "job.yaml:1:"), ("- a\n- b\n", "job.yaml:1:1")] {
         scratch.write("job.yaml", content);

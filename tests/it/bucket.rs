@@ -13,7 +13,7 @@ steps:
 ";
 
 #[test]
-fn a_library_in_a_bucket_is_listed_to_its_end() {
+fn bucket_library_is_listed_completely() {
     let scratch = Scratch::new();
     for n in 0..2_345 {
         scratch.write(format!("served/cards/t{}/{n:04} ü.mov", n % 7), "abc");
@@ -37,7 +37,7 @@ fn up(scratch: &Scratch) -> Running {
 
 /// After a kill in the middle of a listing the next process continues after the last stored page.
 #[test]
-fn a_listing_goes_on_where_a_killed_process_left_it() {
+fn listing_of_a_killed_process_is_resumed() {
     const OBJECTS: u64 = 12_000;
     let scratch = Scratch::new();
     for n in 0..OBJECTS {
@@ -68,7 +68,7 @@ fn a_listing_goes_on_where_a_killed_process_left_it() {
 }
 
 #[test]
-fn a_tree_in_a_bucket_is_verified_against_its_history() {
+fn bucket_tree_is_verified_against_its_history() {
     let scratch = Scratch::new();
     for (name, content) in [("a.mov", "picture"), ("b/c.wav", "sound")] {
         scratch.write(format!("card/{name}"), content);
@@ -97,7 +97,7 @@ fn a_tree_in_a_bucket_is_verified_against_its_history() {
 
 /// What a bucket holds lands in a folder, with a history; a second job finds it there.
 #[test]
-fn a_library_in_a_bucket_lands_in_a_folder() {
+fn bucket_library_is_copied_to_a_folder() {
     let scratch = Scratch::new();
     for n in 0..40 {
         scratch.write(format!("served/cards/t{}/{n:02} ü.mov", n % 4), format!("picture {n}"));

@@ -26,7 +26,7 @@ fn names(directory: &Path, found: &mut Vec<String>) {
 }
 
 #[test]
-fn secrets_of_locations_are_neither_printed_nor_made_names() {
+fn secrets_in_locations_are_never_printed_or_used_as_names() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", MANIFEST);
     scratch.write("job.yaml", LAND.replace("attempts: 2", "attempts: 1"));

@@ -15,7 +15,7 @@ fn after_a_job() -> (Scratch, String) {
 }
 
 #[test]
-fn json_is_all_there_is_on_stdout() {
+fn json_output_is_alone_on_stdout() {
     let (scratch, id) = after_a_job();
     let unit = format!("{id}/land/1");
     let commands: [(&[&str], i32); 16] = [
@@ -50,7 +50,7 @@ fn json_is_all_there_is_on_stdout() {
 }
 
 #[test]
-fn missing_region_is_said_without_warnings_of_the_client() {
+fn missing_region_is_reported_without_client_warnings() {
     let scratch = Scratch::new();
     let job = "job: j\nlibrary: { folder: \"s3://no-such-bucket/p\" }\nsteps: [{ id: a, noop: {} }]\n";
     scratch.write("job.yaml", job);
@@ -102,7 +102,7 @@ fn error_with_json_output_is_one_json_document() {
 }
 
 #[test]
-fn text_that_steers_a_terminal_is_escaped_in_tables_and_messages() {
+fn terminal_control_characters_are_escaped() {
     let scratch = Scratch::new();
     let name = "a\u{1b}]0;owned\u{7}\u{202e}b.bin";
     scratch.write("manifest.csv", manifest(&[("a", "crème \u{202e}brûlée", "in/a.bin")]));
@@ -131,7 +131,7 @@ fn data_directory_is_readable_by_its_user_alone() {
 }
 
 #[test]
-fn names_are_ids_alone() {
+fn name_output_is_ids_only() {
     let (scratch, id) = after_a_job();
     assert_eq!(scratch.run(&["job", "list", "-o", "name"]).name(), id);
     assert_eq!(scratch.run(&["job", "get", &id, "-o", "name"]).name(), id);
@@ -163,7 +163,7 @@ fn piped_output_has_no_colour_and_no_progress() {
 }
 
 #[test]
-fn what_does_not_exist_is_exit_5_with_a_way_on() {
+fn unknown_object_exits_5_with_a_hint() {
     let (scratch, id) = after_a_job();
     let commands: [&[&str]; 13] = [
         &["job", "get", "nope"],
@@ -195,7 +195,7 @@ fn what_does_not_exist_is_exit_5_with_a_way_on() {
 }
 
 #[test]
-fn wrong_use_is_exit_2_with_a_hint() {
+fn wrong_usage_exits_2_with_a_hint() {
     let (scratch, id) = after_a_job();
     let commands: [(&[&str], &str); 11] = [
         (&["frob"], "Usage"),
@@ -218,7 +218,7 @@ fn wrong_use_is_exit_2_with_a_hint() {
 }
 
 #[test]
-fn a_newer_database_is_refused_and_left_alone() {
+fn newer_database_is_refused_and_unchanged() {
     let (scratch, id) = after_a_job();
     let path = scratch.path("data/showrunner.db");
     let database = Connection::open(&path).expect("the database opens");
@@ -249,7 +249,7 @@ fn validate_prints_every_problem_of_every_file() {
 }
 
 #[test]
-fn validate_tells_every_kind_of_file_and_points_at_the_node() {
+fn validate_recognizes_each_kind_of_file_and_points_at_the_node() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&[]));
     scratch.write("storage.yaml", "roots: [/media]\nendpoints:\n  - { prefix: 's3://b', region: eu }\n");
@@ -277,7 +277,7 @@ fn validate_tells_every_kind_of_file_and_points_at_the_node() {
 }
 
 #[test]
-fn doctor_tries_each_endpoint_with_a_probe_object() {
+fn doctor_probes_each_endpoint_with_an_object() {
     let scratch = Scratch::new();
     std::fs::create_dir(scratch.path("media")).expect("a folder can be made");
     let root = scratch.path("media").display().to_string();
@@ -302,7 +302,7 @@ fn doctor_tries_each_endpoint_with_a_probe_object() {
 }
 
 #[test]
-fn completion_and_help_are_there() {
+fn completion_and_help_are_printed() {
     let scratch = Scratch::new();
     let bash = scratch.run(&["completion", "bash"]);
     assert!(bash.expect_code(0).stdout.contains("complete -F _showrunner"), "{bash:#?}");
@@ -314,7 +314,7 @@ fn completion_and_help_are_there() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn closed_output_pipe_is_no_error() {
     let (scratch, id) = after_a_job();
     let commands: [&[&str]; 6] = [
         &["schema", "job"],
@@ -334,7 +334,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
-fn a_secret_is_never_printed() {
+fn secrets_are_never_printed() {
     const CANARY: &str = "canary-4711";
     let (scratch, id) = after_a_job();
     let commands: [&[&str]; 9] = [
@@ -368,7 +368,7 @@ fn a_secret_is_never_printed() {
 }
 
 #[test]
-fn settings_say_where_they_come_from() {
+fn settings_name_their_source() {
     let scratch = Scratch::new();
     scratch
         .write(".config/showrunner/config.toml", "[default]\nslots = \"qc=1\"\n[studio]\nlisten = \"127.0.0.1:1\"\n");

@@ -16,7 +16,7 @@ const CONTROL: &str = "sr:control";
 const TAKEN_BACK: &str = "SELECT COUNT(*) FROM units WHERE epoch > 1";
 
 #[test]
-fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
+fn clock_jumps_neither_expire_nor_extend_leases() {
     let scratch = Scratch::new();
     let clocks: Option<Vec<Clock>> = (0..4).map(|_| Clock::new()).collect();
     let Some([of_redis, of_worker, of_leader, of_database]) = clocks.as_deref() else { return };
@@ -64,7 +64,7 @@ fn clocks_that_are_set_ahead_and_back_take_nothing_and_save_nobody() {
 /// Case 16, the way to the workers: after a failover to a server whose clock is behind, ids of new messages are lower than
 /// those that were read before. Units of ten minutes end at once only when their worker hears that they are cancelled.
 #[test]
-fn control_messages_of_a_server_whose_clock_is_behind_are_heard() {
+fn control_messages_after_a_clock_step_back_are_read() {
     let mut fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let worker = fleet.worker(4, &[]);

@@ -57,7 +57,7 @@ impl Cluster {
 }
 
 #[test]
-fn workers_die_and_redis_is_wiped_and_counts_stay_exact() {
+fn killed_workers_and_wiped_redis_keep_counts_exact() {
     let cluster = Cluster::start();
     let (first, second) = (cluster.worker(), cluster.worker());
     let id = cluster.submit(UNITS, "1ms..20ms");
@@ -78,7 +78,7 @@ fn workers_die_and_redis_is_wiped_and_counts_stay_exact() {
 }
 
 #[test]
-fn a_coordinator_that_is_killed_takes_up_where_it_was() {
+fn killed_coordinator_resumes_its_jobs() {
     let mut cluster = Cluster::start();
     let _worker = cluster.worker();
     let id = cluster.submit(6_000, "1ms..10ms");
@@ -90,7 +90,7 @@ fn a_coordinator_that_is_killed_takes_up_where_it_was() {
 }
 
 #[test]
-fn a_worker_without_slots_of_a_kind_takes_none_of_it_and_health_is_served() {
+fn worker_without_slots_of_a_kind_takes_none_and_serves_health() {
     let cluster = Cluster::start();
     let args = ["worker", "--redis", &cluster.redis.url(), "--kinds", "transfer", "--listen", "127.0.0.1:0"];
     let mut worker = cluster.scratch.start(&args);
@@ -114,7 +114,7 @@ fn a_worker_without_slots_of_a_kind_takes_none_of_it_and_health_is_served() {
 }
 
 #[test]
-fn a_worker_process_lists_what_the_library_selects() {
+fn worker_process_lists_the_selected_library() {
     let cluster = Cluster::start();
     let _worker = cluster.worker();
     for name in ["a.mov", "Thumbs.db", "proxies/a.mov", "x/b.mov", "x/b.wav"] {

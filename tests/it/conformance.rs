@@ -42,7 +42,7 @@ fn judged(program: &Path, fleet: &Fleet, address: &str, name: &str, names: &str,
 }
 
 #[test]
-fn every_answer_of_the_api_is_one_that_its_document_describes() {
+fn api_answers_conform_to_the_openapi_document() {
     let Some(program) = schemathesis() else { return };
     let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
     println!("SHOWRUNNER_SEED={seed}");

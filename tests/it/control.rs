@@ -41,7 +41,7 @@ fn state_of(cluster: &Cluster, worker: &str) -> String {
 }
 
 #[test]
-fn a_unit_that_kills_its_workers_is_parked_and_the_others_come_through() {
+fn poison_unit_is_parked_and_others_succeed() {
     let cluster = Cluster::start();
     let start = || rigged(&cluster, "SHOWRUNNER_REHEARSAL_KILL", "a00007");
     let mut workers = vec![start(), start()];
@@ -107,17 +107,17 @@ fn assert_runs_again(cluster: &Cluster, worker: &str) {
 }
 
 #[test]
-fn a_worker_in_which_everything_fails_is_put_aside_and_costs_no_unit_an_attempt() {
+fn sick_worker_is_quarantined_and_attempts_are_refunded() {
     put_aside(&Cluster::start(), "tool_broken");
 }
 
 #[test]
-fn a_worker_without_disk_space_drains_and_its_units_move_elsewhere() {
+fn worker_without_disk_space_is_quarantined_and_units_move() {
     put_aside(&Cluster::start(), "destination_full");
 }
 
 #[test]
-fn a_worker_is_drained_and_released_by_name() {
+fn worker_is_drained_and_released_by_name() {
     let cluster = Cluster::start();
     let (first, second) = (cluster.worker(), cluster.worker());
     let (first, second_name) = (first.worker_name(), second.worker_name());

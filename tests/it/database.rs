@@ -45,7 +45,7 @@ impl Load<'_> {
 
 /// Case 60. Throughput is measured by the same load before and after.
 #[test]
-fn throughput_is_back_after_every_kind_of_restart() {
+fn database_restarts_of_each_kind_restore_throughput() {
     let mut fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(20, &[]), fleet.worker(20, &[])];
@@ -98,7 +98,7 @@ fn throughput_is_back_after_every_kind_of_restart() {
 
 /// Case 58: the server commits, the reply never comes.
 #[test]
-fn lost_replies_to_commits_cost_nothing() {
+fn lost_commit_replies_change_no_counts() {
     let mut fleet = Fleet::start();
     let proxy = Proxy::start(fleet.postgres.port());
     fleet.database = fleet.database.replace(&format!(":{}/", fleet.postgres.port()), &format!(":{}/", proxy.port()));
@@ -116,7 +116,7 @@ fn lost_replies_to_commits_cost_nothing() {
 
 /// Case 67: after a failover a connection may be to what is now a replica.
 #[test]
-fn a_server_that_turned_read_only_is_left() {
+fn read_only_server_is_left() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _worker = fleet.worker(16, &[]);
@@ -139,7 +139,7 @@ fn a_server_that_turned_read_only_is_left() {
 
 /// Case 61: a server that says nothing for a while ends in a timeout and a new connection, not in a loop that hangs.
 #[test]
-fn a_server_that_hangs_is_given_up_and_found_again() {
+fn hanging_server_times_out_and_is_used_again() {
     let mut fleet = Fleet::start();
     let proxy = Proxy::start(fleet.postgres.port());
     fleet.database = fleet.database.replace(&format!(":{}/", fleet.postgres.port()), &format!(":{}/", proxy.port()));
@@ -162,7 +162,7 @@ fn a_server_that_hangs_is_given_up_and_found_again() {
 /// Case 62: a transaction that stays open keeps old versions of rows alive. Its cost is counted in pages read for each
 /// unit: the rate depends on the machine and on its other load.
 #[test]
-fn an_old_snapshot_costs_at_most_twice_the_pages() {
+fn old_snapshot_at_most_doubles_pages_per_unit() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(64, &[]), fleet.worker(64, &[])];
@@ -187,7 +187,7 @@ fn an_old_snapshot_costs_at_most_twice_the_pages() {
 
 /// Case 40: operators and the leader write the same rows in every order.
 #[test]
-fn operators_beside_the_leader_deadlock_nobody() {
+fn operators_and_leader_never_deadlock() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
@@ -219,7 +219,7 @@ fn operators_beside_the_leader_deadlock_nobody() {
 
 /// Case 76: a crowd of workers opens no database connection at all, and only so many to the transport.
 #[test]
-fn a_crowd_of_workers_at_once_ask_nothing_of_the_database() {
+fn many_workers_open_no_database_connection() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     wait_until("it leads", || coordinator.leads());
@@ -243,7 +243,7 @@ fn a_crowd_of_workers_at_once_ask_nothing_of_the_database() {
 /// Case 76: the cost of many workers for the transport is counted in commands: heartbeats, and the periodic questions of a
 /// coordinator. One failed unit is remembered, so that the health of all workers is evaluated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hundreds_of_workers_with_a_remembered_failure_cost_few_commands() {
+async fn many_workers_with_a_known_failure_cost_few_commands() {
     const WORKERS: usize = 250;
     const ROUNDS: usize = 5;
     let fleet = Fleet::start();

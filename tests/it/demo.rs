@@ -35,7 +35,7 @@ fn assert_found(ran: &Ran) -> Value {
 }
 
 #[test]
-fn every_planted_fault_is_found_and_nothing_else_twice_over() {
+fn demo_finds_exactly_the_planted_faults_twice() {
     let scratch = Scratch::new();
     let demo = ["demo", "--once", "--dir", "demo", "-o", "json"];
     let ran = scratch.run(&demo);
@@ -53,7 +53,7 @@ fn every_planted_fault_is_found_and_nothing_else_twice_over() {
 }
 
 #[test]
-fn a_directory_with_other_files_is_left_alone() {
+fn demo_refuses_foreign_directory() {
     let scratch = Scratch::new();
     scratch.write("mine/precious.txt", "precious");
     let ran = scratch.run(&["demo", "--once", "--dir", "mine"]);

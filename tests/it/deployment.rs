@@ -18,7 +18,7 @@ fn published(fleet: &Fleet) -> String {
 }
 
 #[test]
-fn a_second_database_on_the_same_redis_is_refused_and_the_first_works_on() {
+fn second_database_on_one_redis_is_refused() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     wait_until("it leads", || coordinator.leads());
@@ -48,7 +48,7 @@ fn a_second_database_on_the_same_redis_is_refused_and_the_first_works_on() {
 }
 
 #[test]
-fn a_foreign_mark_stops_leader_and_workers_until_it_is_gone() {
+fn foreign_deployment_mark_stops_leader_and_workers() {
     let fleet = Fleet::start();
     let mut coordinator = fleet.coordinator();
     wait_until("it leads", || coordinator.leads());

@@ -17,7 +17,7 @@ fn pending(fleet: &Fleet) -> usize {
 }
 
 #[test]
-fn what_has_not_started_goes_back_at_once_and_what_runs_is_finished() {
+fn drain_returns_unstarted_units_and_finishes_running_ones() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let leaving = fleet.worker(2, &["--grace", "30s"]);
@@ -42,7 +42,7 @@ fn what_has_not_started_goes_back_at_once_and_what_runs_is_finished() {
 }
 
 #[test]
-fn what_runs_longer_than_the_grace_goes_back_without_an_attempt() {
+fn drain_returns_units_past_the_grace_without_an_attempt() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let leaving = fleet.worker(4, &["--grace", "500ms"]);
@@ -60,7 +60,7 @@ fn what_runs_longer_than_the_grace_goes_back_without_an_attempt() {
 }
 
 #[test]
-fn a_second_signal_ends_it_now() {
+fn second_signal_ends_a_draining_worker() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let worker = fleet.worker(4, &["--grace", "10m"]);
@@ -76,7 +76,7 @@ fn a_second_signal_ends_it_now() {
 
 /// Case 49: killed at the end of its grace, it is a dead worker like any other.
 #[test]
-fn a_worker_killed_while_it_drains_costs_a_lease() {
+fn killed_draining_worker_is_replaced_after_its_lease() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let leaving = fleet.worker(8, &["--grace", "10m"]);

@@ -17,7 +17,7 @@ fn fleet(options: &[&str]) -> Fleet {
 }
 
 #[test]
-fn a_promoted_replica_that_is_far_behind_repeats_nothing() {
+fn promoted_replica_far_behind_repeats_no_unit() {
     let mut fleet = fleet(&["--save", ""]);
     let front = Proxy::start(fleet.redis.port());
     fleet.transport = format!("redis://127.0.0.1:{}/", front.port());
@@ -46,7 +46,7 @@ fn a_promoted_replica_that_is_far_behind_repeats_nothing() {
 }
 
 #[test]
-fn an_old_copy_repeats_nothing() {
+fn restored_redis_backup_repeats_no_unit() {
     let mut fleet = fleet(&["--save", ""]);
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
@@ -63,7 +63,7 @@ fn an_old_copy_repeats_nothing() {
 }
 
 #[test]
-fn a_restart_with_everything_and_one_with_nothing_cost_time_alone() {
+fn redis_restarts_with_and_without_content_lose_no_unit() {
     let mut fleet = fleet(&["--save", "", "--appendonly", "yes"]);
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
@@ -83,7 +83,7 @@ fn a_restart_with_everything_and_one_with_nothing_cost_time_alone() {
 
 /// Case 16: the server that takes over has a clock that is behind, so its entries have lower ids than those read before.
 #[test]
-fn a_promoted_replica_whose_clock_is_behind_is_heard() {
+fn promoted_replica_with_a_late_clock_is_read() {
     let mut fleet = fleet(&["--save", ""]);
     let front = Proxy::start(fleet.redis.port());
     fleet.transport = format!("redis://127.0.0.1:{}/", front.port());

@@ -17,7 +17,7 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn a_leader_may_end_anywhere() {
+fn leader_killed_at_each_failpoint_keeps_jobs_exact() {
     let fleet = Fleet::start();
     let mut random = fastrand::Rng::with_seed(seed());
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];

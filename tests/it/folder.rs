@@ -50,7 +50,7 @@ fn nested_files_arrive_under_their_relative_paths() {
 }
 
 #[test]
-fn captures_of_the_pattern_become_columns() {
+fn pattern_captures_become_columns() {
     let scratch = Scratch::new();
     library(&scratch);
     scratch.run_job("job.yaml", 0);
@@ -63,7 +63,7 @@ fn captures_of_the_pattern_become_columns() {
 }
 
 #[test]
-fn a_second_run_rewrites_nothing() {
+fn second_run_rewrites_nothing() {
     let scratch = Scratch::new();
     let files = library(&scratch);
     let first = scratch.run_job("job.yaml", 0);
@@ -77,7 +77,7 @@ fn a_second_run_rewrites_nothing() {
 }
 
 #[test]
-fn different_content_is_refused_and_left_alone() {
+fn different_content_at_the_target_is_refused_and_unchanged() {
     let scratch = Scratch::new();
     let mut files = library(&scratch);
     let (same_size, other_size) = ("north-pass/master.mov", "harbour/v1/master.mov");
@@ -95,7 +95,7 @@ fn different_content_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_the_pattern_does_not_match_is_named_and_the_rest_arrives() {
+fn files_outside_the_pattern_are_reported_and_others_copied() {
     let scratch = Scratch::new();
     let files = library(&scratch);
     scratch.write("library/night-ferry/README", "not media");
@@ -106,7 +106,7 @@ fn what_the_pattern_does_not_match_is_named_and_the_rest_arrives() {
 }
 
 #[test]
-fn own_directories_and_empty_ones_are_no_assets() {
+fn own_and_empty_directories_are_no_assets() {
     let scratch = Scratch::new();
     library(&scratch);
     fs::create_dir_all(scratch.path("library/empty/er")).expect("a scratch directory can be made");
@@ -150,7 +150,7 @@ fn include_and_exclude_select_what_is_copied() {
 }
 
 #[test]
-fn summary_tells_copied_from_already_present() {
+fn summary_distinguishes_copied_from_present_files() {
     let scratch = Scratch::new();
     let files = library(&scratch);
     let bytes = |range: std::ops::Range<usize>| FILES[range].iter().map(|(_, length)| *length as u64).sum::<u64>();

@@ -10,7 +10,7 @@ const RUNS_AGAIN_MAX: Duration = Duration::from_secs(17);
 /// Cases 46, 47 and 50. One worker is killed and started again at once, one stands still beyond its lease and wakes: what
 /// both held is done by others, and what the one that woke reports counts for nothing.
 #[test]
-fn the_dead_and_the_frozen_are_replaced_and_what_a_zombie_reports_changes_nothing() {
+fn zombie_reports_are_ignored_after_takeover() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let (killed, frozen) = (fleet.worker(8, &[]), fleet.worker(8, &[]));
@@ -46,7 +46,7 @@ fn the_dead_and_the_frozen_are_replaced_and_what_a_zombie_reports_changes_nothin
 
 /// Case 51: units that hold every thread of their worker for longer than a lease do not silence it.
 #[test]
-fn units_that_block_every_thread_do_not_silence_their_worker() {
+fn blocked_threads_do_not_stop_heartbeats() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     // As many as there are threads.

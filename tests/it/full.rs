@@ -5,7 +5,7 @@ use testkit::process::wait_until;
 use tests::fleet::Fleet;
 
 #[test]
-fn units_wait_while_the_transport_has_no_room() {
+fn full_redis_delays_units_and_fails_none() {
     let fleet = Fleet::start();
     // A server that evicts is one to be warned of.
     fleet.redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
@@ -38,7 +38,7 @@ fn units_wait_while_the_transport_has_no_room() {
 /// Case 3: a server that evicts loses streams in the middle of everything. That costs time, as a wipe does, and nothing
 /// else.
 #[test]
-fn streams_that_are_evicted_cost_time_and_nothing_else() {
+fn evicted_streams_lose_no_unit() {
     let fleet = Fleet::start();
     fleet.redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     let _coordinator = fleet.coordinator();
@@ -63,7 +63,7 @@ fn streams_that_are_evicted_cost_time_and_nothing_else() {
 
 /// MEM-1: a library is listed many times faster than it is stored; what is listed ahead must not fill the transport.
 #[test]
-fn a_listing_waits_for_a_coordinator_that_is_behind() {
+fn listing_waits_for_a_slow_coordinator() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     let _worker = fleet.worker(16, &[]);

@@ -40,7 +40,7 @@ fn assert_keeps(found: &Value) {
 }
 
 #[test]
-fn a_job_with_failures_keeps_every_promise() {
+fn job_with_failures_matches_the_golden_summary() {
     let scratch = Scratch::new();
     let rows = [("a", "t", "in/a.bin"), ("b", "t2", "in/b.bin"), ("c", "t3", "../c.bin")];
     scratch.write("manifest.csv", manifest(&rows));
@@ -56,7 +56,7 @@ fn a_job_with_failures_keeps_every_promise() {
 }
 
 #[test]
-fn totals_are_the_sums_of_their_parts() {
+fn totals_equal_the_sums_of_their_parts() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&[("a", "t", "in/a.bin"), ("b", "t2", "in/b.bin")]));
     scratch.write("in/a.bin", "a");

@@ -54,7 +54,7 @@ fn meant(words: Vec<String>) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_in_the_guides_exists() {
+fn commands_in_the_guides_exist() {
     let scratch = Scratch::new();
     let mut tried = 0;
     for page in pages() {
@@ -74,7 +74,7 @@ fn every_command_in_the_guides_exists() {
 }
 
 #[test]
-fn doctor_looks_into_the_servers_that_the_settings_name() {
+fn doctor_checks_the_configured_servers() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     let doctor = |database: &str, redis: &str| {

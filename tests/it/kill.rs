@@ -147,7 +147,7 @@ fn round(random: &mut fastrand::Rng, kills: u32) -> u32 {
 }
 
 #[test]
-fn thirty_kills_lose_nothing_and_repeat_nothing() {
+fn thirty_kills_lose_and_repeat_no_unit() {
     let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("SHOWRUNNER_SEED={seed}");
@@ -190,11 +190,11 @@ fn interrupt(signal: Signal) {
 }
 
 #[test]
-fn a_terminated_run_says_how_to_carry_on() {
+fn terminated_run_prints_how_to_resume() {
     interrupt(Signal::TERM);
 }
 
 #[test]
-fn an_interrupted_run_says_how_to_carry_on() {
+fn interrupted_run_prints_how_to_resume() {
     interrupt(Signal::INT);
 }

@@ -28,7 +28,7 @@ fn pair(fleet: &Fleet) -> (Coordinator, Coordinator) {
 }
 
 #[test]
-fn a_killed_leader_is_replaced_in_time_again_and_again() {
+fn killed_leader_is_replaced_five_times() {
     let fleet = Fleet::start();
     let (mut leader, mut standby) = pair(&fleet);
     let _workers = [fleet.worker(16, &[]), fleet.worker(16, &[])];
@@ -52,7 +52,7 @@ fn a_killed_leader_is_replaced_in_time_again_and_again() {
 }
 
 #[test]
-fn a_leader_that_is_asked_to_end_hands_over_at_once() {
+fn stopped_leader_hands_over_at_once() {
     let fleet = Fleet::start();
     let (leader, standby) = pair(&fleet);
     let _worker = fleet.worker(16, &[]);
@@ -71,7 +71,7 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
 /// A leader that stands still beyond its lease and wakes: every write it tries is refused, it stands by, and what it had
 /// read and not stored is left to its successor (case 59).
 #[test]
-fn a_frozen_leader_is_replaced_and_stands_by_when_it_wakes() {
+fn frozen_leader_is_replaced_and_becomes_standby() {
     let fleet = Fleet::start();
     let (first, second) = pair(&fleet);
     let _workers = [fleet.worker(16, &[]), fleet.worker(16, &[])];
@@ -96,7 +96,7 @@ fn a_frozen_leader_is_replaced_and_stands_by_when_it_wakes() {
 
 /// Case 41: one generation writes, also while several coordinators believe that they lead; a barrier is released once.
 #[test]
-fn a_crowd_of_coordinators_has_one_leader() {
+fn many_coordinators_have_one_leader() {
     let fleet = Fleet::start();
     let mut crowd: Vec<Coordinator> = (0..4).map(|_| fleet.coordinator()).collect();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
@@ -113,7 +113,7 @@ fn a_crowd_of_coordinators_has_one_leader() {
 
 /// Case 5: units that wait in the transport when the leader dies are adopted by the next one and not published twice.
 #[test]
-fn failover_units_that_wait_in_the_transport_run_once() {
+fn failover_units_in_redis_run_once() {
     const UNITS: usize = 30;
     let fleet = Fleet::start();
     let (leader, standby) = pair(&fleet);

@@ -124,7 +124,7 @@ fn listing_over_a_wiped_transport_continues_after_the_last_stored_page() {
 
 /// The only worker is frozen beyond its lease: it wakes with a scan whose lease expired, and gets the next one.
 #[test]
-fn listing_in_a_worker_that_stood_still_is_taken_up_once() {
+fn listing_in_a_frozen_worker_is_resumed_once() {
     let (held, _coordinator, worker) = Held::new();
     let before = of_job(&held.fleet, &held.job, "scan_epoch");
     worker.signal(Signal::STOP);

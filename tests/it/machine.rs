@@ -37,7 +37,7 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_disk_fails_what_does_not_fit_and_leaves_nothing_half_written() {
+fn full_disk_fails_assets_and_leaves_no_partial_file() {
     let scratch = Scratch::new();
     let Some(_disk) = Disk::mount(scratch.path("out"), 4) else {
         println!("SKIP: a tmpfs may not be mounted here");
@@ -59,7 +59,7 @@ fn a_full_disk_fails_what_does_not_fit_and_leaves_nothing_half_written() {
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_used_is_said_to_be_so() {
+fn unusable_data_directory_is_reported() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&[]));
     scratch.write("job.yaml", LAND);
@@ -73,7 +73,7 @@ fn a_data_directory_that_cannot_be_used_is_said_to_be_so() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_is_not_passed_off_as_whole() {
+fn file_changed_during_read_fails() {
     let scratch = Scratch::new();
     let growing = scratch.write("in/growing.bin", bytes(4, 24 << 20));
     scratch.write("in/still.bin", "still");

@@ -46,7 +46,7 @@ fn clips() -> Scratch {
 }
 
 #[test]
-fn broken_media_fails_alone_and_is_never_a_pass() {
+fn broken_media_fails_alone_and_never_passes() {
     let scratch = clips();
     let summary = scratch.run_job("job.yaml", 3);
     assert_eq!(failed_assets(&summary), ["empty", "missing", "text", "truncated"], "{summary:#}");
@@ -62,7 +62,7 @@ fn broken_media_fails_alone_and_is_never_a_pass() {
 }
 
 #[test]
-fn qc_prints_one_report_a_file_and_fails_when_any_does() {
+fn qc_prints_one_report_per_file_and_fails_with_any() {
     let scratch = clips();
     let clean = scratch.run(&["qc", "in/clean.mp4", "--policy", "spec.yaml", "-o", "json"]);
     let report = clean.expect_code(0).json();
@@ -82,7 +82,7 @@ fn verdict(line: &str) -> String {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_named() {
+fn missing_ffmpeg_is_reported() {
     let scratch = clips();
     let mut command = scratch.showrunner(&["run", "job.yaml", "-o", "json"]);
     command.env("SHOWRUNNER_FFMPEG", "/nowhere/ffmpeg").env("SHOWRUNNER_FFPROBE", "/nowhere/ffprobe");
@@ -104,7 +104,7 @@ const PROFILE: &str = r#"{
 }"#;
 
 #[test]
-fn a_profile_of_others_becomes_a_spec_that_judges() {
+fn foreign_profile_becomes_a_spec_that_judges() {
     let scratch = clips();
     scratch.write("house_sd.json", PROFILE);
     scratch.write("base.yaml", "spec: base\nqc: { black: { longest: 0.5s } }\n");

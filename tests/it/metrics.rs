@@ -106,7 +106,7 @@ fn table(text: &mut String, heading: &str, registry: &Registry) {
 
 /// `SHOWRUNNER_UPDATE=1` writes the file instead.
 #[test]
-fn the_metrics_in_the_reference_are_those_that_are_registered() {
+fn metrics_reference_equals_the_registered_metrics() {
     let mut text = HEAD.to_owned();
     table(&mut text, "Every coordinator", &coordinator());
     table(&mut text, "The coordinator that leads", &leader());

@@ -6,7 +6,7 @@ use tests::fleet::{DATABASE, Fleet};
 
 /// Case 72.
 #[test]
-fn a_newer_schema_is_refused_by_those_who_start_and_those_who_run() {
+fn newer_schema_is_refused_at_start_and_at_run_time() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     wait_until("it leads", || coordinator.leads());
@@ -31,7 +31,7 @@ fn under_other_names(script: &str) -> String {
 /// Case 71: what a migration does, taken as one is: in a transaction no other writer is in. Workers and the old
 /// coordinator go on meanwhile.
 #[test]
-fn what_migrations_do_under_load_fails_no_unit() {
+fn migrations_under_load_fail_no_unit() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];

@@ -72,7 +72,7 @@ fn over(hosts: &Hosts) {
 }
 
 #[test]
-fn hosts_that_are_cut_off_and_come_back_cost_time_alone() {
+fn isolated_hosts_are_replaced_and_return() {
     let Some(hosts) = Hosts::make(7) else { return };
     // The test itself runs on the host of the database.
     hosts.on(DATABASE_HOST, || over(&hosts));

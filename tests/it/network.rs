@@ -18,7 +18,7 @@ fn alarms(running: &Running) -> usize {
 
 /// Case 15: half-open connections of every reader and of every short command.
 #[test]
-fn connections_that_fell_silent_are_given_up_and_opened_again() {
+fn silent_connections_time_out_and_reconnect() {
     let mut fleet = Fleet::start();
     let (proxy, url) = before(&fleet);
     fleet.transport = url;
@@ -40,7 +40,7 @@ fn connections_that_fell_silent_are_given_up_and_opened_again() {
 
 /// Case 52: a worker that is isolated for less than a lease finishes its units and reports them; no lease expires.
 #[test]
-fn a_worker_that_is_cut_off_finishes_what_it_runs_and_reports_it() {
+fn isolated_worker_finishes_and_reports_its_units() {
     let mut fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let (proxy, url) = before(&fleet);
@@ -64,7 +64,7 @@ fn a_worker_that_is_cut_off_finishes_what_it_runs_and_reports_it() {
 
 /// Case 18: units and reports arrive and the reply that they did is lost, so they are sent again.
 #[test]
-fn what_is_sent_again_after_a_lost_reply_counts_once() {
+fn resent_messages_after_lost_replies_count_once() {
     let mut fleet = Fleet::start();
     let (proxy, url) = before(&fleet);
     fleet.transport = url;

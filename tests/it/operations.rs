@@ -22,7 +22,7 @@ fn causes(scratch: &Scratch) -> Value {
 }
 
 #[test]
-fn failures_of_one_cause_are_one_line_and_one_decision() {
+fn failures_of_one_cause_are_one_entry() {
     let (scratch, id) = two_missing(LAND);
     let listed = causes(&scratch);
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed:#}");
@@ -54,7 +54,7 @@ fn failures_of_one_cause_are_one_line_and_one_decision() {
 }
 
 #[test]
-fn terms_combine_and_nothing_selected_is_refused() {
+fn terms_combine_and_an_empty_selection_is_refused() {
     let (scratch, id) = two_missing(LAND);
     let units = |filters: &[&str]| {
         let filters = filters.iter().flat_map(|f| ["--filter", f]);
@@ -72,7 +72,7 @@ fn terms_combine_and_nothing_selected_is_refused() {
 }
 
 #[test]
-fn corrected_input_is_what_the_next_attempt_reads() {
+fn next_attempt_reads_the_corrected_input() {
     let (scratch, id) = two_missing(LAND);
     scratch.write("new/b.bin", "b");
     scratch.write("new/other.bin", "d");
@@ -110,7 +110,7 @@ steps:
 ";
 
 #[test]
-fn one_branch_alone_is_brought_back() {
+fn redrive_of_one_branch_leaves_others() {
     let (scratch, id) = two_missing(BRANCHES);
     let looked = scratch.run(&["job", "get", &id, "-o", "json"]).json();
     assert_eq!(count(&looked, "/units/dead"), 8);
@@ -125,7 +125,7 @@ fn one_branch_alone_is_brought_back() {
 }
 
 #[test]
-fn a_redrive_keeps_its_rate_and_can_be_stopped() {
+fn redrive_keeps_its_rate_and_can_be_stopped() {
     let (scratch, id) = two_missing(BRANCHES);
     let redrive = ["failure", "retry", "--job", &id, "--filter", "step=right", "--rate", "1/h", "-o", "json"];
     let started = scratch.run(&redrive).expect_code(0).json();
@@ -154,7 +154,7 @@ fn a_redrive_keeps_its_rate_and_can_be_stopped() {
 }
 
 #[test]
-fn class_and_deadline_change_under_way_and_are_explained() {
+fn class_and_deadline_of_a_running_job_change() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&ROWS));
     scratch.write("job.yaml", BRANCHES);
@@ -180,7 +180,7 @@ fn class_and_deadline_change_under_way_and_are_explained() {
 }
 
 #[test]
-fn a_paused_unit_says_since_when_and_what_changes_it() {
+fn explain_of_a_paused_unit_names_time_and_command() {
     let (scratch, id) = two_missing(BRANCHES);
     scratch.run(&["job", "retry", &id, "--only", "left"]).expect_code(0);
     scratch.run(&["job", "pause", &id]).expect_code(0);

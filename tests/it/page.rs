@@ -119,7 +119,7 @@ fn report(scratch: &Scratch) -> String {
 }
 
 #[test]
-fn the_page_shows_pictures_and_the_curve_and_asks_nobody() {
+fn qc_page_shows_pictures_and_curve_without_requests() {
     let scratch = Scratch::new();
     let page = report(&scratch);
     let Some(look) = look(&scratch, page.clone()) else {

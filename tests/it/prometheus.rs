@@ -47,7 +47,7 @@ fn scraped() -> Scraped {
 }
 
 #[test]
-fn a_real_prometheus_scrapes_the_cluster_and_its_counts_are_those_of_the_job() {
+fn prometheus_counts_equal_the_counts_of_the_job() {
     if !prometheus::is_installed() {
         return;
     }
@@ -111,7 +111,7 @@ fn gauges_of_the_cluster_come_from_one(prometheus: &Prometheus, leader: &Coordin
 }
 
 #[test]
-fn the_shipped_rules_are_sound_fire_when_they_must_and_name_what_exists() {
+fn shipped_alert_rules_pass_their_tests() {
     if !prometheus::is_installed() {
         return;
     }

@@ -25,7 +25,7 @@ fn as_user(redis: &Redis, user: &str, command: &[&str]) -> String {
 }
 
 #[test]
-fn each_user_can_do_its_work_and_nothing_else() {
+fn redis_users_have_exactly_their_rights() {
     let scratch = Scratch::new();
     let acl = users(&scratch);
     let redis = Redis::start_with(&scratch.path("."), &["--save", "", "--aclfile", &acl]);
@@ -90,7 +90,7 @@ fn each_user_can_do_its_work_and_nothing_else() {
 }
 
 #[test]
-fn a_password_is_changed_under_running_processes_with_one_alarm() {
+fn password_change_under_load_raises_few_errors() {
     let scratch = Scratch::new();
     let acl = users(&scratch);
     let redis = Redis::start_with(&scratch.path("."), &["--save", "", "--aclfile", &acl]);
@@ -134,7 +134,7 @@ fn certificate(scratch: &Scratch) -> (std::path::PathBuf, std::path::PathBuf) {
 }
 
 #[test]
-fn an_encrypted_server_is_used_only_when_its_certificate_is_verified() {
+fn tls_server_is_used_only_with_a_verified_certificate() {
     let scratch = Scratch::new();
     let (pem, key) = certificate(&scratch);
     let redis = Redis::start_encrypted(&scratch.path("."), &pem, &key);
@@ -162,7 +162,7 @@ fn path(path: &Path) -> String {
 }
 
 #[test]
-fn a_promoted_replica_that_lacks_acknowledged_writes_is_followed() {
+fn promoted_replica_without_acknowledged_writes_is_used() {
     let scratch = Scratch::new();
     let mut set = Replicated::start(&scratch.path("."));
     let url = set.url();
@@ -184,7 +184,7 @@ fn a_promoted_replica_that_lacks_acknowledged_writes_is_followed() {
 }
 
 #[test]
-fn a_cluster_is_used_while_its_slots_move() {
+fn redis_cluster_is_used_while_its_slots_move() {
     let scratch = Scratch::new();
     let set = RedisCluster::start(&scratch.path("."));
     let url = set.url();

@@ -45,7 +45,7 @@ fn shipped(summary: &Value) -> u64 {
 }
 
 #[test]
-fn a_title_with_a_row_that_cannot_be_used_stays_held_and_the_row_is_named() {
+fn title_with_a_rejected_row_stays_held() {
     let (scratch, summary) = run("{ scope: title, require: all }");
     assert_eq!(barrier(&summary, "complete"), (3, 1, 2), "{summary:#}");
     assert_eq!(barrier(&summary, "whole"), (1, 1, 0), "one of three titles is whole: {summary:#}");
@@ -75,7 +75,7 @@ fn a_title_with_a_row_that_cannot_be_used_stays_held_and_the_row_is_named() {
 }
 
 #[test]
-fn policies_count_a_row_that_cannot_be_used_as_a_failed_member() {
+fn policies_count_a_rejected_row_as_failed() {
     // Of 12 good rows and 2 bad ones; ten partitions make no whole batch.
     let cases = [
         ("{ scope: title, require: { count: 9 } }", (3, 2, 1), 11),

@@ -3,7 +3,7 @@ use testkit::process::wait_until;
 use tests::fleet::Fleet;
 
 #[test]
-fn a_job_that_ended_long_ago_is_forgotten_and_others_stay() {
+fn expired_job_is_removed_and_others_stay() {
     let fleet = Fleet::start();
     let mut command = fleet.coordinator_command();
     command.env("SHOWRUNNER_RETENTION", "2s");

@@ -24,7 +24,7 @@ const BEHIND: &str = "  - id: publish
 ";
 
 #[test]
-fn a_late_delivery_lets_everything_behind_it_run() {
+fn late_delivery_releases_its_dependents() {
     let scratch = with_one_missing(&job(BEHIND));
     let summary = scratch.run_job("job.yaml", 3);
     assert_failed(&summary, "b", "source_missing", &["in/b.bin", "does not exist", "retry"]);
@@ -52,7 +52,7 @@ fn a_late_delivery_lets_everything_behind_it_run() {
 }
 
 #[test]
-fn a_retry_of_what_is_still_broken_fails_again() {
+fn retry_of_broken_input_fails_again() {
     let scratch = with_one_missing(LAND);
     let id = scratch.run_job("job.yaml", 3)["job"].as_str().expect("an id is text").to_owned();
     scratch.run(&["job", "retry", &id, "--all"]).expect_code(0);
@@ -63,7 +63,7 @@ fn a_retry_of_what_is_still_broken_fails_again() {
 }
 
 #[test]
-fn a_filter_that_fits_nothing_changes_nothing() {
+fn filter_without_matches_changes_nothing() {
     let scratch = with_one_missing(LAND);
     let summary = scratch.run_job("job.yaml", 3);
     let id = summary["job"].as_str().expect("an id is text");
@@ -83,7 +83,7 @@ fn on_failure(meaning: &str) -> String {
 }
 
 #[test]
-fn continue_lets_later_steps_run_and_keeps_the_failure_on_record() {
+fn continue_runs_later_steps_and_keeps_the_failure() {
     let scratch = with_one_missing(&on_failure("continue"));
     let summary = scratch.run_job("job.yaml", 3);
     assert_eq!(failed_assets(&summary), ["b"]);
@@ -92,7 +92,7 @@ fn continue_lets_later_steps_run_and_keeps_the_failure_on_record() {
 }
 
 #[test]
-fn hold_keeps_the_asset_and_its_title_back() {
+fn hold_blocks_the_asset_and_its_title() {
     let scratch = with_one_missing(&on_failure("hold"));
     let summary = scratch.run_job("job.yaml", 3);
     assert_eq!(failed_assets(&summary), ["b"]);
@@ -102,7 +102,7 @@ fn hold_keeps_the_asset_and_its_title_back() {
 }
 
 #[test]
-fn abort_cancels_the_job_and_says_why() {
+fn abort_cancels_the_job_with_the_reason() {
     let scratch = with_one_missing(&on_failure("abort"));
     let ran = scratch.run(&["run", "job.yaml", "-o", "json"]);
     assert_eq!(ran.code, 3, "{ran:#?}");
@@ -114,7 +114,7 @@ fn abort_cancels_the_job_and_says_why() {
 }
 
 #[test]
-fn one_bad_asset_of_a_unit_fails_alone() {
+fn bad_asset_of_a_unit_fails_alone() {
     let job = LAND
         .replace("steps:", "partition: { by: count, max_assets: 10 }\nsteps:")
         .replace("scope: title", "scope: job");
@@ -136,7 +136,7 @@ fn one_bad_asset_of_a_unit_fails_alone() {
 }
 
 #[test]
-fn what_goes_away_by_itself_is_tried_again_and_then_given_up() {
+fn transient_failures_are_retried_until_the_limit() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&[("a", "t", "x")]));
     let job = "job: flaky\nlibrary: { manifest: manifest.csv }\nsteps:\n  - id: flaky\n    noop: { fail: 1.0 }\n    retry: { attempts: 3, backoff: 1ms..2ms }\n";
@@ -180,7 +180,7 @@ fn seal_retried_with_its_files_holds_all_of_them() {
 }
 
 #[test]
-fn ten_dead_units_are_counted_alike_everywhere_and_come_back() {
+fn ten_dead_units_have_equal_counts_and_are_redriven() {
     let scratch = Scratch::new();
     let names: Vec<String> = (0..40).map(|n| format!("in/f{n:02}.bin")).collect();
     let ids: Vec<String> = (0..40).map(|n| format!("f{n:02}")).collect();

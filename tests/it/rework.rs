@@ -69,7 +69,7 @@ fn events(task: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn what_was_measured_is_not_decoded_again_and_a_changed_limit_changes_the_verdict() {
+fn cached_facts_are_rejudged_without_decoding() {
     let scratch = library();
     let first = scratch.run_job("check.yaml", 3);
     assert_eq!((qc(&first), failed_assets(&first)), ((2, 2), vec!["b"]), "{first:#}");
@@ -101,7 +101,7 @@ fn what_was_measured_is_not_decoded_again_and_a_changed_limit_changes_the_verdic
 }
 
 #[test]
-fn a_cluster_over_postgres_does_not_decode_again_either_and_closes_its_tasks() {
+fn postgres_cluster_reuses_facts_and_closes_tasks() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let mut command = fleet.scratch.showrunner(&["worker", "--redis", &fleet.transport, "-v"]);
@@ -158,7 +158,7 @@ fn released(summary: &Value) -> u64 {
 }
 
 #[test]
-fn a_round_of_rework_ends_with_the_new_delivery_and_opens_the_barrier() {
+fn redelivery_closes_rework_and_opens_the_barrier() {
     let scratch = library();
     scratch.write("round.yaml", ROUND);
     let failed = scratch.run_job("round.yaml", 3);
@@ -218,7 +218,7 @@ fn a_round_of_rework_ends_with_the_new_delivery_and_opens_the_barrier() {
 }
 
 #[test]
-fn a_delivery_with_a_new_job_takes_the_place_of_the_old_one() {
+fn redelivery_by_a_new_job_completes_the_old_job() {
     let scratch = library();
     scratch.write("round.yaml", ROUND);
     let old = scratch.run_job("round.yaml", 3)["job"].as_str().expect("an id").to_owned();
@@ -240,7 +240,7 @@ fn a_delivery_with_a_new_job_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn a_waiver_lets_a_delivery_go_on_is_shown_and_ends() {
+fn waiver_releases_a_delivery_and_expires() {
     let scratch = library();
     scratch.write("round.yaml", ROUND);
     let failed = scratch.run_job("round.yaml", 3);
@@ -301,7 +301,7 @@ fn a_waiver_lets_a_delivery_go_on_is_shown_and_ends() {
 }
 
 #[test]
-fn qc_without_a_job_shows_waivers_and_when_they_ended() {
+fn qc_without_a_job_shows_waivers_and_their_end() {
     let scratch = library();
     let qc = |waivers: &str, code: i32| {
         scratch.write("waivers.yaml", waivers);
@@ -333,7 +333,7 @@ steps:
 ";
 
 #[test]
-fn approvals_are_waited_for_given_and_refused() {
+fn approvals_block_until_given_or_refused() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", "asset,title,role,location\na,t,master,in/a\nb,t,audio,in/b\nc,u,master,in/c\n");
     scratch.write("job.yaml", SIGN_OFF);
@@ -380,7 +380,7 @@ fn approvals_are_waited_for_given_and_refused() {
 }
 
 #[test]
-fn a_task_holds_the_picture_and_the_waveform_of_what_fails_until_it_ends() {
+fn task_keeps_picture_and_waveform_until_it_closes() {
     let scratch = library();
     // Sound that is too loud, and black with it.
     let path = scratch.path("in/b.mp4");
@@ -425,7 +425,7 @@ fn a_task_holds_the_picture_and_the_waveform_of_what_fails_until_it_ends() {
 }
 
 #[test]
-fn a_delivery_under_the_old_name_takes_its_place_where_older_versions_are_kept() {
+fn versioned_replace_keeps_previous_object() {
     let scratch = library();
     let job = "job: land
 library: { manifest: manifest.csv }

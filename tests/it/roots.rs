@@ -71,7 +71,7 @@ fn library_and_qc_outside_of_the_roots_are_refused() {
 }
 
 #[test]
-fn sidecar_that_is_a_pipe_or_leaves_the_library_is_not_read() {
+fn sidecar_outside_the_library_or_a_pipe_is_not_read() {
     let scratch = with_roots();
     scratch.write("lib/a.bin", "a");
     scratch.write("lib/b.bin", "b");

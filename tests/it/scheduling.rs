@@ -27,7 +27,7 @@ fn executions(scratch: &Scratch) -> Vec<(u128, i32, String)> {
 
 /// Case 64: three workers with 96 slots and two leaders, one endpoint, six units at once.
 #[test]
-fn a_limit_holds_over_workers_and_a_killed_leader() {
+fn endpoint_limit_holds_over_workers_and_a_killed_leader() {
     let scratch = Scratch::new();
     let redis = Redis::start(&scratch.path("."));
     let limit = format!("file:{}=6", scratch.path("none").display());
@@ -50,7 +50,7 @@ fn a_limit_holds_over_workers_and_a_killed_leader() {
 }
 
 #[test]
-fn a_limit_that_cannot_be_read_is_said_before_anything_starts() {
+fn malformed_limit_is_reported_before_the_start() {
     let scratch = Scratch::new();
     scratch.write("job.yaml", "job: x\nlibrary: { folder: . }\nsteps:\n  - id: a\n    noop: {}\n");
     let said = ["s3://partner-a", "write it as s3://partner-a=8"];
@@ -59,7 +59,7 @@ fn a_limit_that_cannot_be_read_is_said_before_anything_starts() {
 
 /// Case 56: a worker with a termination notice takes no unit that might outlast it, even while units wait.
 #[test]
-fn a_worker_with_notice_takes_nothing_that_might_outlast_it() {
+fn worker_with_notice_takes_no_unit_of_unknown_length() {
     let cluster = Cluster::start();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let soon = Timestamp(i64::try_from(now.as_micros()).expect("before 290,000")).after(Duration::from_secs(120));

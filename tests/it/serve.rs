@@ -25,7 +25,7 @@ fn succeeded(scratch: &Scratch, id: &str) -> u64 {
 }
 
 #[test]
-fn a_job_submitted_beside_it_runs_to_its_end() {
+fn job_submitted_to_a_running_process_succeeds() {
     let scratch = Scratch::new();
     scratch.write("manifest.csv", manifest(&[("a", "t", "in/a.bin"), ("b", "t2", "in/b.bin")]));
     scratch.write("in/a.bin", "a");
@@ -54,7 +54,7 @@ fn a_job_submitted_beside_it_runs_to_its_end() {
 }
 
 #[test]
-fn a_job_is_paused_resumed_and_cancelled() {
+fn job_is_paused_resumed_and_cancelled() {
     let scratch = Scratch::new();
     let (_running, _) = scratch.up("noop=256");
     let id = long_job(&scratch);
@@ -103,7 +103,7 @@ fn one_data_directory_has_one_coordinator() {
 }
 
 #[test]
-fn a_job_that_nobody_works_on_is_said_to_be_so() {
+fn job_without_a_running_process_is_reported() {
     let scratch = Scratch::new();
     rehearsal(&scratch, 10, "0ms");
     let submit = ["job", "submit", "rehearsal.yaml", "-o", "name"];
@@ -117,7 +117,7 @@ fn a_job_that_nobody_works_on_is_said_to_be_so() {
 }
 
 #[test]
-fn what_was_running_when_it_stopped_goes_on_when_it_starts_again() {
+fn running_job_resumes_after_a_restart() {
     let scratch = Scratch::new();
     let (running, _) = scratch.up("noop=256");
     let id = long_job(&scratch);

@@ -31,7 +31,7 @@ fn up(haul: &Haul) -> Option<(u64, String)> {
 }
 
 #[test]
-fn a_large_file_goes_up_across_and_down_though_workers_are_killed() {
+fn large_file_survives_killed_workers_on_each_leg() {
     let Some((haul, mut workers, hash)) = haul(3) else { return };
     for leg in Leg::ALL {
         let job = haul.submit(leg, ", verify: xxh128, mhl: true");
@@ -66,7 +66,7 @@ fn a_large_file_goes_up_across_and_down_though_workers_are_killed() {
 }
 
 #[test]
-fn a_job_that_is_cancelled_meanwhile_leaves_no_upload() {
+fn cancelled_slices_leave_no_upload() {
     let Some((haul, workers, _)) = haul(2) else { return };
     let job = haul.submit(Leg::Up, "");
     haul.wait_for_slices(0.2);
@@ -84,7 +84,7 @@ fn a_job_that_is_cancelled_meanwhile_leaves_no_upload() {
 }
 
 #[test]
-fn a_worker_alone_is_not_asked_to_share() {
+fn single_worker_transfers_without_slices() {
     let Some((haul, _workers, hash)) = haul(1) else { return };
     let job = haul.submit(Leg::Up, ", verify: xxh128");
     let summary = haul.wait(&job);

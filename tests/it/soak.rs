@@ -21,7 +21,7 @@ fn asked(short: Duration, usual: Option<u64>) -> (u64, Duration) {
 }
 
 #[test]
-fn random_faults_under_load_break_no_promise() {
+fn random_faults_under_load_keep_all_invariants() {
     let (seed, duration) = asked(SHORT, None);
     let outcome = tests::soak::run(seed, duration);
     println!(
@@ -38,7 +38,7 @@ fn random_faults_under_load_break_no_promise() {
 }
 
 #[test]
-fn edges_under_faults_break_no_promise() {
+fn edges_under_faults_keep_all_invariants() {
     let (seed, duration) = asked(EDGES_SHORT, Some(EDGES_SEED));
     let outcome = tests::soak::edges::run(seed, duration);
     println!(

@@ -38,7 +38,7 @@ fn pending(redis: &Redis) -> u64 {
 
 /// Cases 13 and 14.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_blocked_reader_delays_no_report_and_opens_nothing() {
+async fn blocked_reader_delays_no_report_and_keeps_its_connection() {
     let scratch = Scratch::new();
     let redis = Redis::start(&scratch.path("."));
     let id = WorkerId("w-1".into());
@@ -94,7 +94,7 @@ fn unit(part: i64) -> Unit {
 /// Cases 8 and 24: what the dead were given is cleaned up a little at a time, nothing that is out is lost by it, and no
 /// command holds the server up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hundreds_of_thousands_of_entries_of_the_dead_hold_nobody_up() {
+async fn dead_consumers_entries_are_removed_in_bounded_steps() {
     let scratch = Scratch::new();
     let redis = Redis::start(&scratch.path("."));
     let publisher = Publisher::connect(server(&redis)).await.expect("connects");
@@ -133,7 +133,7 @@ async fn hundreds_of_thousands_of_entries_of_the_dead_hold_nobody_up() {
 
 /// Cases 8 and 76: the living are more than a round looks at, and the dead come after them in the server's order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_consumers_behind_a_crowd_of_living_ones_are_removed() {
+async fn dead_consumers_behind_many_live_ones_are_removed() {
     let scratch = Scratch::new();
     let redis = Redis::start(&scratch.path("."));
     let publisher = Publisher::connect(server(&redis)).await.expect("connects");
@@ -154,7 +154,7 @@ async fn dead_consumers_behind_a_crowd_of_living_ones_are_removed() {
 
 /// Case 20.
 #[test]
-fn what_nobody_can_read_is_parked_and_everything_else_comes_through() {
+fn unreadable_entries_are_parked_and_others_succeed() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     let mut workers = [fleet.worker(8, &[]), fleet.worker(8, &[])];
@@ -174,7 +174,7 @@ fn what_nobody_can_read_is_parked_and_everything_else_comes_through() {
 
 /// Case 38: a hundred thousand units that take no time, each title's second half behind a barrier.
 #[test]
-fn barriers_over_a_hundred_thousand_quick_units_never_open_early() {
+fn barriers_over_a_hundred_thousand_units_never_open_early() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(64, &[]), fleet.worker(64, &[])];
@@ -186,7 +186,7 @@ fn barriers_over_a_hundred_thousand_quick_units_never_open_early() {
 
 /// A control message sent while no worker reads is read at the next poll, also before the first message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn control_message_between_two_reads_is_heard() {
+async fn control_message_between_two_reads_is_read() {
     let scratch = Scratch::new();
     let redis = Redis::start(&scratch.path("."));
     let publisher = Publisher::connect(server(&redis)).await.expect("connects");

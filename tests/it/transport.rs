@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use tests::cluster::Cluster;
 
 #[test]
-fn a_wiped_server_and_a_deleted_stream_cost_time_and_nothing_else() {
+fn wiped_server_and_deleted_stream_lose_no_unit() {
     let cluster = Cluster::start();
     let _workers = [cluster.worker(), cluster.worker()];
     let job = cluster.submit(12_000, "1ms..20ms");
@@ -18,7 +18,7 @@ fn a_wiped_server_and_a_deleted_stream_cost_time_and_nothing_else() {
 }
 
 #[test]
-fn a_killed_worker_is_replaced_by_the_others() {
+fn killed_worker_is_replaced_by_others() {
     let cluster = Cluster::start();
     let (first, _second) = (cluster.worker(), cluster.worker());
     let job = cluster.submit(3_000, "20ms..60ms");

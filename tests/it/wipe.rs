@@ -14,7 +14,7 @@ fn lines(running: &Running) -> usize {
 /// Case 2: the coordinator fills the streams of a wiped server while every worker stands still, so their keys are there
 /// before any group is.
 #[test]
-fn what_was_added_before_the_group_existed_is_read() {
+fn entries_added_before_the_group_are_read() {
     let fleet = Fleet::start();
     let _coordinator = fleet.coordinator();
     let workers = [fleet.worker(16, &[]), fleet.worker(16, &[])];
@@ -32,7 +32,7 @@ fn what_was_added_before_the_group_existed_is_read() {
 /// Case 9: entries are trimmed away, read and unread ones alike. And case 1: while it is wiped again and again nobody says
 /// more than it has to.
 #[test]
-fn what_was_trimmed_away_is_handed_out_again_without_a_flood_of_messages() {
+fn trimmed_units_are_republished_without_a_flood() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     let workers = [fleet.worker(16, &[]), fleet.worker(16, &[])];
