@@ -4,7 +4,7 @@ use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::wire::report::{Heartbeat, Outcome, Report, UnitResult};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use testkit::process::{promised, wait_until};
+use testkit::process::{promised, times_are_asserted, wait_until};
 use testkit::proxy::Proxy;
 use tests::fleet::{DATABASE, Fleet};
 use transport::{Server, Settings};
@@ -79,13 +79,15 @@ fn database_restarts_of_each_kind_restore_throughput() {
             assert!(started.elapsed() < BACK_MAX + stopped, "{kind}: {rate} units/s instead of {before}");
             rate = load.rate(before);
         }
-        // A machine that does other things too may never be as fast again: this much is printed.
-        while rate < 0.95 * before && started.elapsed() < WHOLE_MAX + stopped {
+        // Beside other tests the rate may stay below 95 % for good: only a machine of its own waits for that.
+        while times_are_asserted() && rate < 0.95 * before && started.elapsed() < WHOLE_MAX + stopped {
             rate = load.rate(before);
         }
         jobs = load.jobs;
         let whole = if rate < 0.95 * before { Duration::MAX } else { started.elapsed().saturating_sub(stopped) };
-        promised(&format!("{kind}: 95 % of the throughput"), whole, WHOLE_MAX);
+        if times_are_asserted() {
+            promised(&format!("{kind}: 95 % of the throughput"), whole, WHOLE_MAX);
+        }
         println!(
             "{kind}: {before:.0} units/s before, {rate:.0} after {:?} ({stopped:?} of it away)",
             started.elapsed()
