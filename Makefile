@@ -40,7 +40,7 @@ test: check
 
 sim:
 	SHOWRUNNER_SIM_SEEDS=$(or $(SEEDS),5000) cargo nextest run --workspace --cargo-profile release -E 'binary(sim) and test(many_seeds)' --no-capture
-	SHOWRUNNER_MODEL_SEEDS=$(or $(MODEL_SEEDS),8) SHOWRUNNER_MODEL_TRANSACTIONS=2000 SHOWRUNNER_PLAN_ROWS=$(or $(PLAN_ROWS),1000000) cargo nextest run --workspace --cargo-profile release -E 'package(coordinator) and (test(every_store_answers_alike) or test(without_statistics))' --no-capture
+	SHOWRUNNER_MODEL_SEEDS=$(or $(MODEL_SEEDS),8) SHOWRUNNER_MODEL_TRANSACTIONS=2000 SHOWRUNNER_PLAN_ROWS=$(or $(PLAN_ROWS),1000000) cargo nextest run --workspace --cargo-profile release -E 'test(every_store_answers_alike) or test(without_statistics)' --no-capture
 
 SOAK := cargo nextest run --workspace --profile soak --no-capture
 

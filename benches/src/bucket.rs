@@ -1,6 +1,6 @@
 //! How fast, and in how much memory, a bucket is listed, and a tree in it sealed and verified: `bench bucket [OBJECTS]`.
 //!
-//! The bucket is made up: it answers at once, so that what is measured is ours alone. Prints one JSON object for the scan
+//! The bucket is simulated and answers at once, so that only our own work is measured. Prints one JSON object for the scan
 //! of ten times as many objects, the seal with a journal that vouches for every object, the next seal, which finds nothing
 //! new, and the verification, which reads every object. `rss_kib_peak` is the most since the start.
 use ::mhl::journal::{self, Action, Record};
@@ -31,15 +31,15 @@ use tokio_util::sync::CancellationToken;
 use worker::task::{PageSink, Registry, TaskContext};
 
 const CONTENT: &[u8] = b"sixteen bytes...";
-/// Bytes of a piece of what was written.
+/// Bytes of one chunk of written content.
 const PIECE: usize = 64 << 10;
 /// Records in an object of the journal: assets of a unit.
 const UNIT_ASSETS: usize = 1_000;
 
-/// So many objects that are all alike, and what was written.
+/// Any number of equal objects, and the objects that were written.
 struct MadeUp {
     objects: AtomicU64,
-    /// Size and state; the content is a file, so that memory is ours alone.
+    /// Size and state of an object. Its content is a file and takes no memory.
     written: Mutex<BTreeMap<String, (u64, u64)>>,
     dir: tempfile::TempDir,
 }
@@ -68,7 +68,7 @@ impl MadeUp {
         Ok(state(key.to_owned(), bytes, tag.to_string()))
     }
 
-    /// What was written, but for the journal, stands before everything made up in the order of keys.
+    /// Keys of written objects, the journal excepted, sort before the simulated ones.
     fn stored(&self) -> Vec<ObjectState> {
         let written = self.written.lock();
         let own = written.iter().map(|(key, (bytes, tag))| state(key.clone(), *bytes, tag.to_string()));
@@ -143,7 +143,7 @@ impl Storage for MadeUp {
         Ok(Upload { key: key.to_owned(), id: String::new() })
     }
 
-    /// Parts come one after the other here.
+    /// Parts arrive in order here.
     async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
         self.write(&upload.key, body, slot.number > 1)?;
         Ok(Part { number: slot.number, bytes: body.bytes(), tag: String::new(), checksum: None })

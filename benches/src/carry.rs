@@ -1,4 +1,4 @@
-//! Our transfers to a bucket, within it and from it, over a storage that is running.
+//! Our transfers to a bucket, within it and from it, with a storage server that already runs.
 //!
 //! `bench carry STORAGE.yaml s3://BUCKET/PREFIX DIR [big|many|small]...`: makes 1 x 2 GiB, 40 x 64 MiB and 10,000 x
 //! 16 KiB of random bytes below DIR and carries them up, across and down again. Prints one JSON line for each: seconds,

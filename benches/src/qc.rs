@@ -3,8 +3,8 @@
 //! `bench qc [PART] [DIR] [ROUNDS]`, PART being `long` or `library`. `long` makes an H.264 clip in 1080p at about 20 Mb/s and
 //! takes it alone and two at once; `library` takes every clip in DIR (default `target/media`, which the test of the whole
 //! set makes), as many at once as there are cores. Rounds alternate and begin with another tool each; medians and ratios are
-//! printed, and one JSON line. Processor seconds (ours and those of the programs) stand beside the time: other load on the
-//! machine changes the one and hardly the other. Every program decodes with one thread, as ours does.
+//! printed, and one JSON line. Processor seconds (ours and those of the programs) are printed with the time: other load on the
+//! machine changes the time and hardly changes them. Every program decodes with one thread, as ours does.
 use ::qc::Tools;
 use ::qc::{Subject, Verdict, appraise};
 use protocol::media::spec::DeliverySpec;
@@ -18,7 +18,7 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// Seconds of the long clip.
 const SECONDS: u32 = 40;
-/// Everything that one decode measures: what the bounds speak of, and what comes with it.
+/// All checks that one decode measures.
 const POLICY: &str = "
 spec: everything
 qc:
@@ -35,8 +35,7 @@ qc:
   true_peak: { max: -1dBTP }
   phase: {}
 ";
-/// What one would run for each check by itself: of the picture without sound, of the sound without the picture, and the
-/// levels sampled as ours are.
+/// One ffmpeg call for each check alone: picture checks without sound, sound checks without picture, levels sampled as ours.
 const CALLS: [&[&str]; 9] = [
     &[],
     &["-an", "-vf", "blackdetect=d=0.2"],
@@ -106,7 +105,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A moving picture with noise in it, which makes decoding as dear as in material from a camera.
+/// A moving picture with noise, which costs as much to decode as camera material.
 fn long_clip(path: &Path) -> Result<PathBuf, Fault> {
     let picture = format!("testsrc2=s=1920x1080:r=25:d={SECONDS},noise=alls=6:allf=t:all_seed=7,setparams=range=tv");
     let sound = format!("aevalsrc='0.07*sin(2*PI*1000*t)|0.07*sin(2*PI*1000*t)':s=48000:d={SECONDS}:c=stereo");
@@ -118,7 +117,7 @@ fn long_clip(path: &Path) -> Result<PathBuf, Fault> {
     if status.success() { Ok(path.to_owned()) } else { Err("the long clip could not be made".into()) }
 }
 
-/// Every file but the list of what is wrong with them.
+/// Every file except the list of planted faults.
 fn library_clips(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Ok(Vec::new()) };
     let mut clips: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
@@ -199,7 +198,7 @@ async fn ours(file: &Path, spec: &DeliverySpec) -> Result<(), Fault> {
     Ok(())
 }
 
-/// One run of ffmpeg to nowhere, at the priority of ours. Broken clips make it fail, which is no matter here.
+/// One run of ffmpeg without output, at the priority of ours. Broken clips make it fail, which is ignored.
 fn decode(file: &Path, filters: &[&str]) -> Result<(), Fault> {
     Command::new("nice")
         .args(["-n", "10", "ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-i"])

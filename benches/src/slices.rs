@@ -94,7 +94,7 @@ fn carry(haul: &Haul, asked: &Asked, leg: Leg, expected: &str) -> Result<Value, 
     }))
 }
 
-/// Kills a worker when half has been carried. Returns into how many slices.
+/// Kills a worker when half of the slices have arrived. Returns the number of slices.
 fn kill(haul: &Haul, asked: &Asked, workers: &mut Vec<Running>) -> u64 {
     let mut slices = 0;
     loop {

@@ -20,7 +20,7 @@ const LIMIT_POSTGRES_COPY: f64 = 430_000.0;
 const LIMIT_POSTGRES_UPDATE: f64 = 157_000.0;
 /// One connection, WAL, FULL, 1,000 rows a transaction.
 const LIMIT_SQLITE_INSERT: f64 = 682_000.0;
-/// The same, updates.
+/// Updates under the same conditions.
 const LIMIT_SQLITE_UPDATE: f64 = 407_000.0;
 
 const STEP: StepNo = StepNo(0);
@@ -90,7 +90,7 @@ impl Contender {
     }
 }
 
-/// As services do: what is there is read first, and the counters go with it.
+/// Writes units as the coordinator does: existing rows are read first, and counters are updated with them.
 fn write_units(tx: &mut dyn Tx, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
     let parts: Vec<PartNo> = units.iter().map(|(part, _)| *part).collect();
     tx.units(job, step, &parts)?;

@@ -1,5 +1,5 @@
-//! Judges a run of real processes from outside: by the rows of its database and by what its `noop` units noted themselves
-//! (`SHOWRUNNER_REHEARSAL_LOG`). A run in which everything failed proves nothing, so most of it must have succeeded.
+//! Checks a run of real processes from outside: by the rows of its database and by the execution log of its `noop` units
+//! (`SHOWRUNNER_REHEARSAL_LOG`). A run in which everything failed proves nothing, so most units must have succeeded.
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
@@ -8,20 +8,20 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::Path;
 
-/// The least share of units that must have succeeded.
+/// Minimum share of succeeded units.
 const SUCCEEDED_MIN: f64 = 0.95;
 
-/// How a job must have ended.
+/// Expected end of a job.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
-    /// One of these states.
+    /// Accepted end states.
     pub states: &'static [&'static str],
-    /// The least share of units that succeeded.
+    /// Minimum share of succeeded units.
     pub succeeded_min: f64,
 }
 
 impl Default for Expected {
-    /// As a job over healthy units ends.
+    /// The end of a job without bad input.
     fn default() -> Expected {
         Expected { states: &["succeeded", "finished_with_failures"], succeeded_min: SUCCEEDED_MIN }
     }
@@ -33,14 +33,14 @@ pub type Rows = Vec<Vec<String>>;
 /// A unit: job number, step number, partition.
 type Key = (i64, i64, i64);
 
-/// What one execution noted, in nanoseconds since the machine started.
+/// Log of one execution, in nanoseconds since the machine started.
 #[derive(Debug, Clone, Default)]
 struct Execution {
     starts: Vec<u64>,
     ends: Vec<u64>,
 }
 
-/// What a run came to.
+/// Counts of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Units of the job.
@@ -53,8 +53,8 @@ pub struct Verdict {
     pub adopted: u64,
 }
 
-/// Has the database note each release of a barrier, as it is written: the row itself tells only of the last one. A release is
-/// a row that becomes released, or another moment of release in one that was.
+/// Lets the database log each release of a barrier: the row itself keeps only the last one. A release is a row that becomes
+/// released, or a new moment of release in a released row.
 pub const WATCH_POSTGRES: &str = "
     CREATE TABLE IF NOT EXISTS witnessed_release (job BIGINT, step BIGINT, key TEXT, at BIGINT);
     CREATE OR REPLACE FUNCTION witness_release() RETURNS trigger LANGUAGE plpgsql AS $$

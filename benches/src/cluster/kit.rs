@@ -9,7 +9,7 @@ use testkit::process::get;
 use testkit::redis::Redis;
 use testkit::{Running, Scratch};
 
-/// Longest any measured job may take.
+/// Limit of a measured job.
 const PATIENCE: &str = "10m";
 
 /// Servers and a directory; processes come and go.
@@ -85,7 +85,7 @@ impl Cluster {
         testkit::Ran::of(command)
     }
 
-    /// Hands a job in; returns its id and the moment (µs) before it was handed in.
+    /// Submits a job; returns its id and the moment (µs) before the submission.
     pub(crate) fn submit(&self, name: &str) -> (String, i64) {
         let before = now_us();
         let ran = self.command(&["job", "submit", &format!("{name}.yaml"), "-o", "name", "-q"]);
@@ -134,7 +134,7 @@ pub(crate) fn quantile(values: &mut [f64], q: f64) -> f64 {
     values[((values.len() - 1) as f64 * q).round() as usize]
 }
 
-/// Waits until something is so; returns how long that took.
+/// Waits until a condition holds; returns the time it took.
 pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
     let started = std::time::Instant::now();
     testkit::process::wait_until(what, is_so);

@@ -1,7 +1,7 @@
-//! From the end of what a unit waited for to its start: report, settle, publish and delivery, each durable where it must be.
+//! Time from the end of a unit's last dependency to its start: report, settle, publish and delivery, each durable where it must be.
 //!
 //! The first step's units take 0 to 10 s each, all at once, so that the second step's become ready at 200 a second, evenly
-//! and at moments nobody chose.
+//! and at random moments.
 use crate::cluster::kit::{Cluster, quantile};
 use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 //!
 //! `bench cluster [throughput] [latency] [scale] [recovery] [--quick]` prints a table for people and one JSON line a case.
 //! - throughput: submit → every result durable → job barrier open, units of zero length
-//! - latency: from the end of what a unit waited for to its start, at 200 units a second
+//! - latency: from the end of a unit's last dependency to its start, at 200 units a second
 //! - scale: units of 5 ms over 1, 2, 4 and 8 workers
 //! - recovery: a killed worker, a killed leader, a wiped Redis
 //!

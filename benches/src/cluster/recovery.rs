@@ -1,4 +1,4 @@
-//! How long the cluster is without work that somebody does, after each kind of loss.
+//! Time without progress after each kind of loss.
 use crate::cluster::kit::{Cluster, now_us, until};
 use testkit::Running;
 use testkit::process::wait_until;

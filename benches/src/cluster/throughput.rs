@@ -1,4 +1,4 @@
-//! Units of zero length, from the hand-in of the job to its open barrier.
+//! Units of zero length, from the submission of the job to its open barrier.
 use crate::cluster::kit::{Cluster, spread};
 
 const WORKERS: usize = 2;

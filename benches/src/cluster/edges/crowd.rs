@@ -11,9 +11,9 @@ const SLOTS: u32 = 4;
 const IDLE: Duration = Duration::from_secs(10);
 /// Failures that the coordinator remembers when it is idle.
 const FAILURES: usize = 10_000;
-/// Of each hundred workers so many vanish at the end.
+/// Per cent of the workers that vanish at the end.
 const VANISH: usize = 30;
-/// Until a silent worker counts as gone, and its memory is free.
+/// Time until a silent worker counts as gone and its memory is free.
 const GONE: Duration = Duration::from_secs(45);
 const PLAIN: &str = "  - id: one\n    noop: { duration: 0ms..1ms }\n";
 const FAILING: &str = "  - id: one\n    noop: { duration: 0ms..1ms, fail: 100% }\n    retry: { attempts: 1 }\n";

@@ -1,4 +1,4 @@
-//! A job in which every unit fails, what people ask about it, and what its retry does to another job.
+//! A job in which every unit fails: time of the usual queries, and effect of its retry on another job.
 use super::Size;
 use super::gauge::{Turns, follow, longest_gap, memory};
 use super::shapes::reads;
@@ -9,7 +9,7 @@ use testkit::http::post;
 
 const SLOTS: u32 = 1024;
 const VICTIM_SLOTS: u32 = 16;
-/// How long the other job is looked at while nothing else happens, and while failed units run again.
+/// Time for which the other job is observed, with no other work and while failed units run again.
 const CALM: Duration = Duration::from_secs(5);
 
 fn steps(fail: u32) -> String {

@@ -1,11 +1,11 @@
-//! What is read from outside, so that every build can be asked the same.
+//! Measurements from outside the process, so that they are the same for every build.
 use crate::cluster::kit::Cluster;
 use std::time::{Duration, Instant};
 use testkit::http::ask;
 use testkit::postgres::Held;
 use testkit::process::get;
 
-/// Between two looks at the sessions of the database.
+/// Interval between two checks of the database sessions.
 const LOOK_SECONDS: f64 = 0.005;
 /// Requests of each kind.
 const REQUESTS: usize = 10;
@@ -17,7 +17,7 @@ pub(super) struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    /// Begins to look. The look is made in another database, so that it keeps no row of this one alive.
+    /// Starts the checks. They run in another database, so that they keep no row of this one alive.
     pub(super) fn watch(cluster: &Cluster) -> Turns<'_> {
         cluster.postgres.sql("postgres", "CREATE TABLE longest (seconds DOUBLE PRECISION NOT NULL)");
         cluster.postgres.sql("postgres", "INSERT INTO longest VALUES (0)");
@@ -40,11 +40,11 @@ impl Turns<'_> {
     }
 }
 
-/// How far a job came.
+/// Progress of a job at its end or at the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Course {
     pub(super) seconds: f64,
-    /// Units that ended, whatever with.
+    /// Units that ended, with any result.
     pub(super) ended: u64,
     /// Whether the job ended before the limit.
     pub(super) complete: bool,

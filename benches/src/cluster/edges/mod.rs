@@ -1,5 +1,4 @@
-//! Where clusters break that only ever saw average jobs: as many titles as assets, one title with all of them, nothing but
-//! failures, hundreds of workers. Each figure is compared with that of a plain job of as many units in the same cluster.
+//! Jobs at the edges: as many titles as assets, one title with all of them, nothing but failures, hundreds of workers. Each figure is compared with that of a plain job of as many units in the same cluster.
 mod crowd;
 mod failures;
 mod gauge;
@@ -7,13 +6,13 @@ mod shapes;
 
 use std::time::Duration;
 
-/// What is measured, and how much of it.
+/// Sizes of the cases.
 pub(crate) struct Size {
     /// Assets of a job.
     units: usize,
     /// Numbers of simulated workers.
     workers: Vec<usize>,
-    /// Longest time for one job; what it has done by then is quoted.
+    /// Limit for one job; its progress at the limit is printed.
     limit: Duration,
     /// Settings of the database server besides those of all benchmarks.
     settings: Vec<&'static str>,

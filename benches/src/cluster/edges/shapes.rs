@@ -50,7 +50,7 @@ pub(super) fn run(size: &Size, case: &str, per_title: usize) -> std::io::Result<
     Ok(())
 }
 
-/// How long people wait for what they ask about a job.
+/// Response times of the usual queries about a job.
 pub(super) fn reads(case: &str, address: &str, id: &str) {
     let mut paths = vec![("job get".to_owned(), format!("/api/v1/jobs/{id}"))];
     paths.push(("unit list".into(), format!("/api/v1/jobs/{id}/units?limit=10")));

@@ -207,7 +207,7 @@ fn limits_hold_over_eight_workers_and_a_new_leader() {
 /// Case 65: a tenant whose endpoint is at its limit has a hundred thousand units ready at the head. Others are handed out
 /// in the very turn in which they would have been without it.
 #[test]
-fn a_limited_tenant_at_the_head_delays_nobody() {
+fn limited_tenant_at_the_head_delays_no_other_tenant() {
     let mut cluster = Cluster::new(2, &["s3://slow=1"]).on_disk();
     let slow = cluster.submit("slow", "hog", &["s3://slow"], 100_000);
     let first = cluster.turn();
@@ -237,7 +237,7 @@ fn a_limited_tenant_at_the_head_delays_nobody() {
 
 /// Case 65, inside one job: units behind others whose endpoint is full are reached, and none is lost on the way.
 #[test]
-fn full_endpoints_block_nobody_behind_them() {
+fn full_endpoints_block_no_other_units() {
     let mut cluster = Cluster::new(2, &["s3://slow=1"]);
     let mut locations = vec!["s3://slow"; 600];
     locations.extend(["s3://fast"; 30]);
@@ -267,7 +267,7 @@ fn full_endpoints_block_nobody_behind_them() {
 }
 
 #[test]
-fn a_throttling_endpoint_backs_off_for_all_its_units() {
+fn throttling_endpoint_pauses_all_its_units() {
     let mut cluster = Cluster::new(2, &["s3://a=8"]);
     cluster.submit("j", "x", &["s3://a"], 100);
     let units = cluster.turn();
@@ -301,7 +301,7 @@ fn with_copy() -> (Cluster, Unit, Unit) {
 
 /// Case 44: both copies finish; the first result is adopted, the other is rejected and called back (FEN-1).
 #[test]
-fn of_two_copies_one_result_is_adopted() {
+fn one_result_of_two_executions_is_adopted() {
     for newer_wins in [false, true] {
         let (mut cluster, older, newer) = with_copy();
         let (winner, loser) = if newer_wins { (&newer, &older) } else { (&older, &newer) };
@@ -317,7 +317,7 @@ fn of_two_copies_one_result_is_adopted() {
 }
 
 #[test]
-fn a_copy_that_fails_or_is_lost_leaves_the_unit_to_the_other() {
+fn failed_or_lost_copy_leaves_the_unit_to_the_other() {
     for first_to_go in [0, 1] {
         let (mut cluster, older, newer) = with_copy();
         let (gone, stays) = if first_to_go == 0 { (&newer, &older) } else { (&older, &newer) };
@@ -378,7 +378,7 @@ fn costs_outlive_the_coordinator() {
 
 /// Case 56: when every worker leaves in two minutes, a unit that takes longer is not handed out, and says why.
 #[test]
-fn nothing_longer_than_the_workers_stay_is_handed_out() {
+fn units_longer_than_the_workers_stay_are_not_published() {
     let mut cluster = Cluster::new(2, &[]);
     let long = cluster.submit("j", "x", &["s3://a"], 200);
     let first = cluster.turn();

@@ -1,22 +1,18 @@
 //! The store on a real PostgreSQL: the suite every store passes, and what only a server can do to it.
-use coordinator::reconcile::{planner, settlement};
-use coordinator::store::conformance::{atomicity, checks, partition};
-use coordinator::store::handle::{Backend, Store};
-use coordinator::store::postgres::{Postgres, PostgresOptions};
-use coordinator::store::view::UnitFilter;
-use coordinator::store::{
-    JobRow, ListingTx as _, NewJob, Partition, PartitionTx as _, Phase, StepDelta, StoreError, StoreResult,
-    TombstoneRow, Tx, UnitRow,
-};
-use coordinator::workflows::Workflows;
 use protocol::failure::ErrorClass;
-use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
+use protocol::id::{JobNo, StepNo};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
-use protocol::workflow::Step;
 use std::time::{Duration, Instant};
+use store::conformance::{atomicity, checks, partition};
+use store::handle::{Backend, Store};
+use store::postgres::{Postgres, PostgresOptions};
+use store::view::UnitFilter;
+use store::{
+    JobRow, ListingTx as _, NewJob, Partition, PartitionTx as _, StepDelta, StoreError, StoreResult, TombstoneRow, Tx,
+    UnitRow,
+};
 use testkit::postgres::PostgresServer;
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -26,7 +22,7 @@ fn open(url: &str) -> Postgres {
 }
 
 fn add_job(tx: &mut dyn Tx, id: &str) -> StoreResult<JobNo> {
-    let job: NewJob = coordinator::store::conformance::job(id);
+    let job: NewJob = store::conformance::job(id);
     tx.insert_job(&job)
 }
 
@@ -51,7 +47,7 @@ fn postgres_conforms() {
 }
 
 #[test]
-fn the_schema_is_made_once_and_a_newer_one_refused() {
+fn schema_is_created_once_and_a_newer_one_refused() {
     let server = PostgresServer::start();
     let url = server.url();
     let openers: Vec<_> = (0..4)
@@ -69,7 +65,7 @@ fn the_schema_is_made_once_and_a_newer_one_refused() {
 }
 
 #[test]
-fn a_killed_server_costs_nothing_that_was_committed() {
+fn killed_server_keeps_committed_rows() {
     let mut server = PostgresServer::start();
     let mut postgres = open(&server.url());
     postgres.write(|tx| add_job(tx, "before")).expect("writes");
@@ -103,7 +99,7 @@ fn a_killed_server_costs_nothing_that_was_committed() {
 }
 
 #[test]
-fn no_call_waits_for_ever() {
+fn calls_end_within_their_limits() {
     let server = PostgresServer::start();
     let url = server.url();
     let short = PostgresOptions {
@@ -137,7 +133,7 @@ fn no_call_waits_for_ever() {
 
 /// No timeout of the server ends a COPY whose client stands still, and it has the turn of all writers.
 #[test]
-fn a_process_frozen_in_the_middle_of_a_copy_keeps_nobody_from_leading() {
+fn frozen_copy_does_not_block_the_next_leader() {
     let server = PostgresServer::start();
     let url = server.url();
     let short = PostgresOptions { idle_timeout: Duration::from_millis(1_500), ..PostgresOptions::default() };
@@ -165,7 +161,7 @@ fn a_process_frozen_in_the_middle_of_a_copy_keeps_nobody_from_leading() {
 }
 
 #[test]
-fn a_statement_that_takes_too_long_is_ended() {
+fn statement_past_its_limit_is_cancelled() {
     let server = PostgresServer::start();
     let short = PostgresOptions { statement_timeout: Duration::from_millis(200), ..PostgresOptions::default() };
     let mut postgres = Postgres::open(&server.url(), short).expect("connects");
@@ -181,7 +177,7 @@ fn a_statement_that_takes_too_long_is_ended() {
 }
 
 #[test]
-fn only_the_last_generation_writes() {
+fn only_the_latest_generation_writes() {
     let server = PostgresServer::start();
     let (mut first, mut second, mut operator) = (open(&server.url()), open(&server.url()), open(&server.url()));
     assert_eq!(first.acquire("first", LEASE).expect("asks"), Some(1));
@@ -244,14 +240,14 @@ fn writers_take_turns() {
 }
 
 #[test]
-fn a_failed_statement_is_never_committed_around() {
+fn failed_statement_aborts_its_transaction() {
     let server = PostgresServer::start();
     let mut postgres = open(&server.url());
     for asks_on in [false, true] {
         let passed_over = postgres.write(|tx| {
             let tx: &mut dyn Tx = tx;
             let job = add_job(tx, "j")?;
-            let part = coordinator::store::conformance::partition(1, "t", "a", "a", 1);
+            let part = store::conformance::partition(1, "t", "a", "a", 1);
             tx.insert_partitions(job, std::slice::from_ref(&part))?;
             // A number is unique. That it is taken may be said here, by what is asked next, or by the commit.
             let said = tx.insert_partitions(job, &[part]).is_err();
@@ -271,7 +267,7 @@ fn units_are_listed_with_and_without_rows() {
         .write(|tx| {
             let tx: &mut dyn Tx = tx;
             let job = add_job(tx, "j")?;
-            let part = |n| coordinator::store::conformance::partition(n, "t", "a", "a", 1);
+            let part = |n| store::conformance::partition(n, "t", "a", "a", 1);
             tx.insert_partitions(job, &[part(1), part(2), part(3)])?;
             tx.set_cursor(job, StepNo(0), 2)?;
             let done = UnitRow { state: UnitState::Succeeded, epoch: 1, attempt: 0, due_at: None, duration_us: 5 };
@@ -288,9 +284,9 @@ fn units_are_listed_with_and_without_rows() {
 }
 
 #[test]
-fn sessions_prove_as_much_as_sslmode_asks() {
+fn sessions_verify_what_sslmode_requires() {
     let server = PostgresServer::start();
-    server.encrypt(include_str!("tls/server.pem"), include_str!("tls/server.key"));
+    server.encrypt(include_str!("../tls/server.pem"), include_str!("../tls/server.key"));
     let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
     let connects = |host: &str, query: &str| {
         let url = format!("postgres://showrunner@{host}:{}/postgres?{query}", server.port());
@@ -313,7 +309,7 @@ fn sessions_prove_as_much_as_sslmode_asks() {
 }
 
 #[test]
-fn a_wrong_password_is_no_outage() {
+fn wrong_password_is_a_permanent_error() {
     let server = PostgresServer::start();
     server.sql("postgres", "CREATE ROLE guest LOGIN PASSWORD 'right'");
     server.ask_for_passwords();
@@ -329,7 +325,7 @@ fn a_wrong_password_is_no_outage() {
 }
 
 #[tokio::test]
-async fn a_url_opens_from_async_code() {
+async fn url_opens_from_async_code() {
     let server = PostgresServer::start();
     let (store, _thread) = Store::open(&server.url(), PostgresOptions::default()).expect("opens");
     assert_eq!(store.acquire("me".into(), LEASE).await.expect("asks"), Some(1));
@@ -340,7 +336,7 @@ async fn a_url_opens_from_async_code() {
 }
 
 #[test]
-fn what_a_leader_remembers_ends_with_the_write_of_another() {
+fn leader_cache_ends_with_a_foreign_write() {
     let server = PostgresServer::start();
     let mut leader = open(&server.url());
     leader.acquire("leader", LEASE).expect("asks").expect("nobody leads");
@@ -377,36 +373,6 @@ fn what_a_leader_remembers_ends_with_the_write_of_another() {
     assert_eq!(open_jobs(&mut leader), [named("theirs", "news")]);
 }
 
-/// A job whose second step has ended well everywhere, in a run of successes; a third step needs it and the first.
-fn half_done(tx: &mut dyn Tx) -> StoreResult<JobNo> {
-    let mut new = coordinator::store::conformance::job("redriven");
-    let work = new.workflow.steps[0].clone();
-    let (first, second) = (Step { id: "first".into(), ..work.clone() }, Step { id: "second".into(), ..work.clone() });
-    let both = Step { id: "both".into(), needs: vec![StepNo(0), StepNo(1)], ..work };
-    new.workflow.steps = vec![first, second, both];
-    new.workflow.partition.assets_max = 1;
-    let no = tx.insert_job(&new)?;
-    let page: Vec<(u64, Asset)> = (0..40).map(|n| (n, numbered(n))).collect();
-    tx.append_listing(no, true, &page)?;
-    let mut row = tx.job(no)?.expect("inserted");
-    row.phase = Phase::Planning;
-    tx.update_job(&row)?;
-    while planner::plan(tx, &Workflows::default(), no)? {}
-    for step in [StepNo(0), StepNo(1)] {
-        tx.set_cursor(no, step, 40)?;
-    }
-    let done = (1..=40).map(|part| success(no, StepNo(1), part, 1)).collect();
-    assert_eq!(settlement::settle(tx, &Workflows::default(), done, Timestamp(1), &mut || 0.5)?.accepted, 40);
-    Ok(no)
-}
-
-/// Hands partition 20 of the second step out again.
-fn redrive(tx: &mut dyn Tx, job: JobNo) -> StoreResult<()> {
-    let again = UnitRow { state: UnitState::Leased, epoch: 2, attempt: 0, due_at: None, duration_us: 0 };
-    tx.put_units(job, StepNo(1), &[(20, again)])?;
-    tx.add_to_step(job, StepNo(1), StepDelta::transition(Some(UnitState::Succeeded), UnitState::Leased))
-}
-
 fn numbered(n: u64) -> Asset {
     let id = format!("a{n:04}");
     let location = format!("file:/m/{id}");
@@ -414,35 +380,9 @@ fn numbered(n: u64) -> Asset {
     Asset { id, title, role, location, path, bytes: Some(1), hash: None, declared: None }
 }
 
-fn success(job: JobNo, step: StepNo, part: i64, epoch: u32) -> Outcome {
-    let result = UnitResult::Finished { facts: vec![], failures: vec![] };
-    Outcome { unit: UnitId { job, step, part }, epoch, worker: WorkerId("w".into()), result, duration_us: 1 }
-}
-
-/// A look-up of scattered units must say nothing about units between them: one of them has a row of its own, written when it
-/// was redriven, over the run of successes it once was part of.
-#[test]
-fn a_redriven_unit_between_scattered_reports_is_settled_and_what_needs_it_runs() {
-    let server = PostgresServer::start();
-    let mut postgres = open(&server.url());
-    let job = postgres.write(|tx| half_done(tx)).expect("writes");
-    postgres.write(|tx| redrive(tx, job)).expect("writes");
-    let settle = |postgres: &mut Postgres, outcomes: Vec<Outcome>| {
-        let settled =
-            postgres.write(|tx| settlement::settle(tx, &Workflows::default(), outcomes, Timestamp(2), &mut || 0.5));
-        settled.expect("settles")
-    };
-    let scattered = [success(job, StepNo(0), 1, 1), success(job, StepNo(0), 40, 1), success(job, StepNo(1), 20, 2)];
-    let settled = settle(&mut postgres, scattered.to_vec());
-    assert_eq!((settled.accepted, settled.rejected), (3, 0), "the report of the redriven unit counts");
-    settle(&mut postgres, vec![success(job, StepNo(0), 20, 1)]);
-    let ready = postgres.write(|tx| (tx as &mut dyn Tx).ready_units(job, StepNo(2), 9)).expect("reads");
-    assert_eq!(ready.iter().map(|(part, _)| *part).collect::<Vec<_>>(), [1, 20, 40]);
-}
-
 /// The reader ahead sees what has been committed: what a transaction splits and then reads ahead would come back whole.
 #[test]
-fn partitions_read_ahead_in_the_transaction_that_splits_one_come_without_what_left_it() {
+fn prefetched_partitions_exclude_assets_split_off_earlier() {
     let server = PostgresServer::start();
     let mut postgres = open(&server.url());
     assert_eq!(postgres.acquire("leader", LEASE).expect("asks"), Some(1));
@@ -482,7 +422,7 @@ fn partitions_read_ahead_in_the_transaction_that_splits_one_come_without_what_le
 
 /// Locations may have 8,192 characters, an entry of an index a third of that.
 #[test]
-fn tombstone_of_a_long_location_is_kept_once() {
+fn tombstone_of_a_long_location_is_stored_once() {
     let server = PostgresServer::start();
     let mut postgres = open(&server.url());
     // Nothing that compresses.

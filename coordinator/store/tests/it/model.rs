@@ -1,16 +1,16 @@
 //! Every store answers alike: transactions of random questions and changes, asked of memory, SQLite and PostgreSQL.
 //! PostgreSQL gathers what it is told and remembers what it read, so orders of calls matter more than calls.
-use coordinator::store::conformance::{job, partition};
-use coordinator::store::handle::Backend;
-use coordinator::store::postgres::{Postgres, PostgresOptions};
-use coordinator::store::sqlite::Sqlite;
-use coordinator::store::view::UnitFilter;
-use coordinator::store::{BarrierGrowth, BarrierState, Partition, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact, Role};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
+use store::conformance::{job, partition};
+use store::handle::Backend;
+use store::postgres::{Postgres, PostgresOptions};
+use store::sqlite::Sqlite;
+use store::view::UnitFilter;
+use store::{BarrierGrowth, BarrierState, Partition, StepDelta, StoreResult, Tx, UnitRow};
 use testkit::postgres::PostgresServer;
 
 /// Transactions of a seed; `SHOWRUNNER_MODEL_TRANSACTIONS` asks for another number.

@@ -100,7 +100,7 @@ fn operation_with_unreadable_plan_aborts_and_says_why() {
 }
 
 #[test]
-fn operation_of_the_version_before_is_carried_out() {
+fn operation_of_the_previous_version_is_executed() {
     let mut memory = Memory::default();
     let tx: &mut dyn Tx = &mut memory;
     let job = ended(tx, 3);

@@ -50,7 +50,7 @@ fn told(tx: &mut dyn Tx, movement: &mut Movement, now: Timestamp) -> coordinator
 }
 
 #[test]
-fn bytes_and_rates_reach_whoever_asks() {
+fn bytes_and_rates_appear_in_job_progress() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
         let (no, mut movement) = (ready(tx), Movement::default());
@@ -86,7 +86,7 @@ fn bytes_and_rates_reach_whoever_asks() {
 }
 
 #[test]
-fn a_unit_that_waits_uses_no_attempt_and_leaves_no_failure() {
+fn waiting_unit_uses_no_attempt_and_records_no_failure() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
         let (no, workflows) = (ready(tx), Workflows::default());
@@ -108,7 +108,7 @@ fn a_unit_that_waits_uses_no_attempt_and_leaves_no_failure() {
 }
 
 #[test]
-fn a_removal_is_remembered_whoever_reports_it() {
+fn removal_is_recorded_from_any_report() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
         let (no, workflows) = (ready(tx), Workflows::default());

@@ -324,7 +324,7 @@ fn write<R>(store: &mut Store, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>)
 }
 
 #[test]
-fn a_cut_unit_is_completed_once_and_with_every_byte() {
+fn multipart_unit_is_completed_once_with_every_byte() {
     let mut sum = Came::default();
     for seed in 0..SEEDS {
         let came = World::new(seed, seed.is_multiple_of(20)).run(None);
@@ -339,7 +339,7 @@ fn a_cut_unit_is_completed_once_and_with_every_byte() {
 }
 
 #[test]
-fn a_cancelled_cut_is_aborted() {
+fn cancelled_multipart_unit_is_aborted() {
     let mut sum = Came::default();
     for seed in 0..SEEDS {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -354,7 +354,7 @@ fn a_cancelled_cut_is_aborted() {
 
 /// Where nobody stands idle, and where there is only one, nothing is cut.
 #[test]
-fn a_worker_alone_carries_everything_whole() {
+fn single_worker_transfers_units_whole() {
     let mut world = World::new(1, false);
     let beat = Heartbeat {
         worker: WorkerId("w0".into()),

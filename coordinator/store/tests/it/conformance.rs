@@ -1,4 +1,4 @@
-//! Memory and SQLite pass the suite of every store. PostgreSQL passes it in the coordinator's tests, which start servers.
+//! Memory and SQLite pass the suite of every store; PostgreSQL passes it in `postgres`.
 use store::conformance::{atomicity, checks};
 use store::handle::Backend;
 use store::sqlite::Sqlite;
@@ -34,7 +34,7 @@ fn sqlite_conforms() {
 }
 
 #[test]
-fn sqlite_keeps_what_it_committed_and_refuses_a_newer_schema() {
+fn sqlite_keeps_commits_and_refuses_a_newer_schema() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("x.db");
     drop(Sqlite::open(&path).expect("creates"));

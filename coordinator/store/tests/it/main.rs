@@ -1,0 +1,4 @@
+//! All stores: one conformance suite, random transactions side by side, and real PostgreSQL servers with their faults.
+mod conformance;
+mod model;
+mod postgres;

@@ -1,0 +1,11 @@
+//! The coordinator over its stores: planning, settlement, commands and schedules, without processes around it.
+mod control;
+mod defence;
+mod listings;
+mod planning;
+mod plans;
+mod progress;
+mod redriven;
+mod scheduling;
+mod slices;
+mod term;
