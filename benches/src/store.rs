@@ -3,10 +3,10 @@
 //! `bench store [--quick]` writes listings, partitions and units of one job in transactions of 2,000 to 8,000 rows over
 //! memory, SQLite and a PostgreSQL it starts, prints a table for people and one JSON line. Rounds alternate between the
 //! stores, so that a busy moment of the machine hits all of them.
-use coordinator::store::conformance::{job, partition};
 use coordinator::store::handle::Backend;
 use coordinator::store::postgres::{Postgres, PostgresOptions};
 use coordinator::store::sqlite::Sqlite;
+use coordinator::store::testing::{job, partition};
 use coordinator::store::{Partition, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::media::asset::{Asset, Role};

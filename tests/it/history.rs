@@ -1,7 +1,7 @@
 //! The history checker fails when a violation is planted.
-use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::sqlite::Sqlite;
+use coordinator::store::testing::job;
 use coordinator::store::{BarrierGrowth, BarrierRow, BarrierState};
 use protocol::id::{JobNo, StepNo};
 use protocol::time::Timestamp;

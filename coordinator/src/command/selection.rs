@@ -237,7 +237,7 @@ pub(super) fn foresee(tx: &mut dyn Tx, workflows: &Workflows, found: &[Found]) -
         let parts: BTreeSet<PartNo> = of_job.iter().map(|found| found.unit.part).filter(|part| *part > 0).collect();
         let parts: Vec<PartNo> = parts.into_iter().collect();
         if !parts.is_empty() {
-            tx.foresee(job, &steps, &parts)?;
+            tx.prefetch(job, &steps, &parts)?;
         }
     }
     Ok(())

@@ -171,7 +171,7 @@ impl<'a> Graph<'a> {
         let rows = self.tx.units(self.job, step, parts)?;
         let asked = units_before(workflow, &target.needs);
         if asked != target.needs || asked.len() > 1 {
-            self.tx.foresee(self.job, &asked, parts)?;
+            self.tx.prefetch(self.job, &asked, parts)?;
         }
         let mut changes = Vec::new();
         for (part, row) in parts.iter().zip(rows) {

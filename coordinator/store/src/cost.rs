@@ -1,6 +1,6 @@
-//! What one write transaction costs: rows read and written, and statements sent. The one writer stands still for everybody
-//! while a transaction runs, so its work is bounded: services go page by page. A transaction beyond the bounds is a defect.
-//! It fails the test that finds it; in production it is counted, and the first one is logged.
+//! The cost of a write transaction: rows read and written, and statements sent. A transaction blocks the only writer, so its
+//! work is bounded and services work page by page. A transaction beyond the bounds is a defect: it fails a test; in
+//! production it is counted, and the first one is logged.
 use prometheus::IntCounter;
 use protocol::invariant;
 use protocol::invariant::{TRUTH_1, TURN_1};
@@ -9,22 +9,22 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Statements of one transaction at most, where each is a journey to a server.
+/// Statements of one transaction at most, where each costs a round trip.
 pub const STATEMENTS_MAX: u64 = 20_000;
 /// Rows that one transaction reads and writes at most.
 pub const ROWS_MAX: u64 = 400_000;
 
-/// What a transaction has cost so far.
+/// The cost of a transaction so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Statements sent to a server.
+    /// Number of statements sent to a server.
     pub statements: u64,
-    /// Rows read and written.
+    /// Number of rows read and written.
     pub rows: u64,
 }
 
 impl Cost {
-    /// Whether one transaction may cost this much.
+    /// Whether the cost is within the bounds.
     pub fn is_bounded(self) -> bool {
         self.statements <= STATEMENTS_MAX && self.rows <= ROWS_MAX
     }
@@ -45,19 +45,19 @@ pub(super) struct Defects {
 }
 
 impl Defects {
-    /// Counts transactions beyond the bounds and counters below zero with these from now on.
+    /// Sets the counters of transactions beyond the bounds and of counters below zero.
     pub(super) fn count_with(&self, oversized: IntCounter, underflows: IntCounter) {
-        // The first ones stay: a store has one coordinator.
+        // The first counters stay: a store has one coordinator.
         drop(self.counters.set((oversized, underflows)));
     }
 
-    /// Looks at the transaction that has just ended on this thread.
+    /// Checks the transaction that has just ended on this thread.
     pub(super) fn look(&self) {
         let underflows = UNDERFLOWS.take();
         if let Some((_, counter)) = self.counters.get() {
             counter.inc_by(underflows);
         }
-        // One that could not even begin must not be counted for the one before it.
+        // A transaction that failed to begin must not be charged with the cost of the one before it.
         let cost = SPENT.take();
         if cost.is_bounded() {
             return;
@@ -69,29 +69,29 @@ impl Defects {
             tracing::warn!(
                 statements = cost.statements,
                 rows = cost.rows,
-                "a transaction did more at once than is planned for; progress of all jobs waited for it"
+                "a transaction exceeded its bounds and delayed all jobs"
             );
         }
     }
 }
 
-/// As much of `bound` as the transaction on this thread may take on (see [`Share`]): a page of that many rows. All of it
-/// where transactions are not measured.
+/// The page size of the transaction on this thread: its share of `bound` (see [`Share`]). The whole bound where transactions
+/// are not measured.
 pub fn page(bound: u32) -> u32 {
     SHARE.get().unwrap_or_default().of(bound)
 }
 
-/// Transactions on this thread take on this share of their bounds from now on.
+/// Sets the share of their bounds that transactions on this thread use.
 pub(super) fn take_on(share: Share) {
     SHARE.set(Some(share));
 }
 
-/// What the transaction on this thread has cost so far.
+/// The cost of the transaction on this thread so far.
 pub fn spent() -> Cost {
     SPENT.get()
 }
 
-/// A counter goes on counting, or would go below zero: that is noted, and the counter stays at zero.
+/// Reports a counter that would go below zero; it stays at zero.
 pub(super) fn counts(holds: bool, what: impl Fn() -> String) {
     if !invariant!(TRUTH_1, holds, "{}", what()) {
         tracing::error!("TRUTH-1: {}", what());
@@ -107,17 +107,17 @@ pub(super) fn begin() {
 /// A write transaction is about to be committed on this thread.
 pub(super) fn end() {
     let cost = spent();
-    // Counted by the store's handle in release builds.
+    // In release builds the handle of the store counts it.
     let _ = invariant!(TURN_1, cost.is_bounded(), "one transaction cost {cost:?}");
 }
 
-/// A statement was sent to a server, and gave or took so many rows.
+/// A statement was sent to a server and read or wrote so many rows.
 pub(super) fn statement(rows: usize) {
     let cost = SPENT.get();
     SPENT.set(Cost { statements: cost.statements + 1, rows: cost.rows + rows.max(1) as u64 });
 }
 
-/// Rows were read or written where no statement is a journey.
+/// Rows were read or written without a round trip.
 pub(super) fn rows(rows: usize) {
     let cost = SPENT.get();
     SPENT.set(Cost { rows: cost.rows + rows as u64, ..cost });

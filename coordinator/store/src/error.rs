@@ -2,20 +2,20 @@
 use protocol::failure::ErrorClass;
 use thiserror::Error;
 
-/// Why the store could not answer.
+/// Why a call of the store failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process holds the database, or it is away.
+    /// Another process holds the database, or it is unreachable.
     #[error("the database cannot be used now: {0}")]
     Busy(String),
-    /// No room on its disk: nothing is lost, work goes on when there is room again.
+    /// The disk of the database is full. Nothing is lost; work continues when there is space.
     #[error("no room for the database: {0}; free space on its disk")]
     Full(String),
-    /// Written by a newer build.
+    /// A newer build wrote the database.
     #[error("the database has schema {found}, this build knows {known}: use the newer showrunner")]
     NewerSchema {
-        /// Version found.
+        /// Version of the database.
         found: i64,
         /// Newest version known.
         known: i64,
@@ -23,22 +23,22 @@ pub enum StoreError {
     /// A stored value cannot be read.
     #[error("unreadable value in the database: {0}")]
     Corrupt(String),
-    /// The address, the password or the rights of this process will not do.
-    #[error("the database refuses: {0}")]
+    /// The address, the password or the rights of this process are not accepted.
+    #[error("the database rejected the statement: {0}")]
     Refused(String),
-    /// Another process leads, or none does: this one must step down.
+    /// This process is not the leader and must step down.
     #[error("this coordinator does not lead: {0}")]
     NotLeader(String),
-    /// The store's thread has ended.
+    /// The thread of the store has ended.
     #[error("the store is closed")]
     Closed,
-    /// Anything else the database said.
+    /// Any other error of the database.
     #[error("database: {0}")]
     Database(String),
 }
 
 impl StoreError {
-    /// What may be done about it.
+    /// The class of the error, which decides about retries.
     pub fn class(&self) -> ErrorClass {
         match self {
             StoreError::Busy(_) | StoreError::Full(_) => ErrorClass::Transient,
@@ -51,5 +51,10 @@ impl StoreError {
     }
 }
 
-/// Short for results of the store.
+/// The result of a call of the store.
 pub type StoreResult<T> = Result<T, StoreError>;
+
+/// The error of a stored value that cannot be read; `what` names it.
+pub(crate) fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("{what}: {value}"))
+}

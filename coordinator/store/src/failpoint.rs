@@ -1,5 +1,5 @@
-//! Places where a test may end the process, as a crash would: `SHOWRUNNER_FAILPOINT=name:n` ends it the n-th time it comes
-//! by. Without the variable a place costs one look at a flag.
+//! Fail points, where a test can abort the process: `SHOWRUNNER_FAILPOINT=name:n` aborts at the n-th pass. Without the
+//! variable a fail point costs one read of a flag.
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ fn armed() -> Option<(String, AtomicU64)> {
     Some((name.to_owned(), AtomicU64::new(times.parse().ok()?)))
 }
 
-/// Comes by the place `name`.
+/// Passes the fail point `name`.
 pub fn pass(name: &str) {
     let Some((wanted, left)) = ARMED.get_or_init(armed) else { return };
     if wanted == name && left.fetch_sub(1, Ordering::Relaxed) == 1 {

@@ -1,11 +1,13 @@
-//! The store as services hold it: a thread that runs one writing transaction after another, and one that reads beside it.
-use super::cost::{Defects, take_on};
-use super::memory::Memory;
-use super::postgres::{Postgres, PostgresOptions};
-use super::sqlite::Sqlite;
-use super::timing::WriteTimes;
-use super::view::{UnitFilter, UnitView};
-use super::{Leader, StoreError, StoreResult, Tx};
+//! The handle of the store: one thread runs write transactions one after another, a second one reads.
+use crate::cost::{Defects, take_on};
+use crate::error::{StoreError, StoreResult};
+use crate::leader::Leader;
+use crate::memory::Memory;
+use crate::postgres::{Postgres, PostgresOptions};
+use crate::sqlite::Sqlite;
+use crate::timing::WriteTimes;
+use crate::tx::Tx;
+use crate::view::{UnitFilter, UnitView};
 use prometheus::IntCounter;
 use protocol::rules::cluster::transaction_share::Share;
 use std::path::Path;
@@ -16,13 +18,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The databases a store can be on.
+/// The database of a store.
 pub enum Backend {
-    /// One file.
+    /// SQLite in one file.
     Sqlite(Box<Sqlite>),
-    /// Nothing that outlives the process.
+    /// Memory, which ends with the process.
     Memory(Box<Memory>),
-    /// A server that several processes share.
+    /// A PostgreSQL server that several processes share.
     Postgres(Box<Postgres>),
 }
 
@@ -36,7 +38,7 @@ impl Backend {
         }
     }
 
-    /// Runs `work` on one consistent state; what it writes is discarded or refused. Asks for no leadership.
+    /// Runs `work` on one consistent state. Its writes are discarded or rejected. It needs no leadership.
     pub fn read<R>(&mut self, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>) -> StoreResult<R> {
         match self {
             Backend::Sqlite(sqlite) => sqlite.read(|tx| work(tx)),
@@ -45,7 +47,7 @@ impl Backend {
         }
     }
 
-    /// Runs `work` as [`Backend::write`] would and takes everything back.
+    /// Runs `work` as [`Backend::write`] does and rolls it back.
     pub fn preview<R>(&mut self, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>) -> StoreResult<R> {
         let mut foreseen = None;
         let undone: StoreResult<()> = self.write(|tx| {
@@ -59,42 +61,38 @@ impl Backend {
         }
     }
 
-    /// Opens what is named: a `postgres://` URL, or the path of an SQLite file. Waits; not for async tasks.
+    /// Opens a `postgres://` URL or the path of an SQLite file. It blocks, so an async task must not call it.
     pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<Backend> {
-        match Backend::open_kind(url_or_path)? {
-            Named::Server => Ok(Backend::Postgres(Box::new(Postgres::open(url_or_path, options)?))),
-            Named::File => Ok(Backend::Sqlite(Box::new(Sqlite::open(Path::new(url_or_path))?))),
+        match Backend::address(url_or_path)? {
+            StoreAddress::Server => Ok(Backend::Postgres(Box::new(Postgres::open(url_or_path, options)?))),
+            StoreAddress::File => Ok(Backend::Sqlite(Box::new(Sqlite::open(Path::new(url_or_path))?))),
         }
     }
 
-    /// Opens the same for reading alone; it must be there.
+    /// Opens an existing database for reading only.
     fn open_reader(url_or_path: &str, options: PostgresOptions) -> StoreResult<Backend> {
-        match Backend::open_kind(url_or_path)? {
-            Named::Server => Backend::open(url_or_path, options),
-            Named::File => Ok(Backend::Sqlite(Box::new(Sqlite::open_read_only(Path::new(url_or_path))?))),
+        match Backend::address(url_or_path)? {
+            StoreAddress::Server => Backend::open(url_or_path, options),
+            StoreAddress::File => Ok(Backend::Sqlite(Box::new(Sqlite::open_read_only(Path::new(url_or_path))?))),
         }
     }
 
-    fn open_kind(url_or_path: &str) -> StoreResult<Named> {
+    fn address(url_or_path: &str) -> StoreResult<StoreAddress> {
         if url_or_path.starts_with("postgres://") || url_or_path.starts_with("postgresql://") {
-            return Ok(Named::Server);
+            return Ok(StoreAddress::Server);
         }
         if url_or_path.contains("://") {
             return Err(StoreError::Refused("a database is a postgres:// URL or the path of a file".into()));
         }
-        Ok(Named::File)
+        Ok(StoreAddress::File)
     }
 
     /// Units of a job in partition order.
     pub fn units(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
-        match self {
-            Backend::Sqlite(sqlite) => sqlite.units(job, filter),
-            Backend::Postgres(postgres) => postgres.units(job, filter),
-            Backend::Memory(_) => Ok(Vec::new()),
-        }
+        self.read(|tx| tx.unit_views(job, filter))
     }
 
-    /// See [`Store::acquire`]. A file or a memory belongs to one process, which leads.
+    /// See [`Store::acquire`]. A file or memory belongs to one process, which leads.
     pub fn acquire(&mut self, holder: &str, lease: Duration) -> StoreResult<Option<i64>> {
         match self {
             Backend::Sqlite(_) | Backend::Memory(_) => Ok(Some(1)),
@@ -127,8 +125,8 @@ impl Backend {
     }
 }
 
-/// What a name stands for.
-enum Named {
+/// The database that a URL or a path selects.
+enum StoreAddress {
     Server,
     File,
 }
@@ -138,19 +136,18 @@ enum Job {
     Stop,
 }
 
-/// Handle to a store. Cloning shares its threads: one writes, so that transactions never wait for each other's locks, and
-/// one reads beside it.
+/// Handle of a store. Clones share its threads: one writes, so that transactions never wait for locks, and one reads.
 #[derive(Clone)]
 pub struct Store {
     writes: mpsc::Sender<Job>,
     reads: mpsc::Sender<Job>,
     times: WriteTimes,
-    /// Parts of the share that write transactions take on.
+    /// The share of their bounds that write transactions use, in parts.
     share: Arc<AtomicU32>,
     defects: Arc<Defects>,
 }
 
-/// Ends the store's threads when dropped, after what was asked of them before, and waits for the last commit.
+/// Ends the threads of the store when dropped, after the calls made before, and waits for the last commit.
 pub struct StoreThread {
     threads: Vec<(JoinHandle<()>, mpsc::Sender<Job>)>,
 }
@@ -168,7 +165,7 @@ impl Drop for StoreThread {
     }
 }
 
-/// Starts a thread over a backend that is made on it; waits until it is.
+/// Starts a thread that opens a backend; waits until it is open.
 fn start(
     name: &str,
     make: impl FnOnce() -> StoreResult<Backend> + Send + 'static,
@@ -180,7 +177,7 @@ fn start(
         .spawn(move || {
             let mut backend = match make() {
                 Ok(backend) => backend,
-                // Whoever opens the store waits for this.
+                // The caller waits for this answer.
                 Err(error) => return drop(opened.send(Err(error))),
             };
             drop(opened.send(Ok(())));
@@ -199,7 +196,7 @@ impl Store {
         Store::open(&path.display().to_string(), PostgresOptions::default())
     }
 
-    /// A store that lives as long as the process. Its one thread reads too: there is nobody to share the memory with.
+    /// A store in memory. Its one thread writes and reads.
     pub fn memory() -> (Store, StoreThread) {
         let made = start("store", || Ok(Backend::Memory(Box::default())));
         let (thread, jobs) = made.expect("memory is always there");
@@ -208,15 +205,15 @@ impl Store {
         (store, StoreThread { threads: vec![(thread, jobs)] })
     }
 
-    /// Opens the PostgreSQL database at `url`, on the store's threads: callers may be async.
+    /// Opens the PostgreSQL database at `url` on the threads of the store; async tasks may call it.
     pub fn postgres(url: &str, options: PostgresOptions) -> StoreResult<(Store, StoreThread)> {
         Store::open(url, options)
     }
 
-    /// Opens what is named: a `postgres://` URL, or the path of an SQLite file.
+    /// Opens a `postgres://` URL or the path of an SQLite file.
     pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<(Store, StoreThread)> {
         let (named, limits) = (url_or_path.to_owned(), options.clone());
-        // The schema is up to date before anybody reads.
+        // The schema is up to date before the first read.
         let writer = start("store", move || Backend::open(&named, limits))?;
         let named = url_or_path.to_owned();
         let reader = start("store-reader", move || Backend::open_reader(&named, options));
@@ -246,22 +243,22 @@ impl Store {
         ask(&self.writes, counted).await
     }
 
-    /// The share of its bounds that the next write transaction takes on.
+    /// The share of its bounds that the next write transaction uses.
     pub fn share(&self) -> Share {
         Share::from_parts(self.share.load(Ordering::Relaxed))
     }
 
-    /// How long its write transactions take.
+    /// Durations of its write transactions.
     pub fn write_times(&self) -> &WriteTimes {
         &self.times
     }
 
-    /// Counts transactions that do more at once than [`super::cost`] allows, and counters that would go below zero.
+    /// Sets the counters of transactions beyond the bounds of [`super::cost`] and of counters below zero.
     pub fn count_defects(&self, oversized: IntCounter, underflows: IntCounter) {
         self.defects.count_with(oversized, underflows);
     }
 
-    /// Runs `work` on one consistent state; it must write nothing. Also for processes that do not lead.
+    /// Runs `work` on one consistent state; it must not write. It needs no leadership.
     pub async fn read<R, F>(&self, work: F) -> StoreResult<R>
     where
         R: Send + 'static,
@@ -270,24 +267,24 @@ impl Store {
         ask(&self.reads, move |backend| backend.read(work)).await
     }
 
-    /// Leads the cluster when nobody does, for as long as `lease`; returns the generation. From then on every write
-    /// checks that this generation is the last, and fails with [`StoreError::NotLeader`] when it is not. `holder` names
-    /// this incarnation of this process and no other.
+    /// Becomes leader for as long as `lease` when there is none; returns the generation. From then on every write checks
+    /// that this generation is the last, and fails with [`StoreError::NotLeader`] when it is not. `holder` is unique to
+    /// this incarnation of this process.
     pub async fn acquire(&self, holder: String, lease: Duration) -> StoreResult<Option<i64>> {
         ask(&self.writes, move |backend| backend.acquire(&holder, lease)).await
     }
 
-    /// Who holds the lease, when somebody does.
+    /// The leader, where there is one.
     pub async fn leader(&self) -> StoreResult<Option<Leader>> {
         ask(&self.reads, Backend::leader).await
     }
 
-    /// Leads for another `lease`.
+    /// Extends the lease.
     pub async fn renew(&self, lease: Duration) -> StoreResult<()> {
         ask(&self.writes, move |backend| backend.renew(lease)).await
     }
 
-    /// Lets another process lead at once.
+    /// Ends the lease, so that another process can lead at once.
     pub async fn release(&self) -> StoreResult<()> {
         ask(&self.writes, Backend::release).await
     }
@@ -304,7 +301,7 @@ where
 {
     let (reply, answer) = oneshot::channel();
     let job = Job::Run(Box::new(move |backend| {
-        // The asker may be gone; the commit stands all the same.
+        // The caller may have been dropped; the commit is valid all the same.
         drop(reply.send(work(backend)));
     }));
     jobs.send(job).map_err(|_| StoreError::Closed)?;

@@ -1,22 +1,35 @@
 //! Versions of the schema: the numbered files of `coordinator/store/migrations`, the same numbers on every database.
 //!
-//! A new one is a file `NNNN_what_it_does.sql` where the dialects agree, or a pair `.sqlite.sql` and `.postgres.sql` where
-//! they do not, and one line in [`MIGRATIONS`]. Each is taken in a transaction of its own, by one process at a time, while
-//! coordinators of the version before go on working: add first, remove a version later, and touch no row of a table that
-//! grows with the work.
-use super::{StoreError, StoreResult};
+//! A new migration is a file `NNNN_purpose.sql` and one line in [`MIGRATIONS`]. Where the dialects differ in words, the file has
+//! markers ([`MARKERS`]); where they differ in more, it is a pair `.sqlite.sql` and `.postgres.sql`. Each runs in a transaction of its own, in one process at a time, while coordinators
+//! of the previous version work: add first, remove one version later, and change no row of a table that grows with jobs.
+use crate::error::{StoreError, StoreResult};
 
 /// One step from a version of the schema to the next.
 pub(super) struct Migration {
     /// The file's name without dialect and ending.
     pub(super) name: &'static str,
-    /// What SQLite is told.
-    pub(super) sqlite: &'static str,
-    /// What PostgreSQL is told.
-    pub(super) postgres: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
 }
 
-/// A migration in a text of its own for each dialect.
+/// Words that differ: the marker, the words of SQLite and those of PostgreSQL. Text sorts by bytes in both.
+const MARKERS: [(&str, &str, &str); 2] =
+    [("{text}", "TEXT", "TEXT COLLATE \"C\""), ("{without_rowid}", "WITHOUT ROWID", "")];
+
+impl Migration {
+    /// The statements for SQLite.
+    pub(super) fn for_sqlite(&self) -> String {
+        MARKERS.iter().fold(self.sqlite.to_owned(), |text, (marker, word, _)| text.replace(marker, word))
+    }
+
+    /// The statements for PostgreSQL.
+    pub(super) fn for_postgres(&self) -> String {
+        MARKERS.iter().fold(self.postgres.to_owned(), |text, (marker, _, word)| text.replace(marker, word))
+    }
+}
+
+/// A migration with one text for each dialect.
 macro_rules! pair {
     ($name:literal) => {
         Migration {
@@ -27,7 +40,7 @@ macro_rules! pair {
     };
 }
 
-/// A migration in one text for both.
+/// A migration with one text for both dialects.
 macro_rules! same {
     ($name:literal) => {
         Migration {
@@ -54,7 +67,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0012_rejected_rows"),
     same!("0013_operation_plans"),
     same!("0014_job_marks"),
-    pair!("0015_cluster_key"),
+    same!("0015_cluster_key"),
     same!("0016_carried"),
     pair!("0017_units_by_key"),
 ];
@@ -62,8 +75,8 @@ pub(super) const MIGRATIONS: &[Migration] = &[
 /// Newest schema this build knows.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 
-/// The migration that a database of version `found` needs next, with the version it makes; none when it is up to date.
-/// A version that this build does not know is refused: it may mean anything.
+/// The next migration of a database of version `found`, with the version it makes; `None` when it is up to date. An unknown
+/// version is an error.
 pub(super) fn next(found: i64) -> StoreResult<Option<(i64, &'static Migration)>> {
     if found > SCHEMA {
         return Err(StoreError::NewerSchema { found, known: SCHEMA });
@@ -90,7 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_refused_and_an_older_one_goes_on() {
+    fn markers_become_words_of_the_dialect() {
+        let migration = MIGRATIONS.iter().find(|m| m.name == "0015_cluster_key").expect("it is there");
+        assert!(migration.for_sqlite().contains("  seed TEXT NOT NULL\n"));
+        assert!(migration.for_postgres().contains("  seed TEXT COLLATE \"C\" NOT NULL\n"));
+        let left = MIGRATIONS.iter().filter(|m| (m.for_sqlite() + &m.for_postgres()).contains('{'));
+        assert_eq!(left.map(|m| m.name).collect::<Vec<_>>(), [""; 0]);
+    }
+
+    #[test]
+    fn newer_version_is_rejected_and_older_one_is_migrated() {
         assert!(matches!(next(SCHEMA + 1), Err(StoreError::NewerSchema { .. })));
         assert!(matches!(next(-1), Err(StoreError::Corrupt(_))));
         assert!(next(SCHEMA).expect("known").is_none());

@@ -1,12 +1,12 @@
-//! How long write transactions take. They run one after the other: the longest one delays every other turn by its length.
-use super::cost::spent;
+//! Durations of write transactions. They run one after another, so the longest one delays every turn by its length.
+use crate::cost::spent;
 use prometheus::{Gauge, Histogram, HistogramOpts, Registry};
 use std::time::{Duration, Instant};
 
 /// Upper bounds in seconds. The bound of 250 ms is the longest delay that one transaction may cause.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// A transaction of this length is worth a line in the log.
+/// Transactions of this length are logged.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// Durations of the write transactions of one store. Clones share their values.
@@ -32,13 +32,13 @@ impl WriteTimes {
         })
     }
 
-    /// Registers them.
+    /// Registers the metrics.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         registry.register(Box::new(self.durations.clone()))?;
         registry.register(Box::new(self.longest.clone()))
     }
 
-    /// Runs `work`, notes how long it took, and returns it. `what` names the function that asked for it.
+    /// Runs `work`, records its duration, and returns both. `what` names the caller.
     pub(super) fn measure<R>(&self, what: &str, work: impl FnOnce() -> R) -> (R, Duration) {
         let started = Instant::now();
         let result = work();
@@ -56,7 +56,7 @@ impl WriteTimes {
         (result, took)
     }
 
-    /// One thread writes, so no other value can come between look and update.
+    /// One thread writes, so the maximum cannot change between read and update.
     fn note(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         self.durations.observe(seconds);

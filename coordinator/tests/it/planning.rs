@@ -1,8 +1,8 @@
 //! Planning and splitting while a library is cut into partitions, over a database file.
 use coordinator::reconcile::{planner, settlement};
-use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::sqlite::Sqlite;
+use coordinator::store::testing::job;
 use coordinator::store::{Phase, Tx};
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;

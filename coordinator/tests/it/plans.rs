@@ -3,10 +3,10 @@
 //!
 //! `SHOWRUNNER_PLAN_ROWS` says how many partitions the larger library has.
 use coordinator::reconcile::{planner, recovery, retrier, sequencer, settlement};
-use coordinator::store::conformance::job;
 use coordinator::store::handle::Backend;
 use coordinator::store::postgres::{Postgres, PostgresOptions};
 use coordinator::store::sqlite::Sqlite;
+use coordinator::store::testing::job;
 use coordinator::store::view::UnitFilter;
 use coordinator::store::{AssetCorrection, BarrierState, Phase, StoreResult, TaskFilter, Tx};
 use coordinator::workflows::Workflows;

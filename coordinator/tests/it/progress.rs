@@ -2,8 +2,8 @@
 use coordinator::leader::memory::throughput::Movement;
 use coordinator::query::jobs::progress;
 use coordinator::reconcile::{planner, rates, settlement, tombstones};
-use coordinator::store::conformance::job;
 use coordinator::store::memory::Memory;
+use coordinator::store::testing::job;
 use coordinator::store::{JobState, Phase, Tx};
 use coordinator::workflows::Workflows;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};

@@ -1,7 +1,7 @@
 //! Settlement of reports between which a redriven unit lies, on a real PostgreSQL.
 use coordinator::reconcile::{planner, settlement};
-use coordinator::store::conformance::job;
 use coordinator::store::postgres::{Postgres, PostgresOptions};
+use coordinator::store::testing::job;
 use coordinator::store::{Phase, StepDelta, StoreResult, Tx, UnitRow};
 use coordinator::workflows::Workflows;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};

@@ -1,13 +1,13 @@
-//! Where the database is and how to get in: what the URL says, and what libpq's other sources add to it.
+//! The address of a database and its credentials, from the URL and from the other sources of libpq.
 use super::error::refused;
 use super::options::PostgresOptions;
 use super::tls::{TlsMode, connector};
-use crate::StoreResult;
+use crate::error::StoreResult;
 use std::path::PathBuf;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A database's URL, read.
+/// A parsed URL of a database.
 #[derive(Clone)]
 pub(super) struct Address {
     config: tokio_postgres::Config,
@@ -17,8 +17,8 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads `postgres://user:password@host:port/database?sslmode=verify-full&sslrootcert=ca.pem`. `sslmode` and
-    /// `sslrootcert` mean what libpq means by them.
+    /// Parses `postgres://user:password@host:port/database?sslmode=verify-full&sslrootcert=ca.pem`. `sslmode` and
+    /// `sslrootcert` have the meaning of libpq.
     pub(super) fn parse(url: &str, options: &PostgresOptions) -> StoreResult<Address> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut ca_file, mut rest) = (TlsMode::Prefer, options.ca_file.clone(), Vec::new());
@@ -48,13 +48,13 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("showrunner");
         }
-        // As libpq does: a mode that promises nothing of the certificate checks it all the same when told by what.
+        // As in libpq: a mode without a check of the certificate checks it when a CA file is given.
         let tls = if mode == TlsMode::Require && ca_file.is_some() { TlsMode::VerifyCa } else { mode };
         Ok(Address { config, tls, ca_file, password_file: options.password_file.clone() })
     }
 
-    /// What to connect with now. Passwords and certificates are read again each time, because tokens end and
-    /// authorities change while a coordinator runs.
+    /// The parameters of a connection. Passwords and certificates are read each time, because tokens expire and authorities
+    /// change while a coordinator runs.
     pub(super) fn ready(&self) -> StoreResult<(tokio_postgres::Config, MakeRustlsConnect)> {
         let mut config = self.config.clone();
         if let Some(path) = &self.password_file {

@@ -1,19 +1,19 @@
-//! Rows in the binary format of COPY. TEXT and BIGINT are all the schema has.
+//! Rows in the binary format of COPY. The schema has the types TEXT and BIGINT only.
 
 const MAGIC: &[u8] = b"PGCOPY\n\xff\r\n\0";
-/// Bytes of a row to expect.
+/// Expected bytes of a row.
 const ROW_BYTES: usize = 128;
 
-/// Rows being written, column by column.
-pub(super) struct CopyRows {
+/// Rows in the format of COPY, written column by column.
+pub(crate) struct CopyRows {
     bytes: Vec<u8>,
     columns: i16,
     rows: usize,
 }
 
 impl CopyRows {
-    /// Room for about `rows` rows of so many columns.
-    pub(super) fn new(columns: i16, rows: usize) -> CopyRows {
+    /// Space for about `rows` rows of so many columns.
+    pub(crate) fn new(columns: i16, rows: usize) -> CopyRows {
         let mut bytes = Vec::with_capacity(rows * ROW_BYTES + 32);
         bytes.extend_from_slice(MAGIC);
         // No flags, no header extension.
@@ -21,27 +21,27 @@ impl CopyRows {
         CopyRows { bytes, columns, rows: 0 }
     }
 
-    /// Rows begun.
-    pub(super) fn count(&self) -> usize {
+    /// Number of rows.
+    pub(crate) fn count(&self) -> usize {
         self.rows
     }
 
-    /// Begins a row; every column must follow.
-    pub(super) fn row(&mut self) -> &mut CopyRows {
+    /// Begins a row; the caller writes every column.
+    pub(crate) fn row(&mut self) -> &mut CopyRows {
         self.bytes.extend_from_slice(&self.columns.to_be_bytes());
         self.rows += 1;
         self
     }
 
     /// A BIGINT column.
-    pub(super) fn int(&mut self, value: i64) -> &mut CopyRows {
+    pub(crate) fn int(&mut self, value: i64) -> &mut CopyRows {
         self.bytes.extend_from_slice(&8_i32.to_be_bytes());
         self.bytes.extend_from_slice(&value.to_be_bytes());
         self
     }
 
     /// A TEXT column.
-    pub(super) fn text(&mut self, value: &str) -> &mut CopyRows {
+    pub(crate) fn text(&mut self, value: &str) -> &mut CopyRows {
         let bytes = i32::try_from(value.len()).expect("no column holds two gigabytes");
         self.bytes.extend_from_slice(&bytes.to_be_bytes());
         self.bytes.extend_from_slice(value.as_bytes());
@@ -49,7 +49,7 @@ impl CopyRows {
     }
 
     /// A BIGINT column that may be NULL.
-    pub(super) fn int_or_null(&mut self, value: Option<i64>) -> &mut CopyRows {
+    pub(crate) fn int_or_null(&mut self, value: Option<i64>) -> &mut CopyRows {
         match value {
             Some(value) => self.int(value),
             None => self.null(),
@@ -57,7 +57,7 @@ impl CopyRows {
     }
 
     /// A TEXT column that may be NULL.
-    pub(super) fn text_or_null(&mut self, value: Option<&str>) -> &mut CopyRows {
+    pub(crate) fn text_or_null(&mut self, value: Option<&str>) -> &mut CopyRows {
         match value {
             Some(value) => self.text(value),
             None => self.null(),
@@ -69,8 +69,8 @@ impl CopyRows {
         self
     }
 
-    /// Everything written.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    /// The encoded rows.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.bytes.extend_from_slice(&(-1_i16).to_be_bytes());
         self.bytes
     }

@@ -1,19 +1,19 @@
-//! Errors of the database, named by what can be done about them.
-use crate::StoreError;
+//! Errors of the database, by the reaction they need.
+use crate::error::StoreError;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
-/// Why a statement got no answer.
+/// Why a statement failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The driver or the server said so.
+    /// An error of the driver or the server.
     Said(tokio_postgres::Error),
-    /// Nothing came within this time, although the server ends statements earlier by itself.
+    /// No answer within this time, although the server ends statements earlier by itself.
     Silent(Duration),
 }
 
 impl Fault {
-    /// Whether the server itself refused the statement.
+    /// Whether the server rejected the statement.
     pub(super) fn is_of_server(&self) -> bool {
         matches!(self, Fault::Said(error) if error.as_db_error().is_some())
     }
@@ -23,7 +23,7 @@ impl Fault {
     }
 }
 
-/// Begins the message of a server that became a replica.
+/// Beginning of the message of a server that became a replica.
 pub(super) const READ_ONLY: &str = "the database is read-only";
 
 pub(super) fn said(fault: &Fault) -> String {
@@ -36,7 +36,7 @@ pub(super) fn said(fault: &Fault) -> String {
     }
 }
 
-/// Whether others had what was waited for until the lock timeout.
+/// Whether a lock was not released within the lock timeout.
 pub(super) fn is_waiting(fault: &Fault) -> bool {
     matches!(fault, Fault::Said(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
 }
@@ -52,7 +52,7 @@ pub(super) fn is_lost(fault: &Fault) -> bool {
     }
 }
 
-/// What a failed COMMIT surely did not do. A server that ends a session while the commit waits for a replica has
+/// The error of a COMMIT that certainly had no effect. A server that ends a session while the commit waits for a replica has
 /// committed, so a lost session proves nothing.
 pub(super) fn not_committed(fault: &Fault) -> Option<StoreError> {
     let Fault::Said(error) = fault else { return None };
@@ -63,7 +63,7 @@ pub(super) fn not_committed(fault: &Fault) -> Option<StoreError> {
     }
 }
 
-/// Names a database error by what can be done about it.
+/// Maps an error of the database to the reaction it needs.
 pub(super) fn failed(fault: Fault) -> StoreError {
     let text = said(&fault);
     if is_lost(&fault) {
@@ -91,8 +91,4 @@ pub(super) fn failed(fault: Fault) -> StoreError {
 
 pub(super) fn refused(why: impl Into<String>) -> StoreError {
     StoreError::Refused(why.into())
-}
-
-pub(super) fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("{what}: {value}"))
 }

@@ -1,11 +1,12 @@
-//! One connection and its prepared statements, driven from the store's thread: every call waits, none for ever.
+//! One connection and its prepared statements, driven from the thread of the store. Every call blocks, with a limit.
 use super::address::Address;
 use super::copy::CopyRows;
 use super::error::{Fault, failed, refused};
 use super::options::PostgresOptions;
-use crate::{StoreError, StoreResult};
+use crate::error::{StoreError, StoreResult};
 use futures_util::SinkExt;
 use futures_util::future::poll_immediate;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::pin::Pin;
@@ -16,17 +17,17 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 /// Parameters of a statement.
-pub(super) type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
+pub(crate) type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 /// Parameters of a statement whose answer is not waited for.
-pub(super) type OwnParams = Vec<Box<dyn ToSql + Sync + Send>>;
+pub(crate) type OwnParams = Vec<Box<dyn ToSql + Sync + Send>>;
 /// The answer to a statement that has been sent.
 type Answer = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
 
-/// Added to the server's own limit before the server is taken for dead.
+/// Added to the limit of the server before the connection counts as lost.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long a prepared statement is used. Its plan is made for tables of the size they have then; an empty table may have
-/// grown by millions of rows since.
+/// How long a prepared statement is used. Its plan fits the size of the tables at that time; an empty table may have grown by
+/// millions of rows since.
 const PLAN_KEPT: Duration = Duration::from_secs(20);
 
 /// How a COMMIT failed.
@@ -34,25 +35,25 @@ const PLAN_KEPT: Duration = Duration::from_secs(20);
 pub(super) enum NotDone {
     /// A statement before it failed: nothing was committed.
     Before(Fault),
-    /// It failed itself, or no answer came.
+    /// The COMMIT itself failed, or its answer was lost.
     Itself(Fault),
 }
 
 /// One connection.
 pub(super) struct Link {
     client: Arc<Client>,
-    /// Statements that have been sent and whose answers nobody has waited for yet, in the order of sending.
+    /// Answers that are still outstanding, in the order of their statements.
     sent: Vec<Answer>,
-    /// With the moment each was prepared.
+    /// Prepared statements by text, with the time of preparation.
     statements: HashMap<String, (Statement, Instant)>,
     patience: Duration,
-    // Only while dropping is it gone.
+    // `None` only while the link is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // A look-up of a name that hangs must not hold up the thread that gives the connection up.
+        // A hanging name look-up must not block the thread that drops the connection.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -75,7 +76,7 @@ impl Link {
                 .await
                 .map_err(|_| Fault::Silent(patience))?
                 .map_err(Fault::Said)?;
-            // It ends with the client; what it has to say reaches the statement that was under way.
+            // It ends with the client; its errors reach the current statement.
             tokio::spawn(async move { drop(connection.await) });
             Ok(client)
         });
@@ -92,16 +93,16 @@ impl Link {
         Ok(link)
     }
 
-    /// Whether nothing more can be asked over it.
+    /// Whether the connection is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
-    /// Waits for an answer, and for those to everything sent before: the first that failed made the others fail.
+    /// Waits for an answer and for all outstanding ones: the first failure caused the others.
     fn wait<T>(&mut self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
         let sent = std::mem::take(&mut self.sent);
         self.block_on(async {
-            // Sent now: the answers come one after another.
+            // Polled once, so that it is sent before the answers are awaited.
             let mut asked = std::pin::pin!(asked);
             let at_once = if sent.is_empty() { None } else { poll_immediate(&mut asked).await };
             for answer in sent {
@@ -120,12 +121,12 @@ impl Link {
         answer.map_err(|_| Fault::Silent(self.patience))?.map_err(Fault::Said)
     }
 
-    /// Has `asked` sent, and its answer waited for later. What fails is said by the next call that waits.
+    /// Sends a statement and keeps its answer for later. The next call that waits reports its failure.
     fn send(&mut self, mut asked: Answer) -> Result<(), Fault> {
         let runtime = self.runtime.as_ref().expect("only a link that is being dropped has none");
         let at_once = runtime.block_on(async {
             let at_once = poll_immediate(&mut asked).await;
-            // The connection's own task hands it to the system.
+            // The task of the connection writes it to the socket.
             tokio::task::yield_now().await;
             at_once
         });
@@ -155,12 +156,12 @@ impl Link {
             return Ok(statement.clone());
         }
         let client = Arc::clone(&self.client);
-        let statement = self.wait(client.prepare(sql))?;
+        let statement = self.wait(client.prepare(&numbered(sql)))?;
         self.statements.insert(sql.to_owned(), (statement.clone(), Instant::now()));
         Ok(statement)
     }
 
-    /// Runs a statement; returns how many rows it touched.
+    /// Runs a statement; returns the number of rows it changed.
     pub(super) fn run(&mut self, sql: &str, params: Params<'_>) -> Result<u64, Fault> {
         let statement = self.prepared(sql)?;
         let client = Arc::clone(&self.client);
@@ -180,7 +181,7 @@ impl Link {
         self.send(Box::pin(async move { client.execute_raw(&statement, params).await }))
     }
 
-    /// Copies rows into a table; how that goes is not waited for.
+    /// Copies rows into a table without waiting for the answer.
     pub(super) fn copy(&mut self, sql: &str, rows: CopyRows) -> Result<(), Fault> {
         let (statement, client) = (self.prepared(sql)?, Arc::clone(&self.client));
         let sink = self.wait(async {
@@ -192,12 +193,12 @@ impl Link {
         self.send(Box::pin(async move { sink.as_mut().finish().await }))
     }
 
-    /// Commits, once everything sent before is known to have gone well.
+    /// Commits after all outstanding statements have succeeded.
     pub(super) fn commit(&mut self) -> Result<(), NotDone> {
         let (sent, client) = (std::mem::take(&mut self.sent), Arc::clone(&self.client));
         let mut before = true;
         let committed = self.block_on(async {
-            // On its way with the rest: after a statement that failed, a server makes a ROLLBACK of it.
+            // Sent with the others: after a failed statement the server treats it as a ROLLBACK.
             let mut commit = std::pin::pin!(client.simple_query("COMMIT"));
             let at_once = poll_immediate(&mut commit).await;
             for answer in sent {
@@ -211,16 +212,16 @@ impl Link {
         });
         match committed {
             Ok(_) => Ok(()),
-            // A connection that is lost while a statement is under way may have carried the COMMIT already.
+            // A connection that was lost during a statement may have delivered the COMMIT already.
             Err(fault @ Fault::Said(_)) if before && fault.is_of_server() => Err(NotDone::Before(fault)),
             Err(fault) => Err(NotDone::Itself(fault)),
         }
     }
 }
 
-/// What the session may take its time with. Plans that read or hash whole tables can only come from statistics that are
-/// behind: every statement of this store walks along a key. One plan for all values, since what it knows of single values is
-/// behind too, or missing where nothing has counted the tables yet.
+/// Limits and planner settings of a session. Every statement of this store walks along a key, so a plan that reads or hashes
+/// whole tables can only come from outdated statistics. Plans are generic, because statistics of single values are outdated
+/// or missing too.
 fn session(options: &PostgresOptions) -> String {
     let ms = |limit: Duration| limit.as_millis();
     format!(
@@ -238,12 +239,25 @@ fn session(options: &PostgresOptions) -> String {
     )
 }
 
-/// A database that does not answer is waited for; one that says no is not.
+/// An unreachable database is retried; one that rejects the login is not.
 fn unreachable(fault: Fault) -> StoreError {
     match failed(fault) {
         StoreError::Database(why) => StoreError::Busy(format!("cannot connect: {why}")),
         other => other,
     }
+}
+
+/// Rewrites parameters `?n` to `$n`. Texts between quotes stay as they are.
+fn numbered(sql: &str) -> Cow<'_, str> {
+    if !sql.contains('?') {
+        return sql.into();
+    }
+    let (mut quoted, mut rewritten) = (false, String::with_capacity(sql.len()));
+    for character in sql.chars() {
+        quoted ^= character == '\'';
+        rewritten.push(if character == '?' && !quoted { '$' } else { character });
+    }
+    rewritten.into()
 }
 
 /// The schema version this database has, 0 when it has none.
@@ -253,5 +267,19 @@ pub(super) fn schema_version(link: &mut Link) -> StoreResult<i64> {
         Ok(Some(text)) => text.parse().map_err(|_| refused(format!("schema_version {text:?} is no number"))),
         Err(fault) if fault.no_table() => Ok(0),
         Err(fault) => Err(failed(fault)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn parameters_are_rewritten_outside_of_quotes() {
+        assert_eq!(
+            numbered("SELECT a FROM t WHERE b = ?1 AND c <> '?' AND d = ?12"),
+            "SELECT a FROM t WHERE b = $1 AND c <> '?' AND d = $12"
+        );
+        assert_eq!(numbered("SELECT 1"), "SELECT 1");
     }
 }

@@ -1,62 +1,50 @@
 //! The store on PostgreSQL: one connection, driven from the store's own thread, and the same statements as on SQLite
 //! wherever the dialects agree.
 //!
-//! Three things differ from the file next door. Every row written or read costs no round trip of its own: bulk
-//! primitives are one statement over arrays or one COPY, and what services write or ask one at a time is gathered
-//! ([`tx`]). Writers take turns by an advisory lock held for the transaction, which makes several processes behave as
-//! SQLite's one writer does, and a leader's transaction begins by checking that it still leads ([`leader`]). And the
-//! connection may go away at any moment, so every call has a limit and a lost one is replaced at the next transaction.
+//! Three things differ from SQLite. No row costs a round trip of its own: bulk primitives are one statement over arrays or
+//! one COPY, and single reads and writes are gathered ([`tx`]). Writers take turns by an advisory lock that a transaction
+//! holds, so that several processes behave as SQLite's one writer, and a leader's transaction begins by checking that it
+//! still leads ([`turn`]). The connection may be lost at any moment, so every call has a limit, and the next transaction
+//! replaces a lost connection.
 mod address;
-mod ahead;
-mod barrier;
-mod catalogue;
-mod control;
-mod copy;
-mod deployment;
+pub(crate) mod copy;
 mod error;
-mod failure;
-mod job;
-mod kept;
-mod key;
-mod leader;
+mod leader_cache;
+mod lease;
 mod link;
-mod listing;
 mod options;
-mod pace;
-mod partition;
-mod retention;
-mod rework;
-mod schedule;
+mod prefetch;
 mod schema;
-mod statistics;
-mod step;
+mod sql;
+pub(crate) mod statistics;
 mod tls;
-mod tombstone;
-mod tx;
-mod unit;
-mod view;
+mod turn;
+pub(crate) mod tx;
 
-use super::{StoreError, StoreResult, cost};
-use address::Address;
-use ahead::Ahead;
-use error::{READ_ONLY, failed, is_lost, is_waiting, not_committed, said};
-use kept::Kept;
-use leader::Fence;
-use link::{Link, NotDone};
 pub use options::PostgresOptions;
-use statistics::Statistics;
 pub use tx::PostgresTx;
+
+use crate::error::{StoreError, StoreResult};
+use crate::partition::PartitionTx as _;
+use crate::{cost, failpoint};
+use address::Address;
+use error::{READ_ONLY, failed, is_lost, is_waiting, not_committed, said};
+use leader_cache::LeaderCache;
+use link::{Link, NotDone};
+use prefetch::Prefetcher;
+use statistics::Statistics;
+use turn::Fence;
 use tx::Seen;
 
-/// One PostgreSQL database. Not to be used from within an async task: it waits.
+/// One PostgreSQL database. Its calls block, so an async task must not use it.
 pub struct Postgres {
     address: Address,
     options: PostgresOptions,
     link: Option<Link>,
     fence: Fence,
-    kept: Kept,
-    /// What a leader reads before it is asked; others have none.
-    ahead: Option<Ahead>,
+    cache: LeaderCache,
+    /// Only a leader prefetches.
+    prefetcher: Option<Prefetcher>,
     statistics: Statistics,
 }
 
@@ -70,8 +58,8 @@ impl Postgres {
     }
 
     fn unconnected(address: Address, options: PostgresOptions) -> Postgres {
-        let (kept, statistics) = (Kept::default(), Statistics::default());
-        Postgres { address, options, link: None, fence: Fence::Open, kept, ahead: None, statistics }
+        let (cache, statistics) = (LeaderCache::default(), Statistics::default());
+        Postgres { address, options, link: None, fence: Fence::Open, cache, prefetcher: None, statistics }
     }
 
     fn connected(&mut self) -> StoreResult<&mut Link> {
@@ -86,7 +74,7 @@ impl Postgres {
         Ok(self.link.insert(link))
     }
 
-    /// Begins a transaction, over a new connection when the old one turns out to be lost: nothing has been asked yet.
+    /// Begins a transaction, over a new connection when the old one was lost.
     fn begin(&mut self, sql: &str) -> StoreResult<Option<String>> {
         let again = self.link.is_some();
         match self.connected()?.script(sql) {
@@ -110,30 +98,30 @@ impl Postgres {
     /// Runs `work` in one transaction: all of it or nothing. No other process writes meanwhile.
     pub fn write<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let Some(generation) = self.fence.held()? else {
-            self.begin(leader::BEGIN_WRITING)?;
+            self.begin(turn::BEGIN_WRITING)?;
             cost::begin();
             return self.run(work, Seen::default()).map(|(result, _)| result).inspect(|_| cost::end());
         };
-        let begun = self.begin(leader::BEGIN_LEADING)?.unwrap_or_default();
+        let begun = self.begin(turn::BEGIN_LEADING)?.unwrap_or_default();
         let found = begun.split(':').next().and_then(|text| text.parse::<i64>().ok());
         if found != Some(generation) {
             self.fence = Fence::Lost;
-            return Err(self.give_up(leader::another(generation, found.unwrap_or(0))));
+            return Err(self.give_up(turn::another(generation, found.unwrap_or(0))));
         }
-        let ahead = self.ahead.get_or_insert_default();
-        ahead.begin();
-        if !self.kept.is_for(&begun) {
-            ahead.clear();
+        let prefetcher = self.prefetcher.get_or_insert_default();
+        prefetcher.begin();
+        if !self.cache.is_for(&begun) {
+            prefetcher.clear();
         }
-        ahead.serve(&self.address, &self.options);
-        let seen = self.kept.recall(&begun);
+        prefetcher.start_with(|| page_reader(self.address.clone(), self.options.clone()));
+        let seen = self.cache.recall(&begun);
         cost::begin();
         let (result, seen) = self.run(work, seen)?;
         cost::end();
         if seen.sealed {
             self.statistics.renew(&self.address, &self.options);
         }
-        self.kept.keep(begun, seen);
+        self.cache.keep(begun, seen);
         Ok(result)
     }
 
@@ -143,18 +131,18 @@ impl Postgres {
         self.run(work, Seen::default()).map(|(result, _)| result)
     }
 
-    /// Runs `work` in the transaction that has begun, and commits; returns also what the transaction has seen.
+    /// Runs `work` in the transaction that has begun, and commits; returns also the rows it has seen.
     fn run<R>(
         &mut self,
         work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>,
         seen: Seen,
     ) -> StoreResult<(R, Seen)> {
         let link = self.link.as_mut().expect("a transaction has begun over it");
-        let mut tx = PostgresTx::new(link, self.ahead.as_mut(), seen);
+        let mut tx = PostgresTx::new(link, self.prefetcher.as_mut(), seen);
         let result = work(&mut tx).and_then(|result| tx.finish().map(|seen| (result, seen)));
         let result = result.map_err(|error| self.give_up(error))?;
         let link = self.link.as_mut().expect("it is kept while nothing fails");
-        crate::failpoint::pass("before-commit");
+        failpoint::pass("before-commit");
         match link.commit() {
             Ok(()) => Ok(result),
             Err(NotDone::Before(fault)) => Err(self.give_up(failed(fault))),
@@ -167,11 +155,23 @@ impl Postgres {
         }
     }
 
-    /// Ends the transaction without effect, and the connection with it when that fails or it is of no more use.
+    /// Rolls the transaction back. Closes the connection when that fails or the server became a replica.
     fn give_up(&mut self, error: StoreError) -> StoreError {
         let usable = !matches!(&error, StoreError::Busy(why) if why.starts_with(READ_ONLY));
         let kept = self.link.take().filter(|link| usable && !link.is_closed());
         self.link = kept.and_then(|mut link| link.script("ROLLBACK").is_ok().then_some(link));
         error
     }
+}
+
+/// Reads partitions with their members over a connection of its own.
+fn page_reader(address: Address, options: PostgresOptions) -> prefetch::ReadPage {
+    let mut postgres = Postgres::unconnected(address, options);
+    Box::new(move |job, after, limit| {
+        postgres.read(|tx| {
+            let partitions = tx.partitions_after(job, after, limit)?;
+            let members = tx.members(job, &partitions)?;
+            Ok(partitions.into_iter().zip(members).collect())
+        })
+    })
 }

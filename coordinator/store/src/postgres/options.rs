@@ -5,17 +5,17 @@ use std::time::Duration;
 /// Limits and secrets of a connection that are not in its URL.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// Holds the password, read again at every connection: for tokens that end. Goes before the URL and `PGPASSWORD`.
+    /// File with the password, read at every connection, because tokens expire. It overrides the URL and `PGPASSWORD`.
     pub password_file: Option<PathBuf>,
-    /// Certificates of the authorities to trust, unless the URL says `sslrootcert`.
+    /// File with trusted certificates, unless the URL has `sslrootcert`.
     pub ca_file: Option<PathBuf>,
-    /// For one host to be reached.
+    /// Limit for the connection to one host.
     pub connect_timeout: Duration,
-    /// For one statement.
+    /// Limit for one statement.
     pub statement_timeout: Duration,
-    /// For another writer's transaction to end.
+    /// Limit for the wait for another writer's transaction.
     pub lock_timeout: Duration,
-    /// How long a transaction may be idle before the server ends it: the delay that a stopped process can cause.
+    /// How long a transaction may be idle before the server ends it. It bounds the delay that a stopped process causes.
     pub idle_timeout: Duration,
     /// How long either side may stay silent on the wire before the connection counts as lost.
     pub silence_max: Duration,

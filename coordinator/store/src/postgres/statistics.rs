@@ -1,25 +1,25 @@
-//! Statistics of the tables that jobs fill. The statements of this store need none; what people ask over the views does, and
-//! the server's own analysis comes a minute later, or never where it is switched off.
+//! Statistics of the tables that jobs fill. The statements of this store need none, but queries of people over the views do.
+//! Autovacuum analyses a minute later, or never where it is off.
 use super::address::Address;
 use super::error::{failed, said};
 use super::link::Link;
 use super::options::PostgresOptions;
-use crate::StoreResult;
+use crate::error::StoreResult;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Fewer assets change no plan.
-pub(super) const ASSETS_MIN: u64 = 10_000;
-/// Least time from one analysis to the next, however many jobs are sealed.
+/// Fewest assets of a job that change plans.
+pub(crate) const ASSETS_MIN: u64 = 10_000;
+/// Shortest time between two analyses.
 const EVERY: Duration = Duration::from_secs(60);
-/// Entries of a histogram; PostgreSQL samples 300 times as many rows. What is asked over the views selects by state and
-/// step, of which there are a few dozen.
+/// Entries of a histogram; PostgreSQL samples 300 times as many rows. Queries over the views select by state and step, of
+/// which there are a few dozen.
 const TARGET: u32 = 10;
-/// A sample of each of these is read, whatever their size.
+/// The analysed tables.
 const TABLES: [&str; 6] = ["listing", "partition", "unit", "streak", "failure", "barrier"];
 
-/// Analyses tables when a large listing has been sealed, over a connection of its own: no writer waits for it.
+/// Analyses tables after a large listing has been sealed, over a connection of its own: no writer waits for it.
 #[derive(Default)]
 pub(super) struct Statistics {
     last: Option<Instant>,
@@ -49,7 +49,7 @@ impl Statistics {
 
 fn analyse(address: &Address, options: &PostgresOptions) -> StoreResult<()> {
     let mut link = Link::open(address, options)?;
-    // The default sample of 30,000 rows a table takes a tenth of a second each, beside the job that has just begun.
+    // The default sample of 30,000 rows would take 0.1 s for each table while the job begins.
     link.script(&format!("SET default_statistics_target = {TARGET}")).map_err(failed)?;
     for table in TABLES {
         link.script(&format!("ANALYZE {table}"))

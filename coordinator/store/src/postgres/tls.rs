@@ -1,6 +1,6 @@
-//! TLS to the database, by libpq's modes.
+//! TLS to the database, with the modes of libpq.
 use super::error::refused;
-use crate::StoreResult;
+use crate::error::StoreResult;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -11,23 +11,23 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How much a connection must prove.
+/// Required proof of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TlsMode {
-    /// In the clear.
+    /// No encryption.
     Disable,
-    /// Encrypted when the server can.
+    /// Encrypted where the server supports it.
     Prefer,
-    /// Encrypted, to whomever.
+    /// Encrypted, with any certificate.
     Require,
-    /// To a server whose certificate a trusted authority signed.
+    /// Encrypted, with a certificate that a trusted authority signed.
     VerifyCa,
-    /// The same, and the certificate is for this host.
+    /// The same, and the certificate is valid for the host.
     VerifyFull,
 }
 
 impl TlsMode {
-    /// Reads libpq's spelling.
+    /// Parses the spelling of libpq.
     pub(super) fn parse(word: &str) -> Option<TlsMode> {
         Some(match word {
             "disable" => TlsMode::Disable,
@@ -40,24 +40,25 @@ impl TlsMode {
     }
 }
 
-/// What makes TLS sessions of a mode; without a CA file the system's authorities are trusted.
+/// The connector of a mode. Without a CA file the authorities of the system are trusted.
 pub(super) fn connector(mode: TlsMode, ca_file: Option<&Path>) -> StoreResult<MakeRustlsConnect> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match mode {
-        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Arc::new(Anyone(provider.clone())),
+    let chain = match mode {
+        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => None,
         TlsMode::VerifyCa | TlsMode::VerifyFull => {
             let roots = Arc::new(authorities(ca_file)?);
-            let strict = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+            let chain = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                 .build()
                 .map_err(|e| refused(format!("no authority to trust: {e}; name a CA file with sslrootcert")))?;
-            if mode == TlsMode::VerifyFull { strict } else { Arc::new(AnyName(strict)) }
+            Some(chain)
         }
     };
+    let verifier = Verifier { provider: provider.clone(), chain, name: mode == TlsMode::VerifyFull };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| refused(e.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
 }
@@ -76,63 +77,31 @@ fn authorities(ca_file: Option<&Path>) -> StoreResult<RootCertStore> {
     Ok(roots)
 }
 
-/// `require` promises encryption only: any certificate will do, as long as its holder signed this handshake.
+/// Verifies a certificate as far as the mode requires. The holder of the certificate must always sign the handshake.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// Verifies the chain; `None` accepts every certificate.
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    /// Whether the certificate must be valid for the host.
+    name: bool,
 }
 
-/// `verify-ca`: everything but the name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         cert: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(cert, chain, name, ocsp, now) {
-            // The name is judged last, so everything else has been found right.
+        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
+        match chain.verify_server_cert(cert, intermediates, name, ocsp, now) {
+            // The name is checked last, so the rest of the certificate is valid.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if !self.name => Ok(ServerCertVerified::assertion()),
             other => other,
         }
     }
@@ -143,7 +112,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, signed)
+        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -152,10 +121,10 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, signed)
+        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -1,127 +1,135 @@
-//! One transaction. What services write or ask one row at a time is gathered here, so that it costs a round trip a
-//! batch: writes wait until something reads what they change, single reads bring their neighbours along.
-use super::ahead::Ahead;
+//! One transaction. Services write and read one row at a time; here rows are gathered into batches of one round trip each.
+//! Writes wait until something reads the rows they change, and single reads fetch their neighbours.
+use super::copy::CopyRows;
 use super::error::{Fault, failed, said};
 use super::link::{Link, OwnParams, Params};
+use super::prefetch::Prefetcher;
+use crate::barrier::{BarrierGrowth, BarrierRow};
 use crate::cost;
-use crate::{BarrierGrowth, BarrierRow, JobRow, Partition, StepDelta, StepRow, StoreError, StoreResult, UnitRow};
+use crate::error::{StoreError, StoreResult};
+use crate::job::JobRow;
+use crate::partition::Partition;
+use crate::sql::Value;
+use crate::step::{StepDelta, StepRow};
+use crate::unit::UnitRow;
 use foldhash::HashMap as IdMap;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::time::Timestamp;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, ToSql};
 
-/// Neighbours read along with a row that is asked for alone, once services turn out to ask like that.
+/// Neighbours that are read with a single row, once reads turn out to be sequential.
 const AHEAD: i64 = 128;
-/// Whoever skips no more than this walks.
+/// Longest step between two reads that still counts as sequential.
 const STRIDE: PartNo = 4;
-/// Whoever asks this often will want most of what lies between, too.
+/// Single reads after which the rows between them are expected to be read too.
 const SCATTERED_MAX: u32 = 16;
 /// Rows that may wait in one transaction.
 const WAITING_MAX: usize = 20_000;
 
 /// Key of a barrier instance.
-pub(super) type BarrierKey = (JobNo, StepNo, String);
+pub(crate) type BarrierKey = (JobNo, StepNo, String);
 
-/// What a transaction has read: true until it ends, because no other writes meanwhile.
+/// Rows that a transaction has read. They stay valid until it ends, because no other process writes meanwhile.
 #[derive(Default)]
-pub(super) struct Seen {
-    pub(super) units: IdMap<UnitId, Option<UnitRow>>,
-    pub(super) partitions: IdMap<(JobNo, PartNo), Partition>,
-    pub(super) barriers: HashMap<BarrierKey, Option<BarrierRow>>,
-    /// Members of partitions that were read ahead, until they are asked for.
-    pub(super) members: IdMap<(JobNo, PartNo), Vec<Asset>>,
+pub(crate) struct Seen {
+    pub(crate) units: IdMap<UnitId, Option<UnitRow>>,
+    pub(crate) partitions: IdMap<(JobNo, PartNo), Partition>,
+    pub(crate) barriers: HashMap<BarrierKey, Option<BarrierRow>>,
+    /// Members of prefetched partitions, until they are read.
+    pub(crate) members: IdMap<(JobNo, PartNo), Vec<Asset>>,
     /// Open jobs: all of them, and perhaps some that have ended since.
-    pub(super) open: Option<Vec<JobNo>>,
-    pub(super) jobs: IdMap<JobNo, JobRow>,
-    pub(super) steps: IdMap<JobNo, Vec<StepRow>>,
+    pub(crate) open: Option<Vec<JobNo>>,
+    pub(crate) jobs: IdMap<JobNo, JobRow>,
+    pub(crate) steps: IdMap<JobNo, Vec<StepRow>>,
     /// When the next retry is due, unless a retry was touched since.
-    pub(super) due: Option<Option<Timestamp>>,
+    pub(crate) due: Option<Option<Timestamp>>,
     /// The greatest asset in the listing of a job, as far as this transaction knows.
-    pub(super) listed_to: IdMap<JobNo, Option<String>>,
-    pub(super) walks: Walks,
+    pub(crate) listed_to: IdMap<JobNo, Option<String>>,
+    pub(crate) walks: Walks,
     /// Whether the listing of a large job has been sealed.
-    pub(super) sealed: bool,
+    pub(crate) sealed: bool,
 }
 
-/// How rows have been asked for one by one.
+/// The pattern of single reads.
 #[derive(Default)]
-pub(super) struct Walks {
-    pub(super) units: Walk,
-    pub(super) partitions: Walk,
+pub(crate) struct Walks {
+    pub(crate) units: Walk,
+    pub(crate) partitions: Walk,
     barriers: u32,
 }
 
 impl Walks {
-    /// How many instances to read for one that is asked for alone.
-    pub(super) fn barriers(&mut self) -> i64 {
+    /// The number of instances to read for a single one.
+    pub(crate) fn barriers(&mut self) -> i64 {
         self.barriers += 1;
         if self.barriers < 3 { 1 } else { AHEAD }
     }
 }
 
-/// Whether somebody walks along the partitions one by one.
+/// The pattern of single reads along partitions.
 #[derive(Default)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     last: PartNo,
     steps: u32,
-    asked: u32,
+    reads: u32,
 }
 
 impl Walk {
-    /// How many rows to read for one that is asked for alone: one of a few scattered ones, more of neighbours or of many.
-    pub(super) fn ahead(&mut self, part: PartNo) -> i64 {
+    /// The number of rows to read for a single one: one for scattered reads, more for sequential or frequent ones.
+    pub(crate) fn ahead(&mut self, part: PartNo) -> i64 {
         let onward = (1..=STRIDE).contains(&(part - self.last));
         (self.last, self.steps) = (part, if onward { self.steps + 1 } else { 0 });
-        self.asked += 1;
-        if self.steps < 2 && self.asked < SCATTERED_MAX { 1 } else { AHEAD }
+        self.reads += 1;
+        if self.steps < 2 && self.reads < SCATTERED_MAX { 1 } else { AHEAD }
     }
 }
 
 /// Whether a unit had a row before this transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Before {
+pub(crate) enum Before {
     /// It had none.
     None,
-    /// It had one, or nobody looked.
+    /// It had one, or that was not read.
     Perhaps,
 }
 
-/// What a transaction has yet to write, in key order.
+/// Rows that a transaction has still to write, in key order.
 #[derive(Default)]
-pub(super) struct Waiting {
-    pub(super) units: BTreeMap<UnitId, (UnitRow, Before)>,
-    /// Whether one of them waits for its retry, or did.
-    pub(super) retries: bool,
-    pub(super) jobs: BTreeMap<JobNo, JobRow>,
-    pub(super) steps: BTreeMap<(JobNo, StepNo), StepDelta>,
-    pub(super) cursors: BTreeMap<(JobNo, StepNo), PartNo>,
-    pub(super) growth: BTreeMap<BarrierKey, BarrierGrowth>,
-    pub(super) barriers: BTreeMap<BarrierKey, BarrierRow>,
-    pub(super) failures: BTreeMap<UnitId, Vec<(String, Failure)>>,
+pub(crate) struct Waiting {
+    pub(crate) units: BTreeMap<UnitId, (UnitRow, Before)>,
+    /// Whether one of them is or was retrying.
+    pub(crate) retries: bool,
+    pub(crate) jobs: BTreeMap<JobNo, JobRow>,
+    pub(crate) steps: BTreeMap<(JobNo, StepNo), StepDelta>,
+    pub(crate) cursors: BTreeMap<(JobNo, StepNo), PartNo>,
+    pub(crate) growth: BTreeMap<BarrierKey, BarrierGrowth>,
+    pub(crate) barriers: BTreeMap<BarrierKey, BarrierRow>,
+    pub(crate) failures: BTreeMap<UnitId, Vec<(String, Failure)>>,
 }
 
 /// One transaction.
 pub struct PostgresTx<'a> {
     link: &'a mut Link,
-    pub(super) ahead: Option<&'a mut Ahead>,
-    pub(super) seen: Seen,
-    pub(super) waiting: Waiting,
-    /// The statement after which the server refuses all others.
+    pub(crate) prefetcher: Option<&'a mut Prefetcher>,
+    pub(crate) seen: Seen,
+    pub(crate) waiting: Waiting,
+    /// The failed statement, after which the server rejects all others.
     broken: Option<String>,
 }
 
 impl<'a> PostgresTx<'a> {
-    pub(super) fn new(link: &'a mut Link, ahead: Option<&'a mut Ahead>, seen: Seen) -> PostgresTx<'a> {
-        PostgresTx { link, ahead, seen, waiting: Waiting::default(), broken: None }
+    pub(super) fn new(link: &'a mut Link, prefetcher: Option<&'a mut Prefetcher>, seen: Seen) -> PostgresTx<'a> {
+        PostgresTx { link, prefetcher, seen, waiting: Waiting::default(), broken: None }
     }
 
-    /// Writes what waits; returns what was seen. An error that a service passed over is an error all the same: nothing
-    /// will be committed.
-    pub(super) fn finish(mut self) -> StoreResult<Seen> {
+    /// Writes the rows that wait; returns the rows that were seen. An error that a service ignored is returned here, so
+    /// that nothing is committed.
+    pub(crate) fn finish(mut self) -> StoreResult<Seen> {
         if let Some(why) = &self.broken {
             return Err(StoreError::Database(format!("a statement of this transaction failed: {why}")));
         }
@@ -133,8 +141,8 @@ impl<'a> PostgresTx<'a> {
         Ok(self.seen)
     }
 
-    /// Bounds what waits.
-    pub(super) fn flush_when_many(&mut self) -> StoreResult<()> {
+    /// Bounds the rows that wait.
+    pub(crate) fn flush_when_many(&mut self) -> StoreResult<()> {
         if self.waiting.units.len() > WAITING_MAX {
             self.flush_units()?;
         }
@@ -151,27 +159,35 @@ impl<'a> PostgresTx<'a> {
         })
     }
 
-    pub(super) fn run(&mut self, sql: &str, params: Params<'_>) -> StoreResult<u64> {
+    pub(crate) fn run(&mut self, sql: &str, params: Params<'_>) -> StoreResult<u64> {
         let answer = self.link.run(sql, params);
         let rows = self.checked(answer)?;
         cost::statement(usize::try_from(rows).unwrap_or(usize::MAX));
         Ok(rows)
     }
 
-    /// Sends a statement whose answer nobody needs; that it failed is said at the latest by the commit.
-    pub(super) fn later(&mut self, sql: &str, params: OwnParams) -> StoreResult<()> {
+    /// Sends a statement without waiting for its answer; a failure is reported at the latest by the commit.
+    pub(crate) fn later(&mut self, sql: &str, params: OwnParams) -> StoreResult<()> {
         cost::statement(1);
         let answer = self.link.later(sql, params);
         self.checked(answer)
     }
 
-    pub(super) fn copy(&mut self, sql: &str, rows: super::copy::CopyRows) -> StoreResult<()> {
+    /// The same with shared values.
+    pub(crate) fn later_with<const N: usize>(&mut self, sql: &str, values: [Value<'_>; N]) -> StoreResult<()> {
+        self.later(
+            sql,
+            values.into_iter().map(|value| Box::new(value.into_owned()) as Box<dyn ToSql + Sync + Send>).collect(),
+        )
+    }
+
+    pub(crate) fn copy(&mut self, sql: &str, rows: CopyRows) -> StoreResult<()> {
         cost::statement(rows.count());
         let answer = self.link.copy(sql, rows);
         self.checked(answer)
     }
 
-    pub(super) fn all<T>(
+    pub(crate) fn all<T>(
         &mut self,
         sql: &str,
         params: Params<'_>,
@@ -182,46 +198,36 @@ impl<'a> PostgresTx<'a> {
         cost::statement(rows.len());
         rows.iter().map(read).collect()
     }
-
-    pub(super) fn one<T>(
-        &mut self,
-        sql: &str,
-        params: Params<'_>,
-        read: impl FnMut(&Row) -> StoreResult<T>,
-    ) -> StoreResult<Option<T>> {
-        Ok(self.all(sql, params, read)?.pop())
-    }
 }
 
 /// Owned parameters of [`PostgresTx::later`].
 macro_rules! own {
     ($($param:expr),* $(,)?) => { vec![$(Box::new($param)),*] };
 }
-pub(super) use own;
+pub(crate) use own;
 
 /// Reads a column.
-pub(super) fn column<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> StoreResult<T> {
+pub(crate) fn column<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> StoreResult<T> {
     row.try_get(index).map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// Reads a count: never negative; a negative one in the database is reported, not wrapped.
-pub(super) fn count<T: TryFrom<i64>>(row: &Row, index: usize) -> StoreResult<T> {
+pub(crate) fn count<T: TryFrom<i64>>(row: &Row, index: usize) -> StoreResult<T> {
     let value: i64 = column(row, index)?;
     T::try_from(value).map_err(|_| StoreError::Corrupt(format!("column {index} holds {value}")))
 }
 
-/// Reads a word of a closed list.
-pub(super) fn word<T>(row: &Row, index: usize, parse: impl Fn(&str) -> Option<T>) -> StoreResult<T> {
-    let text: &str = column(row, index)?;
-    parse(text).ok_or_else(|| StoreError::Corrupt(format!("unknown word {text:?}")))
-}
-
 /// SQL integers are signed.
-pub(super) fn signed(value: u64) -> i64 {
+pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// PostgreSQL's text holds no NUL; messages of tools may.
-pub(super) fn printable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+/// Text without NUL, which PostgreSQL cannot store and messages of tools may contain.
+pub(crate) fn printable(text: &str) -> String {
+    without_nul(text).into_owned()
+}
+
+/// The same without a copy where there is none.
+pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }

@@ -1,7 +1,11 @@
-//! Forgetting jobs that ended long ago, a few rows at a time.
+//! Retention: removal of jobs that ended long ago, a few rows at a time.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod conformance;
 mod memory;
+mod postgres;
+mod sqlite;
 
-use super::error::StoreResult;
+use crate::error::StoreResult;
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 
@@ -14,9 +18,9 @@ pub struct Removed {
     pub gone: bool,
 }
 
-/// Tables whose rows belong to one job, with the rest of their keys. Lists over all jobs read the causes, so those go first;
-/// then those that people look at last.
-pub(super) const OF_A_JOB: [(&str, &[&str]); 15] = [
+/// Tables whose rows belong to one job, with the rest of their keys, in the order of removal. Causes are first, because lists
+/// over all jobs read them.
+pub(crate) const OF_A_JOB: [(&str, &[&str]); 15] = [
     ("cause", &["cause", "step"]),
     ("unit", &["step", "part"]),
     ("streak", &["step", "first"]),
@@ -34,13 +38,12 @@ pub(super) const OF_A_JOB: [(&str, &[&str]); 15] = [
     ("barrier_count", &["step"]),
 ];
 
-/// Forgetting ended jobs. What was learned about assets stays in the catalogue, what operators did in the operations.
+/// Removal of ended jobs. Facts about assets stay in the catalogue, and operations stay recorded.
 pub trait RetentionTx {
-    /// Jobs that ended before this moment, in order of their numbers. Never the newest job of all: its number must not be
-    /// given away again, since late reports speak of it. Nor one whose units a person has still to decide about.
-    /// Those that are being removed are among them.
+    /// Jobs that ended before this moment or are being removed, by number. A job whose units wait for a person's decision is
+    /// not among them. The newest job is never removed: late reports name its number, which must not be given to another.
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>>;
-    /// Removes at most `limit` rows of a job, and the job itself when nothing else is left of it. From the first call on
-    /// nobody finds the job any more.
+    /// Removes at most `limit` rows of a job, and the job itself with its last row. From the first call on the job is no
+    /// longer found.
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed>;
 }

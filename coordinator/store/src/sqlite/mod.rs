@@ -1,25 +1,10 @@
-//! The store on SQLite: one writer connection on its own thread, WAL, `synchronous=FULL` because a commit allows units
-//! to be handed out.
-mod barrier;
-mod catalogue;
-mod control;
-mod deployment;
-mod job;
-mod key;
-mod listing;
-mod pace;
-mod partition;
-mod retention;
-mod rework;
-mod schedule;
-mod tombstone;
-mod unit;
-mod view;
+//! The store on SQLite: one writer connection on its own thread, in WAL mode, with `synchronous=FULL` because units are
+//! dispatched after a commit.
+mod sql;
 
-pub use super::view::{UnitFilter, UnitView};
-
-use super::migration::next;
-use super::{StoreError, StoreResult, cost};
+use crate::cost;
+use crate::error::{StoreError, StoreResult};
+use crate::migration::next;
 use protocol::id::UnitId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, StatementStatus, TransactionBehavior};
@@ -29,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const CACHE_KIB: i64 = 48 * 1024;
-/// What a reader keeps: it mostly walks along a key once.
+/// Cache of a reader, which mostly walks along a key once.
 const READER_CACHE_KIB: i64 = 4 * 1024;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,10 +27,10 @@ pub struct Sqlite {
 
 /// One transaction.
 pub struct SqliteTx<'a> {
-    pub(super) db: &'a Connection,
+    pub(crate) db: &'a Connection,
     steps: &'a Cell<u64>,
-    /// Units this transaction has found to have no row. Nobody else writes meanwhile.
-    pub(super) absent: HashSet<UnitId>,
+    /// Units without a row, as this transaction has read. No other process writes meanwhile.
+    pub(crate) absent: HashSet<UnitId>,
 }
 
 impl<'a> SqliteTx<'a> {
@@ -55,13 +40,13 @@ impl<'a> SqliteTx<'a> {
 }
 
 impl Sqlite {
-    /// Opens or creates the database and brings its schema up to date. Refuses a newer schema.
+    /// Opens or creates the database and migrates its schema. A newer schema is an error.
     pub fn open(path: &Path) -> StoreResult<Sqlite> {
         let connection = Connection::open(path).map_err(failed)?;
         Sqlite::prepare(connection)
     }
 
-    /// Opens an existing database for reading only, beside a running coordinator.
+    /// Opens an existing database for reading only, while a coordinator may run.
     pub fn open_read_only(path: &Path) -> StoreResult<Sqlite> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -82,10 +67,10 @@ impl Sqlite {
         settle_plans(&connection, 128)?;
         while next(version(&connection)?)?.is_some() {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-            // Another process may have taken it while this one waited for the lock.
+            // Another process may have run the migration while this one waited for the lock.
             if let Some((version, migration)) = next(version(&tx)?)? {
                 tracing::info!(migration = migration.name, "bringing the database's schema up to date");
-                tx.execute_batch(migration.sqlite).map_err(failed)?;
+                tx.execute_batch(&migration.for_sqlite()).map_err(failed)?;
                 tx.pragma_update(None, "user_version", version).map_err(failed)?;
             }
             tx.commit().map_err(failed)?;
@@ -109,15 +94,14 @@ impl Sqlite {
         work(&mut SqliteTx::new(&tx, &self.steps))
     }
 
-    /// Runs `work` as [`Sqlite::write`] would and takes everything back: says what would happen. Like a write it waits
-    /// its turn; a read that turns into a write cannot, once a coordinator has written beside it.
+    /// Runs `work` as [`Sqlite::write`] does and rolls it back, to preview its effects. It waits for its turn as a write does:
+    /// a read transaction could not become a write after a coordinator has written.
     pub fn preview<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         work(&mut SqliteTx::new(&tx, &self.steps))
     }
 
-    /// Steps that the database's machine has taken for statements of transactions: what their plans cost, whatever the
-    /// machine below.
+    /// Steps of SQLite's virtual machine for the statements of transactions: the cost of their plans on any computer.
     pub fn steps(&self) -> u64 {
         self.steps.get()
     }
@@ -128,27 +112,27 @@ impl Sqlite {
     }
 }
 
-/// Keeps prepared statements as they are. Otherwise each new value of some parameters has its statement planned anew: a third
-/// of what the writer did in a job over small files.
+/// Keeps plans of prepared statements stable. Otherwise a new value of some parameters plans the statement again, which took a
+/// third of the time of the writer in a job over small files.
 fn settle_plans(connection: &Connection, statements: usize) -> StoreResult<()> {
     connection.set_prepared_statement_cache_capacity(statements);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop).map_err(failed)
 }
 
-/// The version of the schema, kept in the file's header.
+/// The version of the schema, from the header of the file.
 fn version(connection: &Connection) -> StoreResult<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)
 }
 
-/// Names a database error by what can be done about it.
-pub(super) fn failed(error: rusqlite::Error) -> StoreError {
+/// Maps an error of the database to the reaction it needs.
+pub(crate) fn failed(error: rusqlite::Error) -> StoreError {
     use rusqlite::Error as E;
     if let E::InvalidColumnName(_)
     | E::IntegralValueOutOfRange(..)
     | E::FromSqlConversionFailure(..)
     | E::InvalidColumnType(..) = error
     {
-        // The statement is sound; what it read is not.
+        // The statement is valid; the value is not.
         return StoreError::Corrupt(error.to_string());
     }
     match error.sqlite_error_code() {
@@ -159,26 +143,22 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
     }
 }
 
-pub(super) fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("{what}: {value}"))
-}
-
 impl SqliteTx<'_> {
-    pub(super) fn count(&self, statement: &Statement<'_>) {
+    pub(crate) fn count(&self, statement: &Statement<'_>) {
         let taken = statement.reset_status(StatementStatus::VmStep);
         self.steps.set(self.steps.get().saturating_add(u64::try_from(taken).unwrap_or(0)));
     }
 
-    pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
+    pub(crate) fn run(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let changed = statement.execute(params).map_err(failed);
         self.count(&statement);
-        // A statement costs no journey here, only its work.
+        // A statement costs no round trip here, only its rows.
         cost::rows(changed.as_ref().map_or(1, |rows| (*rows).max(1)));
         changed
     }
 
-    pub(super) fn all<T>(
+    pub(crate) fn all<T>(
         &self,
         sql: &str,
         params: impl rusqlite::Params,
@@ -192,7 +172,7 @@ impl SqliteTx<'_> {
         found
     }
 
-    pub(super) fn one<T>(
+    pub(crate) fn one<T>(
         &self,
         sql: &str,
         params: impl rusqlite::Params,

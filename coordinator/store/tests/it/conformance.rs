@@ -1,7 +1,7 @@
 //! Memory and SQLite pass the suite of every store; PostgreSQL passes it in `postgres`.
-use store::conformance::{atomicity, checks};
 use store::handle::Backend;
 use store::sqlite::Sqlite;
+use store::testing::{atomicity, checks};
 use store::{JobTx, StoreError};
 
 fn every_check(make: impl Fn() -> Backend) {

@@ -5,9 +5,9 @@ use protocol::media::asset::{Asset, Role};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use std::time::{Duration, Instant};
-use store::conformance::{atomicity, checks, partition};
 use store::handle::{Backend, Store};
 use store::postgres::{Postgres, PostgresOptions};
+use store::testing::{atomicity, checks, partition};
 use store::view::UnitFilter;
 use store::{
     JobRow, ListingTx as _, NewJob, Partition, PartitionTx as _, StepDelta, StoreError, StoreResult, TombstoneRow, Tx,
@@ -22,7 +22,7 @@ fn open(url: &str) -> Postgres {
 }
 
 fn add_job(tx: &mut dyn Tx, id: &str) -> StoreResult<JobNo> {
-    let job: NewJob = store::conformance::job(id);
+    let job: NewJob = store::testing::job(id);
     tx.insert_job(&job)
 }
 
@@ -247,7 +247,7 @@ fn failed_statement_aborts_its_transaction() {
         let passed_over = postgres.write(|tx| {
             let tx: &mut dyn Tx = tx;
             let job = add_job(tx, "j")?;
-            let part = store::conformance::partition(1, "t", "a", "a", 1);
+            let part = store::testing::partition(1, "t", "a", "a", 1);
             tx.insert_partitions(job, std::slice::from_ref(&part))?;
             // A number is unique. That it is taken may be said here, by what is asked next, or by the commit.
             let said = tx.insert_partitions(job, &[part]).is_err();
@@ -267,7 +267,7 @@ fn units_are_listed_with_and_without_rows() {
         .write(|tx| {
             let tx: &mut dyn Tx = tx;
             let job = add_job(tx, "j")?;
-            let part = |n| store::conformance::partition(n, "t", "a", "a", 1);
+            let part = |n| store::testing::partition(n, "t", "a", "a", 1);
             tx.insert_partitions(job, &[part(1), part(2), part(3)])?;
             tx.set_cursor(job, StepNo(0), 2)?;
             let done = UnitRow { state: UnitState::Succeeded, epoch: 1, attempt: 0, due_at: None, duration_us: 5 };
@@ -275,12 +275,14 @@ fn units_are_listed_with_and_without_rows() {
         })
         .expect("writes");
     let filter = UnitFilter { step: Some("work".into()), limit: 9, ..UnitFilter::default() };
-    let found = postgres.units("j", &filter).expect("lists");
+    let mut units =
+        |filter: &UnitFilter| postgres.read(|tx| (tx as &mut dyn Tx).unit_views("j", filter)).expect("lists");
+    let found = units(&filter);
     let states: Vec<&str> = found.iter().map(|unit| unit.state.as_str()).collect();
     assert_eq!(states, ["succeeded", "leased", "ready"]);
-    let planned = postgres.units("j", &UnitFilter { state: Some("planned".into()), ..filter.clone() }).expect("lists");
+    let planned = units(&UnitFilter { state: Some("planned".into()), ..filter.clone() });
     assert_eq!(planned.len(), 0);
-    assert_eq!(postgres.units("j", &UnitFilter { part: Some(1), ..filter }).expect("lists")[0].duration_us, Some(5));
+    assert_eq!(units(&UnitFilter { part: Some(1), ..filter })[0].duration_us, Some(5));
 }
 
 #[test]

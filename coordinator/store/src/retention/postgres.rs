@@ -1,0 +1,50 @@
+//! Retention in PostgreSQL.
+use super::{OF_A_JOB, Removed, RetentionTx};
+use crate::error::StoreResult;
+use crate::postgres::tx::{PostgresTx, column};
+use protocol::id::JobNo;
+use protocol::time::Timestamp;
+
+impl RetentionTx for PostgresTx<'_> {
+    fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>> {
+        self.flush_jobs()?;
+        self.all(
+            // Each job's tasks are looked up by its number, also in tables that have not been counted yet (OFFSET 0).
+            "SELECT no FROM job WHERE (ended_at < ?1 OR removing = 1) AND no < (SELECT no FROM job ORDER BY no DESC LIMIT 1) AND NOT EXISTS (
+               SELECT 1 FROM task_unit u
+               CROSS JOIN LATERAL (SELECT ended_at FROM task WHERE no = u.task OFFSET 0) AS t
+               WHERE t.ended_at IS NULL AND u.job + 0 = job.no OFFSET 0)
+             ORDER BY no LIMIT ?2",
+            &[&before.0, &i64::from(limit)],
+            |row| Ok(JobNo(column(row, 0)?)),
+        )
+    }
+
+    fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed> {
+        let mut rows = 0;
+        self.flush_jobs()?;
+        self.seen.jobs.remove(&job);
+        self.seen.steps.remove(&job);
+        (self.seen.open, self.seen.due) = (None, None);
+        self.seen.listed_to.remove(&job);
+        // Its name may be given to another job meanwhile.
+        self.run(
+            "UPDATE job SET removing = 1, id = id || '/removed/' || no, submission = NULL WHERE no = ?1 AND removing = 0",
+            &[&job.0],
+        )?;
+        for (table, _) in OF_A_JOB {
+            // By place: neither side reads more than what goes.
+            let sql = format!(
+                "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE job = ?1 LIMIT ?2))"
+            );
+            let left = i64::from(limit) - i64::try_from(rows).unwrap_or(i64::MAX);
+            rows += self.run(&sql, &[&job.0, &left])?;
+            if rows >= u64::from(limit) {
+                return Ok(Removed { rows, gone: false });
+            }
+        }
+        rows += self.run("DELETE FROM step WHERE job = ?1", &[&job.0])?;
+        rows += self.run("DELETE FROM job WHERE no = ?1", &[&job.0])?;
+        Ok(Removed { rows, gone: true })
+    }
+}

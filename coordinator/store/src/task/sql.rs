@@ -1,0 +1,214 @@
+//! Tasks in SQL.
+use super::{TaskEventRow, TaskFilter, TaskRow, TaskTx};
+use crate::error::StoreResult;
+use crate::sql::Column::{Int, Text};
+use crate::sql::{Insert, Row, Sql, Value, values};
+use protocol::id::{JobNo, UnitId};
+use protocol::rules::review::task::{TaskKind, TaskState};
+use protocol::time::Timestamp;
+
+/// Columns of a task, in the order of [`values_of`] and [`read_task`].
+pub(super) const COLUMNS: &str = "job, step, part, no, kind, state, subject, asset, title, supplier, policy, digest, hash, \
+     checks, findings, message, round, opened_at, due_at, ended_at";
+
+static INSERT: Insert<20> = Insert::new(
+    "task",
+    [
+        Int("job"),
+        Int("step"),
+        Int("part"),
+        Int("no"),
+        Text("kind"),
+        Text("state"),
+        Text("subject"),
+        Text("asset"),
+        Text("title"),
+        Text("supplier"),
+        Text("policy"),
+        Text("digest"),
+        Text("hash"),
+        Text("checks"),
+        Text("findings"),
+        Text("message"),
+        Int("round"),
+        Int("opened_at"),
+        Int("due_at"),
+        Int("ended_at"),
+    ],
+    "",
+);
+
+static INSERT_UNITS: Insert<4> =
+    Insert::new("task_unit", [Int("task"), Int("job"), Int("step"), Int("part")], "ON CONFLICT DO NOTHING");
+
+/// Statements over many keys, and queries whose plans need hints.
+pub(super) trait Dialect: Sql {
+    fn end(&mut self, tasks: &[i64], state: TaskState, now: Timestamp) -> StoreResult<()>;
+    fn insert_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()>;
+    fn pending_about(&mut self, kind: TaskKind, subjects: &[String]) -> StoreResult<Vec<TaskRow>>;
+    fn select(&mut self, filter: &TaskFilter) -> StoreResult<Vec<TaskRow>>;
+    fn waiting_in(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>>;
+}
+
+/// Reads a task from [`COLUMNS`].
+pub(super) fn read_task(row: Row<'_>) -> StoreResult<TaskRow> {
+    let checks: &str = row.get(13)?;
+    Ok(TaskRow {
+        unit: row.unit(0)?,
+        no: row.get(3)?,
+        kind: row.word(4, TaskKind::parse)?,
+        state: row.word(5, TaskState::parse)?,
+        subject: row.get(6)?,
+        asset: row.get(7)?,
+        title: row.get(8)?,
+        supplier: row.get(9)?,
+        policy: row.get(10)?,
+        digest: row.get(11)?,
+        hash: row.get(12)?,
+        checks: checks.split(',').filter(|check| !check.is_empty()).map(str::to_owned).collect(),
+        findings: row.get(14)?,
+        message: row.get(15)?,
+        round: row.get(16)?,
+        opened_at: row.get(17)?,
+        due_at: row.get(18)?,
+        ended_at: row.get(19)?,
+    })
+}
+
+fn values_of(no: i64, t: &TaskRow) -> [Value<'_>; 20] {
+    values![
+        t.unit.job,
+        t.unit.step,
+        t.unit.part,
+        no,
+        t.kind.as_str(),
+        t.state.as_str(),
+        &t.subject,
+        &t.asset,
+        &t.title,
+        t.supplier.as_ref(),
+        &t.policy,
+        &t.digest,
+        &t.hash,
+        t.checks.join(","),
+        t.findings.as_ref(),
+        &t.message,
+        t.round,
+        t.opened_at,
+        t.due_at,
+        t.ended_at,
+    ]
+}
+
+/// The number of the last task, 0 where there is none. One writer at a time: the next number is free.
+fn last_number(tx: &mut impl Sql) -> StoreResult<i64> {
+    Ok(tx.query_one("SELECT no FROM task ORDER BY no DESC LIMIT 1", &[], |row| row.get(0))?.unwrap_or(0))
+}
+
+impl<T: Dialect> TaskTx for T {
+    fn insert_task(&mut self, task: &TaskRow) -> StoreResult<i64> {
+        let no = last_number(self)? + 1;
+        self.insert(&INSERT, &[values_of(no, task)])?;
+        Ok(no)
+    }
+
+    fn open_tasks(&mut self, tasks: &[TaskRow]) -> StoreResult<Vec<i64>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let numbers: Vec<i64> = (last_number(self)? + 1..).take(tasks.len()).collect();
+        let numbered = || numbers.iter().copied().zip(tasks);
+        self.insert(&INSERT, &numbered().map(|(no, task)| values_of(no, task)).collect::<Vec<_>>())?;
+        let units = numbered().map(|(no, task)| values![no, task.unit.job, task.unit.step, task.unit.part]);
+        self.insert(&INSERT_UNITS, &units.collect::<Vec<_>>())?;
+        Ok(numbers)
+    }
+
+    fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp) -> StoreResult<()> {
+        self.end(&tasks.iter().map(|task| task.no).collect::<Vec<_>>(), state, now)
+    }
+
+    fn insert_task_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()> {
+        self.insert_events(events)
+    }
+
+    fn task(&mut self, no: i64) -> StoreResult<Option<TaskRow>> {
+        self.query_one(&format!("SELECT {COLUMNS} FROM task WHERE no = ?1"), &values![no], read_task)
+    }
+
+    fn update_task(&mut self, task: &TaskRow) -> StoreResult<()> {
+        self.execute(
+            "UPDATE task SET job = ?1, step = ?2, part = ?3, kind = ?5, state = ?6, subject = ?7, asset = ?8,
+               title = ?9, supplier = ?10, policy = ?11, digest = ?12, hash = ?13, checks = ?14, findings = ?15,
+               message = ?16, round = ?17, opened_at = ?18, due_at = ?19, ended_at = ?20 WHERE no = ?4",
+            &values_of(task.no, task),
+        )?;
+        Ok(())
+    }
+
+    fn pending_tasks(&mut self, kind: TaskKind, subjects: &[String]) -> StoreResult<Vec<TaskRow>> {
+        self.pending_about(kind, subjects)
+    }
+
+    fn tasks(&mut self, filter: &TaskFilter) -> StoreResult<Vec<TaskRow>> {
+        self.select(filter)
+    }
+
+    fn task_counts(&mut self, now: Timestamp) -> StoreResult<Vec<(TaskKind, u64, u64)>> {
+        let counted: Vec<(TaskKind, u64, u64)> = self.query(
+            "SELECT kind, COUNT(*), COUNT(*) FILTER (WHERE due_at <= ?1) FROM task WHERE ended_at IS NULL GROUP BY kind",
+            &values![now],
+            |row| Ok((row.word(0, TaskKind::parse)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let of = |kind: TaskKind| counted.iter().find(|(found, _, _)| *found == kind).copied();
+        Ok(TaskKind::ALL.into_iter().filter_map(of).collect())
+    }
+
+    fn add_task_unit(&mut self, task: i64, unit: UnitId) -> StoreResult<()> {
+        self.insert(&INSERT_UNITS, &[values![task, unit.job, unit.step, unit.part]])
+    }
+
+    fn task_units(&mut self, task: i64) -> StoreResult<Vec<UnitId>> {
+        let sql = "SELECT job, step, part FROM task_unit WHERE task = ?1 ORDER BY job, step, part";
+        self.query(sql, &values![task], |row| row.unit(0))
+    }
+
+    fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
+        self.waiting_in(job, limit)
+    }
+
+    fn insert_task_event(&mut self, event: &TaskEventRow) -> StoreResult<()> {
+        self.insert_events(std::slice::from_ref(event))
+    }
+
+    fn put_task_pictures(&mut self, task: i64, pictures: Option<&str>) -> StoreResult<()> {
+        match pictures {
+            Some(pictures) => self.execute(
+                "INSERT INTO task_picture (task, pictures) VALUES (?1, ?2)
+                 ON CONFLICT (task) DO UPDATE SET pictures = excluded.pictures",
+                &values![task, pictures],
+            )?,
+            None => self.execute("DELETE FROM task_picture WHERE task = ?1", &values![task])?,
+        };
+        Ok(())
+    }
+
+    fn task_pictures(&mut self, task: i64) -> StoreResult<Option<String>> {
+        let sql = "SELECT pictures FROM task_picture WHERE task = ?1";
+        self.query_one(sql, &values![task], |row| row.get(0))
+    }
+
+    fn task_events(&mut self, task: i64) -> StoreResult<Vec<TaskEventRow>> {
+        let sql = "SELECT task, at, actor, event, reason, hash FROM task_event WHERE task = ?1 ORDER BY no";
+        self.query(sql, &values![task], |row| {
+            Ok(TaskEventRow {
+                task: row.get(0)?,
+                at: row.get(1)?,
+                actor: row.get(2)?,
+                event: row.get(3)?,
+                reason: row.get(4)?,
+                hash: row.get(5)?,
+            })
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Units in SQL.
+use super::UnitRow;
+use crate::error::StoreResult;
+use crate::sql::{Row, Sql, values};
+use protocol::id::UnitId;
+use protocol::rules::unit::transition::UnitState;
+use protocol::time::Timestamp;
+
+/// Columns of a unit behind its key, in the order of [`read_unit`].
+pub(super) const COLUMNS: &str = "state, epoch, attempt, due_at, duration_us";
+
+/// Reads a unit from [`COLUMNS`] starting at `at`.
+pub(super) fn read_unit(row: Row<'_>, at: usize) -> StoreResult<UnitRow> {
+    Ok(UnitRow {
+        state: row.word(at, UnitState::parse)?,
+        epoch: row.get(at + 1)?,
+        attempt: row.get(at + 2)?,
+        due_at: row.get(at + 3)?,
+        duration_us: row.get(at + 4)?,
+    })
+}
+
+/// Reads a unit behind its job, step and part.
+pub(super) fn read_with_id(row: Row<'_>) -> StoreResult<(UnitId, UnitRow)> {
+    Ok((row.unit(0)?, read_unit(row, 3)?))
+}
+
+/// Units whose backoff has ended at `now`.
+pub(super) fn due_units(tx: &mut impl Sql, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>> {
+    let sql = format!(
+        "SELECT job, step, part, {COLUMNS} FROM unit
+         WHERE state = 'retrying' AND due_at <= ?1 ORDER BY due_at LIMIT ?2"
+    );
+    tx.query(&sql, &values![now, limit], read_with_id)
+}
+
+/// When the next backoff ends. The end of an index is found by its order: an aggregate may read all of it in a table without
+/// statistics.
+pub(super) fn next_due(tx: &mut impl Sql) -> StoreResult<Option<Timestamp>> {
+    let sql = "SELECT due_at FROM unit WHERE state = 'retrying' ORDER BY due_at LIMIT 1";
+    Ok(tx.query_one(sql, &[], |row| row.get::<Option<Timestamp>>(0))?.flatten())
+}

@@ -1,0 +1,32 @@
+//! What every store must answer alike about workers.
+use super::{WorkerOrder, WorkerRow};
+use crate::testing::fixture::Check;
+use crate::tx::Tx;
+use protocol::time::Timestamp;
+
+pub(crate) const CHECKS: &[Check] = &[("workers keep their orders", workers)];
+
+fn at(n: i64) -> Timestamp {
+    Timestamp(n)
+}
+
+fn workers(tx: &mut dyn Tx) {
+    let row = |name: &str, heard: i64| WorkerRow {
+        name: name.into(),
+        slots: "qc=1/2".into(),
+        held: 1,
+        heard_at: at(heard),
+        state: "working".into(),
+        order: None,
+    };
+    tx.put_workers(&[row("b", 1), row("a", 5)]).expect("writes");
+    let order = WorkerOrder { what: "drain".into(), actor: "me".into(), reason: "it is hot".into(), at: at(2) };
+    assert!(tx.put_order("a", Some(&order)).expect("writes"));
+    assert!(!tx.put_order("nobody", Some(&order)).expect("writes"));
+    tx.put_workers(&[row("a", 6)]).expect("writes");
+    let told = WorkerRow { order: Some(order), ..row("a", 6) };
+    assert_eq!(tx.workers().expect("reads"), [told, row("b", 1)]);
+    assert!(tx.put_order("a", None).expect("writes"));
+    tx.forget_workers(at(2)).expect("forgets");
+    assert_eq!(tx.workers().expect("reads"), [row("a", 6)]);
+}
