@@ -1,5 +1,5 @@
-//! Where Redis is: `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://host:port,host:port/service[/database]` and
-//! `redis+cluster://host:port,host:port`; the last two with `rediss+` over TLS.
+//! The address of Redis: `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://host:port,host:port/service[/database]` and
+//! `redis+cluster://host:port,host:port`. The last two use TLS with `rediss+`.
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use thiserror::Error;
 
@@ -8,40 +8,40 @@ const PORT: u16 = 6379;
 /// Port of Sentinels where a URL names none.
 const SENTINEL_PORT: u16 = 26379;
 
-/// What is wrong with a URL. The URL itself is not repeated: it may hold a password.
+/// Why a URL is refused. Messages do not repeat the URL, since it may hold a password.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum AddressError {
-    /// No form this build knows.
+    /// The scheme is unknown.
     #[error(
         "the Redis URL must start with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (rediss+… for TLS)"
     )]
     Scheme,
-    /// The rest of it.
+    /// The part after the scheme cannot be read.
     #[error("the Redis URL cannot be read: {0}")]
     Malformed(String),
-    /// `#insecure`.
+    /// `#insecure` would accept any certificate.
     #[error("a certificate that is not verified protects nothing: drop #insecure and name the CA with --redis-ca FILE")]
     Insecure,
-    /// A Sentinel URL without a service.
+    /// A Sentinel URL names no service.
     #[error("a Sentinel URL names the service it asks for: redis+sentinel://host:26379,host:26379/SERVICE")]
     NoService,
 }
 
-/// One server, or how to find it.
+/// One server, or the servers that lead to it.
 #[derive(Debug, Clone)]
 pub enum Address {
-    /// This one.
-    One(Box<ConnectionInfo>),
-    /// The one that these Sentinels say is the master of a service. The credentials are the server's.
+    /// One server.
+    Single(Box<ConnectionInfo>),
+    /// The master of a service, as its Sentinels name it. The credentials are those of the master.
     Sentinel {
-        /// Host and port of each.
+        /// Host and port of each Sentinel.
         sentinels: Vec<(String, u16)>,
-        /// Name of the service.
+        /// Service that the Sentinels watch.
         service: String,
-        /// A URL of the master but for its host: what stands before it and what stands after.
-        around: (String, String),
+        /// URL of the master without its host: the text before the host and the text after it.
+        master_url: (String, String),
     },
-    /// The nodes to ask first.
+    /// The nodes that the client contacts first.
     Cluster(Vec<ConnectionInfo>),
 }
 
@@ -54,11 +54,11 @@ impl Address {
         }
         let plain = if scheme.starts_with("rediss") { "rediss" } else { "redis" };
         match scheme {
-            "redis" | "rediss" | "unix" | "redis+unix" => Ok(Address::One(Box::new(info(url)?))),
+            "redis" | "rediss" | "unix" | "redis+unix" => Ok(Address::Single(Box::new(info(url)?))),
             "redis+sentinel" | "rediss+sentinel" => sentinel(plain, rest),
             "redis+cluster" | "rediss+cluster" => {
                 let (login, hosts, _) = split(rest);
-                let nodes = places(hosts, PORT)?;
+                let nodes = endpoints(hosts, PORT)?;
                 let nodes = nodes.iter().map(|(host, port)| info(&format!("{plain}://{login}{host}:{port}/")));
                 Ok(Address::Cluster(nodes.collect::<Result<_, _>>()?))
             }
@@ -66,35 +66,35 @@ impl Address {
         }
     }
 
-    /// Whether keys are spread over several servers.
+    /// Whether keys are distributed over several servers.
     pub fn is_cluster(&self) -> bool {
         matches!(self, Address::Cluster(_))
     }
 }
 
-/// The client's own form of a URL.
+/// Parses a URL into the form of the client library.
 pub(crate) fn info(url: &str) -> Result<ConnectionInfo, AddressError> {
     url.into_connection_info().map_err(|e| AddressError::Malformed(e.to_string()))
 }
 
-/// Login with its `@`, hosts, and what follows the slash.
+/// Splits into the login with its `@`, the hosts, and the text after the slash.
 fn split(rest: &str) -> (&str, &str, &str) {
-    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let at = place.rfind('@').map_or(0, |at| at + 1);
-    (&place[..at], &place[at..], path)
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let at = authority.rfind('@').map_or(0, |at| at + 1);
+    (&authority[..at], &authority[at..], path)
 }
 
-fn places(hosts: &str, port: u16) -> Result<Vec<(String, u16)>, AddressError> {
-    let place = |text: &str| {
+fn endpoints(hosts: &str, port: u16) -> Result<Vec<(String, u16)>, AddressError> {
+    let endpoint = |text: &str| {
         let wrong = || AddressError::Malformed(format!("{text:?} is no host:port"));
-        // An IPv6 address stands in brackets and has colons of its own.
+        // An IPv6 address is in brackets and contains colons.
         let (host, given) = match text.rsplit_once(':') {
             Some((host, given)) if !given.contains(']') => (host, given.parse().map_err(|_| wrong())?),
             _ => (text, port),
         };
         if host.is_empty() { Err(wrong()) } else { Ok((host.to_owned(), given)) }
     };
-    hosts.split(',').map(str::trim).map(place).collect()
+    hosts.split(',').map(str::trim).map(endpoint).collect()
 }
 
 fn sentinel(plain: &str, rest: &str) -> Result<Address, AddressError> {
@@ -103,9 +103,9 @@ fn sentinel(plain: &str, rest: &str) -> Result<Address, AddressError> {
     if service.is_empty() {
         return Err(AddressError::NoService);
     }
-    let around = (format!("{plain}://{login}"), format!("/{database}"));
-    info(&format!("{}host:1{}", around.0, around.1))?;
-    Ok(Address::Sentinel { sentinels: places(hosts, SENTINEL_PORT)?, service: service.to_owned(), around })
+    let master_url = (format!("{plain}://{login}"), format!("/{database}"));
+    info(&format!("{}host:1{}", master_url.0, master_url.1))?;
+    Ok(Address::Sentinel { sentinels: endpoints(hosts, SENTINEL_PORT)?, service: service.to_owned(), master_url })
 }
 
 #[cfg(test)]
@@ -113,15 +113,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_read_and_what_is_none_is_named_without_its_password() {
-        assert!(matches!(Address::parse("rediss://u:p@h:1/2"), Ok(Address::One(_))));
-        let Ok(Address::Sentinel { sentinels, service, around }) =
+    fn address_of_every_form_is_read_and_errors_hide_the_password() {
+        assert!(matches!(Address::parse("rediss://u:p@h:1/2"), Ok(Address::Single(_))));
+        let Ok(Address::Sentinel { sentinels, service, master_url }) =
             Address::parse("rediss+sentinel://u:p%40@a:1,[::1]:2,c/main/3")
         else {
             panic!("a Sentinel URL")
         };
         assert_eq!(sentinels, [("a".to_owned(), 1), ("[::1]".to_owned(), 2), ("c".to_owned(), 26379)]);
-        assert_eq!((service.as_str(), around.0.as_str(), around.1.as_str()), ("main", "rediss://u:p%40@", "/3"));
+        assert_eq!((service.as_str(), master_url.0.as_str(), master_url.1.as_str()), ("main", "rediss://u:p%40@", "/3"));
         let Ok(Address::Cluster(nodes)) = Address::parse("redis+cluster://u:p@a:1,b") else { panic!("a cluster URL") };
         assert_eq!(nodes.len(), 2);
         assert_eq!(nodes[1].addr().to_string(), "b:6379");

@@ -1,44 +1,44 @@
-//! One line for one trouble: said when it begins, again every minute, and when it is over. What is met a thousand times a
-//! second is still one thing to an operator.
+//! Rate-limits a repeated warning: logs when a condition starts, once a minute while it lasts, and when it ends.
 use parking_lot::Mutex;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// Between two lines about the same trouble.
-const AGAIN: Duration = Duration::from_secs(60);
+/// Interval between two log lines about the same condition.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The state of one thing that may be in trouble.
+/// One condition that may fail.
 #[derive(Debug)]
 pub struct Alarm {
-    /// What is in trouble, as a sentence begins.
-    what: &'static str,
-    said: Mutex<Option<(Instant, String)>>,
+    message: &'static str,
+    /// The last log line while the condition lasts: its time and error.
+    logged: Mutex<Option<(Instant, String)>>,
 }
 
 impl Alarm {
-    /// Nothing is wrong yet.
-    pub fn new(what: &'static str) -> Alarm {
-        Alarm { what, said: Mutex::default() }
+    /// An alarm in its normal state; `message` describes the failure.
+    pub fn new(message: &'static str) -> Alarm {
+        Alarm { message, logged: Mutex::default() }
     }
 
-    /// Notes a failure; says so when it is new, another one, or has lasted.
-    pub fn raise(&self, why: &dyn Display) {
-        let why = why.to_string();
-        let mut said = self.said.lock();
-        // Errors of one kind differ in detail: their first words tell them apart.
+    /// Records a failure. Logs it when the condition is new, has another error, or has lasted for a minute.
+    pub fn raise(&self, error: &dyn Display) {
+        let error = error.to_string();
+        let mut logged = self.logged.lock();
+        // Errors of one kind differ in their details, so only the first words are compared.
         let kind = |text: &str| text.split([':', '-']).next().unwrap_or_default().to_owned();
-        let old = said.as_ref().is_some_and(|(at, before)| at.elapsed() < AGAIN && kind(before) == kind(&why));
-        if !old {
-            tracing::error!(error = %why, "{}", self.what);
-            *said = Some((Instant::now(), why));
+        let recent = logged
+            .as_ref()
+            .is_some_and(|(at, before)| at.elapsed() < REPEAT_INTERVAL && kind(before) == kind(&error));
+        if !recent {
+            tracing::error!(%error, "{}", self.message);
+            *logged = Some((Instant::now(), error));
         }
     }
 
-    /// Notes that it works; says so when it did not before.
+    /// Records a success. Logs it when the condition had failed.
     pub fn clear(&self) {
-        let mut said = self.said.lock();
-        if said.take().is_some() {
-            tracing::warn!("over: {}", self.what);
+        if self.logged.lock().take().is_some() {
+            tracing::warn!("resolved: {}", self.message);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What a server says about itself that operators must know.
+//! Settings of a server that endanger streams.
 
-/// Whether a server may drop streams when its memory is used up, by its `INFO memory`, and what to do about it.
+/// Reads from `INFO memory` whether a server may evict streams. Returns a message with the remedy.
 pub fn eviction(info: &str) -> Option<String> {
     let field = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
     let policy = field("maxmemory_policy").filter(|policy| *policy != "noeviction")?;
-    // Without a limit nothing is dropped today; with one set tomorrow it would be.
+    // Without a limit nothing is evicted yet; the policy takes effect as soon as a limit is set.
     let limit = match field("maxmemory").and_then(|limit| limit.parse::<u64>().ok()) {
         Some(0) => "as soon as maxmemory is set",
         _ => "when memory is used up",
@@ -20,10 +20,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_noeviction_is_silent() {
+    fn only_noeviction_gives_no_message() {
         assert_eq!(eviction("maxmemory:0\r\nmaxmemory_policy:noeviction\r\n"), None);
         assert_eq!(eviction("used_memory:1\r\n"), None);
-        let said = eviction("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n").expect("it is said");
-        assert!(said.contains("allkeys-lru") && said.contains("CONFIG SET"), "{said}");
+        let message = eviction("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n").expect("a message");
+        assert!(message.contains("allkeys-lru") && message.contains("CONFIG SET"), "{message}");
     }
 }

@@ -1,27 +1,27 @@
-//! Connections to Redis in all its forms, for both sides of the transport.
+//! Connections to Redis in all its forms, for coordinators and workers.
 //!
-//! - [`address`]: where the server is: one, behind Sentinels, or a cluster
-//! - [`server`]: how to get a connection to it, with TLS and a password that may rotate
-//! - [`health`]: what a server says about itself that operators must know
-//! - [`link`]: one connection, whatever the form; on a cluster a pipeline is split by slot
-//! - `once`: commands for a cluster that must not be done twice
-//! - [`rounds`]: a pool for rounds of long questions, so that short commands do not queue behind them
-//! - [`run`]: which run of which server a connection leads to
-//! - [`shared`]: the connection of short commands, opened again when it has broken
-//! - [`signature`]: what the coordinator signs and workers check
-//! - [`alarm`]: one line for one trouble, however often it is met
+//! - [`address`]: the URL of one server, of Sentinels or of a cluster
+//! - [`server`]: opens connections, with TLS and a password file that is read each time
+//! - [`health`]: settings of a server that endanger streams
+//! - [`connection`]: one connection of any form; on a cluster it splits a pipeline by slot
+//! - `at_most_once`: commands to a cluster that are never repeated
+//! - [`bulk_pool`]: a pool for large replies, so that short commands do not queue behind them
+//! - [`server_run_id`]: identifies the running server process behind a connection
+//! - [`shared`]: the connection of short commands, which reconnects
+//! - [`signature`]: signatures of units
+//! - [`alarm`]: rate limit for a repeated warning
 pub mod address;
 pub mod alarm;
+mod at_most_once;
+pub mod bulk_pool;
+pub mod connection;
 pub mod health;
-pub mod link;
-mod once;
-pub mod rounds;
-pub mod run;
 pub mod server;
+pub mod server_run_id;
 pub mod shared;
 pub mod signature;
 
-pub use link::Link;
-pub use rounds::Rounds;
+pub use bulk_pool::BulkPool;
+pub use connection::Connection;
 pub use server::{Server, Settings};
-pub use shared::Shared;
+pub use shared::SharedConnection;

@@ -1,7 +1,7 @@
-//! How to get a connection: TLS with a CA of one's own, a client certificate, a password from a file that is read again for
-//! every connection, the master that Sentinels name, the nodes of a cluster.
+//! Opens connections: TLS with a private CA, a client certificate, a password file that is read for every connection, the
+//! master that Sentinels name, the nodes of a cluster.
 use crate::address::{Address, AddressError, info};
-use crate::link::Link;
+use crate::connection::Connection;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClientBuilder;
 use redis::{
@@ -12,34 +12,34 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Longest wait for a connection to come up.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Timeout of a connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an operator sets.
+/// Settings of the operator.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// See [`Address`].
+    /// URL of the server; [`Address`] lists the forms.
     pub url: String,
-    /// PEM file of the authorities that may have signed the server's certificate; those of the system when absent.
+    /// PEM file of the authorities for the server's certificate; those of the system when absent.
     pub ca: Option<PathBuf>,
-    /// PEM files of our own certificate and its key, where the server asks for one.
+    /// PEM files of the client certificate and its key, where the server requires one.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// File with the password; read again for every connection, so that a new one is taken without a restart.
+    /// File with the password. It is read for every connection, so a rotated password needs no restart.
     pub password_file: Option<PathBuf>,
 }
 
-/// Why settings are none.
+/// Why settings cannot be used.
 #[derive(Debug, Error)]
 pub enum SettingsError {
-    /// The URL.
+    /// The URL cannot be used.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// A file.
+    /// A file that the settings name cannot be read.
     #[error("{path}: {error}")]
     File {
-        /// Which.
+        /// Path of the file.
         path: String,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
     /// A CA for a connection that is not encrypted.
@@ -59,9 +59,9 @@ fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
     std::fs::read(path).map_err(|error| SettingsError::File { path: path.display().to_string(), error })
 }
 
-/// Limits of a connection whose replies may take as long as `patience`.
-pub(crate) fn config(patience: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_response_timeout(Some(patience)).set_connection_timeout(Some(CONNECT))
+/// Timeouts of a connection; `timeout` bounds each reply.
+pub(crate) fn config(timeout: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(Some(timeout)).set_connection_timeout(Some(CONNECT_TIMEOUT))
 }
 
 impl Server {
@@ -73,7 +73,7 @@ impl Server {
             return Err(SettingsError::NotEncrypted);
         }
         if encrypted {
-            // Taken by somebody else of this process already: the same.
+            // Another part of this process may have installed it already.
             drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         }
         let root_cert = settings.ca.as_deref().map(read).transpose()?;
@@ -88,68 +88,71 @@ impl Server {
         Ok(Server { address, certificates, password_file: settings.password_file.clone() })
     }
 
-    /// Whether keys are spread over several servers.
+    /// Whether keys are distributed over several servers.
     pub fn is_cluster(&self) -> bool {
         self.address.is_cluster()
     }
 
-    /// The one server to talk to now, with the password of now; nothing of a cluster.
+    /// The present server with the present password; `None` for a cluster.
     pub(crate) async fn target(&self) -> RedisResult<Option<ConnectionInfo>> {
         let target = match &self.address {
-            Address::One(one) => self.with_password(one)?,
-            Address::Sentinel { sentinels, service, around } => {
-                self.with_password(&self.ask_sentinels(sentinels, service, around).await?)?
+            Address::Single(server) => self.with_password(server)?,
+            Address::Sentinel { sentinels, service, master_url } => {
+                self.with_password(&self.ask_sentinels(sentinels, service, master_url).await?)?
             }
             Address::Cluster(_) => return Ok(None),
         };
         Ok(Some(self.client(target)?.get_connection_info().clone()))
     }
 
-    /// Opens a connection whose replies may take as long as `patience`.
-    pub async fn open(&self, patience: Duration) -> RedisResult<Link> {
+    /// Opens a connection; `timeout` bounds each reply.
+    pub async fn open(&self, timeout: Duration) -> RedisResult<Connection> {
         match &self.address {
-            Address::One(one) => Ok(Link::One(self.open_one(self.with_password(one)?, patience).await?)),
-            Address::Sentinel { sentinels, service, around } => {
-                let master = self.ask_sentinels(sentinels, service, around).await?;
-                let mut link = self.open_one(self.with_password(&master)?, patience).await?;
-                // A Sentinel may not know yet that its master has been replaced.
-                let role: Vec<redis::Value> = cmd("ROLE").query_async(&mut link).await?;
+            Address::Single(server) => {
+                Ok(Connection::Single(self.open_single(self.with_password(server)?, timeout).await?))
+            },
+            Address::Sentinel { sentinels, service, master_url } => {
+                let master = self.ask_sentinels(sentinels, service, master_url).await?;
+                let mut connection = self.open_single(self.with_password(&master)?, timeout).await?;
+                // A Sentinel may not know yet that its master was replaced.
+                let role: Vec<redis::Value> = cmd("ROLE").query_async(&mut connection).await?;
                 let role: String = role.into_iter().next().map_or(Ok(String::new()), redis::from_redis_value)?;
                 if role != "master" {
                     let why = format!("{} is {role:?}, not the master of {service}", master.addr());
                     return Err(RedisError::from((ErrorKind::Io, "the master has moved", why)));
                 }
-                Ok(Link::One(link))
+                Ok(Connection::Single(connection))
             }
             Address::Cluster(nodes) => {
-                Ok(Link::Cluster(Box::new(self.cluster(nodes, patience)?.build()?.get_async_connection().await?)))
+                let client = self.cluster(nodes, timeout)?.build()?;
+                Ok(Connection::Cluster(Box::new(client.get_async_connection().await?)))
             }
         }
     }
 
-    /// The same, for commands of which none may be said twice that may have been heard. Only the client of a cluster
-    /// does that by itself.
-    pub async fn open_once(&self, patience: Duration) -> RedisResult<Link> {
+    /// Opens a connection that never repeats a command that may have been executed. Only the client of a cluster does so
+    /// by itself.
+    pub async fn open_at_most_once(&self, timeout: Duration) -> RedisResult<Connection> {
         match &self.address {
             Address::Cluster(nodes) => {
-                let client = self.cluster(nodes, patience)?.retries(0).build()?;
-                Ok(Link::Once(Box::new(client.get_async_connection().await?)))
+                let client = self.cluster(nodes, timeout)?.retries(0).build()?;
+                Ok(Connection::AtMostOnce(Box::new(client.get_async_connection().await?)))
             }
-            _ => self.open(patience).await,
+            _ => self.open(timeout).await,
         }
     }
 
-    fn cluster(&self, nodes: &[ConnectionInfo], patience: Duration) -> RedisResult<ClusterClientBuilder> {
+    fn cluster(&self, nodes: &[ConnectionInfo], timeout: Duration) -> RedisResult<ClusterClientBuilder> {
         let nodes: RedisResult<Vec<ConnectionInfo>> = nodes.iter().map(|n| self.with_password(n)).collect();
-        let builder = ClusterClientBuilder::new(nodes?).connection_timeout(CONNECT).response_timeout(patience);
+        let builder = ClusterClientBuilder::new(nodes?).connection_timeout(CONNECT_TIMEOUT).response_timeout(timeout);
         Ok(match &self.certificates {
             Some(certificates) => builder.certs(certificates.clone()),
             None => builder,
         })
     }
 
-    async fn open_one(&self, info: ConnectionInfo, patience: Duration) -> RedisResult<MultiplexedConnection> {
-        self.client(info)?.get_multiplexed_async_connection_with_config(&config(patience)).await
+    async fn open_single(&self, info: ConnectionInfo, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+        self.client(info)?.get_multiplexed_async_connection_with_config(&config(timeout)).await
     }
 
     fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
@@ -159,7 +162,7 @@ impl Server {
         }
     }
 
-    /// The password of this moment.
+    /// Adds the present password.
     fn with_password(&self, info: &ConnectionInfo) -> RedisResult<ConnectionInfo> {
         let Some(path) = &self.password_file else { return Ok(info.clone()) };
         let password = std::fs::read_to_string(path).map_err(|error| {
@@ -170,27 +173,27 @@ impl Server {
         Ok(info.clone().set_redis_settings(redis))
     }
 
-    /// Asks one Sentinel after the other.
+    /// Queries the Sentinels in order for the master of a service.
     async fn ask_sentinels(
         &self,
         sentinels: &[(String, u16)],
         service: &str,
-        around: &(String, String),
+        master_url: &(String, String),
     ) -> RedisResult<ConnectionInfo> {
         let wrong = |e: AddressError| RedisError::from((ErrorKind::InvalidClientConfig, "address", e.to_string()));
         let scheme = if self.certificates.is_some() { "rediss" } else { "redis" };
-        let mut last = RedisError::from((ErrorKind::EmptySentinelList, "no Sentinel is named"));
+        let mut last = RedisError::from((ErrorKind::EmptySentinelList, "the URL names no Sentinel"));
         for (host, port) in sentinels {
-            let place = info(&format!("{scheme}://{host}:{port}/")).map_err(wrong)?;
-            let asked = async {
-                let mut link = self.open_one(place, CONNECT).await?;
+            let sentinel = info(&format!("{scheme}://{host}:{port}/")).map_err(wrong)?;
+            let master = async {
+                let mut connection = self.open_single(sentinel, CONNECT_TIMEOUT).await?;
                 let command = cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(service).to_owned();
-                command.query_async::<Option<(String, u16)>>(&mut link).await
+                command.query_async::<Option<(String, u16)>>(&mut connection).await
             };
-            match asked.await {
+            match master.await {
                 Ok(Some((host, port))) => {
                     let host = if host.contains(':') { format!("[{host}]") } else { host };
-                    return info(&format!("{}{host}:{port}{}", around.0, around.1)).map_err(wrong);
+                    return info(&format!("{}{host}:{port}{}", master_url.0, master_url.1)).map_err(wrong);
                 }
                 Ok(None) => {
                     let why = format!("{host}:{port} knows no service {service:?}");
@@ -202,16 +205,16 @@ impl Server {
         Err(last)
     }
 
-    /// The servers as messages name them, without credentials.
+    /// The addresses for messages, without credentials.
     pub fn name(&self) -> String {
-        let place = |addr: &ConnectionAddr| addr.to_string();
+        let address = |addr: &ConnectionAddr| addr.to_string();
         match &self.address {
-            Address::One(one) => place(one.addr()),
+            Address::Single(server) => address(server.addr()),
             Address::Sentinel { sentinels, service, .. } => {
                 let all: Vec<String> = sentinels.iter().map(|(host, port)| format!("{host}:{port}")).collect();
                 format!("{service} by Sentinels {}", all.join(", "))
             }
-            Address::Cluster(nodes) => nodes.iter().map(|node| place(node.addr())).collect::<Vec<_>>().join(", "),
+            Address::Cluster(nodes) => nodes.iter().map(|node| address(node.addr())).collect::<Vec<_>>().join(", "),
         }
     }
 }

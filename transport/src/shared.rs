@@ -1,75 +1,82 @@
-//! The connection of short commands. When it has broken the next command opens another, with back-off: to the server that
-//! is the master by then, with the password that is valid by then.
+//! The connection of short commands. After it broke, the next command opens another one, with backoff: to the present master,
+//! with the present password.
 use crate::alarm::Alarm;
-use crate::link::{Link, is_broken, is_wrong_server};
-use crate::run::{self, Run};
+use crate::connection::{Connection, Request, connection_like, unusable};
 use crate::server::Server;
+use crate::server_run_id::{self, ServerRunId};
 use parking_lot::Mutex;
-use redis::aio::ConnectionLike;
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::{RedisResult, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex as AsyncMutex;
 
-/// Pause after a connection that did not come up, doubled up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Backoff after a failed connect, doubled up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// A connection, with the server's run where it says it.
-type Opened = (Link, Option<Run>);
+/// A connection, with the run id of its server where that can be read.
+type Opened = (Connection, Option<ServerRunId>);
 
 struct State {
     server: Server,
-    patience: Duration,
-    /// Whether nothing may be said twice that may have been heard.
-    once: bool,
-    /// The open connection, and how many came before it.
+    timeout: Duration,
+    /// Whether a command that may have been executed is never repeated.
+    at_most_once: bool,
+    /// The number of the last connection, and that connection while it is open.
     open: Mutex<(u64, Option<Opened>)>,
-    /// Held while one is being opened: when the next attempt is due and the pause after it.
+    /// Locked while a connection is opened: when the next attempt is due, and the backoff after it.
     opening: AsyncMutex<(Instant, Duration)>,
     alarm: Alarm,
 }
 
-/// A handle; its clones are one connection.
-#[derive(Clone)]
-pub struct Shared(Arc<State>);
+async fn open(server: &Server, timeout: Duration, at_most_once: bool) -> RedisResult<Opened> {
+    let opened = if at_most_once { server.open_at_most_once(timeout).await } else { server.open(timeout).await };
+    let mut connection = opened?;
+    let run_id = server_run_id::read(&mut connection).await;
+    Ok((connection, run_id))
+}
 
-impl Shared {
-    /// Opens a connection whose replies may take as long as `patience`; fails when the server cannot be used now.
-    pub async fn open(server: Server, patience: Duration) -> RedisResult<Shared> {
-        Shared::opened(server, patience, false).await
+/// A handle; clones share one connection.
+#[derive(Clone)]
+pub struct SharedConnection(Arc<State>);
+
+impl SharedConnection {
+    /// Opens a connection; `timeout` bounds each reply. Fails when the server cannot be used now.
+    pub async fn open(server: Server, timeout: Duration) -> RedisResult<SharedConnection> {
+        SharedConnection::connect(server, timeout, false).await
     }
 
-    /// Another one where this one might say a command twice by itself; this one elsewhere.
-    pub async fn saying_once(&self) -> RedisResult<Shared> {
-        if self.0.once || !self.0.server.is_cluster() {
+    /// A connection that never repeats a command. Only the client of a cluster repeats commands by itself, so elsewhere
+    /// this is the same connection.
+    pub async fn at_most_once(&self) -> RedisResult<SharedConnection> {
+        if self.0.at_most_once || !self.0.server.is_cluster() {
             return Ok(self.clone());
         }
-        Shared::opened(self.0.server.clone(), self.0.patience, true).await
+        SharedConnection::connect(self.0.server.clone(), self.0.timeout, true).await
     }
 
-    async fn opened(server: Server, patience: Duration, once: bool) -> RedisResult<Shared> {
-        let mut link = if once { server.open_once(patience).await? } else { server.open(patience).await? };
-        let run = run::of(&mut link).await;
-        Ok(Shared(Arc::new(State {
+    async fn connect(server: Server, timeout: Duration, at_most_once: bool) -> RedisResult<SharedConnection> {
+        let opened = open(&server, timeout, at_most_once).await?;
+        Ok(SharedConnection(Arc::new(State {
             server,
-            patience,
-            once,
-            open: Mutex::new((0, Some((link, run)))),
-            opening: AsyncMutex::new((Instant::now(), PAUSE_MIN)),
-            alarm: Alarm::new("Redis cannot be used; trying again"),
+            timeout,
+            at_most_once,
+            open: Mutex::new((0, Some(opened))),
+            opening: AsyncMutex::new((Instant::now(), BACKOFF_MIN)),
+            alarm: Alarm::new("Redis cannot be used; retrying"),
         })))
     }
 
-    /// The run of the server that commands go to now, when it can be told.
-    pub async fn run(&self) -> RedisResult<Option<Run>> {
-        Ok(self.link().await?.2)
+    /// The run id of the present server, where it can be read.
+    pub async fn server_run_id(&self) -> RedisResult<Option<ServerRunId>> {
+        Ok(self.current().await?.2)
     }
 
-    async fn link(&self) -> RedisResult<(u64, Link, Option<Run>)> {
+    /// The open connection with its number, or a new one.
+    async fn current(&self) -> RedisResult<(u64, Connection, Option<ServerRunId>)> {
         let now_open = || {
             let open = self.0.open.lock();
-            open.1.clone().map(|(link, run)| (open.0, link, run))
+            open.1.clone().map(|(connection, run_id)| (open.0, connection, run_id))
         };
         if let Some(open) = now_open() {
             return Ok(open);
@@ -79,29 +86,27 @@ impl Shared {
             return Ok(open);
         }
         tokio::time::sleep(opening.0.saturating_duration_since(Instant::now())).await;
-        let (server, patience) = (&self.0.server, self.0.patience);
-        let opened = if self.0.once { server.open_once(patience).await } else { server.open(patience).await };
-        match opened {
-            Ok(mut link) => {
-                let run = run::of(&mut link).await;
-                *opening = (Instant::now() + PAUSE_MIN, PAUSE_MIN);
+        match open(&self.0.server, self.0.timeout, self.0.at_most_once).await {
+            Ok((connection, run_id)) => {
+                *opening = (Instant::now() + BACKOFF_MIN, BACKOFF_MIN);
                 let mut open = self.0.open.lock();
                 open.0 += 1;
-                open.1 = Some((link.clone(), run.clone()));
-                Ok((open.0, link, run))
+                open.1 = Some((connection.clone(), run_id.clone()));
+                Ok((open.0, connection, run_id))
             }
             Err(error) => {
                 self.0.alarm.raise(&error);
-                let pause = opening.1.mul_f64(0.5 + fastrand::f64());
-                *opening = (Instant::now() + pause, (opening.1 * 2).min(PAUSE_MAX));
+                let backoff = opening.1.mul_f64(0.5 + fastrand::f64());
+                *opening = (Instant::now() + backoff, (opening.1 * 2).min(BACKOFF_MAX));
                 Err(error)
             }
         }
     }
 
-    fn judge(&self, number: u64, error: Option<&RedisError>) {
-        let Some(error) = error.filter(|error| is_broken(error)) else { return self.0.alarm.clear() };
-        self.0.alarm.raise(error);
+    /// Closes connection `number` when its reply shows that it is unusable.
+    fn inspect(&self, number: u64, reply: &RedisResult<Vec<Value>>) {
+        let Some(error) = unusable(reply) else { return self.0.alarm.clear() };
+        self.0.alarm.raise(&error);
         let mut open = self.0.open.lock();
         if open.0 == number {
             open.1 = None;
@@ -109,46 +114,13 @@ impl Shared {
     }
 }
 
-/// The first refusal among the replies of a pipeline that says that this is not the server to talk to.
-fn refusal(values: &[Value]) -> Option<RedisError> {
-    let error = values.iter().find_map(|value| match value {
-        Value::ServerError(error) if is_wrong_server(error.code()) => Some(error.clone()),
-        _ => None,
-    });
-    error.map(RedisError::from)
-}
-
-impl ConnectionLike for Shared {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move {
-            let (number, mut link, _) = self.link().await?;
-            let answer = link.req_packed_command(cmd).await;
-            match &answer {
-                Ok(value) => self.judge(number, refusal(std::slice::from_ref(value)).as_ref()),
-                Err(error) => self.judge(number, Some(error)),
-            }
-            answer
-        })
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(async move {
-            let (number, mut link, _) = self.link().await?;
-            let answer = link.req_packed_commands(pipeline, offset, count).await;
-            match &answer {
-                Ok(values) => self.judge(number, refusal(values).as_ref()),
-                Err(error) => self.judge(number, Some(error)),
-            }
-            answer
-        })
-    }
-
-    fn get_db(&self) -> i64 {
-        0
+impl SharedConnection {
+    async fn exchange(&mut self, request: Request<'_>) -> RedisResult<Vec<Value>> {
+        let (number, mut connection, _) = self.current().await?;
+        let reply = request.send(&mut connection).await;
+        self.inspect(number, &reply);
+        reply
     }
 }
+
+connection_like!(SharedConnection);

@@ -1,20 +1,20 @@
-//! Signatures of what the coordinator hands out. Every worker may add entries to the streams of units, since it gives back
-//! what it cannot read: so an entry counts only when the coordinator has signed it. The private half of the key lies in
-//! the database, the public half where workers may read and not write.
+//! Signatures of units. Every worker may add entries to the streams of units, since it returns entries that it cannot read.
+//! An entry is therefore valid only with a signature of the coordinator. The private half of the key is in the database,
+//! the public half in a Redis key that workers may read and not write.
 //!
-//! Entries that are published together have one signature: that of the root of a hash tree over them. Each carries its path
-//! to the root, so it proves itself alone, and a worker checks a root once. Leaves and nodes are hashed under prefixes of
-//! their own (RFC 6962 §2.1): a node passes for no entry.
+//! Entries that are published together share one signature: that of the root of a hash tree over them. Each entry carries
+//! its path to the root and is verified alone; a worker checks a root once. Leaves and nodes are hashed with different
+//! prefixes (RFC 6962 §2.1), so that a node is never accepted as an entry.
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
-/// Bytes of a seed.
+/// Length of a seed in bytes.
 const SEED_BYTES: usize = 32;
-/// What is signed begins with this: a signature made for units is good for nothing else.
+/// Prefix of the signed message. It makes a signature of units invalid for any other purpose.
 const PURPOSE: &[u8] = b"showrunner units 1\n";
-/// Bytes of an Ed25519 signature (RFC 8032 §5.1.6).
+/// Length of an Ed25519 signature (RFC 8032 §5.1.6).
 const SIGNATURE_BYTES: usize = 64;
-/// Bytes of a step of a path: the side of the sibling, and its hash.
+/// Length of a step of a path in bytes: the side of the sibling, and its hash.
 const STEP_BYTES: usize = 1 + HASH_BYTES;
 const HASH_BYTES: usize = 32;
 /// Steps of the longest path: a tree over 2^32 entries.
@@ -22,25 +22,25 @@ const STEPS_MAX: usize = 32;
 
 type Hash = [u8; HASH_BYTES];
 
-/// On which side the sibling of a node is.
+/// The side of a node's sibling.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Left = 0,
     Right = 1,
 }
 
-/// A new seed in hexadecimal; nothing where the system has no randomness to give.
+/// A new seed in hexadecimal; `None` where the system has no randomness.
 pub fn fresh_seed() -> Option<String> {
     let mut seed = [0; SEED_BYTES];
     aws_lc_rs::rand::fill(&mut seed).ok()?;
     Some(hex(&seed))
 }
 
-/// Signs.
+/// Signs units with the private half of the key.
 pub struct Signer(Ed25519KeyPair);
 
 impl Signer {
-    /// The signer of a seed; nothing when it is none.
+    /// The signer of a seed in hexadecimal; `None` for any other text.
     pub fn of(seed: &str) -> Option<Signer> {
         Ed25519KeyPair::from_seed_unchecked(&bytes(seed)?).ok().map(Signer)
     }
@@ -50,8 +50,7 @@ impl Signer {
         hex(self.0.public_key().as_ref())
     }
 
-    /// The proof of each of these bodies, which are published together: a signature, and a path from the body to what is
-    /// signed.
+    /// Proofs of bodies that are published together, one each: a signature, and the path from the body to the signed root.
     pub fn sign<'a>(&self, bodies: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
         let mut level: Vec<Hash> = bodies.map(leaf).collect();
         let mut paths = vec![vec![0; SIGNATURE_BYTES]; level.len()];
@@ -60,7 +59,7 @@ impl Signer {
             for (at, path) in paths.iter_mut().enumerate() {
                 let node = at / width;
                 let (sibling, side) = if node % 2 == 0 { (node + 1, Side::Right) } else { (node - 1, Side::Left) };
-                // The last node of an odd level has no sibling and rises as it is.
+                // The last node of an odd level has no sibling and moves up unchanged.
                 if let Some(hash) = level.get(sibling) {
                     path.push(side as u8);
                     path.extend(hash);
@@ -84,7 +83,7 @@ impl Signer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verifier {
     public: String,
-    /// The root whose signature was checked last: the entries under it come one after the other.
+    /// The root that was verified last: entries of one tree arrive in sequence.
     root: Option<Hash>,
 }
 
@@ -94,12 +93,12 @@ impl Verifier {
         Verifier { public, root: None }
     }
 
-    /// Whether it checks against this public key.
+    /// Whether this verifier uses this public key.
     pub fn is_of(&self, public: &str) -> bool {
         self.public == public
     }
 
-    /// Whether the holder of the private half of this key has signed these bytes.
+    /// Whether the proof shows a signature of these bytes by the private half of this key.
     pub fn verifies(&mut self, body: &[u8], proof: &[u8]) -> bool {
         let Some((signature, path)) = proof.split_at_checked(SIGNATURE_BYTES) else { return false };
         let Some(root) = root(body, path) else { return false };
@@ -115,7 +114,7 @@ impl Verifier {
     }
 }
 
-/// The root that a path leads to from a body; nothing when it is no path.
+/// The root that a path leads to from a body; `None` for bytes that are no path.
 fn root(body: &[u8], path: &[u8]) -> Option<Hash> {
     if path.len() > STEPS_MAX * STEP_BYTES {
         return None;
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn signature_is_of_its_bytes_and_its_key_alone() {
+    fn signature_is_valid_only_for_its_bytes_and_key() {
         let seed = fresh_seed().expect("the system has randomness");
         let (ours, other) = (Signer::of(&seed).expect("a seed"), signer());
         let proof = &signed(&ours, &[b"a unit".to_vec()])[0];
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn each_entry_proves_itself_and_nothing_else_does() {
+    fn each_proof_verifies_only_its_entry() {
         let (signer, mut checked) = (signer(), 0);
         for entries in [0, 1, 2, 3, 5, 8, 13, 64, 65] {
             let bodies: Vec<Vec<u8>> = (0..entries).map(|n: u32| n.to_be_bytes().to_vec()).collect();
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn inner_node_passes_for_no_entry() {
+    fn inner_node_is_not_accepted_as_entry() {
         let (signer, bodies) = (signer(), [b"left".to_vec(), b"right".to_vec()]);
         let proofs = signed(&signer, &bodies);
         let forged = [leaf(&bodies[0]), leaf(&bodies[1])].concat();
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn root_that_was_refused_is_not_remembered() {
+    fn refused_root_is_not_cached() {
         let (ours, other) = (signer(), signer());
         let proof = &signed(&other, &[b"a unit".to_vec()])[0];
         let mut verifier = Verifier::of(ours.public());

@@ -9,7 +9,7 @@ use protocol::wire::{envelope, keys};
 use redis::{FromRedisValue, Value, cmd, pipe};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
-use transport::rounds::Loan;
+use transport::bulk_pool::PooledConnection;
 
 /// Dead consumers cleaned up behind in one stream and round.
 const CONSUMERS_MAX: usize = 256;
@@ -26,11 +26,11 @@ impl RedisQueue {
     ) -> Result<Cleaned, QueueError> {
         let mut cleaned = Cleaned::default();
         let alive: BTreeSet<&str> = alive.iter().map(|worker| worker.0.as_str()).collect();
-        let mut loan = self.rounds.borrow().await.map_err(failed)?;
+        let mut connection = self.pool.borrow().await.map_err(failed)?;
         for kind in Kind::ALL {
             for class in keys::CLASSES {
                 let stream = keys::units(kind, class);
-                let seen = consumers(&mut loan, &stream, &alive).await?.into_iter();
+                let seen = consumers(&mut connection, &stream, &alive).await?.into_iter();
                 let judged = seen.map(|(name, seen)| (name, judge(seen, idle_min)));
                 // The living are no work, and the server names all consumers in one order: counted, they would hide
                 // the dead behind them for ever.
@@ -39,31 +39,31 @@ impl RedisQueue {
                     match decision {
                         ConsumerDecision::Keep => {}
                         ConsumerDecision::HandOver => {
-                            cleaned.entries += hand_over(&mut loan, &stream, &name, out).await?;
+                            cleaned.entries += hand_over(&mut connection, &stream, &name, out).await?;
                         }
                         ConsumerDecision::Remove => {
                             let mut remove = cmd("XGROUP");
                             remove.arg("DELCONSUMER").arg(&stream).arg(keys::GROUP).arg(&name);
-                            let _pending: u64 = remove.query_async(&mut loan).await.map_err(failed)?;
+                            let _pending: u64 = remove.query_async(&mut connection).await.map_err(failed)?;
                             cleaned.consumers += 1;
                         }
                     }
                 }
             }
         }
-        cleaned.parked = cmd("XLEN").arg(keys::PARKED).query_async(&mut loan).await.map_err(failed)?;
+        cleaned.parked = cmd("XLEN").arg(keys::PARKED).query_async(&mut connection).await.map_err(failed)?;
         Ok(cleaned)
     }
 }
 
 async fn consumers(
-    loan: &mut Loan<'_>,
+    connection: &mut PooledConnection<'_>,
     stream: &str,
     alive: &BTreeSet<&str>,
 ) -> Result<Vec<(String, ConsumerSeen)>, QueueError> {
     let mut ask = cmd("XINFO");
     ask.arg("CONSUMERS").arg(stream).arg(keys::GROUP);
-    let listed: Vec<HashMap<String, Value>> = match ask.query_async(loan).await {
+    let listed: Vec<HashMap<String, Value>> = match ask.query_async(connection).await {
         Ok(listed) => listed,
         // No stream or no group: nobody to clean up behind.
         Err(error) if matches!(error.code(), Some("ERR" | "NOGROUP")) => return Ok(Vec::new()),
@@ -87,14 +87,14 @@ async fn consumers(
 /// Acknowledges and deletes the entries of a dead consumer that nobody waits for: each unit in them is out under
 /// another epoch or not at all. Entries that no consumer was given are not among them.
 async fn hand_over(
-    loan: &mut Loan<'_>,
+    connection: &mut PooledConnection<'_>,
     stream: &str,
     name: &str,
     out: &BTreeSet<(UnitId, u32)>,
 ) -> Result<u64, QueueError> {
     let mut ask = cmd("XPENDING");
     ask.arg(stream).arg(keys::GROUP).arg("-").arg("+").arg(ENTRIES_MAX).arg(name);
-    let pending: Vec<(String, String, u64, u64)> = ask.query_async(loan).await.map_err(failed)?;
+    let pending: Vec<(String, String, u64, u64)> = ask.query_async(connection).await.map_err(failed)?;
     let ids: Vec<String> = pending.into_iter().map(|(id, ..)| id).collect();
     if ids.is_empty() {
         return Ok(0);
@@ -103,7 +103,7 @@ async fn hand_over(
     for id in &ids {
         look.cmd("XRANGE").arg(stream).arg(id).arg(id);
     }
-    let found: Vec<Vec<(String, Vec<Vec<u8>>)>> = look.query_async(loan).await.map_err(failed)?;
+    let found: Vec<Vec<(String, Vec<Vec<u8>>)>> = look.query_async(connection).await.map_err(failed)?;
     let mut spent = Vec::new();
     for (id, entry) in ids.into_iter().zip(found) {
         let body = entry.into_iter().next().and_then(|(_, fields)| fields.into_iter().nth(1));
@@ -121,6 +121,6 @@ async fn hand_over(
     let mut end = pipe();
     end.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&spent).ignore();
     end.cmd("XDEL").arg(stream).arg(&spent).ignore();
-    end.query_async::<()>(loan).await.map_err(failed)?;
+    end.query_async::<()>(connection).await.map_err(failed)?;
     Ok(spent.len() as u64)
 }

@@ -22,7 +22,7 @@ impl RedisQueue {
         if out.is_empty() {
             return Ok(());
         }
-        let mut loan = self.rounds.borrow().await.map_err(failed)?;
+        let mut connection = self.pool.borrow().await.map_err(failed)?;
         for kind in Kind::ALL {
             for class in keys::CLASSES {
                 let stream = keys::units(kind, class);
@@ -30,7 +30,7 @@ impl RedisQueue {
                 loop {
                     let mut range = cmd("XRANGE");
                     range.arg(&stream).arg(&from).arg("+").arg("COUNT").arg(ENTRIES);
-                    let page: Vec<Entry> = range.query_async(&mut loan).await.map_err(failed)?;
+                    let page: Vec<Entry> = range.query_async(&mut connection).await.map_err(failed)?;
                     let last = page.len() < ENTRIES;
                     if let Some((entry, _)) = page.last() {
                         from = format!("({entry}");

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
 use transport::signature::Signer;
-use transport::{Link, Rounds, Server, Shared};
+use transport::{BulkPool, Connection, Server, SharedConnection};
 
 /// Longest wait for reports in one read.
 const BLOCK: Duration = Duration::from_millis(500);
@@ -37,12 +37,12 @@ const CONTROL_MAX: u64 = 1_000;
 /// The coordinator's connections.
 pub struct RedisQueue {
     server: Server,
-    pub(super) short: Shared,
+    pub(super) short: SharedConnection,
     /// For units: an entry that is added twice is run twice, under one epoch.
-    publishing: Shared,
-    /// For rounds that look around: what they ask takes long to answer.
-    pub(super) rounds: Rounds,
-    reader: AsyncMutex<Option<Link>>,
+    publishing: SharedConnection,
+    /// For inspection rounds, whose replies are large.
+    pub(super) pool: BulkPool,
+    reader: AsyncMutex<Option<Connection>>,
     alarm: Alarm,
     last_report: Mutex<String>,
     pub(super) places: Mutex<IdMap<UnitId, Place>>,
@@ -63,10 +63,10 @@ pub(super) fn failed(error: RedisError) -> QueueError {
 impl RedisQueue {
     /// Connects to a server.
     pub async fn connect(server: Server) -> Result<RedisQueue, QueueError> {
-        let short = Shared::open(server.clone(), RESPONSE).await.map_err(failed)?;
+        let short = SharedConnection::open(server.clone(), RESPONSE).await.map_err(failed)?;
         Ok(RedisQueue {
-            publishing: short.saying_once().await.map_err(failed)?,
-            rounds: Rounds::new(server.clone(), RESPONSE),
+            publishing: short.at_most_once().await.map_err(failed)?,
+            pool: BulkPool::new(server.clone(), RESPONSE),
             server,
             short,
             reader: AsyncMutex::new(None),
@@ -157,7 +157,7 @@ impl UnitQueue for RedisQueue {
             by_kind.entry(unit.kind).or_default().push(unit);
         }
         let (mut untaken, mut why) = (Vec::new(), None);
-        let run = self.publishing.run().await.map_err(failed)?;
+        let run = self.publishing.server_run_id().await.map_err(failed)?;
         let signer = self.signer.lock().clone();
         for (kind, units) in by_kind {
             let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
@@ -292,8 +292,8 @@ impl UnitQueue for RedisQueue {
             pipeline.cmd("XRANGE").arg(&place.stream).arg(&place.entry).arg(&place.entry);
             pipeline.cmd("XPENDING").arg(&place.stream).arg(keys::GROUP).arg(&place.entry).arg(&place.entry).arg(1);
         }
-        let mut loan = self.rounds.borrow().await.map_err(failed)?;
-        let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut loan).await.map_err(failed)?;
+        let mut connection = self.pool.borrow().await.map_err(failed)?;
+        let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut connection).await.map_err(failed)?;
         for ((unit, _), pair) in asked.into_iter().zip(replies.chunks(2)) {
             let [entry, pending] = pair else { continue };
             let there = matches!(entry, Value::Array(found) if !found.is_empty());

@@ -7,7 +7,7 @@ use protocol::wire::keys;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use transport::{Link, Server, Settings};
+use transport::{Connection, Server, Settings};
 
 /// Options about Redis.
 #[derive(Debug, clap::Args)]
@@ -70,8 +70,8 @@ pub(crate) async fn deployment(server: &Server) -> Result<Option<String>, String
     read_deployment(&mut server.open(PATIENCE).await.map_err(|e| e.to_string())?).await
 }
 
-async fn read_deployment(link: &mut Link) -> Result<Option<String>, String> {
-    match ::redis::cmd("GET").arg(keys::DEPLOYMENT).query_async(link).await {
+async fn read_deployment(connection: &mut Connection) -> Result<Option<String>, String> {
+    match ::redis::cmd("GET").arg(keys::DEPLOYMENT).query_async(connection).await {
         Err(error) if error.code() == Some("NOPERM") => Ok(None),
         asked => asked.map_err(|e| e.to_string()),
     }
@@ -88,13 +88,13 @@ pub(crate) async fn expected(context: &Context, server: &Server) -> CliResult<Op
 
 /// Waits until a server belongs to another deployment than it did, or than `own`.
 pub(crate) async fn replaced(server: Server, mut own: Option<String>) -> CliError {
-    let mut link = None;
+    let mut connection = None;
     loop {
         // A connection that broke is opened again: what cannot be asked now is asked then.
-        if link.is_none() {
-            link = server.open(PATIENCE).await.ok();
+        if connection.is_none() {
+            connection = server.open(PATIENCE).await.ok();
         }
-        let asked = match &mut link {
+        let asked = match &mut connection {
             Some(open) => read_deployment(open).await,
             None => Ok(None),
         };
@@ -106,7 +106,7 @@ pub(crate) async fn replaced(server: Server, mut own: Option<String>) -> CliErro
                 }
             }
             Ok(None) => {}
-            Err(_) => link = None,
+            Err(_) => connection = None,
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -8,7 +8,7 @@ use protocol::wire::control::Control;
 use protocol::wire::{envelope, keys};
 use redis::{RedisError, Value, cmd};
 use std::collections::{BTreeSet, VecDeque};
-use transport::{Link, Server};
+use transport::{Connection, Server};
 
 /// Longest wait for messages in one read.
 const BLOCK_MS: u64 = 2_000;
@@ -45,7 +45,7 @@ impl Id {
 /// Where a worker is in the stream.
 #[derive(Default)]
 pub(super) struct ControlReader {
-    link: Option<Link>,
+    connection: Option<Connection>,
     /// The last entry that was read; nothing until the stream was looked at for the first time.
     last: Option<Id>,
     /// Whether it is not known that the entry is still there.
@@ -87,30 +87,30 @@ impl ControlReader {
         if let Some(message) = self.ready.pop_front() {
             return Ok(Some(message));
         }
-        let mut link = match self.link.take() {
-            Some(link) => link,
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
             None => {
                 self.unsure = true;
                 server.open(patience).await?
             }
         };
-        self.read(&mut link).await?;
-        self.link = Some(link);
+        self.read(&mut connection).await?;
+        self.connection = Some(connection);
         Ok(self.ready.pop_front())
     }
 
-    async fn read(&mut self, link: &mut Link) -> Result<(), RedisError> {
+    async fn read(&mut self, connection: &mut Connection) -> Result<(), RedisError> {
         let last = match self.last {
             Some(last) => last,
-            None => self.pass_over(link).await?,
+            None => self.pass_over(connection).await?,
         };
         if self.unsure && last > START {
-            let there = page(link, last.before(), 1, None).await?.first().is_some_and(|(id, _)| *id == last);
+            let there = page(connection, last.before(), 1, None).await?.first().is_some_and(|(id, _)| *id == last);
             if !there {
                 self.last = Some(START);
             }
         }
-        let entries = page(link, self.last.unwrap_or(START), PAGE, Some(BLOCK_MS)).await?;
+        let entries = page(connection, self.last.unwrap_or(START), PAGE, Some(BLOCK_MS)).await?;
         // While nothing comes the stream may have been emptied, by a wipe or by a server that took over.
         self.unsure = entries.is_empty();
         for (id, body) in entries {
@@ -128,10 +128,10 @@ impl ControlReader {
     }
 
     /// Notes what was there before this worker: none of it is for it.
-    async fn pass_over(&mut self, link: &mut Link) -> Result<Id, RedisError> {
+    async fn pass_over(&mut self, connection: &mut Connection) -> Result<Id, RedisError> {
         let mut last = START;
         loop {
-            let entries = page(link, last, PAGE, None).await?;
+            let entries = page(connection, last, PAGE, None).await?;
             let Some((end, _)) = entries.last() else { break };
             last = *end;
             for (id, _) in &entries {
@@ -144,13 +144,13 @@ impl ControlReader {
 }
 
 /// Entries after an id, with their bodies.
-async fn page(link: &mut Link, after: Id, count: usize, block: Option<u64>) -> Result<Vec<(Id, Vec<u8>)>, RedisError> {
+async fn page(connection: &mut Connection, after: Id, count: usize, block: Option<u64>) -> Result<Vec<(Id, Vec<u8>)>, RedisError> {
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(count);
     if let Some(ms) = block {
         read.arg("BLOCK").arg(ms);
     }
-    let reply: Value = read.arg("STREAMS").arg(keys::CONTROL).arg(after.text()).query_async(link).await?;
+    let reply: Value = read.arg("STREAMS").arg(keys::CONTROL).arg(after.text()).query_async(connection).await?;
     let parsed: Result<Streams, _> = redis::from_redis_value(reply);
     let entries = parsed.unwrap_or_default().into_iter().flat_map(|(_, entries)| entries);
     let read = entries.filter_map(|(id, fields)| {

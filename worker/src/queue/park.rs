@@ -17,7 +17,7 @@ impl RedisQueue {
         let Unreadable { stream, entry, body, run, signature, tries, why } = unreadable;
         let (short, worker) = self.short();
         // It is rare, and an entry that is added twice may be run twice.
-        let mut once = short.saying_once().await?;
+        let mut once = short.at_most_once().await?;
         let mut pipeline = pipe();
         if tries + 1 < TRIES_MAX {
             let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(&body);

@@ -25,8 +25,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
-use transport::run::{self, Run};
-use transport::{Link, Server, Shared};
+use transport::server_run_id::{self, ServerRunId};
+use transport::{Connection, Server, SharedConnection};
 
 /// Longest wait for units in one read.
 const BLOCK: Duration = Duration::from_secs(2);
@@ -47,9 +47,9 @@ struct Held {
 
 #[derive(Default)]
 struct Lane {
-    reader: Option<Link>,
-    /// The run of the server behind it.
-    run: Option<Run>,
+    reader: Option<Connection>,
+    /// Run id of its server.
+    run: Option<ServerRunId>,
     /// Units of entries that were added to an earlier run, until they are given back.
     stale: Vec<Unit>,
     /// Units read beyond the free slots, for the next call.
@@ -62,7 +62,7 @@ struct Lane {
 pub struct RedisQueue {
     server: Server,
     worker: WorkerId,
-    short: Shared,
+    short: SharedConnection,
     lanes: BTreeMap<Kind, AsyncMutex<Lane>>,
     held: Mutex<IdMap<u64, Held>>,
     holders: Mutex<IdMap<(UnitId, u32), u64>>,
@@ -77,7 +77,7 @@ pub struct RedisQueue {
 impl RedisQueue {
     /// Connects to a server as this worker incarnation.
     pub async fn connect(server: Server, worker: WorkerId) -> Result<RedisQueue, String> {
-        let short = Shared::open(server.clone(), RESPONSE).await.map_err(|e| e.to_string())?;
+        let short = SharedConnection::open(server.clone(), RESPONSE).await.map_err(|e| e.to_string())?;
         Ok(RedisQueue {
             server,
             worker,
@@ -94,7 +94,7 @@ impl RedisQueue {
         })
     }
 
-    async fn connection(&self) -> Result<Link, RedisError> {
+    async fn connection(&self) -> Result<Connection, RedisError> {
         self.server.open(BLOCK + RESPONSE).await
     }
 
@@ -104,7 +104,7 @@ impl RedisQueue {
             Some(reader) => reader,
             None => {
                 let mut opened = self.connection().await?;
-                lane.run = run::of(&mut opened).await;
+                lane.run = server_run_id::read(&mut opened).await;
                 opened
             }
         };
@@ -154,7 +154,7 @@ impl RedisQueue {
     }
 
     /// The connection of short commands, and who we are.
-    pub(super) fn short(&self) -> (Shared, &WorkerId) {
+    pub(super) fn short(&self) -> (SharedConnection, &WorkerId) {
         (self.short.clone(), &self.worker)
     }
 
@@ -346,7 +346,7 @@ impl WorkQueue for RedisQueue {
             QueueError::Away(error.to_string())
         };
         // A connection that has to be opened first may take long: the reports are made after that.
-        self.short.run().await.map_err(away)?;
+        self.short.server_run_id().await.map_err(away)?;
         let (messages, refused) = message::pack(make());
         for message in &messages {
             let mut short = self.short.clone();

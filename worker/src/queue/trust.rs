@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use protocol::wire::keys;
 use redis::cmd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use transport::Link;
+use transport::Connection;
 use transport::signature::Verifier;
 
 /// Why an entry is refused.
@@ -25,8 +25,8 @@ impl Trust {
     }
 
     /// Asks for the key. A server that was wiped, or an older list of users that denies the question, changes nothing.
-    pub(super) async fn renew(&self, link: &mut Link) {
-        let told: Result<Option<String>, _> = cmd("GET").arg(keys::KEY).query_async(link).await;
+    pub(super) async fn renew(&self, connection: &mut Connection) {
+        let told: Result<Option<String>, _> = cmd("GET").arg(keys::KEY).query_async(connection).await;
         if let Ok(Some(public)) = told {
             let mut verifier = self.verifier.lock();
             if !verifier.as_ref().is_some_and(|known| known.is_of(&public)) {
