@@ -1,38 +1,102 @@
-//! The numbered promises. Code refers to them by number; the simulator checks them after every step.
+//! The numbered invariants. Code and tests refer to them by number; the simulation checks them after every step. A test
+//! compares the table in `docs/architecture.md` with them.
+use std::fmt;
 
-/// SQL is the only truth and only the leader writes it.
-pub const TRUTH_1: &str = "TRUTH-1";
-/// The transport may be deleted at any moment: delay, never loss or doubling.
-pub const TRUTH_2: &str = "TRUTH-2";
-/// A unit's terminal transition happens once, guarded by its epoch.
-pub const FEN_1: &str = "FEN-1";
-/// Only the coordinator takes work back.
-pub const FEN_2: &str = "FEN-2";
-/// No evidence, no expiry.
-pub const LEASE_1: &str = "LEASE-1";
-/// A barrier counts durable transitions and releases exactly once.
-pub const BAR_1: &str = "BAR-1";
-/// An effect becomes visible at one commit point.
-pub const EFF_1: &str = "EFF-1";
-/// A verdict belongs to (content hash, policy digest); what was not measured is never a pass.
-pub const QC_1: &str = "QC-1";
-/// A partition's members: every listed asset in exactly one partition, limits kept, order of listing irrelevant.
-pub const PART_1: &str = "PART-1";
-/// Whatever does not run has exactly one wait reason.
-pub const WAIT_1: &str = "WAIT-1";
-/// Memory is bounded by windows.
-pub const MEM_1: &str = "MEM-1";
-/// One transaction of the writer does a bounded amount of work.
-pub const TURN_1: &str = "TURN-1";
-/// Rules take time, randomness and limits as arguments.
-pub const TIME_1: &str = "TIME-1";
+/// An invariant of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Invariant {
+    /// Truth in one database.
+    Truth1,
+    /// Disposable transport.
+    Truth2,
+    /// Fenced terminal transitions.
+    Fen1,
+    /// Reclaiming by the coordinator.
+    Fen2,
+    /// Evidence before expiry.
+    Lease1,
+    /// Counting of barriers.
+    Bar1,
+    /// Commit point of effects.
+    Eff1,
+    /// Binding of verdicts.
+    Qc1,
+    /// Membership of partitions.
+    Part1,
+    /// One wait reason.
+    Wait1,
+    /// Bounded transactions.
+    Turn1,
+    /// Bounded memory.
+    Mem1,
+    /// Explicit time.
+    Time1,
+}
 
-/// Asserts an invariant in debug builds; in release builds a broken one is returned to be counted by the caller.
+impl Invariant {
+    /// Every invariant, in the order of the documents.
+    pub const ALL: [Invariant; 13] = [
+        Invariant::Truth1,
+        Invariant::Truth2,
+        Invariant::Fen1,
+        Invariant::Fen2,
+        Invariant::Lease1,
+        Invariant::Bar1,
+        Invariant::Eff1,
+        Invariant::Qc1,
+        Invariant::Part1,
+        Invariant::Wait1,
+        Invariant::Turn1,
+        Invariant::Mem1,
+        Invariant::Time1,
+    ];
+
+    /// The number that documents, tests and messages use.
+    pub fn number(self) -> &'static str {
+        self.entry().0
+    }
+
+    /// The promise in one sentence.
+    pub fn promise(self) -> &'static str {
+        self.entry().1
+    }
+
+    fn entry(self) -> (&'static str, &'static str) {
+        match self {
+            Invariant::Truth1 => ("TRUTH-1", "SQL is the only truth, and only the leader writes it"),
+            Invariant::Truth2 => ("TRUTH-2", "the transport may be deleted at any time: delay, never loss or doubling"),
+            Invariant::Fen1 => ("FEN-1", "a unit's terminal transition happens once, guarded by its epoch"),
+            Invariant::Fen2 => ("FEN-2", "only the coordinator reclaims units"),
+            Invariant::Lease1 => ("LEASE-1", "no lease expires without evidence"),
+            Invariant::Bar1 => ("BAR-1", "a barrier counts durable transitions and releases exactly once"),
+            Invariant::Eff1 => ("EFF-1", "an effect becomes visible at one commit point"),
+            Invariant::Qc1 => {
+                ("QC-1", "a verdict belongs to a content hash and a policy; not measured or waived is never a pass")
+            }
+            Invariant::Part1 => {
+                ("PART-1", "every listed asset is in exactly one partition, whatever the order of listing")
+            }
+            Invariant::Wait1 => ("WAIT-1", "a unit that does not run has exactly one wait reason from a closed list"),
+            Invariant::Turn1 => ("TURN-1", "one write transaction does a bounded amount of work"),
+            Invariant::Mem1 => ("MEM-1", "memory is bounded by windows"),
+            Invariant::Time1 => ("TIME-1", "rules take time, randomness and limits as arguments"),
+        }
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.number())
+    }
+}
+
+/// Asserts an invariant in debug builds. In release builds it returns whether the condition holds, so that the caller can
+/// count a violation.
 #[macro_export]
 macro_rules! invariant {
-    ($number:expr, $condition:expr, $($detail:tt)+) => {{
+    ($invariant:expr, $condition:expr, $($detail:tt)+) => {{
         let holds = $condition;
-        debug_assert!(holds, "{}: {}", $number, format_args!($($detail)+));
+        debug_assert!(holds, "{}: {}", $invariant, format_args!($($detail)+));
         holds
     }};
 }

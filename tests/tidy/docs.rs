@@ -1,6 +1,7 @@
 //! Documents that must agree with the tree: decision records and their index.
 use crate::fail_if_any;
 use crate::source::root;
+use protocol::invariant::Invariant;
 use std::path::{Path, PathBuf};
 
 /// Characters of a line of prose.
@@ -75,4 +76,19 @@ fn decision_records_have_a_header_and_an_index_line() {
 fn record_without_header_is_found() {
     let faults = faults("0002-x.md", 2, "# 2. Title\n\n**Context.** c\n\n**Decision.** d\n", "");
     assert_eq!(faults.len(), 3, "{faults:?}");
+}
+
+#[test]
+fn table_of_invariants_has_the_sentences_of_the_code() {
+    let text = read(&root().join("docs/architecture.md"));
+    let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("| number | promise |")).skip(2).collect();
+    let rows = rows.into_iter().take_while(|line| line.starts_with("| "));
+    let listed: Vec<(&str, &str)> = rows
+        .filter_map(|line| {
+            let mut cells = line.trim_matches('|').split(" | ");
+            Some((cells.next()?.trim(), cells.next()?.trim()))
+        })
+        .collect();
+    let known: Vec<(&str, &str)> = Invariant::ALL.iter().map(|one| (one.number(), one.promise())).collect();
+    assert_eq!(listed, known, "docs/architecture.md and protocol::invariant disagree");
 }

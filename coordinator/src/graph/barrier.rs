@@ -6,7 +6,7 @@ use crate::store::cost::page as share_of;
 use crate::store::{BarrierRow, BarrierState, StoreResult};
 use protocol::id::{PartNo, StepNo};
 use protocol::invariant;
-use protocol::invariant::BAR_1;
+use protocol::invariant::Invariant;
 use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, evaluate};
 use protocol::workflow::Action;
@@ -51,7 +51,7 @@ impl Graph<'_> {
         row.succeeded = row.succeeded.saturating_add_signed(succeeded);
         row.failed = row.failed.saturating_add_signed(failed);
         let within = row.succeeded + row.failed <= row.total;
-        if !invariant!(BAR_1, within, "barrier {key:?}: {} of {} ended", row.succeeded + row.failed, row.total) {
+        if !invariant!(Invariant::Bar1, within, "barrier {key:?}: {} of {} ended", row.succeeded + row.failed, row.total) {
             tracing::error!(barrier.key = %key, "BAR-1: more members ended than exist");
         }
         self.tx.put_barrier(self.job, &row)?;

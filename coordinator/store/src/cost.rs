@@ -3,7 +3,7 @@
 //! production it is counted, and the first one is logged.
 use prometheus::IntCounter;
 use protocol::invariant;
-use protocol::invariant::{TRUTH_1, TURN_1};
+use protocol::invariant::Invariant;
 use protocol::rules::cluster::transaction_share::Share;
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -93,7 +93,7 @@ pub fn spent() -> Cost {
 
 /// Reports a counter that would go below zero; it stays at zero.
 pub(super) fn counts(holds: bool, what: impl Fn() -> String) {
-    if !invariant!(TRUTH_1, holds, "{}", what()) {
+    if !invariant!(Invariant::Truth1, holds, "{}", what()) {
         tracing::error!("TRUTH-1: {}", what());
         UNDERFLOWS.set(UNDERFLOWS.get() + 1);
     }
@@ -108,7 +108,7 @@ pub(super) fn begin() {
 pub(super) fn end() {
     let cost = spent();
     // In release builds the handle of the store counts it.
-    let _ = invariant!(TURN_1, cost.is_bounded(), "one transaction cost {cost:?}");
+    let _ = invariant!(Invariant::Turn1, cost.is_bounded(), "one transaction cost {cost:?}");
 }
 
 /// A statement was sent to a server and read or wrote so many rows.
