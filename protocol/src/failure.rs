@@ -1,25 +1,25 @@
-//! What a failure means to whoever has to react to it.
+//! Failures of units and assets, with the class that decides about retries.
 use serde::{Deserialize, Serialize};
 
-/// The one question a retry rule asks of an error: what may be done about it?
+/// Class of an error: whether and how it may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorClass {
-    /// It may go away by itself: try again after a back-off.
+    /// The cause may disappear: retry after a backoff.
     Transient,
-    /// The other side asked for less: try again, not before `retry_after_ms` when it said so.
+    /// The server throttles: retry, not before `retry_after_ms`.
     Throttled {
-        /// Milliseconds the other side asked for.
+        /// Pause in milliseconds that the server requested, if any.
         retry_after_ms: Option<u64>,
     },
-    /// The same input will fail again: a person or a new input is needed.
+    /// The same input fails again: a person or a new input is needed.
     Permanent,
-    /// It may have happened: look before doing it again.
+    /// The effect may have happened: inspect before a retry.
     Ambiguous,
 }
 
 impl ErrorClass {
-    /// Every class.
+    /// Every error class.
     pub const ALL: [ErrorClass; 4] = [
         ErrorClass::Transient,
         ErrorClass::Throttled { retry_after_ms: None },
@@ -37,7 +37,7 @@ impl ErrorClass {
         }
     }
 
-    /// Reads the spelling of [`ErrorClass::as_str`]; what is unknown is not worth a retry.
+    /// Reads the spelling of [`ErrorClass::as_str`]; unknown text is permanent.
     pub fn parse(text: &str) -> ErrorClass {
         match text {
             "transient" => ErrorClass::Transient,
@@ -53,18 +53,18 @@ impl ErrorClass {
     }
 }
 
-/// Why one asset, or a whole unit, did not succeed. `reason` is a stable code, `message` says what, where and what to do.
+/// Failure of one asset or of a whole unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What may be done about it.
+    /// Class for retries.
     pub class: ErrorClass,
     /// Stable code for grouping (`source_missing`, `qc_failed`, `destination_conflict`, …).
     pub reason: String,
-    /// One sentence for a person: what, where, what to do.
+    /// Message for people: what, where, what to do.
     pub message: String,
-    /// Ids of the QC checks that failed, when QC is what failed.
+    /// Ids of failed QC checks; empty for other failures.
     pub checks: Vec<String>,
-    /// The findings as a JSON array, when QC is what failed.
+    /// QC findings as a JSON array; `None` for other failures.
     pub findings: Option<String>,
 }
 
@@ -74,12 +74,12 @@ impl Failure {
         Failure { class, reason: reason.to_owned(), message: message.into(), checks: Vec::new(), findings: None }
     }
 
-    /// Shorthand for a failure that no retry can mend.
+    /// A failure that no retry can fix.
     pub fn permanent(reason: &str, message: impl Into<String>) -> Failure {
         Failure::new(ErrorClass::Permanent, reason, message)
     }
 
-    /// Shorthand for a failure worth another attempt.
+    /// A failure that a retry may fix.
     pub fn transient(reason: &str, message: impl Into<String>) -> Failure {
         Failure::new(ErrorClass::Transient, reason, message)
     }

@@ -1,4 +1,4 @@
-//! Names of things, one type each, so that a job number never stands where a unit is meant.
+//! Ids, one type each, so that a job number is never passed as a unit.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,26 +22,25 @@ pub type PartNo = i64;
 /// A work unit: one step over one partition of one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnitId {
-    /// The job.
+    /// Number of the job.
     pub job: JobNo,
-    /// The step of that job.
+    /// Number of the step in its workflow.
     pub step: StepNo,
-    /// The partition the step runs over.
+    /// Number of the partition.
     pub part: PartNo,
 }
 
-/// Slices of one unit at most.
+/// Maximum number of slices of one unit.
 pub const SLICES_MAX: u32 = (1 << SLICE_BITS) - 1;
 const SLICE_BITS: u32 = 14;
 
 impl UnitId {
-    /// The id under which a slice of this unit is handed out; `number` from 1 to [`SLICES_MAX`]. Partitions are never
-    /// negative, so nothing else has it.
+    /// The id of a slice of this unit; `number` is 1 to [`SLICES_MAX`]. Partitions are never negative, so the id is unique.
     pub fn slice(self, number: u32) -> UnitId {
         UnitId { part: -((self.part << SLICE_BITS) | i64::from(number & SLICES_MAX)), ..self }
     }
 
-    /// The unit this is a slice of, and the number of the slice.
+    /// The unit of a slice, and the number of the slice.
     pub fn of_slice(self) -> Option<(UnitId, u32)> {
         let packed = self.part.checked_neg().filter(|packed| *packed > 0)?;
         let number = u32::try_from(packed & i64::from(SLICES_MAX)).ok()?;
@@ -61,7 +60,7 @@ impl fmt::Display for UnitId {
     }
 }
 
-/// One incarnation of a worker process: a restarted worker has a new one, so that its old leases still lapse.
+/// One incarnation of a worker process. A restarted worker has a new id, so that its old leases lapse.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerId(pub String);
 
@@ -71,24 +70,24 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// Capacity class of work: a worker has slots for each, so that light work never waits behind heavy work.
+/// Kind of work. A worker has slots per kind, so that light work never waits behind heavy work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Discovery of a library's assets.
     Scan,
-    /// Moving bytes.
+    /// Transfers, archive, restore and purge.
     Transfer,
     /// Measuring and judging media.
     Qc,
-    /// Metadata to and from other systems.
+    /// Metadata exchange with other systems.
     Sync,
     /// Load tests and rehearsals.
     Noop,
 }
 
 impl Kind {
-    /// Every kind, in a fixed order.
+    /// Every kind of work, in a fixed order.
     pub const ALL: [Kind; 5] = [Kind::Scan, Kind::Transfer, Kind::Qc, Kind::Sync, Kind::Noop];
 
     /// The spelling in SQL, metrics, CLI and stream names.
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_have_ids_of_their_own() {
+    fn slice_ids_are_unique_and_reversible() {
         for part in [0, 1, 7, 10_000_000] {
             let unit = UnitId { job: JobNo(7), step: StepNo(2), part };
             assert_eq!(unit.of_slice(), None);

@@ -1,35 +1,35 @@
-//! Moments and lengths of time. There is no `now()` here: rules take it as an argument (TIME-1).
+//! Timestamps. There is no `now()` here: rules take it as an argument (TIME-1).
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// A moment in UTC, in microseconds since 1970. This is also its form in SQL and on the wire.
+/// A time in UTC in microseconds since 1970, in SQL and on the wire too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment `wait` after this one; saturates at the end of time.
+    /// The time `wait` after this one, saturating.
     pub fn after(self, wait: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// The duration since `earlier`; zero when this is before it.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads RFC 3339 (`2026-12-01T18:00:00Z`). The last hours of the year 9999 stand for "never" and are read as the last
-    /// moment that can be written again.
+    /// Parses RFC 3339 (`2026-12-01T18:00:00Z`). The last hours of the year 9999 mean "never" and are parsed as the last
+    /// time that can be formatted again.
     pub fn parse(text: &str) -> Option<Timestamp> {
         let text = text.trim();
         let moment = text.parse::<jiff::Timestamp>().ok().map(|t| Timestamp(t.as_microsecond()));
-        // The very last fraction of a second cannot be written in microseconds.
+        // The last fraction of a second cannot be formatted in microseconds.
         let last = Timestamp((jiff::Timestamp::MAX.as_second() - 1) * 1_000_000);
         moment.or_else(|| is_never(text).then_some(last))
     }
 }
 
-/// Whether a text is a moment of the last two days of the year 9999, which the calendar knows and a timestamp does not.
+/// Whether a text is a time in the last two days of the year 9999, which a calendar has and a timestamp has not.
 fn is_never(text: &str) -> bool {
     let zoned = |text: &str| {
         let (civil, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;

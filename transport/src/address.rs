@@ -121,7 +121,10 @@ mod tests {
             panic!("a Sentinel URL")
         };
         assert_eq!(sentinels, [("a".to_owned(), 1), ("[::1]".to_owned(), 2), ("c".to_owned(), 26379)]);
-        assert_eq!((service.as_str(), master_url.0.as_str(), master_url.1.as_str()), ("main", "rediss://u:p%40@", "/3"));
+        assert_eq!(
+            (service.as_str(), master_url.0.as_str(), master_url.1.as_str()),
+            ("main", "rediss://u:p%40@", "/3")
+        );
         let Ok(Address::Cluster(nodes)) = Address::parse("redis+cluster://u:p@a:1,b") else { panic!("a cluster URL") };
         assert_eq!(nodes.len(), 2);
         assert_eq!(nodes[1].addr().to_string(), "b:6379");

@@ -110,7 +110,7 @@ impl Server {
         match &self.address {
             Address::Single(server) => {
                 Ok(Connection::Single(self.open_single(self.with_password(server)?, timeout).await?))
-            },
+            }
             Address::Sentinel { sentinels, service, master_url } => {
                 let master = self.ask_sentinels(sentinels, service, master_url).await?;
                 let mut connection = self.open_single(self.with_password(&master)?, timeout).await?;

@@ -4,7 +4,7 @@ use crate::store::{JobRow, StepRow, StoreResult, Tx};
 use crate::workflows::{Workflows, job_row};
 use protocol::id::{JobNo, Kind};
 use protocol::rules::schedule::cost::bucket;
-use protocol::rules::schedule::forecast::{DeadlineState, Forecast, Remaining, forecast, judge};
+use protocol::rules::schedule::forecast::{DeadlineState, Forecast, Remaining, deadline_state, forecast};
 use protocol::time::Timestamp;
 use protocol::workflow::Workflow;
 use serde::Serialize;
@@ -69,7 +69,7 @@ pub fn outlook(
     let p90 = finish(|ahead| ahead.p90);
     Ok(Outlook {
         deadline: row.deadline.map(|t| t.to_string()),
-        state: judge(row.deadline, ahead, row.ended_at.unwrap_or(now)),
+        state: deadline_state(row.deadline, ahead, row.ended_at.unwrap_or(now)),
         finish_p50: finish(|ahead| ahead.p50).map(|t| t.to_string()),
         finish_p90: p90.map(|t| t.to_string()),
         slack_seconds: row.deadline.zip(p90).map(|(due, end)| due.0.saturating_sub(end.0) / 1_000_000),

@@ -24,9 +24,9 @@ use protocol::model::priority::Priority;
 use protocol::rules::schedule::admission::{Window, fits, room, window};
 use protocol::rules::schedule::fairness::{Account, Usage};
 use protocol::rules::schedule::ranking::{Claimant, Credits, HEAVY, Pool, hand_out, latest_start};
-use protocol::rules::schedule::speculation::{Straggler, deserves_copy};
+use protocol::rules::schedule::speculation::{Straggler, should_speculate};
 use protocol::rules::schedule::wait_reason::WaitReason;
-use protocol::rules::storage::multipart::{Crowd, SliceLimits, wanted};
+use protocol::rules::storage::multipart::{SliceLimits, TransferLoad, wanted_slices};
 use protocol::time::Timestamp;
 use protocol::wire::unit::Unit;
 use protocol::workflow::Workflow;
@@ -200,7 +200,7 @@ impl Schedule {
         let (mut claimants, mut usage) = self.claimants(kind, works, (load, cuts), now);
         let units = claimants.iter().map(|claimant| claimant.wanted.saturating_add(claimant.out));
         let units = units.fold(0, u32::saturating_add);
-        let slices = wanted(Crowd { workers: load.kind(kind).workers, slots: pool.slots, units });
+        let slices = wanted_slices(TransferLoad { workers: load.kind(kind).workers, slots: pool.slots, units });
         let mut reasons: Vec<Option<(WaitReason, Option<Timestamp>)>> = vec![None; works.len()];
         for (i, work) in works.iter().enumerate() {
             let Some(step) = work.workflow.step(work.step) else { continue };
@@ -280,7 +280,7 @@ impl Schedule {
                 free_slots,
                 workers: load.kind(kind).workers,
             };
-            if !deserves_copy(&facts) {
+            if !should_speculate(&facts) {
                 continue;
             }
             // What a worker was lost with may be what it died of: no second worker for it at the same time.

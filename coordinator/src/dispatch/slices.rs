@@ -7,7 +7,7 @@ use crate::store::{CutRow, CutState, JobRow, SliceRow, StoreResult, Tx, UnitRow}
 use crate::workflows::{Workflows, job_row};
 use protocol::id::{JobNo, UnitId};
 use protocol::media::asset::Asset;
-use protocol::rules::storage::multipart::{SliceLimits, portions};
+use protocol::rules::storage::multipart::{SliceLimits, plan_slices};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::unit::{AssembleTask, Assembly, CutTask, Draft, SliceTask, TaskSpec, TransferTask, Unit};
@@ -130,7 +130,7 @@ pub fn attach(
 
 /// What slices have left of each draft.
 fn assemblies(drafts: &[Draft], slices: &[SliceRow]) -> Vec<Assembly> {
-    let portions = portions(&larges(drafts)).unwrap_or_default();
+    let portions = plan_slices(&larges(drafts)).unwrap_or_default();
     let receipts = |of: usize| {
         let own = portions.iter().zip(slices).filter(|(portion, _)| portion.of == of);
         own.map(|(_, row)| row.receipt.clone().filter(|_| row.state == UnitState::Succeeded))

@@ -51,7 +51,13 @@ impl Graph<'_> {
         row.succeeded = row.succeeded.saturating_add_signed(succeeded);
         row.failed = row.failed.saturating_add_signed(failed);
         let within = row.succeeded + row.failed <= row.total;
-        if !invariant!(Invariant::Bar1, within, "barrier {key:?}: {} of {} ended", row.succeeded + row.failed, row.total) {
+        if !invariant!(
+            Invariant::Bar1,
+            within,
+            "barrier {key:?}: {} of {} ended",
+            row.succeeded + row.failed,
+            row.total
+        ) {
             tracing::error!(barrier.key = %key, "BAR-1: more members ended than exist");
         }
         self.tx.put_barrier(self.job, &row)?;

@@ -12,7 +12,7 @@ use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, UnitId};
 use protocol::model::priority::Priority;
 use protocol::rules::library::listing::{self, Attempt, Listing, ListingDecision, ListingLimits};
-use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, judge};
+use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, assess};
 use protocol::time::Timestamp;
 use protocol::wire::unit::{TaskSpec, Unit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -234,7 +234,7 @@ impl Engine {
             }
             let rows = tx.losses(&[unit.id])?;
             let losses: Vec<Loss> = rows.into_iter().map(|row| Loss { worker: row.worker, alone: row.alone }).collect();
-            if judge(&losses, &PoisonLimits::default()) == Suspicion::None {
+            if assess(&losses, &PoisonLimits::default()) == Suspicion::None {
                 suspects.remove(&unit.id);
                 continue;
             }

@@ -4,7 +4,7 @@ use crate::paging::{limit_in_range, page};
 use crate::review::waivers::{CheckWaived, Waivers};
 use crate::store::{CatalogueRow, StoreResult, Tx, VerdictRow};
 use protocol::media::location::shown;
-use protocol::rules::review::waiver::Delivery;
+use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -153,7 +153,7 @@ pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<As
     let report = view.report.as_ref();
     let policy = report.and_then(|report| report["policy"].as_str()).unwrap_or_default();
     let hash = view.hash.as_deref().unwrap_or_default();
-    let delivery = Delivery { asset: id, title: &view.title, policy, hash };
+    let delivery = JudgedContent { asset: id, title: &view.title, policy, hash };
     view.waived = Waivers::default().about(tx, &report.map(standing).unwrap_or_default(), &delivery, now)?;
     view.verdicts = tx.verdicts(id, VERDICTS_MAX)?.into_iter().map(verdict_view).collect();
     view.tombstones = tombstones(tx, id)?;

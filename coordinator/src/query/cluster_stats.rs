@@ -9,7 +9,7 @@ use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, StepNo};
 use protocol::model::priority::Priority;
 use protocol::rules::review::task::TaskKind;
-use protocol::rules::schedule::desired_workers::{Asked, Demand, DueWork, WorkerLimits, decide};
+use protocol::rules::schedule::desired_workers::{Demand, DueWork, LastRequest, WorkerLimits, decide};
 use protocol::rules::schedule::forecast::{Remaining, forecast};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
@@ -103,7 +103,7 @@ pub struct Census {
 }
 
 /// What has been asked for so far, by kind.
-pub type Pace = BTreeMap<Kind, Asked>;
+pub type Pace = BTreeMap<Kind, LastRequest>;
 
 /// Counts.
 pub fn census(

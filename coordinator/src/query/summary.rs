@@ -3,7 +3,7 @@ use crate::review::waivers::{CheckWaived, Waivers, policy_name};
 use crate::store::{Carried, JobRow, StepRow, StoreResult, Tx};
 use crate::workflows::{Workflows, job_row};
 use protocol::id::JobNo;
-use protocol::rules::review::waiver::Delivery;
+use protocol::rules::review::waiver::JudgedContent;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::unit::ScanSource;
@@ -284,7 +284,7 @@ fn failures(
         let judged = !row.failure.checks.is_empty();
         let known = if judged { tx.catalogue_entry(&row.asset)? } else { None };
         let hash = known.and_then(|entry| entry.fact.hash).unwrap_or_default();
-        let delivery = Delivery { asset: &row.asset, title: &row.title, policy: &policy, hash: &hash };
+        let delivery = JudgedContent { asset: &row.asset, title: &row.title, policy: &policy, hash: &hash };
         let waived = waivers.about(tx, &row.failure.checks, &delivery, now)?;
         kept.push(FailureSummary {
             asset: row.asset,

@@ -3,7 +3,7 @@
 use crate::queue::redis::{RedisQueue, failed};
 use crate::queue::{Cleaned, QueueError};
 use protocol::id::{Kind, UnitId, WorkerId};
-use protocol::rules::worker::consumer_cleanup::{ConsumerDecision, ConsumerSeen, judge};
+use protocol::rules::worker::consumer_cleanup::{ConsumerDecision, ConsumerSnapshot, decide};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::{envelope, keys};
 use redis::{FromRedisValue, Value, cmd, pipe};
@@ -31,7 +31,7 @@ impl RedisQueue {
             for class in keys::CLASSES {
                 let stream = keys::units(kind, class);
                 let seen = consumers(&mut connection, &stream, &alive).await?.into_iter();
-                let judged = seen.map(|(name, seen)| (name, judge(seen, idle_min)));
+                let judged = seen.map(|(name, seen)| (name, decide(seen, idle_min)));
                 // The living are no work, and the server names all consumers in one order: counted, they would hide
                 // the dead behind them for ever.
                 let dead = judged.filter(|(_, decision)| *decision != ConsumerDecision::Keep);
@@ -60,7 +60,7 @@ async fn consumers(
     connection: &mut PooledConnection<'_>,
     stream: &str,
     alive: &BTreeSet<&str>,
-) -> Result<Vec<(String, ConsumerSeen)>, QueueError> {
+) -> Result<Vec<(String, ConsumerSnapshot)>, QueueError> {
     let mut ask = cmd("XINFO");
     ask.arg("CONSUMERS").arg(stream).arg(keys::GROUP);
     let listed: Vec<HashMap<String, Value>> = match ask.query_async(connection).await {
@@ -74,7 +74,7 @@ async fn consumers(
     };
     let seen = listed.into_iter().filter_map(|consumer| {
         let name = String::from_redis_value_ref(consumer.get("name")?).ok()?;
-        let seen = ConsumerSeen {
+        let seen = ConsumerSnapshot {
             alive: alive.contains(name.as_str()),
             idle: Duration::from_millis(number(&consumer, "idle")),
             pending: number(&consumer, "pending"),

@@ -1,7 +1,7 @@
 //! The mark of the deployment that a Redis belongs to: written where there is none, never replaced.
 use super::QueueError;
 use super::redis::{RedisQueue, failed};
-use protocol::rules::cluster::deployment::{Belonging, judge};
+use protocol::rules::cluster::deployment::{Ownership, compare};
 use protocol::wire::keys;
 use redis::cmd;
 
@@ -31,7 +31,7 @@ impl RedisQueue {
             Err(error) => return Err(failed(error)),
         };
         self.mark.unguarded.clear();
-        if let Belonging::Foreign { found } = judge(own, found.as_deref()) {
+        if let Ownership::Foreign { found } = compare(own, found.as_deref()) {
             *self.mark.foreign.lock() = Some(found);
         }
         self.mark.check()

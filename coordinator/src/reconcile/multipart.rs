@@ -5,7 +5,7 @@
 use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
-use protocol::rules::storage::multipart::{Large, Portion, portions};
+use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
 use protocol::rules::unit::retry::RetryPolicy;
 use protocol::rules::unit::settle::{Reported, Settlement, UnitFacts, decide};
 use protocol::rules::unit::transition::UnitState;
@@ -52,7 +52,7 @@ pub struct Cut {
     /// Its slices, by number.
     pub slices: Vec<SliceRow>,
     /// What each of them is.
-    pub portions: Vec<Portion>,
+    pub portions: Vec<PlannedSlice>,
     /// Its job was cancelled.
     pub cancelling: bool,
 }
@@ -89,8 +89,8 @@ impl Cuts {
 }
 
 /// The sizes that a unit's drafts are cut by.
-pub(crate) fn larges(drafts: &[Draft]) -> Vec<Large> {
-    let large = |draft: &Draft| Large {
+pub(crate) fn larges(drafts: &[Draft]) -> Vec<LargeAsset> {
+    let large = |draft: &Draft| LargeAsset {
         bytes: draft.bytes,
         part_bytes: draft.part_bytes,
         slice_bytes: draft.slice_bytes,
@@ -117,9 +117,9 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
     if cut_of(tx, unit)?.is_some() {
         return Ok(Opened::Already);
     }
-    let known = portions(&larges(drafts)).filter(|_| (1..=DRAFTS_MAX).contains(&drafts.len()));
+    let known = plan_slices(&larges(drafts)).filter(|_| (1..=DRAFTS_MAX).contains(&drafts.len()));
     let Some(portions) = known else { return Ok(Opened::Senseless) };
-    let ready = |portion: &Portion| SliceRow {
+    let ready = |portion: &PlannedSlice| SliceRow {
         slice: portion.slice,
         state: UnitState::Ready,
         epoch: 0,
@@ -263,7 +263,7 @@ fn advance_open(
     let pauses = slices.iter().filter(|slice| slice.state == UnitState::Retrying).filter_map(|slice| slice.due_at);
     cuts.due = cuts.due.into_iter().chain(pauses).min();
     // What was stored was cut by the same rule.
-    let portions = portions(&larges(&row.drafts)).unwrap_or_default();
+    let portions = plan_slices(&larges(&row.drafts)).unwrap_or_default();
     cuts.open.push(Cut { row, unit, slices, portions, cancelling });
     Ok(())
 }

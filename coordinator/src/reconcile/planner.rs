@@ -7,7 +7,7 @@ use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, Tx};
 use crate::workflows::{Workflows, job_row};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::model::barrier::Scope;
-use protocol::rules::library::partition::{Cut, Cutter};
+use protocol::rules::library::partition::{Partitioner, PlannedPartition};
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
     }
     let workflow = workflows.of(tx, job)?;
     let limits = workflow.partition;
-    let (mut after, mut cutter, mut cuts) = (row.plan_after.clone(), Cutter::new(limits), Vec::<Cut>::new());
+    let (mut after, mut cutter, mut cuts) =
+        (row.plan_after.clone(), Partitioner::new(limits), Vec::<PlannedPartition>::new());
     let page_assets = share_of(PAGE_ASSETS);
     // A partition may be longer than a page: what is open is counted, not kept.
     let last_page = loop {
@@ -64,7 +65,7 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
     Ok(true)
 }
 
-fn partition(cut: Cut, part: PartNo) -> Partition {
+fn partition(cut: PlannedPartition, part: PartNo) -> Partition {
     Partition {
         part,
         title: cut.title,

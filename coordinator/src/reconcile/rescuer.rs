@@ -9,7 +9,7 @@ use crate::workflows::{Workflows, job_row};
 use protocol::failure::Failure;
 use protocol::id::{StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
-use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, judge};
+use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, assess};
 use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
 
@@ -82,7 +82,7 @@ pub fn take_back_lost(
     tx.put_losses(&[loss])?;
     let rows = tx.losses(&[unit])?;
     let losses: Vec<Loss> = rows.iter().map(|row| Loss { worker: row.worker.clone(), alone: row.alone }).collect();
-    match judge(&losses, limits) {
+    match assess(&losses, limits) {
         Suspicion::None => Ok(Taken::Ready),
         Suspicion::RunAlone => Ok(Taken::Suspect),
         Suspicion::Poison => {

@@ -5,7 +5,7 @@ use crate::store::{OperationRow, OperationState, StepDelta, StoreResult, Tx, Uni
 use crate::workflows::Workflows;
 use protocol::id::UnitId;
 use protocol::rules::unit::transition::UnitState;
-use protocol::rules::worker::command::{Step, Wanted, steer};
+use protocol::rules::worker::command::{CommandStep, DesiredMode, next_command};
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,12 +34,12 @@ pub fn tend(tx: &mut dyn Tx, seen: &[WorkerRow], now: Timestamp) -> StoreResult<
     for row in tx.workers()? {
         let Some(order) = &row.order else { continue };
         let Some(now_seen) = seen.get(row.name.as_str()) else { continue };
-        let wanted = if order.what == "release" { Wanted::Work(order.at) } else { Wanted::Pause };
-        match steer(wanted, now_seen.state == "draining", now_seen.heard_at) {
-            Step::TellWork => tellings.push(Telling::Release(row.name)),
-            Step::TellPause => tellings.push(Telling::Drain(row.name)),
-            Step::Done => drop(tx.put_order(&row.name, None)?),
-            Step::Keep => {}
+        let wanted = if order.what == "release" { DesiredMode::Work(order.at) } else { DesiredMode::Pause };
+        match next_command(wanted, now_seen.state == "draining", now_seen.heard_at) {
+            CommandStep::SendRelease => tellings.push(Telling::Release(row.name)),
+            CommandStep::SendPause => tellings.push(Telling::Drain(row.name)),
+            CommandStep::Done => drop(tx.put_order(&row.name, None)?),
+            CommandStep::Keep => {}
         }
     }
     Ok(tellings)

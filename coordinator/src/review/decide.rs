@@ -12,7 +12,7 @@ use crate::store::{JobRow, JobState, Phase, StoreResult, TaskRow, Tx, UnitRow, W
 use crate::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::UnitId;
-use protocol::rules::review::task::{Decision, TaskKind, TaskState, Undecidable, decide};
+use protocol::rules::review::task::{Decision, DecisionError, TaskKind, TaskState, decide};
 use protocol::rules::review::waiver::Scope;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
@@ -49,11 +49,11 @@ pub fn settle_task(
     }
 }
 
-fn refused(no: i64, why: Undecidable) -> Refusal {
+fn refused(no: i64, why: DecisionError) -> Refusal {
     Refusal::Conflict(match why {
-        Undecidable::Ended(state) => format!("task {no} is {} already", state.as_str()),
-        Undecidable::Again => format!("task {no} is rejected already; it waits for a new delivery"),
-        Undecidable::NotApproved => {
+        DecisionError::AlreadyDecided(state) => format!("task {no} is {} already", state.as_str()),
+        DecisionError::AlreadyRejected => format!("task {no} is rejected already; it waits for a new delivery"),
+        DecisionError::NotApproved => {
             format!("task {no} is about a delivery that failed: waive what was found, or wait for a new one")
         }
     })

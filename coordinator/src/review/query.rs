@@ -6,7 +6,7 @@ use crate::store::{StoreResult, TaskFilter, TaskRow, Tx};
 use crate::workflows::{Workflows, find};
 use protocol::id::UnitId;
 use protocol::rules::review::task::{TaskKind, TaskState};
-use protocol::rules::review::waiver::Delivery;
+use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -224,6 +224,6 @@ impl Seen {
     }
 }
 
-pub(super) fn judged_content(row: &TaskRow) -> Delivery<'_> {
-    Delivery { asset: &row.asset, title: &row.title, policy: &row.policy, hash: &row.hash }
+pub(super) fn judged_content(row: &TaskRow) -> JudgedContent<'_> {
+    JudgedContent { asset: &row.asset, title: &row.title, policy: &row.policy, hash: &row.hash }
 }

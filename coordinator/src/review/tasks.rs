@@ -7,7 +7,9 @@ use crate::store::{AssetCorrection, JobRow, SheetRow, StoreResult, TaskRow, Tx, 
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
-use protocol::rules::review::task::{Judged as Look, Pending, Rework, TaskKind, TaskState, rework, round_after};
+use protocol::rules::review::task::{
+    Judgement as Look, PendingRework, Rework, TaskKind, TaskState, rework, round_after,
+};
 use protocol::time::Timestamp;
 use protocol::workflow::Step;
 use protocol::workflow::file::OnFailure;
@@ -108,7 +110,7 @@ impl Recorder<'_> {
             // It is tried again: nothing is decided yet.
             return Ok(known);
         }
-        let pending = known.as_ref().map(|task| Pending { hash: &task.hash, round: task.round });
+        let pending = known.as_ref().map(|task| PendingRework { hash: &task.hash, round: task.round });
         let asks = self.step.on_failure == OnFailure::Task;
         let what = rework(pending, Look { hash: &one.judged.hash, passes, asks });
         let round = round_after(pending, what);

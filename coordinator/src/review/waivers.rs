@@ -1,7 +1,7 @@
 //! Waivers of findings, as they are put on deliveries and shown.
 use crate::error::{Answer, Refusal};
 use crate::store::{StoreResult, Tx, WaiverRow};
-use protocol::rules::review::waiver::{Delivery, Scope, waived};
+use protocol::rules::review::waiver::{JudgedContent, Scope, waived};
 use protocol::time::Timestamp;
 use protocol::wire::unit::QcTask;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl Waivers {
         &mut self,
         tx: &mut dyn Tx,
         checks: &[String],
-        delivery: &Delivery<'_>,
+        delivery: &JudgedContent<'_>,
         now: Timestamp,
     ) -> StoreResult<bool> {
         if checks.is_empty() {
@@ -90,7 +90,7 @@ impl Waivers {
         &mut self,
         tx: &mut dyn Tx,
         checks: &[String],
-        delivery: &Delivery<'_>,
+        delivery: &JudgedContent<'_>,
         now: Timestamp,
     ) -> StoreResult<Vec<CheckWaived>> {
         if checks.is_empty() {

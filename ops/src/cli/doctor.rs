@@ -9,7 +9,7 @@ use crate::settings::masked;
 use crate::source::{Client, server};
 use ::storage::Registry;
 use coordinator::workflows::Workflows;
-use protocol::rules::cluster::deployment::{Belonging, judge};
+use protocol::rules::cluster::deployment::{Ownership, compare};
 use serde::Serialize;
 use std::process::Command;
 use std::time::Duration;
@@ -103,8 +103,8 @@ async fn redis(context: &Context, own: Option<String>) -> Finding {
             None => (setting, "this worker".to_owned()),
         };
         let marked = super::redis::deployment(&server).await.map_err(CliError::failed)?;
-        if let (Some(own), Belonging::Foreign { found }) =
-            (&own, judge(own.as_deref().unwrap_or(""), marked.as_deref()))
+        if let (Some(own), Ownership::Foreign { found }) =
+            (&own, compare(own.as_deref().unwrap_or(""), marked.as_deref()))
         {
             return Err(super::redis::foreign(&server.name(), &found, own, &whose));
         }

@@ -7,7 +7,7 @@ use crate::submit::{load_policy, now};
 use ::qc::Tools;
 use ::qc::{Appraised, Report, Subject, Verdict, appraise, still};
 use protocol::media::spec::DeliverySpec;
-use protocol::rules::review::waiver::Delivery;
+use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;
 use protocol::workflow::waivers::{self, WrittenWaiver};
 use serde::Serialize;
@@ -64,7 +64,7 @@ struct Shown {
 impl Shown {
     fn of(report: Report, waivers: &[WrittenWaiver], now: Timestamp) -> Shown {
         let file = report.file.clone();
-        let delivery = Delivery { asset: &file, title: "", policy: &report.policy, hash: &report.hash };
+        let delivery = JudgedContent { asset: &file, title: "", policy: &report.policy, hash: &report.hash };
         let of_check = |check: String| {
             let covering = waivers.iter().filter(|written| written.waiver.scope.covers(&check, &delivery));
             let best = covering.max_by_key(|written| written.waiver.holds(now))?;

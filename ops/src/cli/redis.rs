@@ -2,7 +2,7 @@
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::masked;
-use protocol::rules::cluster::deployment::{Belonging, judge};
+use protocol::rules::cluster::deployment::{Ownership, compare};
 use protocol::wire::keys;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -101,7 +101,7 @@ pub(crate) async fn replaced(server: Server, mut own: Option<String>) -> CliErro
         match asked {
             Ok(Some(found)) => {
                 let own = own.get_or_insert_with(|| found.clone());
-                if let Belonging::Foreign { found } = judge(own, Some(&found)) {
+                if let Ownership::Foreign { found } = compare(own, Some(&found)) {
                     return foreign(&server.name(), &found, own, "what this worker runs");
                 }
             }
@@ -115,9 +115,9 @@ pub(crate) async fn replaced(server: Server, mut own: Option<String>) -> CliErro
 /// Refuses a server that is marked with another deployment than `own`, which is that of `whose`.
 pub(crate) async fn belongs(context: &Context, server: &Server, own: &str, whose: &str) -> CliResult<()> {
     let found = deployment(server).await.map_err(|why| unreachable(context, &why))?;
-    match judge(own, found.as_deref()) {
-        Belonging::Own | Belonging::Unmarked => Ok(()),
-        Belonging::Foreign { found } => Err(foreign(&server.name(), &found, own, whose)),
+    match compare(own, found.as_deref()) {
+        Ownership::Own | Ownership::Unmarked => Ok(()),
+        Ownership::Foreign { found } => Err(foreign(&server.name(), &found, own, whose)),
     }
 }
 

@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a barrier holds together.
+/// Members that one barrier waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Each title has its own.
+    /// One barrier per title.
     Title,
-    /// Each run of consecutive units has its own.
+    /// One barrier per run of consecutive units.
     Batch,
-    /// One for the whole job.
+    /// One barrier for the whole job.
     Job,
 }
 
@@ -29,26 +29,26 @@ impl Scope {
     }
 }
 
-/// How much must have succeeded for a barrier to open.
+/// Members that must succeed before a barrier opens.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Require {
-    /// Everything.
+    /// Every member must succeed.
     #[default]
     All,
-    /// At least so many.
+    /// At least this number of members.
     Count(u64),
-    /// At least this share of the whole.
+    /// At least this fraction of the members.
     Fraction(f64),
 }
 
-/// Failures a barrier tolerates.
+/// Failures that a barrier tolerates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Budget {
-    /// So many.
+    /// This number of failures.
     Count(u64),
-    /// This share of the whole.
+    /// This fraction of the members.
     Share(f64),
 }
 

@@ -2,16 +2,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Class of a job.
+/// Scheduling class of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// Before everything else.
+    /// Before all other classes.
     Urgent,
-    /// The usual.
+    /// The default class.
     #[default]
     Normal,
-    /// When nothing else waits.
+    /// After all other classes.
     Bulk,
 }
 

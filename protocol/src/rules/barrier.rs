@@ -1,36 +1,37 @@
-//! When a barrier opens. A pure function of durable counts: duplicates, reordering and restarts cannot move it (BAR-1).
+//! Decides when a barrier opens. It is a function of durable counts, so duplicates, reordering and restarts do not change
+//! the result (BAR-1).
 use crate::model::barrier::{Budget, Require};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a barrier asks for.
+/// Requirement, failure budget and time of a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BarrierPolicy {
-    /// How much must have succeeded.
+    /// Members that must succeed.
     pub require: BarrierRequire,
-    /// Failures it tolerates; with a budget it waits until everything has ended.
+    /// Tolerated failures; with a budget the barrier waits until every member has ended.
     pub budget: Option<BarrierBudget>,
-    /// It opens at this moment whatever has happened.
+    /// Time at which the barrier opens in any case.
     pub until: Option<Timestamp>,
 }
 
 /// [`Require`] in its stored form.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum BarrierRequire {
-    /// Everything.
+    /// Every member must succeed.
     All,
-    /// At least so many.
+    /// At least this number of members.
     Count(u64),
-    /// At least this share of the whole, 0 to 1.
+    /// At least this fraction of the members, 0 to 1.
     Fraction(f64),
 }
 
 /// [`Budget`] in its stored form.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum BarrierBudget {
-    /// So many.
+    /// This number of failures.
     Count(u64),
-    /// This share of the whole, 0 to 1.
+    /// This fraction of the members, 0 to 1.
     Share(f64),
 }
 
@@ -56,27 +57,27 @@ impl From<Budget> for BarrierBudget {
 /// Durable counts of one barrier instance's members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Members, as far as planned.
+    /// Members planned so far.
     pub total: u64,
     /// Members that succeeded.
     pub succeeded: u64,
     /// Members that are dead or cancelled.
     pub failed: u64,
-    /// Whether no more members can be added.
+    /// Whether the number of members is final.
     pub sealed: bool,
 }
 
-/// The answer.
+/// Whether a barrier opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BarrierDecision {
-    /// Not yet.
+    /// The barrier stays closed for now.
     Wait {
-        /// Members that have not ended.
+        /// Members that are still running or waiting.
         outstanding: u64,
     },
-    /// Open.
+    /// The barrier opens.
     Release,
-    /// It can no longer open by itself: somebody must retry or waive.
+    /// The requirement cannot be met without a retry or a waiver.
     Hold {
         /// Members that failed.
         failed: u64,
@@ -111,7 +112,7 @@ pub fn evaluate(policy: &BarrierPolicy, tally: Tally, now: Timestamp) -> Barrier
 fn within_budget(budget: BarrierBudget, tally: Tally, outstanding: u64, timed: bool) -> BarrierDecision {
     let allowed = match budget {
         BarrierBudget::Count(n) => n,
-        // Rounded down: a share never allows more than was written.
+        // Rounded down: a share never allows more failures than configured.
         BarrierBudget::Share(share) => (share.clamp(0.0, 1.0) * tally.total as f64).floor() as u64,
     };
     if tally.failed > allowed && !timed {
@@ -123,7 +124,7 @@ fn within_budget(budget: BarrierBudget, tally: Tally, outstanding: u64, timed: b
     BarrierDecision::Wait { outstanding }
 }
 
-/// `share` of `total`, rounded up: a fraction never opens with less than was written.
+/// `share` of `total`, rounded up: a fraction never opens with fewer members than configured.
 fn share_of(share: f64, total: u64) -> u64 {
     ((share.clamp(0.0, 1.0) * total as f64) - 1e-9).ceil().max(0.0) as u64
 }
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_barrier_of_nothing_opens_once_sealed() {
+    fn empty_barrier_opens_once_sealed() {
         assert_eq!(evaluate(&all(), tally(0, 0, 0, true), Timestamp(0)), BarrierDecision::Release);
     }
 

@@ -144,7 +144,12 @@ impl ControlReader {
 }
 
 /// Entries after an id, with their bodies.
-async fn page(connection: &mut Connection, after: Id, count: usize, block: Option<u64>) -> Result<Vec<(Id, Vec<u8>)>, RedisError> {
+async fn page(
+    connection: &mut Connection,
+    after: Id,
+    count: usize,
+    block: Option<u64>,
+) -> Result<Vec<(Id, Vec<u8>)>, RedisError> {
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(count);
     if let Some(ms) = block {

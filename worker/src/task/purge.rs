@@ -8,7 +8,7 @@ use super::{TaskContext, assets};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template::follow;
-use protocol::rules::storage::purge::{Evidence, PurgeDecision, Seen, judge};
+use protocol::rules::storage::purge::{ContentState, Evidence, PurgeDecision, decide};
 use protocol::wire::report::{Burial, UnitResult};
 use protocol::wire::unit::{HashAlgorithm, PurgeProof, PurgeTask, Unit, parse_hash};
 use std::os::unix::fs::MetadataExt;
@@ -55,20 +55,24 @@ impl Place {
     }
 
     /// Its content, read now; `None` when nothing is there.
-    async fn read(&self, algorithm: HashAlgorithm, context: &TaskContext) -> Result<Option<Seen>, StorageError> {
+    async fn read(
+        &self,
+        algorithm: HashAlgorithm,
+        context: &TaskContext,
+    ) -> Result<Option<ContentState>, StorageError> {
         let Some(state) = &self.state else { return Ok(None) };
         let moved = Some(&*context.bytes);
         let read = digests(Arc::clone(&self.storage), state, &[algorithm], moved, &context.cancel).await?;
         // Called off: the whole unit ends before anything is made of this.
         let digest = read.and_then(|digests| digests.into_iter().next());
-        Ok(digest.map(|digest| Seen { bytes: state.bytes, hash: digest.to_string() }))
+        Ok(digest.map(|digest| ContentState { bytes: state.bytes, hash: digest.to_string() }))
     }
 
     /// Its content as its storage vouches for it.
-    fn vouched(&self) -> Result<Option<Seen>, Failure> {
+    fn vouched(&self) -> Result<Option<ContentState>, Failure> {
         let Some(state) = &self.state else { return Ok(None) };
         match state.checksum {
-            Some(sum @ Checksum::Crc64nvme(_)) => Ok(Some(Seen { bytes: state.bytes, hash: sum.to_string() })),
+            Some(sum @ Checksum::Crc64nvme(_)) => Ok(Some(ContentState { bytes: state.bytes, hash: sum.to_string() })),
             _ => {
                 let message = format!(
                     "the storage of {} keeps no CRC-64/NVME of the whole: say `proof: content`, which reads it",
@@ -109,10 +113,10 @@ async fn purge(
         same_object: same_object(&of, &keep),
         declared: declared.map(|(algorithm, digest)| format!("{}:{digest}", algorithm.as_str())),
     };
-    if judge(&evidence) == PurgeDecision::Remove {
+    if decide(&evidence) == PurgeDecision::Remove {
         evidence.same_object = one_place(&of, &keep, probes).await?;
     }
-    let found_gone = match judge(&evidence) {
+    let found_gone = match decide(&evidence) {
         PurgeDecision::Remove => false,
         PurgeDecision::Gone => true,
         refused => return Err(refusal(refused, &evidence, &of.location, &keep.location)),
@@ -171,7 +175,7 @@ fn same_object(of: &Place, keep: &Place) -> bool {
 }
 
 fn refusal(why: PurgeDecision, evidence: &Evidence, of: &str, keep: &str) -> Failure {
-    let told = |seen: &Option<Seen>| {
+    let told = |seen: &Option<ContentState>| {
         seen.as_ref().map_or_else(|| "nothing".to_owned(), |seen| format!("{} ({} bytes)", seen.hash, seen.bytes))
     };
     let message = match why {

@@ -10,7 +10,7 @@ use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::schedule::cost::bucket;
 use protocol::rules::schedule::endpoint::EndpointLimit;
-use protocol::rules::unit::lease::{Lease, LeaseDecision, LeaseLimits, believed, heard_until, judge};
+use protocol::rules::unit::lease::{Lease, LeaseDecision, LeaseLimits, decide, heard_until, plausible_slots};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
@@ -282,7 +282,7 @@ impl Leases {
             }
         }
         let seen = WorkerSeen {
-            slots: believed(&beat.slots),
+            slots: plausible_slots(&beat.slots),
             heard_at: now,
             draining: beat.draining,
             held: beat.held.len(),
@@ -309,7 +309,7 @@ impl Leases {
         let mut lapsed: Vec<Lapsed> = self
             .all()
             .filter(|(_, out)| {
-                judge(&out.lease, limits, evidence(&out.lease, &out.kind), now) == LeaseDecision::TakeBack
+                decide(&out.lease, limits, evidence(&out.lease, &out.kind), now) == LeaseDecision::Reclaim
             })
             .map(|(unit, out)| {
                 let (unit, epoch) = (*unit, out.lease.epoch);

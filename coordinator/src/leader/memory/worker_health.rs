@@ -5,7 +5,7 @@ mod tally;
 use crate::leader::memory::worker_health::tally::{Bounds, Tally};
 use protocol::failure::ErrorClass;
 use protocol::id::{UnitId, WorkerId};
-use protocol::rules::worker::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, judge};
+use protocol::rules::worker::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, assess};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use std::collections::BTreeSet;
@@ -108,7 +108,7 @@ impl Wards {
                 succeeded: left.succeeded.saturating_sub(own.succeeded),
                 full: self.tally.shares_full(worker),
             };
-            let health = judge(&own, &others, &self.limits);
+            let health = assess(&own, &others, &self.limits);
             let reason = match health {
                 Health::Well => continue,
                 Health::NoSpace => "it has no disk space; free some, then release it".to_owned(),

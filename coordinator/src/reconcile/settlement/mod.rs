@@ -19,8 +19,10 @@ use foldhash::HashMap as IdMap;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
-use protocol::rules::review::waiver::Delivery;
-use protocol::rules::unit::settle::{HandsOut, Reported, Settlement, UnitFacts, accounted, decide, is_possible};
+use protocol::rules::review::waiver::JudgedContent;
+use protocol::rules::unit::settle::{
+    DispatchScope, Reported, Settlement, UnitFacts, accountable_us, decide, is_possible,
+};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, ScanPage, UnitResult};
@@ -144,9 +146,9 @@ pub fn settle(
 /// The ends that can be of units of this step, and how many are of none.
 fn sorted(workflow: &Workflow, job: &JobRow, step: StepNo, outcomes: Vec<Outcome>) -> (Vec<Outcome>, u64) {
     let hands_out = match workflow.step(step).map(|step| &step.action) {
-        Some(Action::Units { .. }) => HandsOut::Partitions,
-        Some(Action::Seal { .. }) => HandsOut::Once,
-        Some(Action::Barrier { .. } | Action::Approval { .. }) | None => HandsOut::Nothing,
+        Some(Action::Units { .. }) => DispatchScope::Partitions,
+        Some(Action::Seal { .. }) => DispatchScope::Once,
+        Some(Action::Barrier { .. } | Action::Approval { .. }) | None => DispatchScope::Nothing,
     };
     let (possible, foreign): (Vec<Outcome>, Vec<Outcome>) =
         outcomes.into_iter().partition(|outcome| is_possible(hands_out, outcome.unit, job.parts));
@@ -226,7 +228,7 @@ impl Group<'_, '_> {
             facts.extend(learned);
             self.verdicts.assets.extend(judged);
             let change =
-                self.carry_out(part, row.map(|r| r.state), unit, settlement, accounted(outcome.duration_us))?;
+                self.carry_out(part, row.map(|r| r.state), unit, settlement, accountable_us(outcome.duration_us))?;
             known.insert(part, Some(change.to));
             changes.push(change);
         }
@@ -319,7 +321,7 @@ impl Group<'_, '_> {
                     }
                 };
                 let title = titles.get(&one.asset).map_or("", String::as_str);
-                let delivery = Delivery { asset: &one.asset, title, policy: &one.policy, hash: &one.hash };
+                let delivery = JudgedContent { asset: &one.asset, title, policy: &one.policy, hash: &one.hash };
                 waived = self.verdicts.waivers.cover(self.tx, one.checks(), &delivery, self.now)?;
             }
             if waived {

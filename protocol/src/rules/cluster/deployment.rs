@@ -1,26 +1,26 @@
-//! Whose a transport is. The streams of a Redis belong to one database: a coordinator of another one would take the
-//! reports meant for the first and hand out units under the same numbers.
+//! Ownership of a transport. The streams of a Redis belong to one database: a coordinator of another database would consume
+//! its reports and publish units with the same numbers.
 
-/// The answer.
+/// The deployment that a transport belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Belonging {
-    /// Nobody's: it is new, was wiped, or was restored from before it was marked. The leader marks it.
+pub enum Ownership {
+    /// No mark: the transport is new, was wiped, or was restored from an old copy. The leader marks it.
     Unmarked,
-    /// This deployment's.
+    /// The transport of this deployment.
     Own,
-    /// Another deployment's: hands off.
+    /// The transport of another deployment. It must not be used.
     Foreign {
-        /// Its id.
+        /// Id of that deployment.
         found: String,
     },
 }
 
-/// Judges a transport that is marked with `found`, for the deployment `own`.
-pub fn judge(own: &str, found: Option<&str>) -> Belonging {
+/// Compares the mark `found` of a transport with the deployment `own`.
+pub fn compare(own: &str, found: Option<&str>) -> Ownership {
     match found {
-        None => Belonging::Unmarked,
-        Some(found) if found == own => Belonging::Own,
-        Some(found) => Belonging::Foreign { found: found.to_owned() },
+        None => Ownership::Unmarked,
+        Some(found) if found == own => Ownership::Own,
+        Some(found) => Ownership::Foreign { found: found.to_owned() },
     }
 }
 
@@ -30,9 +30,9 @@ mod tests {
 
     #[test]
     fn a_transport_without_a_mark_is_free_and_one_with_another_is_foreign() {
-        assert_eq!(judge("a", None), Belonging::Unmarked);
-        assert_eq!(judge("a", Some("a")), Belonging::Own);
-        assert_eq!(judge("a", Some("")), Belonging::Foreign { found: String::new() });
-        assert_eq!(judge("a", Some("b")), Belonging::Foreign { found: "b".into() });
+        assert_eq!(compare("a", None), Ownership::Unmarked);
+        assert_eq!(compare("a", Some("a")), Ownership::Own);
+        assert_eq!(compare("a", Some("")), Ownership::Foreign { found: String::new() });
+        assert_eq!(compare("a", Some("b")), Ownership::Foreign { found: "b".into() });
     }
 }

@@ -1,15 +1,15 @@
-//! Who leads among several coordinators (TRUTH-1). The lease lies in the database and is judged by its clock; what
-//! protects is its generation, which every write of a leader checks. This rule only says what a coordinator does next.
+//! Leader election among coordinators (TRUTH-1). The lease is a row in the database and ends by the clock of the database. Safety
+//! comes from its generation, which every write of a leader checks. This rule decides the next action of one coordinator.
 use std::time::Duration;
 
-/// Limits of leading.
+/// Times of the leader lease.
 #[derive(Debug, Clone, Copy)]
 pub struct ElectionLimits {
-    /// How long a leader is believed that has not renewed.
+    /// Duration of the lease without a renewal.
     pub lease: Duration,
-    /// Between two renewals: a third of the lease or less, so that one late renewal costs nothing.
+    /// Interval of renewals: at most a third of the lease, so that one late renewal does not end it.
     pub renew_every: Duration,
-    /// Between two questions of a standby. It leads at most this long after the lease has ended.
+    /// Interval at which a standby requests the lease. A standby leads at most this long after the lease has ended.
     pub ask_every: Duration,
 }
 
@@ -23,58 +23,58 @@ impl Default for ElectionLimits {
     }
 }
 
-/// What became of the last duty.
+/// Result of the last action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The lease was asked for: it is ours under this generation, or another holds it.
+    /// Reply to a request: the lease with its generation, or `None` when another coordinator holds it.
     Asked(Option<i64>),
-    /// The lease is ours for another while.
+    /// The lease was renewed.
     Renewed,
-    /// The store did not answer: nothing is known.
+    /// The store did not answer; the state of the lease is unknown.
     Unanswered,
-    /// Another generation has begun, whoever noticed it.
+    /// Another generation has begun.
     Lost,
-    /// The term is over: its loops have ended and what they remembered is gone.
+    /// The tasks of the term have ended and their memory is dropped.
     TermEnded,
-    /// Somebody asked this process to end.
+    /// The process received a stop signal.
     Stop,
-    /// The lease is given up, or could not be.
+    /// The lease was released, or the release failed.
     Released,
 }
 
-/// What to do next.
+/// The next action of a coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// Ask for the lease after this long.
+    /// Request the lease after this pause.
     Ask(Duration),
-    /// Begin a term as this generation, then renew after the usual while.
+    /// Begin a term with this generation, then renew at the usual interval.
     BeginTerm(i64),
-    /// Renew after this long, while the term goes on.
+    /// Renew the lease after this pause; the term continues.
     Renew(Duration),
-    /// Stop the loops of the term and forget everything they remembered.
+    /// Stop the tasks of the term and drop their memory.
     EndTerm,
-    /// Give the lease up, so that another may lead at once.
+    /// Release the lease, so that a standby leads at once.
     Release,
     /// End the process.
     End,
 }
 
-/// Where a coordinator stands.
+/// State of a coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
-    /// Answers questions, writes nothing.
+    /// Answers queries and writes nothing.
     Standby,
-    /// Leads as this generation.
+    /// Leads with this generation.
     Leading(i64),
-    /// Its term is being ended; `stopping` when the process is to end as well.
+    /// Ends its term; `stopping` when the process ends too.
     SteppingDown { stopping: bool },
-    /// Gives the lease up.
+    /// Releases the lease.
     Releasing,
-    /// Is done.
+    /// The process may end.
     Ended,
 }
 
-/// One coordinator's part in the election.
+/// Election state machine of one coordinator.
 #[derive(Debug, Clone)]
 pub struct Elector {
     limits: ElectionLimits,
@@ -82,12 +82,12 @@ pub struct Elector {
 }
 
 impl Elector {
-    /// A coordinator that has just started, and what it does first.
+    /// A coordinator that has just started, with its first action.
     pub fn new(limits: ElectionLimits) -> (Elector, Duty) {
         (Elector { limits, stand: Stand::Standby }, Duty::Ask(Duration::ZERO))
     }
 
-    /// The generation it leads as.
+    /// The generation of its present term.
     pub fn generation(&self) -> Option<i64> {
         match self.stand {
             Stand::Leading(generation) => Some(generation),
@@ -95,7 +95,7 @@ impl Elector {
         }
     }
 
-    /// Decides what follows from an event. An event that no longer fits changes nothing.
+    /// Decides the next action. An event that no longer applies changes nothing.
     pub fn on(&mut self, event: Event) -> Duty {
         let (stand, duty) = match (self.stand, event) {
             (Stand::Standby, Event::Asked(Some(generation))) => {
@@ -103,11 +103,11 @@ impl Elector {
             }
             (Stand::Standby, Event::Stop) => (Stand::Ended, Duty::End),
             (Stand::Standby, _) => (Stand::Standby, Duty::Ask(self.limits.ask_every)),
-            // Whoever cannot ask does not know that another leads, and need not: every write asks.
+            // The leader need not know whether another one leads: every write checks the generation.
             (Stand::Leading(_), Event::Unanswered) => (self.stand, Duty::Renew(self.limits.ask_every)),
             (Stand::Leading(_), Event::Lost) => (Stand::SteppingDown { stopping: false }, Duty::EndTerm),
             (Stand::Leading(_), Event::Stop) => (Stand::SteppingDown { stopping: true }, Duty::EndTerm),
-            // Its loops ended by themselves: what they remembered cannot be trusted, the lease may still be ours.
+            // The tasks ended by themselves: their memory cannot be trusted, although the lease may still be valid.
             (Stand::Leading(_), Event::TermEnded) => (Stand::Standby, Duty::Ask(self.limits.ask_every)),
             (Stand::Leading(_), Event::Asked(_) | Event::Renewed | Event::Released) => {
                 (self.stand, Duty::Renew(self.limits.renew_every))

@@ -1,22 +1,22 @@
-//! When an ended job may be forgotten, and how much of it at a time.
+//! Removal of ended jobs: their age, and the rows per transaction.
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Limits of forgetting.
+/// Limits of retention.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionLimits {
-    /// How long an ended job is kept.
+    /// Time for which an ended job is kept.
     pub keep: Duration,
-    /// Rows removed in one transaction: few enough that nobody waits for it.
+    /// Rows removed in one transaction. The number is small, so that other writers do not wait.
     pub rows_max: u32,
-    /// Pause between two transactions while there is more, so that work goes first.
+    /// Pause between two transactions while more rows remain, so that other work comes first.
     pub pause: Duration,
-    /// Between two looks when there was nothing.
+    /// Interval of checks when no row was removed.
     pub look_every: Duration,
 }
 
 impl RetentionLimits {
-    /// Keeps ended jobs for this long.
+    /// Limits that keep ended jobs for this time.
     pub fn keeping(keep: Duration) -> RetentionLimits {
         RetentionLimits {
             keep,
@@ -27,19 +27,18 @@ impl RetentionLimits {
     }
 }
 
-/// Jobs that ended before this moment are to be forgotten.
+/// Jobs that ended before this time are removed.
 pub fn horizon(limits: &RetentionLimits, now: Timestamp) -> Timestamp {
     let keep = i64::try_from(limits.keep.as_micros()).unwrap_or(i64::MAX);
     Timestamp(now.0.saturating_sub(keep))
 }
 
-/// The moment by which jobs are forgotten: a clock that is ahead of what a process has lived through since it began was set,
-/// and ages nothing.
+/// The time by which jobs age. A clock that is ahead of the uptime of the process was set forward and ages no job.
 pub fn lived(began: Timestamp, lived: Duration, now: Timestamp) -> Timestamp {
     now.min(began.after(lived))
 }
 
-/// How long to wait after a transaction that removed so many rows.
+/// Pause after a transaction that removed this number of rows.
 pub fn pause(limits: &RetentionLimits, removed: u64) -> Duration {
     if removed > 0 { limits.pause } else { limits.look_every }
 }

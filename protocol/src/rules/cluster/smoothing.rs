@@ -1,23 +1,23 @@
-//! How fast something grows, smoothed, from looks at irregular moments.
+//! Smoothed growth rate of a total that is sampled at irregular times.
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Seconds after which an old rate counts for about a third.
+/// Time constant of the smoothing in seconds.
 const MEMORY_SECONDS: f64 = 10.0;
 
-/// A total that grows, and how fast.
+/// A growing total with its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Rate {
-    /// The total at the last look.
+    /// The total of the last sample.
     pub total: u64,
-    /// Growth in a second.
+    /// Growth per second.
     pub per_second: f64,
-    /// When that look was.
+    /// Time of the last sample.
     looked_at: Option<Timestamp>,
 }
 
 impl Rate {
-    /// Takes a look. A total that shrinks has begun anew; a clock that stands still or goes back tells nothing.
+    /// Adds a sample. A smaller total restarts the rate; a sample without progress of the clock is ignored.
     pub fn note(&mut self, total: u64, now: Timestamp) {
         let Some(before) = self.looked_at else {
             (self.total, self.looked_at) = (total, Some(now));
@@ -37,7 +37,7 @@ impl Rate {
         (self.total, self.looked_at) = (total, Some(now));
     }
 
-    /// The rate at `now`, when nothing was heard since the last look: it fades.
+    /// The rate at `now`. It decays after the last sample.
     pub fn at(&self, now: Timestamp) -> f64 {
         let silence = self.looked_at.map_or(0.0, |at| now.since(at).as_secs_f64());
         self.per_second * (-(silence - MEMORY_SECONDS).max(0.0) / MEMORY_SECONDS).exp()
@@ -50,7 +50,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_steady_growth_is_found_and_a_standstill_noticed() {
+    fn steady_growth_is_measured_and_decays_without_samples() {
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
         let mut rate = Rate::default();
         (0..60).for_each(|second| rate.note(second * 100, at(second as i64)));
@@ -63,7 +63,7 @@ mod tests {
     proptest! {
         /// Never negative, never faster than the fastest stretch, whatever comes in whatever order.
         #[test]
-        fn a_rate_stays_within_what_was_seen(looks in prop::collection::vec((0u64..1_000_000, 0i64..100_000_000), 1..30)) {
+        fn rate_stays_within_observed_rates(looks in prop::collection::vec((0u64..1_000_000, 0i64..100_000_000), 1..30)) {
             let mut rate = Rate::default();
             let mut fastest: f64 = 0.0;
             let mut last: Option<(u64, i64)> = None;

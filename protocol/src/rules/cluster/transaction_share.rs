@@ -1,15 +1,15 @@
-//! How much one write transaction takes on. Bounds in rows do not know the machine: what takes 100 ms on one takes 10 s on a
-//! machine that is busy, and every other transaction waits for it. A leader whose transactions outlast its lease loses them
-//! all, and so does the next one. So the share of the bounds that is used follows the time that transactions take.
+//! Adapts the size of write transactions to the speed of the machine. Work that takes 100 ms on one machine takes 10 s on a
+//! busy one, and every other transaction waits for it. A leader whose transactions outlast its lease loses them, and so
+//! does its successor. Therefore the used share of the bounds follows the measured time of transactions.
 use std::time::Duration;
 
 /// Parts into which the bounds are divided.
 const FULL: u32 = 64;
 /// Parts added after a short transaction.
 const STEP: u32 = 2;
-/// A transaction above this halves the share: it delays others noticeably.
+/// A longer transaction halves the share, since it delays others noticeably.
 const LONG: Duration = Duration::from_millis(200);
-/// A transaction below this raises the share.
+/// A shorter transaction raises the share.
 const SHORT: Duration = Duration::from_millis(80);
 
 /// The share of its bounds that a transaction uses, in parts of 64.
@@ -23,17 +23,17 @@ impl Default for Share {
 }
 
 impl Share {
-    /// The share of which [`Share::parts`] says `parts`; more than all counts as all.
+    /// The share of `parts` in 64; larger values count as 64.
     pub fn from_parts(parts: u32) -> Share {
         Share(parts.clamp(1, FULL))
     }
 
-    /// 1 to 64.
+    /// The share in parts of 64, 1 to 64.
     pub fn parts(self) -> u32 {
         self.0
     }
 
-    /// The share after a transaction that took so long: halved when it was long, a step more when it was short.
+    /// The share after a transaction of this duration: halved after a long one, a step more after a short one.
     pub fn after(self, took: Duration) -> Share {
         match took {
             took if took > LONG => Share::from_parts(self.0 / 2),
@@ -42,7 +42,7 @@ impl Share {
         }
     }
 
-    /// This share of `bound`, at least 1, so that work gets on.
+    /// This share of `bound`, at least 1, so that work progresses.
     pub fn of(self, bound: u32) -> u32 {
         let part = u64::from(bound) * u64::from(self.0) / u64::from(FULL);
         u32::try_from(part).unwrap_or(bound).max(1)
@@ -68,7 +68,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn share_is_never_nothing_and_never_above_its_bound(
+        fn share_is_at_least_one_and_at_most_its_bound(
             took in proptest::collection::vec(0_u64..2_000, 0..50),
             bound in 1_u32..,
         ) {

@@ -1,14 +1,14 @@
-//! When the listing of a library is handed out, and again. A listing that comes to nothing is repeated more and more
-//! slowly: what ends it (a source that is away, a transport that is emptied) may last. Pure.
+//! Dispatch of the scan of a library. A scan without a new page is repeated with a growing backoff, since its cause (an
+//! unreachable source, an emptied transport) may last.
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Pauses between attempts that yield no page.
+/// Backoff between attempts without a new page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListingLimits {
-    /// After the first of them.
+    /// Backoff after the first such attempt.
     pub backoff_min: Duration,
-    /// Longest pause.
+    /// Upper bound of the backoff.
     pub backoff_max: Duration,
 }
 
@@ -18,42 +18,42 @@ impl Default for ListingLimits {
     }
 }
 
-/// What is remembered of the last time a listing was handed out.
+/// The last dispatch of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// When.
+    /// Time of the dispatch.
     pub at: Timestamp,
-    /// Pages that were stored then.
+    /// Stored pages at that time.
     pub pages: u64,
-    /// Attempts in a row, up to the one before this, that yielded no page.
+    /// Consecutive attempts before this one without a new page.
     pub fruitless: u32,
 }
 
-/// A library that is not listed yet, as a turn finds it.
+/// A library whose listing is incomplete.
 #[derive(Debug, Clone, Copy)]
 pub struct Listing {
-    /// A scan is out under the epoch of the job row: only its pages count.
+    /// Whether a scan is leased under the epoch of the job row; only its pages count.
     pub in_flight: bool,
-    /// Pages stored.
+    /// Number of stored pages.
     pub pages: u64,
-    /// The last attempt that this leader knows of.
+    /// The last attempt known to this leader.
     pub last: Option<Attempt>,
-    /// Not before this moment: a failed scan pauses like any failed unit.
+    /// Earliest time of the next attempt after a failure.
     pub due: Option<Timestamp>,
 }
 
-/// The answer.
+/// The next action for a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListingDecision {
-    /// Leave it alone: the current scan is out.
+    /// Nothing: the current scan is leased.
     Leave,
-    /// Look again at this moment.
+    /// Decide again at this time.
     Wait(Timestamp),
-    /// Hand it out under a new epoch, and remember this.
+    /// Dispatch the scan under a new epoch; the attempt is the state for the next decision.
     Claim(Attempt),
 }
 
-/// Decides at `now`. The pause counts from the moment of the last attempt, so that one that ran for long is repeated at once.
+/// Decides at `now`. The backoff counts from the start of the last attempt, so that a long attempt is repeated at once.
 pub fn decide(listing: &Listing, limits: &ListingLimits, now: Timestamp) -> ListingDecision {
     if listing.in_flight {
         return ListingDecision::Leave;

@@ -1,28 +1,28 @@
-//! Cuts a library's listing into partitions.
+//! Divides the listing of a library into partitions.
 //!
 //! The listing is a *set*: it is put into canonical order (title affinity: title then asset id; otherwise asset id)
-//! before it is cut, so the order in which a source lists its assets changes nothing, and the same set always gives the
-//! same partitions with the same numbers (PART-1). The cutter itself streams and holds one open partition.
+//! before it is partitioned. The order in which a source lists its assets therefore changes nothing, and the same set
+//! gives the same partitions with the same numbers (PART-1). The partitioner streams and holds one open partition.
 use serde::{Deserialize, Serialize};
 
-/// Bytes of rows in one partition at most: a unit carries them in one message, which may hold twice as much.
+/// Limit of the row bytes of one partition. A unit carries them in one message, which may hold twice as much.
 pub const ROWS_BYTES_MAX: u64 = 2 << 20;
 
-/// Assets in one partition at most, whatever a job asks for: results of so many fit into one message as a rule.
+/// Upper bound of the assets of one partition: their results usually fit into one message.
 pub const ASSETS_MAX: u32 = 50_000;
 
-/// How much one partition may hold.
+/// Limits of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionLimits {
     /// Whether a partition stays within one title.
     pub by_title: bool,
-    /// Assets at most; at least 1.
+    /// Maximum number of assets, at least 1.
     pub assets_max: u32,
-    /// Declared bytes at most; a larger single asset still gets a partition of its own.
+    /// Maximum of the declared bytes; a larger asset gets its own partition.
     pub bytes_max: u64,
 }
 
-/// What the cutter needs to know of an asset.
+/// Sort key and size of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
     /// Title; empty when partitions do not follow titles.
@@ -31,13 +31,13 @@ pub struct Member {
     pub id: String,
     /// Declared size; 0 when unknown.
     pub bytes: u64,
-    /// Bytes of its row: id, title, paths, hash and every other column.
+    /// Size of its row in bytes: id, title, paths, hash and every other column.
     pub row_bytes: u64,
 }
 
-/// A partition: a run of the canonical order.
+/// A partition: a range of the canonical order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
+pub struct PlannedPartition {
     /// Title of every member; empty when partitions do not follow titles.
     pub title: String,
     /// Id of the first member.
@@ -46,27 +46,27 @@ pub struct Cut {
     pub last: String,
     /// Number of members.
     pub assets: u32,
-    /// Their declared bytes.
+    /// Sum of their declared bytes.
     pub bytes: u64,
 }
 
-/// Cuts a stream of members in canonical order.
+/// Partitions a stream of members in canonical order.
 #[derive(Debug, Clone)]
-pub struct Cutter {
+pub struct Partitioner {
     limits: PartitionLimits,
-    open: Option<Cut>,
-    /// Bytes of the rows in it.
+    open: Option<PlannedPartition>,
+    /// Row bytes of the open partition.
     row_bytes: u64,
 }
 
-impl Cutter {
-    /// A cutter with nothing open.
-    pub fn new(limits: PartitionLimits) -> Cutter {
-        Cutter { limits, open: None, row_bytes: 0 }
+impl Partitioner {
+    /// A partitioner without an open partition.
+    pub fn new(limits: PartitionLimits) -> Partitioner {
+        Partitioner { limits, open: None, row_bytes: 0 }
     }
 
-    /// Takes the next member; returns the partition it closed, if any.
-    pub fn push(&mut self, member: Member) -> Option<Cut> {
+    /// Adds the next member; returns the partition that it closes, if any.
+    pub fn push(&mut self, member: Member) -> Option<PlannedPartition> {
         let title = if self.limits.by_title { member.title } else { String::new() };
         if let Some(open) = &mut self.open {
             let fits = open.title == title
@@ -83,24 +83,24 @@ impl Cutter {
         }
         let first = member.id.clone();
         self.row_bytes = member.row_bytes;
-        self.open.replace(Cut { title, first, last: member.id, assets: 1, bytes: member.bytes })
+        self.open.replace(PlannedPartition { title, first, last: member.id, assets: 1, bytes: member.bytes })
     }
 
     /// Closes the last partition.
-    pub fn finish(&mut self) -> Option<Cut> {
+    pub fn finish(&mut self) -> Option<PlannedPartition> {
         self.open.take()
     }
 }
 
-/// Partitions a whole set at once: the definition the streaming form is tested against.
-pub fn partition(mut members: Vec<Member>, limits: PartitionLimits) -> Vec<Cut> {
+/// Partitions a whole set at once. Tests compare the streaming form with it.
+pub fn partition(mut members: Vec<Member>, limits: PartitionLimits) -> Vec<PlannedPartition> {
     if limits.by_title {
         members.sort();
     } else {
         members.sort_by(|a, b| a.id.cmp(&b.id));
     }
-    let mut cutter = Cutter::new(limits);
-    let mut cuts: Vec<Cut> = members.into_iter().filter_map(|member| cutter.push(member)).collect();
+    let mut cutter = Partitioner::new(limits);
+    let mut cuts: Vec<PlannedPartition> = members.into_iter().filter_map(|member| cutter.push(member)).collect();
     cuts.extend(cutter.finish());
     cuts
 }

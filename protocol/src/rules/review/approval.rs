@@ -1,8 +1,8 @@
-//! Which assets an approval step asks about: comparisons of what their source declared, in the notation of CEL.
+//! Conditions of approval steps: comparisons over declared fields of an asset, in the notation of CEL.
 use crate::media::asset::Asset;
 use std::fmt;
 
-/// A condition over one asset: alternatives of comparisons that must all hold.
+/// A condition over one asset: a disjunction of conjunctions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition(Vec<Vec<Comparison>>);
 
@@ -30,12 +30,12 @@ const FIELDS: [(&str, Field); 5] = [
     ("asset.language", Field::Language),
 ];
 
-/// What cannot be read, and what can.
+/// Why a condition cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// The part of the text.
+    /// The part that cannot be parsed.
     pub at: String,
-    /// What to write.
+    /// The correct form.
     pub hint: String,
 }
 
@@ -54,7 +54,7 @@ impl Condition {
         alternatives.collect::<Result<_, _>>().map(Condition)
     }
 
-    /// Whether it holds. What an asset does not declare equals nothing but the empty text.
+    /// Whether the condition is true for an asset. An undeclared field equals the empty text.
     pub fn holds(&self, asset: &Asset) -> bool {
         self.0.iter().any(|all| all.iter().all(|comparison| comparison.holds(asset)))
     }
@@ -73,7 +73,7 @@ impl Comparison {
     }
 }
 
-/// Splits at a separator that stands in no quotes.
+/// Splits at a separator outside of quotes.
 fn split(text: &str, separator: &str) -> Vec<String> {
     let (mut parts, mut part, mut quote, mut rest) = (Vec::new(), String::new(), None, text);
     while let Some(c) = rest.chars().next() {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn malformed_condition_names_its_part() {
         for wrong in ["", "true", "asset.role", "asset.rol == 'x'", "asset.role == master", "asset.role == 'a' &&"] {
             assert!(Condition::parse(wrong).is_err(), "{wrong}");
         }

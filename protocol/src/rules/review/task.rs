@@ -1,18 +1,18 @@
-//! What a person must decide, and how a task of rework goes from delivery to delivery.
+//! Tasks of people: approvals, and rework over several redeliveries.
 use serde::{Deserialize, Serialize};
 
-/// The sort of a decision.
+/// Kind of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
-    /// A delivery failed its checks: another one is needed, or a waiver.
+    /// Content failed its checks: a redelivery or a waiver is needed.
     Rework,
-    /// A step waits for somebody's consent.
+    /// A step waits for the consent of a person.
     Approval,
 }
 
 impl TaskKind {
-    /// Every kind.
+    /// Every kind of task.
     pub const ALL: [TaskKind; 2] = [TaskKind::Rework, TaskKind::Approval];
 
     /// Spelling in SQL, API and CLI.
@@ -29,24 +29,24 @@ impl TaskKind {
     }
 }
 
-/// Where a task is.
+/// State of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// Nobody has decided.
+    /// No decision yet.
     Open,
-    /// Refused. A task of rework stays until a new delivery passes.
+    /// Refused. A rework task stays pending until a redelivery passes.
     Rejected,
-    /// Agreed to.
+    /// The person agreed.
     Approved,
-    /// What stood in the way was waived.
+    /// The findings were waived.
     Waived,
-    /// Nothing is left to decide: the new delivery passed, or the question fell away.
+    /// No decision is needed: the redelivery passed, or the unit changed.
     Closed,
 }
 
 impl TaskState {
-    /// Every state.
+    /// Every state of a task.
     pub const ALL: [TaskState; 5] =
         [TaskState::Open, TaskState::Rejected, TaskState::Approved, TaskState::Waived, TaskState::Closed];
 
@@ -66,26 +66,26 @@ impl TaskState {
         TaskState::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// Whether something is still waited for.
+    /// Whether a decision or a redelivery is outstanding.
     pub fn is_pending(self, kind: TaskKind) -> bool {
         self == TaskState::Open || (self == TaskState::Rejected && kind == TaskKind::Rework)
     }
 }
 
-/// What a person says to a task.
+/// Decision of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// Agree.
+    /// Agree to the step.
     Approve,
-    /// Refuse.
+    /// Refuse the content.
     Reject,
-    /// Go on in spite of it.
+    /// Continue in spite of the findings.
     Waive,
 }
 
 impl Decision {
-    /// Every decision.
+    /// Every possible decision.
     pub const ALL: [Decision; 3] = [Decision::Approve, Decision::Reject, Decision::Waive];
 
     /// Spelling in records, API and CLI.
@@ -100,70 +100,70 @@ impl Decision {
 
 /// Why a decision is not possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undecidable {
-    /// It has been decided, as this says.
-    Ended(TaskState),
-    /// It has been refused before.
-    Again,
-    /// A delivery that failed is not agreed to; its findings are waived, by name.
+pub enum DecisionError {
+    /// The task has been decided.
+    AlreadyDecided(TaskState),
+    /// The task has already been rejected.
+    AlreadyRejected,
+    /// Failed content cannot be approved; its findings are waived by name.
     NotApproved,
 }
 
-/// What a decision makes of a task.
-pub fn decide(kind: TaskKind, state: TaskState, decision: Decision) -> Result<TaskState, Undecidable> {
+/// The state of a task after a decision.
+pub fn decide(kind: TaskKind, state: TaskState, decision: Decision) -> Result<TaskState, DecisionError> {
     if !state.is_pending(kind) {
-        return Err(Undecidable::Ended(state));
+        return Err(DecisionError::AlreadyDecided(state));
     }
     match (kind, decision) {
-        (TaskKind::Rework, Decision::Approve) => Err(Undecidable::NotApproved),
-        (_, Decision::Reject) if state == TaskState::Rejected => Err(Undecidable::Again),
+        (TaskKind::Rework, Decision::Approve) => Err(DecisionError::NotApproved),
+        (_, Decision::Reject) if state == TaskState::Rejected => Err(DecisionError::AlreadyRejected),
         (_, Decision::Approve) => Ok(TaskState::Approved),
         (_, Decision::Reject) => Ok(TaskState::Rejected),
         (_, Decision::Waive) => Ok(TaskState::Waived),
     }
 }
 
-/// A pending task of rework, as far as the rule needs it.
+/// A pending rework task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pending<'a> {
+pub struct PendingRework<'a> {
     /// Hash of the bytes that failed last; empty when they could not be read.
     pub hash: &'a str,
-    /// Deliveries so far.
+    /// Number of deliveries so far.
     pub round: u32,
 }
 
-/// A delivery that was judged.
+/// The verdict of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Judged<'a> {
+pub struct Judgement<'a> {
     /// Hash of its bytes; empty when they could not be read.
     pub hash: &'a str,
-    /// Whether nothing stands in its way, waived or passed.
+    /// Whether every check passed or is waived.
     pub passes: bool,
-    /// Whether a failure is a person's to decide on.
+    /// Whether a failure opens a task.
     pub asks: bool,
 }
 
-/// What becomes of the rework of an asset under a policy.
+/// Change of the rework task of an asset under a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rework {
-    /// Nothing.
+    /// There is no change.
     Nothing,
-    /// A task is opened.
+    /// A new task opens.
     Open,
-    /// The pending task is about the same bytes still; what is wrong is written anew.
+    /// The task stays for the same bytes; its findings are updated.
     Renew,
-    /// The pending task is about a new delivery, which failed too.
+    /// A redelivery failed too: the next round of the task.
     NextRound,
-    /// The pending task is done with.
+    /// The pending task closes.
     Close {
-        /// Whether new bytes did it.
+        /// Whether a redelivery closed it.
         redelivered: bool,
     },
 }
 
-/// What a judgement means for the rework of its asset. The same judgement twice changes nothing the second time.
-pub fn rework(pending: Option<Pending<'_>>, judged: Judged<'_>) -> Rework {
-    // Bytes that could not be read are nobody's delivery: what was not seen is not counted as new.
+/// The change that a verdict causes. Repeating the same verdict changes nothing.
+pub fn rework(pending: Option<PendingRework<'_>>, judged: Judgement<'_>) -> Rework {
+    // Unreadable bytes are not counted as a redelivery.
     let other = |known: &str| !judged.hash.is_empty() && known != judged.hash;
     match (pending, judged.passes) {
         (None, true) => Rework::Nothing,
@@ -175,8 +175,8 @@ pub fn rework(pending: Option<Pending<'_>>, judged: Judged<'_>) -> Rework {
     }
 }
 
-/// Deliveries counted after a judgement.
-pub fn round_after(pending: Option<Pending<'_>>, what: Rework) -> u32 {
+/// Number of deliveries after a verdict.
+pub fn round_after(pending: Option<PendingRework<'_>>, what: Rework) -> u32 {
     let before = pending.map_or(0, |known| known.round);
     match what {
         Rework::Nothing | Rework::Renew | Rework::Close { redelivered: false } => before,
@@ -201,13 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_delivery_is_never_approved_and_a_refused_one_may_still_be_waived() {
+    fn failed_delivery_is_never_approved_and_rejected_one_can_be_waived() {
         use TaskState as S;
-        assert_eq!(decide(TaskKind::Rework, S::Open, Decision::Approve), Err(Undecidable::NotApproved));
+        assert_eq!(decide(TaskKind::Rework, S::Open, Decision::Approve), Err(DecisionError::NotApproved));
         assert_eq!(decide(TaskKind::Rework, S::Rejected, Decision::Waive), Ok(S::Waived));
-        assert_eq!(decide(TaskKind::Rework, S::Rejected, Decision::Reject), Err(Undecidable::Again));
+        assert_eq!(decide(TaskKind::Rework, S::Rejected, Decision::Reject), Err(DecisionError::AlreadyRejected));
         assert_eq!(decide(TaskKind::Approval, S::Open, Decision::Approve), Ok(S::Approved));
-        assert_eq!(decide(TaskKind::Approval, S::Rejected, Decision::Approve), Err(Undecidable::Ended(S::Rejected)));
+        assert_eq!(
+            decide(TaskKind::Approval, S::Rejected, Decision::Approve),
+            Err(DecisionError::AlreadyDecided(S::Rejected))
+        );
     }
 
     #[derive(Debug, Clone)]
@@ -233,9 +236,9 @@ mod tests {
             let mut pending: Option<(String, u32)> = None;
             for look in looks {
                 let hash = name(look.hash);
-                let judged = Judged { hash: &hash, passes: look.passes, asks: look.asks };
+                let judged = Judgement { hash: &hash, passes: look.passes, asks: look.asks };
                 let before = pending.clone();
-                let known = before.as_ref().map(|(hash, round)| Pending { hash, round: *round });
+                let known = before.as_ref().map(|(hash, round)| PendingRework { hash, round: *round });
                 let what = rework(known, judged);
                 let round = round_after(known, what);
                 pending = match what {
@@ -253,20 +256,20 @@ mod tests {
                     prop_assert!(new.1 == old.1 || (new.1 == old.1 + 1 && new.0 != old.0));
                 }
                 if let Some((hash, round)) = &pending {
-                    let again = rework(Some(Pending { hash, round: *round }), judged);
+                    let again = rework(Some(PendingRework { hash, round: *round }), judged);
                     prop_assert!(look.passes || again == Rework::Renew, "{:?}", again);
                 }
                 prop_assert!(rounds(&pending) <= 31);
             }
         }
 
-        /// Whatever is decided, a task that is not pending stays as it is.
+        /// A decision never changes a task that is not pending.
         #[test]
         fn an_ended_task_stays_ended(kind in 0usize..2, state in 0usize..5, decision in 0usize..3) {
             let (kind, state) = (TaskKind::ALL[kind], TaskState::ALL[state]);
             let decided = decide(kind, state, Decision::ALL[decision]);
             if !state.is_pending(kind) {
-                prop_assert_eq!(decided, Err(Undecidable::Ended(state)));
+                prop_assert_eq!(decided, Err(DecisionError::AlreadyDecided(state)));
             } else if let Ok(to) = decided {
                 prop_assert!(to != state);
             }

@@ -1,22 +1,22 @@
-//! Which findings a person has decided to let stand, and until when.
+//! Waivers: findings that a person accepted, with scope and expiry.
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a waiver is about. What is `None` does not narrow it.
+/// Scope of a waiver. `None` does not restrict it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
-    /// Fingerprint of a cause of dead letters. A waiver of a cause is about nothing else.
+    /// Fingerprint of a cause of dead units. A waiver of a cause has no other term.
     pub cause: Option<String>,
-    /// Check id.
+    /// Id of a check.
     pub check: Option<String>,
-    /// Asset id.
+    /// Id of an asset.
     pub asset: Option<String>,
-    /// Title id.
+    /// Id of a title.
     pub title: Option<String>,
     /// Name of a delivery spec.
     pub policy: Option<String>,
-    /// Hash of the bytes, `algorithm:hex`: another delivery of the asset is not meant.
+    /// Hash of the bytes, `algorithm:hex`; a redelivery is not covered.
     pub hash: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Scope {
         ]
     }
 
-    /// Its one spelling, which is also its key in SQL: a cause as it is, everything else a term a line.
+    /// The canonical text, which is also the key in SQL: the cause alone, or one term per line.
     pub fn key(&self) -> String {
         if let Some(cause) = &self.cause {
             return cause.clone();
@@ -62,10 +62,10 @@ impl Scope {
         scope
     }
 
-    /// Whether a check of a delivery is meant.
-    pub fn covers(&self, check: &str, delivery: &Delivery<'_>) -> bool {
+    /// Whether a check of judged content is covered.
+    pub fn covers(&self, check: &str, delivery: &JudgedContent<'_>) -> bool {
         let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
-        // A finding is waived by the name of its check: no waiver is so wide that it takes in checks nobody thought of.
+        // A waiver names its check, so that it never covers a check that was not considered.
         self.cause.is_none()
             && self.check.as_deref() == Some(check)
             && fits(&self.asset, delivery.asset)
@@ -98,12 +98,12 @@ fn unescaped(text: &str) -> String {
     out
 }
 
-/// Bytes that were judged, and as what.
+/// Judged content: the bytes, and the asset and policy they were judged as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery<'a> {
-    /// Asset id.
+pub struct JudgedContent<'a> {
+    /// Id of an asset.
     pub asset: &'a str,
-    /// Title id.
+    /// Id of a title.
     pub title: &'a str,
     /// Name of the delivery spec.
     pub policy: &'a str,
@@ -111,27 +111,27 @@ pub struct Delivery<'a> {
     pub hash: &'a str,
 }
 
-/// A waiver as the rule takes it.
+/// Scope and expiry of a waiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiver {
-    /// What it is about.
+    /// Findings that it covers.
     pub scope: Scope,
-    /// Until when it holds; for ever when not given.
+    /// Time of expiry; `None` never expires.
     pub until: Option<Timestamp>,
 }
 
 impl Waiver {
-    /// Whether it still counts.
+    /// Whether it has not expired.
     pub fn holds(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| until > now)
     }
 }
 
-/// Which of the checks that stand in the way are waived at `now`: for each check the first waiver that covers it. A
-/// delivery may go on only when every check is: one that is left out stands.
+/// The blocking checks that are waived at `now`, each with the first waiver that covers it. Content passes only when every
+/// check is waived.
 pub fn waived<'w, W>(
     checks: &[String],
-    delivery: &Delivery<'_>,
+    delivery: &JudgedContent<'_>,
     waivers: &'w [W],
     of: impl Fn(&W) -> Waiver,
     now: Timestamp,
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn delivery() -> Delivery<'static> {
-        Delivery { asset: "a", title: "t", policy: "p", hash: "xxh128:1" }
+    fn delivery() -> JudgedContent<'static> {
+        JudgedContent { asset: "a", title: "t", policy: "p", hash: "xxh128:1" }
     }
 
     fn waiver(scope: Scope, until: Option<i64>) -> Waiver {

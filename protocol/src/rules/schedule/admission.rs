@@ -1,24 +1,24 @@
-//! How many units may be out at once: a small window per kind, so that order, pause and cancel are decided at the last
-//! moment and the transport stays small.
+//! The window of dispatched units per kind. It is small, so that ranking, pause and cancel take effect quickly and the
+//! transport stays small.
 use std::time::Duration;
 
-/// From this length on, the time of a round of publishing does not show: nearly nothing has to wait at the workers.
+/// Units from this duration on need no reserve at the workers: a round of publishing is short beside them.
 const LONG: Duration = Duration::from_secs(1);
 
-/// What is known about one kind of work.
+/// Slots and units of one kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Slots of all live workers.
     pub slots: u32,
-    /// Units published and not settled.
+    /// Published units without a settlement.
     pub out: u32,
-    /// Least window, for light work whose units end faster than a round of publishing.
+    /// Minimum window, for light units that end faster than a round of publishing.
     pub floor: u32,
-    /// What half of the units do not exceed, when enough have been measured.
+    /// Median duration, when enough units have been measured.
     pub typical: Option<Duration>,
 }
 
-/// Units that may be out at once: twice the slots; one in eight above the slots where units last.
+/// Units that may be dispatched at once: twice the slots, or one eighth above the slots for long units.
 pub fn window(window: Window) -> u32 {
     let Window { slots, floor, typical, .. } = window;
     if slots == 0 {
@@ -35,8 +35,8 @@ pub fn room(asked: Window) -> u32 {
     window(asked).saturating_sub(asked.out)
 }
 
-/// Whether a unit may start on a worker that leaves after `remainder` (`None`: it stays), when nine of ten like it do not
-/// exceed `p90`. A length that nobody has measured fits into no remainder.
+/// Whether a unit with a 90th percentile of `p90` may start on a worker that leaves after `remainder` (`None`: it stays). An
+/// unmeasured duration fits into no remainder.
 pub fn fits(remainder: Option<Duration>, p90: Option<Duration>) -> bool {
     match (remainder, p90) {
         (None, _) => true,
@@ -57,14 +57,14 @@ mod tests {
 
     /// Case 56.
     #[test]
-    fn a_leaving_worker_takes_nothing_longer_than_it_stays() {
+    fn leaving_worker_takes_only_units_that_finish() {
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
         assert!(fits(minutes(2), minutes(2)) && !fits(minutes(2), minutes(3)));
         assert!(!fits(minutes(2), None) && fits(None, None) && fits(None, minutes(600)));
     }
 
     proptest! {
-        /// What is out plus what is admitted never exceeds the window, whatever was out before.
+        /// Dispatched plus admitted units never exceed the window.
         #[test]
         fn never_overshoots(slots in 0u32..10_000, out in 0u32..50_000, floor in 0u32..5_000, long in any::<bool>()) {
             let typical = long.then_some(LONG);

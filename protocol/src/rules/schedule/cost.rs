@@ -1,18 +1,18 @@
-//! What units of a kind and size take: learned from measured durations, forgotten as newer ones come.
+//! Durations of units by kind and size, learned from measurements with decay.
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Steps of the scale an octave: a quantile is true to a tenth.
+/// Steps per octave of the scale; quantiles are accurate to a tenth.
 const STEPS_AN_OCTAVE: f64 = 4.0;
-/// Places of the scale: a microsecond to some two weeks.
+/// Steps of the scale: a microsecond to about two weeks.
 const PLACES: usize = 160;
-/// Measures that count fully; from then on older ones fade by half.
+/// Number of measurements from which older ones are halved.
 const MEASURES_MAX: u64 = 4_096;
-/// Fewer measures than this say nothing.
+/// Minimum number of measurements for a result.
 const MEASURES_MIN: u64 = 5;
 
-/// The size class of a unit: the next power of two of its bytes, or of its assets where bytes are unknown. Sizes by assets
-/// lie above those by bytes.
+/// The size class of a unit: the next power of two of its bytes, or of its assets where bytes are unknown. Classes by assets
+/// are above those by bytes.
 pub fn bucket(bytes: u64, assets: u32) -> u8 {
     let log = |n: u64| u8::try_from(u64::BITS - n.max(1).saturating_sub(1).leading_zeros()).unwrap_or(64);
     if bytes > 0 { log(bytes) } else { 100 + log(u64::from(assets)) }
@@ -21,16 +21,16 @@ pub fn bucket(bytes: u64, assets: u32) -> u8 {
 /// Durations on a logarithmic scale.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sketch {
-    /// Measures that still count.
+    /// Number of measurements after decay.
     pub count: u64,
-    /// Their sum in microseconds.
+    /// Sum of the measurements in microseconds.
     pub total_us: u64,
-    /// How many lie at each place of the scale; short of trailing zeros.
+    /// Measurements per step of the scale, without trailing zeros.
     pub places: Vec<u32>,
 }
 
 impl Sketch {
-    /// Takes one measure in microseconds.
+    /// Adds one measurement in microseconds.
     pub fn note(&mut self, us: u64) {
         let place = ((us.max(1) as f64).log2() * STEPS_AN_OCTAVE).round() as usize;
         let place = place.min(PLACES - 1);
@@ -43,7 +43,7 @@ impl Sketch {
         self.fade();
     }
 
-    /// Takes the measures of another sketch.
+    /// Adds the measurements of another sketch.
     pub fn merge(&mut self, other: &Sketch) {
         if self.places.len() < other.places.len() {
             self.places.resize(other.places.len(), 0);
@@ -56,7 +56,7 @@ impl Sketch {
         self.fade();
     }
 
-    /// What was measured long ago counts half as much each time the scale is full.
+    /// Halves all measurements each time the limit is reached.
     fn fade(&mut self) {
         while self.count > MEASURES_MAX {
             let mean = self.total_us / self.count;
@@ -66,12 +66,12 @@ impl Sketch {
         }
     }
 
-    /// The mean; `None` while too few have been measured.
+    /// The mean; `None` with too few measurements.
     pub fn mean(&self) -> Option<Duration> {
         (self.count >= MEASURES_MIN).then(|| Duration::from_micros(self.total_us / self.count))
     }
 
-    /// The duration that this share (0 to 1) of units does not exceed; `None` while too few have been measured.
+    /// The quantile for a share of 0 to 1; `None` with too few measurements.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         if self.count < MEASURES_MIN {
             return None;

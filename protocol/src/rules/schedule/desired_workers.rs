@@ -1,88 +1,88 @@
-//! How many workers of a kind there should be, and why, in words.
+//! The number of workers that a kind needs, with an explanation.
 use crate::id::Kind;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Kept free before a deadline: starting a worker and the last units take their time.
+/// Reserve before a deadline for starting a worker and for the last units.
 const MARGIN: Duration = Duration::from_secs(120);
-/// Up: at most this factor at a time, one step every fifteen seconds.
+/// Scaling up: at most this factor per step, one step every fifteen seconds.
 const UP_FACTOR: u32 = 2;
 const UP_EVERY: Duration = Duration::from_secs(15);
-/// Down: a quarter a minute, after demand has been lower for five minutes.
+/// Scaling down: a quarter per minute, after five minutes of lower demand.
 const DOWN_AFTER: Duration = Duration::from_secs(300);
 const DOWN_EVERY: Duration = Duration::from_secs(60);
-/// Without a deadline, what waits should be done within this.
+/// Target time for the backlog without a deadline.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Work that must be done by a moment.
+/// Work with a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueWork {
-    /// By when.
+    /// The deadline of the work.
     pub due: Timestamp,
-    /// Units.
+    /// Number of units.
     pub units: u64,
-    /// What they take together on one slot.
+    /// Total duration of the units on one slot.
     pub service: Duration,
 }
 
-/// What is known of one kind. `None` is unknown, never zero.
+/// Demand of one kind of work. `None` is unknown, never zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demand {
-    /// Which kind.
+    /// The kind of work.
     pub kind: Kind,
-    /// Units ready to be handed out; `None` when the store could not be asked.
+    /// Units ready for dispatch; `None` when the store did not answer.
     pub ready: Option<u64>,
-    /// Units that are out.
+    /// Units that are leased.
     pub out: Option<u64>,
-    /// Mean of one unit, when enough have been measured.
+    /// Mean duration of a unit, when enough have been measured.
     pub mean: Option<Duration>,
     /// Work with a deadline.
     pub due: Vec<DueWork>,
-    /// Slots a worker has.
+    /// Slots of one worker.
     pub slots_per_worker: u32,
-    /// Workers that live now.
+    /// Number of live workers.
     pub workers: u32,
-    /// Of those, workers that hold a unit.
+    /// Live workers that hold a unit.
     pub busy_workers: u32,
     /// Units the endpoints in use admit at once, where they are limited.
     pub endpoint_units: Option<u32>,
 }
 
-/// What an operator allows.
+/// Limits of the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerLimits {
-    /// Workers at least.
+    /// Minimum number of workers.
     pub min: u32,
-    /// Workers at most.
+    /// Maximum number of workers.
     pub max: u32,
 }
 
-/// What has been asked for so far.
+/// The result of the previous decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Asked {
-    /// Workers asked for last.
+pub struct LastRequest {
+    /// Number of workers requested.
     pub workers: u32,
-    /// When that number changed last.
+    /// Time of the last change of that number.
     pub changed_at: Timestamp,
-    /// Since when less would do.
+    /// Start of the present phase of lower demand.
     pub low_since: Option<Timestamp>,
 }
 
-/// The answer.
+/// The number of workers that a kind needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
-    /// Workers there should be.
+    /// Number of workers to run.
     pub workers: u32,
-    /// Why, in words.
+    /// Explanation for people.
     pub why: String,
-    /// Whether something was unknown, so that the number is the one of before.
+    /// Whether a value was unknown, so that the previous number is kept.
     pub held: bool,
-    /// To be given back next time.
-    pub asked: Asked,
+    /// State for the next decision.
+    pub asked: LastRequest,
 }
 
 /// Decides for one kind at `now`.
-pub fn decide(demand: &Demand, limits: WorkerLimits, before: Asked, now: Timestamp) -> Desired {
+pub fn decide(demand: &Demand, limits: WorkerLimits, before: LastRequest, now: Timestamp) -> Desired {
     let max = limits.max.max(limits.min);
     let hold = |why: &str| {
         let workers = before.workers.max(demand.workers).clamp(limits.min, max);
@@ -95,7 +95,7 @@ pub fn decide(demand: &Demand, limits: WorkerLimits, before: Asked, now: Timesta
         return hold("how many slots a worker has is unknown");
     }
     let (needed, mut why) = needed(demand, ready, out, now);
-    // Whoever holds a unit stays until it has ended (case 74), even where less would do.
+    // A worker with a unit stays until the unit has ended (case 74), also at lower demand.
     let kept = needed.max(demand.busy_workers);
     if kept > needed {
         why.push(format!("{} workers are busy", demand.busy_workers));
@@ -115,7 +115,7 @@ pub fn decide(demand: &Demand, limits: WorkerLimits, before: Asked, now: Timesta
     Desired { workers, why: format!("{workers}: {}", why.join("; ")), held: false, asked }
 }
 
-/// Workers needed, whatever there are, and what for.
+/// Workers needed, independent of the present number, with reasons.
 fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<String>) {
     let slots = u64::from(demand.slots_per_worker);
     let mut why = Vec::new();
@@ -123,7 +123,7 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
     if waiting == 0 {
         return (0, vec!["nothing waits".into()]);
     }
-    // More workers than units have nothing to do.
+    // Workers above the number of units would be idle.
     let useful = waiting.div_ceil(slots);
     let backlog = match demand.mean {
         Some(mean) => {
@@ -131,7 +131,7 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
             let rounds = all.div_ceil(PATIENCE.as_micros().max(1)).div_ceil(u128::from(slots));
             u64::try_from(rounds).unwrap_or(u64::MAX).clamp(1, useful)
         }
-        // Nothing has been measured: one worker finds out.
+        // Without a measurement one worker starts, to get one.
         None => 1,
     };
     let mut need = backlog;
@@ -143,7 +143,7 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
         units += work.units;
         service = service.saturating_add(work.service);
         let left = work.due.since(now).saturating_sub(MARGIN).as_micros();
-        // What cannot be done in time any more is done as soon as possible.
+        // Overdue work is done as soon as possible.
         let wanted = match left {
             0 => u128::from(useful),
             left => service.as_micros().div_ceil(left).div_ceil(u128::from(slots)),
@@ -164,23 +164,23 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
     (u32::try_from(need).unwrap_or(u32::MAX), why)
 }
 
-/// Up fast, down slowly.
-fn paced(wanted: u32, before: Asked, now: Timestamp) -> (u32, Asked) {
+/// Limits the change per step: fast up, slow down.
+fn paced(wanted: u32, before: LastRequest, now: Timestamp) -> (u32, LastRequest) {
     let since = now.since(before.changed_at);
     if wanted >= before.workers {
         let step = before.workers.saturating_mul(UP_FACTOR).max(1);
         let may = before.workers == 0 || since >= UP_EVERY;
         let workers = if may { wanted.min(step) } else { before.workers };
         let changed_at = if workers == before.workers { before.changed_at } else { now };
-        return (workers, Asked { workers, changed_at, low_since: None });
+        return (workers, LastRequest { workers, changed_at, low_since: None });
     }
     let low_since = before.low_since.unwrap_or(now);
     let may = now.since(low_since) >= DOWN_AFTER && since >= DOWN_EVERY;
     if !may {
-        return (before.workers, Asked { low_since: Some(low_since), ..before });
+        return (before.workers, LastRequest { low_since: Some(low_since), ..before });
     }
     let workers = wanted.max(before.workers - before.workers.div_ceil(4));
-    (workers, Asked { workers, changed_at: now, low_since: Some(low_since) })
+    (workers, LastRequest { workers, changed_at: now, low_since: Some(low_since) })
 }
 
 #[cfg(test)]
@@ -211,12 +211,12 @@ mod tests {
     /// Case 73.
     #[test]
     fn unknown_holds() {
-        let asked = Asked { workers: 7, ..Asked::default() };
+        let asked = LastRequest { workers: 7, ..LastRequest::default() };
         let got = decide(&Demand { ready: None, workers: 7, ..demand(0, 0) }, LIMITS, asked, at(9_999));
         assert_eq!((got.workers, got.held), (7, true));
         assert!(got.why.contains("unknown") && got.why.contains("hold"), "{}", got.why);
         // Neither has a coordinator that has just started forgotten who lives.
-        let got = decide(&Demand { out: None, workers: 4, ..demand(0, 0) }, LIMITS, Asked::default(), at(0));
+        let got = decide(&Demand { out: None, workers: 4, ..demand(0, 0) }, LIMITS, LastRequest::default(), at(0));
         assert_eq!(got.workers, 4);
     }
 
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn busy_workers_stay() {
         let idle = Demand { workers: 6, busy_workers: 3, ..demand(0, 3) };
-        let mut asked = Asked { workers: 6, ..Asked::default() };
+        let mut asked = LastRequest { workers: 6, ..LastRequest::default() };
         for second in (0..10_000).step_by(15) {
             let got = decide(&idle, LIMITS, asked, at(second));
             assert!(got.workers >= 3, "{}", got.why);
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn one_unit_wakes_one_worker() {
         for mean in [None, Some(Duration::from_millis(1)), Some(Duration::from_secs(86_400))] {
-            let got = decide(&Demand { mean, ..demand(1, 0) }, LIMITS, Asked::default(), at(0));
+            let got = decide(&Demand { mean, ..demand(1, 0) }, LIMITS, LastRequest::default(), at(0));
             assert_eq!(got.workers, 1, "{}", got.why);
         }
     }
@@ -249,7 +249,7 @@ mod tests {
     fn deadlines_ask_for_more_and_say_so() {
         let due = DueWork { due: at(3_720), units: 412, service: Duration::from_secs(412 * 600) };
         let busy = Demand { due: vec![due], ..demand(412, 0) };
-        let asked = Asked { workers: 8, ..Asked::default() };
+        let asked = LastRequest { workers: 8, ..LastRequest::default() };
         let got = decide(&busy, LIMITS, asked, at(0).after(Duration::from_secs(60)));
         // 247,200 s of work on 8 slots a worker within 3,540 s.
         assert_eq!(got.workers, 9, "{}", got.why);
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn up_fast_and_down_slowly() {
         let much = demand(100_000, 0);
-        let mut asked = Asked::default();
+        let mut asked = LastRequest::default();
         let mut seen = Vec::new();
         for second in (0..120).step_by(5) {
             asked = decide(&much, LIMITS, asked, at(1_000 + second)).asked;
@@ -287,7 +287,7 @@ mod tests {
         fn stays_within_reason(ready in 0u64..1 << 40, out in 0u64..1_000, busy in 0u32..50, min in 0u32..5, max in 1u32..100, asked in 0u32..100, moments in 0i64..1_000_000) {
             let limits = WorkerLimits { min, max };
             let demand = Demand { busy_workers: busy, ..demand(ready, out) };
-            let asked = Asked { workers: asked.min(max), ..Asked::default() };
+            let asked = LastRequest { workers: asked.min(max), ..LastRequest::default() };
             let got = decide(&demand, limits, asked, at(moments));
             prop_assert!(got.workers <= max.max(min));
             let wait_for_step = asked.workers > 0;

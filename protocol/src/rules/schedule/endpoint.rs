@@ -1,15 +1,15 @@
-//! Limits of endpoints: how many units may use a partner's bucket or share at once, and how many may start in a second.
+//! Limits of endpoints (a bucket or share of a partner): concurrent units and starts per second.
 //! An endpoint is the longest configured prefix of a location.
 use crate::quantity::split;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Most starts a bucket saves up, in seconds of its rate.
+/// Capacity of the token bucket, in seconds of its rate.
 const BURST: f64 = 1.0;
-/// First and longest pause after a throttled answer that named none.
+/// First and longest pause after a throttled reply without a `Retry-After`.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// Throttled answers in a row that still lengthen the pause.
+/// Consecutive throttled replies that still double the pause.
 const DOUBLINGS_MAX: u32 = 9;
 
 /// The limit of one endpoint.
@@ -17,9 +17,9 @@ const DOUBLINGS_MAX: u32 = 9;
 pub struct EndpointLimit {
     /// Locations that begin with this are the endpoint's.
     pub prefix: String,
-    /// Units at once.
+    /// Maximum number of concurrent units.
     pub concurrency: Option<u32>,
-    /// Starts a second.
+    /// Maximum starts per second.
     pub rate: Option<f64>,
 }
 
@@ -60,38 +60,38 @@ pub fn endpoint_of(limits: &[EndpointLimit], location: &str) -> Option<usize> {
     found.max_by_key(|(_, limit)| limit.prefix.len()).map(|(at, _)| at)
 }
 
-/// What is remembered of an endpoint between hand-outs.
+/// State of an endpoint between dispatches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EndpointState {
-    /// Starts that may be spent.
+    /// Tokens in the bucket.
     tokens: f64,
-    /// When they were counted.
+    /// Time of the token count.
     counted_at: Timestamp,
     /// No unit starts before this.
     pub closed_until: Option<Timestamp>,
-    /// Throttled answers in a row.
+    /// Number of consecutive throttled replies.
     throttled: u32,
 }
 
-/// What an endpoint says to the next unit.
+/// Whether an endpoint admits units now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointRoom {
-    /// So many may start now.
+    /// This number of units may start now.
     Units(u32),
-    /// Its limit is used up; when by time alone one may start, where that is known.
+    /// The limit is reached; the time at which the next unit may start, where the rate decides it.
     Full(Option<Timestamp>),
-    /// It asked for a pause.
+    /// The endpoint requested a pause until this time.
     Closed(Timestamp),
 }
 
 impl EndpointState {
-    /// The state of an endpoint nobody has used yet, as far as is known. A coordinator that starts knows nothing of the
-    /// starts of the last second, so it has none to spend (never above the limit).
+    /// The initial state. A starting coordinator does not know the starts of the last second, so the bucket is empty and the
+    /// limit is never exceeded.
     pub fn new(now: Timestamp) -> EndpointState {
         EndpointState { tokens: 0.0, counted_at: now, closed_until: None, throttled: 0 }
     }
 
-    /// How many units may start at `now`, when `busy` use it.
+    /// Units that may start at `now`, when `busy` units use the endpoint.
     pub fn room(&mut self, limit: &EndpointLimit, busy: u32, now: Timestamp) -> EndpointRoom {
         if let Some(until) = self.closed_until.filter(|until| *until > now) {
             return EndpointRoom::Closed(until);
@@ -111,16 +111,16 @@ impl EndpointState {
         EndpointRoom::Units(free.min(self.tokens as u32))
     }
 
-    /// Spends starts.
+    /// Takes tokens for started units.
     pub fn spend(&mut self, limit: &EndpointLimit, units: u32) {
         if limit.rate.is_some() {
             self.tokens = (self.tokens - f64::from(units)).max(0.0);
         }
     }
 
-    /// The endpoint throttled a unit: no unit of it starts for as long as it asked, or twice as long as last time.
+    /// Records a throttled unit: no unit starts during the requested pause, or during twice the previous one.
     pub fn throttled(&mut self, retry_after: Option<Duration>, now: Timestamp) {
-        // Units that were out together are throttled together: that is one sign, not many.
+        // Concurrent units are throttled together: they count once.
         let fresh = self.closed_until.is_none_or(|until| until <= now);
         if fresh {
             self.throttled = (self.throttled + 1).min(DOUBLINGS_MAX);
@@ -130,7 +130,7 @@ impl EndpointState {
         self.closed_until = Some(self.closed_until.map_or(until, |known| known.max(until)));
     }
 
-    /// The endpoint served a unit.
+    /// Records a unit that the endpoint served.
     pub fn served(&mut self, now: Timestamp) {
         if self.closed_until.is_none_or(|until| until <= now) {
             (self.throttled, self.closed_until) = (0, None);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_operators_write() {
+    fn limit_notation_is_parsed() {
         assert_eq!(limit("s3://a=8"), EndpointLimit { prefix: "s3://a".into(), concurrency: Some(8), rate: None });
         assert_eq!(limit("s3://a=8, 0.5/s").rate, Some(0.5));
         assert_eq!(limit("https://x/?a=b=3/s").prefix, "https://x/?a=b");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttling_endpoint_is_left_alone_as_long_as_it_asks() {
+    fn throttling_endpoint_is_paused_as_requested() {
         let (limit, at) = (limit("s3://a=8"), |s: i64| Timestamp(s * 1_000_000));
         let mut state = EndpointState::new(at(0));
         state.throttled(Some(Duration::from_secs(30)), at(0));

@@ -1,23 +1,23 @@
-//! Fair shares between tenants by two measures: units in flight, which is what makes others wait, and processing time,
-//! which is what they pay for it. Who is above an equal share of either yields to those who are not.
+//! Fair shares between tenants, by units in flight and by processing time. A tenant above an equal share of either yields to
+//! the others.
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Processing time counts half after this long.
+/// Half-life of recorded processing time.
 const HALF_LIFE: Duration = Duration::from_secs(300);
-/// Below this much processing time in all, nobody has had much.
+/// Below this total of processing time no tenant is above its share.
 const BUSY_MIN_US: u64 = 10_000_000;
 
-/// What a tenant has of one kind of work.
+/// Usage of one kind of work by a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Units handed out that have not ended.
+    /// Leased units that have not ended.
     pub out: u64,
-    /// Processing time of late, in microseconds.
+    /// Recent processing time in microseconds, with decay.
     pub busy_us: u64,
 }
 
-/// Whether a tenant has had more processing time than an equal share among `tenants` who want or hold something.
+/// Whether a tenant used more processing time than an equal share among the `tenants` that have work.
 pub fn is_above_share(own: Usage, all: Usage, tenants: u64) -> bool {
     if tenants < 2 || all.busy_us < BUSY_MIN_US {
         return false;
@@ -25,12 +25,12 @@ pub fn is_above_share(own: Usage, all: Usage, tenants: u64) -> bool {
     u128::from(own.busy_us) * u128::from(tenants) > u128::from(all.busy_us)
 }
 
-/// Units a tenant may hold as long as others want some: an equal share of the window, and one at least.
+/// Units a tenant may hold while others wait: an equal share of the window, and at least one.
 pub fn out_max(window: u64, tenants: u64) -> u64 {
     window.div_ceil(tenants.max(1)).max(1)
 }
 
-/// An account of processing time that fades.
+/// Processing time with exponential decay.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Account {
     us: f64,
@@ -44,7 +44,7 @@ impl Account {
         self.at = now;
     }
 
-    /// What counts at `now`, in microseconds.
+    /// The value at `now` in microseconds.
     pub fn at(&self, now: Timestamp) -> u64 {
         self.faded(now) as u64
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_nobody_is_above_a_share() {
+    fn single_tenant_is_never_above_its_share() {
         let all = Usage { out: 9, busy_us: 1 << 40 };
         assert!(!is_above_share(all, all, 1));
         assert!(is_above_share(all, all, 2));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     proptest! {
-        /// Somebody is always within its share, so work goes on whatever was measured.
+        /// At least one tenant is within its share, so dispatch never stops.
         #[test]
         fn never_all_above(busy in prop::collection::vec(0u64..1 << 40, 1..20)) {
             let all = Usage { out: 0, busy_us: busy.iter().sum() };

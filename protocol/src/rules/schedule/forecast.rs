@@ -1,5 +1,4 @@
-//! When a job will be done, from measured durations: half of the time by p50, nine times out of ten by p90; and whether
-//! its deadline is in danger.
+//! Remaining time of a job from measured durations (p50 and p90), and the state of its deadline.
 use crate::id::Kind;
 use crate::time::Timestamp;
 use serde::Serialize;
@@ -9,35 +8,34 @@ use std::time::Duration;
 /// A job is at risk when its slack is below this, or below a quarter of what remains.
 const SLACK_MIN: Duration = Duration::from_secs(2 * 3600);
 
-/// What remains of one step.
+/// Remaining work of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remaining {
-    /// Whose slots it takes.
+    /// Kind of slots it uses.
     pub kind: Kind,
     /// Units that have not ended.
     pub units: u64,
-    /// Mean of one unit, when enough have been measured.
+    /// Mean duration of a unit, when enough have been measured.
     pub mean: Option<Duration>,
-    /// What half of the units do not exceed.
+    /// Median duration of a unit.
     pub p50: Option<Duration>,
-    /// What nine of ten do not exceed.
+    /// 90th percentile of the duration of a unit.
     pub p90: Option<Duration>,
 }
 
-/// How long work will take.
+/// Remaining time of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Forecast {
-    /// Half of the time.
+    /// The job ends within this time in half of the cases.
     pub p50: Duration,
-    /// Nine times out of ten.
+    /// The job ends within this time in nine of ten cases.
     pub p90: Duration,
 }
 
-/// What remains of a job. `None` when a step with units left has never been measured, or when nobody has slots for it:
-/// unknown is not zero.
+/// Remaining time of a job. `None` (unknown) when a step with units left has no measurement or no slots.
 ///
-/// Steps overlap: each kind works off its units on its slots, and the slowest kind decides; a last unit still goes
-/// through every step in turn.
+/// Steps overlap: each kind runs its units on its slots, and the slowest kind decides. The last unit passes through every
+/// step in sequence.
 pub fn forecast(steps: &[Remaining], slots: &BTreeMap<Kind, u32>) -> Option<Forecast> {
     let mut load: BTreeMap<Kind, Duration> = BTreeMap::new();
     let mut tail = Forecast::default();
@@ -56,21 +54,21 @@ pub fn forecast(steps: &[Remaining], slots: &BTreeMap<Kind, u32>) -> Option<Fore
     Some(Forecast { p50: slowest.saturating_add(tail.p50), p90: slowest.saturating_add(tail.p90) })
 }
 
-/// Whether a deadline will be kept.
+/// State of a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadlineState {
-    /// There is none.
+    /// The job has no deadline.
     None,
-    /// Enough slack.
+    /// The slack is sufficient.
     OnTrack,
-    /// It can be kept, with little to spare.
+    /// The slack is small.
     AtRisk,
-    /// It will be missed unless something changes.
+    /// The forecast end is after the deadline.
     Late,
-    /// It has passed.
+    /// The deadline has passed.
     Missed,
-    /// Nothing has been measured, or no worker takes the work.
+    /// There is no measurement, or no worker takes the work.
     Unknown,
 }
 
@@ -88,8 +86,8 @@ impl DeadlineState {
     }
 }
 
-/// Judges a deadline at `now`.
-pub fn judge(deadline: Option<Timestamp>, remaining: Option<Forecast>, now: Timestamp) -> DeadlineState {
+/// The state of a deadline at `now`.
+pub fn deadline_state(deadline: Option<Timestamp>, remaining: Option<Forecast>, now: Timestamp) -> DeadlineState {
     let Some(deadline) = deadline else { return DeadlineState::None };
     if now > deadline {
         return DeadlineState::Missed;
@@ -129,13 +127,13 @@ mod tests {
     fn deadlines_turn_from_on_track_to_missed() {
         let at = |h: i64| Timestamp(h * 3_600_000_000);
         let hours = |h: u64| Some(Forecast { p50: Duration::ZERO, p90: Duration::from_secs(h * 3600) });
-        let state = |now, remaining| judge(Some(at(10)), remaining, at(now));
+        let state = |now, remaining| deadline_state(Some(at(10)), remaining, at(now));
         assert_eq!(state(0, hours(4)), DeadlineState::OnTrack);
         assert_eq!(state(5, hours(4)), DeadlineState::AtRisk);
         assert_eq!(state(7, hours(4)), DeadlineState::Late);
         assert_eq!(state(11, hours(0)), DeadlineState::Missed);
         assert_eq!(state(0, None), DeadlineState::Unknown);
-        assert_eq!(judge(None, hours(4), at(0)), DeadlineState::None);
+        assert_eq!(deadline_state(None, hours(4), at(0)), DeadlineState::None);
     }
 
     proptest! {
@@ -146,7 +144,7 @@ mod tests {
             prop_assert!(with(units + more, slots).p90 >= with(units, slots).p90);
             prop_assert!(with(units, slots + extra).p90 <= with(units, slots).p90);
             prop_assert!(with(units, slots).p50 <= with(units, slots).p90);
-            let state = |now| judge(Some(Timestamp(due)), Some(with(units, slots)), Timestamp(now));
+            let state = |now| deadline_state(Some(Timestamp(due)), Some(with(units, slots)), Timestamp(now));
             prop_assert!(state(now) <= state(now + later));
         }
     }

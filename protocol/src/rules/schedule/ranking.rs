@@ -1,7 +1,7 @@
-//! Who gets the next slots of a kind: classes with reserved shares, shares for light work, fair shares between tenants, and
-//! within all that the job with the least slack first.
+//! Ranking of steps for the next slots of a kind: classes with reserved shares, shares for light work, fair shares between
+//! tenants, and then the job with the least slack.
 //!
-//! One call looks at every claimant once or twice and hands out runs of units, never one unit at a time.
+//! One call visits every claimant once or twice and grants runs of units, never single units.
 use super::fairness::{Usage, is_above_share, out_max};
 use super::wait_reason::WaitReason;
 use crate::model::priority::Priority;
@@ -9,75 +9,75 @@ use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Of a hundred units handed out while there is other work, so many go to normal and to bulk work that waits.
+/// Of a hundred granted units, these are reserved for waiting normal and bulk work.
 const RESERVED_PERCENT: [(Priority, u64); 2] = [(Priority::Normal, 20), (Priority::Bulk, 10)];
-/// A unit that usually takes longer than this is heavy.
+/// Units with a longer typical duration are heavy.
 pub const HEAVY: Duration = Duration::from_secs(60);
-/// From so many slots on, one in eight (one at least) is kept free of heavy work; one in four while light work waits.
+/// From this number of slots, one in eight (at least one) is kept free of heavy work; one in four while light work waits.
 const KEPT_FROM_SLOTS: u32 = 4;
-/// A job without a deadline takes its place as if it had this long: so it moves up as it waits.
+/// A job without a deadline is ranked as if it were due after this time, so it moves up while it waits.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// A step of a job that has, or may have, units to hand out.
+/// A step of a job that may have units to dispatch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claimant {
     /// Class of its job.
     pub class: Priority,
-    /// Tenant of its job within its class, by number: what a tenant has of another class does not count.
+    /// Tenant of its job within its class, by number; usage in other classes does not count.
     pub tenant: usize,
-    /// When its job should start at the latest: see [`latest_start`].
+    /// Latest start of its job: see [`latest_start`].
     pub latest_start: Timestamp,
-    /// Place among steps of equal standing: later steps of a job, then older jobs, first.
+    /// Tie breaker: later steps of a job first, then older jobs.
     pub place: (i64, i64),
-    /// Units it could hand out at most.
+    /// Maximum number of units it could dispatch.
     pub wanted: u32,
-    /// Units of it that are out.
+    /// Leased units of the step.
     pub out: u32,
-    /// Whether its units usually take long.
+    /// Whether its units are heavy.
     pub heavy: bool,
 }
 
-/// What there is of a kind.
+/// Capacity of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
-    /// Units that may be handed out now.
+    /// Units that may be dispatched now.
     pub room: u32,
-    /// Units that may be out at once.
+    /// Maximum number of leased units.
     pub window: u32,
     /// Slots of workers that take work.
     pub slots: u32,
 }
 
-/// What lower classes have saved up, in hundredths of a unit. May be lost: it fills again.
+/// Saved shares of lower classes in hundredths of a unit. They may be lost, since they build up again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Credits(BTreeMap<Priority, u64>);
 
 /// Units for a claimant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// Which claimant.
+    /// Index of the claimant.
     pub claimant: usize,
-    /// How many units.
+    /// Number of granted units.
     pub units: u32,
 }
 
-/// What was decided.
+/// Grants of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HandOut {
-    /// In the order of handing out.
+    /// Grants in ranking order.
     pub grants: Vec<Grant>,
-    /// For each claimant that got less than it wanted: what for.
+    /// For each claimant with less than it wanted: the wait reason.
     pub withheld: Vec<Option<WaitReason>>,
 }
 
-/// When work must start at the latest to be done by its deadline, if `remaining` is what nine times out of ten it takes.
-/// The least slack (deadline − now − remaining) is the earliest latest start.
+/// The latest start that meets the deadline, when `remaining` is the p90 of the remaining work. The least slack (deadline − now
+/// − remaining) has the earliest latest start.
 pub fn latest_start(deadline: Option<Timestamp>, submitted: Timestamp, remaining: Duration) -> Timestamp {
     let due = deadline.unwrap_or_else(|| submitted.after(PATIENCE));
     Timestamp(due.0.saturating_sub(i64::try_from(remaining.as_micros()).unwrap_or(i64::MAX)))
 }
 
-/// Hands out `pool.room` units of one kind. `usage` is what each tenant has of the kind, by number.
+/// Grants `pool.room` units of one kind. `usage` is the usage of each tenant, by number.
 pub fn hand_out(pool: Pool, claimants: &[Claimant], usage: &[Usage], credits: &mut Credits) -> HandOut {
     let mut round = Round::new(pool, claimants, usage);
     let waits = |class: Priority| claimants.iter().any(|c| c.class == class && c.wanted > 0);
@@ -91,7 +91,7 @@ pub fn hand_out(pool: Pool, claimants: &[Claimant], usage: &[Usage], credits: &m
         *credit += percent * u64::from(pool.room);
         let due = u32::try_from(*credit / 100).unwrap_or(u32::MAX);
         let given = round.class(class, due);
-        // What cannot be used is not saved beyond one window's share.
+        // Unused credit is saved up to the share of one window.
         let kept = *credit - u64::from(given) * 100;
         *credit = kept.min(percent * u64::from(pool.window.max(1)) + 99);
     }
@@ -131,8 +131,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Gives at most `most` units to a class: first to tenants within both shares, then to those within that of processing
-    /// time, then to whoever wants them.
+    /// Grants at most `most` units to a class: first to tenants within both shares, then to those within the share of
+    /// processing time, then to all.
     fn class(&mut self, class: Priority, most: u32) -> u32 {
         let mut budget = most.min(self.left);
         let before = budget;
@@ -176,7 +176,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The shares of those who want something of a class: what others have does not count.
+    /// The shares of the tenants with waiting units of a class; other tenants do not count.
     fn shares(&self, class: Priority) -> Shares {
         let mut wants = vec![false; self.usage.len()];
         self.claimants.iter().filter(|c| c.class == class && c.wanted > 0).for_each(|c| wants[c.tenant] = true);
@@ -213,7 +213,7 @@ impl<'a> Round<'a> {
     }
 }
 
-/// Heavy units that may be handed out: some slots are kept for light work, so that it never waits for a heavy unit to end.
+/// Heavy units that may be granted: some slots are reserved, so that light work never waits for the end of a heavy unit.
 fn heavy_left(pool: Pool, claimants: &[Claimant]) -> u32 {
     if pool.slots < KEPT_FROM_SLOTS {
         return pool.room;
@@ -224,17 +224,17 @@ fn heavy_left(pool: Pool, claimants: &[Claimant]) -> u32 {
     (pool.slots - kept).saturating_sub(out).min(pool.room)
 }
 
-/// Equal shares among those who want something.
+/// Equal shares among tenants with waiting units.
 #[derive(Debug, Clone, Copy)]
 struct Shares {
     tenants: u64,
     all: Usage,
-    /// Units each may hold before others that want some have had their part.
+    /// Units a tenant may hold before the others have their part.
     out_max: u64,
 }
 
 impl Shares {
-    /// Whether a tenant has had more processing time than its share.
+    /// Whether a tenant used more processing time than its share.
     fn above(&self, usage: &[Usage], tenant: usize) -> bool {
         is_above_share(usage[tenant], self.all, self.tenants)
     }

@@ -1,9 +1,9 @@
-//! Why something does not run: exactly one reason from a closed list, with what will change it (WAIT-1).
+//! Wait reasons: exactly one from a closed list for each unit that does not run (WAIT-1).
 use crate::rules::unit::transition::UnitState;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The closed list.
+/// Why a unit does not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
@@ -13,46 +13,46 @@ pub enum WaitReason {
     JobCancelled,
     /// The library is still being listed.
     Scanning,
-    /// Its partition is not cut yet.
+    /// Its partition has not been planned yet.
     Planning,
     /// A step it needs has not ended for its partition.
     NeedsStep,
     /// A barrier it needs is not open yet.
     BarrierWaiting,
-    /// A barrier it needs can no longer open by itself.
+    /// A barrier it needs is held.
     BarrierHeld,
     /// A step it needs failed for its partition.
     NeedsFailed,
-    /// A person must decide, or a supplier deliver anew.
+    /// A decision or a redelivery is outstanding.
     TaskOpen,
-    /// It failed and pauses before its next attempt.
+    /// It failed and its backoff has not elapsed.
     Backoff,
-    /// What it reads is on its way back from an archive.
+    /// Its source is being restored from an archive.
     Restoring,
     /// No live worker has slots of its kind.
     NoWorker,
-    /// An endpoint it uses asked for a pause.
+    /// An endpoint it uses requested a pause.
     EndpointBackoff,
     /// An endpoint it uses is at its limit.
     EndpointLimit,
-    /// Its tenant is above its share; others go first.
+    /// Its tenant exceeds its fair share.
     TenantShare,
-    /// Work of a higher class, or the share kept for light work, goes first.
+    /// A higher class, or the share reserved for light work, comes first.
     ClassShare,
     /// Every worker with slots of its kind leaves before the unit would end.
     WorkersLeave,
-    /// It is cut into slices, and they have not all ended.
+    /// It is transferred in slices that have not all ended.
     SlicesOpen,
-    /// Every slot of its kind is taken, or others go first.
+    /// Every slot of its kind is busy.
     NoSlot,
-    /// It is with a worker.
+    /// A worker executes it.
     Running,
     /// It has ended.
     Ended,
 }
 
 impl WaitReason {
-    /// Every reason.
+    /// Every wait reason.
     pub const ALL: [WaitReason; 21] = [
         WaitReason::JobPaused,
         WaitReason::JobCancelled,

@@ -1,50 +1,50 @@
-//! One large asset over several workers: whether it is worth cutting, and into which slices.
+//! Distributed multipart upload: whether one large asset is transferred by several workers, and its slices.
 use crate::id::SLICES_MAX;
 
-/// Slices of one asset at most.
+/// Maximum number of slices of one asset.
 const OF_ONE_MAX: u64 = 1_000;
-/// Largest slice that is wanted, in bytes: what a lost worker costs.
+/// Target limit of a slice in bytes. A lost worker costs at most a slice.
 const BYTES_MAX: u64 = 1 << 30;
-/// Slices for each worker at least, so that fast ones take more of them.
+/// Minimum number of slices per worker, so that fast workers take more of them.
 const FOR_EACH_WORKER: u32 = 4;
-/// Slices of one asset that are wanted at most.
+/// Upper bound of the target number of slices.
 const WANTED_MAX: u32 = 256;
 
-/// What the operator allows. Sizes in bytes.
+/// Limits of the operator. Sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceLimits {
-    /// Smaller assets stay whole; 0 when all do.
+    /// Minimum size of a divided asset; 0 divides none.
     pub above: u64,
 }
 
 impl Default for SliceLimits {
-    /// 2 GiB: below, the rounds that a cut costs are felt.
+    /// 2 GiB: below it the extra round trips cost more than they save.
     fn default() -> SliceLimits {
         SliceLimits { above: 2 << 30 }
     }
 }
 
 impl SliceLimits {
-    /// Smallest slice that is wanted, in bytes.
+    /// Target minimum of a slice in bytes.
     pub fn bytes_min(&self) -> u64 {
         (self.above / 16).max(1)
     }
 }
 
-/// Who is there to carry, and what there is to carry besides.
+/// Workers and units of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crowd {
+pub struct TransferLoad {
     /// Live workers with slots of the kind.
     pub workers: u32,
-    /// Their slots.
+    /// Sum of their slots.
     pub slots: u32,
-    /// Units of the kind that are out or wait, the one in question among them.
+    /// Leased and ready units of the kind, including this one.
     pub units: u32,
 }
 
-/// How many slices are wanted of a large asset; `None` when it had better stay whole: every worker has something to do
-/// without, and a cut asset may have to be read once more for its hashes.
-pub fn wanted(crowd: Crowd) -> Option<u32> {
+/// Target number of slices of a large asset. `None` when every worker has other units: dividing an asset may cost one more
+/// read for its hashes.
+pub fn wanted_slices(crowd: TransferLoad) -> Option<u32> {
     if crowd.workers < 2 || crowd.units >= crowd.workers {
         return None;
     }
@@ -58,44 +58,44 @@ pub fn slice_bytes(bytes: u64, part_bytes: u64, wanted: u32, bytes_min: u64) -> 
     usual.max(bytes.div_ceil(OF_ONE_MAX)).div_ceil(part).saturating_mul(part)
 }
 
-/// A large asset that is carried in slices. Sizes in bytes.
+/// A large asset that is transferred in slices. Sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Large {
-    /// Its size.
+pub struct LargeAsset {
+    /// Size of the asset.
     pub bytes: u64,
-    /// Size of the parts that its destination gets.
+    /// Size of the parts of the upload.
     pub part_bytes: u64,
-    /// Size of its slices, whole parts.
+    /// Size of its slices, a multiple of the part size.
     pub slice_bytes: u64,
-    /// Whether something is computed of its content that needs all of it in order.
+    /// Whether a hash needs the whole content in order.
     pub measured: bool,
 }
 
-/// A run of bytes of an asset.
+/// A byte range of an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// Its number among all slices of its unit, from 1.
+    /// Number among the slices of its unit, from 1.
     pub number: u32,
-    /// Its first byte.
+    /// Offset of the first byte.
     pub first: u64,
-    /// Its length.
+    /// Length in bytes.
     pub bytes: u64,
 }
 
-/// What a slice of a unit is.
+/// A slice with its purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Portion {
-    /// Which of the unit's large assets it is of.
+pub struct PlannedSlice {
+    /// Index of the large asset in its unit.
     pub of: usize,
-    /// Which bytes.
+    /// Number and byte range.
     pub slice: Slice,
-    /// It is read and measured, not sent.
+    /// Whether the slice is only read for hashes, not sent.
     pub measures: bool,
 }
 
-/// Cuts a unit's large assets. What is measured comes first: it takes longest. `None` when they cannot be cut so.
-pub fn portions(larges: &[Large]) -> Option<Vec<Portion>> {
-    let sound = |large: &Large| {
+/// Plans the slices of a unit. Slices for hashes come first, since they take longest. `None` for impossible sizes.
+pub fn plan_slices(larges: &[LargeAsset]) -> Option<Vec<PlannedSlice>> {
+    let sound = |large: &LargeAsset| {
         let parts = large.part_bytes > 0 && large.slice_bytes > 0 && large.slice_bytes.is_multiple_of(large.part_bytes);
         parts && large.bytes > 0 && large.bytes.div_ceil(large.slice_bytes) <= OF_ONE_MAX
     };
@@ -109,8 +109,12 @@ pub fn portions(larges: &[Large]) -> Option<Vec<Portion>> {
         firsts.map(move |first| (of, first, large.slice_bytes.min(large.bytes - first), false))
     });
     let numbered = (1..).zip(measured.chain(sent));
-    let portions: Vec<Portion> = numbered
-        .map(|(number, (of, first, bytes, measures))| Portion { of, slice: Slice { number, first, bytes }, measures })
+    let portions: Vec<PlannedSlice> = numbered
+        .map(|(number, (of, first, bytes, measures))| PlannedSlice {
+            of,
+            slice: Slice { number, first, bytes },
+            measures,
+        })
         .collect();
     (portions.len() <= SLICES_MAX as usize).then_some(portions)
 }
@@ -123,8 +127,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn an_asset_is_cut_where_workers_would_stand_idle() {
-        let crowd = |workers, slots, units| wanted(Crowd { workers, slots, units });
+    fn asset_is_divided_when_workers_would_be_idle() {
+        let crowd = |workers, slots, units| wanted_slices(TransferLoad { workers, slots, units });
         assert_eq!(crowd(1, 8, 1), None);
         assert_eq!((crowd(2, 2, 1), crowd(2, 16, 1), crowd(4, 32, 1)), (Some(8), Some(32), Some(64)));
         assert_eq!((crowd(2, 16, 2), crowd(4, 32, 3), crowd(4, 32, 4)), (None, Some(64), None));
@@ -145,13 +149,13 @@ mod tests {
         /// Slices follow each other without gap or overlap, cover every byte of every asset once, and begin where parts do.
         #[test]
         fn covers_every_byte_once(sizes in prop::collection::vec((1u64..1 << 44, 1u64..1 << 29, any::<bool>()), 1..4), wanted in 1u32..300, min in 1u64..1 << 31) {
-            let larges: Vec<Large> = sizes.iter().map(|(bytes, part, measured)| Large {
+            let larges: Vec<LargeAsset> = sizes.iter().map(|(bytes, part, measured)| LargeAsset {
                 bytes: *bytes,
                 part_bytes: *part,
                 slice_bytes: slice_bytes(*bytes, *part, wanted, min),
                 measured: *measured,
             }).collect();
-            let portions = portions(&larges).expect("as the rule cuts them");
+            let portions = plan_slices(&larges).expect("as the rule cuts them");
             for (portion, number) in portions.iter().zip(1..) {
                 prop_assert_eq!(portion.slice.number, number);
             }
@@ -171,9 +175,9 @@ mod tests {
 
         /// What a worker reports is not believed: any sizes end in slices that can be numbered, or in none.
         #[test]
-        fn senseless_sizes_are_refused(bytes: u64, part: u64, slice: u64) {
-            let large = Large { bytes, part_bytes: part, slice_bytes: slice, measured: true };
-            if let Some(portions) = portions(&[large]) {
+        fn impossible_sizes_are_refused(bytes: u64, part: u64, slice: u64) {
+            let large = LargeAsset { bytes, part_bytes: part, slice_bytes: slice, measured: true };
+            if let Some(portions) = plan_slices(&[large]) {
                 prop_assert!(portions.len() <= SLICES_MAX as usize && slice % part == 0);
             }
         }

@@ -1,40 +1,40 @@
-//! How large content is cut into the parts of an upload, and how many of them are on their way at the same time.
+//! Part sizes of a multipart upload, and the number of concurrent parts.
 use std::ops::Range;
 
 const MIB: u64 = 1 << 20;
 
-/// Usual size of a part in bytes: a lost one costs little, and enough of them fit into memory to keep a connection busy.
+/// Default size of a part in bytes: a lost part costs little, and enough parts fit into memory to keep a connection busy.
 pub const PART_BYTES: u64 = 8 * MIB;
 
-/// Parts of one asset on their way at the same time at most.
+/// Maximum number of concurrent parts of one asset.
 const AT_ONCE_MAX: u64 = 6;
 
-/// What a destination allows. Sizes in bytes.
+/// Limits of a destination. Sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartRules {
-    /// Smallest part, but for the last.
+    /// Minimum size of a part, except the last.
     pub bytes_min: u64,
-    /// Largest part.
+    /// Maximum size of a part.
     pub bytes_max: u64,
-    /// Most parts.
+    /// Maximum number of parts.
     pub count_max: u32,
 }
 
-/// The size of the parts of `bytes`; `None` when the destination cannot take so much. It depends on nothing else, so
-/// that whoever goes on with an interrupted upload cuts in the same places.
+/// The part size for content of `bytes`; `None` above the limit of the destination. It depends on nothing else, so that a
+/// resumed upload has the same part boundaries.
 pub fn part_bytes(bytes: u64, rules: &PartRules) -> Option<u64> {
     let least = bytes.div_ceil(u64::from(rules.count_max.max(1))).max(rules.bytes_min).max(PART_BYTES);
     let size = least.div_ceil(MIB).saturating_mul(MIB).min(rules.bytes_max.max(1));
     (bytes.div_ceil(size) <= u64::from(rules.count_max)).then_some(size)
 }
 
-/// How many parts of an asset may be in memory, out of a budget in bytes that other assets share.
+/// Number of concurrent parts of an asset within a memory budget in bytes that assets share.
 pub fn at_once(part_bytes: u64, memory_bytes: u64) -> usize {
     let fitting = (memory_bytes / part_bytes.max(1)).clamp(1, AT_ONCE_MAX);
     usize::try_from(fitting).unwrap_or(1)
 }
 
-/// The parts in order, with their numbers from 1.
+/// The byte ranges of the parts, numbered from 1.
 pub fn cut(bytes: u64, part_bytes: u64) -> impl Iterator<Item = (u32, Range<u64>)> {
     let size = part_bytes.max(1);
     let starts = (0..bytes.div_ceil(size)).map(move |part| part * size);

@@ -1,52 +1,52 @@
-//! Whether something may be removed for good. Only what was seen at this moment counts: what the catalogue or an earlier
-//! step believes of a copy is no evidence.
+//! Decides whether content may be removed. Only the present state of both copies is evidence; the catalogue and results of
+//! earlier steps are not.
 
-/// One of the two, as it is now.
+/// Present state of the original or the copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Its size.
+pub struct ContentState {
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its content as it was read or vouched for just now, `algorithm:digest`.
+    /// Hash of the content as just read, or as its storage attests it, `algorithm:digest`.
     pub hash: String,
 }
 
-/// What was found.
+/// State of the original and of the copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// What is to be removed; `None` when nothing is there.
-    pub of: Option<Seen>,
-    /// The copy that is to stay; `None` when nothing is there.
-    pub keep: Option<Seen>,
-    /// Both names lead to the same bytes.
+    /// The content to remove; `None` when it does not exist.
+    pub of: Option<ContentState>,
+    /// The copy to keep; `None` when it does not exist.
+    pub keep: Option<ContentState>,
+    /// Whether both names lead to the same object.
     pub same_object: bool,
-    /// The hash that was declared of the asset, in the algorithm of the others, when one was.
+    /// The declared hash of the asset in the algorithm of the others, if any.
     pub declared: Option<String>,
 }
 
-/// The answer.
+/// Whether content may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PurgeDecision {
-    /// The copy holds what is to be removed.
+    /// The copy has the same content.
     Remove,
-    /// It is not there any more, and the copy is.
+    /// The content is already removed, and the copy exists.
     Gone,
-    /// There is no copy.
+    /// The copy does not exist.
     NoCopy,
-    /// What is called a copy is the thing itself.
+    /// The copy is the same object.
     SameObject,
-    /// The copy holds something else.
+    /// The copy has different content.
     Differs,
-    /// What is to be removed is not what was declared.
+    /// The content differs from its declaration.
     NotDeclared,
 }
 
-/// Decides. Nothing is removed unless a copy with the same hash and size was seen.
-pub fn judge(evidence: &Evidence) -> PurgeDecision {
+/// Decides. Content is removed only when a copy with the same hash and size exists.
+pub fn decide(evidence: &Evidence) -> PurgeDecision {
     let Some(keep) = &evidence.keep else { return PurgeDecision::NoCopy };
     if evidence.same_object {
         return PurgeDecision::SameObject;
     }
-    let undeclared = |seen: &Seen| evidence.declared.as_ref().is_some_and(|declared| *declared != seen.hash);
+    let undeclared = |seen: &ContentState| evidence.declared.as_ref().is_some_and(|declared| *declared != seen.hash);
     match &evidence.of {
         None if undeclared(keep) => PurgeDecision::Differs,
         None => PurgeDecision::Gone,
@@ -61,23 +61,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn seen() -> impl Strategy<Value = Option<Seen>> {
+    fn seen() -> impl Strategy<Value = Option<ContentState>> {
         prop::option::of(
             (0u64..3, prop::sample::select(vec!["", "md5:0", "md5:1"]))
-                .prop_map(|(bytes, hash)| Seen { bytes, hash: hash.to_owned() }),
+                .prop_map(|(bytes, hash)| ContentState { bytes, hash: hash.to_owned() }),
         )
     }
 
     proptest! {
         /// The last copy of anything is never removed.
         #[test]
-        fn nothing_is_removed_without_another_copy_of_it(
+        fn content_without_another_copy_is_never_removed(
             of in seen(), keep in seen(), same_object in any::<bool>(),
             declared in prop::option::of(prop::sample::select(vec!["md5:0", "md5:1"]))
         ) {
             let declared = declared.map(str::to_owned);
             let evidence = Evidence { of: of.clone(), keep: keep.clone(), same_object, declared: declared.clone() };
-            if judge(&evidence) == PurgeDecision::Remove {
+            if decide(&evidence) == PurgeDecision::Remove {
                 prop_assert!(!same_object && of == keep);
                 let of = of.expect("something is there");
                 prop_assert!(!of.hash.is_empty());
@@ -87,18 +87,18 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_is_given() {
-        let seen = |hash: &str| Some(Seen { bytes: 1, hash: hash.to_owned() });
+    fn each_decision_has_a_case() {
+        let seen = |hash: &str| Some(ContentState { bytes: 1, hash: hash.to_owned() });
         let evidence = Evidence { of: seen("md5:0"), keep: seen("md5:0"), ..Evidence::default() };
         let with = |change: fn(&mut Evidence)| {
             let mut evidence = evidence.clone();
             change(&mut evidence);
-            judge(&evidence)
+            decide(&evidence)
         };
-        assert_eq!(judge(&evidence), PurgeDecision::Remove);
+        assert_eq!(decide(&evidence), PurgeDecision::Remove);
         assert_eq!(with(|e| e.keep = None), PurgeDecision::NoCopy);
         assert_eq!(with(|e| e.same_object = true), PurgeDecision::SameObject);
-        assert_eq!(with(|e| e.keep = Some(Seen { bytes: 2, hash: "md5:0".into() })), PurgeDecision::Differs);
+        assert_eq!(with(|e| e.keep = Some(ContentState { bytes: 2, hash: "md5:0".into() })), PurgeDecision::Differs);
         assert_eq!(with(|e| e.declared = Some("md5:1".into())), PurgeDecision::NotDeclared);
         assert_eq!(with(|e| e.of = None), PurgeDecision::Gone);
         assert_eq!(

@@ -1,16 +1,16 @@
-//! What failures have in common: a fingerprint of the cause, from which digits, paths, names in quotes and ids are taken
-//! out, so that a thousand assets that failed alike are one line and one decision.
+//! Fingerprint of the cause of a failure. Digits, paths, quoted names and ids are removed from the message, so that a
+//! thousand equal failures are one line and one decision.
 use crate::failure::{ErrorClass, Failure};
 use sha2::{Digest, Sha256};
 
-/// Characters of a normalised message that count.
+/// Length limit of a normalised message in characters.
 const MESSAGE_MAX: usize = 240;
-/// Letters without a break that are an id, not a word.
+/// Longer words are ids.
 const WORD_MAX: usize = 24;
-/// What stands for something that differs from one failure to the next.
+/// Placeholder for a variable part.
 const BLANK: &str = "*";
 
-/// Sixteen hexadecimal digits over reason, class and what is left of the message.
+/// Sixteen hexadecimal digits over reason, class and normalised message.
 pub fn fingerprint(failure: &Failure) -> String {
     of(&failure.reason, failure.class, &failure.message)
 }
@@ -29,8 +29,7 @@ pub fn is_fingerprint(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// The message without what differs from one asset to the next: lower case, one blank for each run of numbers, paths,
-/// quoted names and ids.
+/// The message in lower case, with one placeholder for each run of numbers, paths, quoted names and ids.
 pub fn normalised(message: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut length = 0;
@@ -48,7 +47,7 @@ pub fn normalised(message: &str) -> String {
     words.join(" ")
 }
 
-/// Replaces what stands in quotes. An apostrophe inside a word begins no quote, and a quote that is never closed is none.
+/// Replaces quoted text. An apostrophe inside a word begins no quote, and an unclosed quote is none.
 fn unquoted(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     let (mut rest, mut before) = (message, ' ');
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_the_asset_does_not_count() {
+    fn messages_about_different_assets_share_a_fingerprint() {
         for (a, b) in [
             ("in/b.bin does not exist: deliver it", "in/deep/er/c.bin does not exist: deliver it"),
             ("unit 1/0/7 failed on attempt 2, as asked", "unit 1/0/13 failed on attempt 0, as asked"),
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_counts() {
+    fn different_causes_have_different_fingerprints() {
         assert!(!same("in/b.bin does not exist", "in/b.bin cannot be read"));
         assert!(!same("it's full", "it's away"));
         assert_ne!(of("a", ErrorClass::Transient, "m"), of("b", ErrorClass::Transient, "m"));

@@ -1,12 +1,12 @@
-//! How fast a planned operation may go on.
+//! Pacing of redrive operations by a configured rate.
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Most that is made up for at once after standing still: a second's worth, so that an outage is not followed by a flood.
+/// Largest backlog after an idle time: one second of the rate, so that an outage is not followed by a burst.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Units that may be acted on at `now`, at most `most`, and the moment the next step is paced from. Without a rate only
-/// `most` limits it.
+/// Units that may be redriven at `now`, at most `most`, and the time from which the next step is paced. Without a rate only
+/// `most` limits them.
 pub fn allowance(rate: Option<f64>, paced_at: Timestamp, now: Timestamp, most: u32) -> (u32, Timestamp) {
     let Some(rate) = rate.filter(|rate| rate.is_finite() && *rate > 0.0) else { return (most, now) };
     let from = paced_at.max(before(now, BURST.max(Duration::from_secs_f64((1.0 / rate).min(1e9)) + GRAIN * 2)));
@@ -16,7 +16,7 @@ pub fn allowance(rate: Option<f64>, paced_at: Timestamp, now: Timestamp, most: u
     (units, from.after(spent).min(now.max(from)))
 }
 
-/// When the next unit may be acted on.
+/// Time at which the next unit may be redriven.
 pub fn next_at(rate: Option<f64>, paced_at: Timestamp) -> Timestamp {
     match rate.filter(|rate| rate.is_finite() && *rate > 0.0) {
         Some(rate) => paced_at.after(Duration::from_secs_f64((1.0 / rate).min(1e9)).saturating_add(GRAIN)),
@@ -24,19 +24,19 @@ pub fn next_at(rate: Option<f64>, paced_at: Timestamp) -> Timestamp {
     }
 }
 
-/// Rounding must not make anybody wake a moment too early.
+/// Added to each pause, so that rounding never wakes a caller too early.
 const GRAIN: Duration = Duration::from_micros(1);
 
 fn before(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp(now.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
 }
 
-/// The slowest rate: a unit in a year. One below it would never be carried out.
+/// Minimum rate in units per second: one unit a year.
 pub const RATE_MIN: f64 = 1.0 / (365.0 * 86_400.0);
-/// The fastest rate; without one an operation goes as fast as it can.
+/// Maximum rate in units per second. Without a rate an operation is not paced.
 pub const RATE_MAX: f64 = 1e6;
 
-/// Whether an operation can have this rate, in units a second.
+/// Whether a rate in units per second is within bounds.
 pub fn is_rate(rate: f64) -> bool {
     (RATE_MIN..=RATE_MAX).contains(&rate)
 }

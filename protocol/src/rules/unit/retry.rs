@@ -1,4 +1,4 @@
-//! Whether and when a failed unit is tried again.
+//! Retry of failed units: number of attempts and backoff.
 use crate::failure::ErrorClass;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct RetryPolicy {
     pub attempts_max: u32,
     /// Pause after the first failure.
     pub backoff_min: Duration,
-    /// Longest pause.
+    /// Upper bound of the backoff.
     pub backoff_max: Duration,
 }
 
@@ -38,10 +38,10 @@ impl RetryPolicy {
     }
 }
 
-/// The answer.
+/// Whether a unit is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryDecision {
-    /// Run again at this moment.
+    /// Next attempt at this time.
     At(Timestamp),
     /// No further attempt: the unit is dead.
     GiveUp,
@@ -49,8 +49,8 @@ pub enum RetryDecision {
 
 /// Decides after the `attempt`-th failed execution (counted from 1). `jitter` is a random number in 0..1.
 ///
-/// The pause doubles from `backoff_min` to `backoff_max`; the upper half of it is jittered, so that units that failed
-/// together do not come back together. A throttling server's own wish is the least pause.
+/// The backoff doubles from `backoff_min` to `backoff_max`. Its upper half is jittered, so that units that failed together
+/// are not retried together. The `Retry-After` of a throttling server is the minimum.
 pub fn decide(policy: &RetryPolicy, attempt: u32, class: ErrorClass, now: Timestamp, jitter: f64) -> RetryDecision {
     if !class.retryable() || attempt >= policy.attempts_max.max(1) {
         return RetryDecision::GiveUp;

@@ -1,7 +1,7 @@
-//! Which failed units an operator means: one grammar for the command line and the API.
+//! Selection of failed units, with one grammar for the command line and the API.
 //!
 //! A selection is a list of `key=value` terms. Terms of the same key are alternatives, terms of different keys must all
-//! hold. Nothing selected is not everything selected: whoever wants all says so.
+//! match. An empty selection is not "all": selecting everything is explicit.
 use super::fingerprint::is_fingerprint;
 use super::transition::UnitState;
 use crate::failure::ErrorClass;
@@ -15,52 +15,52 @@ pub const KEYS: [&str; 8] = ["step", "reason", "class", "title", "role", "asset"
 pub struct Selection {
     /// Names of steps.
     pub steps: Vec<String>,
-    /// Reason codes.
+    /// Reason codes of failures.
     pub reasons: Vec<String>,
-    /// Error classes.
+    /// Error classes of failures.
     pub classes: Vec<String>,
-    /// Titles.
+    /// Ids of titles.
     pub titles: Vec<String>,
-    /// Roles.
+    /// Roles of assets.
     pub roles: Vec<String>,
-    /// Asset ids.
+    /// Ids of assets.
     pub assets: Vec<String>,
     /// Fingerprints of causes.
     pub causes: Vec<String>,
-    /// `dead` or `cancelled`; dead when nothing is said.
+    /// `dead` or `cancelled`; dead by default.
     pub states: Vec<UnitState>,
 }
 
 /// Why a term cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadTerm {
-    /// What is wrong with it.
+    /// Why the term is refused.
     pub message: String,
-    /// What was probably meant.
+    /// The nearest valid term.
     pub hint: String,
 }
 
-/// What a selection looks at.
+/// A unit that a selection is compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
     /// Name of the step.
     pub step: &'a str,
     /// State of the unit.
     pub state: UnitState,
-    /// Reason code of the failure; `None` for what was cancelled.
+    /// Reason code of the failure; `None` for a cancelled unit.
     pub reason: Option<&'a str>,
     /// Class of the failure.
     pub class: Option<&'a str>,
     /// Fingerprint of the failure.
     pub cause: Option<&'a str>,
-    /// Title.
+    /// Id of the title.
     pub title: &'a str,
-    /// The assets it is about, with their roles.
+    /// Its assets with their roles.
     pub assets: &'a [(String, String)],
 }
 
 impl Selection {
-    /// Reads terms. Says which one is wrong and what was probably meant.
+    /// Parses terms. An error names the wrong term and the nearest valid one.
     pub fn parse<S: AsRef<str>>(terms: &[S]) -> Result<Selection, BadTerm> {
         let mut selection = Selection::default();
         for term in terms {
@@ -118,17 +118,17 @@ impl Selection {
         Ok(())
     }
 
-    /// Whether it narrows anything down.
+    /// Whether it has no term.
     pub fn is_empty(&self) -> bool {
         *self == Selection::default()
     }
 
-    /// Whether units in this state may be meant.
+    /// Whether units in this state are selected.
     pub fn wants(&self, state: UnitState) -> bool {
         if self.states.is_empty() { state == UnitState::Dead } else { self.states.contains(&state) }
     }
 
-    /// Whether it matches.
+    /// Whether a unit matches every term.
     pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
         let any = |list: &[String], value: &str| list.is_empty() || list.iter().any(|one| one == value);
         let some = |list: &[String], value: Option<&str>| list.is_empty() || value.is_some_and(|v| any(list, v));

@@ -1,4 +1,4 @@
-//! What a worker's report means for its unit. The graph around the unit is not looked at here.
+//! Settlement: the transition that a worker's report means for its unit. Effects on dependents are not part of it.
 use super::lease::speaks_for;
 use super::retry::{RetryDecision, RetryPolicy, decide as decide_retry};
 use super::transition::UnitState;
@@ -10,96 +10,96 @@ use std::time::Duration;
 /// Durable facts of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnitFacts {
-    /// Where it is.
+    /// State of the unit.
     pub state: UnitState,
-    /// Its current fencing token.
+    /// Current epoch, the fencing token.
     pub epoch: u32,
-    /// Attempts that failed so far.
+    /// Number of failed attempts.
     pub attempt: u32,
-    /// Members of its partition.
+    /// Number of assets of its partition.
     pub assets: u32,
 }
 
-/// What was reported, without its wire form.
+/// Content of a report, without its wire form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reported {
-    /// Ran to its end; these assets (by id) failed.
+    /// The unit ended; these assets (by id) failed.
     Finished(Vec<(String, Failure)>),
-    /// Failed as a whole.
+    /// The unit failed as a whole.
     Failed(Failure),
-    /// Came back unexecuted.
+    /// The unit was returned without execution.
     Returned,
-    /// What it needs is not there yet; it says after how long to look again, and what it waits for.
+    /// The unit waits: the pause until the next check, and a description of the condition.
     Waiting(Duration, String),
 }
 
-/// What a step hands out, as far as reports are concerned.
+/// The units that a step dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandsOut {
-    /// A unit for each partition.
+pub enum DispatchScope {
+    /// One unit per partition.
     Partitions,
     /// One unit for the whole job.
     Once,
-    /// Nothing: a barrier, or an approval that people decide.
+    /// No unit: a barrier or an approval.
     Nothing,
 }
 
-/// Whether a unit that a report names can have been handed out: anybody who may write the stream may name anything.
-/// `parts` is the number of partitions of its job.
-pub fn is_possible(step: HandsOut, unit: UnitId, parts: PartNo) -> bool {
+/// Whether the unit of a report can have been dispatched. Reports are input and may name anything. `parts` is the number of
+/// partitions of the job.
+pub fn is_possible(step: DispatchScope, unit: UnitId, parts: PartNo) -> bool {
     match (step, unit.of_slice()) {
-        (HandsOut::Partitions, Some((of, number))) => number > 0 && (1..=parts).contains(&of.part),
-        (HandsOut::Partitions, None) => (1..=parts).contains(&unit.part),
-        (HandsOut::Once, None) => unit.part == 0,
-        (HandsOut::Once, Some(_)) | (HandsOut::Nothing, _) => false,
+        (DispatchScope::Partitions, Some((of, number))) => number > 0 && (1..=parts).contains(&of.part),
+        (DispatchScope::Partitions, None) => (1..=parts).contains(&unit.part),
+        (DispatchScope::Once, None) => unit.part == 0,
+        (DispatchScope::Once, Some(_)) | (DispatchScope::Nothing, _) => false,
     }
 }
 
-/// Longest execution that is accounted for: what a report claims beyond it is not believed, and the sum stays countable.
+/// Upper bound of an accounted execution in microseconds, so that sums do not overflow.
 const EXECUTION_MAX_US: u64 = 366 * 86_400 * 1_000_000;
 
-/// The duration of an execution as it is accounted for.
-pub fn accounted(duration_us: u64) -> u64 {
+/// The duration of an execution in microseconds within its bound.
+pub fn accountable_us(duration_us: u64) -> u64 {
     duration_us.min(EXECUTION_MAX_US)
 }
 
-/// Why a report changes nothing.
+/// Why a report is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rejection {
-    /// It speaks for another epoch (FEN-1).
+    /// The report belongs to another epoch (FEN-1).
     StaleEpoch,
-    /// The unit has already ended or is not out.
+    /// The unit has ended or is not leased.
     NotLeased,
 }
 
-/// The decision.
+/// The transition of a unit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settlement {
-    /// Nothing changes; it is counted.
+    /// The unit does not change; the report is counted.
     Reject(Rejection),
-    /// All assets passed.
+    /// All assets succeeded.
     Succeed,
-    /// Try the whole unit again at this moment; `Failure` is the reason shown meanwhile.
+    /// The whole unit is retried at this time; `Failure` is shown until then.
     Retry(Timestamp, Failure),
-    /// All assets failed for good.
+    /// All assets failed finally.
     Die(Vec<(String, Failure)>),
-    /// These assets failed for good and leave the partition; the rest succeeded (`None`) or is tried again.
+    /// Some assets failed finally and leave the partition; the others succeeded (`None`) or are retried.
     Split {
-        /// Assets that die.
+        /// Assets that failed finally.
         dead: Vec<(String, Failure)>,
-        /// Retry of the remaining assets, if they are not done.
+        /// Retry of the remaining assets, unless they succeeded.
         retry: Option<(Timestamp, Failure)>,
     },
-    /// Straight back to ready; no attempt was used.
+    /// Ready again at once, without using an attempt.
     Release,
-    /// Ready again at this moment; no attempt was used. The words say what it waits for.
+    /// Ready again at this time, without using an attempt. The text describes the condition.
     Wait(Timestamp, String),
 }
 
-/// Least and longest time until what a unit waits for is looked for again.
+/// Bounds of the pause between two checks of a waiting unit.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(24 * 3_600));
 
-/// Decides what a report at `epoch` means. `jitter` in 0..1.
+/// Decides the transition for a report of `epoch`. `jitter` is in 0..1.
 pub fn decide(
     facts: UnitFacts,
     epoch: u32,
@@ -136,7 +136,7 @@ fn finished(
     for (asset, failure) in failures {
         match retry(failure.class) {
             RetryDecision::GiveUp => dead.push((asset, failure)),
-            // The unit runs again once, when the most patient of its assets is due.
+            // The unit runs once more, when the latest retry of its assets is due.
             RetryDecision::At(at) => match &mut again {
                 Some((latest, _)) if *latest >= at => {}
                 _ => again = Some((at, failure)),
@@ -172,29 +172,29 @@ mod tests {
     fn units_that_cannot_be_out_are_not_possible() {
         let unit = |part| UnitId { job: crate::id::JobNo(1), step: crate::id::StepNo(2), part };
         for (step, part, possible) in [
-            (HandsOut::Partitions, 1, true),
-            (HandsOut::Partitions, 7, true),
-            (HandsOut::Partitions, 8, false),
-            (HandsOut::Partitions, 0, false),
-            (HandsOut::Partitions, -1, false),
-            (HandsOut::Partitions, i64::MIN, false),
-            (HandsOut::Partitions, i64::MAX, false),
-            (HandsOut::Partitions, unit(7).slice(3).part, true),
-            (HandsOut::Partitions, unit(8).slice(3).part, false),
-            (HandsOut::Partitions, unit(0).slice(3).part, false),
-            (HandsOut::Once, 0, true),
-            (HandsOut::Once, 1, false),
-            (HandsOut::Once, unit(0).slice(1).part, false),
-            (HandsOut::Nothing, 0, false),
-            (HandsOut::Nothing, 1, false),
+            (DispatchScope::Partitions, 1, true),
+            (DispatchScope::Partitions, 7, true),
+            (DispatchScope::Partitions, 8, false),
+            (DispatchScope::Partitions, 0, false),
+            (DispatchScope::Partitions, -1, false),
+            (DispatchScope::Partitions, i64::MIN, false),
+            (DispatchScope::Partitions, i64::MAX, false),
+            (DispatchScope::Partitions, unit(7).slice(3).part, true),
+            (DispatchScope::Partitions, unit(8).slice(3).part, false),
+            (DispatchScope::Partitions, unit(0).slice(3).part, false),
+            (DispatchScope::Once, 0, true),
+            (DispatchScope::Once, 1, false),
+            (DispatchScope::Once, unit(0).slice(1).part, false),
+            (DispatchScope::Nothing, 0, false),
+            (DispatchScope::Nothing, 1, false),
         ] {
             assert_eq!(is_possible(step, unit(part), 7), possible, "{step:?} {part}");
         }
-        assert_eq!((accounted(5), accounted(u64::MAX)), (5, EXECUTION_MAX_US));
+        assert_eq!((accountable_us(5), accountable_us(u64::MAX)), (5, EXECUTION_MAX_US));
     }
 
     #[test]
-    fn a_late_report_changes_nothing() {
+    fn late_report_changes_nothing() {
         let leased = facts(UnitState::Leased, 4, 0, 1);
         let got = decide(leased, 3, Reported::Finished(vec![]), &RetryPolicy::default(), Timestamp(0), 0.0);
         assert_eq!(got, Settlement::Reject(Rejection::StaleEpoch));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_kills() {
+    fn last_attempt_makes_the_unit_dead() {
         let last = facts(UnitState::Leased, 3, 2, 1);
         let policy = RetryPolicy { attempts_max: 3, ..RetryPolicy::default() };
         let got = decide(last, 3, Reported::Failed(Failure::transient("r", "m")), &policy, Timestamp(0), 0.0);

@@ -1,52 +1,52 @@
-//! The life of a unit: `planned → ready → leased → succeeded | retrying → ready … | dead | cancelled`.
+//! States of a unit: `planned → ready → leased → succeeded | retrying → ready … | dead | cancelled`.
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a unit is. The spelling is the one of SQL, metrics, API and CLI.
+/// State of a unit. The spelling is public: SQL, metrics, API and CLI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnitState {
-    /// Waits for what it needs.
+    /// Waits for the steps and barriers it needs.
     Planned,
-    /// Waits for a slot.
+    /// Waits for a free slot.
     Ready,
-    /// Handed to a worker under an epoch.
+    /// Dispatched to a worker under an epoch.
     Leased,
-    /// Failed, waits for its next attempt.
+    /// Failed and waits for its next attempt.
     Retrying,
-    /// Ended well.
+    /// Ended with success.
     Succeeded,
-    /// Ended badly; a person or a new input is needed.
+    /// Failed for good; needs a redrive or a new input.
     Dead,
-    /// Will not run.
+    /// Will not run, because it or its job was cancelled.
     Cancelled,
 }
 
-/// What happens to a unit.
+/// Event that changes the state of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnitEvent {
-    /// What it needs is there.
+    /// The needs of the unit are met.
     NeedsMet,
-    /// It was handed out.
+    /// The unit was dispatched.
     Lease,
     /// A worker reports success.
     Succeed,
-    /// A worker reports a failure that will be tried again.
+    /// A worker reports a retryable failure.
     FailRetryable,
-    /// A worker reports a failure that will not.
+    /// A worker reports a final failure.
     FailFinal,
-    /// It came back unexecuted, or its lease lapsed.
+    /// The worker returned the unit, or its lease lapsed.
     TakeBack,
-    /// Its pause is over.
+    /// The backoff has elapsed.
     RetryDue,
-    /// It is not wanted any more, or cannot run.
+    /// The job was cancelled, or the unit cannot run.
     Cancel,
-    /// A person wants it again.
+    /// An operator requests a redrive.
     Redrive,
 }
 
 impl UnitState {
-    /// Every state.
+    /// Every state of a unit.
     pub const ALL: [UnitState; 7] = [
         UnitState::Planned,
         UnitState::Ready,
@@ -75,12 +75,12 @@ impl UnitState {
         UnitState::ALL.into_iter().find(|s| s.as_str() == text)
     }
 
-    /// Whether nothing but a person's redrive changes it any more.
+    /// Whether only a redrive can change this state.
     pub fn is_terminal(self) -> bool {
         matches!(self, UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)
     }
 
-    /// Whether it stands in the scheduler's way: ready, leased or retrying.
+    /// Whether the scheduler handles the unit: ready, leased or retrying.
     pub fn is_live(self) -> bool {
         matches!(self, UnitState::Ready | UnitState::Leased | UnitState::Retrying)
     }
@@ -92,8 +92,8 @@ impl fmt::Display for UnitState {
     }
 }
 
-/// The state after `event`, or `None` when the event means nothing there (a late report, a second cancel): then nothing
-/// changes and the event is counted (FEN-1).
+/// The state after `event`. `None` when the event does not apply (a late report, a second cancel): the unit does not change
+/// and the event is counted (FEN-1).
 pub fn next(state: UnitState, event: UnitEvent) -> Option<UnitState> {
     use UnitEvent as E;
     use UnitState as S;

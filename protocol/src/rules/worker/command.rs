@@ -1,41 +1,40 @@
-//! What a worker is told that an operator, or the coordinator itself, wants to work or to pause.
+//! Commands to a worker: drain and release, until its heartbeat confirms them.
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// A sign of life as late as this after a release was made by a worker that has read whatever it was told before the
-/// release: two heartbeats.
+/// A heartbeat this long after a release was sent by a worker that has read every earlier command: two intervals.
 const SETTLED: Duration = Duration::from_secs(6);
 
-/// What a worker is to do.
+/// Mode that a worker should be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Take no more units.
+pub enum DesiredMode {
+    /// The worker takes no units.
     Pause,
-    /// Take units again, since this moment.
+    /// The worker takes units; requested at this time.
     Work(Timestamp),
 }
 
-/// What is done about it.
+/// The next step for a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// It is told to take no more units.
-    TellPause,
-    /// It is told to take units again.
-    TellWork,
-    /// Nothing: it does what is wanted, which stays wanted.
+pub enum CommandStep {
+    /// Send a drain.
+    SendPause,
+    /// Send a release.
+    SendRelease,
+    /// Nothing: the worker is in the mode; the request stays.
     Keep,
-    /// It works as wanted: that is forgotten.
+    /// The worker confirmed the release; the request is removed.
     Done,
 }
 
-/// Decides for a worker that was heard of last at `heard_at`, and whether it paused then. A worker that is released is told
-/// so even when its last sign of life shows it at work: what told it to pause may still be on its way.
-pub fn steer(wanted: Wanted, pauses: bool, heard_at: Timestamp) -> Step {
+/// Decides the next step for a worker with its last heartbeat at `heard_at`, which shows whether it `pauses`. A release is
+/// sent also to a worker that still works, since an earlier drain may not have arrived yet.
+pub fn next_command(wanted: DesiredMode, pauses: bool, heard_at: Timestamp) -> CommandStep {
     match (wanted, pauses) {
-        (Wanted::Pause, true) => Step::Keep,
-        (Wanted::Pause, false) => Step::TellPause,
-        (Wanted::Work(since), false) if heard_at > since.after(SETTLED) => Step::Done,
-        (Wanted::Work(_), _) => Step::TellWork,
+        (DesiredMode::Pause, true) => CommandStep::Keep,
+        (DesiredMode::Pause, false) => CommandStep::SendPause,
+        (DesiredMode::Work(since), false) if heard_at > since.after(SETTLED) => CommandStep::Done,
+        (DesiredMode::Work(_), _) => CommandStep::SendRelease,
     }
 }
 
@@ -45,20 +44,24 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn release_that_follows_at_once_is_told_although_the_worker_seems_at_work() {
+    fn release_right_after_drain_is_sent_to_working_worker() {
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
-        assert_eq!(steer(Wanted::Work(at(10)), false, at(9)), Step::TellWork, "it may have been told to pause since");
-        assert_eq!(steer(Wanted::Work(at(10)), false, at(17)), Step::Done);
-        assert_eq!(steer(Wanted::Work(at(10)), true, at(99)), Step::TellWork);
+        assert_eq!(
+            next_command(DesiredMode::Work(at(10)), false, at(9)),
+            CommandStep::SendRelease,
+            "it may have been told to pause since"
+        );
+        assert_eq!(next_command(DesiredMode::Work(at(10)), false, at(17)), CommandStep::Done);
+        assert_eq!(next_command(DesiredMode::Work(at(10)), true, at(99)), CommandStep::SendRelease);
     }
 
     proptest! {
-        /// What is wanted is forgotten only when a worker was seen at work for long enough after it.
+        /// A request ends only with a heartbeat late enough after it.
         #[test]
-        fn only_work_that_was_seen_ends_an_order(since in 0i64..100_000_000, heard in 0i64..100_000_000, pauses in any::<bool>()) {
-            let done = steer(Wanted::Work(Timestamp(since)), pauses, Timestamp(heard)) == Step::Done;
+        fn only_confirmed_release_ends_the_request(since in 0i64..100_000_000, heard in 0i64..100_000_000, pauses in any::<bool>()) {
+            let done = next_command(DesiredMode::Work(Timestamp(since)), pauses, Timestamp(heard)) == CommandStep::Done;
             prop_assert_eq!(done, !pauses && heard > since + 6_000_000);
-            prop_assert_ne!(steer(Wanted::Pause, pauses, Timestamp(heard)), Step::Done);
+            prop_assert_ne!(next_command(DesiredMode::Pause, pauses, Timestamp(heard)), CommandStep::Done);
         }
     }
 }

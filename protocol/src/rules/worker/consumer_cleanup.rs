@@ -1,31 +1,31 @@
-//! What becomes of a consumer in a stream's group, and of the entries it never acknowledged. Pure.
+//! Cleanup of consumers in a stream group, and of entries that they never acknowledged.
 use std::time::Duration;
 
-/// A consumer as the server and the heartbeats show it.
+/// State of a consumer from the server and the heartbeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsumerSeen {
-    /// Its worker has been heard of lately.
+pub struct ConsumerSnapshot {
+    /// Whether its worker sent a recent heartbeat.
     pub alive: bool,
-    /// Since it last asked the server for anything; a clock that steps may make this anything.
+    /// Time since its last command. A clock step of the server can make this any value.
     pub idle: Duration,
-    /// Entries delivered to it and not acknowledged.
+    /// Delivered entries without an acknowledgement.
     pub pending: u64,
 }
 
-/// What to do with it.
+/// The action for a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsumerDecision {
-    /// It works, or may.
+    /// The consumer is or may be alive.
     Keep,
-    /// It is dead; entries whose units are out under no epoch of theirs any more are acknowledged for it.
+    /// The consumer is dead. Entries whose epoch is no longer leased are acknowledged on its behalf.
     HandOver,
-    /// It is dead and holds nothing.
+    /// The consumer is dead and has no entries.
     Remove,
 }
 
-/// Judges a consumer. Silence alone is no death: the server's clock may have stepped. Nor is a missing heartbeat alone: a
-/// coordinator that has just begun has heard of nobody. What holds entries is never removed.
-pub fn judge(seen: ConsumerSeen, idle_min: Duration) -> ConsumerDecision {
+/// Decides the action. A consumer is dead only when it is idle and its worker sends no heartbeat: the clock of the server may
+/// have stepped, and a new coordinator has not received heartbeats yet. A consumer with entries is never removed.
+pub fn decide(seen: ConsumerSnapshot, idle_min: Duration) -> ConsumerDecision {
     if seen.alive || seen.idle < idle_min {
         return ConsumerDecision::Keep;
     }
@@ -39,9 +39,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_lives_or_holds_entries_is_removed(alive: bool, idle in 0u64..200, pending in 0u64..3, min in 0u64..100) {
-            let seen = ConsumerSeen { alive, idle: Duration::from_secs(idle), pending };
-            let decision = judge(seen, Duration::from_secs(min));
+        fn live_consumer_or_one_with_entries_is_never_removed(alive: bool, idle in 0u64..200, pending in 0u64..3, min in 0u64..100) {
+            let seen = ConsumerSnapshot { alive, idle: Duration::from_secs(idle), pending };
+            let decision = decide(seen, Duration::from_secs(min));
             prop_assert_eq!(decision == ConsumerDecision::Keep, alive || idle < min);
             if decision == ConsumerDecision::Remove {
                 prop_assert!(pending == 0);

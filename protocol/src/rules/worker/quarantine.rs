@@ -1,70 +1,71 @@
-//! A bad worker told from bad units: what failed in one worker and went well in another speaks against the worker.
+//! Distinguishes a sick worker from bad units: a unit that failed on one worker and succeeded on another is evidence against
+//! the worker.
 use std::time::Duration;
 
-/// Limits of judgement.
+/// Limits of the assessment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuarantineLimits {
-    /// Different units that failed in a worker and succeeded elsewhere before it is sick.
+    /// Units that failed on a worker and succeeded elsewhere, from which on it is sick.
     pub refuted_max: u32,
-    /// Different units that may fail in a worker without a single success, while others do well, before it is sick.
+    /// Failed units without a success, while other workers succeed, from which on it is sick.
     pub barren_max: u32,
-    /// For how long a failed unit speaks against the workers it failed in.
+    /// Time for which a failed unit counts against its workers.
     pub failure_kept: Duration,
 }
 
 impl Default for QuarantineLimits {
     fn default() -> QuarantineLimits {
-        // A worker of long units needs hours to fail twelve times; what it did yesterday says nothing of it today.
+        // A worker of long units needs hours for twelve failures; yesterday's failures do not count.
         QuarantineLimits { refuted_max: 4, barren_max: 12, failure_kept: Duration::from_secs(6 * 3_600) }
     }
 }
 
-/// What is known of one worker, over the units it had lately.
+/// Recent results of one worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WorkerFacts {
-    /// Different units that failed in it.
+    /// Units that failed on it.
     pub failed: u32,
-    /// Of those, units that succeeded in another worker.
+    /// Failed units that succeeded on another worker.
     pub refuted: u32,
-    /// Of those that failed, units for which it had no disk space.
+    /// Failed units for which it had no disk space.
     pub full: u32,
-    /// Units that succeeded in it.
+    /// Units that succeeded on it.
     pub succeeded: u32,
 }
 
-/// What is known of the others.
+/// Recent results of the other workers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PeerFacts {
-    /// Workers besides it that live, take work, and have slots of its kinds.
+    /// Other live workers that take work and have slots of its kinds.
     pub workers: u32,
-    /// Units that failed in them.
+    /// Units that failed on them.
     pub failed: u32,
-    /// Units that succeeded in them.
+    /// Units that succeeded on them.
     pub succeeded: u32,
-    /// Whether another worker had no space for a unit for which this one had none either.
+    /// Whether another worker also had no space for such a unit.
     pub full: bool,
 }
 
-/// The answer.
+/// Health of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// It goes on.
+    /// The worker keeps working.
     Well,
-    /// It has no disk space, and nobody else has said so of the same unit: it takes nothing until there is space.
+    /// Only this worker has no disk space: it takes no units until there is space.
     NoSpace,
-    /// What fails in it goes well elsewhere.
+    /// Units that fail on it succeed elsewhere.
     Sick,
 }
 
-/// Judges a worker. The last one that takes work is never put aside: a bad worker is better than none.
-pub fn judge(worker: &WorkerFacts, peers: &PeerFacts, limits: &QuarantineLimits) -> Health {
+/// Assesses a worker. The last worker that takes work is never quarantined: a bad worker is better than none.
+pub fn assess(worker: &WorkerFacts, peers: &PeerFacts, limits: &QuarantineLimits) -> Health {
     if peers.workers == 0 {
         return Health::Well;
     }
     if worker.full > 0 && !peers.full {
         return Health::NoSpace;
     }
-    // A worker that mostly does well has bad luck, not a disease.
+    // A worker with mostly successes is healthy.
     let mostly_fails = worker.failed > worker.succeeded;
     let refuted = worker.refuted >= limits.refuted_max.max(1) && peers.failed * 4 <= peers.succeeded;
     let others_do_well = peers.succeeded >= limits.barren_max && peers.failed * 10 <= peers.succeeded;
@@ -91,32 +92,32 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_whose_failures_go_well_elsewhere_is_sick() {
+    fn worker_whose_failures_succeed_elsewhere_is_sick() {
         let peers = PeerFacts { workers: 1, succeeded: 8, failed: 1, ..PeerFacts::default() };
         let worker = WorkerFacts { failed: 3, refuted: 3, ..WorkerFacts::default() };
-        assert_eq!(judge(&worker, &peers, &LIMITS), Health::Sick);
-        assert_eq!(judge(&WorkerFacts { refuted: 2, ..worker }, &peers, &LIMITS), Health::Well);
+        assert_eq!(assess(&worker, &peers, &LIMITS), Health::Sick);
+        assert_eq!(assess(&WorkerFacts { refuted: 2, ..worker }, &peers, &LIMITS), Health::Well);
         let all_stumble = PeerFacts { failed: 6, ..peers };
-        assert_eq!(judge(&worker, &all_stumble, &LIMITS), Health::Well, "others do not do much better");
+        assert_eq!(assess(&worker, &all_stumble, &LIMITS), Health::Well, "others do not do much better");
         let full = WorkerFacts { failed: 1, full: 1, ..WorkerFacts::default() };
-        assert_eq!(judge(&full, &peers, &LIMITS), Health::NoSpace);
-        assert_eq!(judge(&full, &PeerFacts { full: true, ..peers }, &LIMITS), Health::Well, "the destination is full");
+        assert_eq!(assess(&full, &peers, &LIMITS), Health::NoSpace);
+        assert_eq!(assess(&full, &PeerFacts { full: true, ..peers }, &LIMITS), Health::Well, "the destination is full");
     }
 
     proptest! {
-        /// Bad units fail everywhere: without a failure that somebody else refutes, and with others doing no better,
-        /// no worker is put aside.
+        /// Bad units fail everywhere: without a success elsewhere, and with others doing no better, no worker is
+        /// quarantined.
         #[test]
         fn bad_units_make_no_worker_sick((worker, peers) in facts()) {
             let worker = WorkerFacts { refuted: 0, full: 0, ..worker };
             let peers = PeerFacts { failed: peers.failed.max(peers.succeeded), succeeded: peers.succeeded.max(1), ..peers };
-            prop_assert_eq!(judge(&worker, &peers, &LIMITS), Health::Well);
+            prop_assert_eq!(assess(&worker, &peers, &LIMITS), Health::Well);
         }
 
         /// The last worker stays, whatever it does.
         #[test]
         fn the_last_worker_stays((worker, peers) in facts()) {
-            prop_assert_eq!(judge(&worker, &PeerFacts { workers: 0, ..peers }, &LIMITS), Health::Well);
+            prop_assert_eq!(assess(&worker, &PeerFacts { workers: 0, ..peers }, &LIMITS), Health::Well);
         }
 
         /// More failures refuted never make a worker look better, more successes never worse.
@@ -125,7 +126,7 @@ mod tests {
             let worker = WorkerFacts { full: 0, ..worker };
             let worse = WorkerFacts { failed: worker.failed + 1, refuted: worker.refuted + 1, ..worker };
             let better = WorkerFacts { succeeded: worker.succeeded + 1, ..worker };
-            let sick = |w: &WorkerFacts| judge(w, &peers, &LIMITS) == Health::Sick;
+            let sick = |w: &WorkerFacts| assess(w, &peers, &LIMITS) == Health::Sick;
             prop_assert!(!sick(&worker) || sick(&worse));
             prop_assert!(sick(&worker) || !sick(&better));
         }

@@ -1,13 +1,13 @@
-//! How often a part of a process may fall over before the process itself gives up and lets another take over.
+//! Restart budget of the tasks of a process. Above it the process ends, so that another one takes over.
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Restarts allowed.
+/// Restarts allowed within a time window.
 #[derive(Debug, Clone, Copy)]
 pub struct RestartBudget {
     /// Restarts within the window.
     pub restarts_max: usize,
-    /// The window.
+    /// Length of the window.
     pub window: Duration,
 }
 
@@ -17,12 +17,12 @@ impl Default for RestartBudget {
     }
 }
 
-/// The answer.
+/// Whether a crashed task restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartDecision {
-    /// Start it again.
+    /// The task restarts.
     Restart,
-    /// Leave: something is wrong that restarting does not mend.
+    /// The process ends: restarts do not fix the cause.
     GiveUp,
 }
 

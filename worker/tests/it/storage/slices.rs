@@ -7,7 +7,7 @@ use ::storage::layer::Operation;
 use ::storage::{Body, Slot, Upload};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
-use protocol::rules::storage::multipart::{Large, Portion, portions};
+use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, SliceTask, TaskSpec, TransferTask};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ struct Cutting<'a> {
     transfer: TransferTask,
     asset: Asset,
     draft: Draft,
-    portions: Vec<Portion>,
+    portions: Vec<PlannedSlice>,
 }
 
 async fn run(road: &Road, task: TaskSpec, asset: &Asset, epoch: u32) -> UnitResult {
@@ -42,13 +42,13 @@ impl<'a> Cutting<'a> {
         let UnitResult::Cut(mut drafts) = begun else { panic!("it is not cut: {begun:?}") };
         let draft = drafts.pop().expect("one asset");
         assert_eq!(drafts, []);
-        let large = Large {
+        let large = LargeAsset {
             bytes: draft.bytes,
             part_bytes: draft.part_bytes,
             slice_bytes: draft.slice_bytes,
             measured: draft.measured,
         };
-        let portions = portions(&[large]).expect("it can be cut");
+        let portions = plan_slices(&[large]).expect("it can be cut");
         assert_eq!(portions.len(), 3 + usize::from(draft.measured));
         Cutting { road, transfer, asset, draft, portions }
     }

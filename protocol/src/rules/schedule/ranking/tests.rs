@@ -52,7 +52,7 @@ fn lower_classes_get_their_reserved_share_and_no_more() {
     assert_eq!(out.withheld[0], Some(WaitReason::ClassShare));
 }
 
-/// Case 65: whoever has a million units ready at the head delays nobody else.
+/// Case 65: a tenant with a million ready units does not delay others.
 #[test]
 fn a_million_ready_units_leave_room_for_others() {
     let mut claimants = vec![Claimant { latest_start: Timestamp(0), ..claimant(0, 1_000_000) }];
