@@ -22,7 +22,7 @@ fn records() -> Vec<PathBuf> {
 
 /// The value of a header line such as `- Date: 2026-11-30`.
 fn header<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let head = text.lines().take_while(|line| !line.starts_with("**"));
+    let head = text.lines().take_while(|line| !line.starts_with("**") && !line.starts_with("## "));
     head.filter_map(|line| line.strip_prefix("- ")?.strip_prefix(name)?.strip_prefix(": ")).next()
 }
 
@@ -49,9 +49,9 @@ fn faults(file: &str, number: usize, text: &str, index: &str) -> Vec<String> {
     if !index.contains(&format!("| {number} | [{title}]({file}) | {date} |\n")) {
         found.push(format!("the index has no line | {number} | [{title}]({file}) | {date} |"));
     }
-    for part in ["**Context.**", "**Decision.**"] {
-        if !text.contains(part) {
-            found.push(format!("it has no part {part}"));
+    for part in ["Context", "Decision"] {
+        if !text.contains(&format!("**{part}.**")) && !text.contains(&format!("## {part}\n")) {
+            found.push(format!("it has no part **{part}.** or ## {part}"));
         }
     }
     // A link or a piece of code without a break may be longer.
