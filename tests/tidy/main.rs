@@ -3,6 +3,7 @@ mod cases;
 mod cycles;
 mod docs;
 mod source;
+mod words;
 
 use source::{Source, workspace};
 use std::process::Command;
