@@ -1,4 +1,4 @@
-//! What a command has at hand.
+//! Context of a command: settings and output.
 use crate::output::Format;
 use crate::settings::Settings;
 use std::path::PathBuf;

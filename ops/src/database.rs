@@ -23,7 +23,7 @@ pub fn options(settings: &Settings) -> PostgresOptions {
     }
 }
 
-/// How long ended jobs are kept; `forever` forgets none.
+/// Retention of ended jobs; `None` for `forever`.
 pub fn retention(settings: &Settings) -> CliResult<Option<RetentionLimits>> {
     let text = &settings["retention"].value;
     if text == "forever" {
@@ -33,14 +33,14 @@ pub fn retention(settings: &Settings) -> CliResult<Option<RetentionLimits>> {
     Ok(Some(RetentionLimits::keeping(keep.0)))
 }
 
-/// The URL of the server, unless a data directory was asked for by a flag and the server was not.
+/// The URL of the database server, unless only a data directory is given by a flag.
 pub fn url(settings: &Settings) -> Option<&str> {
     let (database, data) = (&settings["database"], &settings["data"]);
     let chosen = data.origin != Origin::Flag || database.origin == Origin::Flag;
     (chosen && !database.value.is_empty()).then_some(database.value.as_str())
 }
 
-/// What the settings name, as messages call it; without credentials.
+/// The database for messages, without credentials.
 pub fn name(settings: &Settings) -> String {
     match url(settings) {
         Some(_) => format!("the database {}", masked(settings)["database"].value),
@@ -48,12 +48,12 @@ pub fn name(settings: &Settings) -> String {
     }
 }
 
-/// Opens what the settings name. A data directory without a database is an error, unless it is to be made.
+/// Opens the database of the settings. A data directory without a database is an error unless `make` is set.
 pub fn open(settings: &Settings, make: bool) -> CliResult<Backend> {
     opened(settings, make, Backend::open)
 }
 
-/// The same for async code: on a thread of its own.
+/// Opens the same on its own thread, for asynchronous code.
 pub fn open_store(settings: &Settings, make: bool) -> CliResult<(Store, StoreThread)> {
     opened(settings, make, Store::open)
 }
@@ -81,14 +81,14 @@ fn opened<T>(
     open(&path.display().to_string(), PostgresOptions::default()).map_err(|error| CliError::from(error).about(&path))
 }
 
-/// Adds what helps with the usual first mistakes.
+/// Adds hints for frequent configuration errors.
 fn hinted(error: CliError) -> CliError {
-    let says = |word: &str| error.message.contains(word);
-    let hint = if says("certificate") {
+    let contains = |word: &str| error.message.contains(word);
+    let hint = if contains("certificate") {
         "--database-ca FILE names the authorities; Amazon RDS publishes its own as a bundle"
-    } else if says("password") {
-        "--database-password-file FILE holds the password alone; it is read at every connection"
-    } else if says("refused") || says("timed out") {
+    } else if contains("password") {
+        "--database-password-file FILE holds only the password; it is read for every connection"
+    } else if contains("refused") || contains("timed out") {
         "is it running, and may this host reach it? try: psql URL -c 'SELECT 1'"
     } else {
         return error;

@@ -30,15 +30,15 @@ use worker::queue::local::LocalQueue as WorkerQueue;
 use worker::runtime::{Worker, WorkerConfig};
 use worker::task::noop::{ExecutionLog, FaultPlan, Rehearsal};
 
-/// Batches of reports on their way inside the process.
+/// Capacity of the channel of report batches.
 const REPORT_BATCHES: usize = 8;
 
-/// How often the lock of a data directory is tried for, and the pause in between.
+/// Attempts to lock a data directory, and the pause between them.
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Makes a data directory that its user alone can read: it holds locations with signatures, manifests and pictures.
-/// One that exists keeps its mode.
+/// Creates a data directory with mode 700, since it holds signed locations, manifests and pictures. An existing one keeps
+/// its mode.
 fn make_private(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -52,7 +52,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A data directory that this process alone coordinates.
+/// A data directory, locked for this process.
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
@@ -72,7 +72,7 @@ impl DataDir {
         // SQLite gives its journals the mode of the database.
         private(&database_path(path)).map_err(refused)?;
         let take = || rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        // Somebody may only be asking whether it is taken, which is over at once.
+        // Another process may hold the lock for a moment to test it.
         let taken = (0..LOCK_TRIES).find_map(|tried| {
             std::thread::sleep(LOCK_PAUSE * u32::from(tried > 0));
             take().ok()
@@ -84,7 +84,7 @@ impl DataDir {
         Ok(DataDir { path: path.to_owned(), _lock: lock })
     }
 
-    /// Whether a coordinator works on a data directory at this moment.
+    /// Whether a coordinator runs over a data directory now.
     pub fn is_coordinated(path: &Path) -> bool {
         let lock = File::open(path.join("lock"));
         lock.is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
@@ -96,18 +96,18 @@ impl DataDir {
     }
 }
 
-/// A coordinator and a worker at work.
+/// A running coordinator and worker.
 pub struct Embedded {
-    /// The truth.
+    /// The store of the data directory.
     pub store: Store,
-    /// What is exported.
+    /// Registry of exported metrics.
     pub registry: Registry,
-    /// The coordinator.
+    /// The coordinator of this process.
     pub coordinator: Coordinator,
     worker: Worker,
     stop: CancellationToken,
     driving: JoinHandle<()>,
-    // Dropped in this order: the last commit before the lock.
+    // Dropped in this order: the store commits before the lock is released.
     thread: StoreThread,
     _data: DataDir,
 }
@@ -126,7 +126,7 @@ impl Embedded {
         let worker_metrics = counted(WorkerMetrics::new())?;
         let (coordinator_queue, worker_queue) = transport();
         let clock = coordinator::clock::steady(now);
-        // Channels of this process lose nothing: a unit waits for its slot as long as it takes.
+        // Channels lose no message: a unit may wait for its slot without limit.
         let limits = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
         let coordinator =
             Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, limits, Arc::new(metrics))
@@ -155,7 +155,7 @@ impl Embedded {
         Ok(Embedded { store, registry, coordinator, worker, stop, driving, thread, _data: data })
     }
 
-    /// Resolves when either half can no longer go on.
+    /// Resolves when the coordinator or the worker has stopped.
     pub async fn failed(&self) {
         self.stop.cancelled().await;
     }
@@ -165,7 +165,7 @@ impl Embedded {
         self.worker.vitals().beat().bytes
     }
 
-    /// What the HTTP API works with: this process alone decides.
+    /// State of the HTTP API; this process is the leader.
     pub fn api(&self) -> State {
         let coordinator = self.coordinator.clone();
         let role = move || Role::Leader { generation: 1, coordinator: Some(Box::new(coordinator.clone())) };
@@ -178,10 +178,10 @@ impl Embedded {
         }
     }
 
-    /// Lets what runs go on for `grace`, hands the rest back, and closes the store.
+    /// Gives running units `grace` to finish, returns the others, and closes the store.
     pub async fn shutdown(self, grace: Duration) {
         self.worker.shutdown(grace).await;
-        // The last reports are on their way to the store.
+        // The last reports reach the store within this time.
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.stop.cancel();
         drop(self.driving.await);
@@ -230,7 +230,7 @@ pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig>
     Ok(WorkerConfig { worker, slots, tools, rehearsal, storage: crate::storage::registry(settings)? })
 }
 
-/// Reads `transfer=8,qc=2`.
+/// Parses slots per kind, such as `transfer=8,qc=2`.
 pub fn parse_slots(text: &str) -> CliResult<BTreeMap<Kind, u32>> {
     let mut slots = BTreeMap::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {

@@ -1,4 +1,4 @@
-//! Errors as a person at a terminal meets them, with the documented exit codes.
+//! Errors of commands, with the documented exit codes.
 use coordinator::store::StoreError;
 use protocol::yaml::Problem;
 use std::fmt;
@@ -8,28 +8,28 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done.
+    /// The command succeeded.
     Ok = 0,
-    /// Failed.
+    /// The command failed.
     Failed = 1,
-    /// Wrong use: arguments or files.
+    /// Wrong arguments or files.
     Usage = 2,
     /// The awaited job ended with failed or dead units.
     JobFailed = 3,
     /// Not authenticated or not allowed.
     Forbidden = 4,
-    /// No such thing.
+    /// The named object does not exist.
     NotFound = 5,
     /// Conflict or precondition.
     Conflict = 6,
-    /// Waited too long.
+    /// The timeout passed.
     Timeout = 7,
-    /// Interrupted.
+    /// A signal interrupted the command.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// The name of what it stands for, as errors in JSON carry it.
+    /// The name of the code in JSON errors.
     pub const fn as_str(self) -> &'static str {
         match self {
             Exit::Ok => "ok",
@@ -48,17 +48,17 @@ impl Exit {
 /// An error with its exit code and what to do about it.
 #[derive(Debug)]
 pub struct CliError {
-    /// Exit code.
+    /// Exit code of the process.
     pub exit: Exit,
-    /// What is wrong.
+    /// Message for people.
     pub message: String,
-    /// What to do.
+    /// Remedy, if one is known.
     pub hint: Option<String>,
-    /// Whether asking again later may go well.
+    /// Whether a later retry may succeed.
     pub passing: bool,
 }
 
-/// Short for results of commands.
+/// Result of a command.
 pub type CliResult<T> = Result<T, CliError>;
 
 impl CliError {
@@ -67,17 +67,17 @@ impl CliError {
         CliError { exit, message: message.into(), hint: None, passing: false }
     }
 
-    /// Wrong use.
+    /// An error in arguments or files.
     pub fn usage(message: impl Into<String>) -> CliError {
         CliError::new(Exit::Usage, message)
     }
 
-    /// Something went wrong.
+    /// A failure of the command.
     pub fn failed(message: impl Into<String>) -> CliError {
         CliError::new(Exit::Failed, message)
     }
 
-    /// Adds what to do.
+    /// Adds a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> CliError {
         self.hint = Some(hint.into());
@@ -86,7 +86,7 @@ impl CliError {
 }
 
 impl CliError {
-    /// Says which file the error is about.
+    /// Adds the file of the error.
     #[must_use]
     pub fn about(mut self, path: &Path) -> CliError {
         self.message = format!("{}: {}", path.display(), self.message);
@@ -123,7 +123,7 @@ impl From<Vec<Problem>> for CliError {
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> CliError {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
-            // Whoever read our data has seen enough (`| head`): nobody wants to hear of it.
+            // The reader of our output has closed it (`| head`): this is no error to report.
             return CliError::failed(String::new());
         }
         CliError::failed(error.to_string())

@@ -1,4 +1,4 @@
-//! What coordinators are told of limits, as the settings write it: endpoints, and transfers that workers share.
+//! Limits of coordinators from the settings: endpoints, and transfers over several workers.
 use crate::error::{CliError, CliResult};
 use crate::settings::Settings;
 use protocol::quantity::Bytes;
@@ -6,7 +6,7 @@ use protocol::rules::schedule::endpoint::EndpointLimit;
 use protocol::rules::storage::multipart::SliceLimits;
 use std::collections::BTreeMap;
 
-/// The flag of commands that coordinate.
+/// Limit flags of commands that run a coordinator.
 #[derive(Debug, Default, clap::Args)]
 pub struct LimitArgs {
     /// Units at once and starts a second at an endpoint, over all workers; may be repeated [env: SHOWRUNNER_LIMITS]
@@ -18,14 +18,14 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// The flag as a setting.
+    /// The flags as settings.
     pub fn flags(&self, flags: &mut BTreeMap<&str, String>) {
         flags.extend((!self.limits.is_empty()).then(|| ("limits", self.limits.join(" "))));
         flags.extend(self.slice_above.clone().map(|above| ("slice_above", above)));
     }
 }
 
-/// Reads which transfers several workers may share.
+/// Reads the size from which several workers share a transfer.
 pub fn slice_limits(settings: &Settings) -> CliResult<SliceLimits> {
     let text = settings["slice_above"].value.as_str();
     let above = Bytes::parse(text).map_err(|error| CliError::usage(format!("slice-above: {error}")))?;

@@ -8,18 +8,18 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How data is written.
+/// Output format of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Columns for people.
     Table,
-    /// More columns.
+    /// A table with more columns.
     Wide,
     /// One JSON document.
     Json,
     /// One JSON object a line.
     Jsonl,
-    /// Ids alone.
+    /// Only the ids, one a line.
     Name,
 }
 

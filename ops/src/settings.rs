@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Where a setting came from.
+/// Origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -15,16 +15,16 @@ pub enum Origin {
     Env(String),
     /// The profile file.
     File(String),
-    /// Built in.
+    /// The built-in default.
     Default,
 }
 
-/// One setting.
+/// A setting with its origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// Its value; secrets are shown as `***`.
     pub value: String,
-    /// Where it came from.
+    /// Origin of the value.
     pub origin: Origin,
 }
 
@@ -104,13 +104,13 @@ pub fn masked(settings: &Settings) -> Settings {
         .collect()
 }
 
-/// Credentials stand before the host or among the parameters; what is no URL may be all secret.
+/// Masks credentials before the host and in the parameters. Text that is no URL is masked as a whole.
 pub(crate) fn mask_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return if url.is_empty() { String::new() } else { "***".to_owned() };
     };
     let (place, parameters) = match rest.split_once(['?', '#']) {
-        // A password with a mark of its own: where it ends cannot be told.
+        // A password with a question mark: its end is ambiguous.
         Some((_, after)) if after.contains('@') => return format!("{scheme}://***"),
         Some((place, _)) => (place, "?***"),
         None => (rest, ""),

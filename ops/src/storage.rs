@@ -5,7 +5,7 @@ use ::storage::Registry;
 use ::storage::settings::StorageSettings;
 use std::sync::Arc;
 
-/// Opens locations as the file of the setting `storage` says; without one, as the clouds' own tools would.
+/// The storages of the setting `storage`. Without it the settings of the clouds' own tools apply.
 pub fn registry(settings: &Settings) -> CliResult<Arc<Registry>> {
     Ok(Arc::new(Registry::new(self::settings(settings)?)))
 }

@@ -5,31 +5,31 @@ use std::fmt;
 /// An invariant of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
-    /// Truth in one database.
+    /// The truth is one database.
     Truth1,
-    /// Disposable transport.
+    /// The transport is disposable.
     Truth2,
-    /// Fenced terminal transitions.
+    /// Terminal transitions are fenced.
     Fen1,
-    /// Reclaiming by the coordinator.
+    /// Only the coordinator reclaims units.
     Fen2,
-    /// Evidence before expiry.
+    /// Expiry of leases needs evidence.
     Lease1,
-    /// Counting of barriers.
+    /// Barriers count durable transitions.
     Bar1,
-    /// Commit point of effects.
+    /// Effects have one commit point.
     Eff1,
-    /// Binding of verdicts.
+    /// Verdicts are bound to content.
     Qc1,
-    /// Membership of partitions.
+    /// Each asset is in one partition.
     Part1,
-    /// One wait reason.
+    /// Each waiting unit has one reason.
     Wait1,
-    /// Bounded transactions.
+    /// Write transactions are bounded.
     Turn1,
-    /// Bounded memory.
+    /// Memory is bounded.
     Mem1,
-    /// Explicit time.
+    /// Time is an argument.
     Time1,
 }
 

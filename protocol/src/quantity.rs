@@ -120,7 +120,7 @@ impl fmt::Display for Share {
 /// A pair `low..high`, or one value for both: `2s..5m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanRange {
-    /// Lower end.
+    /// Lower bound of the range.
     pub min: Duration,
     /// Upper end, not below `min`.
     pub max: Duration,

@@ -183,7 +183,7 @@ fn interrupt(signal: Signal) {
     assert_eq!(ran.json()["error"], "interrupted", "nothing half-finished is printed as data");
 
     let again = scratch.run(&run);
-    let summary = again.expect_code(0).expect_said(&["carrying on with"]).json();
+    let summary = again.expect_code(0).expect_said(&["continuing"]).json();
     assert_eq!(count(&summary, "/units/succeeded"), UNITS);
     assert_eq!(count(&summary, "/assets"), UNITS);
     assert!(again.stderr.contains(summary["job"].as_str().expect("an id is text")), "{again:#?}");

@@ -108,7 +108,7 @@ fn job_without_a_running_process_is_reported() {
     rehearsal(&scratch, 10, "0ms");
     let submit = ["job", "submit", "rehearsal.yaml", "-o", "name"];
     let submitted = scratch.run(&submit);
-    let id = submitted.expect_code(0).expect_said(&["nobody works on", "showrunner up --data"]).name();
+    let id = submitted.expect_code(0).expect_said(&["no coordinator runs over", "showrunner up --data"]).name();
     let wait = ["job", "wait", &id, "--timeout", "50ms"];
     scratch.run(&wait).expect_code(7).expect_said(&["showrunner up --data", "still running"]);
     let (_running, _) = scratch.up("noop=256");

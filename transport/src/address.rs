@@ -30,7 +30,7 @@ pub enum AddressError {
 /// One server, or the servers that lead to it.
 #[derive(Debug, Clone)]
 pub enum Address {
-    /// One server.
+    /// A single server.
     Single(Box<ConnectionInfo>),
     /// The master of a service, as its Sentinels name it. The credentials are those of the master.
     Sentinel {

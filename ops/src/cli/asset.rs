@@ -33,7 +33,7 @@ pub(crate) enum Command {
         /// Only assets of this title
         #[arg(long)]
         title: Option<String>,
-        /// Assets at most
+        /// Maximum number of assets
         #[arg(long, default_value_t = 100)]
         limit: u32,
         /// Start after this id
@@ -42,7 +42,7 @@ pub(crate) enum Command {
     },
     /// Everything known about an asset
     Get {
-        /// Its id
+        /// Id of the asset
         asset: String,
     },
 }
@@ -67,13 +67,13 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
         }
         Command::Get { asset } => {
             let found = Source::open(&context)?.asset(&asset)?;
-            output::one(context.output, &found, words, &asset)?;
+            output::one(context.output, &found, render, &asset)?;
             Ok(Exit::Ok)
         }
     }
 }
 
-fn words(s: &AssetView) -> String {
+fn render(s: &AssetView) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let waived: String = s.waived.iter().map(|w| format!("  {}\n", super::task::waived_line(w))).collect();
     let verdicts: String = s
@@ -206,10 +206,10 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
     }
     let assets = *importer.count.lock().map_err(|e| CliError::failed(e.to_string()))?;
     let imported = Imported { assets, errors: errors.len(), dry_run };
-    let words = |i: &Imported| {
+    let render = |i: &Imported| {
         let (assets, rows) = (output::counted(i.assets, "asset"), output::counted(i.errors as u64, "row"));
         format!("{assets}, {rows} that could not be used\n")
     };
-    output::one(context.output, &imported, words, "imported")?;
+    output::one(context.output, &imported, render, "imported")?;
     Ok(if errors.is_empty() { Exit::Ok } else { Exit::Failed })
 }

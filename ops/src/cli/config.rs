@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(crate) enum Command {
     /// Print every setting; credentials are masked
     View {
-        /// Also say where each comes from
+        /// Also show the origin of each setting
         #[arg(long)]
         show_origin: bool,
     },

@@ -119,7 +119,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         None => Some(DataDir::open(&context.data())?),
     };
     let (store, thread) = database::open_store(&context.settings, true)?;
-    // A wrong address and a Redis of somebody else are said at once, not tried again for ever.
+    // A wrong address and the Redis of another deployment are errors now, instead of endless retries.
     let deployment = store.read(|tx| tx.deployment()).await?;
     redis::belongs(&context, &server, &deployment, &database::name(&context.settings)).await?;
     let tried = RedisQueue::connect(server.clone()).await;

@@ -70,7 +70,7 @@ struct Comparison {
     words: String,
 }
 
-/// Lays what was found beside what was planted.
+/// Compares found with planted faults.
 fn compare(planted: &Planted, summary: &Summary) -> Comparison {
     let mut words = String::from("Planted faults and what was found\n");
     let mut right = true;

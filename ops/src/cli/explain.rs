@@ -11,11 +11,11 @@ use protocol::id::PartNo;
 /// Explains a job: what is open, and which barriers wait for what.
 pub(crate) fn job(context: &Context, id: &str) -> CliResult<Exit> {
     let explanation = Source::open(context)?.explain_job(id)?;
-    output::one(context.output, &explanation, words, id)?;
+    output::one(context.output, &explanation, render, id)?;
     Ok(Exit::Ok)
 }
 
-fn words(e: &JobExplanation) -> String {
+fn render(e: &JobExplanation) -> String {
     let mut text = format!("{} is {}, its library is {}; {} units open", e.job, e.state, e.phase, e.units_open);
     if e.units_retrying > 0 {
         text += &format!(", {} of them pause before another attempt", e.units_retrying);
@@ -45,7 +45,7 @@ pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
 pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let (job, step, part) = parse_unit(text)?;
     let explanation = Source::open(context)?.explain_unit((&job, &step, part))?;
-    let words = |e: &UnitExplanation| {
+    let render = |e: &UnitExplanation| {
         let mut words = format!("{text} is {}: {}\n", e.state, e.message);
         if let Some(since) = &e.since {
             words += &format!("  since {since}\n");
@@ -59,6 +59,6 @@ pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
         }
         words
     };
-    output::one(context.output, &explanation, words, text)?;
+    output::one(context.output, &explanation, render, text)?;
     Ok(Exit::Ok)
 }

@@ -20,7 +20,7 @@ pub(crate) enum Command {
 /// A worker to steer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {
-    /// Its name
+    /// Name of the worker
     worker: String,
     #[command(flatten)]
     note: Note,

@@ -1,4 +1,4 @@
-//! Following a job to its end, with a progress bar where a person looks.
+//! Watches a job to its end, with a progress bar on a terminal.
 use crate::embedded::Embedded;
 use crate::error::{CliError, CliResult};
 use crate::output;
@@ -14,15 +14,15 @@ use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
-/// How a job that was followed ended.
+/// Result of watching a job.
 pub(crate) enum Followed {
-    /// It is over.
+    /// The job has ended.
     Ended(Box<Summary>),
-    /// Somebody asked to stop first.
+    /// A stop signal arrived first.
     Interrupted,
 }
 
-/// Follows a job inside this process.
+/// Watches a job that runs in this process.
 pub(crate) async fn follow(embedded: &Embedded, job: JobNo, quiet: bool) -> CliResult<Followed> {
     let (bar, mut rate) = (bar(quiet), Rate::default());
     let signal = super::stop_signal();
@@ -43,7 +43,7 @@ pub(crate) async fn follow(embedded: &Embedded, job: JobNo, quiet: bool) -> CliR
             }
             () = embedded.failed() => {
                 bar.finish_and_clear();
-                return Err(CliError::failed("this process can no longer work; the log says why").hint("run the same command again: it carries on"));
+                return Err(CliError::failed("this process can no longer work: see the log").hint("run the same command again: it continues"));
             }
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
@@ -52,7 +52,7 @@ pub(crate) async fn follow(embedded: &Embedded, job: JobNo, quiet: bool) -> CliR
 
 async fn look(embedded: &Embedded, job: JobNo) -> CliResult<(JobRow, Vec<StepRow>)> {
     let looked = embedded.store.write(move |tx| Ok((tx.job(job)?, tx.steps(job)?))).await?;
-    let row = looked.0.ok_or_else(|| CliError::failed("the job is gone from the database"))?;
+    let row = looked.0.ok_or_else(|| CliError::failed("the job is no longer in the database"))?;
     Ok((row, looked.1))
 }
 
@@ -83,7 +83,7 @@ fn draw(bar: &ProgressBar, row: &JobRow, steps: &[StepRow], moved: Rate) {
     ));
 }
 
-/// The account of a job for people.
+/// The summary of a job as text.
 pub(crate) fn account(summary: &Summary) -> String {
     let mut text = Vec::new();
     // Writing to memory cannot fail.
@@ -143,7 +143,7 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
         write_waived(out, failure)?;
     }
     for waived in &s.waived {
-        writeln!(out, "  {}  [{}: {}]  goes on", waived.asset, waived.step, reason(waived))?;
+        writeln!(out, "  {}  [{}: {}]  accepted", waived.asset, waived.step, reason(waived))?;
         write_waived(out, waived)?;
     }
     if s.failures.len() > 50 {
@@ -152,7 +152,7 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What transfers and QC did.
+/// Totals of transfers and QC.
 fn write_work(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     let t = s.transfer;
     if t.copied + t.present > 0 {

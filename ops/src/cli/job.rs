@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 /// Running units a progress line names.
 const RUNNING_SHOWN: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long a coordinator that has answered may be away.
+/// How long a coordinator may be unreachable after its first reply.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 
 /// Commands of `job`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Hand a job to the coordinator: of the data directory (showrunner up), or the one at --server
+    /// Submit a job to the coordinator of the data directory (showrunner up), or at --server
     Submit {
         /// The job file
         file: PathBuf,
@@ -41,35 +41,35 @@ pub(crate) enum Command {
         /// Only jobs in this state
         #[arg(long)]
         state: Option<String>,
-        /// Jobs at most
+        /// Maximum number of jobs
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// The account of a job
+    /// Show the summary of a job
     Get {
-        /// Its id
+        /// Id of the job
         id: String,
     },
     /// Show a job's progress until it ends
     Watch {
-        /// Its id
+        /// Id of the job
         id: String,
     },
     /// Wait until a job ends
     Wait {
-        /// Its id
+        /// Id of the job
         id: String,
         /// Give up after this long
         #[arg(long)]
         timeout: Option<String>,
     },
-    /// Hand out no more units; those that run go on
+    /// Dispatch no more units; running units continue
     Pause(Target),
-    /// Hand out units again
+    /// Dispatch units again
     Resume(Target),
-    /// Cancel: call back what runs, keep what is done
+    /// Cancel running units, keep finished ones
     Cancel(Target),
-    /// Change who goes first: class and deadline
+    /// Change the class and the deadline
     Priority {
         #[command(flatten)]
         target: Target,
@@ -79,24 +79,24 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         deadline: Option<String>,
     },
-    /// Run failed units again, and what was not run because of them
+    /// Redrive failed units and their cancelled dependents
     Retry {
         #[command(flatten)]
         target: Target,
         #[command(flatten)]
         select: Select,
     },
-    /// What operators asked of a job
+    /// List the operations on a job
     Operations {
-        /// Its id
+        /// Id of the job
         id: String,
-        /// Operations at most
+        /// Maximum number of operations
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// Why a job is where it is
+    /// Explain what a job waits for
     Explain {
-        /// Its id
+        /// Id of the job
         id: String,
     },
 }
@@ -128,7 +128,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
 }
 
 fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<&str>) -> CliResult<Exit> {
-    // Also without a key of the caller's, sending the same thing twice for want of an answer is no second job.
+    // A generated key also makes a repeated submission after a lost reply the same job.
     let key = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
     let (job, sources) = submit::gather(file, entropy_of(&key))?;
     let job = NewJob { submission: Some(submission_of(&key)), ..job };
@@ -137,11 +137,11 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<
     } else {
         let mut source = Source::open_or_make(context)?;
         let submitted = source.submit(&job, &sources, &key, dry_run)?;
-        source.mention_idle(context);
+        source.warn_not_running(context);
         submitted
     };
-    let words = |s: &Submitted| if s.dry_run { format!("would submit {}\n", s.job) } else { format!("{}\n", s.job) };
-    output::one(context.output, &submitted, words, &submitted.job)?;
+    let render = |s: &Submitted| if s.dry_run { format!("would submit {}\n", s.job) } else { format!("{}\n", s.job) };
+    output::one(context.output, &submitted, render, &submitted.job)?;
     Ok(Exit::Ok)
 }
 
@@ -191,14 +191,14 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
                     shown = line;
                 }
             }
-            // A coordinator that is replaced is away for seconds; one that never answered is not waited for.
+            // A coordinator that is replaced is unreachable for seconds; one that never answered is an error.
             Err(error) if error.passing && heard.is_some_and(|at| at.elapsed() < AWAY_MAX) => {
                 tracing::info!(%error, "waiting for the coordinator");
             }
             Err(error) => return Err(error),
         }
         if !std::mem::replace(&mut mentioned, true) {
-            source.mention_idle(context);
+            source.warn_not_running(context);
         }
         if timeout.is_some_and(|t| started.elapsed() >= t) {
             return Err(CliError::new(Exit::Timeout, format!("job {id} is still {state}"))

@@ -11,7 +11,7 @@ pub(crate) struct ListenArgs {
     /// Address of health, metrics and API [env: SHOWRUNNER_LISTEN] [default: 127.0.0.1:8470]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Listen beyond this machine although the API has no login: whoever reaches the address may do everything
+    /// Listen beyond this machine although the API has no login: every client that reaches the address has full access
     /// [env: SHOWRUNNER_INSECURE=true]
     #[arg(long)]
     insecure: bool,
@@ -57,9 +57,9 @@ pub(crate) fn address(context: &Context) -> CliResult<&str> {
     }
     if !insecure {
         return Err(CliError::usage(format!(
-            "{listen} can be reached from other machines, and the API has no login: whoever reaches it may do everything"
+            "{listen} can be reached from other machines, and the API has no login: every client has full access"
         ))
-        .hint("listen on 127.0.0.1, or add --insecure where the network keeps strangers away"));
+        .hint("listen on 127.0.0.1, or add --insecure on a private network"));
     }
     eprintln!("warning: {listen} can be reached from other machines without a login");
     Ok(listen)

@@ -40,11 +40,11 @@ pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
             .map_err(|e| CliError::failed(e.to_string()))?
     };
     let report = verified.map_err(|e| CliError::failed(e.to_string()))?;
-    output::one(context.output, &report, words, &tree)?;
+    output::one(context.output, &report, render, &tree)?;
     Ok(if report.is_intact() { Exit::Ok } else { Exit::Failed })
 }
 
-fn words(report: &VerifyReport) -> String {
+fn render(report: &VerifyReport) -> String {
     let verdict = if report.is_intact() { "intact" } else { "NOT INTACT" };
     let (files, bytes) = (output::counted(report.files, "file"), output::bytes(report.bytes));
     let generations = output::counted(report.generations, "generation");

@@ -36,7 +36,7 @@ use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Runs bulk work over media libraries, and says what is ready to deliver.
+/// Runs bulk work over media libraries, and reports what is ready to deliver.
 #[derive(Debug, Parser)]
 #[command(name = "showrunner", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -146,7 +146,7 @@ enum Command {
     Doctor(doctor::Args),
     /// Print a completion script for a shell
     Completion {
-        /// The shell
+        /// Shell to complete for
         shell: clap_complete::Shell,
     },
 }

@@ -15,13 +15,13 @@ pub(crate) enum Command {
         /// Only of this job
         #[arg(long)]
         job: Option<String>,
-        /// Operations at most
+        /// Maximum number of operations
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// Let a running operation stand still
+    /// Pause a running operation
     Pause(Target),
-    /// Let it go on
+    /// Resume a paused operation
     Resume(Target),
     /// End it; what it has done stays done
     Abort(Target),
@@ -30,7 +30,7 @@ pub(crate) enum Command {
 /// An operation to change.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {
-    /// Its number
+    /// Number of the operation
     operation: i64,
     #[command(flatten)]
     note: Note,
@@ -49,9 +49,9 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
 fn steer(context: &Context, target: &Target, steering: Steering) -> CliResult<Exit> {
     let order = target.note.order();
     let view = Source::open(context)?.steer_operation(target.operation, steering, &order)?;
-    let words =
+    let render =
         |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
-    output::one(context.output, &view, words, &target.operation.to_string())?;
+    output::one(context.output, &view, render, &target.operation.to_string())?;
     Ok(Exit::Ok)
 }
 

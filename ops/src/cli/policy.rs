@@ -13,15 +13,15 @@ const BYTES_MAX: u64 = 4 << 20;
 /// Commands of `policy`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Write a delivery spec out of a UMDP profile (JSON); what it has no place for is told on stderr
+    /// Write a delivery spec from a UMDP profile (JSON); unmapped fields are listed on stderr
     Import {
-        /// The profile
+        /// UMDP profile (JSON)
         #[arg(value_name = "PROFILE")]
         file: PathBuf,
         /// Write ID.yaml, and ID-REGION.yaml for each region that differs, into this folder instead of stdout
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
-        /// Spec that the new one inherits: a profile says nothing of black, freezes or silence
+        /// Spec that the new one inherits: a profile has no limits of black, freezes or silence
         #[arg(long, value_name = "SPEC")]
         inherits: Option<String>,
         /// Write over files that are there
@@ -54,7 +54,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
         eprintln!("{} values of {name} are not in the spec, or in another form", unmapped.len());
     }
     let shown = Shown { spec: id.clone(), files, unmapped };
-    output::one(context.output, &shown, |shown| words(shown, to.as_deref()), &id)?;
+    output::one(context.output, &shown, |shown| render(shown, to.as_deref()), &id)?;
     Ok(Exit::Ok)
 }
 
@@ -88,7 +88,7 @@ fn write(folder: &Path, files: &[SpecFile], force: bool) -> CliResult<()> {
     Ok(())
 }
 
-fn words(shown: &Shown, folder: Option<&Path>) -> String {
+fn render(shown: &Shown, folder: Option<&Path>) -> String {
     match folder {
         Some(folder) => shown.files.iter().map(|file| format!("{}\n", folder.join(&file.name).display())).collect(),
         // The spec of the profile is a file by itself; those of regions inherit it and need a folder.

@@ -62,10 +62,10 @@ pub(crate) fn server(context: &Context) -> CliResult<Server> {
 
 /// How often a worker asks whose its Redis is.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Longest wait for a reply when a server is looked at once.
+/// Timeout of a reply when a server is inspected.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The deployment that a server is marked with; `None` too where this user may not look.
+/// The deployment id of a server; `None` also without the right to read it.
 pub(crate) async fn deployment(server: &Server) -> Result<Option<String>, String> {
     read_deployment(&mut server.open(PATIENCE).await.map_err(|e| e.to_string())?).await
 }

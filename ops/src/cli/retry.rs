@@ -28,13 +28,13 @@ pub(crate) struct Select {
     /// Corrected input by asset: CSV with a header or JSON lines, with asset and location, hash or bytes
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Units at most, e.g. 50/s; the coordinator carries it out and goes on after a restart
+    /// Maximum rate, e.g. 50/s; the coordinator redrives the units, also after a restart
     #[arg(long)]
     rate: Option<String>,
 }
 
 impl Select {
-    /// The request it stands for, with terms added to it.
+    /// The request of these arguments, with more terms.
     pub(crate) fn request(&self, note: &Note, more: Vec<String>) -> CliResult<RetryRequest> {
         let mut corrections = match &self.input {
             Some(path) => read_corrections(path)?,
@@ -76,11 +76,11 @@ pub(crate) fn redrive(
 
 fn show(context: &Context, retried: &Retried) -> CliResult<Exit> {
     let name = retried.operation.map_or_else(|| retried.job.clone(), |no| no.to_string());
-    output::one(context.output, retried, words, &name)?;
+    output::one(context.output, retried, render, &name)?;
     Ok(Exit::Ok)
 }
 
-fn words(r: &Retried) -> String {
+fn render(r: &Retried) -> String {
     let job = if r.job.is_empty() { String::new() } else { format!("{}: ", r.job) };
     let would = if r.dry_run { "would run" } else { "will run" };
     let so_far = if r.counting { " so far" } else { "" };

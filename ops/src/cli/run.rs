@@ -11,7 +11,7 @@ use protocol::id::JobNo;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long running units may go on after an interrupt.
+/// Time for running units after an interrupt.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Arguments of `run`.
@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Args {
     /// The job file
     job: PathBuf,
-    /// Start a new job even when an interrupted one of the same file could be carried on
+    /// Start a new job even when an interrupted one of the same file could be continued
     #[arg(long)]
     fresh: bool,
     #[command(flatten)]
@@ -34,13 +34,13 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     embedded.shutdown(GRACE).await;
     let Some(summary) = result? else {
         return Err(CliError::new(Exit::Interrupted, "interrupted; what was done is kept")
-            .hint("run the same command again: it carries on where this one stopped"));
+            .hint("run the same command again: it continues where this one stopped"));
     };
     output::one(context.output, &summary, account, &summary.job)?;
     Ok(exit_of(&summary))
 }
 
-/// Submits or carries on, and follows to the end. `None` when interrupted.
+/// Submits or continues a job and watches it to its end. `None` when interrupted.
 pub(crate) async fn run_job(
     context: &Context,
     embedded: &Embedded,
@@ -51,7 +51,7 @@ pub(crate) async fn run_job(
     if let Some(id) = resumed
         && !context.quiet
     {
-        eprintln!("carrying on with {id}");
+        eprintln!("continuing {id}");
     }
     embedded.coordinator.wake();
     match follow(embedded, no, context.quiet).await? {
@@ -80,7 +80,7 @@ async fn submit_or_resume(embedded: &Embedded, job: NewJob, fresh: bool) -> CliR
     Ok(found)
 }
 
-/// The exit code an awaited job's end means. A job that its own step aborted has dead units, and says so.
+/// The exit code for the end of a job. A job that its own step aborted has dead units.
 pub(crate) fn exit_of(summary: &Summary) -> Exit {
     match JobState::parse(&summary.state) {
         Some(JobState::Succeeded) => Exit::Ok,

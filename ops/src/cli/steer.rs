@@ -1,4 +1,4 @@
-//! Changes of a job's state, and who asks for them.
+//! Arguments of changes: the job, and the audit record.
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
@@ -6,22 +6,22 @@ use crate::source::{Source, Verb};
 use coordinator::audit::Order;
 use coordinator::command::JobChanged;
 
-/// Why, by whom, and whether for real.
+/// Audit arguments: reason, person, dry run.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Note {
     /// Check and print what would happen, change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Why, for the record
+    /// Reason for the record
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// Who asks, for the record [default: the user's name]
+    /// Person for the record [default: the user's name]
     #[arg(long, env = "SHOWRUNNER_ACTOR", hide_env_values = true)]
     pub(crate) by: Option<String>,
 }
 
 impl Note {
-    /// As services take it.
+    /// The audit context of these arguments.
     pub(crate) fn order(&self) -> Order {
         let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
         let id = || format!("uid {}", rustix::process::getuid().as_raw());
@@ -36,7 +36,7 @@ impl Note {
 /// A job to change.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {
-    /// Its id
+    /// Id of the job
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) note: Note,

@@ -30,42 +30,42 @@ pub(crate) enum Command {
         /// Only about this title
         #[arg(long)]
         title: Option<String>,
-        /// Tasks at most
+        /// Maximum number of tasks
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
     /// One task with its findings and its history
     Get {
-        /// Its number
+        /// Number of the task
         task: i64,
     },
     /// The pictures that go with its findings, and the waveform, as long as it is pending
     Pictures {
-        /// Its number
+        /// Number of the task
         task: i64,
         /// Write them as files into this folder
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
-    /// Agree: the units that wait go on
+    /// Agree: the waiting units continue
     Approve {
-        /// Its number
+        /// Number of the task
         task: i64,
         #[command(flatten)]
         note: Note,
     },
     /// Refuse: an approval ends, a rework waits for a new delivery; needs --reason
     Reject {
-        /// Its number
+        /// Number of the task
         task: i64,
         #[command(flatten)]
         note: Note,
     },
-    /// Let what was found stand, or do without an approval; needs --reason
+    /// Accept the findings, or skip an approval; needs --reason
     Waive {
-        /// Its number
+        /// Number of the task
         task: i64,
-        /// Only this check; may be given several times [default: all that stand in the way]
+        /// Only this check; may be given several times [default: every blocking check]
         #[arg(long = "check", value_name = "CHECK")]
         checks: Vec<String>,
         /// How far it reaches: these bytes, this asset in any delivery, every asset of its title, or all of the policy
@@ -109,7 +109,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
         }
         Command::Get { task } => {
             let found = Source::open(context)?.task(task)?;
-            output::one(context.output, &found, words, &task.to_string())?;
+            output::one(context.output, &found, render, &task.to_string())?;
             Ok(Exit::Ok)
         }
         Command::Pictures { task, to } => pictures(context, task, to.as_deref()),
@@ -196,7 +196,7 @@ fn event_line(event: &TaskEvent) -> String {
     format!("{}  {:<11} {:<12} {}", event.at, event.event, event.by, event.reason)
 }
 
-fn words(t: &TaskView) -> String {
+fn render(t: &TaskView) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let mut out = format!(
         "task      {} ({}, {})\nasset     {}\ntitle     {}\nwith      {}\npolicy    {}\nhash      {}\nround     {}\nopened    {}\ndue       {}{}\nended     {}\nwaits     {}\n{}\n",
@@ -227,15 +227,15 @@ fn words(t: &TaskView) -> String {
 
 fn settle(context: &Context, task: i64, decision: Decision, request: &TaskRequest) -> CliResult<Exit> {
     let decided = Source::open(context)?.settle_task(task, decision, request)?;
-    output::one(context.output, &decided, decided_words, &task.to_string())?;
+    output::one(context.output, &decided, render_decision, &task.to_string())?;
     Ok(Exit::Ok)
 }
 
-fn decided_words(d: &Decided) -> String {
+fn render_decision(d: &Decided) -> String {
     let would = if d.dry_run { "would be " } else { "" };
     let mut text = format!("task {}: {would}{}", d.task, d.state);
     if d.units > 0 {
-        let go = if d.dry_run { "would go on" } else { "go on" };
+        let go = if d.dry_run { "would continue" } else { "continue" };
         text.push_str(&format!("; {} units {go}", d.units));
     }
     if !d.standing.is_empty() && d.state == "open" {

@@ -11,7 +11,7 @@ use coordinator::store::view::UnitView;
 pub(crate) enum Command {
     /// List the units of a job
     List {
-        /// The job
+        /// Id of the job
         job: String,
         /// Only units in this state
         #[arg(long)]
@@ -19,18 +19,18 @@ pub(crate) enum Command {
         /// Only units of this step
         #[arg(long)]
         step: Option<String>,
-        /// Units at most
+        /// Maximum number of units
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
-    /// One unit
+    /// Show one unit
     Get {
-        /// job/step/partition
+        /// Unit as job/step/partition
         unit: String,
     },
     /// Why a unit is where it is
     Explain {
-        /// job/step/partition
+        /// Unit as job/step/partition
         unit: String,
     },
 }
@@ -51,13 +51,13 @@ fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, l
 fn get(context: &Context, unit: &str) -> CliResult<Exit> {
     let (job, step, part) = explain::parse_unit(unit)?;
     let found = Source::open(context)?.unit((&job, &step, part))?;
-    let words = |u: &UnitView| {
+    let render = |u: &UnitView| {
         format!(
             "{}  {}  {} assets from {}  epoch {}  failed attempts {}\n",
             u.unit, u.state, u.assets, u.first_asset, u.epoch, u.attempt
         )
     };
-    output::one(context.output, &found, words, unit)?;
+    output::one(context.output, &found, render, unit)?;
     Ok(Exit::Ok)
 }
 

@@ -39,7 +39,7 @@ impl FileKind {
         }
     }
 
-    /// The kind of a file: its name tells configuration files, its top-level keys the rest. A file without a known key
+    /// The kind of a file: by name for configuration files, otherwise by its top-level keys. A file without a known key
     /// is read as a job, whose errors name what is missing.
     fn of(path: &Path, source: &str) -> FileKind {
         if path.extension().is_some_and(|ending| ending == "toml") {

@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often a file is looked at that may announce the end.
+/// Interval of checks of the notice file.
 const NOTICE_EVERY: Duration = Duration::from_secs(1);
 
 /// Arguments of `worker`.
@@ -44,11 +44,11 @@ pub(crate) struct Args {
     /// Address of health and metrics; none by default
     #[arg(long)]
     listen: Option<String>,
-    /// How long running units may go on after SIGTERM; what has not started goes back at once. A second signal ends it
+    /// Time for running units after SIGTERM; units that have not started are returned at once. A second signal ends it
     /// now
     #[arg(long, default_value = "30s")]
     grace: String,
-    /// When this machine goes away (RFC 3339): nothing is taken that would not have ended by then
+    /// When this machine ends (RFC 3339): only units that finish before are taken
     #[arg(long, value_name = "TIME")]
     leaves_at: Option<String>,
     /// File that holds such a moment once it is known, as an agent writes it on a spot notice
@@ -122,7 +122,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let exit = tokio::select! {
         () = stop_signal() => Exit::Ok,
         error = replaced => {
-            // What it runs was handed out by the other deployment: reported here, it would count as another unit.
+            // Its units belong to the other deployment: reported here, they would count as other units.
             eprintln!("error: {}", error.message);
             std::process::exit(error.exit as i32);
         }
@@ -132,7 +132,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     tokio::select! {
         () = worker.shutdown(grace) => {}
         () = stop_signal() => {
-            eprintln!("asked twice to end: what runs is left to the coordinator");
+            eprintln!("second stop signal: exiting now; running units will be rescheduled");
             // Threads that are in the middle of something would be waited for.
             std::process::exit(Exit::Interrupted as i32);
         }
@@ -163,7 +163,7 @@ impl Beating {
 
 impl Drop for Beating {
     fn drop(&mut self) {
-        // Its last message may be on its way: nobody waits for it.
+        // Its last message is not waited for.
         self.0.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn make(item: &Item, path: &Path, ffmpeg: &str) -> Result<(), DemoErr
     made.and_then(|()| if item.plant == Some(Plant::Truncated) { truncate(part) } else { Ok(()) })
         .and_then(|()| fs::rename(part, path).map_err(|error| DemoError::io(path, error)))
         .inspect_err(|_| {
-            // The first error is the one to tell; the next run overwrites what is left.
+            // The first error is reported; the next run overwrites the rest.
             drop(fs::remove_file(part));
         })
 }

@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// What is wrong with the sample library, and where it stands.
+/// The planted faults of the sample library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planted {
     /// The job file to run.
@@ -35,7 +35,7 @@ pub struct Fault {
 /// Steps of the job that find something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The transfer.
+    /// The transfer step.
     Land,
     /// The quality control.
     Check,
@@ -60,7 +60,7 @@ pub enum DemoError {
     Ffmpeg {
         /// The program as it was named.
         program: String,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// The program ran and failed.
@@ -74,15 +74,15 @@ pub enum DemoError {
     /// The disk refused.
     #[error("{path} cannot be written")]
     Io {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// The directory holds something else.
     #[error("{dir} holds other files: name an empty directory for the sample library")]
     NotOurs {
-        /// The directory.
+        /// Path of the directory.
         dir: PathBuf,
     },
 }

@@ -177,7 +177,7 @@ fn the_library_holds_what_it_says() {
     assert!(broken.contains("rror") || broken.contains("partial file"), "{broken}");
 }
 
-/// Stands in for ffmpeg where only the files matter: writes twenty bytes to its last argument.
+/// Replaces ffmpeg where only the files matter: writes twenty bytes to its last argument.
 fn quick_ffmpeg(dir: &Path) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = dir.join("quick-ffmpeg");

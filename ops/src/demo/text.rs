@@ -64,7 +64,7 @@ pub(super) fn manifest(library: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// The item whose file stands in for the size of `item`.
+/// The item whose file gives the size of `item`.
 fn measured(item: &Item) -> &Item {
     let same = |other: &&Item| other.plant.is_none() && other.media == item.media;
     match item.plant {

@@ -39,7 +39,7 @@ pub(super) enum Plant {
     Missing,
 }
 
-/// A title: id, name, and where in a series it stands.
+/// A title: id, name, and its place in a series.
 pub(super) struct Title {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
@@ -133,31 +133,30 @@ impl Item {
 
     /// The truth about it for those who check the findings.
     pub(super) fn fault(&self) -> Option<Fault> {
-        let (step, expect, also, words): (Step, &'static str, &'static [&'static str], &'static str) =
-            match self.plant? {
-                Plant::Black => (Step::Check, "black", &[], "two seconds of black picture in the middle"),
-                Plant::Freeze => (Step::Check, "freeze", &[], "the picture stands still for two and a half seconds"),
-                Plant::DeadChannel => {
-                    (Step::Check, "dead_channel", &["silence", "phase"], "the right channel carries nothing")
-                }
-                Plant::Loud => (Step::Check, "loudness", &[], "nine LU too loud: -14 LUFS instead of -23"),
-                Plant::DeclaredDuration => {
-                    (Step::Check, "duration", &[], "the manifest declares five seconds more than the file has")
-                }
-                Plant::Truncated => (
-                    Step::Check,
-                    "decode",
-                    &["truncated", "av_length", "duration", "freeze", "silence"],
-                    "the file breaks off after three fifths of its bytes",
-                ),
-                Plant::Resolution => (Step::Check, "resolution", &[], "480x270 was delivered, 640x360 is declared"),
-                Plant::AvLength => {
-                    (Step::Check, "av_length", &["silence"], "the sound ends a second and a half before the picture")
-                }
-                Plant::Missing => {
-                    (Step::Land, "source_missing", &[], "the manifest lists the file, but nobody delivered it")
-                }
-            };
+        let (step, expect, also, words): (Step, &'static str, &'static [&'static str], &'static str) = match self
+            .plant?
+        {
+            Plant::Black => (Step::Check, "black", &[], "two seconds of black picture in the middle"),
+            Plant::Freeze => (Step::Check, "freeze", &[], "the picture is frozen for two and a half seconds"),
+            Plant::DeadChannel => {
+                (Step::Check, "dead_channel", &["silence", "phase"], "the right channel carries nothing")
+            }
+            Plant::Loud => (Step::Check, "loudness", &[], "nine LU too loud: -14 LUFS instead of -23"),
+            Plant::DeclaredDuration => {
+                (Step::Check, "duration", &[], "the manifest declares five seconds more than the file has")
+            }
+            Plant::Truncated => (
+                Step::Check,
+                "decode",
+                &["truncated", "av_length", "duration", "freeze", "silence"],
+                "the file breaks off after three fifths of its bytes",
+            ),
+            Plant::Resolution => (Step::Check, "resolution", &[], "480x270 was delivered, 640x360 is declared"),
+            Plant::AvLength => {
+                (Step::Check, "av_length", &["silence"], "the sound ends a second and a half before the picture")
+            }
+            Plant::Missing => (Step::Land, "source_missing", &[], "the manifest lists a file that was not delivered"),
+        };
         Some(Fault { asset: self.id(), title: TITLES[self.title].id.to_owned(), step, expect, also, words })
     }
 }

@@ -22,16 +22,16 @@ fn suite(report: &Report) -> String {
         }
         tests += 1;
         let failed = found.iter().any(|finding| finding.severity == Severity::Mandatory);
-        let told: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
+        let messages: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
         let inside = if failed {
             failures += 1;
-            format!("<failure message=\"{}\"/>", escaped(&told.join("; ")))
+            format!("<failure message=\"{}\"/>", escaped(&messages.join("; ")))
         } else if unknown {
             errors += 1;
             let why = report.reasons.get(check).or_else(|| report.reasons.get("file")).map_or("", String::as_str);
             format!("<error message=\"not measured: {}\"/>", escaped(why))
         } else {
-            format!("<system-out>warning: {}</system-out>", escaped(&told.join("; ")))
+            format!("<system-out>warning: {}</system-out>", escaped(&messages.join("; ")))
         };
         cases +=
             &format!("    <testcase classname=\"{}\" name=\"{check}\">{inside}</testcase>\n", escaped(&report.policy));

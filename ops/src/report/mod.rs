@@ -7,10 +7,10 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A file that was inspected, with what reports show beside its findings.
+/// An inspected file with the data of its report.
 pub(crate) struct Inspected {
     pub(crate) report: Report,
-    /// Sentences about what was let stand.
+    /// Lines about waived findings.
     pub(crate) waivers: Vec<String>,
     /// The stored form of what was measured; null when nothing was.
     pub(crate) sheet: Value,

@@ -59,8 +59,8 @@ fn section(file: &Inspected) -> String {
         let why = report.reasons.get(check).or_else(|| report.reasons.get("file")).map_or("", String::as_str);
         text += &format!("<p class=\"warning\">{check} was not measured: {}</p>\n", escaped(why));
     }
-    for told in report.recorded.values() {
-        text += &format!("<p>{}</p>\n", escaped(told));
+    for recorded in report.recorded.values() {
+        text += &format!("<p>{}</p>\n", escaped(recorded));
     }
     text + &curves(file)
 }

@@ -121,7 +121,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// See [`Client::new`].
+    /// Creates a client as [`Client::new`] does.
     pub(crate) fn new(url: &str) -> CliResult<Remote> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| CliError::failed(format!("cannot start: {e}")))?;

@@ -35,11 +35,11 @@ use coordinator::workflows::Workflows;
 use protocol::id::PartNo;
 use protocol::rules::review::task::Decision;
 
-/// Whom to ask.
+/// Where commands are executed.
 pub(crate) enum Source {
-    /// The database that the settings name: of a data directory, or of a cluster.
+    /// Directly on the database of the settings: of a data directory, or of a cluster.
     Local(Box<Backend>),
-    /// A coordinator.
+    /// Through the API of a coordinator.
     Remote(Remote),
 }
 
@@ -61,15 +61,15 @@ impl Verb {
     }
 }
 
-/// The coordinator that the settings name, if they do. A data directory or a database named on the command line beats a
-/// server from the environment or a file.
+/// The coordinator of the settings, if any. A data directory or a database on the command line overrides a server from
+/// the environment or a file.
 pub(crate) fn server(context: &Context) -> CliResult<Option<&str>> {
     let server = &context.settings["server"];
     if server.value.is_empty() {
         return Ok(None);
     }
-    let beside = ["data", "database"].into_iter().find(|name| context.settings[name].origin == Origin::Flag);
-    match (&server.origin, beside) {
+    let local = ["data", "database"].into_iter().find(|name| context.settings[name].origin == Origin::Flag);
+    match (&server.origin, local) {
         (Origin::Flag, Some(name)) => {
             Err(CliError::usage(format!("both --server and --{name} are given")).hint("name the one to ask"))
         }
@@ -79,7 +79,7 @@ pub(crate) fn server(context: &Context) -> CliResult<Option<&str>> {
 }
 
 impl Source {
-    /// What there is: a data directory must exist.
+    /// Opens an existing data directory, database or server.
     pub(crate) fn open(context: &Context) -> CliResult<Source> {
         match server(context)? {
             Some(url) => Ok(Source::Remote(Remote::new(url)?)),
@@ -87,7 +87,7 @@ impl Source {
         }
     }
 
-    /// The same for what may be the first thing ever done with a data directory.
+    /// Opens the same, and creates the data directory if needed.
     pub(crate) fn open_or_make(context: &Context) -> CliResult<Source> {
         if let Some(url) = server(context)? {
             return Ok(Source::Remote(Remote::new(url)?));
@@ -95,12 +95,12 @@ impl Source {
         Ok(Source::Local(Box::new(database::open(&context.settings, true)?)))
     }
 
-    /// A job does not run by itself: says so where nobody works on the data directory.
-    pub(crate) fn mention_idle(&self, context: &Context) {
+    /// Warns when no coordinator runs over the data directory, since a job does not run by itself.
+    pub(crate) fn warn_not_running(&self, context: &Context) {
         let data = context.data();
         let here = matches!(self, Source::Local(_)) && database::url(&context.settings).is_none();
         if here && !context.quiet && !DataDir::is_coordinated(&data) {
-            eprintln!("nobody works on {0} now; start: showrunner up --data {0}", data.display());
+            eprintln!("no coordinator runs over {0}; start one with: showrunner up --data {0}", data.display());
         }
     }
 
@@ -319,7 +319,7 @@ impl Source {
         )
     }
 
-    /// One unit.
+    /// One unit by its id.
     pub(crate) fn unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitView> {
         match self {
             Source::Local(db) => answered(db.read(|tx| jobs::unit(tx, job, step, part))),

@@ -36,7 +36,7 @@ pub(super) async fn endpoint(registry: &Registry, prefix: &str) -> Finding {
     let storage = opened.storage;
     if !storage.capabilities().write {
         return match storage.stat(&opened.key).await {
-            // Nothing is expected to be at the prefix itself: that the server says so is what counts.
+            // The prefix itself need not exist; a "not found" proves that the endpoint answers.
             Ok(_) | Err(StorageError::NotFound(_)) => ok("endpoint", format!("{shown}: it answers; it is only read")),
             Err(error) => bad("endpoint", format!("{shown}: {}", text(&error.to_string()))),
         };

@@ -42,8 +42,8 @@ impl Scope {
             return cause.clone();
         }
         let terms = self.terms();
-        let told = terms.iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped(value.as_ref()?))));
-        told.collect::<Vec<_>>().join("\n")
+        let set = terms.iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped(value.as_ref()?))));
+        set.collect::<Vec<_>>().join("\n")
     }
 
     /// Reads what [`Scope::key`] wrote.

@@ -2,7 +2,7 @@
 //! transport stays small.
 use std::time::Duration;
 
-/// Units from this duration on need no reserve at the workers: a round of publishing is short beside them.
+/// Units from this duration on need no reserve at the workers: a round of publishing is short in comparison.
 const LONG: Duration = Duration::from_secs(1);
 
 /// Slots and units of one kind of work.
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(room(Window { slots: 0, out: 0, floor: 1000, typical: None }), 0);
     }
 
-    /// Case 56.
+    /// Case 56: a worker that leaves soon.
     #[test]
     fn leaving_worker_takes_only_units_that_finish() {
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));

@@ -208,7 +208,7 @@ mod tests {
         Timestamp(seconds * 1_000_000)
     }
 
-    /// Case 73.
+    /// Case 73: an unknown value keeps the number.
     #[test]
     fn unknown_holds() {
         let asked = LastRequest { workers: 7, ..LastRequest::default() };
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(got.workers, 4);
     }
 
-    /// Case 74.
+    /// Case 74: busy workers stay.
     #[test]
     fn busy_workers_stay() {
         let idle = Demand { workers: 6, busy_workers: 3, ..demand(0, 3) };
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(asked.workers, 0);
     }
 
-    /// Case 75.
+    /// Case 75: one unit needs one worker.
     #[test]
     fn one_unit_wakes_one_worker() {
         for mean in [None, Some(Duration::from_millis(1)), Some(Duration::from_secs(86_400))] {
@@ -276,13 +276,13 @@ mod tests {
             asked = decide(&demand(0, 0), LIMITS, asked, at(10_000 + second)).asked;
             seen.push(asked.workers);
         }
-        assert_eq!(seen[..20], [20; 20], "five minutes of less before anybody leaves");
+        assert_eq!(seen[..20], [20; 20], "five minutes of lower demand before a worker leaves");
         seen.dedup();
         assert_eq!(seen, [20, 15, 11, 8, 6, 4, 3, 2, 1, 0]);
     }
 
     proptest! {
-        /// Within the limits, never fewer than the busy ones the limit allows, and work never waits for nobody.
+        /// Within the limits, never fewer than the busy ones the limit allows, and waiting work always has a worker.
         #[test]
         fn stays_within_reason(ready in 0u64..1 << 40, out in 0u64..1_000, busy in 0u32..50, min in 0u32..5, max in 1u32..100, asked in 0u32..100, moments in 0i64..1_000_000) {
             let limits = WorkerLimits { min, max };

@@ -117,7 +117,7 @@ mod tests {
         let steps = [step(Kind::Transfer, 81, 10), step(Kind::Qc, 81, 10)];
         let got = forecast(&steps, &slots).expect("known");
         assert_eq!((got.p50.as_secs(), got.p90.as_secs()), (400 + 20, 400 + 40));
-        assert_eq!(forecast(&steps, &BTreeMap::from([(Kind::Transfer, 8)])), None, "nobody does qc");
+        assert_eq!(forecast(&steps, &BTreeMap::from([(Kind::Transfer, 8)])), None, "no slots for qc");
         let unmeasured = Remaining { mean: None, ..steps[0] };
         assert_eq!(forecast(&[unmeasured], &slots), None);
         assert_eq!(forecast(&[Remaining { units: 0, ..unmeasured }], &slots), Some(Forecast::default()));

@@ -151,7 +151,7 @@ pub struct WaitFacts {
 pub fn reason(facts: &WaitFacts) -> WaitReason {
     match facts.state {
         Some(UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled) => return WaitReason::Ended,
-        // Leased, and with nobody: its slices are with workers.
+        // Leased without a worker: its slices are with workers.
         Some(UnitState::Leased) if facts.slices_open => return WaitReason::SlicesOpen,
         Some(UnitState::Leased) => return WaitReason::Running,
         _ => {}

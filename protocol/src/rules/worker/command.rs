@@ -49,7 +49,7 @@ mod tests {
         assert_eq!(
             next_command(DesiredMode::Work(at(10)), false, at(9)),
             CommandStep::SendRelease,
-            "it may have been told to pause since"
+            "a drain may still be on its way"
         );
         assert_eq!(next_command(DesiredMode::Work(at(10)), false, at(17)), CommandStep::Done);
         assert_eq!(next_command(DesiredMode::Work(at(10)), true, at(99)), CommandStep::SendRelease);

@@ -74,7 +74,7 @@ fn processing_time_counts_like_units_in_flight() {
     let out = hand_out(pool(40), &claimants, &usage, &mut Credits::default());
     assert_eq!(units(&out, 2), [0, 40]);
     assert_eq!(out.withheld[0], Some(WaitReason::TenantShare));
-    // Nobody else wants anything: it goes on.
+    // No other claimant wants units: it gets them.
     let alone = hand_out(pool(40), &claimants[..1], &usage, &mut Credits::default());
     assert_eq!(units(&alone, 1), [40]);
 }
@@ -107,7 +107,7 @@ fn any_claimant() -> impl Strategy<Value = Claimant> {
 }
 
 proptest! {
-    /// Never more than there is room for or is wanted; nothing is left over while light work wants it; and whoever got
+    /// Never more than there is room for or is wanted; nothing is left over while light work wants it; and a claimant that got
     /// less than it wanted has exactly one reason (WAIT-1).
     #[test]
     fn hands_out_what_there_is(claimants in prop::collection::vec(any_claimant(), 0..12), room in 0u32..200, busy in prop::collection::vec(0u64..1 << 32, 5), held in prop::collection::vec(0u64..100, 5)) {
@@ -126,7 +126,7 @@ proptest! {
         prop_assert!(heavy == 0 || heavy + heavy_out <= 11);
     }
 
-    /// No class and no tenant starves: whoever goes on wanting something gets it, however much others want and however
+    /// No class and no tenant starves: a claimant that keeps wanting units gets them, however much others want and however
     /// early they are due.
     #[test]
     fn nobody_starves(window in 1u32..40, class in 0usize..3, rivals in prop::collection::vec((0usize..3, 1usize..5), 1..8)) {
@@ -150,7 +150,7 @@ proptest! {
                 usage[most].out -= 1;
             }
             rounds += 1;
-            // Nobody has had much before ten seconds of work, which bulk work gets a tenth of.
+            // No tenant is above its share before ten seconds of work, which bulk work gets a tenth of.
             prop_assert!(rounds < 300 + 30 * (window as usize + 1), "waited for {} units", rounds);
         }
     }
