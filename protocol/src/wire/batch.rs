@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// One entry of a unit stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnitBatch {
-    /// Capacity class.
+    /// Kind of work of its units.
     pub kind: Kind,
     /// What to do.
     pub task: Arc<TaskSpec>,
@@ -23,13 +23,13 @@ pub struct UnitBatch {
 /// What differs between the units of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnitBody {
-    /// Which unit.
+    /// Id of the unit.
     pub id: UnitId,
     /// Its fencing token.
     pub epoch: u32,
     /// Attempts that failed.
     pub attempt: u32,
-    /// Its assets.
+    /// Assets of the unit.
     pub assets: Vec<Asset>,
 }
 

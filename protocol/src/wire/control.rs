@@ -9,7 +9,7 @@ pub enum Control {
     Revoke(Vec<(UnitId, u32)>),
     /// Take no more work, finish what runs, leave.
     Drain(WorkerId),
-    /// Take no more work until released; what runs goes on.
+    /// Take no more units until released; running units continue.
     Hold(WorkerId),
     /// Take work again.
     Release(WorkerId),

@@ -10,7 +10,7 @@ pub const REPORTS: &str = "sr:reports";
 pub const CONTROL: &str = "sr:control";
 /// Holds the generation of the coordinator that filled the streams; its absence means the server was wiped.
 pub const MARK: &str = "sr:mark";
-/// Id of the deployment that the streams belong to. Its leader writes it where there is none; nobody replaces it.
+/// Id of the deployment that the streams belong to. Its leader writes it when it is missing; it is never replaced.
 pub const DEPLOYMENT: &str = "sr:deployment";
 /// Entries of unit streams that no worker could read, each with its reason.
 pub const PARKED: &str = "sr:parked";

@@ -17,7 +17,7 @@ pub enum Report {
     Heartbeat(Heartbeat),
     /// This unit is about to run alone: everything else in the worker has ended.
     Alone(UnitId, u32, WorkerId),
-    /// A part of a bucket's listing, and the last key in it: where it goes on when it is interrupted.
+    /// A page of a bucket listing with its last key, from which an interrupted listing continues.
     PageUpTo(ScanPage, String),
     /// What an execution has removed. It is a fact whatever becomes of its unit.
     Buried(UnitId, u32, Vec<Burial>),
@@ -58,7 +58,7 @@ impl Report {
 /// How one execution of a unit ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The unit.
+    /// Id of the unit.
     pub unit: UnitId,
     /// The epoch it was executed under (FEN-1).
     pub epoch: u32,
@@ -115,7 +115,7 @@ pub struct Burial {
     pub location: String,
     /// Its state, as its storage called it.
     pub version: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
     /// Its content, `algorithm:digest`.
     pub hash: String,
@@ -123,7 +123,7 @@ pub struct Burial {
     pub copy: String,
     /// How the copy was proven.
     pub proof: PurgeProof,
-    /// It was gone before this execution looked: an earlier one removed it, or somebody else did.
+    /// It was already removed before this execution, by an earlier one or by another program.
     pub found_gone: bool,
     /// Nothing was removed; it would have been.
     pub dry_run: bool,
@@ -146,7 +146,7 @@ pub struct Progress {
 pub struct ScanPage {
     /// The scan unit.
     pub unit: UnitId,
-    /// Its epoch.
+    /// Epoch of the execution.
     pub epoch: u32,
     /// Number of this page; the coordinator takes each number once.
     pub page: u64,
@@ -177,7 +177,7 @@ pub struct RowError {
 /// Sign of life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Who lives.
+    /// Incarnation of the worker.
     pub worker: WorkerId,
     /// Units in hand with their epochs, and how far they are (0 to 1) where that is known.
     pub held: Vec<(UnitId, u32)>,
@@ -187,6 +187,6 @@ pub struct Heartbeat {
     pub draining: bool,
     /// Bytes moved since it started.
     pub bytes: u64,
-    /// When it will be gone, where it has been told (a spot notice, a planned end).
+    /// Announced end of the machine, if any (a spot notice, a planned end).
     pub leaves_at: Option<Timestamp>,
 }

@@ -35,7 +35,7 @@ pub enum TaskSpec {
     Transfer(TransferTask),
     /// Measure and judge.
     Qc(QcTask),
-    /// Pretend.
+    /// Takes time and moves nothing.
     Noop(NoopTask),
     /// Write the ASC MHL generation of a destination tree, once everything for it has arrived.
     Seal(SealTask),
@@ -66,7 +66,7 @@ pub enum TaskSpec {
     Assemble(Box<AssembleTask>),
     /// List those files of a folder or bucket that a filter selects. A worker that does not know it cannot list everything.
     ScanSelected {
-        /// The library.
+        /// Parameters of the listing.
         scan: ScanTask,
         /// Which of its files are assets.
         filter: PathFilter,
@@ -120,14 +120,14 @@ pub struct ScanTask {
 /// The forms of a library.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ScanSource {
-    /// CSV with a header, or JSON lines, told apart by extension and first byte.
+    /// CSV with a header, or JSON lines, by extension and first byte.
     Manifest {
-        /// Absolute path.
+        /// Absolute path of the source.
         path: String,
     },
     /// Every regular file below a directory.
     Folder {
-        /// Absolute path.
+        /// Absolute path of the source.
         path: String,
         /// Regular expression over the relative path; named captures fill the columns of the same name.
         pattern: Option<String>,
@@ -138,7 +138,7 @@ pub enum ScanSource {
         location: String,
         /// As for folders, over the key without the prefix.
         pattern: Option<String>,
-        /// The key after which an interrupted listing goes on.
+        /// The key after which an interrupted listing continues.
         after: Option<String>,
     },
 }
@@ -172,7 +172,7 @@ pub struct TransferTask {
 /// A transfer whose large assets may be carried by several workers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutTask {
-    /// The transfer.
+    /// Parameters of the transfer.
     pub transfer: TransferTask,
     /// Assets of so many bytes or more are large.
     pub above: u64,
@@ -210,7 +210,7 @@ pub struct SliceTask {
     pub draft: Draft,
     /// Its first byte.
     pub first: u64,
-    /// Its bytes.
+    /// Length in bytes.
     pub bytes: u64,
     /// It is read and measured, not sent.
     pub measures: bool,
@@ -219,7 +219,7 @@ pub struct SliceTask {
 /// The end of a transfer whose large assets were carried in slices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssembleTask {
-    /// The transfer.
+    /// Parameters of the transfer.
     pub transfer: TransferTask,
     /// Its large assets.
     pub drafts: Vec<Assembly>,
@@ -271,7 +271,7 @@ pub struct RestoreTask {
 pub enum RestoreTier {
     /// Minutes; not from the deepest archives.
     Expedited,
-    /// Hours.
+    /// Standard retrieval within hours.
     #[default]
     Standard,
     /// Up to two days, at the lowest price.
@@ -290,7 +290,7 @@ pub struct PurgeTask {
     pub proof: PurgeProof,
     /// Who orders it.
     pub ordered_by: String,
-    /// Why.
+    /// Reason for the record.
     pub reason: String,
     /// Look and report, remove nothing.
     pub dry_run: bool,
@@ -319,7 +319,7 @@ pub struct QcTask {
 /// Judging media of which some have been measured before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JudgeTask {
-    /// By what.
+    /// Policy and parameters of the check.
     pub qc: QcTask,
     /// What is known of the unit's assets.
     pub known: Vec<Measured>,
@@ -329,7 +329,7 @@ pub struct JudgeTask {
 /// this hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
-    /// The asset.
+    /// Id of the asset.
     pub asset: String,
     /// Hash of the bytes, `algorithm:hex`.
     pub hash: String,
@@ -356,13 +356,13 @@ pub enum HashAlgorithm {
     Xxh128,
     /// XXH3, 64 bits.
     Xxh3,
-    /// XXH64.
+    /// XXH64, 64 bits.
     Xxh64,
-    /// MD5.
+    /// MD5, 128 bits.
     Md5,
-    /// SHA-1.
+    /// SHA-1, 160 bits.
     Sha1,
-    /// SHA-256.
+    /// SHA-256, 256 bits.
     Sha256,
     /// C4 id (SHA-512 in base 58, SMPTE ST 2114).
     C4,
@@ -371,7 +371,7 @@ pub enum HashAlgorithm {
 }
 
 impl HashAlgorithm {
-    /// Every algorithm.
+    /// Every hash algorithm.
     pub const ALL: [HashAlgorithm; 8] = [
         HashAlgorithm::Xxh128,
         HashAlgorithm::Xxh3,

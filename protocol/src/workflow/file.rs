@@ -105,7 +105,7 @@ pub struct StepFile {
     pub approval: Option<ApprovalFile>,
     /// Metadata to another system.
     pub sync: Option<serde_json::Value>,
-    /// A message.
+    /// Sends a message.
     pub notify: Option<serde_json::Value>,
     /// Move to cheaper storage.
     pub archive: Option<ArchiveFile>,

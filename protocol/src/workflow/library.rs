@@ -107,7 +107,7 @@ impl Compiler<'_> {
                 format!(
                     "target {written:?} lies inside the library {library:?}, whose next listing would copy the copies"
                 ),
-                "write to a folder or prefix beside the library",
+                "write to a folder or prefix outside of the library",
             );
         }
     }

@@ -46,7 +46,7 @@ pub struct Workflow {
 /// One step of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its name.
+    /// Name of the step.
     pub id: String,
     /// Steps it needs.
     pub needs: Vec<StepNo>,
@@ -54,7 +54,7 @@ pub struct Step {
     pub retry: RetryPolicy,
     /// What an asset's failure means.
     pub on_failure: OnFailure,
-    /// Microseconds that whoever must decide about an asset of this step has for it.
+    /// Time a reviewer has to decide about an asset, in microseconds.
     #[serde(default)]
     pub due_us: Option<i64>,
     /// What it does.
@@ -66,7 +66,7 @@ pub struct Step {
 pub enum Action {
     /// One unit a partition.
     Units {
-        /// Capacity class.
+        /// Kind of its units.
         kind: Kind,
         /// What each unit does.
         task: Arc<TaskSpec>,
@@ -84,7 +84,7 @@ pub enum Action {
         /// Microseconds after submission when it counts as overdue.
         deadline_us: Option<i64>,
     },
-    /// One unit a partition, which waits for somebody's consent.
+    /// One unit per partition, which waits for the approval of a person.
     Approval {
         /// Who may give it.
         role: String,
@@ -190,7 +190,7 @@ impl Step {
     }
 }
 
-/// See [`Workflow::targets_to`].
+/// Implements [`Workflow::targets_to`].
 fn targets(steps: &[Step], no: StepNo) -> Vec<&str> {
     let (mut targets, mut at) = (Vec::new(), Some(no));
     // A step reads what an earlier one made, so this ends; a stored workflow that says otherwise must not hang us.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaiversFile {
-    /// The waivers.
+    /// List of waivers.
     pub waivers: Vec<WaiverEntry>,
 }
 
@@ -28,7 +28,7 @@ pub struct WaiverEntry {
     pub policy: Option<String>,
     /// Whose decision it is.
     pub by: String,
-    /// Why.
+    /// Reason of the waiver.
     pub reason: String,
     /// Until when it holds (RFC 3339); for ever when not given.
     pub until: Option<String>,
@@ -41,7 +41,7 @@ pub struct WrittenWaiver {
     pub waiver: Waiver,
     /// Whose decision it is.
     pub by: String,
-    /// Why.
+    /// Reason of the waiver.
     pub reason: String,
 }
 
