@@ -10,13 +10,13 @@ const DISCOURAGED: [&str; 10] =
 
 /// Crate, uses of discouraged words, doc comments of one or two words.
 const CEILINGS: [(&str, usize, usize); 9] = [
-    ("coordinator", 166, 128),
+    ("coordinator", 153, 125),
     ("coordinator/store", 83, 110),
-    ("ops", 11, 0),
-    ("protocol", 71, 54),
-    ("transport", 0, 1),
+    ("ops", 3, 1),
+    ("protocol", 47, 16),
+    ("transport", 0, 0),
     ("worker", 93, 18),
-    ("worker/mhl", 22, 9),
+    ("worker/mhl", 23, 10),
     ("worker/qc", 27, 29),
     ("worker/storage", 53, 56),
 ];

@@ -1,4 +1,4 @@
-//! What is handed out next: facts of all open jobs are gathered, [`order`] decides for each kind, the publisher claims.
+//! What is handed out next: facts of all open jobs are gathered, [`ranking`] decides for each kind, the publisher claims.
 //! All of the memory here can be lost: costs come back from the store, shares and rates begin anew.
 mod blocks;
 pub mod costs;
