@@ -18,6 +18,6 @@ mod metrics;
 pub mod output;
 mod report;
 pub mod settings;
-mod source;
 pub mod storage;
 pub mod submit;
+mod target;

@@ -1,8 +1,8 @@
 //! `showrunner asset`: the catalogue.
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
-use crate::source::{Client, Source, server};
 use crate::submit::now;
+use crate::target::{Client, Target, server};
 use crate::{database, output};
 use async_trait::async_trait;
 use coordinator::http::Import;
@@ -54,7 +54,7 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
             super::block_on(async move { import(&context, &manifest, dry_run).await })
         }
         Command::List { title, limit, after } => {
-            let shown = Source::open(&context)?.assets(title.as_deref(), after.as_deref(), limit)?;
+            let shown = Target::open(&context)?.assets(title.as_deref(), after.as_deref(), limit)?;
             let row = |s: &AssetView| {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
                 let size = s.bytes.map(output::bytes).unwrap_or_default();
@@ -66,7 +66,7 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
             Ok(Exit::Ok)
         }
         Command::Get { asset } => {
-            let found = Source::open(&context)?.asset(&asset)?;
+            let found = Target::open(&context)?.asset(&asset)?;
             output::one(context.output, &found, render, &asset)?;
             Ok(Exit::Ok)
         }

@@ -2,13 +2,13 @@
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::source::{Source, Verb};
+use crate::target::{JobChange, Target};
 use coordinator::audit::Order;
 use coordinator::command::JobChanged;
 
 /// Audit arguments: reason, person, dry run.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Note {
+pub(crate) struct AuditArgs {
     /// Check and print what would happen, change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Note {
     pub(crate) by: Option<String>,
 }
 
-impl Note {
+impl AuditArgs {
     /// The audit context of these arguments.
     pub(crate) fn order(&self) -> Order {
         let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
@@ -35,16 +35,16 @@ impl Note {
 
 /// A job to change.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Target {
+pub(crate) struct JobTarget {
     /// Id of the job
     pub(crate) id: String,
     #[command(flatten)]
-    pub(crate) note: Note,
+    pub(crate) audit: AuditArgs,
 }
 
 /// Changes the state of a job.
-pub(crate) fn job(context: &Context, target: &Target, verb: Verb) -> CliResult<Exit> {
-    show(context, &Source::open(context)?.change(verb, &target.id, &target.note.order())?)
+pub(crate) fn job(context: &Context, target: &JobTarget, job_change: JobChange) -> CliResult<Exit> {
+    show(context, &Target::open(context)?.change(job_change, &target.id, &target.audit.order())?)
 }
 
 /// Shows a job after a change.

@@ -1,5 +1,5 @@
 //! `showrunner demo`: the whole way on a sample library whose faults are known.
-use super::follow::account;
+use super::watch::account;
 use super::{run, up};
 use crate::context::Context;
 use crate::demo::library;

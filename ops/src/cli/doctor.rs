@@ -6,7 +6,7 @@ use crate::database::{self, database_path};
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
-use crate::source::{Client, server};
+use crate::target::{Client, server};
 use ::storage::Registry;
 use coordinator::workflows::Workflows;
 use protocol::rules::cluster::deployment::{Ownership, compare};

@@ -2,7 +2,7 @@
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::source::Source;
+use crate::target::Target;
 use coordinator::http::Problem;
 use coordinator::query::explain::UnitExplanation;
 use coordinator::query::jobs::{self, JobExplanation};
@@ -10,7 +10,7 @@ use protocol::id::PartNo;
 
 /// Explains a job: what is open, and which barriers wait for what.
 pub(crate) fn job(context: &Context, id: &str) -> CliResult<Exit> {
-    let explanation = Source::open(context)?.explain_job(id)?;
+    let explanation = Target::open(context)?.explain_job(id)?;
     output::one(context.output, &explanation, render, id)?;
     Ok(Exit::Ok)
 }
@@ -44,7 +44,7 @@ pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
 /// Explains a unit.
 pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let (job, step, part) = parse_unit(text)?;
-    let explanation = Source::open(context)?.explain_unit((&job, &step, part))?;
+    let explanation = Target::open(context)?.explain_unit((&job, &step, part))?;
     let render = |e: &UnitExplanation| {
         let mut words = format!("{text} is {}: {}\n", e.state, e.message);
         if let Some(since) = &e.since {

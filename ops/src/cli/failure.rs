@@ -1,10 +1,10 @@
 //! `showrunner failure`: dead letters by cause.
+use super::change::AuditArgs;
 use super::retry::{self, Select};
-use super::steer::Note;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::source::Source;
+use crate::target::Target;
 use coordinator::command::WaiveRequest;
 use coordinator::query::causes::CauseView;
 
@@ -30,7 +30,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         select: Select,
         #[command(flatten)]
-        note: Note,
+        audit: AuditArgs,
     },
     /// Record the decision to leave a cause as it is
     Waive {
@@ -40,7 +40,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
         #[command(flatten)]
-        note: Note,
+        audit: AuditArgs,
     },
 }
 
@@ -48,12 +48,12 @@ pub(crate) enum Command {
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     match command {
         Command::List { job, limit } => list(context, job.as_deref(), *limit),
-        Command::Retry { cause, job, select, note } => {
-            retry::redrive(context, job.as_deref(), note, select, cause.as_deref())
+        Command::Retry { cause, job, select, audit } => {
+            retry::redrive(context, job.as_deref(), audit, select, cause.as_deref())
         }
-        Command::Waive { cause, until, note } => {
-            let request = WaiveRequest { until: until.clone(), order: note.order() };
-            let waived = Source::open(context)?.waive(cause, &request)?;
+        Command::Waive { cause, until, audit } => {
+            let request = WaiveRequest { until: until.clone(), order: audit.order() };
+            let waived = Target::open(context)?.waive(cause, &request)?;
             output::one(context.output, &waived, |w| format!("{cause}: waived by {}\n", w.by), cause)?;
             Ok(Exit::Ok)
         }
@@ -61,7 +61,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
 }
 
 fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let causes = Source::open(context)?.causes(job, limit)?;
+    let causes = Target::open(context)?.causes(job, limit)?;
     let row = |c: &CauseView| {
         let waived = c.waived.as_ref().map(|w| format!("waived by {}", w.by)).unwrap_or_default();
         vec![

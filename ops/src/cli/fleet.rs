@@ -1,9 +1,9 @@
 //! `worker list`, `worker drain`, `worker release`: the workers as the store knows them.
-use super::steer::Note;
+use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::source::Source;
+use crate::target::Target;
 use coordinator::query::workers::WorkerView;
 
 /// Commands about workers.
@@ -12,26 +12,26 @@ pub(crate) enum Command {
     /// List workers heard of lately
     List,
     /// Give a worker no more work; what it holds ends
-    Drain(Target),
+    Drain(WorkerTarget),
     /// Give a drained or quarantined worker work again
-    Release(Target),
+    Release(WorkerTarget),
 }
 
-/// A worker to steer.
+/// A worker to drain or release.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Target {
+pub(crate) struct WorkerTarget {
     /// Name of the worker
     worker: String,
     #[command(flatten)]
-    note: Note,
+    audit: AuditArgs,
 }
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
-    let mut source = Source::open(context)?;
+    let mut target = Target::open(context)?;
     let view = match command {
         Command::List => {
-            let workers = source.workers()?;
+            let workers = target.workers()?;
             let row = |w: &WorkerView| {
                 vec![
                     w.worker.clone(),
@@ -46,8 +46,8 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
             output::list(context.output, &workers, &columns, row, |w| w.worker.clone())?;
             return Ok(Exit::Ok);
         }
-        Command::Drain(t) => source.drain_worker(&t.worker, &t.note.order())?,
-        Command::Release(t) => source.release_worker(&t.worker, &t.note.order())?,
+        Command::Drain(t) => target.drain_worker(&t.worker, &t.audit.order())?,
+        Command::Release(t) => target.release_worker(&t.worker, &t.audit.order())?,
     };
     output::one(context.output, &view, |w| format!("{}: {}; {}\n", w.worker, w.state, w.next), &view.worker)?;
     Ok(Exit::Ok)

@@ -1,13 +1,13 @@
 //! `showrunner job`.
-use super::follow::account;
+use super::change::JobTarget;
 use super::retry::Select;
-use super::steer::Target;
-use super::{explain, operation, retry, steer};
+use super::watch::account;
+use super::{change, explain, operation, retry};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
-use crate::source::{Source, Verb, server};
 use crate::submit;
+use crate::target::{JobChange, Target, server};
 use coordinator::command::PriorityRequest;
 use coordinator::command::submission::{Submitted, entropy_of, submission_of};
 use coordinator::query::jobs::{JobListed, Progress};
@@ -64,15 +64,15 @@ pub(crate) enum Command {
         timeout: Option<String>,
     },
     /// Dispatch no more units; running units continue
-    Pause(Target),
+    Pause(JobTarget),
     /// Dispatch units again
-    Resume(Target),
+    Resume(JobTarget),
     /// Cancel running units, keep finished ones
-    Cancel(Target),
+    Cancel(JobTarget),
     /// Change the class and the deadline
     Priority {
         #[command(flatten)]
-        target: Target,
+        target: JobTarget,
         /// urgent, normal or bulk
         priority: Option<String>,
         /// When it must be finished, e.g. 2026-12-01T18:00:00Z, or none
@@ -82,7 +82,7 @@ pub(crate) enum Command {
     /// Redrive failed units and their cancelled dependents
     Retry {
         #[command(flatten)]
-        target: Target,
+        target: JobTarget,
         #[command(flatten)]
         select: Select,
     },
@@ -114,12 +114,12 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
             let timeout = timeout.map(|t| Span::parse(&t).map_err(CliError::usage)).transpose()?;
             wait(context, &id, timeout.map(|t| t.0), false)
         }
-        Command::Pause(target) => steer::job(context, &target, Verb::Pause),
-        Command::Resume(target) => steer::job(context, &target, Verb::Resume),
-        Command::Cancel(target) => steer::job(context, &target, Verb::Cancel),
+        Command::Pause(target) => change::job(context, &target, JobChange::Pause),
+        Command::Resume(target) => change::job(context, &target, JobChange::Resume),
+        Command::Cancel(target) => change::job(context, &target, JobChange::Cancel),
         Command::Priority { target, priority, deadline } => {
             let request = PriorityRequest { priority, deadline, order: target.note.order() };
-            steer::show(context, &Source::open(context)?.prioritise(&target.id, &request)?)
+            change::show(context, &Target::open(context)?.prioritise(&target.id, &request)?)
         }
         Command::Retry { target, select } => retry::job(context, &target.id, &target.note, &select),
         Command::Operations { id, limit } => operation::list(context, Some(&id), limit),
@@ -135,9 +135,9 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<
     let submitted = if dry_run && server(context)?.is_none() {
         Submitted { job: job.id, dry_run }
     } else {
-        let mut source = Source::open_or_make(context)?;
-        let submitted = source.submit(&job, &sources, &key, dry_run)?;
-        source.warn_not_running(context);
+        let mut target = Target::open_or_make(context)?;
+        let submitted = target.submit(&job, &sources, &key, dry_run)?;
+        target.warn_not_running(context);
         submitted
     };
     let render = |s: &Submitted| if s.dry_run { format!("would submit {}\n", s.job) } else { format!("{}\n", s.job) };
@@ -146,7 +146,7 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<
 }
 
 fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let listed = Source::open(context)?.jobs(state, limit)?;
+    let listed = Target::open(context)?.jobs(state, limit)?;
     let row = |l: &JobListed| {
         vec![
             l.job.clone(),
@@ -161,24 +161,24 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
 }
 
 fn get(context: &Context, id: &str) -> CliResult<Exit> {
-    let summary = Source::open(context)?.job(id)?;
+    let summary = Target::open(context)?.job(id)?;
     output::one(context.output, &summary, account, &summary.job)?;
     Ok(Exit::Ok)
 }
 
 fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> CliResult<Exit> {
     let started = Instant::now();
-    let mut source = Source::open(context)?;
+    let mut target = Target::open(context)?;
     let mut heard = None;
     let (mut shown, mut mentioned) = (String::new(), false);
     let mut state = "unknown".to_owned();
     loop {
-        match source.progress(id) {
+        match target.progress(id) {
             Ok(progress) => {
                 heard = Some(Instant::now());
                 state.clone_from(&progress.state);
                 if JobState::parse(&state).is_some_and(JobState::has_ended) {
-                    let summary = source.job(id)?;
+                    let summary = target.job(id)?;
                     output::one(context.output, &summary, account, &summary.job)?;
                     return Ok(super::run::exit_of(&summary));
                 }
@@ -198,7 +198,7 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
             Err(error) => return Err(error),
         }
         if !std::mem::replace(&mut mentioned, true) {
-            source.warn_not_running(context);
+            target.warn_not_running(context);
         }
         if timeout.is_some_and(|t| started.elapsed() >= t) {
             return Err(CliError::new(Exit::Timeout, format!("job {id} is still {state}"))

@@ -1,5 +1,6 @@
 //! The command line: a stable surface. One file a noun; this one holds the tree and the way out.
 mod asset;
+mod change;
 mod config;
 mod coordinator;
 mod demo;
@@ -7,7 +8,6 @@ mod doctor;
 mod explain;
 mod failure;
 mod fleet;
-mod follow;
 mod job;
 mod listen;
 mod mhl;
@@ -18,11 +18,11 @@ mod redis;
 mod retry;
 mod run;
 mod schema;
-mod steer;
 mod task;
 mod unit;
 mod up;
 mod validate;
+mod watch;
 mod worker;
 
 use crate::context::Context;

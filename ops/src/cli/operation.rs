@@ -1,9 +1,9 @@
 //! `showrunner operation`: what operators asked for, and what is still being carried out.
-use super::steer::Note;
+use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::source::Source;
+use crate::target::Target;
 use coordinator::command::Steering;
 use coordinator::query::operations::OperationView;
 
@@ -20,35 +20,35 @@ pub(crate) enum Command {
         limit: u32,
     },
     /// Pause a running operation
-    Pause(Target),
+    Pause(OperationTarget),
     /// Resume a paused operation
-    Resume(Target),
+    Resume(OperationTarget),
     /// End it; what it has done stays done
-    Abort(Target),
+    Abort(OperationTarget),
 }
 
 /// An operation to change.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Target {
+pub(crate) struct OperationTarget {
     /// Number of the operation
     operation: i64,
     #[command(flatten)]
-    note: Note,
+    audit: AuditArgs,
 }
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     match command {
         Command::List { job, limit } => list(context, job.as_deref(), *limit),
-        Command::Pause(target) => steer(context, target, Steering::Pause),
-        Command::Resume(target) => steer(context, target, Steering::Resume),
-        Command::Abort(target) => steer(context, target, Steering::Abort),
+        Command::Pause(target) => change(context, target, Steering::Pause),
+        Command::Resume(target) => change(context, target, Steering::Resume),
+        Command::Abort(target) => change(context, target, Steering::Abort),
     }
 }
 
-fn steer(context: &Context, target: &Target, steering: Steering) -> CliResult<Exit> {
-    let order = target.note.order();
-    let view = Source::open(context)?.steer_operation(target.operation, steering, &order)?;
+fn change(context: &Context, target: &OperationTarget, steering: Steering) -> CliResult<Exit> {
+    let order = target.audit.order();
+    let view = Target::open(context)?.steer_operation(target.operation, steering, &order)?;
     let render =
         |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
     output::one(context.output, &view, render, &target.operation.to_string())?;
@@ -57,7 +57,7 @@ fn steer(context: &Context, target: &Target, steering: Steering) -> CliResult<Ex
 
 /// Lists operations, those of one job when it is named.
 pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let operations = Source::open(context)?.operations(job, limit)?;
+    let operations = Target::open(context)?.operations(job, limit)?;
     let row = |o: &OperationView| {
         vec![
             o.operation.to_string(),

@@ -1,9 +1,9 @@
 //! `job retry`, `failure retry`: selections, corrected input, and what became of them.
-use super::steer::Note;
+use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output;
-use crate::source::Source;
+use crate::target::Target;
 use coordinator::command::{Correction, Retried, RetryRequest};
 use protocol::rules::unit::redrive_rate::parse_rate;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub(crate) struct Select {
 
 impl Select {
     /// The request of these arguments, with more terms.
-    pub(crate) fn request(&self, note: &Note, more: Vec<String>) -> CliResult<RetryRequest> {
+    pub(crate) fn request(&self, audit: &AuditArgs, more: Vec<String>) -> CliResult<RetryRequest> {
         let mut corrections = match &self.input {
             Some(path) => read_corrections(path)?,
             None => Vec::new(),
@@ -49,15 +49,15 @@ impl Select {
             only: self.only.clone(),
             corrections,
             rate: self.rate.as_deref().map(parse_rate).transpose().map_err(CliError::usage)?,
-            order: note.order(),
+            order: audit.order(),
         })
     }
 }
 
 /// Retries units of one job.
-pub(crate) fn job(context: &Context, id: &str, note: &Note, select: &Select) -> CliResult<Exit> {
-    let request = select.request(note, Vec::new())?;
-    let retried = Source::open(context)?.retry(id, &request)?;
+pub(crate) fn job(context: &Context, id: &str, audit: &AuditArgs, select: &Select) -> CliResult<Exit> {
+    let request = select.request(audit, Vec::new())?;
+    let retried = Target::open(context)?.retry(id, &request)?;
     show(context, &retried)
 }
 
@@ -65,12 +65,12 @@ pub(crate) fn job(context: &Context, id: &str, note: &Note, select: &Select) -> 
 pub(crate) fn redrive(
     context: &Context,
     job: Option<&str>,
-    note: &Note,
+    audit: &AuditArgs,
     select: &Select,
     cause: Option<&str>,
 ) -> CliResult<Exit> {
-    let request = select.request(note, cause.map(|cause| format!("cause={cause}")).into_iter().collect())?;
-    let retried = Source::open(context)?.redrive(job, &request)?;
+    let request = select.request(audit, cause.map(|cause| format!("cause={cause}")).into_iter().collect())?;
+    let retried = Target::open(context)?.redrive(job, &request)?;
     show(context, &retried)
 }
 

@@ -1,5 +1,5 @@
 //! `showrunner run`: one process, one job, to its end.
-use super::follow::{Followed, account, follow};
+use super::watch::{WatchEnd, account, watch};
 use crate::context::Context;
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
@@ -54,9 +54,9 @@ pub(crate) async fn run_job(
         eprintln!("continuing {id}");
     }
     embedded.coordinator.wake();
-    match follow(embedded, no, context.quiet).await? {
-        Followed::Ended(summary) => Ok(Some(*summary)),
-        Followed::Interrupted => Ok(None),
+    match watch(embedded, no, context.quiet).await? {
+        WatchEnd::Ended(summary) => Ok(Some(*summary)),
+        WatchEnd::Interrupted => Ok(None),
     }
 }
 

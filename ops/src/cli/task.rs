@@ -1,9 +1,9 @@
 //! `showrunner task`: what people must decide.
-use super::steer::Note;
+use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
-use crate::source::Source;
+use crate::target::Target;
 use base64::Engine;
 use coordinator::review::waivers::CheckWaived;
 use coordinator::review::{Decided, Reach, TaskEvent, TaskPicture, TaskRequest, TaskView};
@@ -52,14 +52,14 @@ pub(crate) enum Command {
         /// Number of the task
         task: i64,
         #[command(flatten)]
-        note: Note,
+        audit: AuditArgs,
     },
     /// Refuse: an approval ends, a rework waits for a new delivery; needs --reason
     Reject {
         /// Number of the task
         task: i64,
         #[command(flatten)]
-        note: Note,
+        audit: AuditArgs,
     },
     /// Accept the findings, or skip an approval; needs --reason
     Waive {
@@ -75,7 +75,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
         #[command(flatten)]
-        note: Note,
+        audit: AuditArgs,
     },
 }
 
@@ -101,22 +101,22 @@ impl From<ReachWord> for Reach {
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
-    let plain = |note: &Note| TaskRequest { order: note.order(), ..TaskRequest::default() };
+    let plain = |audit: &AuditArgs| TaskRequest { order: audit.order(), ..TaskRequest::default() };
     match command {
         Command::List { state, kind, job, asset, title, limit } => {
             let filter = control_filter(state, kind, job, asset, title);
-            list(context, &Source::open(context)?.tasks(filter, limit)?)
+            list(context, &Target::open(context)?.tasks(filter, limit)?)
         }
         Command::Get { task } => {
-            let found = Source::open(context)?.task(task)?;
+            let found = Target::open(context)?.task(task)?;
             output::one(context.output, &found, render, &task.to_string())?;
             Ok(Exit::Ok)
         }
         Command::Pictures { task, to } => pictures(context, task, to.as_deref()),
-        Command::Approve { task, note } => settle(context, task, Decision::Approve, &plain(&note)),
-        Command::Reject { task, note } => settle(context, task, Decision::Reject, &plain(&note)),
-        Command::Waive { task, checks, reach, until, note } => {
-            let request = TaskRequest { checks, reach: reach.into(), until, order: note.order() };
+        Command::Approve { task, audit } => settle(context, task, Decision::Approve, &plain(&audit)),
+        Command::Reject { task, audit } => settle(context, task, Decision::Reject, &plain(&audit)),
+        Command::Waive { task, checks, reach, until, audit } => {
+            let request = TaskRequest { checks, reach: reach.into(), until, order: audit.order() };
             settle(context, task, Decision::Waive, &request)
         }
     }
@@ -153,7 +153,7 @@ fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
 }
 
 fn pictures(context: &Context, task: i64, folder: Option<&Path>) -> CliResult<Exit> {
-    let found = Source::open(context)?.task_pictures(task)?;
+    let found = Target::open(context)?.task_pictures(task)?;
     let names: Vec<String> = found.iter().enumerate().map(|(n, picture)| file_name(task, n + 1, picture)).collect();
     if let Some(folder) = folder {
         std::fs::create_dir_all(folder).map_err(|e| CliError::failed(format!("{}: {e}", folder.display())))?;
@@ -226,7 +226,7 @@ fn render(t: &TaskView) -> String {
 }
 
 fn settle(context: &Context, task: i64, decision: Decision, request: &TaskRequest) -> CliResult<Exit> {
-    let decided = Source::open(context)?.settle_task(task, decision, request)?;
+    let decided = Target::open(context)?.settle_task(task, decision, request)?;
     output::one(context.output, &decided, render_decision, &task.to_string())?;
     Ok(Exit::Ok)
 }

@@ -3,7 +3,7 @@ use super::explain;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::source::Source;
+use crate::target::Target;
 use coordinator::store::view::UnitView;
 
 /// Commands of `unit`.
@@ -45,12 +45,12 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
 }
 
 fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, limit: u32) -> CliResult<Exit> {
-    show(context, &Source::open(context)?.units(job, state, step, limit)?)
+    show(context, &Target::open(context)?.units(job, state, step, limit)?)
 }
 
 fn get(context: &Context, unit: &str) -> CliResult<Exit> {
     let (job, step, part) = explain::parse_unit(unit)?;
-    let found = Source::open(context)?.unit((&job, &step, part))?;
+    let found = Target::open(context)?.unit((&job, &step, part))?;
     let render = |u: &UnitView| {
         format!(
             "{}  {}  {} assets from {}  epoch {}  failed attempts {}\n",

@@ -15,7 +15,7 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// Result of watching a job.
-pub(crate) enum Followed {
+pub(crate) enum WatchEnd {
     /// The job has ended.
     Ended(Box<Summary>),
     /// A stop signal arrived first.
@@ -23,7 +23,7 @@ pub(crate) enum Followed {
 }
 
 /// Watches a job that runs in this process.
-pub(crate) async fn follow(embedded: &Embedded, job: JobNo, quiet: bool) -> CliResult<Followed> {
+pub(crate) async fn watch(embedded: &Embedded, job: JobNo, quiet: bool) -> CliResult<WatchEnd> {
     let (bar, mut rate) = (bar(quiet), Rate::default());
     let signal = super::stop_signal();
     tokio::pin!(signal);
@@ -34,12 +34,12 @@ pub(crate) async fn follow(embedded: &Embedded, job: JobNo, quiet: bool) -> CliR
         if row.state.has_ended() {
             bar.finish_and_clear();
             let account = embedded.store.write(move |tx| summary(tx, &Workflows::default(), job, now())).await?;
-            return Ok(Followed::Ended(Box::new(account)));
+            return Ok(WatchEnd::Ended(Box::new(account)));
         }
         tokio::select! {
             () = &mut signal => {
                 bar.finish_and_clear();
-                return Ok(Followed::Interrupted);
+                return Ok(WatchEnd::Interrupted);
             }
             () = embedded.failed() => {
                 bar.finish_and_clear();

@@ -36,7 +36,7 @@ use protocol::id::PartNo;
 use protocol::rules::review::task::Decision;
 
 /// Where commands are executed.
-pub(crate) enum Source {
+pub(crate) enum Target {
     /// Directly on the database of the settings: of a data directory, or of a cluster.
     Local(Box<Backend>),
     /// Through the API of a coordinator.
@@ -45,18 +45,18 @@ pub(crate) enum Source {
 
 /// A change of a job by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub(crate) enum JobChange {
     Pause,
     Resume,
     Cancel,
 }
 
-impl Verb {
+impl JobChange {
     fn as_str(self) -> &'static str {
         match self {
-            Verb::Pause => "pause",
-            Verb::Resume => "resume",
-            Verb::Cancel => "cancel",
+            JobChange::Pause => "pause",
+            JobChange::Resume => "resume",
+            JobChange::Cancel => "cancel",
         }
     }
 }
@@ -78,27 +78,27 @@ pub(crate) fn server(context: &Context) -> CliResult<Option<&str>> {
     }
 }
 
-impl Source {
+impl Target {
     /// Opens an existing data directory, database or server.
-    pub(crate) fn open(context: &Context) -> CliResult<Source> {
+    pub(crate) fn open(context: &Context) -> CliResult<Target> {
         match server(context)? {
-            Some(url) => Ok(Source::Remote(Remote::new(url)?)),
-            None => Ok(Source::Local(Box::new(database::open(&context.settings, false)?))),
+            Some(url) => Ok(Target::Remote(Remote::new(url)?)),
+            None => Ok(Target::Local(Box::new(database::open(&context.settings, false)?))),
         }
     }
 
     /// Opens the same, and creates the data directory if needed.
-    pub(crate) fn open_or_make(context: &Context) -> CliResult<Source> {
+    pub(crate) fn open_or_make(context: &Context) -> CliResult<Target> {
         if let Some(url) = server(context)? {
-            return Ok(Source::Remote(Remote::new(url)?));
+            return Ok(Target::Remote(Remote::new(url)?));
         }
-        Ok(Source::Local(Box::new(database::open(&context.settings, true)?)))
+        Ok(Target::Local(Box::new(database::open(&context.settings, true)?)))
     }
 
     /// Warns when no coordinator runs over the data directory, since a job does not run by itself.
     pub(crate) fn warn_not_running(&self, context: &Context) {
         let data = context.data();
-        let here = matches!(self, Source::Local(_)) && database::url(&context.settings).is_none();
+        let here = matches!(self, Target::Local(_)) && database::url(&context.settings).is_none();
         if here && !context.quiet && !DataDir::is_coordinated(&data) {
             eprintln!("no coordinator runs over {0}; start one with: showrunner up --data {0}", data.display());
         }
@@ -107,9 +107,9 @@ impl Source {
     /// Hands a job in. The same key never makes a second job.
     pub(crate) fn submit(&mut self, job: &NewJob, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
         match self {
-            Source::Local(_) if dry_run => Ok(Submitted { job: job.id.clone(), dry_run }),
-            Source::Local(db) => answered(db.write(|tx| submit(tx, job))),
-            Source::Remote(remote) => remote.submit(sources, key, dry_run),
+            Target::Local(_) if dry_run => Ok(Submitted { job: job.id.clone(), dry_run }),
+            Target::Local(db) => answered(db.write(|tx| submit(tx, job))),
+            Target::Remote(remote) => remote.submit(sources, key, dry_run),
         }
     }
 
@@ -120,8 +120,8 @@ impl Source {
             |limit, after| {
                 let filter = JobsFilter { state: state.map(str::to_owned), after, limit };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| jobs::jobs(tx, &filter))),
-                    Source::Remote(remote) => remote.get(&["jobs"], &filter),
+                    Target::Local(db) => answered(db.read(|tx| jobs::jobs(tx, &filter))),
+                    Target::Remote(remote) => remote.get(&["jobs"], &filter),
                 }
             },
             |listed| listed.job.clone(),
@@ -131,61 +131,61 @@ impl Source {
     /// The account of a job.
     pub(crate) fn job(&mut self, id: &str) -> CliResult<Summary> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| jobs::job(tx, id, now()))),
-            Source::Remote(remote) => remote.get(&["jobs", id], &()),
+            Target::Local(db) => answered(db.read(|tx| jobs::job(tx, id, now()))),
+            Target::Remote(remote) => remote.get(&["jobs", id], &()),
         }
     }
 
     /// How far a job is.
     pub(crate) fn progress(&mut self, id: &str) -> CliResult<Progress> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| jobs::progress(tx, id))),
-            Source::Remote(remote) => remote.get(&["jobs", id, "progress"], &()),
+            Target::Local(db) => answered(db.read(|tx| jobs::progress(tx, id))),
+            Target::Remote(remote) => remote.get(&["jobs", id, "progress"], &()),
         }
     }
 
     /// Why a job is where it is.
     pub(crate) fn explain_job(&mut self, id: &str) -> CliResult<JobExplanation> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| jobs::explain_job(tx, id))),
-            Source::Remote(remote) => remote.get(&["jobs", id, "explain"], &()),
+            Target::Local(db) => answered(db.read(|tx| jobs::explain_job(tx, id))),
+            Target::Remote(remote) => remote.get(&["jobs", id, "explain"], &()),
         }
     }
 
     /// Pauses, resumes or cancels a job.
-    pub(crate) fn change(&mut self, verb: Verb, id: &str, order: &Order) -> CliResult<JobChanged> {
-        let change = match verb {
-            Verb::Pause => command::pause,
-            Verb::Resume => command::resume,
-            Verb::Cancel => command::cancel,
+    pub(crate) fn change(&mut self, job_change: JobChange, id: &str, order: &Order) -> CliResult<JobChanged> {
+        let change = match job_change {
+            JobChange::Pause => command::pause,
+            JobChange::Resume => command::resume,
+            JobChange::Cancel => command::cancel,
         };
         match self {
-            Source::Local(db) => answered(db.write(|tx| change(tx, id, order, now()))),
-            Source::Remote(remote) => remote.post(&["jobs", id, verb.as_str()], order),
+            Target::Local(db) => answered(db.write(|tx| change(tx, id, order, now()))),
+            Target::Remote(remote) => remote.post(&["jobs", id, job_change.as_str()], order),
         }
     }
 
     /// Changes who goes first.
     pub(crate) fn prioritise(&mut self, id: &str, request: &PriorityRequest) -> CliResult<JobChanged> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| command::prioritise(tx, id, request, now()))),
-            Source::Remote(remote) => remote.post(&["jobs", id, "priority"], request),
+            Target::Local(db) => answered(db.write(|tx| command::prioritise(tx, id, request, now()))),
+            Target::Remote(remote) => remote.post(&["jobs", id, "priority"], request),
         }
     }
 
     /// Runs failed units of a job again.
     pub(crate) fn retry(&mut self, id: &str, request: &RetryRequest) -> CliResult<Retried> {
         match self {
-            Source::Local(db) => bring_back(db, &Among::Job(id.to_owned()), request),
-            Source::Remote(remote) => remote.post(&["jobs", id, "retry"], request),
+            Target::Local(db) => bring_back(db, &Among::Job(id.to_owned()), request),
+            Target::Remote(remote) => remote.post(&["jobs", id, "retry"], request),
         }
     }
 
     /// Runs dead units again, of one job or of all.
     pub(crate) fn redrive(&mut self, job: Option<&str>, request: &RetryRequest) -> CliResult<Retried> {
         match self {
-            Source::Local(db) => bring_back(db, &Among::Dead(job.map(str::to_owned)), request),
-            Source::Remote(remote) => remote.post_for(&["failures", "retry"], &[("job", job)], request),
+            Target::Local(db) => bring_back(db, &Among::Dead(job.map(str::to_owned)), request),
+            Target::Remote(remote) => remote.post_for(&["failures", "retry"], &[("job", job)], request),
         }
     }
 
@@ -193,18 +193,18 @@ impl Source {
     pub(crate) fn causes(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<CauseView>> {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
         match self {
-            Source::Local(db) => {
+            Target::Local(db) => {
                 answered(db.read(|tx| causes::causes(tx, &Workflows::default(), job, filter.limit, now())))
             }
-            Source::Remote(remote) => remote.get(&["failures"], &filter),
+            Target::Remote(remote) => remote.get(&["failures"], &filter),
         }
     }
 
     /// Leaves a cause as it is.
     pub(crate) fn waive(&mut self, cause: &str, request: &WaiveRequest) -> CliResult<Waived> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| command::waive(tx, cause, request, now()))),
-            Source::Remote(remote) => remote.post(&["failures", cause, "waive"], request),
+            Target::Local(db) => answered(db.write(|tx| command::waive(tx, cause, request, now()))),
+            Target::Remote(remote) => remote.post(&["failures", cause, "waive"], request),
         }
     }
 
@@ -216,8 +216,8 @@ impl Source {
                 let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
                 let filter = TasksFilter { after, limit, ..filter.clone() };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| review::tasks(tx, &filter, now()))),
-                    Source::Remote(remote) => remote.get(&["tasks"], &filter),
+                    Target::Local(db) => answered(db.read(|tx| review::tasks(tx, &filter, now()))),
+                    Target::Remote(remote) => remote.get(&["tasks"], &filter),
                 }
             },
             |task| task.task.to_string(),
@@ -227,26 +227,26 @@ impl Source {
     /// One task with its findings and its history.
     pub(crate) fn task(&mut self, no: i64) -> CliResult<TaskView> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| review::task(tx, no, now()))),
-            Source::Remote(remote) => remote.get(&["tasks", &no.to_string()], &()),
+            Target::Local(db) => answered(db.read(|tx| review::task(tx, no, now()))),
+            Target::Remote(remote) => remote.get(&["tasks", &no.to_string()], &()),
         }
     }
 
     /// Pictures of a pending task.
     pub(crate) fn task_pictures(&mut self, no: i64) -> CliResult<Vec<TaskPicture>> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| review::task_pictures(tx, no))),
-            Source::Remote(remote) => remote.get(&["tasks", &no.to_string(), "pictures"], &()),
+            Target::Local(db) => answered(db.read(|tx| review::task_pictures(tx, no))),
+            Target::Remote(remote) => remote.get(&["tasks", &no.to_string(), "pictures"], &()),
         }
     }
 
     /// Takes a decision.
     pub(crate) fn settle_task(&mut self, no: i64, decision: Decision, request: &TaskRequest) -> CliResult<Decided> {
         let db = match self {
-            Source::Remote(remote) => {
+            Target::Remote(remote) => {
                 return remote.post(&["tasks", &no.to_string(), decision.as_str()], request);
             }
-            Source::Local(db) => db,
+            Target::Local(db) => db,
         };
         answered(db.write(|tx| review::settle_task(tx, &Workflows::default(), no, decision, request, now())))
     }
@@ -255,45 +255,45 @@ impl Source {
     pub(crate) fn operations(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<OperationView>> {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
         match self {
-            Source::Local(db) => answered(db.read(|tx| operations::operations(tx, job, filter.limit))),
-            Source::Remote(remote) => remote.get(&["operations"], &filter),
+            Target::Local(db) => answered(db.read(|tx| operations::operations(tx, job, filter.limit))),
+            Target::Remote(remote) => remote.get(&["operations"], &filter),
         }
     }
 
     /// Pauses, resumes or aborts an operation.
     pub(crate) fn steer_operation(&mut self, no: i64, steering: Steering, order: &Order) -> CliResult<OperationView> {
-        let verb = match steering {
+        let job_change = match steering {
             Steering::Pause => "pause",
             Steering::Resume => "resume",
             Steering::Abort => "abort",
         };
         match self {
-            Source::Local(db) => answered(db.write(|tx| command::steer(tx, no, steering, order, now()))),
-            Source::Remote(remote) => remote.post(&["operations", &no.to_string(), verb], order),
+            Target::Local(db) => answered(db.write(|tx| command::steer(tx, no, steering, order, now()))),
+            Target::Remote(remote) => remote.post(&["operations", &no.to_string(), job_change], order),
         }
     }
 
     /// Workers heard of lately.
     pub(crate) fn workers(&mut self) -> CliResult<Vec<WorkerView>> {
         match self {
-            Source::Local(db) => Ok(db.read(|tx| workers::workers(tx, now()))?),
-            Source::Remote(remote) => remote.get(&["workers"], &()),
+            Target::Local(db) => Ok(db.read(|tx| workers::workers(tx, now()))?),
+            Target::Remote(remote) => remote.get(&["workers"], &()),
         }
     }
 
     /// Gives a worker no more work.
     pub(crate) fn drain_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| command::drain(tx, worker, order, now()))),
-            Source::Remote(remote) => remote.post(&["workers", worker, "drain"], order),
+            Target::Local(db) => answered(db.write(|tx| command::drain(tx, worker, order, now()))),
+            Target::Remote(remote) => remote.post(&["workers", worker, "drain"], order),
         }
     }
 
     /// Gives a worker work again.
     pub(crate) fn release_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
         match self {
-            Source::Local(db) => answered(db.write(|tx| command::release(tx, worker, order, now()))),
-            Source::Remote(remote) => remote.post(&["workers", worker, "release"], order),
+            Target::Local(db) => answered(db.write(|tx| command::release(tx, worker, order, now()))),
+            Target::Remote(remote) => remote.post(&["workers", worker, "release"], order),
         }
     }
 
@@ -311,8 +311,8 @@ impl Source {
                 let filter =
                     UnitsFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), after, limit };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| jobs::units(tx, job, &filter))),
-                    Source::Remote(remote) => remote.get(&["jobs", job, "units"], &filter),
+                    Target::Local(db) => answered(db.read(|tx| jobs::units(tx, job, &filter))),
+                    Target::Remote(remote) => remote.get(&["jobs", job, "units"], &filter),
                 }
             },
             |unit| unit.unit.clone(),
@@ -322,16 +322,16 @@ impl Source {
     /// One unit by its id.
     pub(crate) fn unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitView> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| jobs::unit(tx, job, step, part))),
-            Source::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string()], &()),
+            Target::Local(db) => answered(db.read(|tx| jobs::unit(tx, job, step, part))),
+            Target::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string()], &()),
         }
     }
 
     /// Why a unit is where it is.
     pub(crate) fn explain_unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitExplanation> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| jobs::explain_unit(tx, job, step, part, now()))),
-            Source::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string(), "explain"], &()),
+            Target::Local(db) => answered(db.read(|tx| jobs::explain_unit(tx, job, step, part, now()))),
+            Target::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string(), "explain"], &()),
         }
     }
 
@@ -344,8 +344,8 @@ impl Source {
                 let filter =
                     AssetsFilter { title: title.map(str::to_owned), after: after.or_else(|| start.take()), limit };
                 match self {
-                    Source::Local(db) => answered(db.read(|tx| jobs::assets(tx, &filter))),
-                    Source::Remote(remote) => remote.get(&["assets"], &filter),
+                    Target::Local(db) => answered(db.read(|tx| jobs::assets(tx, &filter))),
+                    Target::Remote(remote) => remote.get(&["assets"], &filter),
                 }
             },
             |asset| asset.asset.clone(),
@@ -355,8 +355,8 @@ impl Source {
     /// Everything known about an asset.
     pub(crate) fn asset(&mut self, id: &str) -> CliResult<AssetView> {
         match self {
-            Source::Local(db) => answered(db.read(|tx| jobs::asset(tx, id, now()))),
-            Source::Remote(remote) => remote.get(&["assets", id], &()),
+            Target::Local(db) => answered(db.read(|tx| jobs::asset(tx, id, now()))),
+            Target::Remote(remote) => remote.get(&["assets", id], &()),
         }
     }
 }
