@@ -1,4 +1,5 @@
-//! What is handed out next: facts of all open jobs are gathered, [`ranking`] decides for each kind, the publisher claims.
+//! Dispatch: gathers the facts of all open jobs, asks [`ranking`](protocol::rules::schedule::ranking) for each kind, and
+//! claims units through the publisher.
 //! All of the memory here can be lost: costs come back from the store, shares and rates begin anew.
 mod blocks;
 pub mod costs;

@@ -1,6 +1,8 @@
 //! Where commands get their answers: the database of a local data directory, or a running coordinator. Both ask the same
 //! services and answer in the same shapes, so each command renders one way.
 mod client;
+mod tasks;
+mod units;
 
 pub(crate) use client::Client;
 use client::Remote;
@@ -19,21 +21,16 @@ use coordinator::http::{OfJob, Problem};
 use coordinator::paging::PAGE_MAX;
 use coordinator::query::causes;
 use coordinator::query::causes::{CauseView, Waived};
-use coordinator::query::explain::UnitExplanation;
 use coordinator::query::jobs;
-use coordinator::query::jobs::{AssetView, AssetsFilter, JobExplanation, JobListed, JobsFilter, Progress, UnitsFilter};
+use coordinator::query::jobs::{JobExplanation, JobListed, JobsFilter, Progress};
 use coordinator::query::operations;
 use coordinator::query::operations::OperationView;
 use coordinator::query::summary::Summary;
 use coordinator::query::workers;
 use coordinator::query::workers::WorkerView;
-use coordinator::review::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
 use coordinator::store::handle::Backend;
-use coordinator::store::view::UnitView;
 use coordinator::store::{NewJob, StoreResult};
 use coordinator::workflows::Workflows;
-use protocol::id::PartNo;
-use protocol::rules::review::task::Decision;
 
 /// Where commands are executed.
 pub(crate) enum Target {
@@ -208,49 +205,6 @@ impl Target {
         }
     }
 
-    /// Tasks by number.
-    pub(crate) fn tasks(&mut self, filter: TasksFilter, limit: u32) -> CliResult<Vec<TaskView>> {
-        pages(
-            limit,
-            |limit, after| {
-                let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
-                let filter = TasksFilter { after, limit, ..filter.clone() };
-                match self {
-                    Target::Local(db) => answered(db.read(|tx| review::tasks(tx, &filter, now()))),
-                    Target::Remote(remote) => remote.get(&["tasks"], &filter),
-                }
-            },
-            |task| task.task.to_string(),
-        )
-    }
-
-    /// One task with its findings and its history.
-    pub(crate) fn task(&mut self, no: i64) -> CliResult<TaskView> {
-        match self {
-            Target::Local(db) => answered(db.read(|tx| review::task(tx, no, now()))),
-            Target::Remote(remote) => remote.get(&["tasks", &no.to_string()], &()),
-        }
-    }
-
-    /// Pictures of a pending task.
-    pub(crate) fn task_pictures(&mut self, no: i64) -> CliResult<Vec<TaskPicture>> {
-        match self {
-            Target::Local(db) => answered(db.read(|tx| review::task_pictures(tx, no))),
-            Target::Remote(remote) => remote.get(&["tasks", &no.to_string(), "pictures"], &()),
-        }
-    }
-
-    /// Takes a decision.
-    pub(crate) fn settle_task(&mut self, no: i64, decision: Decision, request: &TaskRequest) -> CliResult<Decided> {
-        let db = match self {
-            Target::Remote(remote) => {
-                return remote.post(&["tasks", &no.to_string(), decision.as_str()], request);
-            }
-            Target::Local(db) => db,
-        };
-        answered(db.write(|tx| review::settle_task(tx, &Workflows::default(), no, decision, request, now())))
-    }
-
     /// What operators asked for, newest first.
     pub(crate) fn operations(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<OperationView>> {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
@@ -294,69 +248,6 @@ impl Target {
         match self {
             Target::Local(db) => answered(db.write(|tx| command::release(tx, worker, order, now()))),
             Target::Remote(remote) => remote.post(&["workers", worker, "release"], order),
-        }
-    }
-
-    /// Lists units of a job.
-    pub(crate) fn units(
-        &mut self,
-        job: &str,
-        state: Option<&str>,
-        step: Option<&str>,
-        limit: u32,
-    ) -> CliResult<Vec<UnitView>> {
-        pages(
-            limit,
-            |limit, after| {
-                let filter =
-                    UnitsFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), after, limit };
-                match self {
-                    Target::Local(db) => answered(db.read(|tx| jobs::units(tx, job, &filter))),
-                    Target::Remote(remote) => remote.get(&["jobs", job, "units"], &filter),
-                }
-            },
-            |unit| unit.unit.clone(),
-        )
-    }
-
-    /// One unit by its id.
-    pub(crate) fn unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitView> {
-        match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::unit(tx, job, step, part))),
-            Target::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string()], &()),
-        }
-    }
-
-    /// Why a unit is where it is.
-    pub(crate) fn explain_unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitExplanation> {
-        match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::explain_unit(tx, job, step, part, now()))),
-            Target::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string(), "explain"], &()),
-        }
-    }
-
-    /// Lists the catalogue in id order.
-    pub(crate) fn assets(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> CliResult<Vec<AssetView>> {
-        let mut start = after.map(str::to_owned);
-        pages(
-            limit,
-            |limit, after| {
-                let filter =
-                    AssetsFilter { title: title.map(str::to_owned), after: after.or_else(|| start.take()), limit };
-                match self {
-                    Target::Local(db) => answered(db.read(|tx| jobs::assets(tx, &filter))),
-                    Target::Remote(remote) => remote.get(&["assets"], &filter),
-                }
-            },
-            |asset| asset.asset.clone(),
-        )
-    }
-
-    /// Everything known about an asset.
-    pub(crate) fn asset(&mut self, id: &str) -> CliResult<AssetView> {
-        match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::asset(tx, id, now()))),
-            Target::Remote(remote) => remote.get(&["assets", id], &()),
         }
     }
 }
