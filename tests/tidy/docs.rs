@@ -92,3 +92,21 @@ fn table_of_invariants_has_the_sentences_of_the_code() {
     let known: Vec<(&str, &str)> = Invariant::ALL.iter().map(|one| (one.number(), one.promise())).collect();
     assert_eq!(listed, known, "docs/architecture.md and protocol::invariant disagree");
 }
+
+/// Paths in backticks that a page names: they contain a slash and end in a file name.
+fn named_files(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let is_file = |path: &&str| {
+        path.contains('/') && !path.contains(' ') && path.rsplit_once('/').is_some_and(|(_, name)| name.contains('.'))
+    };
+    quoted.filter(is_file).collect()
+}
+
+#[test]
+fn files_named_in_the_extending_page_exist() {
+    let text = read(&root().join("docs/extending.md"));
+    let files = named_files(&text);
+    assert!(files.len() > 20, "the page names {} files", files.len());
+    let missing = files.iter().filter(|file| !root().join(file).is_file()).map(|file| (*file).to_owned());
+    fail_if_any("docs/extending.md names files that do not exist", missing.collect());
+}
