@@ -10,7 +10,7 @@ help:
 	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000), stores side by side, plans over a million rows"
 	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7; PROFILE=edges: faults in each phase"
 	@echo "              of long listings, hundreds of workers, only failures, a database without statistics)"
-	@echo "make bench    whole jobs, transfers beside cp and rsync, QC beside plain decoding (release build)"
+	@echo "make bench    whole jobs, transfers compared with cp and rsync, QC with plain decoding (release build)"
 	@echo "make release  the binary, in target/release/showrunner"
 	@echo "make fmt      formats the sources"
 	@echo "make clean    removes the demo's output"
