@@ -118,10 +118,10 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
         Command::Resume(target) => change::job(context, &target, JobChange::Resume),
         Command::Cancel(target) => change::job(context, &target, JobChange::Cancel),
         Command::Priority { target, priority, deadline } => {
-            let request = PriorityRequest { priority, deadline, order: target.note.order() };
+            let request = PriorityRequest { priority, deadline, order: target.audit.order() };
             change::show(context, &Target::open(context)?.prioritise(&target.id, &request)?)
         }
-        Command::Retry { target, select } => retry::job(context, &target.id, &target.note, &select),
+        Command::Retry { target, select } => retry::job(context, &target.id, &target.audit, &select),
         Command::Operations { id, limit } => operation::list(context, Some(&id), limit),
         Command::Explain { id } => explain::job(context, &id),
     }
