@@ -8,7 +8,7 @@
 //! - [`command`], [`query`]: what operators ask for
 //! - [`queue`]: what is handed to workers and comes back
 //! - [`leader`]: the process around them: election, the turn, reports, heartbeats
-//! - [`http`]: routes
+//! - [`http`]: the routes of the API
 pub mod audit;
 pub mod clock;
 pub mod command;

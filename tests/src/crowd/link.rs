@@ -29,7 +29,9 @@ struct Message {
     spent: Vec<Spent>,
 }
 
-type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
+type Streams = Vec<StreamEntries>;
+/// A stream with its entries: id and fields.
+type StreamEntries = (String, Vec<(String, Option<Vec<Vec<u8>>>)>);
 
 /// A connection that comes back by itself.
 pub(super) struct Link {
@@ -158,7 +160,7 @@ impl Link {
 /// The entries of a reply; one that cannot be read has no units, and is left to real workers.
 fn entries(reply: Value) -> Vec<Entry> {
     let streams: Streams = redis::from_redis_value(reply).unwrap_or_default();
-    let of = |(stream, entries): (String, Vec<(String, Option<Vec<Vec<u8>>>)>)| {
+    let of = |(stream, entries): StreamEntries| {
         entries.into_iter().filter_map(move |(id, fields)| {
             let body = fields?.into_iter().nth(1)?;
             let units = envelope::decode::<UnitBatch>(&body).ok()?.unpack().collect();
