@@ -47,7 +47,7 @@ fn transfer_outside_of_the_roots_is_refused_at_both_ends() {
         let summary = run(&scratch, "manifest: media/m.csv", &step, 3);
         let found = reasons(&summary);
         assert!(matches!(found[..], ["outside_roots"] | ["destination_escapes"]), "{name}: {summary:#}");
-        let copy = scratch.path(&format!("{to}/a.bin"));
+        let copy = scratch.path(format!("{to}/a.bin"));
         assert!(!copy.exists() && !scratch.path("outside/landed").exists(), "{name}: nothing was written");
     }
     list(&scratch, "media/a.bin");

@@ -41,7 +41,7 @@ impl World {
             if let Ok(no) = recorded {
                 while command::carry_on(tx, &workflows, no, now)? {}
             }
-            Ok(recorded.and_then(|_| preview))
+            Ok(recorded.and(preview))
         });
         self.note(|| format!("retry {id} {request:?}: {chosen:?}"));
         if let Ok(Ok(retried)) = chosen {

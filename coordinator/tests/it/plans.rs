@@ -34,13 +34,16 @@ const PLANNED: JobNo = JobNo(2);
 /// A job that has ended.
 const ENDED: JobNo = JobNo(3);
 
+/// What is asked of a transaction.
+type Ask = Box<dyn Fn(&mut dyn Tx) -> StoreResult<()>>;
+
 /// A question: its name, how many rows it is about, and how it is asked.
 struct Question {
     name: String,
     rows: u64,
     /// Whether it walks along the key of all units of a step.
     walks: bool,
-    ask: Box<dyn Fn(&mut dyn Tx) -> StoreResult<()>>,
+    ask: Ask,
 }
 
 fn question(name: impl Into<String>, rows: u64, ask: impl Fn(&mut dyn Tx) -> StoreResult<()> + 'static) -> Question {
