@@ -6,8 +6,8 @@
 //! printed, and one JSON line. Processor seconds (ours and those of the programs) are printed with the time: other load on the
 //! machine changes the time and hardly changes them. Every program decodes with one thread, as ours does.
 use ::qc::Tools;
-use ::qc::{Subject, Verdict, appraise};
-use protocol::media::spec::DeliverySpec;
+use ::qc::{MediaUnderTest, Verdict, appraise};
+use spec::DeliverySpec;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -187,7 +187,7 @@ async fn all(tool: Tool, files: &[PathBuf], width: usize) -> Result<(), Fault> {
 }
 
 async fn ours(file: &Path, spec: &DeliverySpec) -> Result<(), Fault> {
-    let judged = appraise(file, &Subject::bare(file), spec, &Tools::default(), &[], &CancellationToken::new())
+    let judged = appraise(file, &MediaUnderTest::bare(file), spec, &Tools::default(), &[], &CancellationToken::new())
         .await
         .map_err(|failure| failure.message)?;
     // A clip that is good must have been measured in full, or the time says nothing.

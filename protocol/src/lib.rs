@@ -1,8 +1,8 @@
 //! Everything that decides, and everything both sides must agree on. No I/O, no async, no clock, no randomness:
 //! facts, `now` and limits come in as arguments and a decision goes out.
 //!
-//! - [`media`]: the nouns (asset, role, delivery spec)
-//! - [`model`]: values that job files, rules and messages share
+//! - [`media`]: assets and their locations
+//! - [`model`]: values that several parts share
 //! - [`workflow`]: job files, from YAML to compiled steps
 //! - [`wire`]: what crosses between coordinator and worker, versioned
 //! - [`rules`]: one pure decision a file

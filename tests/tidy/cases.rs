@@ -35,6 +35,7 @@ fn places(place: &str, modules: &str) -> Vec<PathBuf> {
         "storage" => vec!["worker/storage/src"],
         "mhl" => vec!["worker/mhl/src"],
         "qc" => vec!["worker/qc/src"],
+        "spec" => vec!["protocol/spec/src"],
         _ => Vec::new(),
     };
     let file = if modules.is_empty() { "main".to_owned() } else { modules.replace("::", "/") };

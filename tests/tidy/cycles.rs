@@ -7,8 +7,10 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, File, Item, ItemUse, Path, UseTree, Visibility};
 
 /// Crates by the folder of their sources.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 12] = [
     "protocol/src",
+    "protocol/spec/src",
+    "protocol/formats/src",
     "transport/src",
     "coordinator/store/src",
     "coordinator/src",

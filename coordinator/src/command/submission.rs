@@ -3,7 +3,6 @@
 use crate::error::{Answer, Refusal};
 use crate::store::{NewJob, StoreResult, Tx};
 use protocol::id::job_id;
-use protocol::media::spec;
 use protocol::time::Timestamp;
 use protocol::wire::unit::QcTask;
 use protocol::workflow::compile::compile as compile_workflow;

@@ -2,7 +2,7 @@
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
-use protocol::media::umdp::{self, Imported, SpecFile, Unmapped};
+use formats::umdp::{self, Imported, SpecFile, Unmapped};
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -5,12 +5,12 @@ use crate::output::{self, Format};
 use crate::report::{Inspected, Wanted};
 use crate::submit::{load_policy, now};
 use ::qc::Tools;
-use ::qc::{Appraised, Report, Subject, Verdict, appraise, still};
-use protocol::media::spec::DeliverySpec;
+use ::qc::{Appraised, MediaUnderTest, Report, Verdict, appraise, still};
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;
 use protocol::workflow::waivers::{self, WrittenWaiver};
 use serde::Serialize;
+use spec::{CHECK_IDS, DeliverySpec};
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -95,7 +95,7 @@ fn read_waivers(path: Option<&Path>) -> CliResult<Vec<WrittenWaiver>> {
     let Some(path) = path else { return Ok(Vec::new()) };
     let text =
         std::fs::read_to_string(path).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
-    waivers::read(&path.display().to_string(), &text).map_err(CliError::from)
+    waivers::read(&path.display().to_string(), &text, &CHECK_IDS).map_err(CliError::from)
 }
 
 /// Runs the command. One report a file; exit 1 when any file does not pass and is not waived.
@@ -116,7 +116,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     });
     let (mut all_pass, mut inspected, mut documents) = (true, Vec::new(), Vec::new());
     for file in &args.files {
-        let judged = appraise(file, &Subject::bare(file), &spec, &tools, &[], &cancel).await;
+        let judged = appraise(file, &MediaUnderTest::bare(file), &spec, &tools, &[], &cancel).await;
         if cancel.is_cancelled() {
             return Err(CliError::new(Exit::Interrupted, "interrupted"));
         }

@@ -3,11 +3,11 @@ use crate::error::{CliResult, Exit};
 use crate::settings;
 use ::storage::settings::StorageSettings;
 use clap::ValueEnum;
-use protocol::media::spec::DeliverySpec;
 use protocol::workflow::file::JobFile;
 use protocol::workflow::waivers::WaiversFile;
 use schemars::{Schema, json_schema};
 use serde_json::json;
+use spec::DeliverySpec;
 use std::io::Write;
 
 /// File kinds with a schema.

@@ -133,7 +133,7 @@ fn problems(kind: FileKind, path: &Path, file: &str, source: &str) -> Vec<Proble
         FileKind::Job => submit::problems(path),
         FileKind::Spec => submit::load_policy(file).err().into_iter().collect(),
         FileKind::Storage => StorageSettings::read(file, source).err().into_iter().collect(),
-        FileKind::Waivers => waivers::read(file, source).err().unwrap_or_default(),
+        FileKind::Waivers => waivers::read(file, source, &spec::CHECK_IDS).err().unwrap_or_default(),
         FileKind::Profiles => settings::read_profiles(file, source).err().into_iter().collect(),
     }
 }

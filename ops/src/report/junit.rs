@@ -1,7 +1,8 @@
 //! Reports as JUnit XML: a file is a suite and a check a case, so that a pipeline shows what failed without reading anything else.
 use super::escaped;
 use ::qc::{Finding, Report};
-use protocol::media::spec::{CHECK_IDS, Severity};
+use protocol::model::qc::Severity;
+use spec::CHECK_IDS;
 
 /// Writes a document over all files.
 pub(crate) fn write(reports: &[&Report]) -> String {

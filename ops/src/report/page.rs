@@ -2,7 +2,7 @@
 use super::{Inspected, escaped};
 use ::qc::{Finding, Verdict};
 use base64::Engine;
-use protocol::media::spec::Severity;
+use protocol::model::qc::Severity;
 use serde_json::Value;
 
 /// Size of the curve in units of the page.

@@ -1,7 +1,5 @@
-//! The nouns of the trade: assets, their roles, what a delivery spec demands of them.
+//! Assets, their roles, and how their locations and paths are written.
 pub mod asset;
 pub mod location;
 pub mod path_filter;
-pub mod spec;
 pub mod template;
-pub mod umdp;

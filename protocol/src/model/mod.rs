@@ -1,3 +1,4 @@
-//! Values that job files, rules and messages share.
+//! Values that job files, rules, messages and reports share.
 pub mod barrier;
 pub mod priority;
+pub mod qc;

@@ -310,7 +310,7 @@ pub enum PurgeProof {
 /// Measuring and judging media.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QcTask {
-    /// The resolved policy as JSON ([`crate::media::spec::DeliverySpec`]).
+    /// The resolved delivery spec as JSON.
     pub policy: String,
     /// Digest of the policy: half of a verdict's key (QC-1).
     pub digest: String,

@@ -1,5 +1,4 @@
 //! Waivers in a file, for media that is judged without a job: who lets which finding stand, why, and until when.
-use crate::media::spec::CHECK_IDS;
 use crate::rules::review::waiver::{Scope, Waiver};
 use crate::time::Timestamp;
 use crate::yaml::{self, Problem};
@@ -45,12 +44,12 @@ pub struct WrittenWaiver {
     pub reason: String,
 }
 
-/// Reads a file of waivers. Reports every problem it finds.
-pub fn read(file: &str, source: &str) -> Result<Vec<WrittenWaiver>, Vec<Problem>> {
+/// Reads a file of waivers for `checks`, the ids that there are. Reports every problem it finds.
+pub fn read(file: &str, source: &str, checks: &[&str]) -> Result<Vec<WrittenWaiver>, Vec<Problem>> {
     let parsed: WaiversFile = yaml::read(file, source).map_err(|problem| vec![problem])?;
     let (mut read, mut problems) = (Vec::new(), Vec::new());
     for entry in parsed.waivers {
-        match written(file, source, entry) {
+        match written(file, source, checks, entry) {
             Ok(waiver) => read.push(waiver),
             Err(problem) => problems.push(problem),
         }
@@ -58,11 +57,11 @@ pub fn read(file: &str, source: &str) -> Result<Vec<WrittenWaiver>, Vec<Problem>
     if problems.is_empty() { Ok(read) } else { Err(problems) }
 }
 
-fn written(file: &str, source: &str, entry: WaiverEntry) -> Result<WrittenWaiver, Problem> {
+fn written(file: &str, source: &str, checks: &[&str], entry: WaiverEntry) -> Result<WrittenWaiver, Problem> {
     let problem =
         |near: &str, message: String, hint: String| Err(Problem::new(file, message).hint(hint).near(source, near));
-    if !CHECK_IDS.contains(&entry.check.as_str()) {
-        let hint = yaml::suggest(&entry.check, &CHECK_IDS);
+    if !checks.contains(&entry.check.as_str()) {
+        let hint = yaml::suggest(&entry.check, checks);
         return problem(&entry.check, format!("there is no check {:?}", entry.check), hint);
     }
     if entry.by.trim().is_empty() || entry.reason.trim().is_empty() {
@@ -88,7 +87,7 @@ mod tests {
     #[test]
     fn a_waiver_names_its_check_and_whose_it_is() {
         let one = "waivers:\n  - { check: black, file: a.mov, by: ada, reason: titles, until: 2026-12-01T18:00:00Z }\n";
-        let read_one = read("w.yaml", one).expect("valid").remove(0);
+        let read_one = read("w.yaml", one, &["black", "freeze"]).expect("valid").remove(0);
         let scope = Scope { check: Some("black".into()), asset: Some("a.mov".into()), ..Scope::default() };
         assert_eq!((read_one.waiver.scope, read_one.by.as_str()), (scope, "ada"));
         for (from, to, words) in [
@@ -97,7 +96,7 @@ mod tests {
             ("2026-12-01T18:00:00Z", "friday", "not a time"),
             ("reason:", "why:", "unknown key"),
         ] {
-            let problems = read("w.yaml", &one.replace(from, to)).expect_err("wrong");
+            let problems = read("w.yaml", &one.replace(from, to), &["black", "freeze"]).expect_err("wrong");
             assert!(problems[0].to_string().contains(words), "{}", problems[0]);
         }
     }

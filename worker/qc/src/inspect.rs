@@ -1,18 +1,17 @@
 //! Gathers the facts of one file and has them judged.
-use super::facts::{FactSheet, Structure};
-use super::graph::Needs;
+use super::fact_sheet::StoredSheet;
 use super::media::Media;
-use super::needs::needs;
 use super::probe::{Probe, Unprobed};
-use super::report::Report;
-use super::sheet::Sheet;
-use super::subject::{self, Subject};
-use super::{judge, outside, pass, probe, structure, text};
+use super::{external_tools, pass, probe, structure, timed_text};
 use crate::Tools;
 use protocol::failure::Failure;
 use protocol::media::asset::Role;
-use protocol::media::spec::DeliverySpec;
+use protocol::model::qc::Report;
 use protocol::wire::unit::{HashAlgorithm, Measured, parse_hash};
+use spec::facts::{FactSheet, Structure};
+use spec::needs::Needs;
+use spec::plan::needs;
+use spec::{DeliverySpec, MediaUnderTest, judge, role_of_streams};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +35,7 @@ pub struct Appraised {
 /// report, also when it cannot be read at all. Outside programs are stopped when `cancel` is set or the future is dropped.
 pub async fn inspect(
     path: &Path,
-    subject: &Subject,
+    subject: &MediaUnderTest,
     spec: &DeliverySpec,
     tools: &Tools,
     cancel: &CancellationToken,
@@ -48,7 +47,7 @@ pub async fn inspect(
 /// it shows, and everything that the spec asks was measured, nothing is decoded.
 pub async fn appraise(
     path: &Path,
-    subject: &Subject,
+    subject: &MediaUnderTest,
     spec: &DeliverySpec,
     tools: &Tools,
     known: &[&Measured],
@@ -59,7 +58,7 @@ pub async fn appraise(
     // Called off with the unit, and also when nobody waits for it any more.
     let stop = cancel.child_token();
     let _called_off = stop.clone().drop_guard();
-    let sheets: Vec<Sheet> = known.iter().filter_map(|known| Sheet::read(&known.sheet)).collect();
+    let sheets: Vec<StoredSheet> = known.iter().filter_map(|known| StoredSheet::read(&known.sheet)).collect();
     let hashing = hash_beside(&media, subject, spec, stop);
     if sheets.is_empty() {
         let gathering = gather(&media, subject, spec, tools, None, cancel);
@@ -73,7 +72,7 @@ pub async fn appraise(
         let role = sheet.role(subject.role, spec);
         if sheet.has_all(spec, role) {
             let facts = FactSheet { declared_hash: hashes.declared.clone(), ..sheet.facts.clone() };
-            let report = judge::judge(&facts, spec, subject, role);
+            let report = judge(&facts, spec, subject, role);
             return Ok(Appraised { report, sheet: None, decoded: false });
         }
     }
@@ -86,7 +85,7 @@ fn measured(
     bytes: u64,
     hashes: Result<Hashes, HashError>,
     gathered: Gathered,
-    subject: &Subject,
+    subject: &MediaUnderTest,
     spec: &DeliverySpec,
 ) -> Result<Appraised, Failure> {
     let Gathered { mut facts, role, looked_for, decoded } = gathered;
@@ -96,8 +95,8 @@ fn measured(
         Err(HashError::Cancelled) => return Err(super::tool::cancelled()),
         Err(error) => facts.unreadable = Some(format!("reading failed: {error}")),
     }
-    let sheet = Sheet::of(&facts, role, &looked_for).and_then(|sheet| sheet.write());
-    Ok(Appraised { report: judge::judge(&facts, spec, subject, role), sheet, decoded })
+    let sheet = StoredSheet::of(&facts, role, &looked_for).and_then(|sheet| sheet.write());
+    Ok(Appraised { report: judge(&facts, spec, subject, role), sheet, decoded })
 }
 
 /// Hashes of one reading.
@@ -111,7 +110,7 @@ struct Hashes {
 /// Hashes on a thread of its own, so that it shares the reading with the decode.
 async fn hash_beside(
     media: &Arc<Media>,
-    subject: &Subject,
+    subject: &MediaUnderTest,
     spec: &DeliverySpec,
     stop: CancellationToken,
 ) -> Result<Hashes, HashError> {
@@ -152,10 +151,10 @@ impl Gathered {
 /// Everything but the hash. What `known` holds is measured again where it can be had in the same pass.
 async fn gather(
     media: &Arc<Media>,
-    subject: &Subject,
+    subject: &MediaUnderTest,
     spec: &DeliverySpec,
     tools: &Tools,
-    known: Option<&Sheet>,
+    known: Option<&StoredSheet>,
     cancel: &CancellationToken,
 ) -> Result<Gathered, Failure> {
     let mut facts = FactSheet::default();
@@ -166,7 +165,7 @@ async fn gather(
     }
     match guess {
         Role::Subtitle | Role::Caption => {
-            match blocking(media, text::read).await? {
+            match blocking(media, timed_text::read).await? {
                 Ok(text) => facts.text = Some(text),
                 Err(why) => facts.unreadable = Some(why),
             }
@@ -184,7 +183,7 @@ async fn gather(
             return Ok(Gathered::plain(facts, guess));
         }
     };
-    let role = subject.role.unwrap_or_else(|| subject::role_of_streams(probe.video.is_some(), spec));
+    let role = subject.role.unwrap_or_else(|| role_of_streams(probe.video.is_some(), spec));
     if role == Role::Artwork && probe.video.as_ref().is_none_or(|still| still.width == 0 || still.height == 0) {
         // ffprobe goes by the name of a still; only a size shows that there is one.
         facts.unreadable = Some("not readable as a picture".to_owned());
@@ -201,10 +200,10 @@ async fn gather(
             decoded = true;
         }
         if looked_for.mediainfo {
-            facts.mediainfo = Some(outside::mediainfo(media, tools, cancel).await?);
+            facts.mediainfo = Some(external_tools::mediainfo(media, tools, cancel).await?);
         }
         if let Some(policy) = &looked_for.mediaconch {
-            facts.mediaconch = Some(outside::mediaconch(media, policy, tools, cancel).await?);
+            facts.mediaconch = Some(external_tools::mediaconch(media, policy, tools, cancel).await?);
         }
     }
     let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());

@@ -1,35 +1,25 @@
-//! Measuring and judging media: one ffprobe call, one decode, pure checks.
+//! Measuring media: one ffprobe call, one decode. What is measured is judged by the crate `spec`, which knows no file and no
+//! clock.
 //!
-//! [`inspect`] gathers a [`facts::FactSheet`] (probe, structure, hash, pass) and hands it to [`judge`], which knows no file
-//! and no clock. A new check is one file in [`checks`] and one line in its registry.
-pub mod checks;
-mod course;
-pub mod facts;
-mod graph;
+//! [`inspect()`] gathers a fact sheet (probe, structure, hash, decode) and has it judged by a delivery spec.
+mod external_tools;
+mod fact_sheet;
 pub mod inspect;
-pub mod judge;
-mod log;
-mod marks;
 mod media;
-mod needs;
-mod outside;
 mod pass;
 mod picture;
 mod probe;
 mod references;
-pub mod report;
 mod scratch;
-mod sheet;
 mod still;
 mod structure;
-pub mod subject;
-mod text;
+mod timed_text;
 mod tool;
 mod tools;
 
 pub use inspect::{Appraised, appraise, inspect};
 pub use picture::{Picture, pictures};
-pub use report::{Finding, Report, Verdict};
+pub use protocol::model::qc::{Finding, Report, Verdict};
+pub use spec::{MediaUnderTest, facts};
 pub use still::still;
-pub use subject::Subject;
 pub use tools::Tools;

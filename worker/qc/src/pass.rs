@@ -1,15 +1,17 @@
 //! The one decode of a file: runs ffmpeg over the graph and gathers what the filters said.
-use super::course::Course;
-use super::facts::{AudioPass, Pass, VideoPass, VideoStream};
-use super::graph::{self, Needs, Programme};
-use super::log::Log;
-use super::marks;
 use super::media::{self, Media};
 use super::probe::Probe;
 use super::scratch::Scratch;
 use super::tool::Run;
 use crate::Tools;
 use protocol::failure::Failure;
+use spec::MEASURES;
+use spec::facts::{AudioPass, Pass, VideoPass, VideoStream};
+use spec::graph::{self, Programme};
+use spec::log::Log;
+use spec::measure::loudness_curve::LoudnessCurve;
+use spec::measure::{black, freeze, gamut, levels, phase, silence};
+use spec::needs::Needs;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -143,21 +145,21 @@ fn picture(
     let measured = log.pictures.get(n)?;
     let frames = measured.frames?;
     let end = picture_end(stream, frames.decoded, frames.odd, probe.container.duration);
-    let stretches = |file: &str, prefix: &str| {
-        let text = scratch.read(&format!("{file}{n}"));
-        marks::stretches(&text, &format!("{prefix}_start"), &format!("{prefix}_end"), end)
-    };
-    let white = 255.0 * f64::from(graph::levels_scale(stream).max(1));
+    let marks = |file: &str| scratch.read(&format!("{file}{n}"));
+    let wanted = MEASURES.iter().filter(|measure| needs.measures.contains_key(measure.name()));
+    let further =
+        wanted.filter_map(|measure| Some((measure.name().to_owned(), measure.read(&marks(measure.name()), stream)?)));
     Some(VideoPass {
         frames: frames.decoded,
         odd_frames: frames.odd,
         jitter: frames.spread as f64 * stream.tick,
         end,
         scan: measured.scan.filter(|_| needs.scan.is_some()),
-        black: needs.black.map(|_| stretches("black", "lavfi.black")),
-        freeze: needs.freeze.map(|_| stretches("freeze", "lavfi.freezedetect.freeze")),
-        levels: needs.levels.then(|| marks::levels(&scratch.read(&format!("levels{n}")), white)).flatten(),
-        gamut: needs.gamut.then(|| marks::levels(&scratch.read(&format!("gamut{n}")), 255.0)).flatten(),
+        black: needs.black.map(|_| black::read(&marks("black"), end)),
+        freeze: needs.freeze.map(|_| freeze::read(&marks("freeze"), end)),
+        levels: needs.levels.then(|| levels::read(&marks("levels"), stream)).flatten(),
+        gamut: needs.gamut.then(|| gamut::read(&marks("gamut"))).flatten(),
+        measures: further.collect(),
     })
 }
 
@@ -173,53 +175,43 @@ fn picture_end(stream: &VideoStream, frames: u64, odd: u64, container: Option<f6
 fn sound(n: usize, programme: &Programme, needs: &Needs, log: &Log, scratch: &Scratch) -> Option<AudioPass> {
     let measured = log.sound.get(n)?;
     let rate = programme.streams.first()?.sample_rate;
-    let seconds = measured.samples.filter(|_| rate > 0)? as f64 / f64::from(rate);
+    let seconds = measured.levels.samples.filter(|_| rate > 0)? as f64 / f64::from(rate);
     let end = programme.streams.first()?.start + seconds;
-    let phase = |mark: &str| scratch.read(&format!("phase{n}{mark}"));
-    let course = |file: &str| if needs.loudness { scratch.course(&format!("{file}{n}")) } else { Course::default() };
-    let short_term = course("short");
+    let marks = |file: &str, mark: &str| scratch.read(&format!("{file}{n}{mark}"));
+    let curve = |file: &str| match needs.loudness {
+        true => scratch.loudness_curve(&format!("{file}{n}")),
+        false => LoudnessCurve::default(),
+    };
+    let (loudness, levels, short_term) = (&measured.loudness, &measured.levels, curve("short"));
+    let of_each_channel =
+        |values: &[Option<f64>]| (values.len() == programme.channels() as usize).then(|| values.to_vec());
     Some(AudioPass {
         streams: programme.streams.iter().map(|stream| stream.index).collect(),
         first_channel: programme.first_channel,
         channels: programme.channels(),
         end,
         seconds,
-        silence: needs
-            .silence
-            .map(|_| marks::silence(&scratch.read(&format!("silence{n}")), programme.channels(), end)),
-        rms: (measured.rms.len() == programme.channels() as usize).then(|| measured.rms.clone()),
-        dc_offset: (measured.dc_offset.len() == programme.channels() as usize).then(|| measured.dc_offset.clone()),
-        loudness: measured.loudness.filter(|_| needs.loudness),
+        silence: needs.silence.map(|_| silence::read(&marks("silence", ""), programme.channels(), end)),
+        rms: of_each_channel(&levels.rms),
+        dc_offset: of_each_channel(&levels.dc_offset),
+        loudness: loudness.integrated.filter(|_| needs.loudness),
         // The range of a programme without loudness reads 0: that is no measurement.
-        loudness_range: measured.range.filter(|_| needs.loudness && measured.loudness.is_some()),
+        loudness_range: loudness.range.filter(|_| needs.loudness && loudness.integrated.is_some()),
         short_term: short_term.peak,
-        momentary: course("momentary").peak,
+        momentary: curve("momentary").peak,
         curve: short_term.curve(),
-        true_peak: measured.true_peak.filter(|_| needs.loudness),
-        out_of_phase: needs.phase.filter(|_| programme.channels() >= 2).map(|_| {
-            let both = interleaved(&phase("start"), &phase("end"));
-            marks::stretches(&both, "lavfi.aphasemeter.out_phase_start", "lavfi.aphasemeter.out_phase_end", end)
-        }),
+        true_peak: loudness.true_peak.filter(|_| needs.loudness),
+        out_of_phase: needs
+            .phase
+            .filter(|_| programme.channels() >= 2)
+            .map(|_| phase::read(&marks("phase", "start"), &marks("phase", "end"), end)),
     })
-}
-
-/// Start and end marks in turns: they come from two files.
-fn interleaved(starts: &str, ends: &str) -> String {
-    let mut ends = ends.lines().filter(|line| line.starts_with("lavfi."));
-    let mut text = String::new();
-    for start in starts.lines().filter(|line| line.starts_with("lavfi.")) {
-        for line in [Some(start), ends.next()].into_iter().flatten() {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::media::spec::FrameRate;
+    use spec::FrameRate;
 
     #[test]
     fn the_end_is_counted_unless_frames_differ() {
@@ -234,17 +226,6 @@ mod tests {
         assert!((picture_end(&stream, 150, 0, Some(10.0)) - 6.08).abs() < 1e-9);
         assert!((picture_end(&stream, 200, 10, None) - 10.08).abs() < 1e-9);
         assert_eq!(picture_end(&VideoStream::default(), 5, 0, None), 0.0);
-    }
-
-    #[test]
-    fn phase_marks_of_two_files_pair_up() {
-        let text = interleaved(
-            "frame:0 pts:0 pts_time:2\nlavfi.aphasemeter.out_phase_start=1\nlavfi.aphasemeter.out_phase_start=7\n",
-            "lavfi.aphasemeter.out_phase_end=4\n",
-        );
-        let found =
-            marks::stretches(&text, "lavfi.aphasemeter.out_phase_start", "lavfi.aphasemeter.out_phase_end", 9.0);
-        assert_eq!(found.iter().map(|s| (s.start, s.end)).collect::<Vec<_>>(), [(1.0, 4.0), (7.0, 9.0)]);
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! What a person who has to decide looks at: the picture at each finding, and the sound as a waveform.
-use super::checks::SOUND_CHECKS;
 use super::media::{self, Media};
-use super::report::{Finding, Report};
 use super::scratch::Scratch;
 use super::still::still;
 use super::tool::Run;
 use crate::Tools;
 use base64::Engine;
-use protocol::media::spec::Severity;
+use protocol::model::qc::{Finding, Report, Severity};
 use serde::Serialize;
+use spec::{CHECKS, Scope};
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -47,8 +46,7 @@ pub async fn pictures(path: &Path, report: &Report, tools: &Tools, cancel: &Canc
                 made.push(picture("still", Some(check), Some(at), "image/jpeg", &jpeg));
             }
         }
-        let of_sound = |finding: &Finding| SOUND_CHECKS.contains(&finding.check.as_str());
-        if report.findings.iter().any(of_sound)
+        if report.findings.iter().any(is_of_sound)
             && let Some(png) = waveform(path, tools, cancel).await
         {
             made.push(picture("waveform", None, None, "image/png", &png));
@@ -70,11 +68,16 @@ fn picture(
     Picture { kind, check: check.map(str::to_owned), at, media_type, image }
 }
 
+/// Whether a finding is about what is heard: a still shows nothing of it.
+fn is_of_sound(finding: &Finding) -> bool {
+    CHECKS.iter().any(|check| check.scope == Scope::Sound && check.id == finding.check)
+}
+
 /// Where to look: once a check, at what fails the file and has a time.
 fn moments(findings: &[Finding]) -> Vec<(&str, f64)> {
     let mut moments: Vec<(&str, f64)> = Vec::new();
     for finding in findings.iter().filter(|finding| finding.severity == Severity::Mandatory) {
-        let sound = SOUND_CHECKS.contains(&finding.check.as_str());
+        let sound = is_of_sound(finding);
         let known = moments.iter().any(|(check, _)| *check == finding.check);
         if let (Some([start, end]), false, false) = (finding.ranges.first(), known, sound) {
             moments.push((&finding.check, (start + end) / 2.0));

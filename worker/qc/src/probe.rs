@@ -1,11 +1,11 @@
 //! Container and stream facts by one ffprobe call.
-use super::facts::{AudioStream, Container, VideoStream};
 use super::media::{self, Media};
 use super::tool::Run;
 use crate::Tools;
 use protocol::failure::Failure;
-use protocol::media::spec::{FieldOrder, FrameRate, Ratio};
 use serde::Deserialize;
+use spec::facts::{AudioStream, Container, VideoStream};
+use spec::{FieldOrder, FrameRate, Ratio};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

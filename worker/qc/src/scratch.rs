@@ -1,5 +1,5 @@
 //! The directory that outside programs write to.
-use super::course::Course;
+use spec::measure::loudness_curve::LoudnessCurve;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,8 +40,10 @@ impl Scratch {
     }
 
     /// A measurement in the course of time, read line by line: there are ten a second.
-    pub(super) fn course(&self, name: &str) -> Course {
-        std::fs::File::open(self.0.join(name)).map(|file| Course::read(io::BufReader::new(file))).unwrap_or_default()
+    pub(super) fn loudness_curve(&self, name: &str) -> LoudnessCurve {
+        std::fs::File::open(self.0.join(name))
+            .map(|file| LoudnessCurve::read(io::BufReader::new(file)))
+            .unwrap_or_default()
     }
 }
 

@@ -1,15 +1,15 @@
 //! Measures and judges the media of a unit, one asset after the other.
 use super::TaskContext;
 use crate::queue::REPORT_TOO_LONG;
-use ::qc::{self, Appraised, Picture, Report, Subject, Verdict};
+use ::qc::{self, Appraised, MediaUnderTest, Picture, Report, Verdict};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::media::asset::{Asset, AssetFact};
-use protocol::media::spec::DeliverySpec;
 use protocol::wire::envelope::BYTES_MAX;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{Measured, QcTask, Unit};
 use serde::Serialize;
 use serde_json::Value;
+use spec::DeliverySpec;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -103,7 +103,7 @@ async fn judge(
     let path = local_path(&asset.location)?;
     context.storage.roots().open_file(&path).map_err(|error| super::transfer::unopened(&error))?;
     // The declared hash is a claim: the bytes are hashed beside the decode, which reads them anyway.
-    let subject = Subject::of(asset);
+    let subject = MediaUnderTest::of(asset);
     let known: Vec<&Measured> = known.iter().filter(|known| known.asset == asset.id).collect();
     qc::appraise(&path, &subject, spec, &context.tools, &known, &context.cancel).await
 }

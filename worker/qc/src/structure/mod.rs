@@ -2,8 +2,8 @@
 mod mp4;
 mod mxf;
 
-use super::facts::Structure;
 use super::media::Media;
+use spec::facts::Structure;
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Looks at the structure. A file that cannot be read is `Unknown` here: whoever opens it next says so.

@@ -3,9 +3,9 @@
 //! `SHOWRUNNER_MEDIA` names a directory with clips and their `expected.json`. Without it the set is made once under `target/`
 //! when its generator lies beside the workspace; otherwise the test says that it was skipped.
 use ::qc::Tools;
-use ::qc::{Report, Subject};
-use protocol::media::spec::DeliverySpec;
+use ::qc::{MediaUnderTest, Report};
 use serde_json::Value;
+use spec::DeliverySpec;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ async fn every_planted_fault_is_found_and_nothing_else() {
         let slots = Arc::clone(&slots);
         tokio::spawn(async move {
             let _slot = slots.acquire_owned().await.expect("open");
-            let subject = Subject::bare(&path);
+            let subject = MediaUnderTest::bare(&path);
             let report = ::qc::inspect(&path, &subject, &spec, &Tools::default(), &CancellationToken::new()).await;
             let judged = compare(&clip, &report.expect("the tools work"));
             println!("{judged}");

@@ -1,7 +1,7 @@
 //! Files made to hurt: each ends in bounded time with a finding or `tool_error`, never with a pass.
 use super::media::*;
 use ::qc::Tools;
-use ::qc::{Subject, Verdict};
+use ::qc::{MediaUnderTest, Verdict};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ async fn more_streams_than_are_decoded_are_no_pass() {
     arguments.extend(["-map", "0:a"].repeat(70));
     arguments.extend(["-c", "copy"]);
     let path = studio.ffmpeg("seventy.mka", &arguments);
-    let subject = Subject::bare(&path);
+    let subject = MediaUnderTest::bare(&path);
     let report = inspect_as(&path, &subject, &spec("spec: s\nqc: { decode: {} }\n")).await;
     assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
     assert!(report.not_measured.contains(&"decode".to_owned()), "{report:?}");
@@ -78,7 +78,7 @@ async fn a_header_that_claims_thirty_hours_costs_no_thirty_hours() {
     }
     let path = studio.path("long.mp4");
     std::fs::write(&path, bytes).expect("written");
-    let subject = Subject { duration: Some(SECONDS * 27_000.0), ..Subject::bare(&path) };
+    let subject = MediaUnderTest { duration: Some(SECONDS * 27_000.0), ..MediaUnderTest::bare(&path) };
     let report = inspect_as(&path, &subject, &spec_with("decode: {}", "decode: {}\n  duration: {}")).await;
     // ffmpeg believes the samples and not the header, and so does the verdict: four seconds are there.
     let found = the(&report, "duration").measured.as_f64().expect("a number");
@@ -96,7 +96,7 @@ async fn an_endless_pipe_is_no_file() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
     for path in [pipe, PathBuf::from("/dev/zero")] {
         let (subject, spec, tools, cancel) =
-            (Subject::bare(&path), spec(POLICY), Tools::default(), CancellationToken::new());
+            (MediaUnderTest::bare(&path), spec(POLICY), Tools::default(), CancellationToken::new());
         let judged = ::qc::inspect(&path, &subject, &spec, &tools, &cancel).await;
         assert_eq!(judged.expect_err("not a file").reason, "source_missing");
     }
@@ -129,7 +129,7 @@ async fn fuzzed_files_end_and_never_pass() {
 
 /// By a policy with a checksum: bytes that changed without harm are still not those that were declared.
 async fn judged_by_hash(path: &Path, hash: &str) -> Verdict {
-    let subject = Subject { declared_hash: Some(hash.to_owned()), ..Subject::bare(path) };
+    let subject = MediaUnderTest { declared_hash: Some(hash.to_owned()), ..MediaUnderTest::bare(path) };
     inspect_as(path, &subject, &spec_with("decode: {}", "decode: {}\n  checksum: {}")).await.verdict
 }
 
@@ -168,7 +168,7 @@ async fn text_that_names_other_media_is_refused_at_once() {
         let path = studio.path(name);
         std::fs::write(&path, text.replace("MEDIA", &media.to_string_lossy())).expect("written");
         for role in [None, Some(protocol::media::asset::Role::Master)] {
-            let subject = Subject { role, ..Subject::bare(&path) };
+            let subject = MediaUnderTest { role, ..MediaUnderTest::bare(&path) };
             let judged = ::qc::inspect(&path, &subject, &spec(LENIENT), &tools, &CancellationToken::new()).await;
             let report = judged.expect("judged");
             assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
@@ -189,10 +189,10 @@ async fn pattern_in_the_name_of_a_still_is_a_name() {
     }
     let pattern = studio.path("f%03d.png");
     std::fs::write(&pattern, "not a picture").expect("written");
-    let report = inspect_as(&pattern, &Subject::bare(&pattern), &spec(POLICY)).await;
+    let report = inspect_as(&pattern, &MediaUnderTest::bare(&pattern), &spec(POLICY)).await;
     assert_eq!(report.verdict, Verdict::ToolError, "{report:?}");
     std::fs::copy(studio.path("f001.png"), &pattern).expect("copied");
-    let report = inspect_as(&pattern, &Subject::bare(&pattern), &spec(POLICY)).await;
+    let report = inspect_as(&pattern, &MediaUnderTest::bare(&pattern), &spec(POLICY)).await;
     assert_eq!(report.verdict, Verdict::Pass, "{report:?}");
 }
 
@@ -212,7 +212,7 @@ async fn text_without_a_role_is_never_a_pass() {
         std::fs::write(&path, bytes).expect("written");
         for policy in ["captions: {}", "decode: {}, captions: {}"] {
             let spec = spec(&format!("spec: s\nqc: {{ {policy} }}\n"));
-            let report = inspect_as(&path, &Subject::bare(&path), &spec).await;
+            let report = inspect_as(&path, &MediaUnderTest::bare(&path), &spec).await;
             assert_ne!(report.verdict, Verdict::Pass, "{report:?}");
             assert!(
                 report.not_measured.contains(&"captions".to_owned()) || report.reasons.contains_key("file"),
@@ -227,11 +227,11 @@ async fn sound_where_a_master_is_described_fails() {
     let studio = Studio::new();
     let sound = studio.ffmpeg("a.mov", &["-f", "lavfi", "-i", TONE, "-c:a", "pcm_s16le"]);
     let master = "spec: s\ncomponents: [{ role: master, video: { codec: prores } }]\nqc: { decode: {} }\n";
-    let report = inspect_as(&sound, &Subject::bare(&sound), &spec(master)).await;
+    let report = inspect_as(&sound, &MediaUnderTest::bare(&sound), &spec(master)).await;
     assert_eq!(report.verdict, Verdict::Fail, "{report:?}");
     assert!(ids(&report).contains(&"streams"), "{report:?}");
     let alone = "spec: s\nqc: { decode: {}, loudness: { target: -23LUFS } }\n";
-    assert_eq!(inspect_as(&sound, &Subject::bare(&sound), &spec(alone)).await.verdict, Verdict::Pass);
+    assert_eq!(inspect_as(&sound, &MediaUnderTest::bare(&sound), &spec(alone)).await.verdict, Verdict::Pass);
 }
 
 /// A program behind another one that notes which files it opens.
@@ -286,7 +286,7 @@ async fn programs_open_the_file_and_nothing_else() {
     for file in ["clip001.mp4", "segment.ts", "hls.mp4"] {
         let (path, cancel) = (studio.path(file), CancellationToken::new());
         let report =
-            ::qc::inspect(&path, &Subject::bare(&path), &spec(&policy), &tools, &cancel).await.expect("judged");
+            ::qc::inspect(&path, &MediaUnderTest::bare(&path), &spec(&policy), &tools, &cancel).await.expect("judged");
         let still = ::qc::still(&path, 1.0, &tools, &cancel).await;
         assert_eq!(still.is_some(), file != "hls.mp4", "{report:?}");
     }

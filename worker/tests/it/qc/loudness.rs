@@ -1,7 +1,7 @@
 //! The meters against the signals of EBU Tech 3341 and 3342, made here by their definition: ±0.1 LU, true peak +0.2/-0.4 dB as
 //! 3341 allows meters and ±0.2 dB where the signal is below half the Nyquist frequency.
 use super::media::*;
-use ::qc::{Report, Subject};
+use ::qc::{MediaUnderTest, Report};
 
 /// A stereo sine of 1 kHz in steps of (seconds, dBFS); the level is that of its peaks.
 fn steps(steps: &[(f64, f64)]) -> String {
@@ -18,7 +18,7 @@ fn steps(steps: &[(f64, f64)]) -> String {
 async fn measured(sound: &str, policy: &str) -> Report {
     let studio = Studio::new();
     let path = studio.ffmpeg("a.wav", &["-f", "lavfi", "-i", sound, "-c:a", "pcm_s24le"]);
-    let subject = Subject::bare(&path);
+    let subject = MediaUnderTest::bare(&path);
     inspect_as(&path, &subject, &spec(&format!("spec: s\nqc: {{ {policy} }}\n"))).await
 }
 

@@ -1,10 +1,10 @@
 //! Small media with planted faults: what is wrong with each is known because it was made so.
 use ::qc::Tools;
-use ::qc::{Finding, Report, Subject};
+use ::qc::{Finding, MediaUnderTest, Report};
 use ::storage::hash::hash_bytes;
 use protocol::media::asset::Role;
-use protocol::media::spec::DeliverySpec;
 use protocol::wire::unit::HashAlgorithm;
+use spec::DeliverySpec;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -152,11 +152,11 @@ pub(super) fn spec_with(from: &str, to: &str) -> DeliverySpec {
 }
 
 pub(super) async fn inspect(path: &Path, spec: &DeliverySpec) -> Report {
-    let subject = Subject { role: Some(Role::Master), ..Subject::bare(path) };
+    let subject = MediaUnderTest { role: Some(Role::Master), ..MediaUnderTest::bare(path) };
     inspect_as(path, &subject, spec).await
 }
 
-pub(super) async fn inspect_as(path: &Path, subject: &Subject, spec: &DeliverySpec) -> Report {
+pub(super) async fn inspect_as(path: &Path, subject: &MediaUnderTest, spec: &DeliverySpec) -> Report {
     ::qc::inspect(path, subject, spec, &Tools::default(), &CancellationToken::new()).await.expect("the tools work")
 }
 

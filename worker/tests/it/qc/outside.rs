@@ -1,7 +1,7 @@
 //! MediaInfo and MediaConch as programs, from the policy that names them to the finding.
 use super::media::*;
 use ::qc::Tools;
-use ::qc::{Subject, Verdict};
+use ::qc::{MediaUnderTest, Verdict};
 use tokio_util::sync::CancellationToken;
 
 /// A policy of MediaConch, as its own editor writes them.
@@ -38,7 +38,7 @@ async fn what_is_no_policy_or_no_program_is_no_pass() {
     assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &["mediaconch".to_owned()][..]));
     let tools = Tools { mediaconch: "/nowhere/mediaconch".into(), ..Tools::default() };
     let spec = spec(&policy(CONFORMANCE));
-    let report = ::qc::inspect(&clean, &Subject::bare(&clean), &spec, &tools, &CancellationToken::new()).await;
+    let report = ::qc::inspect(&clean, &MediaUnderTest::bare(&clean), &spec, &tools, &CancellationToken::new()).await;
     let report = report.expect("the file can be judged but for this");
     assert_eq!(report.not_measured, ["mediaconch"]);
     assert!(report.reasons["mediaconch"].contains("/nowhere/mediaconch"), "{report:?}");

@@ -1,6 +1,6 @@
 //! One planted fault, one finding: at its place and with its measure. Every known trap of the tools is here.
 use super::media::*;
-use ::qc::{Report, Subject, Verdict};
+use ::qc::{MediaUnderTest, Report, Verdict};
 use protocol::media::asset::Role;
 
 /// Makes a clip from sources and judges it by the policy of clean clips.
@@ -245,25 +245,25 @@ async fn warnings_alone_pass() {
 async fn declared_columns_are_compared_even_without_a_component() {
     let studio = Studio::new();
     let path = studio.clip("a.mov", MOVING, TONE, &[H264, PCM]);
-    let subject = Subject {
+    let subject = MediaUnderTest {
         role: Some(Role::Proxy),
         duration: Some(5.0),
         frame_rate: Some("24".into()),
         width: Some(640),
         channels: Some(6),
-        ..Subject::bare(&path)
+        ..MediaUnderTest::bare(&path)
     };
     let policy = spec("spec: s\nqc: { duration: { tolerance: 40ms } }\n");
     let report = inspect_as(&path, &subject, &policy).await;
     assert_eq!(ids(&report), ["resolution", "frame_rate", "duration", "channels"], "{report:?}");
-    let right = Subject {
+    let right = MediaUnderTest {
         role: Some(Role::Proxy),
         duration: Some(4.0),
         frame_rate: Some("25".into()),
         width: Some(320),
         height: Some(180),
         channels: Some(2),
-        ..Subject::bare(&path)
+        ..MediaUnderTest::bare(&path)
     };
     assert_eq!(inspect_as(&path, &right, &policy).await.verdict, Verdict::Pass);
 }
@@ -321,13 +321,13 @@ async fn an_empty_policy_demands_nothing_and_the_hash_still_binds() {
     let other = studio.path("b.mp4");
     std::fs::write(&other, [std::fs::read(&path).expect("read"), vec![0]].concat()).expect("written");
     assert_ne!(inspect(&other, &spec("spec: nothing\n")).await.hash, hash);
-    let subject = Subject { declared_hash: Some(hash.clone()), ..Subject::bare(&other) };
+    let subject = MediaUnderTest { declared_hash: Some(hash.clone()), ..MediaUnderTest::bare(&other) };
     let report = inspect_as(&other, &subject, &spec("spec: s\nqc: { checksum: {} }\n")).await;
     assert_eq!(ids(&report), ["checksum"]);
     // A source may have declared another algorithm than the one verdicts are bound by.
     let bytes = std::fs::read(&other).expect("read");
     let md5 = ::storage::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Md5, &bytes).to_string();
-    let subject = Subject { declared_hash: Some(md5), ..Subject::bare(&other) };
+    let subject = MediaUnderTest { declared_hash: Some(md5), ..MediaUnderTest::bare(&other) };
     assert_eq!(inspect_as(&other, &subject, &spec("spec: s\nqc: { checksum: {} }\n")).await.verdict, Verdict::Pass);
 }
 
@@ -336,8 +336,7 @@ async fn the_published_spec_passes_a_clean_programme_and_fails_a_loud_one() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs/hd-broadcast.yaml");
     let source = std::fs::read_to_string(file).expect("read");
     let mut load = |_: &str| -> Result<String, protocol::yaml::Problem> { unreachable!("it inherits nothing") };
-    let spec =
-        protocol::media::spec::resolve("hd-broadcast.yaml", &source, &mut load).unwrap_or_else(|p| panic!("{p}"));
+    let spec = spec::resolve("hd-broadcast.yaml", &source, &mut load).unwrap_or_else(|p| panic!("{p}"));
     let studio = Studio::new();
     let picture = "testsrc2=s=1920x1080:r=25:d=2";
     for (name, level, verdict) in [("a.mp4", "0.0707946", Verdict::Pass), ("b.mp4", "0.1995262", Verdict::Fail)] {
@@ -407,7 +406,7 @@ async fn mediainfo_is_asked_by_field_and_its_absence_is_no_pass() {
     let report = inspect(&path, &asked("[MXF, QuickTime]")).await;
     assert_eq!((ids(&report), the(&report, "mediainfo").measured.as_str()), (vec!["mediainfo"], Some("MPEG-4")));
     let tools = ::qc::Tools { mediainfo: "no-such-mediainfo".into(), ..::qc::Tools::default() };
-    let subject = Subject { role: Some(Role::Master), ..Subject::bare(&path) };
+    let subject = MediaUnderTest { role: Some(Role::Master), ..MediaUnderTest::bare(&path) };
     let (spec, cancel) = (asked("MPEG-4"), tokio_util::sync::CancellationToken::new());
     let report = ::qc::inspect(&path, &subject, &spec, &tools, &cancel).await.expect("judged");
     assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &["mediainfo".to_owned()][..]));

@@ -5,7 +5,7 @@
 //! `sound-theme-freedesktop`.
 use super::media::spec;
 use ::qc::Tools;
-use ::qc::{Appraised, Subject, appraise};
+use ::qc::{Appraised, MediaUnderTest, appraise};
 use protocol::media::asset::Role;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ async fn judged(path: &Path, sound: bool) -> Appraised {
     let spec = spec(&format!("{POLICY}{}", if sound { SOUND } else { "" }));
     // The policy asks about pictures, so a file without one is judged as sound only where it is declared as sound.
     let music = path.components().any(|part| part.as_os_str() == "audio" || part.as_os_str() == "sounds");
-    let subject = Subject { role: music.then_some(Role::Audio), ..Subject::bare(path) };
+    let subject = MediaUnderTest { role: music.then_some(Role::Audio), ..MediaUnderTest::bare(path) };
     appraise(path, &subject, &spec, &Tools::default(), &[], &CancellationToken::new()).await.expect("the tools work")
 }
 

@@ -1,0 +1,511 @@
+//! From facts to a verdict: pure, so that a stored sheet can be judged again by another policy.
+use crate::CHECKS;
+use crate::case::{Case, CheckOutcome};
+use crate::check::photosensitivity;
+use crate::delivery::DeliverySpec;
+use crate::facts::FactSheet;
+use crate::media_under_test::MediaUnderTest;
+use crate::policy::CheckEntry;
+use protocol::media::asset::Role;
+use protocol::model::qc::{Finding, Report, Severity, Verdict};
+use std::collections::BTreeMap;
+
+/// Judges a sheet by a spec.
+///
+/// QC-1: what the spec demands and the sheet does not hold goes to `not_measured`, and then the verdict is never a pass; it
+/// is `tool_error` unless something mandatory failed anyway. Warnings alone fail nothing.
+pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, role: Role) -> Report {
+    let all = case(facts, spec, media, role);
+    let (mut findings, mut not_measured, mut reasons) = (Vec::new(), Vec::new(), BTreeMap::new());
+    if let Some(why) = &facts.unreadable {
+        reasons.insert("file".to_owned(), why.clone());
+    }
+    // Only its name made it paper: what the spec demands was not looked at.
+    let unlooked = if role == Role::Document && media.role_is_guessed { spec.qc.demanded() } else { Vec::new() };
+    for check in &CHECKS {
+        match (check.judge)(&of_check(&all, check, spec)) {
+            CheckOutcome::NotApplicable if unlooked.contains(&check.id) => {
+                not_measured.push(check.id.to_owned());
+                let why = "its name makes it a document, of which nothing is measured";
+                reasons.insert(check.id.to_owned(), why.to_owned());
+            }
+            CheckOutcome::NotApplicable => {}
+            // What a check says about a file that could not be read is not about the media.
+            CheckOutcome::Judged(_) if facts.unreadable.is_some() => not_measured.push(check.id.to_owned()),
+            CheckOutcome::Judged(found) => findings.extend(found),
+            CheckOutcome::NotMeasured(why) => {
+                not_measured.push(check.id.to_owned());
+                if facts.unreadable.is_none() {
+                    reasons.insert(check.id.to_owned(), why);
+                }
+            }
+        }
+    }
+    judge_other_pictures(facts, spec, media, role, &mut findings, &mut |check, why| {
+        if !not_measured.iter().any(|known| known == check) {
+            not_measured.push(check.to_owned());
+            reasons.insert(check.to_owned(), why);
+        }
+    });
+    // A number that is none got past a check: the measurement is worthless, and so would be a verdict.
+    findings.retain(|finding| {
+        let broken = finding.measured.is_null() || finding.ranges.iter().flatten().any(|edge| !edge.is_finite());
+        if broken {
+            not_measured.push(finding.check.clone());
+            reasons.insert(finding.check.clone(), "the measurement is not a number".to_owned());
+        }
+        !broken
+    });
+    findings.sort_by_key(|finding| finding.severity != Severity::Mandatory);
+    let failed = findings.iter().any(|finding| finding.severity == Severity::Mandatory);
+    let verdict = match (failed, facts.unreadable.is_some() || !not_measured.is_empty()) {
+        (true, _) => Verdict::Fail,
+        (false, true) => Verdict::ToolError,
+        (false, false) => Verdict::Pass,
+    };
+    Report {
+        file: media.file.clone(),
+        hash: facts.hash.clone().unwrap_or_default(),
+        policy: spec.spec.clone(),
+        policy_digest: spec.digest(),
+        verdict,
+        findings,
+        not_measured,
+        reasons,
+        recorded: recorded(spec, media, role),
+        essence: facts.pass.as_ref().map(|pass| pass.essence.clone()).unwrap_or_default(),
+        bytes: facts.bytes,
+        tools: facts.tools.clone(),
+    }
+}
+
+/// Every picture stream of a file is judged as the first one is; a finding names the stream.
+fn judge_other_pictures(
+    facts: &FactSheet,
+    spec: &DeliverySpec,
+    media: &MediaUnderTest,
+    role: Role,
+    findings: &mut Vec<Finding>,
+    unknown: &mut dyn FnMut(&str, String),
+) {
+    if facts.unreadable.is_some() || !role.has_picture() {
+        return;
+    }
+    for n in 0..facts.other_video.len() {
+        let Some(sheet) = facts.of_other_picture(n) else { continue };
+        let stream = sheet.video.as_ref().map(|video| video.index);
+        let all = case(&sheet, spec, media, role);
+        for check in CHECKS.iter().filter(|check| check.is_of_each_picture()) {
+            match (check.judge)(&of_check(&all, check, spec)) {
+                CheckOutcome::NotApplicable => {}
+                CheckOutcome::NotMeasured(why) => unknown(check.id, why),
+                CheckOutcome::Judged(found) => {
+                    findings.extend(found.into_iter().map(|finding| Finding { stream, ..finding }))
+                }
+            }
+        }
+    }
+}
+
+/// What the source declares about checks that nothing here can make.
+fn recorded(spec: &DeliverySpec, media: &MediaUnderTest, role: Role) -> BTreeMap<String, String> {
+    let asked = spec.qc.photosensitivity.is_some() && role.has_picture();
+    let certificate = photosensitivity::certificate(media).filter(|_| asked);
+    let told = certificate.map(|number| format!("certificate {number}, as declared by the source; not measured here"));
+    told.map(|text| ("photosensitivity".to_owned(), text)).into_iter().collect()
+}
+
+/// What every check of these facts may look at.
+fn case<'a>(facts: &'a FactSheet, spec: &'a DeliverySpec, media: &'a MediaUnderTest, role: Role) -> Case<'a> {
+    let component = spec.component(role);
+    let others_bring_it = role != Role::Audio && spec.component(Role::Audio).is_some();
+    let separate_sound = others_bring_it && component.is_some_and(|c| !c.wants_sound());
+    Case { facts, demands: &spec.qc, component, media, role, separate_sound, check: "", severity: Severity::default() }
+}
+
+/// The same for one check, whose findings have its id and severity.
+fn of_check<'a>(case: &Case<'a>, check: &CheckEntry, spec: &DeliverySpec) -> Case<'a> {
+    Case { check: check.id, severity: spec.qc.severity(check.id), ..*case }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{
+        AudioPass, AudioStream, Container, MediaConch, MediaInfo, Pass, Structure, VideoPass, VideoStream,
+    };
+    use crate::measure::levels::Levels;
+    use crate::measure::loudness_curve::{Curve, Peak};
+    use crate::measure::scan::Scan;
+    use crate::stretch::Stretch;
+    use crate::value::{FieldOrder, FrameRate, Ratio};
+
+    const SPEC: &str = "
+spec: s
+components:
+  - role: master
+    video: { codec: h264, profile: High, width: 1920, height: 1080, frame_rate: 25, field_order: progressive, range: tv,
+             matrix: bt709, aspect: 16:9, sar: 1:1, pix_fmt: yuv420p, bit_depth: 8 }
+    audio: { codec: aac, channels: 2, sample_rate: 48000 }
+qc:
+  container: { any: mp4 }
+  decode: {}
+  duration: {}
+  av_length: {}
+  black: { longest: 0.5s }
+  freeze: { longest: 1s }
+  silence: { longest: 1s, per_channel: true }
+  loudness: { target: -23LUFS }
+  true_peak: { max: -1dBTP }
+  phase: {}
+  levels: { illegal_pixels_max: 1% }
+  naming: { pattern: '[a-z]+\\.mp4' }
+  checksum: {}
+  gamut: { illegal_pixels_max: 1% }
+  loudness_range: { max: 20LU }
+  short_term: { max: -18LUFS }
+  momentary: { max: -15LUFS }
+  dc_offset: { max: 0.1% }
+  layout: { any: stereo }
+  streams: { audio: 1 }
+  mediainfo: { facts: { General.Format: MPEG-4 } }
+  mediaconch: { policy: <policy/> }
+  photosensitivity: {}
+";
+
+    fn spec() -> DeliverySpec {
+        protocol::yaml::read("s.yaml", SPEC).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    fn spec_with(from: &str, to: &str) -> DeliverySpec {
+        assert!(SPEC.contains(from), "{from}");
+        protocol::yaml::read("s.yaml", &SPEC.replace(from, to)).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    fn subject() -> MediaUnderTest {
+        let declared_hash = Some(format!("xxh128:{}", "0".repeat(32)));
+        let meta = [("pse_certificate".to_owned(), "H-1".to_owned())].into();
+        MediaUnderTest {
+            file: "dir/clip.mp4".into(),
+            duration: Some(10.0),
+            declared_hash,
+            meta,
+            ..MediaUnderTest::default()
+        }
+    }
+
+    /// A sheet that satisfies the spec.
+    fn clean() -> FactSheet {
+        let rate = FrameRate::reduced(25, 1);
+        let one = |text: &str| Some(text.to_owned());
+        let video = VideoStream {
+            codec: "h264".into(),
+            profile: one("High"),
+            width: 1920,
+            height: 1080,
+            sar: Some(Ratio { num: 1, den: 1 }),
+            pix_fmt: one("yuv420p"),
+            range: one("tv"),
+            matrix: one("bt709"),
+            field_order: Some(FieldOrder::Progressive),
+            base_rate: rate,
+            average_rate: rate,
+            ..VideoStream::default()
+        };
+        let seen = VideoPass {
+            frames: 250,
+            end: 10.0,
+            scan: Some(Scan { progressive: 250, decided: 250, ..Scan::default() }),
+            black: Some(vec![]),
+            freeze: Some(vec![]),
+            levels: Some(Levels::default()),
+            gamut: Some(Levels::default()),
+            ..VideoPass::default()
+        };
+        let heard = AudioPass {
+            streams: vec![1],
+            first_channel: 1,
+            channels: 2,
+            end: 10.0,
+            seconds: 10.0,
+            silence: Some(vec![vec![], vec![]]),
+            rms: Some(vec![Some(-26.0), Some(-26.0)]),
+            dc_offset: Some(vec![Some(0.0), Some(0.0)]),
+            loudness: Some(-23.0),
+            loudness_range: Some(5.0),
+            short_term: Some(Peak { at: 4.0, value: -20.0 }),
+            momentary: Some(Peak { at: 4.0, value: -18.0 }),
+            curve: Curve::default(),
+            true_peak: Some(-20.0),
+            out_of_phase: Some(vec![]),
+        };
+        FactSheet {
+            bytes: 1,
+            hash: Some(format!("xxh128:{}", "0".repeat(32))),
+            declared_hash: Some(format!("xxh128:{}", "0".repeat(32))),
+            container: Some(Container { names: vec!["mp4".into()], duration: Some(10.0), start: 0.0 }),
+            video: Some(video),
+            audio: vec![AudioStream {
+                index: 1,
+                codec: "aac".into(),
+                channels: 2,
+                layout: one("stereo"),
+                sample_rate: 48_000,
+                ..Default::default()
+            }],
+            structure: Structure::Whole,
+            pass: Some(Pass { video: Some(seen), audio: vec![heard], ..Pass::default() }),
+            mediainfo: Some(MediaInfo {
+                trouble: None,
+                facts: [("General.Format".to_owned(), "MPEG-4".to_owned())].into(),
+            }),
+            mediaconch: Some(MediaConch { policy: "<policy/>".into(), ..MediaConch::default() }),
+            ..FactSheet::default()
+        }
+    }
+
+    fn video(facts: &mut FactSheet) -> &mut VideoStream {
+        facts.video.as_mut().expect("there")
+    }
+
+    fn seen(facts: &mut FactSheet) -> &mut VideoPass {
+        facts.pass.as_mut().and_then(|pass| pass.video.as_mut()).expect("there")
+    }
+
+    fn heard(facts: &mut FactSheet) -> &mut AudioPass {
+        facts.pass.as_mut().and_then(|pass| pass.audio.first_mut()).expect("there")
+    }
+
+    /// A second picture stream like the first one, changed.
+    fn other(facts: &mut FactSheet, change: fn(&mut VideoStream)) {
+        let mut stream = VideoStream { index: 7, ..facts.video.clone().expect("there") };
+        change(&mut stream);
+        facts.other_video.push(stream);
+        let pass = facts.pass.as_mut().expect("there");
+        pass.other_video.push(pass.video.clone());
+    }
+
+    fn other_seen(facts: &mut FactSheet, change: fn(VideoPass) -> Option<VideoPass>) {
+        other(facts, |_| ());
+        let pass = facts.pass.as_mut().expect("there");
+        pass.other_video = vec![change(pass.video.clone().expect("there"))];
+    }
+
+    fn stretch(start: f64, end: f64) -> Option<Vec<Stretch>> {
+        Some(vec![Stretch { start, end }])
+    }
+
+    /// A change to a clean sheet that one check must find.
+    type Fault = (&'static str, fn(&mut FactSheet));
+
+    const FAULTS: [Fault; 35] = [
+        ("container", |f| f.container.as_mut().expect("there").names = vec!["mxf".into()]),
+        ("codec", |f| video(f).codec = "mpeg4".into()),
+        ("codec", |f| video(f).profile = Some("Main".into())),
+        ("codec", |f| f.audio[0].codec = "mp3".into()),
+        ("resolution", |f| (video(f).width, video(f).height) = (1280, 720)),
+        ("aspect", |f| video(f).sar = Some(Ratio { num: 4, den: 3 })),
+        ("frame_rate", |f| (video(f).base_rate, video(f).average_rate) = (FrameRate::reduced(24, 1), None)),
+        ("frame_rate", |f| (seen(f).odd_frames, seen(f).jitter) = (9, 0.4)),
+        ("field_order", |f| video(f).field_order = Some(FieldOrder::Tff)),
+        ("field_order", |f| seen(f).scan = Some(Scan { tff: 250, decided: 250, ..Scan::default() })),
+        ("color", |f| video(f).range = Some("pc".into())),
+        ("color", |f| video(f).matrix = Some("smpte170m".into())),
+        ("color", |f| video(f).pix_fmt = Some("yuv422p10le".into())),
+        ("levels", |f| seen(f).levels = Some(Levels { share: 0.02, pictures: vec![(1.0, 0.02)] })),
+        ("duration", |f| (seen(f).end, heard(f).end) = (9.9, 9.9)),
+        ("av_length", |f| heard(f).end = 8.0),
+        ("decode", |f| f.pass.as_mut().expect("there").errors = 1),
+        ("truncated", |f| f.structure = Structure::Cut("no footer".into())),
+        ("black", |f| seen(f).black = stretch(1.0, 1.6)),
+        ("freeze", |f| seen(f).freeze = stretch(1.0, 2.2)),
+        ("silence", |f| heard(f).silence = Some(vec![vec![Stretch { start: 1.0, end: 2.5 }]; 2])),
+        ("dead_channel", |f| heard(f).rms = Some(vec![Some(-26.0), None])),
+        ("loudness", |f| heard(f).loudness = Some(-24.1)),
+        ("true_peak", |f| heard(f).true_peak = Some(-0.9)),
+        ("phase", |f| heard(f).out_of_phase = stretch(0.0, 2.1)),
+        ("checksum", |f| f.declared_hash = Some(format!("xxh128:{}", "1".repeat(32)))),
+        ("gamut", |f| seen(f).gamut = Some(Levels { share: 0.02, pictures: vec![(1.0, 0.02)] })),
+        ("loudness_range", |f| heard(f).loudness_range = Some(20.1)),
+        ("short_term", |f| heard(f).short_term = Some(Peak { at: 5.0, value: -17.9 })),
+        ("momentary", |f| heard(f).momentary = Some(Peak { at: 5.0, value: -14.9 })),
+        ("dc_offset", |f| heard(f).dc_offset = Some(vec![Some(0.0), Some(-0.002)])),
+        ("layout", |f| f.audio[0].layout = Some("5.1".into())),
+        ("streams", |f| other(f, |_| ())),
+        ("mediainfo", |f| f.mediainfo.as_mut().expect("there").facts.clear()),
+        ("mediaconch", |f| f.mediaconch.as_mut().expect("there").failed = vec!["a rule".into()]),
+    ];
+
+    #[test]
+    fn each_fault_is_found_by_its_check_and_by_no_other() {
+        let spec = spec();
+        let clean_report = judge(&clean(), &spec, &subject(), Role::Master);
+        assert_eq!((clean_report.verdict, clean_report.findings.len()), (Verdict::Pass, 0), "{clean_report:?}");
+        for (check, spoil) in FAULTS {
+            let mut facts = clean();
+            spoil(&mut facts);
+            let report = judge(&facts, &spec, &subject(), Role::Master);
+            assert_eq!(report.verdict, Verdict::Fail, "{check}: {report:?}");
+            assert!(report.findings.iter().all(|f| f.check == check), "{check}: {report:?}");
+        }
+        let named = MediaUnderTest { file: "dir/Clip 1.mp4".into(), ..subject() };
+        assert_eq!(judge(&clean(), &spec, &named, Role::Master).failed_checks(), ["naming"]);
+    }
+
+    /// Measurements taken away one by one: QC-1 says that none of them may leave a pass behind.
+    const GAPS: [Fault; 23] = [
+        ("container", |f| f.container = None),
+        ("frame_rate", |f| (video(f).base_rate, video(f).average_rate) = (None, None)),
+        ("field_order", |f| (video(f).field_order, seen(f).scan) = (None, None)),
+        ("color", |f| video(f).matrix = None),
+        ("levels", |f| seen(f).levels = None),
+        ("black", |f| seen(f).black = None),
+        ("freeze", |f| seen(f).freeze = None),
+        ("silence", |f| heard(f).silence = None),
+        ("dead_channel", |f| heard(f).rms = None),
+        ("loudness", |f| heard(f).loudness = None),
+        ("true_peak", |f| heard(f).true_peak = None),
+        ("phase", |f| heard(f).out_of_phase = None),
+        ("checksum", |f| f.declared_hash = None),
+        ("decode", |f| f.pass = None),
+        ("gamut", |f| seen(f).gamut = None),
+        ("loudness_range", |f| heard(f).loudness_range = None),
+        ("short_term", |f| heard(f).short_term = None),
+        ("momentary", |f| heard(f).seconds = 0.3),
+        ("dc_offset", |f| heard(f).dc_offset = Some(vec![Some(0.0), None])),
+        ("layout", |f| f.audio[0].layout = None),
+        ("mediainfo", |f| f.mediainfo.as_mut().expect("there").trouble = Some("no such program".into())),
+        ("mediaconch", |f| f.mediaconch.as_mut().expect("there").policy = "<another/>".into()),
+        ("mediaconch", |f| f.mediaconch = None),
+    ];
+
+    #[test]
+    fn what_was_not_measured_is_never_a_pass() {
+        for (check, lose) in GAPS {
+            let mut facts = clean();
+            lose(&mut facts);
+            let report = judge(&facts, &spec(), &subject(), Role::Master);
+            assert_eq!(report.verdict, Verdict::ToolError, "{check}: {report:?}");
+            assert!(
+                report.not_measured.iter().any(|id| id == check) && report.reasons.contains_key(check),
+                "{report:?}"
+            );
+        }
+        let mut facts = clean();
+        facts.pass.as_mut().expect("there").broken = Some("a filter failed".into());
+        let report = judge(&facts, &spec(), &subject(), Role::Master);
+        assert_eq!(report.verdict, Verdict::ToolError, "{report:?}");
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_a_tool_error() {
+        for value in [f64::NAN, f64::INFINITY] {
+            let mut facts = clean();
+            heard(&mut facts).true_peak = Some(value);
+            heard(&mut facts).loudness = Some(-value);
+            let report = judge(&facts, &spec(), &subject(), Role::Master);
+            assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn every_picture_stream_is_judged() {
+        let spec = spec_with("streams: { audio: 1 }", "streams: { video: 2 }");
+        let mut facts = clean();
+        other(&mut facts, |_| ());
+        assert_eq!(judge(&facts, &spec, &subject(), Role::Master).verdict, Verdict::Pass);
+        other_seen(&mut facts, |seen| Some(VideoPass { black: stretch(1.0, 3.0), ..seen }));
+        facts.other_video.truncate(1);
+        facts.other_video[0].codec = "mpeg4".into();
+        let report = judge(&facts, &spec, &subject(), Role::Master);
+        let found: Vec<_> = report.findings.iter().map(|f| (f.check.as_str(), f.stream)).collect();
+        assert_eq!(found, [("codec", Some(7)), ("black", Some(7))], "{report:?}");
+        facts.pass.as_mut().expect("there").other_video = vec![None];
+        let report = judge(&facts, &spec, &subject(), Role::Master);
+        assert!(report.not_measured.contains(&"black".to_owned()), "{report:?}");
+        assert!(report.failed_checks().contains(&"decode".to_owned()), "{report:?}");
+    }
+
+    #[test]
+    fn what_no_machine_here_can_measure_says_so_and_is_never_a_pass() {
+        let gated = spec_with("target: -23LUFS", "target: -27LUFS, gate: dialogue");
+        let report = judge(&clean(), &gated, &subject(), Role::Master);
+        assert_eq!(report.verdict, Verdict::ToolError);
+        assert!(report.reasons["loudness"].starts_with("not_measurable"), "{report:?}");
+        let report = judge(&clean(), &spec_with("photosensitivity: {}", "slate: {}"), &subject(), Role::Master);
+        assert_eq!((report.verdict, report.recorded.len()), (Verdict::ToolError, 0));
+        let report = judge(&clean(), &spec(), &subject(), Role::Master);
+        assert!(report.recorded["photosensitivity"].contains("H-1"), "{report:?}");
+        let undeclared = MediaUnderTest { meta: BTreeMap::new(), ..subject() };
+        let report = judge(&clean(), &spec(), &undeclared, Role::Master);
+        assert_eq!(
+            (report.verdict, report.not_measured.as_slice()),
+            (Verdict::ToolError, &["photosensitivity".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn master_without_picture_fails_whatever_is_asked() {
+        let silent = |facts: &mut FactSheet| {
+            facts.video = None;
+            facts.pass.as_mut().expect("there").video = None;
+        };
+        let mut facts = clean();
+        silent(&mut facts);
+        for qc in ["decode: {}", "container: { any: mp4 }, black: { longest: 1s }", "streams: {}", ""] {
+            let spec: DeliverySpec =
+                protocol::yaml::read("s", &format!("spec: s\nqc: {{ {qc} }}\n")).unwrap_or_else(|e| panic!("{e}"));
+            for role in [Role::Master, Role::Mezzanine, Role::Proxy] {
+                let report = judge(&facts, &spec, &subject(), role);
+                assert_eq!(
+                    (report.verdict, report.failed_checks()),
+                    (Verdict::Fail, vec!["streams".to_owned()]),
+                    "{qc}"
+                );
+            }
+            assert!(!judge(&facts, &spec, &subject(), Role::Audio).failed_checks().contains(&"streams".to_owned()));
+        }
+        let radio: DeliverySpec = protocol::yaml::read("s", "spec: s\nqc: { streams: { video: 0 } }\n").expect("valid");
+        assert_eq!(judge(&facts, &radio, &subject(), Role::Master).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn guessed_document_is_no_pass_where_checks_are_demanded() {
+        let facts = FactSheet { bytes: 3, hash: clean().hash, ..FactSheet::default() };
+        let guessed = MediaUnderTest { role_is_guessed: true, ..subject() };
+        let spec: DeliverySpec =
+            protocol::yaml::read("s", "spec: s\nqc: { decode: {}, captions: {} }\n").expect("valid");
+        let report = judge(&facts, &spec, &guessed, Role::Document);
+        let demanded = ["decode".to_owned(), "captions".to_owned()];
+        assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &demanded[..]));
+        // What a source declares as paper is looked at by people.
+        assert_eq!(judge(&facts, &spec, &subject(), Role::Document).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_freeze_is_judged_without_its_black_part() {
+        let mut facts = clean();
+        seen(&mut facts).freeze = stretch(1.0, 5.0);
+        seen(&mut facts).black = stretch(1.04, 2.96);
+        let report = judge(&facts, &spec(), &subject(), Role::Master);
+        let freeze = report.findings.iter().find(|f| f.check == "freeze").expect("the rest is still too long");
+        assert!(freeze.ranges[0][0] > 2.9 && report.findings.iter().any(|f| f.check == "black"));
+    }
+
+    #[test]
+    fn the_json_has_the_published_shape() {
+        let mut facts = clean();
+        seen(&mut facts).black = stretch(3.0, 4.99);
+        let json = serde_json::to_value(judge(&facts, &spec(), &subject(), Role::Master)).expect("writes");
+        for key in ["file", "hash", "policy", "verdict", "findings", "not_measured"] {
+            assert!(json.get(key).is_some(), "{key}");
+        }
+        let finding = &json["findings"][0];
+        assert_eq!(
+            (&finding["check"], &finding["severity"], &finding["unit"]),
+            (&"black".into(), &"mandatory".into(), &"s".into())
+        );
+        assert_eq!((&finding["measured"], &finding["limit"]), (&1.99.into(), &0.5.into()));
+        assert_eq!(finding["ranges"], serde_json::json!([[3.0, 4.99]]));
+    }
+}
