@@ -4,6 +4,7 @@ use crate::paging::{limit_in_range, page};
 use crate::review::waivers::{CheckWaived, Waivers};
 use crate::store::{CatalogueRow, StoreResult, Tx, VerdictRow};
 use protocol::media::location::shown;
+use protocol::model::qc::{Report, StoredReport};
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,8 @@ pub struct AssetView {
     pub updated_at: String,
     /// The QC report; only where one asset is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<serde_json::Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub report: Option<StoredReport>,
     /// What purges removed of it, oldest first; only where one asset is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tombstones: Vec<Tombstone>,
@@ -115,7 +117,7 @@ pub struct Tombstone {
     pub at: String,
 }
 fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
-    let report = row.fact.report.filter(|_| whole).and_then(|text| serde_json::from_str(&text).ok());
+    let report = row.fact.report.filter(|_| whole).and_then(|text| StoredReport::read(&text));
     AssetView {
         version: row.asset.version().map(str::to_owned),
         language: row.asset.language().map(str::to_owned),
@@ -150,11 +152,13 @@ pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<As
         return Ok(Err(Refusal::Unknown(format!("no asset {id:?} in the catalogue: showrunner asset list"))));
     };
     let mut view = asset_view(row, true);
-    let report = view.report.as_ref();
-    let policy = report.and_then(|report| report["policy"].as_str()).unwrap_or_default();
+    let report = view.report.as_ref().map(|stored| &stored.report);
+    let policy = report.map_or("", |report| report.policy.as_str());
+    let blocking: BTreeSet<String> = report.map(Report::blocking_checks).into_iter().flatten().collect();
     let hash = view.hash.as_deref().unwrap_or_default();
     let delivery = JudgedContent { asset: id, title: &view.title, policy, hash };
-    view.waived = Waivers::default().about(tx, &report.map(standing).unwrap_or_default(), &delivery, now)?;
+    let blocking: Vec<String> = blocking.into_iter().collect();
+    view.waived = Waivers::default().about(tx, &blocking, &delivery, now)?;
     view.verdicts = tx.verdicts(id, VERDICTS_MAX)?.into_iter().map(verdict_view).collect();
     view.tombstones = tombstones(tx, id)?;
     Ok(Ok(view))
@@ -177,15 +181,6 @@ fn tombstones(tx: &mut dyn Tx, id: &str) -> StoreResult<Vec<Tombstone>> {
         at: row.at.to_string(),
     });
     Ok(tombstones.collect())
-}
-
-/// Checks that stand in the way by a report: what failed and is mandatory, and what could not be measured.
-fn standing(report: &serde_json::Value) -> Vec<String> {
-    let findings = report["findings"].as_array().into_iter().flatten();
-    let failed = findings.filter(|finding| finding["severity"] == "mandatory").map(|finding| &finding["check"]);
-    let checks = failed.chain(report["not_measured"].as_array().into_iter().flatten());
-    let checks: BTreeSet<&str> = checks.filter_map(|check| check.as_str()).collect();
-    checks.into_iter().map(str::to_owned).collect()
 }
 
 fn verdict_view(row: VerdictRow) -> VerdictView {

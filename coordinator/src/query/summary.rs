@@ -3,6 +3,7 @@ use crate::review::waivers::{CheckWaived, Waivers, policy_name};
 use crate::store::{Carried, JobRow, StepRow, StoreResult, Tx};
 use crate::workflows::{Workflows, job_row};
 use protocol::id::JobNo;
+use protocol::model::qc::{Finding, read_findings};
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
@@ -147,7 +148,8 @@ pub struct FailureSummary {
     pub message: String,
     /// Findings of QC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub findings: Option<serde_json::Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub findings: Option<Vec<Finding>>,
     /// What was decided about its checks, waivers that count no more among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<CheckWaived>,
@@ -293,7 +295,7 @@ fn failures(
             reason: row.failure.reason,
             checks: row.failure.checks,
             message: row.failure.message,
-            findings: row.failure.findings.and_then(|text| serde_json::from_str(&text).ok()),
+            findings: row.failure.findings.and_then(|text| read_findings(&text)),
             waived,
         });
     }

@@ -1,5 +1,6 @@
 //! Opens, keeps and closes the approval tasks of approval steps.
 use super::history::COORDINATOR;
+use super::task_subjects::AssetToApprove;
 use crate::graph::redrive::{RedriveScope, redrive_units};
 use crate::graph::{ApprovalChanges, Change, Graph};
 use crate::store::{JobRow, StoreResult, TaskEventRow, TaskRow, Tx};
@@ -10,7 +11,6 @@ use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::{Action, Workflow};
-use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
 /// The subject of an approval task: the unit that waits.
@@ -105,6 +105,10 @@ fn event(task: &TaskRow, event: &str, reason: &str, now: Timestamp) -> TaskEvent
     }
 }
 
+fn to_approve((asset, hash): &(&str, Option<String>)) -> AssetToApprove {
+    AssetToApprove { asset: (*asset).to_owned(), hash: hash.clone() }
+}
+
 /// An approval is about bytes: the assets of the unit with the hashes they are known to have.
 fn asked_about(unit: UnitId, step: &str, role: &str, assets: &[Asset], known: &HashMap<String, String>) -> TaskRow {
     let hash = |asset: &Asset| known.get(&asset.id).cloned().or_else(|| asset.hash.clone());
@@ -127,10 +131,7 @@ fn asked_about(unit: UnitId, step: &str, role: &str, assets: &[Asset], known: &H
         digest: String::new(),
         hash: if let [(_, Some(hash))] = hashes.as_slice() { hash.clone() } else { String::new() },
         checks: Vec::new(),
-        findings: Some(
-            json!(hashes.iter().map(|(asset, hash)| json!({"asset": asset, "hash": hash})).collect::<Vec<_>>())
-                .to_string(),
-        ),
+        findings: serde_json::to_string(&hashes.iter().map(to_approve).collect::<Vec<_>>()).ok(),
         message: format!("{whole}, as {role}"),
         round: 1,
         opened_at: Timestamp(0),

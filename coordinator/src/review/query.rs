@@ -1,6 +1,7 @@
 //! Tasks of people as they are shown.
 use crate::error::{Answer, Refusal};
 use crate::paging::{limit_in_range, page};
+use crate::review::task_subjects::TaskSubjects;
 use crate::review::waivers::{CheckWaived, Waivers};
 use crate::store::{StoreResult, TaskFilter, TaskRow, Tx};
 use crate::workflows::{Workflows, find};
@@ -89,7 +90,8 @@ pub struct TaskView {
     pub waived: Vec<CheckWaived>,
     /// Findings, or the assets that are to be approved; only where one task is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub findings: Option<serde_json::Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub findings: Option<TaskSubjects>,
     /// What happened to it; only where one task is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TaskEvent>,

@@ -75,7 +75,7 @@ impl Recorder<'_> {
                 digest: s.judged.digest.clone(),
                 asset: s.judged.asset.clone(),
                 policy: s.judged.policy.clone(),
-                verdict: s.judged.verdict.clone(),
+                verdict: s.judged.verdict.as_str().to_owned(),
                 report: s.judged.report.clone(),
                 job: self.job.no,
                 judged_at: self.now,

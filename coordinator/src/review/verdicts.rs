@@ -1,12 +1,7 @@
 //! Verdicts as workers report them, taken apart: what was measured, what was judged, and what stands in the way.
-use crate::review::TaskPicture;
 use protocol::failure::Failure;
 use protocol::media::asset::AssetFact;
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
-/// The verdict that nothing stands in the way of.
-const PASS: &str = "pass";
+use protocol::model::qc::{Judgement, Verdict};
 
 /// An asset that was judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,11 +14,11 @@ pub struct Judged {
     pub policy: String,
     /// Digest of the policy.
     pub digest: String,
-    /// `pass`, `fail` or `tool_error`.
-    pub verdict: String,
-    /// The report as JSON, without what was measured.
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The text of the stored report.
     pub report: String,
-    /// What was measured, as JSON, when something was.
+    /// The text of the fact sheet, when something was measured.
     pub sheet: Option<String>,
     /// Whether media had to be decoded.
     pub decoded: bool,
@@ -31,7 +26,7 @@ pub struct Judged {
     pub bytes: Option<u64>,
     /// Why it does not pass by itself.
     pub failure: Option<Failure>,
-    /// Pictures of what fails it, as JSON.
+    /// The text of the pictures of what fails it.
     pub pictures: Option<String>,
 }
 
@@ -52,55 +47,36 @@ pub fn subject(asset: &str, policy: &str) -> String {
     format!("{asset}\n{policy}")
 }
 
-/// Members of a report that are read here.
-#[derive(Deserialize)]
-struct Head {
-    #[serde(default)]
-    policy: String,
-    #[serde(default)]
-    policy_digest: String,
-    #[serde(default)]
-    decoded: bool,
-}
-
 /// Takes verdicts out of what a unit learned. What was measured is moved out of the reports: it belongs to the bytes.
 pub fn read(facts: &mut [AssetFact], failures: &[(String, Failure)]) -> Vec<Judged> {
     facts.iter_mut().filter_map(|fact| judged(fact, failures)).collect()
 }
 
 fn judged(fact: &mut AssetFact, failures: &[(String, Failure)]) -> Option<Judged> {
-    let (verdict, text) = (fact.verdict.clone()?, fact.report.as_deref()?);
+    let verdict = Verdict::parse(fact.verdict.as_deref()?);
     // A report that cannot be read stays as it came, and nothing is learned from it.
-    let mut members: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let sheet = members.remove("facts").filter(|sheet| !sheet.is_null()).map(|sheet| sheet.to_string());
-    let pictures = members.remove("pictures").and_then(pictures);
+    let Judgement { report: stored, facts, pictures } = Judgement::read(fact.report.as_deref()?)?;
     let failure = failures.iter().find(|(asset, _)| *asset == fact.asset).map(|(_, failure)| failure.clone());
-    if failure.is_none() && verdict != PASS {
-        // Its failure is somebody else's by now: a split has moved the asset away.
+    if failure.is_none() && verdict != Verdict::Pass {
+        // Its failure belongs to another unit by now: a split has moved the asset away.
         return None;
     }
-    let head: Head = serde_json::from_value(Value::Object(members.clone())).ok()?;
-    let report = Value::Object(members).to_string();
+    let report = stored.write()?;
     fact.report = Some(report.clone());
+    let pictures = serde_json::to_string(&pictures).ok().filter(|_| !pictures.is_empty());
     Some(Judged {
         asset: fact.asset.clone(),
         hash: fact.hash.clone().unwrap_or_default(),
-        policy: head.policy,
-        digest: head.policy_digest,
+        policy: stored.report.policy,
+        digest: stored.report.policy_digest,
         verdict,
         report,
-        sheet,
-        decoded: head.decoded,
+        sheet: facts.map(|sheet| sheet.to_string()),
+        decoded: stored.decoded,
         bytes: fact.bytes,
         failure,
         pictures,
     })
-}
-
-/// Pictures in the form in which tasks keep them; those of another form are left out.
-fn pictures(value: Value) -> Option<String> {
-    let pictures: Vec<TaskPicture> = serde_json::from_value(value).ok()?;
-    serde_json::to_string(&pictures).ok().filter(|_| !pictures.is_empty())
 }
 
 #[cfg(test)]

@@ -72,23 +72,16 @@ impl Shown {
             let until = best.waiver.until.map(|until| until.to_string());
             Some(Waived { check, by, reason, until, holds: best.waiver.holds(now) })
         };
-        let waived = standing(&report).into_iter().filter_map(of_check).collect();
+        let waived = report.blocking_checks().into_iter().filter_map(of_check).collect();
         Shown { report, waived }
     }
 
     /// Whether nothing stands in the way: everything passed, or somebody let it stand.
     fn goes_on(&self) -> bool {
         let held = |check: &String| self.waived.iter().any(|waived| waived.holds && waived.check == *check);
-        let standing = standing(&self.report);
-        self.report.verdict == Verdict::Pass || (!standing.is_empty() && standing.iter().all(held))
+        let blocking = self.report.blocking_checks();
+        self.report.verdict == Verdict::Pass || (!blocking.is_empty() && blocking.iter().all(held))
     }
-}
-
-/// Checks that stand in the way: what failed, and what could not be measured.
-fn standing(report: &Report) -> Vec<String> {
-    let mut checks = report.failed_checks();
-    checks.extend(report.not_measured.iter().cloned());
-    checks
 }
 
 fn read_waivers(path: Option<&Path>) -> CliResult<Vec<WrittenWaiver>> {

@@ -1,7 +1,11 @@
-//! What QC says about a file: the JSON of `showrunner qc` and of a verdict in the catalogue.
+//! What QC says about a file: the JSON of `showrunner qc`, of a verdict in the catalogue and of the findings of a task.
+//!
+//! These types are shared from the worker to the page. They are text where they cross the wire and in SQL; the text is
+//! written and read here.
 use schemars::JsonSchema;
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -17,7 +21,7 @@ pub enum Severity {
 }
 
 /// How an inspection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Everything demanded was measured and nothing mandatory failed.
@@ -25,6 +29,7 @@ pub enum Verdict {
     /// A mandatory check failed.
     Fail,
     /// Something demanded could not be measured, so there is no verdict on the media (QC-1).
+    #[default]
     ToolError,
 }
 
@@ -35,6 +40,15 @@ impl Verdict {
             Verdict::Pass => "pass",
             Verdict::Fail => "fail",
             Verdict::ToolError => "tool_error",
+        }
+    }
+
+    /// Reads the spelling of [`Verdict::as_str`]; an unknown one is no verdict on the media.
+    pub fn parse(text: &str) -> Verdict {
+        match text {
+            "pass" => Verdict::Pass,
+            "fail" => Verdict::Fail,
+            _ => Verdict::ToolError,
         }
     }
 }
@@ -70,8 +84,20 @@ pub struct Finding {
     pub stream: Option<u32>,
 }
 
-/// What was found out about one file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Findings as text for the wire and SQL.
+pub fn write_findings(findings: &[Finding]) -> Option<String> {
+    serde_json::to_string(findings).ok()
+}
+
+/// Reads what [`write_findings`] wrote; `None` when it is something else.
+pub fn read_findings(text: &str) -> Option<Vec<Finding>> {
+    serde_json::from_str(text).ok()
+}
+
+/// What was found out about one file. A member that an earlier version did not write is read as its default, which is
+/// never a pass.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// The file, as it was named.
     pub file: String,
@@ -115,6 +141,13 @@ impl Report {
         checks
     }
 
+    /// Ids of the checks without which it would pass: what is mandatory and failed, and what could not be measured.
+    pub fn blocking_checks(&self) -> Vec<String> {
+        let mut checks = self.failed_checks();
+        checks.extend(self.not_measured.iter().cloned());
+        checks
+    }
+
     /// One sentence: what failed, or why nothing can be said.
     pub fn summary(&self) -> String {
         match self.verdict {
@@ -128,5 +161,106 @@ impl Report {
                 format!("could not be judged: {}", told.collect::<Vec<_>>().join("; "))
             }
         }
+    }
+}
+
+/// A picture that goes with a finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// `still` or `waveform`.
+    pub kind: String,
+    /// The check whose finding it shows; the sound as a whole when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// Seconds from the start of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<f64>,
+    /// `image/jpeg` or `image/png`.
+    pub media_type: String,
+    /// The image in base64.
+    pub image: String,
+}
+
+/// A report as the catalogue keeps it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StoredReport {
+    /// The report.
+    #[serde(flatten)]
+    pub report: Report,
+    /// Whether media had to be decoded for it.
+    #[serde(default)]
+    pub decoded: bool,
+    /// Members that a later version added.
+    #[serde(flatten)]
+    pub further: Map<String, Value>,
+}
+
+impl StoredReport {
+    /// Reads the text of a report; `None` when it is none.
+    pub fn read(text: &str) -> Option<StoredReport> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The text for SQL.
+    pub fn write(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+}
+
+/// A report on its way to the coordinator, with what was measured. The fact sheet belongs to the bytes and the pictures to
+/// the task: the coordinator keeps them apart from the report.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The report.
+    #[serde(flatten)]
+    pub report: StoredReport,
+    /// The fact sheet, in a form that only workers read; absent when nothing was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Value>,
+    /// Pictures of what fails the file; those of an unknown form are left out.
+    #[serde(default, deserialize_with = "known_pictures", skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<Picture>,
+}
+
+impl Judgement {
+    /// Reads the text of a judgement; `None` when it is none.
+    pub fn read(text: &str) -> Option<Judgement> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The text for the wire.
+    pub fn write(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+}
+
+fn known_pictures<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Picture>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(reader)?).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the version before this type wrote it.
+    const TEXT: &str = r#"{"bytes":3,"decoded":true,"facts":{"bytes":3},"file":"a.mov","findings":[{"check":"black","limit":0.5,"measured":1.99,"message":"m","ranges":[[3.0,4.99]],"severity":"mandatory","unit":"s"}],"hash":"xxh128:1","later":7,"not_measured":["phase"],"pictures":[{"check":"black","image":"AAAA","kind":"still","media_type":"image/jpeg"}],"policy":"hd","policy_digest":"d","verdict":"fail"}"#;
+
+    #[test]
+    fn judgement_keeps_every_member_under_its_name() {
+        let judgement = Judgement::read(TEXT).expect("reads");
+        let (report, text) = (&judgement.report.report, judgement.write().expect("writes"));
+        assert_eq!(serde_json::from_str::<Value>(&text).ok(), serde_json::from_str::<Value>(TEXT).ok());
+        assert_eq!((report.verdict, report.blocking_checks()), (Verdict::Fail, vec!["black".into(), "phase".into()]));
+        let stored = judgement.report.write().expect("writes");
+        assert!(stored.contains("\"later\":7") && !stored.contains("facts") && !stored.contains("pictures"));
+        let findings = write_findings(&report.findings).expect("writes");
+        assert_eq!(read_findings(&findings).as_deref(), Some(report.findings.as_slice()));
+    }
+
+    #[test]
+    fn absent_or_unknown_verdict_is_no_pass() {
+        assert_eq!(Judgement::read("{}").map(|judgement| judgement.report.report.verdict), Some(Verdict::ToolError));
+        assert_eq!(Verdict::parse("excellent"), Verdict::ToolError);
+        assert_eq!([Judgement::read("[]"), Judgement::read("not json")], [None, None]);
     }
 }

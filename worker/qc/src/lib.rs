@@ -18,8 +18,8 @@ mod tool;
 mod tools;
 
 pub use inspect::{Appraised, appraise, inspect};
-pub use picture::{Picture, pictures};
-pub use protocol::model::qc::{Finding, Report, Verdict};
+pub use picture::pictures;
+pub use protocol::model::qc::{Finding, Picture, Report, Verdict};
 pub use spec::{MediaUnderTest, facts};
 pub use still::still;
 pub use tools::Tools;

@@ -5,8 +5,7 @@ use super::still::still;
 use super::tool::Run;
 use crate::Tools;
 use base64::Engine;
-use protocol::model::qc::{Finding, Report, Severity};
-use serde::Serialize;
+use protocol::model::qc::{Finding, Picture, Report, Severity};
 use spec::{CHECKS, Scope};
 use std::path::Path;
 use std::time::Duration;
@@ -18,23 +17,6 @@ const STILLS_MAX: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A waveform is a few kilobytes.
 const BYTES_MAX: usize = 256 << 10;
-
-/// A picture that goes with a finding.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Picture {
-    /// `still` or `waveform`.
-    pub kind: &'static str,
-    /// The check whose finding it shows; the sound as a whole when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub check: Option<String>,
-    /// Seconds from the start of the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub at: Option<f64>,
-    /// `image/jpeg` or `image/png`.
-    pub media_type: &'static str,
-    /// The image in base64.
-    pub image: String,
-}
 
 /// Pictures of what fails a file: a still from the middle of the first stretch of each check, and the waveform of the first
 /// sound stream when its sound is to blame. What cannot be made in time is left out: the findings stand without.
@@ -57,15 +39,9 @@ pub async fn pictures(path: &Path, report: &Report, tools: &Tools, cancel: &Canc
     made
 }
 
-fn picture(
-    kind: &'static str,
-    check: Option<&str>,
-    at: Option<f64>,
-    media_type: &'static str,
-    bytes: &[u8],
-) -> Picture {
+fn picture(kind: &str, check: Option<&str>, at: Option<f64>, media_type: &str, bytes: &[u8]) -> Picture {
     let image = base64::engine::general_purpose::STANDARD.encode(bytes);
-    Picture { kind, check: check.map(str::to_owned), at, media_type, image }
+    Picture { kind: kind.to_owned(), check: check.map(str::to_owned), at, media_type: media_type.to_owned(), image }
 }
 
 /// Whether a finding is about what is heard: a still shows nothing of it.

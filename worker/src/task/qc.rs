@@ -1,14 +1,14 @@
 //! Measures and judges the media of a unit, one asset after the other.
 use super::TaskContext;
 use crate::queue::REPORT_TOO_LONG;
-use ::qc::{self, Appraised, MediaUnderTest, Picture, Report, Verdict};
+use ::qc::{self, Appraised, MediaUnderTest};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::media::asset::{Asset, AssetFact};
+use protocol::model::qc::{Judgement, Picture, Report, StoredReport, Verdict, write_findings};
 use protocol::wire::envelope::BYTES_MAX;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{Measured, QcTask, Unit};
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::Map;
 use spec::DeliverySpec;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -39,7 +39,7 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
                 let sheet = sheet.filter(|sheet| sheet.len() <= room);
                 room -= sheet.as_ref().map_or(0, String::len);
                 context.bytes.fetch_add(report.bytes, Ordering::Relaxed);
-                let mut pictures = looks(asset, &report, context).await;
+                let mut pictures = pictures_of(asset, &report, context).await;
                 if context.cancel.is_cancelled() {
                     return UnitResult::Cancelled;
                 }
@@ -51,7 +51,7 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
                     None => false,
                 });
                 let failure = failure_of(&report);
-                let fact = fact_of(asset, &report, Seen { sheet, decoded, pictures });
+                let fact = fact_of(asset, &report, Extras { sheet, decoded, pictures });
                 let size = asset.id.len() + fact_bytes(&fact) + failure.as_ref().map_or(0, failure_bytes);
                 let Some(rest) = left.checked_sub(size) else {
                     failures.push((asset.id.clone(), too_long()));
@@ -108,8 +108,8 @@ async fn judge(
     qc::appraise(&path, &subject, spec, &context.tools, &known, &context.cancel).await
 }
 
-/// Pictures of what fails an asset, for whoever has to decide.
-async fn looks(asset: &Asset, report: &Report, context: &TaskContext) -> Vec<Picture> {
+/// Pictures of what fails an asset, for the person who decides about it.
+async fn pictures_of(asset: &Asset, report: &Report, context: &TaskContext) -> Vec<Picture> {
     match (report.verdict, local_path(&asset.location)) {
         (Verdict::Fail, Ok(path)) => qc::pictures(&path, report, &context.tools, &context.cancel).await,
         _ => Vec::new(),
@@ -141,42 +141,30 @@ fn failure_of(report: &Report) -> Option<Failure> {
         reason: reason.to_owned(),
         message: report.summary(),
         checks,
-        findings: serde_json::to_string(&report.findings).ok(),
+        findings: write_findings(&report.findings),
     })
 }
 
-/// A report on its way to the coordinator, which keeps what was measured by the hash of the bytes.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    /// Whether media was decoded.
-    decoded: bool,
-    /// What was measured now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    facts: Option<Value>,
-    /// Pictures of what fails it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pictures: Vec<Picture>,
-}
-
 /// What goes with a report.
-struct Seen {
+struct Extras {
     sheet: Option<String>,
     decoded: bool,
     pictures: Vec<Picture>,
 }
 
-fn fact_of(asset: &Asset, report: &Report, seen: Seen) -> AssetFact {
-    let facts = seen.sheet.and_then(|sheet| serde_json::from_str(&sheet).ok());
-    let told = Told { report, decoded: seen.decoded, facts, pictures: seen.pictures };
+fn fact_of(asset: &Asset, report: &Report, extras: Extras) -> AssetFact {
+    let judgement = Judgement {
+        report: StoredReport { report: report.clone(), decoded: extras.decoded, further: Map::new() },
+        facts: extras.sheet.and_then(|sheet| serde_json::from_str(&sheet).ok()),
+        pictures: extras.pictures,
+    };
     AssetFact {
         asset: asset.id.clone(),
         location: None,
         hash: Some(report.hash.clone()).filter(|hash| !hash.is_empty()),
         bytes: Some(report.bytes),
         verdict: Some(report.verdict.as_str().to_owned()),
-        report: serde_json::to_string(&told).ok(),
+        report: judgement.write(),
         skipped: false,
     }
 }

@@ -1,0 +1,24 @@
+//! What a task is about, as it is stored and shown.
+use protocol::model::qc::Finding;
+use serde::{Deserialize, Serialize};
+
+/// What a task is about, in detail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TaskSubjects {
+    /// What is not as demanded.
+    Findings(Vec<Finding>),
+    /// Assets that are to be approved.
+    Assets(Vec<AssetToApprove>),
+    /// The form of another version.
+    Other(serde_json::Value),
+}
+
+/// An asset that is to be approved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssetToApprove {
+    /// Its id.
+    pub asset: String,
+    /// Hash of its bytes, when known.
+    pub hash: Option<String>,
+}
