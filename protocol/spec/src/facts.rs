@@ -75,6 +75,9 @@ pub struct Container {
     pub duration: Option<f64>,
     /// Seconds of its first time stamp.
     pub start: f64,
+    /// Start timecode as written; in MXF that of the material package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timecode: Option<String>,
 }
 
 /// A picture stream as flagged.
@@ -117,6 +120,9 @@ pub struct VideoStream {
     pub duration: Option<f64>,
     /// Seconds of its first picture after the start of the file.
     pub start: f64,
+    /// Start timecode as written; in QuickTime that of the timecode track.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timecode: Option<String>,
 }
 
 impl FactSheet {

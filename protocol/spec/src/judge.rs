@@ -243,7 +243,7 @@ qc:
             bytes: 1,
             hash: Some(format!("xxh128:{}", "0".repeat(32))),
             declared_hash: Some(format!("xxh128:{}", "0".repeat(32))),
-            container: Some(Container { names: vec!["mp4".into()], duration: Some(10.0), start: 0.0 }),
+            container: Some(Container { names: vec!["mp4".into()], duration: Some(10.0), ..Container::default() }),
             video: Some(video),
             audio: vec![AudioStream {
                 index: 1,

@@ -130,6 +130,7 @@ fn parse(json: &[u8]) -> Result<Probe, String> {
         names: container_names(&format),
         duration: seconds(format.duration.as_deref()),
         start: seconds(format.start_time.as_deref()).unwrap_or(0.0),
+        timecode: timecode(&format.tags),
     };
     let of_type = |kind: &'static str| document.streams.iter().filter(move |s| s.codec_type.as_deref() == Some(kind));
     // A cover picture is a video stream to ffprobe and none to a viewer.
@@ -189,7 +190,14 @@ fn video_stream(stream: &Stream, container_start: f64) -> VideoStream {
         tick: stream.time_base.as_deref().and_then(|t| FrameRate::parse(t).ok()).map_or(0.0, FrameRate::per_second),
         duration: seconds(stream.duration.as_deref()),
         start: (seconds(stream.start_time.as_deref()).unwrap_or(container_start) - container_start).max(0.0),
+        timecode: timecode(&stream.tags),
     }
+}
+
+/// The start timecode as tagged. A longer text is none.
+fn timecode(tags: &BTreeMap<String, String>) -> Option<String> {
+    const LENGTH_MAX: usize = 32;
+    tags.get("timecode").filter(|text| text.len() <= LENGTH_MAX).cloned()
 }
 
 fn audio_stream(stream: &Stream, container_start: f64) -> AudioStream {
@@ -245,6 +253,17 @@ mod tests {
         assert!(probe.video.is_none() && probe.audio[0].language.is_none());
         assert_eq!(probe.container.names, ["m4a", "mp4"]);
         assert_eq!(known(Some("unknown")), None);
+    }
+
+    #[test]
+    fn timecodes_of_container_and_picture_are_read() {
+        let json = r#"{"streams":[{"codec_type":"video","tags":{"timecode":"01:00:00;00"}}],
+          "format":{"format_name":"mxf","tags":{"timecode":"10:00:00:00"}}}"#;
+        let probe = parse(json.as_bytes()).expect("valid");
+        assert_eq!(probe.container.timecode.as_deref(), Some("10:00:00:00"));
+        assert_eq!(probe.video.and_then(|video| video.timecode).as_deref(), Some("01:00:00;00"));
+        let long = json.replace("10:00:00:00", &"1".repeat(40));
+        assert_eq!(parse(long.as_bytes()).expect("valid").container.timecode, None);
     }
 
     #[test]
