@@ -74,6 +74,7 @@ pub mod check {
     pub mod silence;
     pub mod slate;
     pub mod streams;
+    pub mod timecode;
     pub mod true_peak;
     pub mod truncated;
 }
@@ -132,6 +133,7 @@ policy::checks! {
     mediaconch: MediaConchCheck,
     photosensitivity: PhotosensitivityCheck,
     slate: SlateCheck,
+    timecode: TimecodeCheck,
 }
 
 #[cfg(test)]

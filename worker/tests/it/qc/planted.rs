@@ -411,3 +411,28 @@ async fn mediainfo_is_asked_by_field_and_its_absence_is_no_pass() {
     let report = ::qc::inspect(&path, &subject, &spec, &tools, &cancel).await.expect("judged");
     assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &["mediainfo".to_owned()][..]));
 }
+
+#[tokio::test]
+async fn timecode_of_quicktime_and_mxf_is_compared_with_the_spec() {
+    let studio = Studio::new();
+    let clip = |name: &str, picture: &str, options: &[&[&str]]| studio.clip(name, picture, TONE, options);
+    let ntsc = MOVING.replace("r=25", "r=30000/1001");
+    let mov = clip("a.mov", MOVING, &[H264, PCM, &["-timecode", "10:00:00:00"]]);
+    let mxf = clip("b.mxf", MOVING, &[MPEG2, PCM, &["-timecode", "09:59:30:00"]]);
+    let dropped = clip("c.mov", &ntsc, &[H264, PCM, &["-timecode", "01:00:00;00"]]);
+    let without = clip("d.mkv", MOVING, &[H264, PCM]);
+    for (path, limits, verdict) in [
+        (&mov, "start: '10:00:00:00'", Verdict::Pass),
+        (&mov, "start: '10:00:00:01'", Verdict::Fail),
+        (&mov, "drop_frame: true", Verdict::Fail),
+        (&mxf, "start: '09:59:30:00', drop_frame: false", Verdict::Pass),
+        (&mxf, "start: '10:00:00:00'", Verdict::Fail),
+        (&dropped, "start: '01:00:00;00'", Verdict::Pass),
+        (&dropped, "drop_frame: false", Verdict::Fail),
+        (&without, "", Verdict::ToolError),
+    ] {
+        let report = inspect(path, &spec(&format!("spec: s\nqc: {{ timecode: {{ {limits} }} }}\n"))).await;
+        assert_eq!(report.verdict, verdict, "{} {limits}: {report:?}", path.display());
+        assert!(ids(&report).iter().all(|id| *id == "timecode"), "{report:?}");
+    }
+}
