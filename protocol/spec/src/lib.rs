@@ -44,6 +44,7 @@ pub mod check {
     pub mod aspect;
     pub mod av_length;
     pub mod black;
+    pub mod blanking;
     pub mod captions;
     pub mod channels;
     pub mod checksum;
@@ -82,6 +83,7 @@ pub mod check {
 /// The measurements of the decode, one a file.
 pub mod measure {
     pub mod black;
+    pub mod blanking;
     pub mod channel_levels;
     pub mod frames;
     pub mod freeze;
@@ -95,7 +97,7 @@ pub mod measure {
 }
 
 /// Measurements of the picture beside those that [`needs::Needs`] and [`facts::VideoPass`] name.
-pub const MEASURES: [&dyn PictureMeasure; 0] = [];
+pub const MEASURES: [&dyn PictureMeasure; 1] = [&measure::blanking::Detector];
 
 policy::checks! {
     container: ContainerCheck,
@@ -134,6 +136,7 @@ policy::checks! {
     photosensitivity: PhotosensitivityCheck,
     slate: SlateCheck,
     timecode: TimecodeCheck,
+    blanking: BlankingCheck,
 }
 
 #[cfg(test)]

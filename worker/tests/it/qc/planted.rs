@@ -436,3 +436,26 @@ async fn timecode_of_quicktime_and_mxf_is_compared_with_the_spec() {
         assert!(ids(&report).iter().all(|id| *id == "timecode"), "{report:?}");
     }
 }
+
+#[tokio::test]
+async fn letterbox_and_pillarbox_are_blanking_and_a_black_scene_is_not() {
+    let studio = Studio::new();
+    let boxed = |size: &str, pad: &str| MOVING.replace("320x180", size) + &format!(",pad=320:180:{pad}");
+    let (letterbox, pillarbox) = (boxed("320x140", "0:20"), boxed("240x180", "40:0"));
+    let scene = with("drawbox=c=black:t=fill:enable='between(t,1,2.99)'");
+    let night = "color=c=black:s=320x180:r=25:d=4";
+    for (name, picture, limits, found, verdict) in [
+        ("a.mov", MOVING, "", &[][..], Verdict::Pass),
+        ("b.mov", &letterbox, "", &[(20, "lines")], Verdict::Fail),
+        ("c.mov", &letterbox, "lines_max: 20", &[], Verdict::Pass),
+        ("d.mov", &pillarbox, "lines_max: 20", &[(40, "columns")], Verdict::Fail),
+        ("e.mov", &scene, "", &[], Verdict::Pass),
+        ("f.mov", night, "", &[], Verdict::ToolError),
+    ] {
+        let path = studio.clip(name, picture, TONE, &[H264, PCM]);
+        let report = inspect(&path, &spec(&format!("spec: s\nqc: {{ blanking: {{ {limits} }} }}\n"))).await;
+        let measured: Vec<_> = report.findings.iter().map(|f| (f.measured.as_u64(), f.unit.as_str())).collect();
+        let found: Vec<_> = found.iter().map(|(n, unit)| (Some(*n), *unit)).collect();
+        assert_eq!((report.verdict, measured), (verdict, found), "{name}: {report:?}");
+    }
+}
