@@ -9,15 +9,17 @@ const DISCOURAGED: [&str; 10] =
     ["whoever", "whomever", "nobody", "somebody", "anybody", "told", "stands", "goes on", "beside", "mended"];
 
 /// Crate, uses of discouraged words, doc comments of one or two words.
-const CEILINGS: [(&str, usize, usize); 9] = [
-    ("coordinator", 153, 125),
+const CEILINGS: [(&str, usize, usize); 11] = [
+    ("coordinator", 151, 125),
     ("coordinator/store", 9, 71),
-    ("ops", 3, 1),
-    ("protocol", 47, 16),
+    ("ops", 0, 1),
+    ("protocol", 1, 9),
+    ("protocol/formats", 39, 1),
+    ("protocol/spec", 0, 41),
     ("transport", 0, 0),
-    ("worker", 93, 18),
+    ("worker", 85, 18),
     ("worker/mhl", 23, 10),
-    ("worker/qc", 27, 29),
+    ("worker/qc", 0, 4),
     ("worker/storage", 53, 56),
 ];
 

@@ -17,7 +17,7 @@ pub enum TaskSubjects {
 /// An asset that is to be approved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssetToApprove {
-    /// Its id.
+    /// Id of the asset.
     pub asset: String,
     /// Hash of its bytes, when known.
     pub hash: Option<String>,

@@ -14,7 +14,7 @@ pub struct Judged {
     pub policy: String,
     /// Digest of the policy.
     pub digest: String,
-    /// The verdict.
+    /// Verdict on these bytes.
     pub verdict: Verdict,
     /// The text of the stored report.
     pub report: String,

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Delivery spec to judge by
     #[arg(long)]
     policy: String,
-    /// Findings that are let stand: YAML with check, file, hash, policy, by, reason, until
+    /// Waived findings: YAML with check, file, hash, policy, by, reason, until
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
     /// Also write a page with pictures, html=PATH, or what pipelines read, junit=PATH
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     report: Vec<Wanted>,
 }
 
-/// A finding that somebody let stand.
+/// A waived finding.
 #[derive(Debug, Serialize)]
 struct Waived {
     check: String,
@@ -40,7 +40,7 @@ struct Waived {
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
-    /// Whether it still counts.
+    /// Whether it has not expired.
     holds: bool,
 }
 
@@ -52,7 +52,7 @@ impl Waived {
     }
 }
 
-/// A report with what was decided about it. The verdict is the media's and stays what it is.
+/// A report with the waivers that apply. A waiver does not change the verdict.
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
@@ -76,8 +76,8 @@ impl Shown {
         Shown { report, waived }
     }
 
-    /// Whether nothing stands in the way: everything passed, or somebody let it stand.
-    fn goes_on(&self) -> bool {
+    /// Whether the file is accepted: everything passed, or every blocking check is waived.
+    fn is_accepted(&self) -> bool {
         let held = |check: &String| self.waived.iter().any(|waived| waived.holds && waived.check == *check);
         let blocking = self.report.blocking_checks();
         self.report.verdict == Verdict::Pass || (!blocking.is_empty() && blocking.iter().all(held))
@@ -116,7 +116,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         let Appraised { report, sheet, .. } =
             judged.map_err(|failure| CliError::failed(format!("{}: {}", file.display(), failure.message)))?;
         let shown = Shown::of(report, &waivers, now());
-        all_pass &= shown.goes_on();
+        all_pass &= shown.is_accepted();
         match context.output {
             // Several files make one document together.
             Format::Json if args.files.len() > 1 => {

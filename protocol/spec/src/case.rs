@@ -1,4 +1,4 @@
-//! What a check looks at, and what it answers.
+//! The input and the outcome of a check.
 use crate::component::Component;
 use crate::facts::{AudioPass, FactSheet, Pass, VideoPass, VideoStream};
 use crate::media_under_test::MediaUnderTest;
@@ -51,7 +51,7 @@ pub(crate) fn outcome(result: Result<Vec<Finding>, CheckOutcome>) -> CheckOutcom
     }
 }
 
-/// Everything a check may look at.
+/// The input of a check.
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) facts: &'a FactSheet,
@@ -61,7 +61,7 @@ pub(crate) struct Case<'a> {
     pub(crate) role: Role,
     /// Whether the delivery's sound comes in files of its own, so that a picture without sound is complete.
     pub(crate) separate_sound: bool,
-    /// Id of the check that looks at it.
+    /// Id of the check.
     pub(crate) check: &'static str,
     /// Severity of the findings of this check.
     pub(crate) severity: Severity,

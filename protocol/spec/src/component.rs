@@ -13,7 +13,7 @@ pub struct Component {
     /// Picture format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoFormat>,
-    /// Sound format; the keys `codec`, `channels` and `sample_rate` beside it are a short form of the same.
+    /// Sound format; the keys `codec`, `channels` and `sample_rate` of the component are a short form of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<AudioFormat>,
     /// Languages needed, one object each (BCP 47).

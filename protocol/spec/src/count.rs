@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// How many there may be, both ends included.
+/// A range of numbers of things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// As few as this.
+    /// Smallest number, inclusive.
     pub min: u32,
-    /// As many as this.
+    /// Largest number, inclusive.
     pub max: u32,
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub struct DeliverySpec {
     /// Name, used in reports.
     pub spec: String,
-    /// Another spec whose demands hold unless this one says otherwise; relative to this file.
+    /// Another spec whose demands hold unless this one replaces them; relative to this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherits: Option<String>,
     /// Deliveries it is for; empty means all.
@@ -29,7 +29,7 @@ pub struct DeliverySpec {
     /// QC checks; a check that is not named is not made.
     #[serde(default)]
     pub qc: QcPolicy,
-    /// Who must sign off.
+    /// Sign-offs that a delivery needs.
     #[serde(default)]
     pub approvals: Vec<Approval>,
     /// Age ratings by territory.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What was measured.
+/// Everything measured about a file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FactSheet {
     /// Size in bytes.
@@ -19,7 +19,7 @@ pub struct FactSheet {
     pub declared_hash: Option<String>,
     /// Versions of the programs that measured.
     pub tools: BTreeMap<String, String>,
-    /// Why the file cannot be read at all; everything else is then empty.
+    /// Why the file cannot be read; everything else is then empty.
     pub unreadable: Option<String>,
     /// The wrapper.
     pub container: Option<Container>,
@@ -32,35 +32,35 @@ pub struct FactSheet {
     pub audio: Vec<AudioStream>,
     /// Subtitle streams in the file.
     pub subtitle_streams: u32,
-    /// What the file's own structure says about its end.
+    /// Whether the file ends where its structure declares its end.
     pub structure: Structure,
     /// What the decode found, when one was made.
     pub pass: Option<Pass>,
     /// A subtitle or caption file.
     pub text: Option<TimedText>,
-    /// What MediaInfo said, when the policy asked for it.
+    /// Fields of MediaInfo, when the policy demands them.
     #[serde(default)]
     pub mediainfo: Option<MediaInfo>,
-    /// What MediaConch said, when the policy asked for it.
+    /// Result of MediaConch, when the policy demands it.
     #[serde(default)]
     pub mediaconch: Option<MediaConch>,
 }
 
-/// What MediaInfo said.
+/// The answer of MediaInfo.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct MediaInfo {
-    /// Why it said nothing.
+    /// Why there is no answer.
     pub trouble: Option<String>,
     /// Values by field, `General.Format` and `Audio[2].Channels`.
     pub facts: BTreeMap<String, String>,
 }
 
-/// What MediaConch said about one policy.
+/// The answer of MediaConch for one policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct MediaConch {
     /// Why there is no answer.
     pub trouble: Option<String>,
-    /// The policy that was held against the file.
+    /// The policy that the file was compared with.
     pub policy: String,
     /// Rules that failed, with what was found.
     pub failed: Vec<String>,
@@ -71,7 +71,7 @@ pub struct MediaConch {
 pub struct Container {
     /// Names a policy may use for it (`mov`, `mp4`, `mxf`, `matroska`, …), the most exact first.
     pub names: Vec<String>,
-    /// Seconds it says it lasts.
+    /// Declared duration in seconds.
     pub duration: Option<f64>,
     /// Seconds of its first time stamp.
     pub start: f64,
@@ -116,7 +116,7 @@ pub struct VideoStream {
     pub average_rate: Option<FrameRate>,
     /// Seconds of one tick of its clock.
     pub tick: f64,
-    /// Seconds it says it lasts.
+    /// Declared duration in seconds.
     pub duration: Option<f64>,
     /// Seconds of its first picture after the start of the file.
     pub start: f64,
@@ -178,22 +178,22 @@ pub struct AudioStream {
     pub sample_rate: u32,
     /// Language tag, when flagged.
     pub language: Option<String>,
-    /// Seconds it says it lasts.
+    /// Declared duration in seconds.
     pub duration: Option<f64>,
     /// Seconds of its first sample after the start of the file.
     pub start: f64,
 }
 
-/// What a container's own structure says about its end.
+/// Whether a container ends where its structure declares its end.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Structure {
     /// A format whose end is not checked here.
     #[default]
     Unknown,
-    /// It ends where it says.
+    /// The file ends where it declares.
     Whole,
-    /// It ends too early: what is missing, for a person.
+    /// The file ends too early; the text names what is missing.
     Cut(String),
 }
 
@@ -206,9 +206,9 @@ pub struct Pass {
     pub ffmpeg: Option<String>,
     /// Errors the demuxer and decoders reported.
     pub errors: u64,
-    /// The first of them.
+    /// The first errors.
     pub messages: Vec<String>,
-    /// Where they were, to within the time between two looks at the clock.
+    /// Where the errors are, to within the interval of the decoder's progress lines.
     #[serde(default)]
     pub error_times: Vec<Stretch>,
     /// Hash of each stream's packets by its index, `md5:hex`: it stays when only the wrapper changes.

@@ -23,15 +23,15 @@ impl Programme {
     }
 }
 
-/// One picture in five is looked at for levels: every picture would double the cost of the pass (measured).
+/// Levels are measured in one picture of five: every picture would double the cost of the decode (measured).
 const LEVELS_EVERY: u32 = 5;
 /// Pictures are point-sampled to about this width for levels; a tenth of a percent still shows.
 const LEVELS_WIDTH: u32 = 480;
 
-/// Pictures with fewer lines than these are cheap enough to be looked at whole.
+/// Pictures with fewer lines are cheap enough to be measured whole.
 const LINES_MIN: u32 = 720;
 
-/// Streams by programme: mono streams in even number are pairs (broadcast MXF), anything else stands alone.
+/// Streams by programme: mono streams in even number are pairs (broadcast MXF), any other stream is a programme of its own.
 pub fn programmes(streams: &[AudioStream]) -> Vec<Programme> {
     let pairs = streams.len() >= 2
         && streams.len().is_multiple_of(2)
@@ -97,8 +97,8 @@ fn picture(needs: &Needs, n: usize, video: &VideoStream) -> String {
     chain + &format!("[v{n}]") + &tail
 }
 
-/// Looks for black and for stillness. In large pictures one line in four is looked at, which is done by counting lines
-/// otherwise and costs nothing: both are shares of the whole picture, and a quarter of its lines has them, too.
+/// Detectors of black and of stillness. In large pictures they get one line of four, which ffmpeg selects without a copy:
+/// both measure shares of the whole picture, and a quarter of its lines has the same share.
 fn still(needs: &Needs, n: usize, video: &VideoStream) -> Option<String> {
     let detectors =
         [needs.black.map(|black| black::filter(n, black)), needs.freeze.map(|still| freeze::filter(n, still))];
@@ -110,7 +110,7 @@ fn still(needs: &Needs, n: usize, video: &VideoStream) -> Option<String> {
     Some(format!("{lines}metadata=mode=delete,{}", filters.join(",metadata=mode=delete,")))
 }
 
-/// What is looked at in some pictures only, and small.
+/// Measurements of some pictures only, scaled down.
 fn samples(needs: &Needs, n: usize, video: &VideoStream) -> String {
     let factor = (video.width / LEVELS_WIDTH).max(1);
     let (width, height) = ((video.width / factor).max(1), (video.height / factor).max(1));

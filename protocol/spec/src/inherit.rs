@@ -1,4 +1,4 @@
-//! Inheritance: a child says only what differs. Mappings merge key by key, everything else replaces.
+//! Inheritance: a child holds only what differs. Mappings merge key by key, everything else replaces.
 use crate::delivery::DeliverySpec;
 use protocol::yaml::{self, Problem};
 use serde_json::{Map, Value};
@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 /// Specs a chain may hold; more is a mistake, and each costs a read.
 const DEPTH_MAX: usize = 16;
 
-/// Reads a spec and everything it inherits. `load` returns the text of a file by the path it has relative to where `file`
-/// stands; errors name the file they are in.
+/// Reads a spec and everything it inherits. `load` returns the text of a file by its path relative to the directory of
+/// `file`; errors name the file they are in.
 pub fn resolve(
     file: &str,
     source: &str,
@@ -18,11 +18,11 @@ pub fn resolve(
     let mut child_source = source.to_owned();
     while let Some(Value::String(parent)) = merged.remove("inherits") {
         let inheriting = chain.last().map_or(file, String::as_str);
-        let path = beside(inheriting, &parent);
+        let path = relative_to(inheriting, &parent);
         if chain.contains(&path) || chain.len() >= DEPTH_MAX {
-            let told = format!("{} → {path}", chain.join(" → "));
+            let path_of_chain = format!("{} → {path}", chain.join(" → "));
             let what = if chain.contains(&path) { "a spec inherits itself" } else { "too long a chain of specs" };
-            return Err(Problem::new(inheriting, format!("{what}: {told}"))
+            return Err(Problem::new(inheriting, format!("{what}: {path_of_chain}"))
                 .near(&child_source, &parent)
                 .hint("take one `inherits:` away"));
         }
@@ -60,7 +60,7 @@ fn document(file: &str, source: &str) -> Result<Map<String, Value>, Problem> {
 }
 
 /// The path of `named`, which is relative to the directory of `file`.
-fn beside(file: &str, named: &str) -> String {
+fn relative_to(file: &str, named: &str) -> String {
     if named.starts_with('/') {
         return named.to_owned();
     }
@@ -93,7 +93,7 @@ fn merge(parent: Map<String, Value>, child: Map<String, Value>) -> Map<String, V
     merged
 }
 
-/// Regular expressions are checked when the spec is read, so that no unit finds out.
+/// Regular expressions are checked when the spec is read, before any unit runs.
 fn check_patterns(file: &str, source: &str, spec: &DeliverySpec) -> Result<(), Problem> {
     let Some(naming) = &spec.qc.naming else { return Ok(()) };
     regex::Regex::new(&naming.pattern).map(drop).map_err(|error| {

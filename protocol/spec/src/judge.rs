@@ -20,17 +20,17 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
     if let Some(why) = &facts.unreadable {
         reasons.insert("file".to_owned(), why.clone());
     }
-    // Only its name made it paper: what the spec demands was not looked at.
-    let unlooked = if role == Role::Document && media.role_is_guessed { spec.qc.demanded() } else { Vec::new() };
+    // Only its name makes it a document: nothing that the spec demands was measured.
+    let unmeasured = if role == Role::Document && media.role_is_guessed { spec.qc.demanded() } else { Vec::new() };
     for check in &CHECKS {
         match (check.judge)(&of_check(&all, check, spec)) {
-            CheckOutcome::NotApplicable if unlooked.contains(&check.id) => {
+            CheckOutcome::NotApplicable if unmeasured.contains(&check.id) => {
                 not_measured.push(check.id.to_owned());
                 let why = "its name makes it a document, of which nothing is measured";
                 reasons.insert(check.id.to_owned(), why.to_owned());
             }
             CheckOutcome::NotApplicable => {}
-            // What a check says about a file that could not be read is not about the media.
+            // The outcome of a check on an unreadable file is not about the media.
             CheckOutcome::Judged(_) if facts.unreadable.is_some() => not_measured.push(check.id.to_owned()),
             CheckOutcome::Judged(found) => findings.extend(found),
             CheckOutcome::NotMeasured(why) => {
@@ -47,7 +47,7 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
             reasons.insert(check.to_owned(), why);
         }
     });
-    // A number that is none got past a check: the measurement is worthless, and so would be a verdict.
+    // NaN or infinity got past a check: the measurement is worthless, and so would be a verdict.
     findings.retain(|finding| {
         let broken = finding.measured.is_null() || finding.ranges.iter().flatten().any(|edge| !edge.is_finite());
         if broken {
@@ -107,15 +107,16 @@ fn judge_other_pictures(
     }
 }
 
-/// What the source declares about checks that nothing here can make.
+/// What the source declares about checks that cannot be measured.
 fn recorded(spec: &DeliverySpec, media: &MediaUnderTest, role: Role) -> BTreeMap<String, String> {
     let asked = spec.qc.photosensitivity.is_some() && role.has_picture();
     let certificate = photosensitivity::certificate(media).filter(|_| asked);
-    let told = certificate.map(|number| format!("certificate {number}, as declared by the source; not measured here"));
-    told.map(|text| ("photosensitivity".to_owned(), text)).into_iter().collect()
+    let recorded =
+        certificate.map(|number| format!("certificate {number}, as declared by the source; not measured here"));
+    recorded.map(|text| ("photosensitivity".to_owned(), text)).into_iter().collect()
 }
 
-/// What every check of these facts may look at.
+/// The input of every check of these facts.
 fn case<'a>(facts: &'a FactSheet, spec: &'a DeliverySpec, media: &'a MediaUnderTest, role: Role) -> Case<'a> {
     let component = spec.component(role);
     let others_bring_it = role != Role::Audio && spec.component(Role::Audio).is_some();
@@ -478,7 +479,7 @@ qc:
         let report = judge(&facts, &spec, &guessed, Role::Document);
         let demanded = ["decode".to_owned(), "captions".to_owned()];
         assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &demanded[..]));
-        // What a source declares as paper is looked at by people.
+        // A document that the source declares is reviewed by people.
         assert_eq!(judge(&facts, &spec, &subject(), Role::Document).verdict, Verdict::Pass);
     }
 

@@ -11,12 +11,12 @@ mod case;
 mod component;
 mod count;
 mod delivery;
+mod detector_marks;
 pub mod facts;
 pub mod graph;
 mod inherit;
 pub mod judge;
 pub mod log;
-mod marks;
 mod media_under_test;
 pub mod needs;
 mod picture_measure;
@@ -96,7 +96,7 @@ pub mod measure {
     pub mod silence;
 }
 
-/// Measurements of the picture beside those that [`needs::Needs`] and [`facts::VideoPass`] name.
+/// Measurements of the picture that [`needs::Needs`] and [`facts::VideoPass`] carry without naming them.
 pub const MEASURES: [&dyn PictureMeasure; 1] = [&measure::blanking::Detector];
 
 policy::checks! {

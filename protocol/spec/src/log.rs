@@ -13,7 +13,7 @@ const GAP: f64 = 1.0;
 /// Stretches with errors that are kept: beyond these, the file is bad throughout.
 const TIMES_MAX: usize = 50;
 
-/// What the log said.
+/// Everything that was read from the log.
 #[derive(Debug, Default, PartialEq)]
 pub struct Log {
     /// Errors of the demuxer and the decoders.
@@ -22,11 +22,11 @@ pub struct Log {
     pub messages: Vec<String>,
     /// Whether the demuxer missed bytes that its index lists.
     pub missing_bytes: bool,
-    /// What a filter complained about: nothing the graph measured can then be trusted.
+    /// The first error of a filter: no measurement of the graph can then be trusted.
     pub filter_trouble: Option<String>,
     /// Summaries of the filters, by picture.
     pub pictures: Vec<Picture>,
-    /// Where errors were: between the two looks at the clock around each.
+    /// Where errors are: between the two progress lines around each.
     pub error_times: Vec<Stretch>,
     clock: Clock,
     /// Summaries of the filters, by programme.
@@ -47,13 +47,13 @@ pub struct Picture {
     pub scan: Option<Scan>,
 }
 
-/// How far the decode had come.
+/// Progress of the decode.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Clock {
-    /// One look before the last: sound runs ahead of the picture by less than that.
+    /// The progress line before the last one: sound runs ahead of the picture by less than that.
     before: f64,
     last: f64,
-    /// Whether an error was told since.
+    /// Whether an error was logged since.
     open: bool,
 }
 

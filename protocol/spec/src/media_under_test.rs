@@ -1,4 +1,4 @@
-//! What is known about a file before it is opened.
+//! A file before it is opened: its name and what its source declared.
 use crate::value::FrameRate;
 use protocol::media::asset::{Asset, Role};
 
@@ -12,7 +12,7 @@ pub struct MediaUnderTest {
     pub file: String,
     /// What it is for; inferred from its content when absent.
     pub role: Option<Role>,
-    /// Whether the role is a guess from the file's name, which nobody declared.
+    /// Whether the role was inferred from the file's name and not declared.
     pub role_is_guessed: bool,
     /// Declared running time in seconds.
     pub duration: Option<f64>,
@@ -76,7 +76,7 @@ impl MediaUnderTest {
     }
 }
 
-/// The role a file name gives away: text, stills and paper. Picture and sound are told apart by their streams.
+/// The role that a file name shows: text, stills and documents. Picture and sound are distinguished by their streams.
 fn role_of_name(path: &Path) -> Option<Role> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     match extension.as_str() {

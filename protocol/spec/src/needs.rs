@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Stretches from this length on are looked for, in seconds, however long a policy allows them to be: another limit is
-/// then another judgement and no other decode.
+/// Detectors report stretches from this length on, in seconds, however long a policy allows them to be: another limit then
+/// needs no other decode.
 const SHORTEST: f64 = 0.2;
 
-/// The shortest stretch that is looked for, in seconds, where a policy allows this much.
+/// The shortest stretch that detectors report, in seconds, where a policy allows this much.
 pub(crate) fn shortest(allowed: Span) -> f64 {
     allowed.0.as_secs_f64().min(SHORTEST)
 }
@@ -62,7 +62,7 @@ impl Needs {
     /// Whether a decode that measured this has all that `wanted` asks for.
     pub fn covers(&self, wanted: &Needs) -> bool {
         let stretches = |has: Option<(f64, f64)>, wanted: Option<(f64, f64)>| {
-            // Shorter ones are among those that were looked for; with another threshold they are others.
+            // A detector for shorter stretches reports longer ones, too; another threshold gives other stretches.
             wanted.is_none_or(|(at, least)| has.is_some_and(|(is, from)| is == at && from <= least))
         };
         wanted.black.is_none_or(|black| self.black == Some(black))

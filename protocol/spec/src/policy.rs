@@ -12,7 +12,7 @@ pub enum Scope {
     Streams,
     /// A picture: made for every picture stream, and only a picture can satisfy it.
     Picture,
-    /// The sound as it is heard: a waveform shows its findings, a still does not.
+    /// The sound: a waveform shows its findings, a still does not.
     Sound,
 }
 
@@ -95,7 +95,7 @@ macro_rules! checks {
                 named.into_iter().filter(|(_, demanded)| *demanded).map(|(id, _)| id).collect()
             }
 
-            /// The severity of a check's findings: as the policy says, mandatory otherwise.
+            /// The severity of a check's findings: from the policy, mandatory otherwise.
             pub fn severity(&self, check: &str) -> protocol::model::qc::Severity {
                 match check {
                     $( stringify!($id) => self.$id.as_ref().map(|limits| limits.severity).unwrap_or_default(), )*

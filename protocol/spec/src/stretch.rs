@@ -1,23 +1,23 @@
-//! Stretches of time, and what remains of them beside others.
+//! Stretches of time: differences and intersections.
 use serde::{Deserialize, Serialize};
 
 /// A stretch of time in seconds from the start of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// First moment.
+    /// Start in seconds.
     pub start: f64,
-    /// First moment after it.
+    /// End in seconds, exclusive.
     pub end: f64,
 }
 
 impl Stretch {
-    /// Seconds it lasts.
+    /// Length in seconds.
     pub fn seconds(self) -> f64 {
         self.end - self.start
     }
 }
 
-/// `from` without what `holes` covers. `slack` widens each hole on both sides, since two detectors never agree to the frame.
+/// `from` without `holes`. `slack` widens each hole on both sides, since two detectors never agree to the frame.
 pub(crate) fn subtract(from: &[Stretch], holes: &[Stretch], slack: f64) -> Vec<Stretch> {
     let mut left = from.to_vec();
     for hole in holes {
@@ -37,7 +37,7 @@ pub(crate) fn subtract(from: &[Stretch], holes: &[Stretch], slack: f64) -> Vec<S
     left
 }
 
-/// What every one of `sets` covers.
+/// The intersection of all `sets`.
 pub(crate) fn common(sets: &[Vec<Stretch>]) -> Vec<Stretch> {
     let Some((first, rest)) = sets.split_first() else { return Vec::new() };
     rest.iter().fold(first.clone(), |held, set| {

@@ -1,4 +1,4 @@
-//! What QC says about a file: the JSON of `showrunner qc`, of a verdict in the catalogue and of the findings of a task.
+//! The result of QC for a file: the JSON of `showrunner qc`, of a verdict in the catalogue and of the findings of a task.
 //!
 //! These types are shared from the worker to the page. They are text where they cross the wire and in SQL; the text is
 //! written and read here.
@@ -59,7 +59,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One thing that is not as demanded.
+/// A deviation from the spec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Check id.
@@ -94,7 +94,7 @@ pub fn read_findings(text: &str) -> Option<Vec<Finding>> {
     serde_json::from_str(text).ok()
 }
 
-/// What was found out about one file. A member that an earlier version did not write is read as its default, which is
+/// The report about one file. A member that an earlier version did not write is read as its default, which is
 /// never a pass.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -109,14 +109,14 @@ pub struct Report {
     pub policy_digest: String,
     /// The verdict.
     pub verdict: Verdict,
-    /// What is not as demanded, mandatory first.
+    /// Deviations from the spec, mandatory first.
     pub findings: Vec<Finding>,
     /// Checks the policy demands that could not be made.
     pub not_measured: Vec<String>,
-    /// Why, by check id; `file` stands for the file as a whole.
+    /// Reason by check id; `file` is the file as a whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, String>,
-    /// What the source declares and nothing here has verified, by check id.
+    /// Declarations of the source that were not verified, by check id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recorded: BTreeMap<String, String>,
     /// Hash of each stream's packets by its index: it stays when only the wrapper changes.
@@ -148,7 +148,7 @@ impl Report {
         checks
     }
 
-    /// One sentence: what failed, or why nothing can be said.
+    /// One sentence: what failed, or why there is no verdict.
     pub fn summary(&self) -> String {
         match self.verdict {
             Verdict::Pass => "passes".to_owned(),
@@ -157,8 +157,8 @@ impl Report {
                 mandatory.map(|f| f.message.as_str()).collect::<Vec<_>>().join("; ")
             }
             Verdict::ToolError => {
-                let told = self.reasons.iter().map(|(check, why)| format!("{check}: {why}"));
-                format!("could not be judged: {}", told.collect::<Vec<_>>().join("; "))
+                let reasons = self.reasons.iter().map(|(check, why)| format!("{check}: {why}"));
+                format!("could not be judged: {}", reasons.collect::<Vec<_>>().join("; "))
             }
         }
     }

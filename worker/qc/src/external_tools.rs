@@ -1,4 +1,4 @@
-//! MediaInfo and MediaConch, asked only where a policy names them.
+//! MediaInfo and MediaConch, run only where a policy demands them.
 use super::media::Media;
 use super::references;
 use super::scratch::Scratch;
@@ -20,7 +20,7 @@ const POLICY: &str = "policy.xml";
 /// Fields kept of an answer.
 const FACTS_MAX: usize = 2_000;
 
-/// Asks MediaInfo. An error means that the unit was cancelled; a missing program is trouble, since it says nothing about
+/// Runs MediaInfo. An error means that the unit was cancelled; a missing program is trouble, since it proves nothing about
 /// the media and is no reason to measure nothing else.
 pub(super) async fn mediainfo(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Result<MediaInfo, Failure> {
     let answer = ask(&tools.mediainfo, &["--Output=JSON"], None, media, cancel).await?;
@@ -31,7 +31,7 @@ pub(super) async fn mediainfo(media: &Media, tools: &Tools, cancel: &Cancellatio
     })
 }
 
-/// Has MediaConch hold a policy against the file.
+/// Has MediaConch compare the file with a policy.
 pub(super) async fn mediaconch(
     media: &Media,
     policy: &str,

@@ -1,4 +1,4 @@
-//! A fact sheet as it is stored: with what was looked for, so that another policy can tell whether it needs to look again.
+//! A stored fact sheet: facts with the needs they were measured for, so that another policy knows whether they suffice.
 use protocol::media::asset::Role;
 use serde::{Deserialize, Serialize};
 use spec::facts::FactSheet;
@@ -6,12 +6,12 @@ use spec::needs::Needs;
 use spec::plan::needs;
 use spec::{DeliverySpec, role_of_streams};
 
-/// The form this build writes. A sheet of another form is not read: what it says is measured again.
+/// The form this build writes. A sheet of another form is not read: its bytes are measured again.
 const VERSION: u32 = 3;
 /// Bytes of a stored sheet at most: it travels with units and reports.
 const BYTES_MAX: usize = 512 << 10;
 
-/// How a file is looked at: the same bytes taken for text are not looked at as media.
+/// How a file is measured: bytes measured as text have not been measured as media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ContentKind {
@@ -32,7 +32,7 @@ impl ContentKind {
     }
 }
 
-/// What was measured of some bytes.
+/// The facts of some bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct StoredSheet {
     version: u32,
@@ -75,7 +75,7 @@ impl StoredSheet {
         self.facts.hash.as_deref() == Some(hash)
     }
 
-    /// What was looked for, when bytes of this role are looked at in the same way.
+    /// The needs it was measured for, when bytes of this role are measured in the same way.
     pub(super) fn looked_for(&self, role: Role) -> Option<&Needs> {
         (self.look == ContentKind::of(role)).then_some(&self.looked_for)
     }
@@ -85,7 +85,7 @@ impl StoredSheet {
         declared.unwrap_or_else(|| role_of_streams(self.facts.video.is_some(), spec))
     }
 
-    /// Whether it says everything that a spec asks of this role.
+    /// Whether it holds everything that a spec demands of this role.
     pub(super) fn has_all(&self, spec: &DeliverySpec, role: Role) -> bool {
         let wanted = needs(spec, role, self.facts.video.is_some());
         let timed = role.is_timed_media();
@@ -170,7 +170,7 @@ mod tests {
 
     proptest! {
         /// What is measured together with what was known has all that is wanted, and never less than before where the two
-        /// can stand together.
+        /// can be combined.
         #[test]
         fn measuring_again_has_all_that_is_wanted(known in some_needs(), wanted in some_needs()) {
             let both = wanted.with(&known);

@@ -55,9 +55,9 @@ pub async fn appraise(
 ) -> Result<Appraised, Failure> {
     // Everything that is read is read from this one open file.
     let media = Arc::new(Media::open(path, &subject.file)?);
-    // Called off with the unit, and also when nobody waits for it any more.
+    // Cancelled with the unit, and when the caller drops the future.
     let stop = cancel.child_token();
-    let _called_off = stop.clone().drop_guard();
+    let _cancel_on_drop = stop.clone().drop_guard();
     let sheets: Vec<StoredSheet> = known.iter().filter_map(|known| StoredSheet::read(&known.sheet)).collect();
     let hashing = hash_beside(&media, subject, spec, stop);
     if sheets.is_empty() {
@@ -171,7 +171,7 @@ async fn gather(
             }
             return Ok(Gathered::plain(facts, guess));
         }
-        // Paper is looked at by people; that it can be read and is not empty is all a machine can say.
+        // Documents are reviewed by people; only readability and non-emptiness are checked.
         Role::Document => return Ok(Gathered::plain(facts, guess)),
         Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio | Role::Artwork => {}
     }

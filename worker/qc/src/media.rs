@@ -155,14 +155,14 @@ pub(super) fn arguments(options: &[&str]) -> Vec<String> {
     options.iter().chain(&bounds).map(|word| (*word).to_owned()).collect()
 }
 
-/// The format that a line of ffprobe or ffmpeg says must not be used: `[hls @ 0x55] Format not on whitelist 'mov,…'`.
+/// The format that a line of ffprobe or ffmpeg rejects: `[hls @ 0x55] Format not on whitelist 'mov,…'`.
 pub(super) fn refused_format(line: &str) -> Option<String> {
     let (component, _) = line.split_once("] Format not on whitelist")?;
     let name = component.trim_start_matches('[').split(" @ ").next()?;
     Some(name.to_owned())
 }
 
-/// What a program says about the media, without the path that it was given.
+/// The message of a program about the media, without the path that it was given.
 pub(super) fn message(text: &str) -> &str {
     text.trim().strip_prefix(INPUT).map_or(text.trim(), |rest| rest.trim_start_matches([':', ' ']))
 }

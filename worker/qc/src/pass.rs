@@ -1,4 +1,4 @@
-//! The one decode of a file: runs ffmpeg over the graph and gathers what the filters said.
+//! The one decode of a file: runs ffmpeg over the graph and gathers the output of the filters.
 use super::media::{self, Media};
 use super::probe::Probe;
 use super::scratch::Scratch;
@@ -78,7 +78,7 @@ fn arguments(
     let (graph, ends) = graph::build(needs, pictures, programmes);
     let threads = threads.max(1).to_string();
     let pixels = PIXELS_MAX.to_string();
-    // The clock between the messages says where an error was.
+    // Progress lines between the messages show where an error is.
     let clock = ["-nostdin", "-stats", "-stats_period", "0.25", "-loglevel", "level+info"];
     let decode = ["-threads", &threads, "-max_pixels", &pixels, "-noautorotate"];
     let mut arguments = media::arguments(&[&clock[..], &decode].concat());
@@ -163,12 +163,12 @@ fn picture(
     })
 }
 
-/// When the last decoded frame ends: frames by rate when they are all equally long, else what the container says.
+/// When the last decoded frame ends: frames by rate when they are all equally long, else as the container declares.
 fn picture_end(stream: &VideoStream, frames: u64, odd: u64, container: Option<f64>) -> f64 {
     let counted = stream.rate().map(|rate| stream.start + frames as f64 * rate.frame_seconds());
-    let said = stream.duration.map(|seconds| stream.start + seconds).or(container);
+    let declared = stream.duration.map(|seconds| stream.start + seconds).or(container);
     // One odd frame in a hundred does not make the count wrong by more than the tolerances in use.
-    let (first, second) = if odd * 100 <= frames { (counted, said) } else { (said, counted) };
+    let (first, second) = if odd * 100 <= frames { (counted, declared) } else { (declared, counted) };
     first.or(second).unwrap_or(0.0)
 }
 

@@ -1,4 +1,4 @@
-//! What a person who has to decide looks at: the picture at each finding, and the sound as a waveform.
+//! Pictures for the person who decides: a still at each finding, and the sound as a waveform.
 use super::media::{self, Media};
 use super::scratch::Scratch;
 use super::still::still;
@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const BYTES_MAX: usize = 256 << 10;
 
 /// Pictures of what fails a file: a still from the middle of the first stretch of each check, and the waveform of the first
-/// sound stream when its sound is to blame. What cannot be made in time is left out: the findings stand without.
+/// sound stream when its sound is to blame. Pictures that cannot be made in time are left out.
 pub async fn pictures(path: &Path, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Picture> {
     let mut made = Vec::new();
     let making = async {
@@ -44,7 +44,7 @@ fn picture(kind: &str, check: Option<&str>, at: Option<f64>, media_type: &str, b
     Picture { kind: kind.to_owned(), check: check.map(str::to_owned), at, media_type: media_type.to_owned(), image }
 }
 
-/// Whether a finding is about what is heard: a still shows nothing of it.
+/// Whether a finding is about the sound: a still shows nothing of it.
 fn is_of_sound(finding: &Finding) -> bool {
     CHECKS.iter().any(|check| check.scope == Scope::Sound && check.id == finding.check)
 }

@@ -28,7 +28,7 @@ pub(super) struct Probe {
 
 /// Why there is no probe.
 pub(super) enum Unprobed {
-    /// The file is not readable media; the text says what ffprobe said.
+    /// The file is not readable media; the text is the message of ffprobe.
     Unreadable(String),
     /// The machine is to blame, or the unit was cancelled.
     Failed(Failure),
@@ -46,11 +46,11 @@ pub(super) async fn probe(media: &Media, tools: &Tools, cancel: &CancellationTok
         stdout_max: STDOUT_MAX,
         timeout: PROBE_TIMEOUT,
     };
-    let (mut said, mut refused) = (Vec::new(), None);
+    let (mut messages, mut refused) = (Vec::new(), None);
     let mut line = |text: &str| {
         refused = refused.take().or_else(|| media::refused_format(text));
-        if said.len() < 4 {
-            said.push(media::message(text.rsplit("] ").next().unwrap_or(text)).to_owned());
+        if messages.len() < 4 {
+            messages.push(media::message(text.rsplit("] ").next().unwrap_or(text)).to_owned());
         }
     };
     let ended = run.finish(cancel, &mut line).await.map_err(Unprobed::Failed)?;
@@ -60,8 +60,8 @@ pub(super) async fn probe(media: &Media, tools: &Tools, cancel: &CancellationTok
         return Err(Unprobed::Unreadable(why));
     }
     if let Some(trouble) = ended.trouble {
-        said.retain(|text| !text.is_empty());
-        let why = if said.is_empty() { trouble } else { said.join("; ") };
+        messages.retain(|text| !text.is_empty());
+        let why = if messages.is_empty() { trouble } else { messages.join("; ") };
         return Err(Unprobed::Unreadable(why));
     }
     parse(&ended.stdout).map_err(Unprobed::Unreadable)
@@ -168,7 +168,7 @@ fn video_stream(stream: &Stream, container_start: f64) -> VideoStream {
         index: stream.index,
         codec: stream.codec_name.clone().unwrap_or_default(),
         profile: known(stream.profile.as_deref()),
-        // Negative numbers stand for an unknown level.
+        // Negative numbers mean an unknown level.
         level: stream.level.filter(|level| *level >= 0),
         width: stream.width.unwrap_or(0),
         height: stream.height.unwrap_or(0),

@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt;
 const TEXT_BYTES: usize = 256;
 /// Bytes of an MXF file in which its header metadata lies.
 const HEADER_BYTES: usize = 8 << 20;
-/// Boxes looked at in one file.
+/// Boxes read of one file.
 const BOXES_MAX: usize = 100_000;
 /// First bytes of lists: HLS, ffconcat, XML (DASH, Smooth Streaming, SMIL, IMF), players' lists, session descriptions.
 const LISTS: [&str; 6] = ["#EXT", "ffconcat", "<", "[", "v=0", "rtsp"];
-/// Key of an MXF set that locates media elsewhere, up to the byte that says how (`32` by address, `33` by a text).
+/// Key of an MXF set that locates media elsewhere, up to the byte that gives the kind (`32` by address, `33` by a text).
 const LOCATOR: [u8; 14] = [0x06, 0x0e, 0x2b, 0x34, 0x02, 0x53, 0x01, 0x01, 0x0d, 0x01, 0x01, 0x01, 0x01, 0x01];
 /// Key of an MXF partition up to its version.
 const PARTITION: [u8; 4] = [0x06, 0x0e, 0x2b, 0x34];
@@ -66,7 +66,7 @@ fn boxes(media: &Media, mut at: u64, end: u64, left: &mut usize) -> bool {
     false
 }
 
-/// Whether one of the entries of a `dref` box lacks the flag that says "in this file".
+/// Whether one of the entries of a `dref` box lacks the flag "in this file".
 fn external(media: &Media, (start, end): (u64, u64)) -> bool {
     // Version, flags and the number of entries come first.
     let mut at = start + 8;

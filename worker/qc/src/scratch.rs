@@ -17,7 +17,7 @@ impl Scratch {
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             match builder.create(&path) {
                 Ok(()) => return Ok(Scratch(path)),
-                // Left behind by a process of the same number that was killed, or somebody else's.
+                // Left by a process of the same number that was killed, or of another user.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }

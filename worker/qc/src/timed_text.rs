@@ -1,5 +1,5 @@
-//! Subtitle and caption files: SubRip, WebVTT, TTML. Says what is wrong with the file; whether it fits the programme is a
-//! check's business.
+//! Subtitle and caption files: SubRip, WebVTT, TTML. Lists what is wrong with the file; whether it fits the programme is
+//! judged by a check.
 use super::media::Media;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -12,7 +12,7 @@ const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// Problems listed.
 const PROBLEMS_MAX: usize = 10;
 
-/// Formats that are known by name and not read: nothing can be said about what is in them.
+/// Formats that are known by name and not read.
 const UNREAD: [(&str, &[&str]); 6] = [
     ("SCC", &["scc"]),
     ("MCC", &["mcc"]),
@@ -25,7 +25,7 @@ const UNREAD: [(&str, &[&str]); 6] = [
 const UNREAD_STARTS: [(&str, &[u8]); 3] =
     [("SCC", b"Scenarist_SCC"), ("MCC", b"File Format=MacCaption_MCC"), ("SubStation Alpha", b"[Script Info]")];
 
-/// Reads and parses; `Err` says why nothing can be said about it.
+/// Reads and parses; `Err` holds the reason why the file cannot be judged.
 pub(super) fn read(media: &Media) -> Result<TimedText, String> {
     let bytes = media.bytes();
     if bytes > TEXT_BYTES_MAX {
@@ -114,7 +114,7 @@ impl Cues {
     }
 }
 
-/// SubRip and WebVTT: blocks with a line `start --> end`, told apart by the mark before the milliseconds.
+/// SubRip and WebVTT: blocks with a line `start --> end`, distinguished by the mark before the milliseconds.
 fn blocks(text: &str, point: char, cues: &mut Cues) {
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
         let Some((start, rest)) = line.split_once("-->") else { continue };

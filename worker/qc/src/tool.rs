@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-/// Niceness of outside programs: decoding fills every core, and leases must still be renewed beside it.
+/// Niceness of outside programs: decoding fills every core, and leases must still be renewed at the same time.
 const NICE: i32 = 10;
 /// Longest line kept of a log; the rest of a longer one is dropped.
 const LINE_BYTES_MAX: usize = 4096;
@@ -150,7 +150,7 @@ impl Run<'_> {
 const ENVIRONMENT: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR"];
 
 /// The program behind those that set its limits and its fate before it runs, where the machine has them. What is not there is
-/// started alone, so that the system says what is wrong.
+/// started alone, so that the system reports the error.
 fn guarded(program: &str) -> Command {
     let mut words = Vec::new();
     if runnable(program) {
@@ -200,7 +200,7 @@ static LAUNCHER: LazyLock<mpsc::Sender<Start>> = LazyLock::new(|| {
             start();
         }
     });
-    // Without it, whoever asks starts the program itself: see below.
+    // Without it, the caller starts the program itself: see below.
     drop(launching);
     send
 });
@@ -210,7 +210,7 @@ async fn launch(mut command: Command) -> std::io::Result<Child> {
     let (answer, started) = tokio::sync::oneshot::channel();
     let start: Start = Box::new(move || {
         let _inside = runtime.enter();
-        // Nobody waits any more: the child is dropped here, which kills it.
+        // The receiver is gone: the child is dropped here, which kills it.
         answer.send(command.spawn()).ok();
     });
     if let Err(mpsc::SendError(start)) = LAUNCHER.send(start) {
@@ -370,7 +370,7 @@ mod tests {
 
     #[tokio::test]
     async fn program_gets_no_variable_of_the_worker() {
-        // Cargo's own variables stand for the secrets of a worker: every test process has them.
+        // Cargo's variables represent the secrets of a worker: every test process has them.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let run = shell("env", Duration::from_secs(20));
         let ended = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect("ran");

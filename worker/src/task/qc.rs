@@ -73,25 +73,25 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
     UnitResult::Finished { facts, failures }
 }
 
-/// What is said of an asset whose report does not fit beside those of the others of its unit.
+/// The failure of an asset whose report does not fit into one message with the rest of its unit.
 fn too_long() -> Failure {
     let message = "what was measured does not fit into one message with the rest of its unit: use a lower \
                    partition.max_assets, then: showrunner job retry";
     Failure::permanent(REPORT_TOO_LONG, message)
 }
 
-/// Bytes beside the texts of a fact or failure, at most.
-const BESIDES: usize = 256;
+/// Upper bound for the encoded size of a fact or failure without its texts.
+const OVERHEAD: usize = 256;
 
 fn fact_bytes(fact: &AssetFact) -> usize {
     let texts = [&fact.location, &fact.hash, &fact.verdict, &fact.report].into_iter().flatten();
-    texts.map(String::len).sum::<usize>() + fact.asset.len() + BESIDES
+    texts.map(String::len).sum::<usize>() + fact.asset.len() + OVERHEAD
 }
 
 fn failure_bytes(failure: &Failure) -> usize {
     let checks: usize = failure.checks.iter().map(|check| check.len() + 9).sum();
     let findings = failure.findings.as_ref().map_or(0, String::len);
-    failure.reason.len() + failure.message.len() + checks + findings + BESIDES
+    failure.reason.len() + failure.message.len() + checks + findings + OVERHEAD
 }
 
 async fn judge(
@@ -102,7 +102,7 @@ async fn judge(
 ) -> Result<Appraised, Failure> {
     let path = local_path(&asset.location)?;
     context.storage.roots().open_file(&path).map_err(|error| super::transfer::unopened(&error))?;
-    // The declared hash is a claim: the bytes are hashed beside the decode, which reads them anyway.
+    // The declared hash is a claim: the bytes are hashed during the decode, which reads them anyway.
     let subject = MediaUnderTest::of(asset);
     let known: Vec<&Measured> = known.iter().filter(|known| known.asset == asset.id).collect();
     qc::appraise(&path, &subject, spec, &context.tools, &known, &context.cancel).await

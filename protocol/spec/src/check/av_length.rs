@@ -36,23 +36,24 @@ impl Check for AvLengthCheck {
             // With one of them alone there is nothing to compare; that it is missing is another check's finding.
             return CheckOutcome::NotApplicable;
         }
-        let (seen, heard) = match case.measured_picture().and_then(|seen| Ok((seen, case.measured_audio()?))) {
-            Ok(both) => both,
-            Err(outcome) => return outcome,
-        };
+        let (picture, programmes) =
+            match case.measured_picture().and_then(|picture| Ok((picture, case.measured_audio()?))) {
+                Ok(both) => both,
+                Err(outcome) => return outcome,
+            };
         let tolerance = check.tolerance.0.as_secs_f64();
         let mut findings = Vec::new();
-        for programme in heard {
-            let difference = (programme.end - seen.end).abs();
+        for programme in programmes {
+            let difference = (programme.end - picture.end).abs();
             if difference <= tolerance + 0.001 {
                 continue;
             }
             let message = format!(
                 "sound ends at {:.2} s and picture at {:.2} s: {difference:.2} s apart, {tolerance:.2} s allowed",
-                programme.end, seen.end
+                programme.end, picture.end
             );
             let mut finding = case.finding(rounded(difference), rounded(tolerance), "s", message);
-            finding.ranges = vec![[round(programme.end.min(seen.end)), round(programme.end.max(seen.end))]];
+            finding.ranges = vec![[round(programme.end.min(picture.end)), round(programme.end.max(picture.end))]];
             finding.stream = programme.streams.first().copied();
             findings.push(finding);
         }

@@ -23,12 +23,12 @@ impl Check for DcOffsetCheck {
     fn judge(case: &Case<'_>) -> CheckOutcome {
         let Some(check) = case.limits::<DcOffsetCheck>() else { return CheckOutcome::NotApplicable };
         let max = check.max.0;
-        let heard = match case.measured_audio() {
-            Ok(heard) => heard,
+        let programmes = match case.measured_audio() {
+            Ok(programmes) => programmes,
             Err(outcome) => return outcome,
         };
         let mut findings = Vec::new();
-        for programme in heard {
+        for programme in programmes {
             let offsets = programme.dc_offset.as_ref().filter(|offsets| !offsets.is_empty());
             let Some(offsets) = offsets else { return CheckOutcome::unknown("the DC offset could not be measured") };
             for (n, offset) in offsets.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A channel without sound beside others that have some.
+//! A channel without sound while others have some.
 use crate::case::{Case, CheckOutcome, round, rounded};
 use crate::check::silence::SilenceCheck;
 use crate::policy::{Check, Scope};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// What is shown for a channel of nothing but zeros, whose level in dB is no number: 24 bits hold no less.
 const DIGITAL_SILENCE_DB: f64 = -144.5;
 
-/// A channel without sound beside others that have some.
+/// A channel without sound while others have some.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeadChannelCheck {
@@ -41,12 +41,12 @@ impl Check for DeadChannelCheck {
             (None, Some(check)) => check.noise.0,
             (None, None) => return CheckOutcome::NotApplicable,
         };
-        let heard = match case.measured_audio() {
-            Ok(heard) => heard,
+        let programmes = match case.measured_audio() {
+            Ok(programmes) => programmes,
             Err(outcome) => return outcome,
         };
         let mut findings: Vec<Finding> = Vec::new();
-        for programme in heard {
+        for programme in programmes {
             let Some(dead) = programme.dead_channels(noise) else {
                 return CheckOutcome::unknown("the level of the channels could not be measured");
             };

@@ -42,12 +42,13 @@ impl Check for DurationCheck {
             Ok(pass) => pass,
             Err(outcome) => return outcome,
         };
-        let heard = pass
+        let sound_end = pass
             .audio
             .iter()
             .map(|programme| programme.end)
             .fold(None, |most: Option<f64>, end| Some(most.unwrap_or(0.0).max(end)));
-        let Some(is) = pass.video.as_ref().filter(|_| case.role.has_picture()).map(|seen| seen.end).or(heard) else {
+        let Some(is) = pass.video.as_ref().filter(|_| case.role.has_picture()).map(|picture| picture.end).or(sound_end)
+        else {
             return CheckOutcome::unknown("nothing could be decoded");
         };
         let tolerance = check.tolerance.0.as_secs_f64();

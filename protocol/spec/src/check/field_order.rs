@@ -1,4 +1,4 @@
-//! Scan: as flagged, and as seen in the picture.
+//! The scan as flagged and as the picture shows it.
 use crate::case::{Case, CheckOutcome};
 use crate::measure::scan::Scan;
 use crate::needs::{Asked, Needs};
@@ -72,7 +72,7 @@ impl Check for FieldOrderCheck {
         let visible = seen.scan.and_then(|scan| visible(scan, want, u64::from(frames_min)));
         let (is, how) = match (visible, video.field_order) {
             (Some(visible), _) if visible != want => (visible, "seen in the picture"),
-            // Fields cannot be told apart in a still picture; then only the flag speaks.
+            // A still picture does not show its fields; then only the flag counts.
             (_, Some(flag)) if flag != want => (flag, "flagged"),
             (None, None) => return CheckOutcome::unknown("the scan is not flagged and too few moving frames show it"),
             _ => return CheckOutcome::fine(),

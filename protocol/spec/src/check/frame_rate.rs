@@ -86,8 +86,8 @@ impl Check for FrameRateCheck {
 fn varies(case: &Case<'_>) -> Result<bool, CheckOutcome> {
     let video = case.picture()?;
     let pass = case.trusted()?;
-    if let Some(seen) = pass.video.as_ref().filter(|_| pass.errors == 0) {
-        return Ok(seen.odd_frames > 0 && seen.jitter > JITTER_MAX);
+    if let Some(picture) = pass.video.as_ref().filter(|_| pass.errors == 0) {
+        return Ok(picture.odd_frames > 0 && picture.jitter > JITTER_MAX);
     }
     let (Some(base), Some(average)) = (video.base_rate, video.average_rate) else {
         return Err(CheckOutcome::unknown("whether the rate is constant is not known"));

@@ -1,4 +1,4 @@
-//! Picture that does not move. Black does not move either, and is black's business.
+//! Picture without motion. Black has no motion either and is left to `black`.
 use crate::case::{Case, CheckOutcome, longer_than};
 use crate::check::black;
 use crate::needs::{Asked, Needs, shortest};

@@ -37,9 +37,9 @@ impl Check for LoudnessCheck {
         if check.gate == LoudnessGate::Dialogue {
             return CheckOutcome::unknown("not_measurable: telling speech apart needs a licensed meter");
         }
-        outcome(case.measured_audio().and_then(|heard| {
+        outcome(case.measured_audio().and_then(|programmes| {
             let mut findings = Vec::new();
-            for programme in heard {
+            for programme in programmes {
                 // A comparison with a number that is none is always false: it would pass.
                 let Some(is) = programme.loudness.filter(|level| level.is_finite()) else {
                     return Err(CheckOutcome::unknown(

@@ -28,9 +28,9 @@ impl Check for LoudnessRangeCheck {
     fn judge(case: &Case<'_>) -> CheckOutcome {
         let Some(check) = case.limits::<LoudnessRangeCheck>() else { return CheckOutcome::NotApplicable };
         let max = check.max.0;
-        outcome(case.measured_audio().and_then(|heard| {
+        outcome(case.measured_audio().and_then(|programmes| {
             let mut findings = Vec::new();
-            for programme in heard {
+            for programme in programmes {
                 let Some(is) = programme.loudness_range.filter(|range| range.is_finite()) else {
                     return Err(CheckOutcome::unknown(
                         "the loudness range could not be measured: too short, silent, or the meter failed",

@@ -29,15 +29,15 @@ impl Check for MediaConchCheck {
         if !case.role.is_timed_media() {
             return CheckOutcome::NotApplicable;
         }
-        let said = case.facts.mediaconch.as_ref().filter(|said| said.policy == check.policy);
-        let Some(said) = said else { return CheckOutcome::unknown("MediaConch was not asked") };
-        if let Some(why) = &said.trouble {
+        let answer = case.facts.mediaconch.as_ref().filter(|answer| answer.policy == check.policy);
+        let Some(answer) = answer else { return CheckOutcome::unknown("MediaConch was not asked") };
+        if let Some(why) = &answer.trouble {
             return CheckOutcome::unknown(format!("MediaConch: {why}"));
         }
-        if said.failed.is_empty() {
+        if answer.failed.is_empty() {
             return CheckOutcome::fine();
         }
-        let message = format!("not conformant to the MediaConch policy: {}", said.failed.join("; "));
-        CheckOutcome::Judged(vec![case.finding(said.failed.len().into(), 0.into(), "rules", message)])
+        let message = format!("not conformant to the MediaConch policy: {}", answer.failed.join("; "));
+        CheckOutcome::Judged(vec![case.finding(answer.failed.len().into(), 0.into(), "rules", message)])
     }
 }

@@ -1,4 +1,4 @@
-//! What MediaInfo says, field by field.
+//! Fields of MediaInfo.
 use crate::case::{Case, CheckOutcome};
 use crate::needs::{Asked, Needs};
 use crate::policy::{Check, Scope};
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What MediaInfo says.
+/// Fields of MediaInfo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MediaInfoCheck {
@@ -31,13 +31,13 @@ impl Check for MediaInfoCheck {
         if !case.role.is_timed_media() {
             return CheckOutcome::NotApplicable;
         }
-        let Some(said) = &case.facts.mediainfo else { return CheckOutcome::unknown("MediaInfo was not asked") };
-        if let Some(why) = &said.trouble {
+        let Some(answer) = &case.facts.mediainfo else { return CheckOutcome::unknown("MediaInfo was not asked") };
+        if let Some(why) = &answer.trouble {
             return CheckOutcome::unknown(format!("MediaInfo: {why}"));
         }
         let mut findings = Vec::new();
         for (field, allowed) in &check.facts {
-            let is = said.facts.get(field).map_or("absent", String::as_str);
+            let is = answer.facts.get(field).map_or("absent", String::as_str);
             if !allowed.has(is) {
                 findings.push(case.differs(&format!("MediaInfo's {field}"), is, &allowed.0.join(" or ")));
             }

@@ -38,9 +38,9 @@ impl Check for PhaseCheck {
     fn judge(case: &Case<'_>) -> CheckOutcome {
         let Some(check) = case.limits::<PhaseCheck>() else { return CheckOutcome::NotApplicable };
         let longest = check.longest.0.as_secs_f64();
-        outcome(case.measured_audio().and_then(|heard| {
+        outcome(case.measured_audio().and_then(|programmes| {
             let mut findings = Vec::new();
-            for programme in heard.iter().filter(|programme| programme.channels >= 2) {
+            for programme in programmes.iter().filter(|programme| programme.channels >= 2) {
                 let Some(stretches) = &programme.out_of_phase else {
                     return Err(CheckOutcome::unknown("phase could not be measured"));
                 };

@@ -29,7 +29,7 @@ impl Check for PhotosensitivityCheck {
             return CheckOutcome::NotApplicable;
         }
         match certificate(case.media) {
-            // Recorded in the report as what the source says.
+            // The report records it as declared by the source.
             Some(_) => CheckOutcome::fine(),
             None => CheckOutcome::unknown(format!(
                 "not_measurable: it takes an approved device; let the source declare its certificate in the column {COLUMN}"

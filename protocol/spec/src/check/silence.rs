@@ -40,13 +40,13 @@ impl Check for SilenceCheck {
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
         let Some(check) = case.limits::<SilenceCheck>() else { return CheckOutcome::NotApplicable };
-        let heard = match case.measured_audio() {
-            Ok(heard) => heard,
+        let programmes = match case.measured_audio() {
+            Ok(programmes) => programmes,
             Err(outcome) => return outcome,
         };
         let longest = check.longest.0.as_secs_f64();
         let mut findings: Vec<Finding> = Vec::new();
-        for programme in heard {
+        for programme in programmes {
             let Some(channels) = &programme.silence else {
                 return CheckOutcome::unknown("silence could not be measured");
             };
@@ -54,7 +54,7 @@ impl Check for SilenceCheck {
                 Some(dead) => dead,
                 None => return CheckOutcome::unknown("the level of the channels could not be measured"),
             };
-            // A dead channel is silent all along and says nothing about when the others are, unless all of them are dead.
+            // A dead channel is silent throughout: it does not show when the others are, unless all of them are dead.
             let living: Vec<Vec<Stretch>> =
                 channels.iter().zip(&dead).filter(|(_, dead)| !**dead).map(|(silence, _)| silence.clone()).collect();
             let all =

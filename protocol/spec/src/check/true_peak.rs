@@ -28,9 +28,9 @@ impl Check for TruePeakCheck {
     fn judge(case: &Case<'_>) -> CheckOutcome {
         let Some(check) = case.limits::<TruePeakCheck>() else { return CheckOutcome::NotApplicable };
         let max = check.max.0;
-        outcome(case.measured_audio().and_then(|heard| {
+        outcome(case.measured_audio().and_then(|programmes| {
             let mut findings = Vec::new();
-            for programme in heard {
+            for programme in programmes {
                 // A comparison with a number that is none is always false: it would pass.
                 let Some(is) = programme.true_peak.filter(|level| level.is_finite()) else {
                     return Err(CheckOutcome::unknown(

@@ -1,4 +1,4 @@
-//! The file does not end before its own structure says.
+//! The file ends where its structure declares its end.
 use crate::case::{Case, CheckOutcome};
 use crate::check::decode::DecodeCheck;
 use crate::facts::Structure;
@@ -33,7 +33,7 @@ impl Check for TruncatedCheck {
         }
         let severity = own.map(|check| check.severity).or(decode.map(|check| check.severity)).unwrap_or_default();
         let why = match &case.facts.structure {
-            // The boxes can be whole and their header claim hours that are not there. What did not decode says nothing about it.
+            // The boxes can be whole while their header claims hours that are not there. A failed decode proves neither.
             Structure::Whole => match too_short(case) {
                 Ok(Some(why)) => why,
                 Ok(None) | Err(_) => return CheckOutcome::fine(),
@@ -45,12 +45,12 @@ impl Check for TruncatedCheck {
                 Err(outcome) => return outcome,
             },
         };
-        // The demuxer missed samples that its index lists and said so: `decode` reports that loss, once.
-        let told =
+        // The demuxer reported samples that its index lists and the file lacks: `decode` reports that loss, once.
+        let reported =
             case.facts.pass.as_ref().is_some_and(|pass| {
                 pass.missing_bytes && decode.is_some_and(|d| pass.errors > u64::from(d.errors_max))
             });
-        if told {
+        if reported {
             return CheckOutcome::fine();
         }
         let message = format!("the file is cut short: {why}");
@@ -60,13 +60,14 @@ impl Check for TruncatedCheck {
     }
 }
 
-/// Compares what was decoded with what the container says.
+/// Compares the decoded length with the declared one.
 fn too_short(case: &Case<'_>) -> Result<Option<String>, CheckOutcome> {
     let pass = case.trusted()?;
-    let Some(said) = case.facts.container.as_ref().and_then(|c| c.duration) else {
+    let Some(declared) = case.facts.container.as_ref().and_then(|c| c.duration) else {
         return Err(CheckOutcome::unknown("its format says nothing about where it ends"));
     };
     let ends = pass.video.iter().map(|v| v.end).chain(pass.audio.iter().map(|a| a.end));
     let is = ends.fold(0.0, f64::max);
-    Ok((is < said * SHARE_MIN).then(|| format!("{is:.2} s could be decoded and the container says {said:.2} s")))
+    Ok((is < declared * SHARE_MIN)
+        .then(|| format!("{is:.2} s could be decoded and the container says {declared:.2} s")))
 }

@@ -1,5 +1,5 @@
 //! Black stretches of the picture.
-use crate::marks::stretches;
+use crate::detector_marks::stretches;
 use crate::stretch::Stretch;
 
 /// The detector: share of the picture and luma level of black. The length is judged here: the marks ignore the detector's

@@ -1,5 +1,5 @@
 //! Stretches of the picture without motion, black ones included.
-use crate::marks::stretches;
+use crate::detector_marks::stretches;
 use crate::stretch::Stretch;
 
 /// The detector: noise in dB and shortest stretch in seconds.

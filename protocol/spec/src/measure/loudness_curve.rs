@@ -1,10 +1,10 @@
-//! A loudness in the curve of time, as the meter's `metadata=print` writes it: its maximum and a curve of bounded size.
+//! Loudness over time, as the meter's `metadata=print` writes it: its maximum and a curve of bounded size.
 use serde::{Deserialize, Serialize};
 use std::io::BufRead;
 
 /// Values of a curve at most.
 const VALUES_MAX: usize = 2_000;
-/// What the meter reads in digital silence is about -120 LUFS; below this nothing was heard.
+/// The meter reads about -120 LUFS in digital silence; values below this limit are silence.
 const FLOOR: f64 = -100.0;
 /// The curve does not go lower: the absolute gate of BS.1770.
 const LOWEST: f64 = -70.0;
@@ -18,7 +18,7 @@ pub struct Peak {
     pub value: f64,
 }
 
-/// A measurement in the course of time.
+/// A measurement over time.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Curve {
     /// Seconds between two values.
@@ -27,7 +27,7 @@ pub struct Curve {
     pub values: Vec<f64>,
 }
 
-/// What was read.
+/// The maximum and the curve of one meter.
 #[derive(Debug, Default, PartialEq)]
 pub struct LoudnessCurve {
     /// The maximum; `None` when there was nothing but silence.

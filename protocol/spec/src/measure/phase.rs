@@ -1,5 +1,5 @@
 //! Stretches in which left and right cancel each other.
-use crate::marks::stretches;
+use crate::detector_marks::stretches;
 use crate::stretch::Stretch;
 
 /// The meter, for the first two of `channels`; it comes last, since it may leave two channels of several.

@@ -2,7 +2,7 @@
 use crate::facts::VideoStream;
 use serde::{Deserialize, Serialize};
 
-/// Pictures narrower or lower than this are cheap enough to be looked at whole.
+/// Pictures narrower or lower than this are cheap enough to be measured whole.
 const WHOLE_BELOW: (u32, u32) = (720, 64);
 
 /// Frames by the scan that idet saw in them, each in the light of its neighbours.
@@ -28,7 +28,7 @@ pub(crate) fn filter(n: usize, threshold: f64, video: &VideoStream) -> String {
 }
 
 /// Takes a line of the detector's summary: `Multi frame detection: TFF:     0 BFF:     0 Progressive:   250 Undetermined:
-/// 0`, and before it the same for `Single frame detection`. The copy of the graph that saw no frames says 0 throughout.
+/// 0`, and before it the same for `Single frame detection`. The copy of the graph that saw no frames prints 0 throughout.
 pub(crate) fn read_line(scan: &mut Option<Scan>, text: &str) {
     let Some((which, counts)) = text.split_once(" frame detection:") else { return };
     let words: Vec<&str> = counts.split_whitespace().collect();

@@ -1,5 +1,5 @@
 //! Silent stretches of each channel.
-use crate::marks::stretches;
+use crate::detector_marks::stretches;
 use crate::stretch::Stretch;
 
 /// The detector, for silence of each channel: noise in dB, shortest stretch in seconds.

@@ -1,4 +1,5 @@
-//! Whether a file ends where its own structure says. ffmpeg decodes what is there and is content; a delivery is not.
+//! Whether a file ends where its structure declares its end. ffmpeg decodes what is there without an error; a delivery must
+//! be complete.
 mod mp4;
 mod mxf;
 
@@ -6,7 +7,7 @@ use super::media::Media;
 use spec::facts::Structure;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Looks at the structure. A file that cannot be read is `Unknown` here: whoever opens it next says so.
+/// Reads the structure. A file that cannot be read is `Unknown` here: the next step reports the error.
 pub(super) fn inspect(media: &Media) -> Structure {
     of(&mut media.file(), media.bytes()).unwrap_or_default()
 }
@@ -27,11 +28,11 @@ fn of(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<Structure> {
     }
 }
 
-/// A WAV file says how long it is in its second word; all ones stands for "unknown" in streamed and 64-bit files.
+/// A WAV file declares its length in its second word; all ones mean "unknown" in streamed and 64-bit files.
 fn riff(head: &[u8; 16], bytes: u64) -> Structure {
-    let said = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-    let end = said + 8;
-    if said == 0 || said == u64::from(u32::MAX) || end <= bytes {
+    let declared = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+    let end = declared + 8;
+    if declared == 0 || declared == u64::from(u32::MAX) || end <= bytes {
         return Structure::Whole;
     }
     Structure::Cut(format!("the RIFF header says {end} bytes and the file has {bytes}"))

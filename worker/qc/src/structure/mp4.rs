@@ -1,8 +1,8 @@
-//! ISO base media files (MP4, MOV): a chain of boxes, each of which says its size.
+//! ISO base media files (MP4, MOV): a chain of boxes, each of which declares its size.
 use super::{Structure, read_at};
 use std::io::{self, Read, Seek};
 
-/// Boxes looked at. A fragmented file of hours has tens of thousands.
+/// Boxes read of one file. A fragmented file of hours has tens of thousands.
 const BOXES_MAX: usize = 1_000_000;
 /// Types a file may start with.
 const FIRST: [&[u8; 4]; 8] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"];

@@ -1,4 +1,4 @@
-//! MXF (SMPTE ST 377-1): key, length, value; a header partition that says where the footer is.
+//! MXF (SMPTE ST 377-1): key, length, value; the header partition declares where the footer is.
 use super::{Structure, read_at};
 use std::io::{self, Read, Seek};
 
