@@ -3,9 +3,9 @@
 //! Every detector writes its marks to a file of its own, named relative to the program's directory: two printers on one
 //! pipe tear each other's lines, and a relative name needs no escaping.
 use crate::MEASURES;
-use crate::facts::{AudioStream, VideoStream};
 use crate::measure::{black, channel_levels, frames, freeze, gamut, levels, loudness, phase, scan, silence};
 use crate::needs::Needs;
+use crate::streams::{AudioStream, VideoStream};
 
 /// Sound streams that are one programme: usually one, two when a wrapper carries mono streams in pairs.
 #[derive(Debug, Clone, PartialEq)]

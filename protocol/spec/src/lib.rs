@@ -23,6 +23,7 @@ mod picture_measure;
 pub mod plan;
 mod policy;
 mod role;
+mod streams;
 pub mod stretch;
 mod value;
 

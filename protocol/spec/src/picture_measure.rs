@@ -1,5 +1,5 @@
 //! A measurement of the picture that the graph, the facts and the needs carry without knowing it.
-use crate::facts::VideoStream;
+use crate::streams::VideoStream;
 use serde_json::Value;
 
 /// A measurement of the picture in a branch of its own. Its settings are in the needs and its result is in the facts, both

@@ -1,6 +1,7 @@
 //! Black lines and columns at the edges of the picture: letterbox, pillarbox and the blanking of analogue sources.
-use crate::facts::{VideoPass, VideoStream};
+use crate::facts::VideoPass;
 use crate::picture_measure::PictureMeasure;
+use crate::streams::VideoStream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Red, green and blue outside EBU R 103, in some of the pictures.
-use crate::facts::VideoStream;
 use crate::measure::levels::{Levels, share_of_marked};
+use crate::streams::VideoStream;
 
 /// Marks pixels with red, green or blue outside -5 % to 105 % (EBU R 103) as white and everything else as black.
 ///

@@ -1,5 +1,5 @@
 //! Luma outside EBU R 103, in some of the pictures.
-use crate::facts::VideoStream;
+use crate::streams::VideoStream;
 use serde::{Deserialize, Serialize};
 
 /// Pixels outside EBU R 103 over the sampled pictures.

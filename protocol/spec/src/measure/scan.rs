@@ -1,5 +1,5 @@
 //! The scan that the picture shows: whole frames, or fields and which of them is first.
-use crate::facts::VideoStream;
+use crate::streams::VideoStream;
 use serde::{Deserialize, Serialize};
 
 /// Pictures narrower or lower than this are cheap enough to be measured whole.
