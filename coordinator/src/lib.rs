@@ -23,6 +23,7 @@ pub mod query;
 pub mod queue;
 pub mod reconcile;
 pub mod review;
+pub mod rows;
 pub mod workflows;
 
 pub use store;

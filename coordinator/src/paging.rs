@@ -1,5 +1,5 @@
 //! Pages of lists: how long they are, and which lengths are refused.
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 
 /// Entries of one page at most.
 pub const PAGE_MAX: u32 = 1_000;
@@ -14,5 +14,5 @@ pub(crate) fn limit_in_range(limit: u32) -> Answer<()> {
     if (1..=PAGE_MAX).contains(&limit) {
         return Ok(());
     }
-    Err(Refusal::Invalid(format!("limit is {limit}"), format!("1 to {PAGE_MAX}; ask for more pages with after=")))
+    Err(Error::Invalid(format!("limit is {limit}"), format!("1 to {PAGE_MAX}; ask for more pages with after=")))
 }

@@ -1,5 +1,4 @@
-//! Workflows of open jobs in memory, and the rows of jobs.
-use crate::error::{Answer, Refusal};
+//! Workflows of open jobs in memory.
 use crate::store::{JobRow, StoreError, StoreResult, Tx};
 use parking_lot::Mutex;
 use protocol::id::JobNo;
@@ -70,14 +69,4 @@ impl Workflows {
     pub fn forget(&self, job: JobNo) {
         self.0.lock().remove(&job);
     }
-}
-
-/// The row of a job that must exist.
-pub(crate) fn job_row(tx: &mut dyn Tx, job: JobNo) -> StoreResult<JobRow> {
-    tx.job(job)?.ok_or_else(|| StoreError::Corrupt(format!("no job {}", job.0)))
-}
-
-/// The row of the job that a request names.
-pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobRow>> {
-    Ok(tx.job_by_id(id)?.ok_or(Refusal::NotFound))
 }

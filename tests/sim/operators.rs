@@ -3,6 +3,7 @@ use crate::model::JobView;
 use crate::world::{Event, World};
 use coordinator::audit::Order;
 use coordinator::command::{self, Among, RetryRequest};
+use coordinator::error::outcome;
 use coordinator::store::{JobState, OperationTx};
 use std::time::Duration;
 
@@ -34,8 +35,8 @@ impl World {
         let request = RetryRequest { all: true, rate, only, ..RetryRequest::default() };
         let chosen = self.store.write(&mut self.rng, |tx| {
             let among = Among::Job(id.to_owned());
-            let preview = command::preview(tx, &workflows, &among, &request, now)?;
-            let recorded = command::retry(tx, &workflows, &among, &request, now)?;
+            let preview = outcome(command::preview(tx, &workflows, &among, &request, now))?;
+            let recorded = outcome(command::retry(tx, &workflows, &among, &request, now))?;
             // As the command line over a data directory does: counted, and without a rate carried out, at once. At a rate
             // the coordinator's turns do the rest.
             if let Ok(no) = recorded {
@@ -65,10 +66,12 @@ impl World {
             return self.retry(&id);
         }
         let (order, now) = (Order::default(), self.now);
-        let answer = self.store.write(&mut self.rng, |tx| match what {
-            0 => command::cancel(tx, &id, &order, now),
-            1..=3 => command::pause(tx, &id, &order, now),
-            _ => command::resume(tx, &id, &order, now),
+        let answer = self.store.write(&mut self.rng, |tx| {
+            outcome(match what {
+                0 => command::cancel(tx, &id, &order, now),
+                1..=3 => command::pause(tx, &id, &order, now),
+                _ => command::resume(tx, &id, &order, now),
+            })
         });
         self.note(|| format!("operator {what} on {id}: {answer:?}"));
         self.check(false);
@@ -109,7 +112,7 @@ impl World {
         let ids: Vec<String> = self.views.values().map(|v| v.row.id.clone()).collect();
         for id in ids {
             let (order, now) = (Order::default(), self.now);
-            let resumed = self.store.memory.write(|tx| command::resume(tx, &id, &order, now));
+            let resumed = self.store.memory.write(|tx| outcome(command::resume(tx, &id, &order, now)));
             self.note(|| format!("resume {id}: {resumed:?}"));
         }
         self.check(false);

@@ -1,25 +1,22 @@
 //! Waivers of causes of failure.
 use crate::audit::record;
 use crate::command::request::WaiveRequest;
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::query::causes::Waived;
 use crate::review::waivers::until;
-use crate::store::{StoreResult, Tx, WaiverRow};
+use crate::store::{Tx, WaiverRow};
 use protocol::rules::review::waiver::Scope;
 use protocol::time::Timestamp;
 
 /// Records the decision to leave a cause as it is.
-pub fn waive(tx: &mut dyn Tx, cause: &str, request: &WaiveRequest, now: Timestamp) -> StoreResult<Answer<Waived>> {
+pub fn waive(tx: &mut dyn Tx, cause: &str, request: &WaiveRequest, now: Timestamp) -> Answer<Waived> {
     let order = &request.order;
     if order.reason.trim().is_empty() {
-        return Ok(Err(Refusal::Invalid("a waiver needs a reason".into(), "--reason TEXT".into())));
+        return Err(Error::Invalid("a waiver needs a reason".into(), "--reason TEXT".into()));
     }
-    let until = match until(request.until.as_deref(), now) {
-        Ok(until) => until,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let until = until(request.until.as_deref(), now)?;
     if tx.causes(None, Some(cause), 1)?.is_empty() {
-        return Ok(Err(Refusal::Unknown(format!("nothing is dead of cause {cause}: showrunner failure list"))));
+        return Err(Error::Unknown(format!("nothing is dead of cause {cause}: showrunner failure list")));
     }
     let (actor, reason) = (order.actor.clone(), order.reason.clone());
     let row = WaiverRow { scope: Scope::of_cause(cause), at: now, actor, reason, until };
@@ -27,5 +24,5 @@ pub fn waive(tx: &mut dyn Tx, cause: &str, request: &WaiveRequest, now: Timestam
         tx.put_waiver(&row)?;
         record(tx, order, &format!("waive {cause}"), None, 1, now)?;
     }
-    Ok(Ok(row.into()))
+    Ok(row.into())
 }

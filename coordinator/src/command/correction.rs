@@ -1,7 +1,7 @@
 //! Corrected input: what an operator says of assets, merged and completed for each asset that is brought back.
 use crate::command::request::Correction;
 use crate::command::selection::{Found, of_units};
-use crate::error::Refusal;
+use crate::error::Error;
 use crate::store::{AssetCorrection, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, UnitId};
@@ -27,13 +27,13 @@ pub(super) struct Corrected {
 
 impl Corrected {
     /// Why corrections cannot be used as they are.
-    pub(super) fn refusal(&self, corrector: &Corrector) -> Option<Refusal> {
+    pub(super) fn refusal(&self, corrector: &Corrector) -> Option<Error> {
         if let Some(wrong) = &self.wrong {
-            return Some(Refusal::Invalid(wrong.clone(), String::new()));
+            return Some(Error::Invalid(wrong.clone(), String::new()));
         }
         let unused = corrector.of_asset.keys().filter(|asset| !self.used.contains(*asset)).min()?;
         let message = format!("asset {unused:?} has corrected input and is not among what can be brought back");
-        Some(Refusal::Invalid(message, "select it too, or leave its row out".into()))
+        Some(Error::Invalid(message, "select it too, or leave its row out".into()))
     }
 }
 

@@ -12,6 +12,7 @@ mod retry;
 mod selection;
 pub mod submission;
 
+pub use crate::error::Error;
 pub use cause::waive;
 pub use fleet::{drain, release};
 pub use operation::{advance, next_due, steer};
@@ -21,18 +22,18 @@ pub use request::*;
 pub use retry::{Among, Preview, carry_on, needs_preview, preview, retried, retry};
 
 use crate::audit::{Order, record};
-use crate::error::{Answer, Refusal};
-use crate::store::{JobState, StoreResult, Tx};
-use crate::workflows::find;
+use crate::error::Answer;
+use crate::rows::find_job;
+use crate::store::{JobState, Tx};
 use protocol::time::Timestamp;
 
 /// Hands out no more units of a job; those out go on.
-pub fn pause(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> StoreResult<Answer<JobChanged>> {
+pub fn pause(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Answer<JobChanged> {
     change_state(tx, id, ("pause", JobState::Running, JobState::Paused), order, now)
 }
 
 /// Hands out units again.
-pub fn resume(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> StoreResult<Answer<JobChanged>> {
+pub fn resume(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Answer<JobChanged> {
     change_state(tx, id, ("resume", JobState::Paused, JobState::Running), order, now)
 }
 
@@ -42,14 +43,11 @@ fn change_state(
     (action, from, to): (&str, JobState, JobState),
     order: &Order,
     now: Timestamp,
-) -> StoreResult<Answer<JobChanged>> {
-    let mut job = match find(tx, id)? {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+) -> Answer<JobChanged> {
+    let mut job = find_job(tx, id)?;
     if job.state != from && job.state != to {
         let (is, from) = (job.state.as_str(), from.as_str());
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {is}, not {from}"))));
+        return Err(Error::Conflict(format!("job {id} is {is}, not {from}")));
     }
     let changes = job.state == from;
     job.state = to;
@@ -58,17 +56,14 @@ fn change_state(
         tx.update_job(&job)?;
         operation = Some(record(tx, order, action, Some(job.no), u64::from(changes), now)?);
     }
-    Ok(Ok(JobChanged::of(&job, order, operation)))
+    Ok(JobChanged::of(&job, order, operation))
 }
 
 /// Cancels a job: nothing more is handed out, units out are called back, what has ended stays.
-pub fn cancel(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> StoreResult<Answer<JobChanged>> {
-    let mut job = match find(tx, id)? {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+pub fn cancel(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Answer<JobChanged> {
+    let mut job = find_job(tx, id)?;
     if job.state.has_ended() && job.state != JobState::Cancelled {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {} already", job.state.as_str()))));
+        return Err(Error::Conflict(format!("job {id} is {} already", job.state.as_str())));
     }
     let mut operation = None;
     if !job.state.has_ended() {
@@ -78,5 +73,5 @@ pub fn cancel(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Store
             operation = Some(record(tx, order, "cancel", Some(job.no), 1, now)?);
         }
     }
-    Ok(Ok(JobChanged::of(&job, order, operation)))
+    Ok(JobChanged::of(&job, order, operation))
 }

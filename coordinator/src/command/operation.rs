@@ -6,7 +6,7 @@ use crate::command::plan::Plan;
 use crate::command::progress::{Progress, Tallied};
 use crate::command::request::{Correction, Retried, Steering};
 use crate::command::selection::{Found, List, Place, Walk, foresee, obstacle};
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::query::job_cache::JobCache;
 use crate::query::operations::{OperationView, view};
 use crate::review::approvals::redrive;
@@ -33,15 +33,9 @@ pub(super) const ROWS_OF_A_TURN: u32 = 2_000;
 type Unsuccessful = (UnitId, Vec<(String, Failure)>);
 
 /// Pauses, resumes or aborts an operation under way.
-pub fn steer(
-    tx: &mut dyn Tx,
-    no: i64,
-    steering: Steering,
-    order: &Order,
-    now: Timestamp,
-) -> StoreResult<Answer<OperationView>> {
+pub fn steer(tx: &mut dyn Tx, no: i64, steering: Steering, order: &Order, now: Timestamp) -> Answer<OperationView> {
     let Some(mut row) = tx.operation(no)? else {
-        return Ok(Err(Refusal::Unknown(format!("no operation {no}: showrunner operation list"))));
+        return Err(Error::Unknown(format!("no operation {no}: showrunner operation list")));
     };
     let (word, to) = match steering {
         Steering::Pause => ("pause", OperationState::Paused),
@@ -50,7 +44,7 @@ pub fn steer(
     };
     let open = matches!(row.state, OperationState::Running | OperationState::Paused);
     if !open && row.state != to {
-        return Ok(Err(Refusal::Conflict(format!("operation {no} is {} already", row.state.as_str()))));
+        return Err(Error::Conflict(format!("operation {no} is {} already", row.state.as_str())));
     }
     if row.state != to {
         row.state = to;
@@ -64,7 +58,7 @@ pub fn steer(
             record(tx, order, &format!("{word} operation {no}"), row.job, 1, now)?;
         }
     }
-    view(tx, &mut JobCache::default(), row).map(Ok)
+    Ok(view(tx, &mut JobCache::default(), row)?)
 }
 
 /// Carries every running operation on by a page. Returns whether there is more to do at once.

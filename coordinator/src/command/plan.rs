@@ -1,7 +1,7 @@
 //! What an operation is to do, as it is stored with it. Stored plans are read strictly: a plan that cannot be read selects
 //! nothing, because an empty selection means every dead unit.
 use crate::command::request::RetryRequest;
-use crate::error::Refusal;
+use crate::error::Error;
 use crate::graph::redrive::RedriveScope;
 use crate::store::OperationRow;
 use protocol::rules::unit::selection::Selection;
@@ -35,12 +35,12 @@ struct Stored {
 
 impl Plan {
     /// Reads a request.
-    pub fn of(request: &RetryRequest) -> Result<Plan, Refusal> {
+    pub fn of(request: &RetryRequest) -> Result<Plan, Error> {
         let plan = Plan::parsed(request.filter.clone(), request.only.clone(), !request.corrections.is_empty());
-        let plan = plan.map_err(|(message, hint)| Refusal::Invalid(message, hint))?;
+        let plan = plan.map_err(|(message, hint)| Error::Invalid(message, hint))?;
         if plan.selection.is_empty() && plan.only.is_none() && !request.all {
             let hint = "--filter step=check, --filter reason=CODE, --filter asset=ID, or --all";
-            return Err(Refusal::Invalid("nothing selected".into(), hint.into()));
+            return Err(Error::Invalid("nothing selected".into(), hint.into()));
         }
         Ok(plan)
     }
@@ -141,7 +141,7 @@ mod tests {
             let request =
                 RetryRequest { filter: vec![term.into()], only: only.map(str::to_owned), ..RetryRequest::default() };
             let refused = Plan::of(&request).expect_err(term);
-            assert!(matches!(&refused, Refusal::Invalid(why, _) if why.contains("control character")), "{refused:?}");
+            assert!(matches!(&refused, Error::Invalid(why, _) if why.contains("control character")), "{refused:?}");
         }
     }
 }

@@ -1,31 +1,23 @@
 //! Class and deadline of a job under way.
 use crate::audit::record;
 use crate::command::request::{JobChanged, PriorityRequest};
-use crate::error::{Answer, Refusal};
-use crate::store::{StoreResult, Tx};
-use crate::workflows::find;
+use crate::error::{Answer, Error};
+use crate::rows::find_job;
+use crate::store::Tx;
 use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
 
 /// Changes the class or the deadline of a job: what is handed out next is decided by them.
-pub fn prioritise(
-    tx: &mut dyn Tx,
-    id: &str,
-    request: &PriorityRequest,
-    now: Timestamp,
-) -> StoreResult<Answer<JobChanged>> {
-    let mut job = match find(tx, id)? {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+pub fn prioritise(tx: &mut dyn Tx, id: &str, request: &PriorityRequest, now: Timestamp) -> Answer<JobChanged> {
+    let mut job = find_job(tx, id)?;
     if job.state.has_ended() {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {} already", job.state.as_str()))));
+        return Err(Error::Conflict(format!("job {id} is {} already", job.state.as_str())));
     }
     let mut words = Vec::new();
     if let Some(word) = &request.priority {
         let Some(priority) = Priority::parse(word) else {
             let hint = protocol::yaml::suggest(word, &["urgent", "normal", "bulk"]);
-            return Ok(Err(Refusal::Invalid(format!("unknown class {word:?}"), hint)));
+            return Err(Error::Invalid(format!("unknown class {word:?}"), hint));
         };
         job.priority = priority;
         words.push(format!("priority {word}"));
@@ -34,21 +26,18 @@ pub fn prioritise(
         let deadline = if text == "none" { None } else { Timestamp::parse(text) };
         if deadline.is_none() && text != "none" {
             let hint = "2026-12-01T18:00:00Z, or none".to_owned();
-            return Ok(Err(Refusal::Invalid(format!("the deadline {text:?} is not a moment"), hint)));
+            return Err(Error::Invalid(format!("the deadline {text:?} is not a moment"), hint));
         }
         job.deadline = deadline;
         words.push(format!("deadline {text}"));
     }
     if words.is_empty() {
-        return Ok(Err(Refusal::Invalid(
-            "nothing to change".into(),
-            "urgent, normal or bulk, or --deadline TIME".into(),
-        )));
+        return Err(Error::Invalid("nothing to change".into(), "urgent, normal or bulk, or --deadline TIME".into()));
     }
     let mut operation = None;
     if !request.order.dry_run {
         tx.update_job(&job)?;
         operation = Some(record(tx, &request.order, &words.join(", "), Some(job.no), 1, now)?);
     }
-    Ok(Ok(JobChanged::of(&job, &request.order, operation)))
+    Ok(JobChanged::of(&job, &request.order, operation))
 }

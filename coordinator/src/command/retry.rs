@@ -7,10 +7,11 @@ use crate::command::plan::Plan;
 use crate::command::progress::Tallied;
 use crate::command::request::{Retried, RetryRequest};
 use crate::command::selection::{List, Place, Walk, foresee, obstacle};
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::query::job_cache::JobCache;
+use crate::rows::find_job;
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
-use crate::workflows::{Workflows, find};
+use crate::workflows::Workflows;
 use protocol::id::JobNo;
 use protocol::rules::unit::redrive_rate::is_rate;
 use protocol::time::Timestamp;
@@ -47,47 +48,36 @@ struct Checked {
     plan: Plan,
 }
 
-fn check(
-    tx: &mut dyn Tx,
-    workflows: &Workflows,
-    among: &Among,
-    request: &RetryRequest,
-) -> StoreResult<Answer<Checked>> {
-    let job = match among.job().map(|id| find(tx, id)).transpose()?.transpose() {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+fn check(tx: &mut dyn Tx, workflows: &Workflows, among: &Among, request: &RetryRequest) -> Answer<Checked> {
+    let job = among.job().map(|id| find_job(tx, id)).transpose()?;
     if let (Among::Job(id), Some(job)) = (among, &job)
         && matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed)
     {
-        return Ok(Err(Refusal::Conflict(format!("job {id} is {}: submit it again", job.state.as_str()))));
+        return Err(Error::Conflict(format!("job {id} is {}: submit it again", job.state.as_str())));
     }
-    let plan = match Plan::of(request) {
-        Ok(plan) => plan,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let plan = Plan::of(request)?;
     if request.rate.is_some_and(|rate| !is_rate(rate)) {
         let why = "the rate is not between one unit a year and a million a second";
-        return Ok(Err(Refusal::Invalid(why.into(), "50".into())));
+        return Err(Error::Invalid(why.into(), "50".into()));
     }
     if let (Some(job), Some(only)) = (&job, request.only.as_deref()) {
         let workflow = workflows.of(tx, job.no)?;
         if workflow.step_no(only).is_none() {
             let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
             let hint = protocol::yaml::suggest(only, &known);
-            return Ok(Err(Refusal::Invalid(format!("job {} has no step {only:?}", job.id), hint)));
+            return Err(Error::Invalid(format!("job {} has no step {only:?}", job.id), hint));
         }
     }
     for correction in &request.corrections {
         let asset = &correction.asset;
         if let Some(Err(wrong)) = correction.hash.as_deref().map(parse_hash) {
-            return Ok(Err(Refusal::Invalid(format!("asset {asset:?}: {wrong}"), String::new())));
+            return Err(Error::Invalid(format!("asset {asset:?}: {wrong}"), String::new()));
         }
         if correction.location.as_deref().is_some_and(|location| location.trim().is_empty()) {
-            return Ok(Err(Refusal::Invalid(format!("asset {asset:?} has an empty location"), String::new())));
+            return Err(Error::Invalid(format!("asset {asset:?} has an empty location"), String::new()));
         }
     }
-    Ok(Ok(Checked { job, plan }))
+    Ok(Checked { job, plan })
 }
 
 /// A count of what a request selects. It holds totals and a place, never the units: each page may be read in a transaction
@@ -106,13 +96,9 @@ pub struct Preview {
 
 impl Preview {
     /// Checks the request.
-    pub fn begin(
-        tx: &mut dyn Tx,
-        workflows: &Workflows,
-        among: &Among,
-        request: &RetryRequest,
-    ) -> StoreResult<Answer<Preview>> {
-        Ok(check(tx, workflows, among, request)?.map(|Checked { job, plan }| Preview {
+    pub fn begin(tx: &mut dyn Tx, workflows: &Workflows, among: &Among, request: &RetryRequest) -> Answer<Preview> {
+        let Checked { job, plan } = check(tx, workflows, among, request)?;
+        Ok(Preview {
             no: job.as_ref().map(|job| job.no),
             job: job.map(|job| job.id).unwrap_or_default(),
             plan,
@@ -121,7 +107,7 @@ impl Preview {
             corrected: Corrected::default(),
             place: Place::default(),
             tallied: Tallied::default(),
-        }))
+        })
     }
 
     /// Counts another page. Returns whether there are more.
@@ -169,13 +155,10 @@ pub fn preview(
     among: &Among,
     request: &RetryRequest,
     now: Timestamp,
-) -> StoreResult<Answer<Retried>> {
-    let mut preview = match Preview::begin(tx, workflows, among, request)? {
-        Ok(preview) => preview,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+) -> Answer<Retried> {
+    let mut preview = Preview::begin(tx, workflows, among, request)?;
     while preview.page(tx, workflows, now)? {}
-    Ok(preview.answer())
+    preview.answer()
 }
 
 /// Records the operation; the leader counts and carries it out. Returns its number.
@@ -185,11 +168,8 @@ pub fn retry(
     among: &Among,
     request: &RetryRequest,
     now: Timestamp,
-) -> StoreResult<Answer<i64>> {
-    let Checked { job, plan } = match check(tx, workflows, among, request)? {
-        Ok(checked) => checked,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+) -> Answer<i64> {
+    let Checked { job, plan } = check(tx, workflows, among, request)?;
     let row = OperationRow {
         filter: plan.text(),
         plan: Some(plan.json()),
@@ -202,22 +182,22 @@ pub fn retry(
         let input = input.map_err(|error| crate::store::StoreError::Corrupt(format!("corrections: {error}")))?;
         tx.put_operation_input(no, Some(&input))?;
     }
-    Ok(Ok(no))
+    Ok(no)
 }
 
 /// What a recorded retry has come to.
-pub fn retried(tx: &mut dyn Tx, no: i64) -> StoreResult<Answer<Retried>> {
+pub fn retried(tx: &mut dyn Tx, no: i64) -> Answer<Retried> {
     let Some(row) = tx.operation(no)? else {
-        return Ok(Err(Refusal::Unknown(format!("no operation {no}: showrunner operation list"))));
+        return Err(Error::Unknown(format!("no operation {no}: showrunner operation list")));
     };
     let job = match row.job {
         Some(job) => tx.job(job)?.map(|job| job.id).unwrap_or_default(),
         None => String::new(),
     };
     if let (OperationState::Aborted, Some(why)) = (row.state, &row.message) {
-        return Ok(Err(Refusal::Conflict(format!("operation {no}: {why}"))));
+        return Err(Error::Conflict(format!("operation {no}: {why}")));
     }
-    Ok(Ok(Retried { job, operation: Some(no), ..operation::tallied(&row) }))
+    Ok(Retried { job, operation: Some(no), ..operation::tallied(&row) })
 }
 
 /// Carries one operation on by a page, outside of the leader's turns: for a store that no coordinator works on. Returns

@@ -1,7 +1,7 @@
 //! From the sources of a job to a job. Clients send sources, never a compiled workflow: the server's own compiler is the
 //! only judge of what may run, and a client of another version cannot hand in what this one would misread.
-use crate::error::{Answer, Refusal};
-use crate::store::{NewJob, StoreResult, Tx};
+use crate::error::{Answer, Error};
+use crate::store::{NewJob, Tx};
 use protocol::id::job_id;
 use protocol::time::Timestamp;
 use protocol::wire::unit::QcTask;
@@ -100,7 +100,7 @@ pub fn submission_of(key: &str) -> String {
 
 /// Adds a job. One that is there already under the same idempotency key or id is the same submission sent again, unless it
 /// says something else.
-pub fn submit(tx: &mut dyn Tx, job: &NewJob) -> StoreResult<Answer<Submitted>> {
+pub fn submit(tx: &mut dyn Tx, job: &NewJob) -> Answer<Submitted> {
     let submitted = Submitted { job: job.id.clone(), dry_run: false };
     let of_key = match &job.submission {
         Some(submission) => tx.job_of_submission(submission)?,
@@ -112,16 +112,16 @@ pub fn submit(tx: &mut dyn Tx, job: &NewJob) -> StoreResult<Answer<Submitted>> {
         None => tx.job_by_id(&job.id)?,
     };
     match there {
-        Some(there) if there.digest == job.digest => return Ok(Ok(submitted)),
+        Some(there) if there.digest == job.digest => return Ok(submitted),
         Some(there) => {
             let why =
                 format!("this idempotency key belongs to job {}, which was submitted with other content", there.id);
-            return Ok(Err(Refusal::Conflict(why)));
+            return Err(Error::Conflict(why));
         }
         None => {}
     }
     tx.insert_job(job)?;
-    Ok(Ok(submitted))
+    Ok(submitted)
 }
 
 /// The name is needed for the id before the whole file is compiled; a file without one fails in the compiler.

@@ -1,7 +1,8 @@
 //! When a job will be done, and whether that is in time.
 use crate::dispatch::costs::Costs;
+use crate::rows::job_row;
 use crate::store::{JobRow, StepRow, StoreResult, Tx};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind};
 use protocol::rules::schedule::cost::bucket;
 use protocol::rules::schedule::forecast::{DeadlineState, Forecast, Remaining, deadline_state, forecast};

@@ -1,7 +1,8 @@
 //! Units that are out, as they were published: a new leader watches them again, because their workers may still run them.
 use super::{publisher, slices};
+use crate::rows::job_row;
 use crate::store::{CutState, SpeculationState, StoreResult, Tx, UnitRow};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::unit::transition::UnitState;
 use protocol::wire::unit::Unit;

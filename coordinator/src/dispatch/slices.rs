@@ -3,8 +3,9 @@
 use crate::dispatch::endpoints::{EndpointBook, of_unit};
 use crate::dispatch::publisher::{self, Claim};
 use crate::reconcile::multipart::{Cut, Cuts, has_ended, is_due, larges};
+use crate::rows::{job_row, unit_row};
 use crate::store::{CutRow, CutState, JobRow, SliceRow, StoreResult, Tx, UnitRow};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::id::{JobNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::rules::storage::multipart::{SliceLimits, plan_slices};
@@ -87,7 +88,7 @@ pub fn outstanding(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreR
     let mut units = Vec::new();
     for cut in tx.cuts()?.into_iter().filter(|cut| cut.unit.job == job.no && cut.state == CutState::Open) {
         let id = cut.unit;
-        let Some(row) = tx.units(id.job, id.step, &[id.part])?.pop().flatten() else { continue };
+        let Some(row) = unit_row(tx, id)? else { continue };
         let Some((_, whole)) = as_published(tx, workflow, job, id, row)? else { continue };
         let slices = tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased);
         units.extend(slices.map(|slice| Unit {

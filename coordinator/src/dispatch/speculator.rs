@@ -3,6 +3,7 @@
 //! The copy gets the next epoch, which becomes that of the row; what the first execution has is remembered beside it. Either
 //! may end the unit, the first that does wins, and whatever is handed out later has a higher epoch than both (FEN-1).
 use crate::dispatch::publisher;
+use crate::rows::unit_row;
 use crate::store::{JobRow, Speculation, SpeculationState, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::UnitId;
 use protocol::rules::unit::transition::UnitState;
@@ -22,7 +23,7 @@ pub fn is_idempotent(step: &Step) -> bool {
 
 /// Claims a copy of a unit that is out under `epoch`. Nothing when it is not, or has had one.
 pub fn copy(tx: &mut dyn Tx, job: &JobRow, workflow: &Workflow, unit: UnitId, epoch: u32) -> StoreResult<Option<Unit>> {
-    let found = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+    let found = unit_row(tx, unit)?;
     let row = match found {
         Some(row) if row.state == UnitState::Leased && row.epoch == epoch => row,
         None if epoch == 1 => publisher::FIRST,

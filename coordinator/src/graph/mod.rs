@@ -12,10 +12,11 @@ pub mod redrive;
 
 pub use key::{barrier_key, batch_key};
 
+use crate::rows::unit_row;
 use crate::store::{BarrierRow, BarrierState, StepDelta, StoreResult, Tx, UnitRow};
 use auto_approval::auto_approved;
 use paths::{behind_barrier, units_before};
-use protocol::id::{JobNo, PartNo, StepNo};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
@@ -229,7 +230,7 @@ impl<'a> Graph<'a> {
         let Some(step) = workflow.step(need) else { return Ok(false) };
         match &step.action {
             Action::Units { .. } | Action::Approval { .. } => {
-                let row = self.tx.units(self.job, need, &[part])?.pop().flatten();
+                let row = unit_row(self.tx, UnitId { job: self.job, step: need, part })?;
                 let tolerated = step.on_failure == OnFailure::Continue;
                 Ok(row.is_some_and(|r| r.state == UnitState::Succeeded || (tolerated && r.state == UnitState::Dead)))
             }

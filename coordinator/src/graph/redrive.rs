@@ -3,6 +3,7 @@ use super::causes::uncount_dead;
 use super::key::barrier_key;
 use super::paths::{dependents, source_of};
 use super::{ApprovalChanges, Change, Graph};
+use crate::rows::unit_row;
 use crate::store::{JobRow, JobState, Phase, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -79,7 +80,7 @@ pub fn redrive_units(
 /// Plans a seal again, never makes it ready: a retry may add files, and the sequencer makes the seal when every unit that it
 /// closes has ended. A seal that is leased is taken back, so that its end does not count. Returns whether it changed.
 fn reopen_seal(tx: &mut dyn Tx, job: JobNo, step: StepNo, now: Timestamp) -> StoreResult<bool> {
-    let row = tx.units(job, step, &[0])?.pop().flatten();
+    let row = unit_row(tx, UnitId { job, step, part: 0 })?;
     let Some(row) = row.filter(|row| row.state != UnitState::Planned) else { return Ok(false) };
     let unit = UnitId { job, step, part: 0 };
     if row.state == UnitState::Dead {
@@ -98,7 +99,7 @@ fn reopen_seal(tx: &mut dyn Tx, job: JobNo, step: StepNo, now: Timestamp) -> Sto
 
 /// Makes a dead or cancelled unit ready, and plans the dependents again that were cancelled with it.
 fn redrive_unit(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
-    let Some(row) = graph.tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten() else { return Ok(false) };
+    let Some(row) = unit_row(graph.tx, unit)? else { return Ok(false) };
     if !matches!(row.state, UnitState::Dead | UnitState::Cancelled) {
         return Ok(false);
     }
@@ -106,7 +107,7 @@ fn redrive_unit(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
     set_state(graph, unit.step, unit.part, row, UnitState::Ready)?;
     let workflow = graph.workflow;
     for step in dependents(workflow, unit.step) {
-        let row = graph.tx.units(unit.job, step, &[unit.part])?.pop().flatten();
+        let row = unit_row(graph.tx, UnitId { step, ..unit })?;
         let Some(row) = row.filter(|r| r.state == UnitState::Cancelled) else { continue };
         if blocking_step(graph, step, unit.part)?.is_none() {
             set_state(graph, step, unit.part, row, UnitState::Planned)?;
@@ -126,7 +127,7 @@ pub fn is_leased(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
 fn rows_from(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult<Vec<(StepNo, UnitRow)>> {
     let mut rows = Vec::new();
     for step in std::iter::once(source).chain(dependents(graph.workflow, source)) {
-        let row = graph.tx.units(unit.job, step, &[unit.part])?.pop().flatten();
+        let row = unit_row(graph.tx, UnitId { step, ..unit })?;
         rows.extend(row.map(|row| (step, row)));
     }
     Ok(rows)
@@ -188,7 +189,7 @@ pub fn blocking_step(graph: &mut Graph<'_>, step: StepNo, part: PartNo) -> Store
     while let Some(no) = queue.pop() {
         let Some(need) = workflow.step(no) else { continue };
         if need.has_units() {
-            let row = graph.tx.units(graph.job, no, &[part])?.pop().flatten();
+            let row = unit_row(graph.tx, UnitId { job: graph.job, step: no, part })?;
             let blocks = row.is_some_and(|r| {
                 r.state == UnitState::Cancelled
                     || (r.state == UnitState::Dead && need.on_failure != OnFailure::Continue)

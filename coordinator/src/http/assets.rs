@@ -103,7 +103,7 @@ async fn import(
         }
     }
     let (count, now) = (assets.len() as u64, state.now());
-    state.write(&request, move |tx| tx.import_assets(&assets, now).map(Ok)).await?;
+    state.write(&request, move |tx| Ok(tx.import_assets(&assets, now)?)).await?;
     Ok(Json(Imported { assets: count }))
 }
 

@@ -65,7 +65,7 @@ async fn events(request: HttpRequest, state: Data<State>, events: Data<Events>) 
         None => None,
     };
     let seat = Arc::clone(&events.seats).try_acquire_owned().map_err(|_| full(LISTENERS_MAX, ""))?;
-    state.read(|tx| tx.jobs(true, 1).map(Ok)).await?;
+    state.read(|tx| Ok(tx.jobs(true, 1)?)).await?;
     let mut source = events.source.subscribe();
     source.mark_changed();
     let stream = stream::unfold(Listener { source, _seat: seat, _place: place }, |mut listener| async move {

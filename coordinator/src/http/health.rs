@@ -64,7 +64,7 @@ async fn healthz() -> HttpResponse {
 }
 
 async fn readyz(state: Data<State>) -> Result<HttpResponse, Problem> {
-    state.read(|tx| tx.jobs(true, 1).map(Ok)).await?;
+    state.read(|tx| Ok(tx.jobs(true, 1)?)).await?;
     Ok(HttpResponse::Ok().body(format!("ready {}\n", state.part().0)))
 }
 

@@ -8,7 +8,7 @@ use crate::http::body::{Asked, Body, key};
 use crate::http::problem::{Problem, Refused};
 use crate::query::jobs::{self, JobExplanation, JobListed, JobsFilter, Progress};
 use crate::query::summary::Summary;
-use crate::store::{NewJob, StoreResult, Tx};
+use crate::store::{NewJob, Tx};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
@@ -93,7 +93,7 @@ async fn explain(state: Data<State>, job: Path<String>) -> Result<Json<JobExplan
     state.read(move |tx| jobs::explain_job(tx, &job)).await.map(Json)
 }
 
-type Steer = fn(&mut dyn Tx, &str, &Order, Timestamp) -> StoreResult<Answer<JobChanged>>;
+type Steer = fn(&mut dyn Tx, &str, &Order, Timestamp) -> Answer<JobChanged>;
 
 async fn steer(
     state: &State,

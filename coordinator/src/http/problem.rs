@@ -1,5 +1,5 @@
 //! The one shape of errors: what is wrong, what to do, and where.
-use crate::error::Refusal;
+use crate::error::Error;
 use crate::store::StoreError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -102,14 +102,15 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Problem {
-        match refusal {
-            Refusal::NotFound => Problem::new("not_found", "no such job").hint("showrunner job list"),
-            Refusal::Unknown(what) => Problem::new("not_found", what),
-            Refusal::Conflict(why) => Problem::new("conflict", why),
-            Refusal::Invalid(why, hint) if hint.is_empty() => Problem::new("usage", why),
-            Refusal::Invalid(why, hint) => Problem::new("usage", why).hint(hint),
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        match error {
+            Error::NotFound => Problem::new("not_found", "no such job").hint("showrunner job list"),
+            Error::Unknown(what) => Problem::new("not_found", what),
+            Error::Conflict(why) => Problem::new("conflict", why),
+            Error::Invalid(why, hint) if hint.is_empty() => Problem::new("usage", why),
+            Error::Invalid(why, hint) => Problem::new("usage", why).hint(hint),
+            Error::Store(error) => error.into(),
         }
     }
 }

@@ -2,12 +2,12 @@
 use crate::audit::Order;
 use crate::clock::Clock;
 use crate::command::{self, Among, Preview, Retried, RetryRequest};
-use crate::error::Answer;
+use crate::error::{Answer, outcome};
 use crate::http::door::HostNames;
 use crate::http::problem::Problem;
 use crate::leader::election::Role;
+use crate::store::Tx;
 use crate::store::handle::Store;
-use crate::store::{StoreResult, Tx};
 use crate::workflows::Workflows;
 use actix_web::HttpRequest;
 use actix_web::web::Query;
@@ -129,9 +129,9 @@ impl State {
     pub(super) async fn read<R, F>(&self, work: F) -> Result<R, Problem>
     where
         R: Send + 'static,
-        F: FnOnce(&mut dyn Tx) -> StoreResult<Answer<R>> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Answer<R> + Send + 'static,
     {
-        Ok(self.store.read(work).await??)
+        Ok(self.store.read(|tx| outcome(work(tx))).await??)
     }
 
     /// Counts what a retry means, and has the coordinator carry it out. Counting for nothing reads page by page and never
@@ -174,7 +174,7 @@ impl State {
             let (counted, more) = self
                 .read(move |tx| {
                     let more = preview.page(tx, &inside, now)?;
-                    Ok(Ok((preview, more)))
+                    Ok((preview, more))
                 })
                 .await?;
             if !more {
@@ -188,10 +188,10 @@ impl State {
     pub(super) async fn write<R, F>(&self, request: &HttpRequest, work: F) -> Result<R, Problem>
     where
         R: Send + 'static,
-        F: FnOnce(&mut dyn Tx) -> StoreResult<Answer<R>> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Answer<R> + Send + 'static,
     {
         self.leads(request)?;
-        let done = self.store.write(work).await??;
+        let done = self.store.write(|tx| outcome(work(tx))).await??;
         if let Role::Leader { coordinator: Some(coordinator), .. } = (self.role)() {
             coordinator.wake();
         }

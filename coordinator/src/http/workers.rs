@@ -18,7 +18,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[get("/api/v1/workers")]
 async fn list(state: Data<State>) -> Result<Json<Vec<WorkerView>>, Problem> {
     let now = state.now();
-    state.read(move |tx| workers::workers(tx, now).map(Ok)).await.map(Json)
+    state.read(move |tx| Ok(workers::workers(tx, now)?)).await.map(Json)
 }
 
 /// Gives a worker no more work; what it holds ends.

@@ -1,5 +1,5 @@
 //! What is asked of the catalogue: assets, what was judged and decided of them, and what was removed.
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::review::waivers::{CheckWaived, Waivers};
 use crate::store::{CatalogueRow, StoreResult, Tx, VerdictRow};
@@ -138,18 +138,16 @@ fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
 }
 
 /// Lists the catalogue in id order.
-pub fn assets(tx: &mut dyn Tx, filter: &AssetsFilter) -> StoreResult<Answer<Vec<AssetView>>> {
-    if let Err(refusal) = limit_in_range(filter.limit) {
-        return Ok(Err(refusal));
-    }
+pub fn assets(tx: &mut dyn Tx, filter: &AssetsFilter) -> Answer<Vec<AssetView>> {
+    limit_in_range(filter.limit)?;
     let rows = tx.catalogue(filter.title.as_deref(), filter.after.as_deref(), filter.limit)?;
-    Ok(Ok(rows.into_iter().map(|row| asset_view(row, false)).collect()))
+    Ok(rows.into_iter().map(|row| asset_view(row, false)).collect())
 }
 
 /// Everything known about an asset.
-pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<AssetView>> {
+pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<AssetView> {
     let Some(row) = tx.catalogue_entry(id)? else {
-        return Ok(Err(Refusal::Unknown(format!("no asset {id:?} in the catalogue: showrunner asset list"))));
+        return Err(Error::Unknown(format!("no asset {id:?} in the catalogue: showrunner asset list")));
     };
     let mut view = asset_view(row, true);
     let report = view.report.as_ref().map(|stored| &stored.report);
@@ -161,7 +159,7 @@ pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<As
     view.waived = Waivers::default().about(tx, &blocking, &delivery, now)?;
     view.verdicts = tx.verdicts(id, VERDICTS_MAX)?.into_iter().map(verdict_view).collect();
     view.tombstones = tombstones(tx, id)?;
-    Ok(Ok(view))
+    Ok(view)
 }
 
 fn tombstones(tx: &mut dyn Tx, id: &str) -> StoreResult<Vec<Tombstone>> {

@@ -1,8 +1,9 @@
 //! Dead units, grouped by the cause of their failure.
 use crate::error::Answer;
 use crate::query::job_cache::JobCache;
-use crate::store::{CauseRow, StoreResult, Tx, WaiverRow};
-use crate::workflows::{Workflows, find};
+use crate::rows::find_job;
+use crate::store::{CauseRow, Tx, WaiverRow};
+use crate::workflows::Workflows;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,11 +66,8 @@ pub fn causes(
     job: Option<&str>,
     limit: u32,
     now: Timestamp,
-) -> StoreResult<Answer<Vec<CauseView>>> {
-    let job = match job.map(|id| find(tx, id)).transpose()?.transpose() {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+) -> Answer<Vec<CauseView>> {
+    let job = job.map(|id| find_job(tx, id)).transpose()?;
     let in_force = |row: &WaiverRow| row.until.is_none_or(|until| until > now);
     let in_force = tx.waivers()?.into_iter().filter(in_force);
     let waivers = in_force.filter_map(|row| Some((row.scope.cause.clone()?, row)));
@@ -116,5 +114,5 @@ pub fn causes(
         .collect();
     views.sort_by(|a, b| (b.units, &a.cause).cmp(&(a.units, &b.cause)));
     views.truncate(limit as usize);
-    Ok(Ok(views))
+    Ok(views)
 }

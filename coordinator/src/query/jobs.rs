@@ -1,7 +1,7 @@
 //! What is asked from outside, in the shapes that the API and the command line show. Nothing here changes anything.
 pub use crate::query::assets::{AssetView, AssetsFilter, Tombstone, VerdictView, asset, assets};
 
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::query::explain::{self, BarrierExplanation, UnitExplanation};
 use crate::query::summary::{Summary, Units, summary, totals};
@@ -135,7 +135,7 @@ pub struct UnitsFilter {
 
 fn known_word(what: &str, word: Option<&str>, known: &[&str]) -> Answer<()> {
     match word.filter(|word| !known.contains(word)) {
-        Some(wrong) => Err(Refusal::Invalid(format!("unknown {what} {wrong:?}"), suggest(wrong, known))),
+        Some(wrong) => Err(Error::Invalid(format!("unknown {what} {wrong:?}"), suggest(wrong, known))),
         None => Ok(()),
     }
 }
@@ -146,15 +146,14 @@ pub fn job_state(word: Option<&str>) -> Answer<()> {
 }
 
 /// Lists jobs, newest first.
-pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> StoreResult<Answer<Vec<JobListed>>> {
-    if let Err(refusal) = limit_in_range(filter.limit).and_then(|()| job_state(filter.state.as_deref())) {
-        return Ok(Err(refusal));
-    }
+pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> Answer<Vec<JobListed>> {
+    limit_in_range(filter.limit)?;
+    job_state(filter.state.as_deref())?;
     let before = match &filter.after {
         None => None,
         Some(id) => match tx.job_by_id(id)? {
             Some(row) => Some(row.no),
-            None => return Ok(Err(Refusal::NotFound)),
+            None => return Err(Error::NotFound),
         },
     };
     let rows = tx.job_views(filter.state.as_deref().and_then(JobState::parse), before, filter.limit)?;
@@ -166,27 +165,27 @@ pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> StoreResult<Answer<Vec<JobL
         submitted_at: row.submitted_at.to_string(),
         ended_at: row.ended_at.map(|t| t.to_string()),
     });
-    Ok(Ok(listed.collect()))
+    Ok(listed.collect())
 }
 
 /// The account of a job.
-pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summary>> {
+pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<Summary> {
     readable(id, read_job(tx, id, now))
 }
 
-fn read_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> StoreResult<Answer<Summary>> {
+fn read_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<Summary> {
     match tx.job_by_id(id)? {
-        Some(row) => summary(tx, &Workflows::default(), row.no, now).map(Ok),
-        None => Ok(Err(Refusal::NotFound)),
+        Some(row) => Ok(summary(tx, &Workflows::default(), row.no, now)?),
+        None => Err(Error::NotFound),
     }
 }
 
 /// How far a job is.
-pub fn progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
+pub fn progress(tx: &mut dyn Tx, id: &str) -> Answer<Progress> {
     readable(id, read_progress(tx, id))
 }
 
-fn read_progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
+fn read_progress(tx: &mut dyn Tx, id: &str) -> Answer<Progress> {
     match tx.job_by_id(id)? {
         Some(row) => {
             let pace = pace_of(tx, &row)?;
@@ -198,9 +197,9 @@ fn read_progress(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<Progress>> {
                 bytes_per_second: unit.bytes_per_second as u64,
             });
             let running = running.collect();
-            Ok(Ok(Progress { running, ..progress_of(tx, row)? }))
+            Ok(Progress { running, ..progress_of(tx, row)? })
         }
-        None => Ok(Err(Refusal::NotFound)),
+        None => Err(Error::NotFound),
     }
 }
 
@@ -228,14 +227,14 @@ pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
 }
 
 /// Explains a job: what is open, and which barriers wait for what.
-pub fn explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanation>> {
+pub fn explain_job(tx: &mut dyn Tx, id: &str) -> Answer<JobExplanation> {
     readable(id, read_explain_job(tx, id))
 }
 
-fn read_explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanation>> {
-    let Some(row) = tx.job_by_id(id)? else { return Ok(Err(Refusal::NotFound)) };
+fn read_explain_job(tx: &mut dyn Tx, id: &str) -> Answer<JobExplanation> {
+    let Some(row) = tx.job_by_id(id)? else { return Err(Error::NotFound) };
     let units = totals(tx, &row)?;
-    Ok(Ok(JobExplanation {
+    Ok(JobExplanation {
         job: row.id.clone(),
         state: row.state.as_str().to_owned(),
         phase: row.phase.as_str().to_owned(),
@@ -243,50 +242,47 @@ fn read_explain_job(tx: &mut dyn Tx, id: &str) -> StoreResult<Answer<JobExplanat
         units_retrying: units.failed,
         barriers: explain::barriers(tx, &Workflows::default(), &row)?,
         message: row.message,
-    }))
+    })
 }
 
 /// An answer about one job. A job that this version cannot read is set aside and says so; that is no error of the store.
-fn readable<R>(id: &str, answer: StoreResult<Answer<R>>) -> StoreResult<Answer<R>> {
+fn readable<R>(id: &str, answer: Answer<R>) -> Answer<R> {
     match answer {
-        Err(StoreError::Corrupt(why)) => Ok(Err(Refusal::Conflict(format!(
+        Err(Error::Store(StoreError::Corrupt(why))) => Err(Error::Conflict(format!(
             "job {id} cannot be read by this version of showrunner and is set aside ({why}): use the version that \
              submitted it, or a newer one"
-        )))),
+        ))),
         answer => answer,
     }
 }
 
 /// Lists the units of a job by partition and step.
-pub fn units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> StoreResult<Answer<Vec<UnitView>>> {
+pub fn units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> Answer<Vec<UnitView>> {
     let states = UnitState::ALL.map(UnitState::as_str);
-    let asked = limit_in_range(filter.limit).and_then(|()| known_word("state", filter.state.as_deref(), &states));
-    if let Err(refusal) = asked {
-        return Ok(Err(refusal));
-    }
-    let Some(row) = tx.job_by_id(job)? else { return Ok(Err(Refusal::NotFound)) };
+    limit_in_range(filter.limit)?;
+    known_word("state", filter.state.as_deref(), &states)?;
+    let Some(row) = tx.job_by_id(job)? else { return Err(Error::NotFound) };
     let workflow = tx.workflow(row.no)?;
     let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
     if let Some(wrong) = filter.step.as_deref().filter(|step| !known.contains(step)) {
-        return Ok(Err(Refusal::Invalid(format!("job {job} has no step {wrong:?}"), suggest(wrong, &known))));
+        return Err(Error::Invalid(format!("job {job} has no step {wrong:?}"), suggest(wrong, &known)));
     }
     let after = match filter.after.as_deref() {
         None => None,
-        Some(text) => match parse_unit(text).map(|(_, step, part)| (workflow.step_no(&step), part)) {
-            Ok((Some(step), part)) => Some((part, step)),
-            Ok((None, _)) => return Ok(Err(no_unit(text))),
-            Err(refusal) => return Ok(Err(refusal)),
-        },
+        Some(text) => {
+            let (_, step, part) = parse_unit(text)?;
+            Some((part, workflow.step_no(&step).ok_or_else(|| no_unit(text))?))
+        }
     };
     let (state, step) = (filter.state.clone(), filter.step.clone());
-    tx.unit_views(job, &UnitFilter { state, step, part: None, after, limit: filter.limit }).map(Ok)
+    Ok(tx.unit_views(job, &UnitFilter { state, step, part: None, after, limit: filter.limit })?)
 }
 
 /// A unit as people name it: job/step/partition.
 pub fn parse_unit(text: &str) -> Answer<(String, String, PartNo)> {
     let wrong = || {
         let hint = "job/step/partition, as in: showrunner unit list JOB -o name";
-        Refusal::Invalid(format!("{text:?} is not a unit"), hint.to_owned())
+        Error::Invalid(format!("{text:?} is not a unit"), hint.to_owned())
     };
     let mut pieces = text.splitn(3, '/');
     let (Some(job), Some(step), Some(part)) = (pieces.next(), pieces.next(), pieces.next()) else {
@@ -295,36 +291,30 @@ pub fn parse_unit(text: &str) -> Answer<(String, String, PartNo)> {
     Ok((job.to_owned(), step.to_owned(), part.parse().map_err(|_| wrong())?))
 }
 
-fn no_unit(unit: &str) -> Refusal {
-    Refusal::Unknown(format!("no unit {unit}: showrunner unit list JOB"))
+fn no_unit(unit: &str) -> Error {
+    Error::Unknown(format!("no unit {unit}: showrunner unit list JOB"))
 }
 
 /// One unit.
-pub fn unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo) -> StoreResult<Answer<UnitView>> {
+pub fn unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo) -> Answer<UnitView> {
     let filter = UnitFilter { step: Some(step.to_owned()), part: Some(part), limit: 1, ..UnitFilter::default() };
     let found = tx.unit_views(job, &filter)?.pop();
-    Ok(found.ok_or_else(|| no_unit(&format!("{job}/{step}/{part}"))))
+    found.ok_or_else(|| no_unit(&format!("{job}/{step}/{part}")))
 }
 
 /// Why a unit is where it is.
-pub fn explain_unit(
-    tx: &mut dyn Tx,
-    job: &str,
-    step: &str,
-    part: PartNo,
-    now: Timestamp,
-) -> StoreResult<Answer<UnitExplanation>> {
+pub fn explain_unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo, now: Timestamp) -> Answer<UnitExplanation> {
     let absent = || no_unit(&format!("{job}/{step}/{part}"));
-    let Some(row) = tx.job_by_id(job)? else { return Ok(Err(absent())) };
+    let Some(row) = tx.job_by_id(job)? else { return Err(absent()) };
     let workflows = Workflows::default();
     let workflow = workflows.of(tx, row.no)?;
-    let Some(no) = workflow.step_no(step) else { return Ok(Err(absent())) };
+    let Some(no) = workflow.step_no(step) else { return Err(absent()) };
     // Partitions are counted from 1; 0 is what a step does once for the whole job.
     let missing = part < 1 && workflow.step(no).is_some_and(|s| s.has_units());
     if missing || part < 0 || part > row.parts || (part > 0 && !is_cut(tx, job, &workflow, part)?) {
-        return Ok(Err(absent()));
+        return Err(absent());
     }
-    explain::unit(tx, &workflows, &row, no, part, now).map(Ok)
+    Ok(explain::unit(tx, &workflows, &row, no, part, now)?)
 }
 
 /// Whether a partition exists; asking the store for one that does not is an error there.

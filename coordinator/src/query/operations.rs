@@ -1,8 +1,8 @@
 //! Operations of operators as lists show them.
 use crate::error::Answer;
 use crate::query::job_cache::JobCache;
+use crate::rows::find_job;
 use crate::store::{OperationRow, StoreResult, Tx};
-use crate::workflows::find;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,14 +41,11 @@ pub struct OperationView {
 }
 
 /// Operations, newest first; those of one job when it is named.
-pub fn operations(tx: &mut dyn Tx, job: Option<&str>, limit: u32) -> StoreResult<Answer<Vec<OperationView>>> {
-    let job = match job.map(|id| find(tx, id)).transpose()?.transpose() {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+pub fn operations(tx: &mut dyn Tx, job: Option<&str>, limit: u32) -> Answer<Vec<OperationView>> {
+    let job = job.map(|id| find_job(tx, id)).transpose()?;
     let rows = tx.operations(job.map(|job| job.no), limit)?;
     let mut jobs = JobCache::default();
-    rows.into_iter().map(|row| view(tx, &mut jobs, row)).collect::<StoreResult<Vec<_>>>().map(Ok)
+    rows.into_iter().map(|row| Ok(view(tx, &mut jobs, row)?)).collect()
 }
 
 /// An operation as its row shows it.

@@ -1,7 +1,8 @@
 //! The account of a job: what `job get` and `run` print, field for field as documented.
 use crate::review::waivers::{CheckWaived, Waivers, policy_name};
+use crate::rows::job_row;
 use crate::store::{Carried, JobRow, StepRow, StoreResult, Tx};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::id::JobNo;
 use protocol::model::qc::{Finding, read_findings};
 use protocol::rules::review::waiver::JudgedContent;

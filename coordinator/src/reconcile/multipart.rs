@@ -2,6 +2,7 @@
 //! reports a cut. From then on the unit is leased and with nobody, and its slices are handed out, fenced, tried again and
 //! settled as units are. They are members of a barrier of their own, which is looked at in the transaction that makes
 //! their transitions (BAR-1); when all have ended the unit is ready again, and whoever gets it completes what they carried.
+use crate::rows::unit_row;
 use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
@@ -206,7 +207,7 @@ pub fn advance(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
     for row in tx.cuts()? {
         let id = row.unit;
         let cancelling = tx.job(id.job)?.is_some_and(|job| job.state == JobState::Cancelling);
-        let unit = tx.units(id.job, id.step, &[id.part])?.pop().flatten();
+        let unit = unit_row(tx, id)?;
         match (row.state, unit) {
             (CutState::Open, Some(unit)) if unit.state == UnitState::Leased => {
                 advance_open(tx, row, unit, cancelling, now, &mut cuts)?;

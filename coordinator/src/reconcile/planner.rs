@@ -2,9 +2,10 @@
 mod rejected;
 
 use crate::graph::batch_key;
+use crate::rows::job_row;
 use crate::store::cost::page as share_of;
 use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, Tx};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::model::barrier::Scope;
 use protocol::rules::library::partition::{Partitioner, PlannedPartition};

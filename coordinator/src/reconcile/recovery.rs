@@ -2,8 +2,9 @@
 //! its own leaves it out instead, because its workers still run: [`crate::dispatch::outstanding`].
 use crate::reconcile::multipart;
 use crate::reconcile::rescuer::take_back;
+use crate::rows::job_row;
 use crate::store::{CutRow, CutState, SpeculationState, StoreResult, Tx};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::id::{JobNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 

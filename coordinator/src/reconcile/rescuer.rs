@@ -4,8 +4,9 @@ use crate::graph::{Change, Graph, causes};
 use crate::reconcile::attribution::{Standing, standing};
 use crate::reconcile::multipart;
 use crate::review::approvals;
+use crate::rows::{job_row, unit_row};
 use crate::store::{JobRow, JobState, LossRow, Phase, StepDelta, StoreResult, Tx, UnitRow};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
@@ -49,7 +50,7 @@ pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool>
     if let Some((of, number)) = unit.of_slice() {
         return multipart::take_back(tx, of, number, epoch);
     }
-    let row = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+    let row = unit_row(tx, unit)?;
     let ready = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
     let (from, to) = match row {
         Some(row) if row.state == UnitState::Leased => match standing(tx, unit, &row, epoch, false)? {
@@ -144,7 +145,7 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, message: &str, now
     }
     // A job that cannot be read is set aside with its units as they are.
     let Some(workflow) = workflows.readable(tx, unit.job)? else { return Ok(false) };
-    let row = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+    let row = unit_row(tx, unit)?;
     let out = |row: &UnitRow| matches!(row.state, UnitState::Ready | UnitState::Leased);
     let Some(row) = row.filter(out) else { return Ok(false) };
     tx.put_speculation(unit, None)?;

@@ -2,11 +2,12 @@
 //! job. Run after every batch and on a timer, so that a lost wake-up costs a moment, never a hang.
 use crate::graph::{Change, Graph};
 use crate::review::approvals::{sync_step, sync_tasks};
+use crate::rows::{job_row, unit_row};
 use crate::store::cost::page as share_of;
 use crate::store::{
     BarrierRow, BarrierState, JobRow, JobState, OperationState, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
 };
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
@@ -144,7 +145,7 @@ fn make_seals(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow, counters: &[St
             continue;
         }
         // A seal that is made again after a retry keeps its history of epochs.
-        let epoch = tx.units(job.no, no, &[0])?.pop().flatten().map_or(0, |row| row.epoch);
+        let epoch = unit_row(tx, UnitId { job: job.no, step: no, part: 0 })?.map_or(0, |row| row.epoch);
         let row = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
         tx.put_units(job.no, no, &[(0, row)])?;
         tx.add_to_step(job.no, no, StepDelta { total: 1, live: 1, ..StepDelta::default() })?;

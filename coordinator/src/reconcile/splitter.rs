@@ -2,8 +2,8 @@
 //! in the failing step and inherits all earlier outcomes of its parent.
 use crate::graph::{Change, Graph, barrier_key, causes};
 use crate::review::approvals::sync_tasks;
+use crate::rows::{job_row, unit_row};
 use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, UnitRow};
-use crate::workflows::job_row;
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::workflow::Action;
@@ -60,7 +60,7 @@ fn inherit(graph: &mut Graph<'_>, parent: &Partition, child: &Partition, failing
     let mut inherited: Vec<(StepNo, Change)> = Vec::new();
     for (no, step) in workflow.numbered().filter(|(_, s)| s.has_units()) {
         graph.tx.add_to_step(graph.job, no, StepDelta { total: 1, ..StepDelta::default() })?;
-        let row = graph.tx.units(graph.job, no, &[parent.part])?.pop().flatten();
+        let row = unit_row(graph.tx, UnitId { job: graph.job, step: no, part: parent.part })?;
         let state = match row.map(|r| r.state) {
             _ if no == failing => UnitState::Dead,
             Some(ended @ (UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)) => ended,

@@ -1,6 +1,7 @@
 //! Keeps the store's list of workers, sees that they do what they were told, and puts sick ones aside.
 use crate::graph::redrive::RedriveScope;
 use crate::review::approvals;
+use crate::rows::unit_row;
 use crate::store::{OperationRow, OperationState, StepDelta, StoreResult, Tx, UnitRow, WorkerOrder, WorkerRow};
 use crate::workflows::Workflows;
 use protocol::id::UnitId;
@@ -105,7 +106,7 @@ pub fn exonerate(tx: &mut dyn Tx, workers: &[String], now: Timestamp) -> StoreRe
 
 /// Gives back the attempt that an execution in a sick worker used. Returns whether there was one to give back.
 fn refund(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, epoch: u32, now: Timestamp) -> StoreResult<bool> {
-    let Some(row) = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten() else { return Ok(false) };
+    let Some(row) = unit_row(tx, unit)? else { return Ok(false) };
     if row.epoch < epoch || row.attempt == 0 {
         return Ok(false);
     }

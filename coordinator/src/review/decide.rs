@@ -1,6 +1,6 @@
 //! Decisions of people: approve, reject, waive.
 use crate::audit::record;
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::graph::redrive::RedriveScope;
 use crate::graph::{Change, Graph, causes};
 use crate::review::approvals;
@@ -8,6 +8,7 @@ use crate::review::history::note;
 use crate::review::query::{judged_content, unknown};
 use crate::review::request::{Decided, Reach, TaskRequest};
 use crate::review::waivers::{Waivers, until};
+use crate::rows::unit_row;
 use crate::store::{JobRow, JobState, Phase, StoreResult, TaskRow, Tx, UnitRow, WaiverRow};
 use crate::workflows::Workflows;
 use protocol::failure::Failure;
@@ -28,20 +29,14 @@ pub fn settle_task(
     decision: Decision,
     request: &TaskRequest,
     now: Timestamp,
-) -> StoreResult<Answer<Decided>> {
-    let Some(row) = tx.task(no)? else { return Ok(Err(unknown(no))) };
-    let state = match decide(row.kind, row.state, decision) {
-        Ok(state) => state,
-        Err(why) => return Ok(Err(refused(no, why))),
-    };
+) -> Answer<Decided> {
+    let Some(row) = tx.task(no)? else { return Err(unknown(no)) };
+    let state = decide(row.kind, row.state, decision).map_err(|why| refused(no, why))?;
     if decision != Decision::Approve && request.order.reason.trim().is_empty() {
         let word = if decision == Decision::Waive { "a waiver" } else { "a refusal" };
-        return Ok(Err(Refusal::Invalid(format!("{word} needs a reason"), "--reason TEXT".into())));
+        return Err(Error::Invalid(format!("{word} needs a reason"), "--reason TEXT".into()));
     }
-    let until = match until(request.until.as_deref(), now) {
-        Ok(until) => until,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let until = until(request.until.as_deref(), now)?;
     let taken = Taken { workflows, decision, state, until, request, now };
     match row.kind {
         TaskKind::Rework => taken.rework(tx, row),
@@ -49,8 +44,8 @@ pub fn settle_task(
     }
 }
 
-fn refused(no: i64, why: DecisionError) -> Refusal {
-    Refusal::Conflict(match why {
+fn refused(no: i64, why: DecisionError) -> Error {
+    Error::Conflict(match why {
         DecisionError::AlreadyDecided(state) => format!("task {no} is {} already", state.as_str()),
         DecisionError::AlreadyRejected => format!("task {no} is rejected already; it waits for a new delivery"),
         DecisionError::NotApproved => {
@@ -70,13 +65,10 @@ struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    fn rework(&self, tx: &mut dyn Tx, row: TaskRow) -> StoreResult<Answer<Decided>> {
+    fn rework(&self, tx: &mut dyn Tx, row: TaskRow) -> Answer<Decided> {
         let (mut standing, mut units) = (row.checks.clone(), Vec::new());
         if self.decision == Decision::Waive {
-            let checks = match self.checks(&row) {
-                Ok(checks) => checks,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
+            let checks = self.checks(&row)?;
             let before: Vec<String> = Waivers::default()
                 .about(tx, &row.checks, &judged_content(&row), self.now)?
                 .into_iter()
@@ -100,11 +92,11 @@ impl Taken<'_> {
         let row = TaskRow { state, ended_at, ..row };
         let mut answer = self.answer(&row, standing, units.len() as u64);
         if self.request.order.dry_run {
-            return Ok(Ok(answer));
+            return Ok(answer);
         }
         answer.operation = Some(self.put(tx, &row)?);
         answer.units = self.go_on(tx, units)?;
-        Ok(Ok(answer))
+        Ok(answer)
     }
 
     /// The checks to waive: named ones must stand in the way.
@@ -112,14 +104,11 @@ impl Taken<'_> {
         if let Some(wrong) = self.request.checks.iter().find(|check| !row.checks.contains(check)) {
             let known: Vec<&str> = row.checks.iter().map(String::as_str).collect();
             let hint = protocol::yaml::suggest(wrong, &known);
-            return Err(Refusal::Invalid(
-                format!("check {wrong:?} does not stand in the way of task {}", row.no),
-                hint,
-            ));
+            return Err(Error::Invalid(format!("check {wrong:?} does not stand in the way of task {}", row.no), hint));
         }
         if row.checks.is_empty() {
             let message = format!("task {} has no check to waive: the file cannot be judged at all", row.no);
-            return Err(Refusal::Conflict(message));
+            return Err(Error::Conflict(message));
         }
         // A waiver that cannot be as narrow as it was asked for must not become a wider one.
         let wider = match self.request.reach {
@@ -130,7 +119,7 @@ impl Taken<'_> {
             _ => None,
         };
         if let Some(why) = wider {
-            return Err(Refusal::Conflict(format!("task {}: {why}", row.no)));
+            return Err(Error::Conflict(format!("task {}: {why}", row.no)));
         }
         Ok(if self.request.checks.is_empty() { row.checks.clone() } else { self.request.checks.clone() })
     }
@@ -155,7 +144,7 @@ impl Taken<'_> {
         for unit in tx.task_units(row.no)? {
             let Some(job) = tx.job(unit.job)? else { continue };
             let over = matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed);
-            let found = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+            let found = unit_row(tx, unit)?;
             if over || found.is_none_or(|found| found.state != UnitState::Dead) {
                 continue;
             }
@@ -178,27 +167,27 @@ impl Taken<'_> {
         Ok(done)
     }
 
-    fn approval(&self, tx: &mut dyn Tx, row: TaskRow) -> StoreResult<Answer<Decided>> {
+    fn approval(&self, tx: &mut dyn Tx, row: TaskRow) -> Answer<Decided> {
         let unit = row.unit;
         let job = tx.job(unit.job)?;
-        let found = tx.units(unit.job, unit.step, &[unit.part])?.pop().flatten();
+        let found = unit_row(tx, unit)?;
         let waits = found.filter(|found| found.state == UnitState::Ready);
         let (Some(job), Some(found)) = (job, waits) else {
             let message = format!("nothing waits for task {} any more", row.no);
-            return Ok(Err(Refusal::Conflict(message)));
+            return Err(Error::Conflict(message));
         };
         if !matches!(job.state, JobState::Running | JobState::Paused) {
             let message = format!("job {} is {}: nothing of it goes on", job.id, job.state.as_str());
-            return Ok(Err(Refusal::Conflict(message)));
+            return Err(Error::Conflict(message));
         }
         let row = TaskRow { state: self.state, ended_at: Some(self.now), ..row };
         let mut answer = self.answer(&row, Vec::new(), u64::from(self.state != TaskState::Rejected));
         if self.request.order.dry_run {
-            return Ok(Ok(answer));
+            return Ok(answer);
         }
         answer.operation = Some(self.put(tx, &row)?);
         self.end_unit(tx, &job, &row, found)?;
-        Ok(Ok(answer))
+        Ok(answer)
     }
 
     fn end_unit(&self, tx: &mut dyn Tx, job: &JobRow, row: &TaskRow, found: UnitRow) -> StoreResult<()> {
@@ -269,16 +258,16 @@ mod tests {
         let order = Order { actor: "ada".into(), reason: "titles".into(), dry_run: false };
         let checks = checks.iter().map(|check| (*check).to_owned()).collect();
         let request = TaskRequest { checks, reach, until: None, order };
-        settle_task(tx, &Workflows::default(), no, Decision::Waive, &request, Timestamp(5)).expect("the store answers")
+        settle_task(tx, &Workflows::default(), no, Decision::Waive, &request, Timestamp(5))
     }
 
     #[test]
     fn a_waiver_is_never_wider_than_it_was_asked_for() {
         let mut tx = Memory::default();
         let unread = tx.insert_task(&row("", "t")).expect("inserts");
-        assert!(matches!(waive(&mut tx, unread, Reach::Delivery, &[]), Err(Refusal::Conflict(_))));
+        assert!(matches!(waive(&mut tx, unread, Reach::Delivery, &[]), Err(Error::Conflict(_))));
         let untitled = tx.insert_task(&row("xxh128:1", "")).expect("inserts");
-        assert!(matches!(waive(&mut tx, untitled, Reach::Title, &[]), Err(Refusal::Conflict(_))));
+        assert!(matches!(waive(&mut tx, untitled, Reach::Title, &[]), Err(Error::Conflict(_))));
         assert_eq!(crate::store::CauseTx::waivers(&mut tx).expect("reads"), []);
         assert!(waive(&mut tx, unread, Reach::Asset, &[]).is_ok());
     }

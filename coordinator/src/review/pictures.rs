@@ -1,6 +1,6 @@
 //! Pictures of what fails a delivery, as its task holds them while it is pending.
-use crate::error::{Answer, Refusal};
-use crate::store::{StoreResult, Tx};
+use crate::error::{Answer, Error};
+use crate::store::Tx;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,10 +22,10 @@ pub struct TaskPicture {
 }
 
 /// Pictures of a task; none where the worker could make none, or the task has ended.
-pub fn task_pictures(tx: &mut dyn Tx, no: i64) -> StoreResult<Answer<Vec<TaskPicture>>> {
+pub fn task_pictures(tx: &mut dyn Tx, no: i64) -> Answer<Vec<TaskPicture>> {
     if tx.task(no)?.is_none() {
-        return Ok(Err(Refusal::Unknown(format!("no task {no}: showrunner task list --state all"))));
+        return Err(Error::Unknown(format!("no task {no}: showrunner task list --state all")));
     }
     let text = tx.task_pictures(no)?;
-    Ok(Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()))
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }

@@ -1,10 +1,11 @@
 //! Tasks of people as they are shown.
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::review::task_subjects::TaskSubjects;
 use crate::review::waivers::{CheckWaived, Waivers};
+use crate::rows::find_job;
 use crate::store::{StoreResult, TaskFilter, TaskRow, Tx};
-use crate::workflows::{Workflows, find};
+use crate::workflows::Workflows;
 use protocol::id::UnitId;
 use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::rules::review::waiver::JudgedContent;
@@ -113,31 +114,26 @@ pub struct TaskEvent {
 }
 
 /// Tasks by number.
-pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> StoreResult<Answer<Vec<TaskView>>> {
-    if let Err(refusal) = limit_in_range(filter.limit) {
-        return Ok(Err(refusal));
-    }
+pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> Answer<Vec<TaskView>> {
+    limit_in_range(filter.limit)?;
     if filter.after < 0 {
-        return Ok(Err(Refusal::Invalid(format!("after is {}", filter.after), "the number of a task, or 0".into())));
+        return Err(Error::Invalid(format!("after is {}", filter.after), "the number of a task, or 0".into()));
     }
     let words = TaskState::ALL.map(TaskState::as_str);
     let known: Vec<&str> = ["pending", "all"].into_iter().chain(words).collect();
     if !known.contains(&filter.state.as_str()) {
         let hint = protocol::yaml::suggest(&filter.state, &known);
-        return Ok(Err(Refusal::Invalid(format!("unknown state {:?}", filter.state), hint)));
+        return Err(Error::Invalid(format!("unknown state {:?}", filter.state), hint));
     }
     let kind = filter.kind.as_deref().map(|word| TaskKind::parse(word).ok_or(word));
     let kind = match kind.transpose() {
         Ok(kind) => kind,
         Err(word) => {
             let hint = protocol::yaml::suggest(word, &TaskKind::ALL.map(TaskKind::as_str));
-            return Ok(Err(Refusal::Invalid(format!("unknown kind {word:?}"), hint)));
+            return Err(Error::Invalid(format!("unknown kind {word:?}"), hint));
         }
     };
-    let job = match filter.job.as_deref().map(|id| find(tx, id)).transpose()?.transpose() {
-        Ok(job) => job,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let job = filter.job.as_deref().map(|id| find_job(tx, id)).transpose()?;
     let rows = tx.tasks(&TaskFilter {
         pending: filter.state == "pending",
         kind,
@@ -149,19 +145,19 @@ pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> StoreResu
         limit: filter.limit,
     })?;
     let mut seen = Seen::default();
-    rows.into_iter().map(|row| seen.view(tx, row, false, now)).collect::<StoreResult<Vec<_>>>().map(Ok)
+    rows.into_iter().map(|row| Ok(seen.view(tx, row, false, now)?)).collect()
 }
 
 /// One task with its findings and its history.
-pub fn task(tx: &mut dyn Tx, no: i64, now: Timestamp) -> StoreResult<Answer<TaskView>> {
+pub fn task(tx: &mut dyn Tx, no: i64, now: Timestamp) -> Answer<TaskView> {
     match tx.task(no)? {
-        Some(row) => Seen::default().view(tx, row, true, now).map(Ok),
-        None => Ok(Err(unknown(no))),
+        Some(row) => Ok(Seen::default().view(tx, row, true, now)?),
+        None => Err(unknown(no)),
     }
 }
 
-pub(super) fn unknown(no: i64) -> Refusal {
-    Refusal::Unknown(format!("no task {no}: showrunner task list --state all"))
+pub(super) fn unknown(no: i64) -> Error {
+    Error::Unknown(format!("no task {no}: showrunner task list --state all"))
 }
 
 /// What many views share.

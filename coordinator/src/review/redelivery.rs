@@ -3,6 +3,7 @@ use crate::audit::{Order, record};
 use crate::graph::redrive::RedriveScope;
 use crate::review::approvals;
 use crate::review::history::COORDINATOR;
+use crate::rows::unit_row;
 use crate::store::{AssetCorrection, JobState, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, UnitId};
@@ -26,7 +27,7 @@ pub(crate) fn redeliver(
     }
     let mut dead = Vec::new();
     for unit in units {
-        let state = tx.units(job, unit.step, &[unit.part])?.pop().flatten().map(|row| row.state);
+        let state = unit_row(tx, UnitId { job, step: unit.step, part: unit.part })?.map(|row| row.state);
         if state != Some(UnitState::Dead) {
             continue;
         }

@@ -1,5 +1,5 @@
 //! Waivers of findings, as they are put on deliveries and shown.
-use crate::error::{Answer, Refusal};
+use crate::error::{Answer, Error};
 use crate::store::{StoreResult, Tx, WaiverRow};
 use protocol::rules::review::waiver::{JudgedContent, Scope, waived};
 use protocol::time::Timestamp;
@@ -110,9 +110,9 @@ impl Waivers {
 pub(crate) fn until(text: Option<&str>, now: Timestamp) -> Answer<Option<Timestamp>> {
     let Some(text) = text else { return Ok(None) };
     match Timestamp::parse(text) {
-        None => Err(Refusal::Invalid("until is not a moment".into(), "2026-12-01T18:00:00Z".into())),
+        None => Err(Error::Invalid("until is not a moment".into(), "2026-12-01T18:00:00Z".into())),
         Some(until) if until <= now => {
-            Err(Refusal::Invalid("the waiver would have ended already".into(), "a later --until".into()))
+            Err(Error::Invalid("the waiver would have ended already".into(), "a later --until".into()))
         }
         until => Ok(until),
     }

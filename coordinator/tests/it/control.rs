@@ -117,8 +117,8 @@ fn filter_with_line_break_is_refused() {
     let job = ended(tx, 3);
     let request = RetryRequest { filter: vec!["asset=zzz\ngarbage".into()], ..RetryRequest::default() };
     assert!(Plan::of(&request).is_err());
-    let answer = command::retry(tx, &Workflows::default(), &Among::Job("j".into()), &request, NOW).expect("answers");
-    assert!(matches!(answer, Err(coordinator::error::Refusal::Invalid(..))), "{answer:?}");
+    let answer = command::retry(tx, &Workflows::default(), &Among::Job("j".into()), &request, NOW);
+    assert!(matches!(answer, Err(coordinator::error::Error::Invalid(..))), "{answer:?}");
     assert_eq!(dead(tx, job), 3);
 }
 
@@ -143,16 +143,16 @@ fn retry_of_many_units_takes_bounded_turns() {
     let (job, workflows) = (ended(tx, 5_000), Workflows::default());
     let among = Among::Job("j".into());
     let request = RetryRequest { all: true, ..RetryRequest::default() };
-    let no = command::retry(tx, &workflows, &among, &request, NOW).expect("records").expect("is taken");
+    let no = command::retry(tx, &workflows, &among, &request, NOW).expect("is taken");
     assert_eq!(dead(tx, job), 5_000, "the request records, and no more");
-    let recorded = command::retried(tx, no).expect("reads").expect("there");
+    let recorded = command::retried(tx, no).expect("there");
     assert!(recorded.counting && recorded.matched == 0, "{recorded:?}");
     command::advance(tx, &workflows, NOW).expect("advances");
-    let counted = command::retried(tx, no).expect("reads").expect("there");
+    let counted = command::retried(tx, no).expect("there");
     assert!(counted.counting && (1..=2_000).contains(&counted.matched) && counted.done == 0, "{counted:?}");
     let (most, took) = turns(tx, no);
     assert!(most <= 1_000 && took >= 7, "{most} units in one of {took} turns");
-    let done = command::retried(tx, no).expect("reads").expect("there");
+    let done = command::retried(tx, no).expect("there");
     assert_eq!((done.matched, done.units, done.done, done.counting), (5_000, 5_000, 5_000, false), "{done:?}");
     assert_eq!(dead(tx, job), 0);
     assert_eq!(tx.operation(no).expect("reads").map(|row| row.state), Some(OperationState::Done));
@@ -166,7 +166,7 @@ fn retry_side_by_side_shares_one_page_a_turn() {
     let among = Among::Job("j".into());
     let request = RetryRequest { all: true, ..RetryRequest::default() };
     for _ in 0..4 {
-        command::retry(tx, &workflows, &among, &request, NOW).expect("records").expect("is taken");
+        command::retry(tx, &workflows, &among, &request, NOW).expect("is taken");
     }
     let mut before = dead(tx, job);
     while command::advance(tx, &workflows, NOW).expect("advances") {
@@ -184,7 +184,7 @@ fn preview_counts_page_by_page_and_changes_nothing() {
     let (job, workflows) = (ended(tx, 5_000), Workflows::default());
     let request = RetryRequest { filter: vec!["reason=source_missing".into()], ..RetryRequest::default() };
     let among = Among::Dead(None);
-    let mut preview = command::Preview::begin(tx, &workflows, &among, &request).expect("reads").expect("is taken");
+    let mut preview = command::Preview::begin(tx, &workflows, &among, &request).expect("is taken");
     let mut pages = 1;
     while preview.page(tx, &workflows, NOW).expect("counts") {
         pages += 1;
@@ -200,14 +200,14 @@ fn unit_of_a_cancelled_job_is_not_planned() {
     let tx: &mut dyn Tx = &mut memory;
     let (job, workflows) = (ended(tx, 3), Workflows::default());
     let request = RetryRequest { all: true, ..RetryRequest::default() };
-    let no = command::retry(tx, &workflows, &Among::Job("j".into()), &request, NOW).expect("records").expect("taken");
+    let no = command::retry(tx, &workflows, &Among::Job("j".into()), &request, NOW).expect("taken");
     turns(tx, no);
     let states = |tx: &mut dyn Tx| -> Vec<UnitState> {
         let rows = [0, 1].map(|step| tx.units(job, StepNo(step), &[1, 2, 3]).expect("reads"));
         rows.into_iter().flatten().flatten().map(|row| row.state).collect()
     };
     assert!(states(tx).contains(&UnitState::Planned), "what is behind the retried units waits for them");
-    command::cancel(tx, "j", &Order::default(), NOW).expect("writes").expect("is cancelled");
+    command::cancel(tx, "j", &Order::default(), NOW).expect("is cancelled");
     while sequencer::advance(tx, &workflows, job, &mut Sweep::default(), NOW).expect("advances") {}
     assert_eq!(tx.job(job).expect("reads").map(|row| row.state), Some(JobState::Cancelled));
     assert!(states(tx).iter().all(|state| *state == UnitState::Cancelled), "{:?}", states(tx));

@@ -46,7 +46,7 @@ fn ready(tx: &mut dyn Tx) -> JobNo {
 
 fn told(tx: &mut dyn Tx, movement: &mut Movement, now: Timestamp) -> coordinator::query::jobs::Progress {
     rates::put(tx, &Workflows::default(), movement.paces(now)).expect("writes");
-    progress(tx, "j").expect("reads").expect("the job is there")
+    progress(tx, "j").expect("the job is there")
 }
 
 #[test]

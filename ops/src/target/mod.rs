@@ -16,7 +16,7 @@ use crate::submit::now;
 use coordinator::audit::Order;
 use coordinator::command::submission::{Sources, Submitted, submit};
 use coordinator::command::{self, Among, JobChanged, PriorityRequest, Retried, RetryRequest, Steering, WaiveRequest};
-use coordinator::error::{Answer, Refusal};
+use coordinator::error::{Answer, outcome};
 use coordinator::http::{OfJob, Problem};
 use coordinator::paging::PAGE_MAX;
 use coordinator::query::causes;
@@ -105,7 +105,7 @@ impl Target {
     pub(crate) fn submit(&mut self, job: &NewJob, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
         match self {
             Target::Local(_) if dry_run => Ok(Submitted { job: job.id.clone(), dry_run }),
-            Target::Local(db) => answered(db.write(|tx| submit(tx, job))),
+            Target::Local(db) => answered(db.write(|tx| outcome(submit(tx, job)))),
             Target::Remote(remote) => remote.submit(sources, key, dry_run),
         }
     }
@@ -117,7 +117,7 @@ impl Target {
             |limit, after| {
                 let filter = JobsFilter { state: state.map(str::to_owned), after, limit };
                 match self {
-                    Target::Local(db) => answered(db.read(|tx| jobs::jobs(tx, &filter))),
+                    Target::Local(db) => answered(db.read(|tx| outcome(jobs::jobs(tx, &filter)))),
                     Target::Remote(remote) => remote.get(&["jobs"], &filter),
                 }
             },
@@ -128,7 +128,7 @@ impl Target {
     /// The account of a job.
     pub(crate) fn job(&mut self, id: &str) -> CliResult<Summary> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::job(tx, id, now()))),
+            Target::Local(db) => answered(db.read(|tx| outcome(jobs::job(tx, id, now())))),
             Target::Remote(remote) => remote.get(&["jobs", id], &()),
         }
     }
@@ -136,7 +136,7 @@ impl Target {
     /// How far a job is.
     pub(crate) fn progress(&mut self, id: &str) -> CliResult<Progress> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::progress(tx, id))),
+            Target::Local(db) => answered(db.read(|tx| outcome(jobs::progress(tx, id)))),
             Target::Remote(remote) => remote.get(&["jobs", id, "progress"], &()),
         }
     }
@@ -144,7 +144,7 @@ impl Target {
     /// Why a job is where it is.
     pub(crate) fn explain_job(&mut self, id: &str) -> CliResult<JobExplanation> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::explain_job(tx, id))),
+            Target::Local(db) => answered(db.read(|tx| outcome(jobs::explain_job(tx, id)))),
             Target::Remote(remote) => remote.get(&["jobs", id, "explain"], &()),
         }
     }
@@ -157,7 +157,7 @@ impl Target {
             JobChange::Cancel => command::cancel,
         };
         match self {
-            Target::Local(db) => answered(db.write(|tx| change(tx, id, order, now()))),
+            Target::Local(db) => answered(db.write(|tx| outcome(change(tx, id, order, now())))),
             Target::Remote(remote) => remote.post(&["jobs", id, job_change.as_str()], order),
         }
     }
@@ -165,7 +165,7 @@ impl Target {
     /// Changes who goes first.
     pub(crate) fn prioritise(&mut self, id: &str, request: &PriorityRequest) -> CliResult<JobChanged> {
         match self {
-            Target::Local(db) => answered(db.write(|tx| command::prioritise(tx, id, request, now()))),
+            Target::Local(db) => answered(db.write(|tx| outcome(command::prioritise(tx, id, request, now())))),
             Target::Remote(remote) => remote.post(&["jobs", id, "priority"], request),
         }
     }
@@ -191,7 +191,7 @@ impl Target {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
         match self {
             Target::Local(db) => {
-                answered(db.read(|tx| causes::causes(tx, &Workflows::default(), job, filter.limit, now())))
+                answered(db.read(|tx| outcome(causes::causes(tx, &Workflows::default(), job, filter.limit, now()))))
             }
             Target::Remote(remote) => remote.get(&["failures"], &filter),
         }
@@ -200,7 +200,7 @@ impl Target {
     /// Leaves a cause as it is.
     pub(crate) fn waive(&mut self, cause: &str, request: &WaiveRequest) -> CliResult<Waived> {
         match self {
-            Target::Local(db) => answered(db.write(|tx| command::waive(tx, cause, request, now()))),
+            Target::Local(db) => answered(db.write(|tx| outcome(command::waive(tx, cause, request, now())))),
             Target::Remote(remote) => remote.post(&["failures", cause, "waive"], request),
         }
     }
@@ -209,7 +209,7 @@ impl Target {
     pub(crate) fn operations(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<OperationView>> {
         let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
         match self {
-            Target::Local(db) => answered(db.read(|tx| operations::operations(tx, job, filter.limit))),
+            Target::Local(db) => answered(db.read(|tx| outcome(operations::operations(tx, job, filter.limit)))),
             Target::Remote(remote) => remote.get(&["operations"], &filter),
         }
     }
@@ -222,7 +222,7 @@ impl Target {
             Steering::Abort => "abort",
         };
         match self {
-            Target::Local(db) => answered(db.write(|tx| command::steer(tx, no, steering, order, now()))),
+            Target::Local(db) => answered(db.write(|tx| outcome(command::steer(tx, no, steering, order, now())))),
             Target::Remote(remote) => remote.post(&["operations", &no.to_string(), job_change], order),
         }
     }
@@ -238,7 +238,7 @@ impl Target {
     /// Gives a worker no more work.
     pub(crate) fn drain_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
         match self {
-            Target::Local(db) => answered(db.write(|tx| command::drain(tx, worker, order, now()))),
+            Target::Local(db) => answered(db.write(|tx| outcome(command::drain(tx, worker, order, now())))),
             Target::Remote(remote) => remote.post(&["workers", worker, "drain"], order),
         }
     }
@@ -246,7 +246,7 @@ impl Target {
     /// Gives a worker work again.
     pub(crate) fn release_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
         match self {
-            Target::Local(db) => answered(db.write(|tx| command::release(tx, worker, order, now()))),
+            Target::Local(db) => answered(db.write(|tx| outcome(command::release(tx, worker, order, now())))),
             Target::Remote(remote) => remote.post(&["workers", worker, "release"], order),
         }
     }
@@ -256,18 +256,18 @@ impl Target {
 fn bring_back(db: &mut Backend, among: &Among, request: &RetryRequest) -> CliResult<Retried> {
     let workflows = Workflows::default();
     if command::needs_preview(request) {
-        let previewed = answered(db.read(|tx| command::preview(tx, &workflows, among, request, now())))?;
+        let previewed = answered(db.read(|tx| outcome(command::preview(tx, &workflows, among, request, now()))))?;
         if request.order.dry_run {
             return Ok(previewed);
         }
     }
-    let operation = answered(db.write(|tx| command::retry(tx, &workflows, among, request, now())))?;
+    let operation = answered(db.write(|tx| outcome(command::retry(tx, &workflows, among, request, now()))))?;
     while db.write(|tx| command::carry_on(tx, &workflows, operation, now()))? {}
-    answered(db.read(|tx| command::retried(tx, operation)))
+    answered(db.read(|tx| outcome(command::retried(tx, operation))))
 }
 
 fn answered<R>(result: StoreResult<Answer<R>>) -> CliResult<R> {
-    result?.map_err(|refusal: Refusal| Problem::from(refusal).into())
+    result?.map_err(|error| Problem::from(error).into())
 }
 
 /// As many pages as `limit` entries need.

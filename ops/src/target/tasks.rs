@@ -2,6 +2,7 @@
 use super::{Target, answered, pages};
 use crate::error::CliResult;
 use crate::submit::now;
+use coordinator::error::outcome;
 use coordinator::review::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
 use coordinator::workflows::Workflows;
 use protocol::rules::review::task::Decision;
@@ -15,7 +16,7 @@ impl Target {
                 let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
                 let filter = TasksFilter { after, limit, ..filter.clone() };
                 match self {
-                    Target::Local(db) => answered(db.read(|tx| review::tasks(tx, &filter, now()))),
+                    Target::Local(db) => answered(db.read(|tx| outcome(review::tasks(tx, &filter, now())))),
                     Target::Remote(remote) => remote.get(&["tasks"], &filter),
                 }
             },
@@ -26,7 +27,7 @@ impl Target {
     /// One task with its findings and its history.
     pub(crate) fn task(&mut self, no: i64) -> CliResult<TaskView> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| review::task(tx, no, now()))),
+            Target::Local(db) => answered(db.read(|tx| outcome(review::task(tx, no, now())))),
             Target::Remote(remote) => remote.get(&["tasks", &no.to_string()], &()),
         }
     }
@@ -34,7 +35,7 @@ impl Target {
     /// Pictures of a pending task.
     pub(crate) fn task_pictures(&mut self, no: i64) -> CliResult<Vec<TaskPicture>> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| review::task_pictures(tx, no))),
+            Target::Local(db) => answered(db.read(|tx| outcome(review::task_pictures(tx, no)))),
             Target::Remote(remote) => remote.get(&["tasks", &no.to_string(), "pictures"], &()),
         }
     }
@@ -47,6 +48,6 @@ impl Target {
             }
             Target::Local(db) => db,
         };
-        answered(db.write(|tx| review::settle_task(tx, &Workflows::default(), no, decision, request, now())))
+        answered(db.write(|tx| outcome(review::settle_task(tx, &Workflows::default(), no, decision, request, now()))))
     }
 }

@@ -2,6 +2,7 @@
 use super::{Target, answered, pages};
 use crate::error::CliResult;
 use crate::submit::now;
+use coordinator::error::outcome;
 use coordinator::query::explain::UnitExplanation;
 use coordinator::query::jobs::{self, AssetView, AssetsFilter, UnitsFilter};
 use coordinator::store::view::UnitView;
@@ -22,7 +23,7 @@ impl Target {
                 let filter =
                     UnitsFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), after, limit };
                 match self {
-                    Target::Local(db) => answered(db.read(|tx| jobs::units(tx, job, &filter))),
+                    Target::Local(db) => answered(db.read(|tx| outcome(jobs::units(tx, job, &filter)))),
                     Target::Remote(remote) => remote.get(&["jobs", job, "units"], &filter),
                 }
             },
@@ -33,7 +34,7 @@ impl Target {
     /// One unit by its id.
     pub(crate) fn unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitView> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::unit(tx, job, step, part))),
+            Target::Local(db) => answered(db.read(|tx| outcome(jobs::unit(tx, job, step, part)))),
             Target::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string()], &()),
         }
     }
@@ -41,7 +42,7 @@ impl Target {
     /// Why a unit is where it is.
     pub(crate) fn explain_unit(&mut self, (job, step, part): (&str, &str, PartNo)) -> CliResult<UnitExplanation> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::explain_unit(tx, job, step, part, now()))),
+            Target::Local(db) => answered(db.read(|tx| outcome(jobs::explain_unit(tx, job, step, part, now())))),
             Target::Remote(remote) => remote.get(&["jobs", job, "units", step, &part.to_string(), "explain"], &()),
         }
     }
@@ -55,7 +56,7 @@ impl Target {
                 let filter =
                     AssetsFilter { title: title.map(str::to_owned), after: after.or_else(|| start.take()), limit };
                 match self {
-                    Target::Local(db) => answered(db.read(|tx| jobs::assets(tx, &filter))),
+                    Target::Local(db) => answered(db.read(|tx| outcome(jobs::assets(tx, &filter)))),
                     Target::Remote(remote) => remote.get(&["assets"], &filter),
                 }
             },
@@ -66,7 +67,7 @@ impl Target {
     /// Everything known about an asset.
     pub(crate) fn asset(&mut self, id: &str) -> CliResult<AssetView> {
         match self {
-            Target::Local(db) => answered(db.read(|tx| jobs::asset(tx, id, now()))),
+            Target::Local(db) => answered(db.read(|tx| outcome(jobs::asset(tx, id, now())))),
             Target::Remote(remote) => remote.get(&["assets", id], &()),
         }
     }

@@ -6,6 +6,7 @@ use crate::query::pending_tasks::{self, Awaited};
 use crate::query::wait_details;
 use crate::reconcile::multipart;
 use crate::reconcile::settlement::RESTORING;
+use crate::rows::unit_row;
 use crate::store::{BarrierRow, BarrierState, CutState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{PartNo, StepNo, UnitId};
@@ -85,7 +86,7 @@ fn unit_alone(
     now: Timestamp,
 ) -> StoreResult<UnitExplanation> {
     let workflow = workflows.of(tx, job.no)?;
-    let row = tx.units(job.no, step, &[part])?.pop().flatten();
+    let row = unit_row(tx, UnitId { job: job.no, step, part })?;
     let Some(declared) = workflow.step(step) else { return Ok(no_such_step()) };
     let state = match row {
         Some(row) => row.state,
@@ -239,7 +240,7 @@ fn look_at_need(
         }
         return Ok(());
     }
-    let row = tx.units(job.no, need, &[part])?.pop().flatten().map(|r| r.state);
+    let row = unit_row(tx, UnitId { job: job.no, step: need, part })?.map(|r| r.state);
     match row {
         Some(UnitState::Succeeded) => {}
         Some(UnitState::Dead | UnitState::Cancelled) => {

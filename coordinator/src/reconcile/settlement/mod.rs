@@ -13,8 +13,9 @@ use crate::review::approvals;
 use crate::review::tasks::{Recorder, Settled as SettledAsset};
 use crate::review::verdicts::{self, Judged};
 use crate::review::waivers::Waivers;
+use crate::rows::{job_row, unit_row};
 use crate::store::{Carried, CauseRow, JobRow, JobState, Phase, StoreError, StoreResult, Tx, UnitRow};
-use crate::workflows::{Workflows, job_row};
+use crate::workflows::Workflows;
 use foldhash::HashMap as IdMap;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
@@ -342,7 +343,7 @@ impl Group<'_, '_> {
         }
         for (part, failures) in let_stand {
             let unit = UnitId { job: self.job.no, step: self.step, part };
-            let row = self.tx.units(self.job.no, self.step, &[part])?.pop().flatten();
+            let row = unit_row(self.tx, UnitId { job: self.job.no, step: self.step, part })?;
             if row.is_some_and(|row| row.state == UnitState::Succeeded) {
                 self.tx.put_failures(unit, &failures)?;
             }
