@@ -1,4 +1,4 @@
-//! Who asked for a change and why, and the record of it.
+//! The audit context of a change (actor, reason, dry run) and the record of what was done.
 use crate::store::{OperationRow, OperationState, StoreResult, Tx};
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 /// Who asks, why, and whether only to say what would happen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-pub struct Order {
+#[schema(as = Order)]
+pub struct AuditContext {
     /// Who asks.
     #[schema(max_length = 1000)]
     pub actor: String,
@@ -22,29 +23,29 @@ pub struct Order {
 /// Records something that is carried out at once.
 pub fn record(
     tx: &mut dyn Tx,
-    order: &Order,
+    audit: &AuditContext,
     action: &str,
     job: Option<JobNo>,
     done: u64,
     now: Timestamp,
 ) -> StoreResult<i64> {
-    let row = OperationRow { matched: done, eligible: done, done, ..begun(order, action, job, now) };
+    let row = OperationRow { matched: done, eligible: done, done, ..begun(audit, action, job, now) };
     tx.insert_operation(&OperationRow { state: OperationState::Done, ended_at: Some(now), ..row })
 }
 
 /// An operation at its beginning.
-pub fn begun(order: &Order, action: &str, job: Option<JobNo>, now: Timestamp) -> OperationRow {
+pub fn begun(audit: &AuditContext, action: &str, job: Option<JobNo>, now: Timestamp) -> OperationRow {
     OperationRow {
         no: 0,
         at: now,
-        actor: order.actor.clone(),
+        actor: audit.actor.clone(),
         action: action.to_owned(),
         job,
         filter: String::new(),
         plan: None,
         progress: None,
         message: None,
-        reason: order.reason.clone(),
+        reason: audit.reason.clone(),
         matched: 0,
         eligible: 0,
         done: 0,

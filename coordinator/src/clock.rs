@@ -8,7 +8,7 @@ use std::time::Instant;
 /// Where the coordinator's time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Follows `wall` when it is ahead; goes on at the pace of time itself when `wall` has been set back.
+/// Follows `wall` when it is ahead; continues at the pace of monotonic time when `wall` has been set back.
 pub fn steady(wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
     let last = Mutex::new((Instant::now(), wall()));
     Arc::new(move || {

@@ -1,9 +1,9 @@
-//! Pages of lists: how long they are, and which lengths are refused.
+//! Pages of lists: the default length and the longest one.
 use crate::error::{Answer, Error};
 
 /// Entries of one page at most.
 pub const PAGE_MAX: u32 = 1_000;
-/// Entries of a page when nobody says how many.
+/// Entries of a page by default.
 pub const PAGE: u32 = 100;
 
 pub(crate) fn page() -> u32 {

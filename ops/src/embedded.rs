@@ -7,8 +7,8 @@ use crate::settings::Settings;
 use crate::submit::now;
 use ::qc::Tools;
 use coordinator::http::{HostNames, State};
-use coordinator::leader::Coordinator;
-use coordinator::leader::election::Role;
+use coordinator::leader::election::Leadership;
+use coordinator::leader::{Coordinator, CoordinatorConfig};
 use coordinator::metrics::{Metrics, register_process};
 use coordinator::queue::local::LocalQueue as CoordinatorQueue;
 use coordinator::store::handle::{Store, StoreThread};
@@ -127,12 +127,13 @@ impl Embedded {
         let (coordinator_queue, worker_queue) = transport();
         let clock = coordinator::clock::steady(now);
         // Channels lose no message: a unit may wait for its slot without limit.
-        let limits = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
+        let leases = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
+        let retention = crate::database::retention(settings)?;
+        let limits =
+            CoordinatorConfig { leases, endpoints, slicing: slices, retention, ..CoordinatorConfig::default() };
+        limits.validate().map_err(|error| CliError::usage(error.to_string()))?;
         let coordinator =
-            Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, limits, Arc::new(metrics))
-                .forgetting(crate::database::retention(settings)?)
-                .limited(endpoints)
-                .slicing(slices);
+            Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, Arc::new(metrics), limits);
         let stop = CancellationToken::new();
         let (running, token) = (coordinator.clone(), stop.clone());
         let driving = tokio::spawn(async move {
@@ -168,7 +169,7 @@ impl Embedded {
     /// State of the HTTP API; this process is the leader.
     pub fn api(&self) -> State {
         let coordinator = self.coordinator.clone();
-        let role = move || Role::Leader { generation: 1, coordinator: Some(Box::new(coordinator.clone())) };
+        let role = move || Leadership::Leader { generation: 1, coordinator: Some(Box::new(coordinator.clone())) };
         State {
             store: self.store.clone(),
             registry: self.registry.clone(),

@@ -2,7 +2,7 @@
 use ::prometheus::Registry;
 use ::prometheus::proto::MetricFamily;
 use coordinator::metrics::{ClusterGauges, Metrics, register_process};
-use coordinator::query::cluster_stats::{Census, bands};
+use coordinator::query::cluster_stats::{ClusterStats, bands};
 use coordinator::queue::timed::Timings;
 use coordinator::store::handle::Store;
 use protocol::id::{Kind, WorkerId};
@@ -57,7 +57,7 @@ fn coordinator() -> Registry {
 fn leader() -> Registry {
     let registry = Registry::new();
     let gauges = ClusterGauges::new(&registry).expect("names are sound");
-    gauges.show(Some(&Census { slack: bands().map(|band| (band, 0)).collect(), ..Census::default() }));
+    gauges.show(Some(&ClusterStats { slack: bands().map(|band| (band, 0)).collect(), ..ClusterStats::default() }));
     registry
 }
 

@@ -1,7 +1,7 @@
 //! What people and accidents do to a running cluster, at random moments.
 use crate::model::JobView;
 use crate::world::{Event, World};
-use coordinator::audit::Order;
+use coordinator::audit::AuditContext;
 use coordinator::command::{self, Among, RetryRequest};
 use coordinator::error::outcome;
 use coordinator::store::{JobState, OperationTx};
@@ -65,7 +65,7 @@ impl World {
         if what > 8 {
             return self.retry(&id);
         }
-        let (order, now) = (Order::default(), self.now);
+        let (order, now) = (AuditContext::default(), self.now);
         let answer = self.store.write(&mut self.rng, |tx| {
             outcome(match what {
                 0 => command::cancel(tx, &id, &order, now),
@@ -111,7 +111,7 @@ impl World {
         self.store.error_rate = 0.0;
         let ids: Vec<String> = self.views.values().map(|v| v.row.id.clone()).collect();
         for id in ids {
-            let (order, now) = (Order::default(), self.now);
+            let (order, now) = (AuditContext::default(), self.now);
             let resumed = self.store.memory.write(|tx| outcome(command::resume(tx, &id, &order, now)));
             self.note(|| format!("resume {id}: {resumed:?}"));
         }

@@ -1,5 +1,5 @@
-//! The coordinator as a process: what `coordinator::runtime` does around the transactions of `coordinator::reactor`, one
-//! event at a time. What is decided and remembered is the reactor's: it is driven here as it is there.
+//! The coordinator as a process: what `coordinator::leader` does around the transactions of its reactor, one event at a time.
+//! Decisions and memory are the reactor's own.
 use crate::faults::Plant;
 use crate::world::{Event, World};
 use coordinator::dispatch::outstanding::outstanding;
@@ -41,7 +41,7 @@ impl World {
         }
         self.incarnation += 1;
         let process = Process::default();
-        process.reactor.leases.lock().readable_from(self.now);
+        process.reactor.state.lock().leases.readable_from(self.now);
         let mut interrupted = Vec::new();
         if self.scenario.embedded {
             interrupted = self.store.memory.jobs(true, u32::MAX).expect("memory answers");
@@ -75,7 +75,7 @@ impl World {
         let workflows = reactor.engine.lock().workflows.clone();
         for job in self.store.memory.jobs(true, u32::MAX).expect("memory answers") {
             let out = outstanding(&mut self.store.memory, &workflows, job.no).expect("memory answers");
-            reactor.leases.lock().adopt(&out, self.now);
+            reactor.state.lock().leases.adopt(&out, self.now);
         }
     }
 
@@ -122,7 +122,7 @@ impl World {
         if result.is_err() {
             self.excuses += 1;
             if self.plant != Some(Plant::TurnNotRolledBack) {
-                reactor.rolled_back();
+                reactor.on_rollback();
             }
         }
         self.check(redriving);
@@ -146,14 +146,14 @@ impl World {
         let now = self.now;
         let Some(process) = &self.process else { return turn };
         let reactor = process.reactor.clone();
-        let copies = turn.units.iter().filter(|unit| reactor.leases.lock().is_out(unit.id)).count();
+        let copies = turn.units.iter().filter(|unit| reactor.state.lock().leases.is_out(unit.id)).count();
         self.stats.copies += copies as u64;
         let forgotten = self.plant == Some(Plant::LostPublicationForgotten);
         let units = std::mem::take(&mut turn.units);
         let noted = Turn { units: if forgotten { Vec::new() } else { units.clone() }, ..Turn::default() };
         match ended {
-            Some(outcomes) => drop(reactor.settled(outcomes, &noted, now)),
-            None => reactor.claimed(&noted, now),
+            Some(outcomes) => drop(reactor.on_ends_committed(outcomes, &noted, now)),
+            None => reactor.on_turn_committed(&noted, now),
         }
         Turn { units, ..turn }
     }
@@ -176,7 +176,7 @@ impl World {
                 && self.plant == Some(Plant::LostPublicationForgotten)
                 && let Some(process) = &mut self.process
             {
-                process.reactor.leases.lock().published(&[unit], now);
+                process.reactor.state.lock().leases.published(&[unit], now);
             }
         }
         let due = turn.next_due.map_or(TURN_EVERY, |due| due.since(now).min(TURN_EVERY));
@@ -191,9 +191,9 @@ impl World {
         let reactor = process.reactor.clone();
         if self.inbox.is_empty() {
             // A read that brings nothing says that nobody has said anything.
-            reactor.hear(Vec::new(), (now, true), now);
+            reactor.on_reports(Vec::new(), (now, true), now);
         }
-        let lapsed = reactor.leases.lock().lapsed(&limits, now);
+        let lapsed = reactor.state.lock().leases.lapsed(&limits, now);
         for Lapsed { unit, epoch, with, vanished } in lapsed {
             let plant = self.plant;
             if plant == Some(Plant::LeasesNeverJudged) {
@@ -201,7 +201,7 @@ impl World {
             }
             // What no heartbeat showed the transport may know: who took it and did not give it back.
             let holder = self.taken_by.get(&(unit, epoch));
-            let with = with.or_else(|| reactor.leases.lock().lost_with(holder?, unit, epoch, &limits, now));
+            let with = with.or_else(|| reactor.state.lock().leases.lost_with(holder?, unit, epoch, &limits, now));
             let with = with.filter(|_| plant != Some(Plant::LossesForgotten)).map(|with| {
                 let alone = with.alone || plant == Some(Plant::GuiltByPresence);
                 LostWith { alone, ..with }
@@ -219,7 +219,7 @@ impl World {
                     self.excuses += u64::from(unit.step == StepNo::SCAN);
                     self.stats.taken_back += u64::from(taken != Taken::No);
                     self.stats.parked += u64::from(taken == Taken::Parked);
-                    reactor.taken_back(&lapsed, taken);
+                    reactor.on_taken_back(&lapsed, taken);
                 }
                 Err(error) if error.class() == ErrorClass::Transient => break,
                 Err(error) => return self.coordinator_down(&error.to_string()),
@@ -258,7 +258,7 @@ impl World {
             return self.coordinator_down("between collect and settle");
         }
         let (now, whole) = (self.now, self.inbox.is_empty());
-        let (work, _) = reactor.hear(batch, (now, whole), now);
+        let work = reactor.on_reports(batch, (now, whole), now);
         let mut work = work.into_iter();
         while let Some(next) = work.next() {
             let written = match next {
@@ -294,7 +294,7 @@ impl World {
         }
         let Some(process) = &mut self.process else { return Ok(()) };
         let reactor = process.reactor.clone();
-        reactor.wards.lock().note(&outcomes, now);
+        reactor.on_outcomes(&outcomes, now);
         let mut jitter = self.rng.fork();
         let forget = self.plant == Some(Plant::AdoptionNotRecorded);
         let redriving = self.redriving();
@@ -317,7 +317,7 @@ impl World {
                 if self.plant == Some(Plant::EndsIgnoreTheirEpoch) {
                     for scan in outcomes.iter().map(|end| end.unit).filter(|unit| unit.step == StepNo::SCAN) {
                         let epoch = self.current_epoch(scan);
-                        reactor.leases.lock().ended(scan, epoch);
+                        reactor.state.lock().leases.ended(scan, epoch);
                     }
                 }
                 self.stats.settled(&settled);
@@ -330,7 +330,7 @@ impl World {
             }
             Err(error) => {
                 if self.plant != Some(Plant::TurnNotRolledBack) {
-                    reactor.rolled_back();
+                    reactor.on_rollback();
                 }
                 if error.class() == ErrorClass::Ambiguous {
                     // It may have claimed units of which nobody here knows.
@@ -344,14 +344,14 @@ impl World {
     fn pages(&mut self, pages: Vec<Listed>) -> Result<(), Vec<Report>> {
         let Some(process) = &mut self.process else { return Ok(()) };
         let reactor = process.reactor.clone();
-        let result = self.store.write(&mut self.rng, |tx| reactor.store(tx, &pages));
+        let result = self.store.write(&mut self.rng, |tx| reactor.store_pages(tx, &pages));
         self.check(false);
         match result {
             Ok(taken) => {
                 for ((page, _), taken) in pages.iter().zip(&taken) {
                     self.note(|| format!("page {} of {} epoch {}: {taken:?}", page.page, page.unit, page.epoch));
                 }
-                let torn = reactor.stored(&pages, &taken);
+                let torn = reactor.on_pages_committed(&pages, &taken);
                 if !torn.is_empty() {
                     self.stats.torn += torn.len() as u64;
                     self.broadcast(&Control::Revoke(torn));

@@ -1,13 +1,11 @@
-//! The list of workers, what they are told, and who is put aside: what `coordinator::runtime` does every few seconds.
+//! The list of workers, their orders and quarantine: what `coordinator::leader` does every few seconds.
 use crate::faults::Plant;
 use crate::world::{Event, World};
-use coordinator::leader::memory::worker_health::Finding;
-use coordinator::reconcile::worker_orders::{self, Telling};
+use coordinator::leader::memory::worker_health::QuarantineAdvice;
+use coordinator::reconcile::worker_orders;
 use coordinator::store::WorkerRow;
 use protocol::failure::ErrorClass;
-use protocol::id::WorkerId;
 use protocol::wire::control::Control;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 const TEND_EVERY: Duration = Duration::from_secs(4);
@@ -18,9 +16,7 @@ impl World {
         let (now, limits, incarnation) = (self.now, self.scenario.limits, self.incarnation);
         let Some(process) = &self.process else { return };
         let reactor = process.reactor.clone();
-        let workers = reactor.leases.lock().workers().clone();
-        reactor.wards.lock().keep(|worker| workers.contains_key(worker), now);
-        let alive: BTreeSet<WorkerId> = reactor.leases.lock().alive(&limits, now).into_iter().collect();
+        let workers = reactor.state.lock().leases.workers().clone();
         let state = |draining: bool| if draining { "draining" } else { "working" }.to_owned();
         let rows: Vec<WorkerRow> = workers
             .iter()
@@ -33,32 +29,21 @@ impl World {
                 order: None,
             })
             .collect();
-        let taking: BTreeSet<WorkerId> = workers
-            .iter()
-            .filter(|(name, seen)| !seen.draining && alive.contains(*name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let findings = reactor.wards.lock().findings(&taking);
+        let sick = reactor.check_health(&limits, now).sick;
+        let taking = reactor.state.lock().leases.taking_work(&limits, now);
         let blamed = taking.iter().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| {
-            Finding { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
+            QuarantineAdvice { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
         });
-        let findings: Vec<Finding> = findings.into_iter().chain(blamed.take(1)).collect();
-        let told = self.store.write(&mut self.rng, |tx| worker_orders::tend(tx, &rows, now));
+        let sick: Vec<QuarantineAdvice> = sick.into_iter().chain(blamed.take(1)).collect();
+        let told = self.store.write(&mut self.rng, |tx| worker_orders::apply_orders(tx, &rows, now));
         self.check(false);
         match told {
-            Ok(tellings) => {
-                for telling in tellings {
-                    self.broadcast(&match telling {
-                        Telling::Drain(name) => Control::Hold(WorkerId(name)),
-                        Telling::Release(name) => Control::Release(WorkerId(name)),
-                    });
-                }
-            }
+            Ok(commands) => commands.iter().for_each(|command| self.broadcast(command)),
             Err(error) if error.class() == ErrorClass::Transient => {}
             Err(error) => return self.coordinator_down(&error.to_string()),
         }
-        for finding in findings {
-            if !self.put_aside(&finding) {
+        for advice in sick {
+            if !self.quarantine(&advice) {
                 return;
             }
         }
@@ -66,25 +51,25 @@ impl World {
     }
 
     /// Returns whether the coordinator lives on.
-    fn put_aside(&mut self, finding: &Finding) -> bool {
+    fn quarantine(&mut self, advice: &QuarantineAdvice) -> bool {
         let now = self.now;
         let Some(process) = &mut self.process else { return false };
         let workflows = process.reactor.engine.lock().workflows.clone();
-        let name = &finding.worker.0;
+        let name = &advice.worker.0;
         let result = self.store.write(&mut self.rng, |tx| {
-            worker_orders::quarantine(tx, &workflows, name, &finding.reason, &finding.failed, now)
+            worker_orders::quarantine(tx, &workflows, name, &advice.reason, &advice.failed, now)
         });
         self.check(true);
         match result {
             Ok(refunded) => {
-                self.note(|| format!("quarantine of {name}: {refunded:?}, {}", finding.reason));
+                self.note(|| format!("quarantine of {name}: {refunded:?}, {}", advice.reason));
                 if refunded.is_some() {
                     self.stats.quarantined += 1;
                     self.judge_quarantine(name);
                     if let Some(process) = &mut self.process {
-                        process.reactor.wards.lock().forget(&finding.worker);
+                        process.reactor.state.lock().health.forget(&advice.worker);
                     }
-                    self.broadcast(&Control::Hold(finding.worker.clone()));
+                    self.broadcast(&Control::Hold(advice.worker.clone()));
                     self.wake(Duration::ZERO);
                 }
             }

@@ -10,19 +10,19 @@ use protocol::time::Timestamp;
 
 /// Records the decision to leave a cause as it is.
 pub fn waive(tx: &mut dyn Tx, cause: &str, request: &WaiveRequest, now: Timestamp) -> Answer<Waived> {
-    let order = &request.order;
-    if order.reason.trim().is_empty() {
+    let audit = &request.audit;
+    if audit.reason.trim().is_empty() {
         return Err(Error::Invalid("a waiver needs a reason".into(), "--reason TEXT".into()));
     }
     let until = until(request.until.as_deref(), now)?;
     if tx.causes(None, Some(cause), 1)?.is_empty() {
         return Err(Error::Unknown(format!("nothing is dead of cause {cause}: showrunner failure list")));
     }
-    let (actor, reason) = (order.actor.clone(), order.reason.clone());
+    let (actor, reason) = (audit.actor.clone(), audit.reason.clone());
     let row = WaiverRow { scope: Scope::of_cause(cause), at: now, actor, reason, until };
-    if !order.dry_run {
+    if !audit.dry_run {
         tx.put_waiver(&row)?;
-        record(tx, order, &format!("waive {cause}"), None, 1, now)?;
+        record(tx, audit, &format!("waive {cause}"), None, 1, now)?;
     }
     Ok(row.into())
 }

@@ -1,4 +1,4 @@
-//! Corrected input: what an operator says of assets, merged and completed for each asset that is brought back.
+//! Corrected input of assets: merged, completed, and checked for each asset that is redriven.
 use crate::command::request::Correction;
 use crate::command::selection::{Found, of_units};
 use crate::error::Error;

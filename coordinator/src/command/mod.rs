@@ -1,5 +1,5 @@
-//! What operators ask for: pause, resume, cancel, retry, redrive, waive. Each is one transaction, leaves a durable record,
-//! and says what it did; the same functions answer the command line and the API.
+//! Requests of operators: pause, resume, cancel, retry, redrive, waive. Each is one transaction, leaves a durable record, and
+//! returns what it did. The command line and the API run the same functions.
 mod cause;
 mod correction;
 mod fleet;
@@ -15,33 +15,33 @@ pub mod submission;
 pub use crate::error::Error;
 pub use cause::waive;
 pub use fleet::{drain, release};
-pub use operation::{advance, next_due, steer};
+pub use operation::{advance, change_operation, next_due};
 pub use plan::Plan;
 pub use priority::prioritise;
 pub use request::*;
 pub use retry::{Among, Preview, carry_on, needs_preview, preview, retried, retry};
 
-use crate::audit::{Order, record};
+use crate::audit::{AuditContext, record};
 use crate::error::Answer;
 use crate::rows::find_job;
 use crate::store::{JobState, Tx};
 use protocol::time::Timestamp;
 
-/// Hands out no more units of a job; those out go on.
-pub fn pause(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Answer<JobChanged> {
-    change_state(tx, id, ("pause", JobState::Running, JobState::Paused), order, now)
+/// Stops dispatching units of a job; running ones continue.
+pub fn pause(tx: &mut dyn Tx, id: &str, audit: &AuditContext, now: Timestamp) -> Answer<JobChanged> {
+    change_state(tx, id, ("pause", JobState::Running, JobState::Paused), audit, now)
 }
 
-/// Hands out units again.
-pub fn resume(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Answer<JobChanged> {
-    change_state(tx, id, ("resume", JobState::Paused, JobState::Running), order, now)
+/// Dispatches units of a job again.
+pub fn resume(tx: &mut dyn Tx, id: &str, audit: &AuditContext, now: Timestamp) -> Answer<JobChanged> {
+    change_state(tx, id, ("resume", JobState::Paused, JobState::Running), audit, now)
 }
 
 fn change_state(
     tx: &mut dyn Tx,
     id: &str,
     (action, from, to): (&str, JobState, JobState),
-    order: &Order,
+    audit: &AuditContext,
     now: Timestamp,
 ) -> Answer<JobChanged> {
     let mut job = find_job(tx, id)?;
@@ -52,15 +52,15 @@ fn change_state(
     let changes = job.state == from;
     job.state = to;
     let mut operation = None;
-    if !order.dry_run {
+    if !audit.dry_run {
         tx.update_job(&job)?;
-        operation = Some(record(tx, order, action, Some(job.no), u64::from(changes), now)?);
+        operation = Some(record(tx, audit, action, Some(job.no), u64::from(changes), now)?);
     }
-    Ok(JobChanged::of(&job, order, operation))
+    Ok(JobChanged::of(&job, audit, operation))
 }
 
-/// Cancels a job: nothing more is handed out, units out are called back, what has ended stays.
-pub fn cancel(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Answer<JobChanged> {
+/// Cancels a job: no more units are dispatched, running ones are called back, ended ones keep their state.
+pub fn cancel(tx: &mut dyn Tx, id: &str, audit: &AuditContext, now: Timestamp) -> Answer<JobChanged> {
     let mut job = find_job(tx, id)?;
     if job.state.has_ended() && job.state != JobState::Cancelled {
         return Err(Error::Conflict(format!("job {id} is {} already", job.state.as_str())));
@@ -68,10 +68,10 @@ pub fn cancel(tx: &mut dyn Tx, id: &str, order: &Order, now: Timestamp) -> Answe
     let mut operation = None;
     if !job.state.has_ended() {
         job.state = JobState::Cancelling;
-        if !order.dry_run {
+        if !audit.dry_run {
             tx.update_job(&job)?;
-            operation = Some(record(tx, order, "cancel", Some(job.no), 1, now)?);
+            operation = Some(record(tx, audit, "cancel", Some(job.no), 1, now)?);
         }
     }
-    Ok(JobChanged::of(&job, order, operation))
+    Ok(JobChanged::of(&job, audit, operation))
 }

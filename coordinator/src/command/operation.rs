@@ -1,10 +1,10 @@
-//! Operations that take a while: the leader carries them out in batches, at their rate. All there is to know of one stands
-//! in its row, so that it goes on where it was after a restart.
-use crate::audit::{Order, record};
+//! Long operations: the leader carries them out in batches, at their rate. The row of an operation holds all its state, so it
+//! continues after a restart.
+use crate::audit::{AuditContext, record};
 use crate::command::correction::{Corrected, Corrector};
 use crate::command::plan::Plan;
 use crate::command::progress::{Progress, Tallied};
-use crate::command::request::{Correction, Retried, Steering};
+use crate::command::request::{Correction, OperationChange, Retried};
 use crate::command::selection::{Found, List, Place, Walk, foresee, obstacle};
 use crate::error::{Answer, Error};
 use crate::query::job_cache::JobCache;
@@ -33,14 +33,20 @@ pub(super) const ROWS_OF_A_TURN: u32 = 2_000;
 type Unsuccessful = (UnitId, Vec<(String, Failure)>);
 
 /// Pauses, resumes or aborts an operation under way.
-pub fn steer(tx: &mut dyn Tx, no: i64, steering: Steering, order: &Order, now: Timestamp) -> Answer<OperationView> {
+pub fn change_operation(
+    tx: &mut dyn Tx,
+    no: i64,
+    steering: OperationChange,
+    audit: &AuditContext,
+    now: Timestamp,
+) -> Answer<OperationView> {
     let Some(mut row) = tx.operation(no)? else {
         return Err(Error::Unknown(format!("no operation {no}: showrunner operation list")));
     };
     let (word, to) = match steering {
-        Steering::Pause => ("pause", OperationState::Paused),
-        Steering::Resume => ("resume", OperationState::Running),
-        Steering::Abort => ("abort", OperationState::Aborted),
+        OperationChange::Pause => ("pause", OperationState::Paused),
+        OperationChange::Resume => ("resume", OperationState::Running),
+        OperationChange::Abort => ("abort", OperationState::Aborted),
     };
     let open = matches!(row.state, OperationState::Running | OperationState::Paused);
     if !open && row.state != to {
@@ -50,18 +56,18 @@ pub fn steer(tx: &mut dyn Tx, no: i64, steering: Steering, order: &Order, now: T
         row.state = to;
         row.paced_at = now;
         row.ended_at = (to == OperationState::Aborted).then_some(now);
-        if !order.dry_run {
+        if !audit.dry_run {
             tx.update_operation(&row)?;
             if to == OperationState::Aborted {
                 tx.put_operation_input(no, None)?;
             }
-            record(tx, order, &format!("{word} operation {no}"), row.job, 1, now)?;
+            record(tx, audit, &format!("{word} operation {no}"), row.job, 1, now)?;
         }
     }
     Ok(view(tx, &mut JobCache::default(), row)?)
 }
 
-/// Carries every running operation on by a page. Returns whether there is more to do at once.
+/// Advances every running operation by a page. Returns whether there is more to do at once.
 pub fn advance(tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreResult<bool> {
     let mut more = false;
     let running = tx.running_operations(RUNNING_MAX)?;
@@ -73,7 +79,7 @@ pub fn advance(tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreR
     Ok(more)
 }
 
-/// When the next operation may go on by its rate.
+/// When the next operation may continue by its rate.
 pub fn next_due(tx: &mut dyn Tx) -> StoreResult<Option<Timestamp>> {
     Ok(tx.running_operations(RUNNING_MAX)?.iter().map(|row| next_at(row.rate, row.paced_at)).min())
 }

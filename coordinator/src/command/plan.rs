@@ -1,5 +1,5 @@
-//! What an operation is to do, as it is stored with it. Stored plans are read strictly: a plan that cannot be read selects
-//! nothing, because an empty selection means every dead unit.
+//! The stored plan of an operation. Plans are read strictly: a plan that cannot be read selects no unit, because an empty
+//! selection means every dead unit.
 use crate::command::request::RetryRequest;
 use crate::error::Error;
 use crate::graph::redrive::RedriveScope;
@@ -7,9 +7,9 @@ use crate::store::OperationRow;
 use protocol::rules::unit::selection::Selection;
 use serde::{Deserialize, Serialize};
 
-/// Stands in the text of a plan whose units got corrected input. No term of a selection is spelt like it.
+/// Marks the text of a plan whose units got corrected input. No term of a selection has this form.
 const CORRECTED: &str = "input=corrected";
-/// Stands before the step of a plan for one step.
+/// Precedes the step in the text of a plan for one step.
 const ONLY: &str = "only=";
 
 /// What an operation is to do.
@@ -97,11 +97,11 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Order, begun};
+    use crate::audit::{AuditContext, begun};
     use protocol::time::Timestamp;
 
     fn stored(plan: Option<&str>, filter: &str) -> OperationRow {
-        let row = begun(&Order::default(), "retry", None, Timestamp(0));
+        let row = begun(&AuditContext::default(), "retry", None, Timestamp(0));
         OperationRow { plan: plan.map(str::to_owned), filter: filter.to_owned(), ..row }
     }
 

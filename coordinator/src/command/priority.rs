@@ -35,9 +35,9 @@ pub fn prioritise(tx: &mut dyn Tx, id: &str, request: &PriorityRequest, now: Tim
         return Err(Error::Invalid("nothing to change".into(), "urgent, normal or bulk, or --deadline TIME".into()));
     }
     let mut operation = None;
-    if !request.order.dry_run {
+    if !request.audit.dry_run {
         tx.update_job(&job)?;
-        operation = Some(record(tx, &request.order, &words.join(", "), Some(job.no), 1, now)?);
+        operation = Some(record(tx, &request.audit, &words.join(", "), Some(job.no), 1, now)?);
     }
-    Ok(JobChanged::of(&job, &request.order, operation))
+    Ok(JobChanged::of(&job, &request.audit, operation))
 }

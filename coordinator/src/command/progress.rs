@@ -1,11 +1,11 @@
-//! How far an operation is: what it has counted, and where it has got to.
+//! Progress of an operation: its counts, and the position of its next page.
 use crate::command::request::{Ineligible, Retried};
 use crate::command::selection::{List, Place};
 use crate::store::OperationRow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Reasons that are told apart; each job that cannot be retried is one of its own.
+/// Distinct reasons that are kept; each job that cannot be retried is a reason of its own.
 const REASONS_MAX: usize = 64;
 
 /// Units counted.
@@ -23,7 +23,7 @@ pub(super) struct Tallied {
 }
 
 impl Tallied {
-    /// Counts a unit, with what stands against bringing it back.
+    /// Counts a unit, with the reason that forbids to redrive it.
     pub(super) fn add(&mut self, obstacle: Option<String>) {
         self.matched += 1;
         let Some(why) = obstacle else {

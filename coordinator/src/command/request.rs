@@ -1,5 +1,5 @@
-//! Requests and answers, as the command line and the API speak them.
-use crate::audit::Order;
+//! Requests and answers of commands, in the form of the command line and the API.
+use crate::audit::AuditContext;
 use crate::store::JobRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ pub struct PriorityRequest {
     pub deadline: Option<String>,
     /// Who, why, and whether for real.
     #[serde(flatten)]
-    pub order: Order,
+    pub audit: AuditContext,
 }
 
 /// A job after a change of its state.
@@ -32,8 +32,8 @@ pub struct JobChanged {
 }
 
 impl JobChanged {
-    pub(super) fn of(job: &JobRow, order: &Order, operation: Option<i64>) -> JobChanged {
-        JobChanged { job: job.id.clone(), state: job.state.as_str().to_owned(), operation, dry_run: order.dry_run }
+    pub(super) fn of(job: &JobRow, audit: &AuditContext, operation: Option<i64>) -> JobChanged {
+        JobChanged { job: job.id.clone(), state: job.state.as_str().to_owned(), operation, dry_run: audit.dry_run }
     }
 }
 
@@ -71,7 +71,7 @@ pub struct RetryRequest {
     pub rate: Option<f64>,
     /// Who, why, and whether for real.
     #[serde(flatten)]
-    pub order: Order,
+    pub audit: AuditContext,
 }
 
 /// What a retry or redrive selected.
@@ -115,13 +115,14 @@ pub struct WaiveRequest {
     pub until: Option<String>,
     /// Who, why, and whether for real.
     #[serde(flatten)]
-    pub order: Order,
+    pub audit: AuditContext,
 }
 
 /// What to do with an operation under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Steering {
+#[schema(as = Steering)]
+pub enum OperationChange {
     /// Stand still.
     Pause,
     /// Go on.

@@ -1,5 +1,5 @@
-//! Failed units again. A preview counts a selection page by page on the reading side and changes nothing. The real request
-//! records an operation and no more: the leader counts what it selects and carries it out, page by page in its turns.
+//! Retries of failed units. A preview counts a selection page by page on the reading side and changes nothing. The real
+//! request only records an operation: the leader counts its selection and carries it out, page by page in its turns.
 use crate::audit::begun;
 use crate::command::correction::{Corrected, Corrector};
 use crate::command::operation::{self, PAGE_ROWS, ROWS_OF_A_TURN};
@@ -102,7 +102,7 @@ impl Preview {
             no: job.as_ref().map(|job| job.no),
             job: job.map(|job| job.id).unwrap_or_default(),
             plan,
-            dry_run: request.order.dry_run,
+            dry_run: request.audit.dry_run,
             corrector: Corrector::new(request.corrections.clone()),
             corrected: Corrected::default(),
             place: Place::default(),
@@ -145,10 +145,10 @@ impl Preview {
 /// Whether a request has to be previewed before it is recorded: corrected input is refused as a whole, so all of it is
 /// looked at before any of it is used.
 pub fn needs_preview(request: &RetryRequest) -> bool {
-    request.order.dry_run || !request.corrections.is_empty()
+    request.audit.dry_run || !request.corrections.is_empty()
 }
 
-/// Counts what a request selects in one transaction: for a store that nobody else waits for.
+/// Counts what a request selects in one transaction: for a store without other users.
 pub fn preview(
     tx: &mut dyn Tx,
     workflows: &Workflows,
@@ -174,7 +174,7 @@ pub fn retry(
         filter: plan.text(),
         plan: Some(plan.json()),
         rate: request.rate,
-        ..begun(&request.order, among.action(), job.map(|job| job.no), now)
+        ..begun(&request.audit, among.action(), job.map(|job| job.no), now)
     };
     let no = tx.insert_operation(&row)?;
     if !request.corrections.is_empty() {

@@ -1,4 +1,4 @@
-//! Finds the units that a selection means, a page at a time, and says which of them can be brought back.
+//! Finds the units of a selection, a page at a time, and checks which of them can be redriven.
 use crate::command::plan::Plan;
 use crate::graph::Graph;
 use crate::graph::redrive::{self, RedriveScope};
@@ -57,7 +57,7 @@ pub(super) struct Place {
 pub(super) struct Page {
     /// What matches.
     pub found: Vec<Found>,
-    /// Where the walk goes on.
+    /// Where the next page begins.
     pub place: Place,
 }
 
@@ -121,7 +121,7 @@ impl Walk<'_> {
                 continue;
             }
             if !whole {
-                // The last unit may go on in the next page, where it is read from its beginning.
+                // The last unit may continue in the next page, where it is read from its beginning.
                 found.pop();
             }
             let last = found.last().map(|found| found.unit).filter(|_| !whole);

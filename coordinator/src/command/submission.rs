@@ -1,5 +1,5 @@
-//! From the sources of a job to a job. Clients send sources, never a compiled workflow: the server's own compiler is the
-//! only judge of what may run, and a client of another version cannot hand in what this one would misread.
+//! Compiles the sources of a job and submits it. Clients send sources, never a compiled workflow: the server's own compiler
+//! decides what may run, and a client of another version cannot submit what this one would misread.
 use crate::error::{Answer, Error};
 use crate::store::{NewJob, Tx};
 use protocol::id::job_id;

@@ -1,5 +1,5 @@
-//! Why ready units of a step were passed over and since when: kept in memory at every turn, and in the store once it has
-//! lasted, so that whoever explains a unit can say so (WAIT-1).
+//! Why ready units of a step were not dispatched, and since when: kept in memory at every turn, and in the store once the
+//! reason has lasted, for explanations (WAIT-1).
 use crate::store::{StoreResult, Tx, WithheldRow};
 use protocol::id::{JobNo, StepNo};
 use protocol::rules::schedule::wait_reason::WaitReason;
@@ -7,16 +7,16 @@ use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What lasted less than this is not worth a row.
+/// A reason that lasted less than this gets no row.
 const LASTING: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
-pub(super) struct Withheld {
+pub(super) struct DispatchBlocks {
     now: BTreeMap<(JobNo, StepNo), WithheldRow>,
     written: BTreeMap<JobNo, Vec<WithheldRow>>,
 }
 
-impl Withheld {
+impl DispatchBlocks {
     /// Notes what a turn found.
     pub(super) fn note(
         &mut self,

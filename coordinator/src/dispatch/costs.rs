@@ -1,4 +1,4 @@
-//! Learned costs in memory: loaded once, added to by every batch of ends, written back in bulk.
+//! Learned costs in memory: loaded once, extended by every batch of ends, written back in bulk.
 use crate::store::{CostRow, StoreResult, Tx};
 use protocol::id::Kind;
 use protocol::rules::schedule::cost::Sketch;

@@ -1,4 +1,4 @@
-//! The endpoints units use, and what each may still take in this turn.
+//! The endpoints of a unit, and the room that each endpoint has left in this turn.
 use protocol::media::template;
 use protocol::rules::schedule::endpoint::{EndpointLimit, EndpointRoom, EndpointState, endpoint_of};
 use protocol::rules::schedule::wait_reason::WaitReason;

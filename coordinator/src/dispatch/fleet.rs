@@ -1,4 +1,4 @@
-//! Workers as the leader knows them.
+//! Workers as the leader sees them by their heartbeats.
 use protocol::id::Kind;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;

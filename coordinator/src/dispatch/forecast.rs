@@ -1,4 +1,4 @@
-//! When a job will be done, and whether that is in time.
+//! Forecasts: when a job will end, and whether that is before its deadline.
 use crate::dispatch::costs::Costs;
 use crate::rows::job_row;
 use crate::store::{JobRow, StepRow, StoreResult, Tx};

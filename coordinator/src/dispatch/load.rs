@@ -1,4 +1,4 @@
-//! What the leases know when a turn begins: who lives, what is out, and what has been learned since the last turn.
+//! The state of the cluster when a turn begins: live workers, units that are out, and lessons since the last turn.
 use crate::dispatch::endpoints::{Endpoints, Sign};
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::rules::schedule::cost::Sketch;

@@ -1,6 +1,5 @@
-//! Dispatch: gathers the facts of all open jobs, asks [`ranking`](protocol::rules::schedule::ranking) for each kind, and
-//! claims units through the publisher.
-//! All of the memory here can be lost: costs come back from the store, shares and rates begin anew.
+//! The scheduler: gathers the facts of all open jobs, asks the rule of ranking for each kind, and claims through the publisher.
+//! All of its memory can be lost: costs come back from the store, shares and rates begin anew.
 mod blocks;
 pub mod costs;
 pub mod endpoints;
@@ -12,7 +11,7 @@ pub mod publisher;
 pub mod slices;
 pub mod speculator;
 
-use crate::dispatch::blocks::Withheld;
+use crate::dispatch::blocks::DispatchBlocks;
 use crate::dispatch::costs::Costs;
 use crate::dispatch::endpoints::{EndpointBook, of_step};
 use crate::dispatch::load::Load;
@@ -53,7 +52,7 @@ pub struct Schedule {
     accounts: BTreeMap<(Kind, Priority, String), Account>,
     busy_us: BTreeMap<(JobNo, StepNo), u64>,
     ready_after: BTreeMap<(JobNo, StepNo), PartNo>,
-    withheld: Withheld,
+    blocks: DispatchBlocks,
     looked_at: Option<Timestamp>,
 }
 
@@ -66,7 +65,24 @@ pub struct Claimed {
     pub due: Option<Timestamp>,
 }
 
-/// A step with, perhaps, something to hand out.
+/// What one turn knows and changes.
+pub struct TurnContext<'a> {
+    /// The state of the cluster at the beginning of the turn.
+    pub load: &'a Load,
+    /// Multipart uploads under way.
+    pub cuts: &'a mut Cuts,
+    /// The time of the turn.
+    pub now: Timestamp,
+}
+
+/// The room that is left for a kind.
+#[derive(Clone, Copy)]
+struct KindRoom {
+    kind: Kind,
+    pool: Pool,
+}
+
+/// A step that may have units to dispatch.
 struct Work {
     job: Arc<JobRow>,
     workflow: Arc<Workflow>,
@@ -88,7 +104,7 @@ impl Schedule {
     pub fn forget(&mut self, job: JobNo) {
         self.busy_us.retain(|(no, _), _| *no != job);
         self.ready_after.retain(|(no, _), _| *no != job);
-        self.withheld.forget(job);
+        self.blocks.forget(job);
     }
 
     /// Claims units of all kinds but scans.
@@ -97,9 +113,9 @@ impl Schedule {
         tx: &mut dyn Tx,
         workflows: &Workflows,
         jobs: &[JobRow],
-        (load, cuts): (&Load, &mut Cuts),
-        now: Timestamp,
+        turn: &mut TurnContext<'_>,
     ) -> StoreResult<Claimed> {
+        let (load, now) = (turn.load, turn.now);
         self.costs.load(tx)?;
         let look = self.looked_at.is_none_or(|at| now.since(at) >= LOOK_EVERY);
         let pools: BTreeMap<Kind, Pool> =
@@ -111,12 +127,12 @@ impl Schedule {
         let mut by_kind = self.gather(tx, workflows, jobs, load, now)?;
         for (kind, pool) in pools {
             let works = by_kind.remove(&kind).unwrap_or_default();
-            self.hand_out_kind(tx, (kind, pool), &works, (load, cuts), now, &mut claimed)?;
+            self.hand_out_kind(tx, KindRoom { kind, pool }, &works, turn, &mut claimed)?;
         }
         if look {
             self.looked_at = Some(now);
             self.costs.flush(tx)?;
-            self.withheld.flush(tx, now)?;
+            self.blocks.flush(tx, now)?;
         }
         Ok(claimed)
     }
@@ -192,13 +208,13 @@ impl Schedule {
     fn hand_out_kind(
         &mut self,
         tx: &mut dyn Tx,
-        (kind, mut pool): (Kind, Pool),
+        KindRoom { kind, mut pool }: KindRoom,
         works: &[Work],
-        (load, cuts): (&Load, &mut Cuts),
-        now: Timestamp,
+        turn: &mut TurnContext<'_>,
         claimed: &mut Claimed,
     ) -> StoreResult<()> {
-        let (mut claimants, mut usage) = self.claimants(kind, works, (load, cuts), now);
+        let (load, now) = (turn.load, turn.now);
+        let (mut claimants, mut usage) = self.claimants(kind, works, turn);
         let units = claimants.iter().map(|claimant| claimant.wanted.saturating_add(claimant.out));
         let units = units.fold(0, u32::saturating_add);
         let slices = wanted_slices(TransferLoad { workers: load.kind(kind).workers, slots: pool.slots, units });
@@ -217,7 +233,7 @@ impl Schedule {
             let mut short = false;
             for grant in out.grants {
                 let i = grant.claimant;
-                let (units, gated) = self.claim(tx, &works[i], grant.units, (cuts, slices), now)?;
+                let (units, gated) = self.claim(tx, &works[i], grant.units, slices, turn)?;
                 let got = units.len() as u32;
                 claimed.units.extend(units.into_iter().map(|unit| (works[i].job.priority, unit)));
                 pool.room -= got;
@@ -243,11 +259,11 @@ impl Schedule {
         for (reason, _) in reasons.iter_mut().zip(&claimants).filter(|(_, c)| leave && c.wanted > 0) {
             *reason = Some((WaitReason::WorkersLeave, None));
         }
-        self.copy_stragglers(tx, (kind, pool), (works, &claimants), (load, cuts), now, claimed)?;
+        self.copy_stragglers(tx, KindRoom { kind, pool }, (works, &claimants), turn, claimed)?;
         for (work, reason) in works.iter().zip(reasons) {
             let until = reason.and_then(|(_, until)| until);
             claimed.due = [claimed.due, until].into_iter().flatten().min();
-            self.withheld.note(work.job.no, work.step, reason, now);
+            self.blocks.note(work.job.no, work.step, reason, now);
         }
         Ok(())
     }
@@ -256,12 +272,12 @@ impl Schedule {
     fn copy_stragglers(
         &mut self,
         tx: &mut dyn Tx,
-        (kind, pool): (Kind, Pool),
+        KindRoom { kind, pool }: KindRoom,
         (works, claimants): (&[Work], &[Claimant]),
-        (load, cuts): (&Load, &Cuts),
-        now: Timestamp,
+        turn: &TurnContext<'_>,
         claimed: &mut Claimed,
     ) -> StoreResult<()> {
+        let (load, now) = (turn.load, turn.now);
         let out: u32 = claimants.iter().map(|claimant| claimant.out).sum();
         let mut free_slots = pool.slots.saturating_sub(out);
         for running in load.running.iter().filter(|running| running.kind == kind) {
@@ -269,7 +285,7 @@ impl Schedule {
             let found = works.iter().find(|w| (w.job.no, w.step) == (running.unit.job, running.unit.step));
             let Some(work) = found else { continue };
             // A slice is small, and what it belongs to is with several workers already.
-            if running.unit.of_slice().is_some() || cuts.has(running.unit) {
+            if running.unit.of_slice().is_some() || turn.cuts.has(running.unit) {
                 continue;
             }
             let facts = Straggler {
@@ -297,26 +313,20 @@ impl Schedule {
         Ok(())
     }
 
-    fn claimants(
-        &self,
-        kind: Kind,
-        works: &[Work],
-        (load, cuts): (&Load, &Cuts),
-        now: Timestamp,
-    ) -> (Vec<Claimant>, Vec<Usage>) {
+    fn claimants(&self, kind: Kind, works: &[Work], turn: &TurnContext<'_>) -> (Vec<Claimant>, Vec<Usage>) {
         let mut tenants: BTreeMap<(Priority, &str), usize> = BTreeMap::new();
         let mut usage: Vec<Usage> = Vec::new();
         let mut claimants = Vec::with_capacity(works.len());
         for work in works {
             let tenant = *tenants.entry((work.job.priority, &work.job.tenant)).or_insert_with(|| {
                 let account = self.accounts.get(&(kind, work.job.priority, work.job.tenant.clone()));
-                usage.push(Usage { out: 0, busy_us: account.map_or(0, |account| account.at(now)) });
+                usage.push(Usage { out: 0, busy_us: account.map_or(0, |account| account.at(turn.now)) });
                 usage.len() - 1
             });
-            let out = load.steps.get(&(work.job.no, work.step)).copied().unwrap_or(0);
+            let out = turn.load.steps.get(&(work.job.no, work.step)).copied().unwrap_or(0);
             usage[tenant].out += u64::from(out);
             let mut claimant = self.claimant(work, tenant, out);
-            claimant.wanted = claimant.wanted.saturating_add(cuts.ready(work.job.no, work.step, now));
+            claimant.wanted = claimant.wanted.saturating_add(turn.cuts.ready(work.job.no, work.step, turn.now));
             claimants.push(claimant);
         }
         (claimants, usage)
@@ -328,15 +338,15 @@ impl Schedule {
         tx: &mut dyn Tx,
         work: &Work,
         units: u32,
-        (cuts, slices): (&mut Cuts, Option<u32>),
-        now: Timestamp,
+        slices: Option<u32>,
+        turn: &mut TurnContext<'_>,
     ) -> StoreResult<(Vec<Unit>, bool)> {
         let claim = Claim { job: &work.job, workflow: &work.workflow, step: work.step, room: units };
-        let (mut claimed, mut gated) = slices::claim(tx, &claim, cuts, &mut self.book, now)?;
+        let (mut claimed, mut gated) = slices::claim(tx, &claim, turn.cuts, &mut self.book, turn.now)?;
         let room = units.saturating_sub(claimed.len() as u32);
         if room > 0 {
             let (mut whole, passed_over) = self.claim_whole(tx, work, &Claim { room, ..claim })?;
-            slices::attach(tx, &mut whole, cuts, &self.slicing, slices)?;
+            slices::attach(tx, &mut whole, turn.cuts, &self.slicing, slices)?;
             claimed.extend(whole);
             gated |= passed_over;
         }

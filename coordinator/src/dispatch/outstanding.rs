@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 const PAGE_UNITS: u32 = 1_000;
 
-/// Where a walk over what is out has got to.
+/// Position in the list of units that are out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Cursor {
     /// Rows that are leased, behind this one.
     Leased(Option<(StepNo, PartNo)>),
     /// Units without a row in the roots of the workflow, from this one on.
@@ -24,7 +24,7 @@ pub enum Place {
 /// Everything a job has out, as it was published: rows that are leased, computed units the cursor has passed, and the scan
 /// of a library that is being listed. The publisher's window bounds it.
 pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Vec<Unit>> {
-    let (mut units, mut place) = (Vec::new(), Some(Place::Leased(None)));
+    let (mut units, mut place) = (Vec::new(), Some(Cursor::Leased(None)));
     while let Some(at) = place {
         let (page, next) = outstanding_page(tx, workflows, job, at)?;
         units.extend(page);
@@ -33,13 +33,13 @@ pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreR
     Ok(units)
 }
 
-/// A page of it, and where the walk goes on. Nothing is published between the pages: whoever adopts has not begun.
+/// A page of it, and where the next page begins. No units are published between the pages: a term begins with adoption.
 pub fn outstanding_page(
     tx: &mut dyn Tx,
     workflows: &Workflows,
     job: JobNo,
-    place: Place,
-) -> StoreResult<(Vec<Unit>, Option<Place>)> {
+    place: Cursor,
+) -> StoreResult<(Vec<Unit>, Option<Cursor>)> {
     let row = job_row(tx, job)?;
     if workflows.is_aside(tx, &row)? {
         return Ok((Vec::new(), None));
@@ -47,27 +47,27 @@ pub fn outstanding_page(
     let workflow = workflows.of(tx, job)?;
     let mut out: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
     let next = match place {
-        Place::Leased(after) => {
+        Cursor::Leased(after) => {
             let cuts = tx.cuts()?;
-            let with_nobody = |id| cuts.iter().any(|cut| cut.unit == id && cut.state == CutState::Open);
+            let without_owner = |id| cuts.iter().any(|cut| cut.unit == id && cut.state == CutState::Open);
             let page = tx.units_in(job, UnitState::Leased, after, PAGE_UNITS)?;
             let last = page.last().map(|(id, _)| (id.step, id.part)).filter(|_| page.len() == PAGE_UNITS as usize);
-            for (id, row) in page.into_iter().filter(|(id, _)| !with_nobody(*id)) {
+            for (id, row) in page.into_iter().filter(|(id, _)| !without_owner(*id)) {
                 out.entry(id.step).or_default().push((id.part, row));
             }
-            Some(last.map_or(Place::Computed(0), |last| Place::Leased(Some(last))))
+            Some(last.map_or(Cursor::Computed(0), |last| Cursor::Leased(Some(last))))
         }
-        Place::Computed(root) => match workflow.roots().nth(root) {
+        Cursor::Computed(root) => match workflow.roots().nth(root) {
             Some((step, _)) => {
                 let first = UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
                 // What is out without a row of its own is no more than the publisher's window.
                 let parts = tx.computed_out(job, step, u32::MAX)?;
                 out.entry(step).or_default().extend(parts.into_iter().map(|part| (part, first)));
-                Some(Place::Computed(root + 1))
+                Some(Cursor::Computed(root + 1))
             }
-            None => Some(Place::Slices),
+            None => Some(Cursor::Slices),
         },
-        Place::Slices => {
+        Cursor::Slices => {
             let mut units = slices::outstanding(tx, &workflow, &row)?;
             units.extend(publisher::scan_out(&workflow, &row));
             return Ok((units, None));

@@ -1,5 +1,5 @@
-//! Hands out ready units: as many as there is room for, later steps before earlier ones, so that what was begun ends
-//! before more is begun. Order, pause and cancel are decided here, at the last moment.
+//! Claims ready units, later steps before earlier ones, so that titles that were begun end before others begin. Pause and
+//! cancel take effect here, at the last moment.
 use crate::dispatch::endpoints::{EndpointBook, of_unit};
 use crate::review::cached_facts;
 use crate::store::{JobRow, JobState, Partition, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
@@ -30,7 +30,7 @@ pub struct Claim<'a> {
     pub room: u32,
 }
 
-/// Who has a say in which units are claimed.
+/// Predicate applied to each claim candidate.
 pub struct Gate<'a> {
     /// Limits of endpoints.
     pub book: &'a mut EndpointBook,

@@ -1,5 +1,4 @@
-//! What is handed out of cut units: slices, the completion of what they carried, the end of what is not wanted any more;
-//! and which units may be cut at all.
+//! Claims of multipart uploads: slices, the completion of an upload, its abort; and which units may become one.
 use crate::dispatch::endpoints::{EndpointBook, of_unit};
 use crate::dispatch::publisher::{self, Claim};
 use crate::reconcile::multipart::{Cut, Cuts, has_ended, is_due, larges};

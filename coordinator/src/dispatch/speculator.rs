@@ -1,7 +1,7 @@
-//! Hands a straggling unit out a second time, and says which of its executions a report speaks for.
+//! Speculative execution: dispatches a straggling unit a second time.
 //!
-//! The copy gets the next epoch, which becomes that of the row; what the first execution has is remembered beside it. Either
-//! may end the unit, the first that does wins, and whatever is handed out later has a higher epoch than both (FEN-1).
+//! The copy gets the next epoch, which becomes that of the row; the epoch of the first execution is stored beside it. The
+//! first result wins, and every later execution has a higher epoch than both (FEN-1).
 use crate::dispatch::publisher;
 use crate::rows::unit_row;
 use crate::store::{JobRow, Speculation, SpeculationState, StepDelta, StoreResult, Tx, UnitRow};

@@ -1,4 +1,4 @@
-//! Reading what clients send: JSON within limits, keys, paths and queries without characters that no database takes.
+//! Extractors of requests: JSON within limits; keys, paths and queries without characters that no database takes.
 use super::problem::Problem;
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
@@ -22,7 +22,7 @@ const KEY_MAX: usize = 128;
 /// Entropy for ids when no key was sent comes from the machine; the header's name is the usual one.
 const KEY_HEADER: &str = "idempotency-key";
 
-/// A JSON body. None at all stands for an empty object.
+/// A JSON body. An absent body means an empty object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest for Body<T> {
@@ -60,7 +60,7 @@ async fn whole(mut payload: web::Payload) -> Result<web::BytesMut, Problem> {
     }
 }
 
-/// An order: a body in which a misspelt member is refused, because what it left out would be done for real.
+/// A request that is recorded: a body in which a misspelt member is refused, because what it left out would be done for real.
 pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Serialize + Default + 'static> FromRequest for Asked<T> {
@@ -69,12 +69,12 @@ impl<T: DeserializeOwned + Serialize + Default + 'static> FromRequest for Asked<
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let body = Body::<serde_json::Value>::from_request(request, payload);
-        Box::pin(async move { order(body.await?.0).map(Asked) })
+        Box::pin(async move { strict(body.await?.0).map(Asked) })
     }
 }
 
-/// Reads an order; what it may hold is what one that says nothing holds.
-fn order<T: DeserializeOwned + Serialize + Default>(sent: serde_json::Value) -> Result<T, Problem> {
+/// Reads such a body; it may hold the members that its default holds.
+fn strict<T: DeserializeOwned + Serialize + Default>(sent: serde_json::Value) -> Result<T, Problem> {
     let wrong =
         |error: serde_json::Error| Problem::new("usage", format!("the body cannot be read: {error}")).at("body");
     let known = serde_json::to_value(T::default()).map_err(wrong)?;
@@ -148,15 +148,15 @@ mod tests {
 
     #[test]
     fn a_misspelt_member_of_an_order_is_refused_by_name() {
-        use crate::audit::Order;
+        use crate::audit::AuditContext;
         use crate::command::RetryRequest;
         let sent = |text: &str| serde_json::from_str(text).expect("JSON");
-        let asked: RetryRequest = order(sent(r#"{"all":true,"dry_run":true,"actor":"me"}"#)).expect("an order");
-        assert!(asked.all && asked.order.dry_run && asked.order.actor == "me");
-        let refused = order::<Order>(sent(r#"{"dry_runn":true}"#)).expect_err("no such member");
+        let asked: RetryRequest = strict(sent(r#"{"all":true,"dry_run":true,"actor":"me"}"#)).expect("an order");
+        assert!(asked.all && asked.audit.dry_run && asked.audit.actor == "me");
+        let refused = strict::<AuditContext>(sent(r#"{"dry_runn":true}"#)).expect_err("no such member");
         assert!(refused.message.contains("dry_runn") && refused.hint.is_some_and(|hint| hint.contains("dry_run")));
         for text in ["[]", "null", r#"{"dry_run":1}"#, r#"{"all":true}"#] {
-            assert_eq!(order::<Order>(sent(text)).expect_err(text).status(), 400, "{text}");
+            assert_eq!(strict::<AuditContext>(sent(text)).expect_err(text).status(), 400, "{text}");
         }
     }
 

@@ -20,7 +20,7 @@ const REQUESTS_PER_CLIENT: usize = 256;
 const CONNECTIONS_PER_CLIENT: usize = 1_536;
 /// Paths that every probe may read, by any name.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
-/// Stands for every name in a list of host names.
+/// The entry that allows every host name.
 const ANY: &str = "*";
 
 /// Names by which clients may address this server. Addresses (`10.0.0.7`, `[::1]`) are always allowed: only a name

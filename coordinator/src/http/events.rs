@@ -29,7 +29,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// A source nobody listens to yet.
+    /// A source without listeners.
     pub(super) fn new(source: watch::Sender<Event>) -> Events {
         Events { seats: Arc::new(Semaphore::new(LISTENERS_MAX)), clients: Shares::new(LISTENERS_PER_CLIENT), source }
     }

@@ -83,7 +83,7 @@ async fn waive(
     cause: Path<String>,
     Asked(mut asked): Asked<WaiveRequest>,
 ) -> Result<Json<Waived>, Problem> {
-    asked.order = state.order(asked.order)?;
+    asked.audit = state.order(asked.audit)?;
     let now = state.now();
     state.write(&request, move |tx| command::waive(tx, &cause, &asked, now)).await.map(Json)
 }

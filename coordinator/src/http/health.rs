@@ -1,4 +1,4 @@
-//! Health, metrics and the part a coordinator plays.
+//! Health, metrics, and the role of this coordinator.
 use super::problem::{Problem, Refused};
 use super::{Served, State, started};
 use actix_web::web::{Data, Json};

@@ -1,5 +1,5 @@
 //! `/api/v1/jobs`.
-use crate::audit::Order;
+use crate::audit::AuditContext;
 use crate::command::submission::{Sources, Submitted, compile_sent, entropy_of, submission_of, submit};
 use crate::command::{self, Among, JobChanged, PriorityRequest, Retried, RetryRequest};
 use crate::error::Answer;
@@ -93,24 +93,24 @@ async fn explain(state: Data<State>, job: Path<String>) -> Result<Json<JobExplan
     state.read(move |tx| jobs::explain_job(tx, &job)).await.map(Json)
 }
 
-type Steer = fn(&mut dyn Tx, &str, &Order, Timestamp) -> Answer<JobChanged>;
+type Steer = fn(&mut dyn Tx, &str, &AuditContext, Timestamp) -> Answer<JobChanged>;
 
 async fn steer(
     state: &State,
     request: &HttpRequest,
     job: Path<String>,
-    order: Order,
+    audit: AuditContext,
     steer: Steer,
 ) -> Result<Json<JobChanged>, Problem> {
-    let (order, now) = (state.order(order)?, state.now());
-    state.write(request, move |tx| steer(tx, &job, &order, now)).await.map(Json)
+    let (audit, now) = (state.order(audit)?, state.now());
+    state.write(request, move |tx| steer(tx, &job, &audit, now)).await.map(Json)
 }
 
 /// Hands out no more units of a job; those that run go on.
 #[utoipa::path(
     tag = "jobs",
     params(("job" = String, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = JobChanged), Refused)
 )]
 #[post("/api/v1/jobs/{job}/pause")]
@@ -118,16 +118,16 @@ async fn pause(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, order, command::pause).await
+    steer(&state, &request, job, audit, command::pause).await
 }
 
 /// Hands out units again.
 #[utoipa::path(
     tag = "jobs",
     params(("job" = String, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = JobChanged), Refused)
 )]
 #[post("/api/v1/jobs/{job}/resume")]
@@ -135,16 +135,16 @@ async fn resume(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, order, command::resume).await
+    steer(&state, &request, job, audit, command::resume).await
 }
 
 /// Cancels a job: calls back what runs, keeps what is done.
 #[utoipa::path(
     tag = "jobs",
     params(("job" = String, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = JobChanged), Refused)
 )]
 #[post("/api/v1/jobs/{job}/cancel")]
@@ -152,9 +152,9 @@ async fn cancel(
     state: Data<State>,
     request: HttpRequest,
     job: Path<String>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, order, command::cancel).await
+    steer(&state, &request, job, audit, command::cancel).await
 }
 
 /// Changes who goes first: class and deadline.
@@ -171,8 +171,8 @@ async fn priority(
     job: Path<String>,
     Asked(asked): Asked<PriorityRequest>,
 ) -> Result<Json<JobChanged>, Problem> {
-    let (order, now) = (state.order(asked.order)?, state.now());
-    let asked = PriorityRequest { order, ..asked };
+    let (audit, now) = (state.order(asked.audit)?, state.now());
+    let asked = PriorityRequest { audit, ..asked };
     state.write(&request, move |tx| command::prioritise(tx, &job, &asked, now)).await.map(Json)
 }
 

@@ -1,5 +1,5 @@
-//! The HTTP API: everything the command line does, from the same services. Routes and the OpenAPI document come from the
-//! same functions. Reads are answered by every coordinator, writes by the leader alone.
+//! The HTTP API: everything the command line does, by the same commands and queries. Routes and the OpenAPI document come from
+//! the same functions. Every coordinator answers reads, the leader alone answers writes.
 mod assets;
 mod body;
 mod document;
@@ -27,7 +27,7 @@ pub use crate::http::problem::Problem;
 pub use crate::http::state::{State, leader_name};
 
 use crate::http::events::Events;
-use crate::leader::event_stream::{Event, Observer};
+use crate::leader::event_stream::{Event, EventPublisher};
 use crate::metrics::ClusterGauges;
 use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
@@ -89,7 +89,7 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
     let gauges = ClusterGauges::new(&state.registry).map_err(io::Error::other)?;
     let told = watch::Sender::default();
     let events = web::Data::new(Events::new(told.clone()));
-    let observer = Observer {
+    let observer = EventPublisher {
         store: state.store.clone(),
         role: Arc::clone(&state.role),
         clock: Arc::clone(&state.clock),

@@ -1,6 +1,6 @@
-//! `/api/v1/operations`: what operators asked for, and what is still being carried out.
-use crate::audit::Order;
-use crate::command::{self, Steering};
+//! `/api/v1/operations`: requests of operators, and how far they are.
+use crate::audit::AuditContext;
+use crate::command::{self, OperationChange};
 use crate::http::State;
 use crate::http::body::Asked;
 use crate::http::failures::OfJob;
@@ -26,18 +26,18 @@ async fn steer(
     state: &State,
     request: &HttpRequest,
     operation: i64,
-    how: Steering,
-    order: Order,
+    how: OperationChange,
+    audit: AuditContext,
 ) -> Result<Json<OperationView>, Problem> {
-    let (order, now) = (state.order(order)?, state.now());
-    state.write(request, move |tx| command::steer(tx, operation, how, &order, now)).await.map(Json)
+    let (audit, now) = (state.order(audit)?, state.now());
+    state.write(request, move |tx| command::change_operation(tx, operation, how, &audit, now)).await.map(Json)
 }
 
 /// Lets a running operation stand still.
 #[utoipa::path(
     tag = "operations",
     params(("operation" = i64, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = OperationView), Refused)
 )]
 #[post("/api/v1/operations/{operation}/pause")]
@@ -45,16 +45,16 @@ async fn pause(
     state: Data<State>,
     request: HttpRequest,
     operation: Path<i64>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<OperationView>, Problem> {
-    steer(&state, &request, *operation, Steering::Pause, order).await
+    steer(&state, &request, *operation, OperationChange::Pause, audit).await
 }
 
 /// Lets it go on.
 #[utoipa::path(
     tag = "operations",
     params(("operation" = i64, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = OperationView), Refused)
 )]
 #[post("/api/v1/operations/{operation}/resume")]
@@ -62,16 +62,16 @@ async fn resume(
     state: Data<State>,
     request: HttpRequest,
     operation: Path<i64>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<OperationView>, Problem> {
-    steer(&state, &request, *operation, Steering::Resume, order).await
+    steer(&state, &request, *operation, OperationChange::Resume, audit).await
 }
 
 /// Ends it; what it has done stays done.
 #[utoipa::path(
     tag = "operations",
     params(("operation" = i64, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = OperationView), Refused)
 )]
 #[post("/api/v1/operations/{operation}/abort")]
@@ -79,7 +79,7 @@ async fn abort(
     state: Data<State>,
     request: HttpRequest,
     operation: Path<i64>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<OperationView>, Problem> {
-    steer(&state, &request, *operation, Steering::Abort, order).await
+    steer(&state, &request, *operation, OperationChange::Abort, audit).await
 }

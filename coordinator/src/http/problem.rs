@@ -1,4 +1,4 @@
-//! The one shape of errors: what is wrong, what to do, and where.
+//! The one shape of errors: a code, a message, a hint and a place.
 use crate::error::Error;
 use crate::store::StoreError;
 use actix_web::http::StatusCode;

@@ -1,11 +1,11 @@
-//! What every handler works with.
-use crate::audit::Order;
+//! State shared by the handlers.
+use crate::audit::AuditContext;
 use crate::clock::Clock;
 use crate::command::{self, Among, Preview, Retried, RetryRequest};
 use crate::error::{Answer, outcome};
 use crate::http::door::HostNames;
 use crate::http::problem::Problem;
-use crate::leader::election::Role;
+use crate::leader::election::Leadership;
 use crate::store::Tx;
 use crate::store::handle::Store;
 use crate::workflows::Workflows;
@@ -36,17 +36,17 @@ fn address_of(leader: &str) -> Option<&str> {
     leader.split_once(AT).map(|(_, address)| address).filter(|address| !address.is_empty())
 }
 
-/// The store, the part this process plays, and what is exported.
+/// The store, the role of this process, and its metrics.
 #[derive(Clone)]
 pub struct State {
-    /// The truth.
+    /// The store of this process.
     pub store: Store,
-    /// What is exported.
+    /// Metrics that are exported.
     pub registry: Registry,
-    /// Where time comes from.
+    /// The clock of this process.
     pub clock: Clock,
-    /// What this process is at the moment.
-    pub role: Arc<dyn Fn() -> Role + Send + Sync>,
+    /// Whether this process leads.
+    pub role: Arc<dyn Fn() -> Leadership + Send + Sync>,
     /// Names by which clients may address this server.
     pub hosts: HostNames,
 }
@@ -62,23 +62,23 @@ impl State {
         Ok(query.into_inner())
     }
 
-    /// An order as it may be recorded: by somebody, with a reason of some length.
-    pub(super) fn order(&self, mut order: Order) -> Result<Order, Problem> {
-        for (field, text) in [("reason", &order.reason), ("actor", &order.actor)] {
+    /// An audit context as it may be recorded: with an actor, and a reason of bounded length.
+    pub(super) fn order(&self, mut audit: AuditContext) -> Result<AuditContext, Problem> {
+        for (field, text) in [("reason", &audit.reason), ("actor", &audit.actor)] {
             if text.chars().count() > TEXT_MAX {
                 let why = format!("the {field} is longer than {TEXT_MAX} characters");
                 return Err(Problem::new("usage", why).hint("say it in fewer words").at(field));
             }
         }
-        if order.actor.trim().is_empty() {
-            order.actor = "api".into();
+        if audit.actor.trim().is_empty() {
+            audit.actor = "api".into();
         }
-        Ok(order)
+        Ok(audit)
     }
 
     /// A retry as it may be recorded and carried out.
     pub(super) fn retry(&self, mut asked: RetryRequest) -> Result<RetryRequest, Problem> {
-        asked.order = self.order(asked.order)?;
+        asked.audit = self.order(asked.audit)?;
         if let Some(rate) = asked.rate.filter(|rate| !is_rate(*rate)) {
             let why = format!("a rate of {rate} units a second is not possible");
             return Err(Problem::new("usage", why)
@@ -97,11 +97,11 @@ impl State {
         Ok(asked)
     }
 
-    /// Goes on only on the leader; elsewhere says where that is.
+    /// Refuses on a standby, with the address of the leader.
     pub(super) fn leads(&self, request: &HttpRequest) -> Result<(), Problem> {
         match (self.role)() {
-            Role::Leader { .. } => Ok(()),
-            Role::Standby { leader } => {
+            Leadership::Leader { .. } => Ok(()),
+            Leadership::Standby { leader } => {
                 let leader = leader.as_deref().and_then(address_of);
                 let problem = Problem::new("standby", "this coordinator stands by and changes nothing");
                 Err(match leader {
@@ -115,17 +115,17 @@ impl State {
         }
     }
 
-    /// The part this process plays, and where the leader's API is.
+    /// The role of this process, and the address of the leader's API.
     pub(super) fn part(&self) -> (&'static str, Option<String>) {
         let role = (self.role)();
         let leader = match &role {
-            Role::Standby { leader: Some(leader) } => address_of(leader).map(str::to_owned),
+            Leadership::Standby { leader: Some(leader) } => address_of(leader).map(str::to_owned),
             _ => None,
         };
         (role.as_str(), leader)
     }
 
-    /// Asks something that changes nothing.
+    /// Reads.
     pub(super) async fn read<R, F>(&self, work: F) -> Result<R, Problem>
     where
         R: Send + 'static,
@@ -144,11 +144,11 @@ impl State {
         asked: RetryRequest,
     ) -> Result<Retried, Problem> {
         let asked = self.retry(asked)?;
-        if !asked.order.dry_run {
+        if !asked.audit.dry_run {
             self.leads(request)?;
         }
         let previewed = if command::needs_preview(&asked) { Some(self.preview(&among, &asked).await?) } else { None };
-        if let Some(previewed) = previewed.filter(|_| asked.order.dry_run) {
+        if let Some(previewed) = previewed.filter(|_| asked.audit.dry_run) {
             return Ok(previewed);
         }
         let (now, paced) = (self.now(), asked.rate.is_some());
@@ -184,7 +184,7 @@ impl State {
         }
     }
 
-    /// Changes something. The coordinator looks at once.
+    /// Writes on the leader, and wakes the coordinator.
     pub(super) async fn write<R, F>(&self, request: &HttpRequest, work: F) -> Result<R, Problem>
     where
         R: Send + 'static,
@@ -192,7 +192,7 @@ impl State {
     {
         self.leads(request)?;
         let done = self.store.write(|tx| outcome(work(tx))).await??;
-        if let Role::Leader { coordinator: Some(coordinator), .. } = (self.role)() {
+        if let Leadership::Leader { coordinator: Some(coordinator), .. } = (self.role)() {
             coordinator.wake();
         }
         Ok(done)

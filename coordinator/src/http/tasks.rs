@@ -1,8 +1,8 @@
-//! `/api/v1/tasks`: what people must decide.
+//! `/api/v1/tasks`: decisions of people.
 use crate::http::State;
 use crate::http::body::Asked;
 use crate::http::problem::{Problem, Refused};
-use crate::review::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
+use crate::review::{self, DecisionOutcome, TaskPicture, TaskRequest, TaskView, TasksFilter};
 use crate::workflows::Workflows;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, get, post};
@@ -45,15 +45,15 @@ async fn settle(
     task: i64,
     decision: Decision,
     mut asked: TaskRequest,
-) -> Result<Json<Decided>, Problem> {
-    asked.order = state.order(asked.order)?;
+) -> Result<Json<DecisionOutcome>, Problem> {
+    asked.audit = state.order(asked.audit)?;
     if asked.checks.len() > CHECKS_MAX {
         let why = format!("{} checks in one request", asked.checks.len());
         return Err(Problem::new("usage", why).hint(format!("{CHECKS_MAX} at most")).at("checks"));
     }
     let now = state.now();
     state
-        .write(request, move |tx| review::settle_task(tx, &Workflows::default(), task, decision, &asked, now))
+        .write(request, move |tx| review::decide_task(tx, &Workflows::default(), task, decision, &asked, now))
         .await
         .map(Json)
 }
@@ -63,7 +63,7 @@ async fn settle(
     tag = "tasks",
     params(("task" = i64, Path)),
     request_body = TaskRequest,
-    responses((status = 200, body = Decided), Refused)
+    responses((status = 200, body = DecisionOutcome), Refused)
 )]
 #[post("/api/v1/tasks/{task}/approve")]
 async fn approve(
@@ -71,7 +71,7 @@ async fn approve(
     request: HttpRequest,
     task: Path<i64>,
     Asked(asked): Asked<TaskRequest>,
-) -> Result<Json<Decided>, Problem> {
+) -> Result<Json<DecisionOutcome>, Problem> {
     settle(&state, &request, *task, Decision::Approve, asked).await
 }
 
@@ -80,7 +80,7 @@ async fn approve(
     tag = "tasks",
     params(("task" = i64, Path)),
     request_body = TaskRequest,
-    responses((status = 200, body = Decided), Refused)
+    responses((status = 200, body = DecisionOutcome), Refused)
 )]
 #[post("/api/v1/tasks/{task}/reject")]
 async fn reject(
@@ -88,7 +88,7 @@ async fn reject(
     request: HttpRequest,
     task: Path<i64>,
     Asked(asked): Asked<TaskRequest>,
-) -> Result<Json<Decided>, Problem> {
+) -> Result<Json<DecisionOutcome>, Problem> {
     settle(&state, &request, *task, Decision::Reject, asked).await
 }
 
@@ -97,7 +97,7 @@ async fn reject(
     tag = "tasks",
     params(("task" = i64, Path)),
     request_body = TaskRequest,
-    responses((status = 200, body = Decided), Refused)
+    responses((status = 200, body = DecisionOutcome), Refused)
 )]
 #[post("/api/v1/tasks/{task}/waive")]
 async fn waive(
@@ -105,6 +105,6 @@ async fn waive(
     request: HttpRequest,
     task: Path<i64>,
     Asked(asked): Asked<TaskRequest>,
-) -> Result<Json<Decided>, Problem> {
+) -> Result<Json<DecisionOutcome>, Problem> {
     settle(&state, &request, *task, Decision::Waive, asked).await
 }

@@ -1,5 +1,5 @@
 //! `/api/v1/workers`.
-use crate::audit::Order;
+use crate::audit::AuditContext;
 use crate::command;
 use crate::http::State;
 use crate::http::body::Asked;
@@ -25,7 +25,7 @@ async fn list(state: Data<State>) -> Result<Json<Vec<WorkerView>>, Problem> {
 #[utoipa::path(
     tag = "workers",
     params(("worker" = String, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = WorkerView), Refused)
 )]
 #[post("/api/v1/workers/{worker}/drain")]
@@ -33,17 +33,17 @@ async fn drain(
     state: Data<State>,
     request: HttpRequest,
     worker: Path<String>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<WorkerView>, Problem> {
-    let (order, now) = (state.order(order)?, state.now());
-    state.write(&request, move |tx| command::drain(tx, &worker, &order, now)).await.map(Json)
+    let (audit, now) = (state.order(audit)?, state.now());
+    state.write(&request, move |tx| command::drain(tx, &worker, &audit, now)).await.map(Json)
 }
 
 /// Gives a drained or quarantined worker work again.
 #[utoipa::path(
     tag = "workers",
     params(("worker" = String, Path)),
-    request_body = Order,
+    request_body = AuditContext,
     responses((status = 200, body = WorkerView), Refused)
 )]
 #[post("/api/v1/workers/{worker}/release")]
@@ -51,8 +51,8 @@ async fn release(
     state: Data<State>,
     request: HttpRequest,
     worker: Path<String>,
-    Asked(order): Asked<Order>,
+    Asked(audit): Asked<AuditContext>,
 ) -> Result<Json<WorkerView>, Problem> {
-    let (order, now) = (state.order(order)?, state.now());
-    state.write(&request, move |tx| command::release(tx, &worker, &order, now)).await.map(Json)
+    let (audit, now) = (state.order(audit)?, state.now());
+    state.write(&request, move |tx| command::release(tx, &worker, &audit, now)).await.map(Json)
 }

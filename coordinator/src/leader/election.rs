@@ -1,5 +1,5 @@
-//! One coordinator among several: stands by, leads while it holds the lease, steps down when another generation has begun.
-//! Everything a leader remembers lives in its term and ends with it.
+//! Election of one leader among several coordinators. A candidate is a standby, leads while it holds the lease, and steps down
+//! when another generation has begun. The memory of a leader lives in its term and ends with it.
 use crate::leader::Coordinator;
 use crate::queue::UnitQueue;
 use crate::store::handle::Store;
@@ -18,21 +18,21 @@ use transport::alarm::Alarm;
 const RETRY_QUEUE: Duration = Duration::from_millis(500);
 
 /// Connects to the transport: each term has connections and places of its own.
-pub type Connect =
+pub type QueueConnector =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn UnitQueue>, String>> + Send>> + Send + Sync>;
 
 /// Makes the coordinator of a term over its transport.
-pub type Make = Arc<dyn Fn(Arc<dyn UnitQueue>) -> Coordinator + Send + Sync>;
+pub type CoordinatorFactory = Arc<dyn Fn(Arc<dyn UnitQueue>) -> Coordinator + Send + Sync>;
 
-/// What this process is at the moment.
+/// Whether this process leads.
 #[derive(Clone)]
-pub enum Role {
-    /// Another leads, or nobody: it answers questions.
+pub enum Leadership {
+    /// Another process leads, or none: this one answers queries.
     Standby {
-        /// Who led when it looked last.
+        /// The last known leader.
         leader: Option<String>,
     },
-    /// It leads.
+    /// This process leads.
     Leader {
         /// Number of its term.
         generation: i64,
@@ -41,59 +41,65 @@ pub enum Role {
     },
 }
 
-impl Default for Role {
-    fn default() -> Role {
-        Role::Standby { leader: None }
+impl Default for Leadership {
+    fn default() -> Leadership {
+        Leadership::Standby { leader: None }
     }
 }
 
-impl Role {
-    /// Its word in answers and metrics.
+impl Leadership {
+    /// The name of the role in answers and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Role::Standby { .. } => "standby",
-            Role::Leader { .. } => "leader",
+            Leadership::Standby { .. } => "standby",
+            Leadership::Leader { .. } => "leader",
         }
     }
 }
 
-/// A coordinator that shares its database with others.
-pub struct Member {
+/// A coordinator that shares its database with others and may be elected.
+pub struct Candidate {
     store: Store,
     holder: String,
     limits: ElectionLimits,
-    connect: Connect,
-    make: Make,
-    role: watch::Sender<Role>,
+    connect: QueueConnector,
+    make: CoordinatorFactory,
+    role: watch::Sender<Leadership>,
 }
 
 /// A term under way; it ends when this is dropped.
-struct Term {
+struct LeadershipTerm {
     stop: CancellationToken,
     running: JoinHandle<StoreResult<()>>,
 }
 
-impl Drop for Term {
+impl Drop for LeadershipTerm {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-impl Member {
-    /// A member that has not asked for anything yet. `holder` names this incarnation of this process and no other.
-    pub fn new(store: Store, holder: String, limits: ElectionLimits, connect: Connect, make: Make) -> Member {
-        Member { store, holder, limits, connect, make, role: watch::Sender::default() }
+impl Candidate {
+    /// A candidate that has not asked for the lease yet. `holder` names this incarnation of this process.
+    pub fn new(
+        store: Store,
+        holder: String,
+        limits: ElectionLimits,
+        connect: QueueConnector,
+        make: CoordinatorFactory,
+    ) -> Candidate {
+        Candidate { store, holder, limits, connect, make, role: watch::Sender::default() }
     }
 
-    /// What this process is, as it changes.
-    pub fn role(&self) -> watch::Receiver<Role> {
+    /// The role of this process, as it changes.
+    pub fn role(&self) -> watch::Receiver<Leadership> {
         self.role.subscribe()
     }
 
     /// Takes part until `stop`. An error means that this process can do nothing about it.
     pub async fn run(&self, stop: CancellationToken) -> StoreResult<()> {
         let (mut elector, mut duty) = Elector::new(self.limits);
-        let mut term: Option<Term> = None;
+        let mut term: Option<LeadershipTerm> = None;
         loop {
             let event = match duty {
                 Duty::Ask(after) => {
@@ -128,7 +134,7 @@ impl Member {
         match self.store.acquire(self.holder.clone(), self.limits.lease).await {
             Ok(None) => {
                 let leader = self.store.leader().await.ok().flatten().map(|leader| leader.holder);
-                self.role.send_replace(Role::Standby { leader });
+                self.role.send_replace(Leadership::Standby { leader });
                 Ok(Event::Asked(None))
             }
             Ok(taken) => Ok(Event::Asked(taken)),
@@ -136,9 +142,9 @@ impl Member {
         }
     }
 
-    fn begin(&self, generation: i64) -> Term {
+    fn begin(&self, generation: i64) -> LeadershipTerm {
         tracing::info!(generation, "this coordinator leads");
-        self.role.send_replace(Role::Leader { generation, coordinator: None });
+        self.role.send_replace(Leadership::Leader { generation, coordinator: None });
         let stop = CancellationToken::new();
         let (connect, make, role, token) =
             (Arc::clone(&self.connect), Arc::clone(&self.make), self.role.clone(), stop.clone());
@@ -148,20 +154,25 @@ impl Member {
                 queue = connected(&connect) => queue,
             };
             let coordinator = make(connected);
-            role.send_replace(Role::Leader { generation, coordinator: Some(Box::new(coordinator.clone())) });
+            role.send_replace(Leadership::Leader { generation, coordinator: Some(Box::new(coordinator.clone())) });
             coordinator.run(token).await
         });
-        Term { stop, running }
+        LeadershipTerm { stop, running }
     }
 
-    /// Lets the term go on until the lease is to be renewed, and renews it.
-    async fn lead(&self, after: Duration, stop: &CancellationToken, term: &mut Option<Term>) -> StoreResult<Event> {
+    /// Waits until the lease is due for renewal, and renews it.
+    async fn lead(
+        &self,
+        after: Duration,
+        stop: &CancellationToken,
+        term: &mut Option<LeadershipTerm>,
+    ) -> StoreResult<Event> {
         let Some(running) = term.as_mut().map(|term| &mut term.running) else { return Ok(Event::TermEnded) };
         tokio::select! {
             () = stop.cancelled() => return Ok(Event::Stop),
             ended = running => {
                 *term = None;
-                self.role.send_replace(Role::default());
+                self.role.send_replace(Leadership::default());
                 return over(ended.unwrap_or_else(|panic| Err(StoreError::Database(format!("a loop fell over: {panic}")))));
             }
             () = tokio::time::sleep(after) => {}
@@ -176,8 +187,8 @@ impl Member {
         }
     }
 
-    async fn end(&self, term: Option<Term>) {
-        self.role.send_replace(Role::default());
+    async fn end(&self, term: Option<LeadershipTerm>) {
+        self.role.send_replace(Leadership::default());
         let Some(mut term) = term else { return };
         term.stop.cancel();
         match (&mut term.running).await {
@@ -188,7 +199,7 @@ impl Member {
     }
 }
 
-async fn connected(connect: &Connect) -> Arc<dyn UnitQueue> {
+async fn connected(connect: &QueueConnector) -> Arc<dyn UnitQueue> {
     let alarm = Alarm::new("the transport cannot be used; trying again");
     loop {
         match connect().await {

@@ -1,8 +1,8 @@
-//! One turn of the coordinator, in one transaction: list, cut, hand out, sequence. The real process and the simulator
-//! turn the same engine.
+//! One turn of the coordinator, in one transaction: requeue, list, plan, sequence, claim. The process and the simulator run
+//! the same engine.
 use crate::command;
 use crate::dispatch::load::Load;
-use crate::dispatch::{Schedule, publisher, slices};
+use crate::dispatch::{Schedule, TurnContext, publisher, slices};
 use crate::reconcile::multipart::{self, Cuts};
 use crate::reconcile::sequencer::{self, Sweep};
 use crate::reconcile::{planner, retrier};
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Suspects known at a time: more of them would be a plague of another kind.
+/// Upper bound on tracked poison suspects; more indicates an infrastructure fault, not poison units.
 const SUSPECTS_MAX: u32 = 100_000;
 /// Rows of one turn after which no further job is planned or sequenced. The share of the bounds does not apply: with it,
 /// a slow turn over many idle jobs would end before the last of them, every time.
@@ -27,12 +27,12 @@ const JOBS_ROWS: u64 = 100_000;
 /// Operations are looked at this often, and when their rate allows.
 const OPERATIONS_EVERY: Duration = Duration::from_millis(200);
 
-/// What the engine remembers between turns. All of it can be lost: it is rebuilt from the store.
+/// The memory of turns. All of it can be lost: it is rebuilt from the store.
 #[derive(Debug, Default)]
 pub struct Engine {
     /// Workflows of open jobs.
     pub workflows: Workflows,
-    /// What is handed out next.
+    /// The memory of the scheduler.
     pub schedule: Schedule,
     sweeps: BTreeMap<JobNo, Sweep>,
     /// When a failed scan may be tried again, and when any scan was handed out last.
@@ -40,7 +40,7 @@ pub struct Engine {
     scan_attempts: BTreeMap<JobNo, Attempt>,
     /// Units suspected of killing their workers; `None` until they are read.
     suspects: Option<BTreeSet<UnitId>>,
-    /// Whether units may be cut into slices; `None` until that is looked at.
+    /// Whether multipart uploads may be open; `None` until the store was asked.
     cutting: Option<bool>,
     /// When operations are looked at next.
     operations_at: Timestamp,
@@ -48,7 +48,7 @@ pub struct Engine {
     operations_wait: bool,
 }
 
-/// What one turn did.
+/// The result of one turn.
 #[derive(Debug, Default)]
 pub struct Turn {
     /// Units to publish, now that the transaction has committed.
@@ -75,7 +75,7 @@ impl Engine {
         self.scan_due.insert(job, at);
     }
 
-    /// The transaction of a turn did not commit: what was remembered in it has not happened.
+    /// The transaction of a turn did not commit: its changes to this memory are undone.
     pub fn rolled_back(&mut self) {
         self.sweeps.clear();
         self.scan_attempts.clear();
@@ -84,8 +84,8 @@ impl Engine {
         self.cutting = None;
     }
 
-    /// A unit was cut into slices.
-    pub fn cut(&mut self) {
+    /// A multipart upload was opened.
+    pub fn on_multipart_opened(&mut self) {
         self.cutting = Some(true);
     }
 
@@ -101,7 +101,7 @@ impl Engine {
         let mut turn = Turn::default();
         let mut pauses = tx.next_due()?;
         if pauses.is_some_and(|due| due <= now) {
-            turn.more = retrier::bring_back(tx, now)? > 0;
+            turn.more = retrier::requeue_due(tx, now)? > 0;
             pauses = tx.next_due()?;
         }
         let operations_due = self.operate(tx, now, &mut turn)?;
@@ -126,21 +126,22 @@ impl Engine {
             self.job(tx, job, (&mut scan_room, in_flight), now, &mut turn)?;
             turn.classes.resize(turn.units.len(), job.priority);
         }
-        let claimed = self.schedule.hand_out(tx, &self.workflows, &jobs, (&load, &mut cuts), now)?;
+        let mut context = TurnContext { load: &load, cuts: &mut cuts, now };
+        let claimed = self.schedule.hand_out(tx, &self.workflows, &jobs, &mut context)?;
         for (class, unit) in claimed.units {
             turn.classes.push(class);
             turn.units.push(unit);
         }
         self.isolate(tx, &mut turn.units)?;
         let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due).chain(cuts.due);
-        // What was due before and still waits (for a worker, for the end of a cancellation) waits for something else than
-        // time: woken for it, the coordinator would go round and round.
+        // A timer that has passed and still waits (for a worker, for the end of a cancellation) does not wait for time: waking
+        // for it would busy-loop.
         let ahead = timers.chain(self.scan_due.values().copied()).filter(|due| *due > now);
         turn.next_due = ahead.chain(pauses).chain(operations_due).min();
         Ok(turn)
     }
 
-    /// Units that are cut. Few are, so they are looked at only while there are some.
+    /// Open multipart uploads. They are few, so the store is asked only while there are some.
     fn cuts(&mut self, tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
         if self.cutting == Some(false) {
             return Ok(Cuts::default());
@@ -210,7 +211,7 @@ impl Engine {
             // A listing that gets on does not kill its workers, however many are lost with it in a long time.
             tx.forget_losses(&[unit.id])?;
         }
-        // Nobody reads what an execution of an earlier epoch still sends; the end of a scan is an epoch of its own.
+        // Pages of earlier epochs are ignored; the end of a scan is an epoch of its own.
         let earlier = [unit.epoch.saturating_sub(2), unit.epoch.saturating_sub(1)];
         turn.obsolete.extend(earlier.into_iter().filter(|epoch| *epoch > 0).map(|epoch| (unit.id, epoch)));
         turn.units.push(unit);
@@ -218,7 +219,7 @@ impl Engine {
     }
 
     /// Units that were lost with several workers run alone. Few are suspected, so their losses are asked for only when
-    /// one of them is handed out: somebody may have looked at it meanwhile.
+    /// one of them is handed out: a person may have cleared it meanwhile.
     fn isolate(&mut self, tx: &mut dyn Tx, units: &mut [Unit]) -> StoreResult<()> {
         let least = PoisonLimits::default().suspect_at();
         let suspects = match &mut self.suspects {
@@ -250,7 +251,7 @@ impl Engine {
         }
     }
 
-    /// Carries operations on. Returns when the next may go on by its rate.
+    /// Advances operations. Returns when the next one may continue by its rate.
     fn operate(&mut self, tx: &mut dyn Tx, now: Timestamp, turn: &mut Turn) -> StoreResult<Option<Timestamp>> {
         if now < self.operations_at {
             return Ok(self.operations_wait.then_some(self.operations_at));

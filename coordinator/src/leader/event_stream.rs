@@ -1,13 +1,13 @@
-//! Looks at the cluster from the side: counts it for the gauges every few seconds, and, while somebody listens, says how jobs
-//! and workers are doing, twice a second and in few words whatever the size of the cluster.
+//! Publishes the progress of jobs and workers while an event stream is open: at most two events a second, of bounded size. The
+//! same loop refreshes the gauges.
 use crate::clock::Clock;
-use crate::leader::election::Role;
+use crate::leader::election::Leadership;
+use crate::leader::gauges::Counted;
 use crate::metrics::ClusterGauges;
-use crate::query::cluster_stats::{Census, Pace, Survey, census};
+use crate::query::cluster_stats::LeaderSnapshot;
 use crate::query::jobs::{Progress, open_progress};
 use crate::store::handle::Store;
 use crate::store::{StoreError, StoreResult};
-use crate::workflows::Workflows;
 use protocol::id::Kind;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,19 +15,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Between two counts.
-const COUNT_EVERY: Duration = Duration::from_secs(5);
-/// Between two events: at most two a second.
+/// Time between two events.
 const EVENT_EVERY: Duration = Duration::from_millis(500);
 /// Bytes of an event's text at most.
 pub const EVENT_BYTES_MAX: usize = 2_000;
-/// Jobs looked at for an event; as many are named as fit.
+/// Jobs read for an event; as many are named as fit.
 const JOBS_SHOWN: u32 = 20;
 
-/// Says what the process is at the moment.
-pub type RoleNow = Arc<dyn Fn() -> Role + Send + Sync>;
+/// Whether this process leads at the moment.
+pub type RoleNow = Arc<dyn Fn() -> Leadership + Send + Sync>;
 
-/// What listeners are told.
+/// An event of the stream.
 #[derive(Debug, Clone, Default)]
 pub struct Event {
     /// Counted from 1.
@@ -37,7 +35,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Ends every stream.
+    /// The event that ends every stream.
     pub fn last() -> Event {
         Event { id: u64::MAX, ..Event::default() }
     }
@@ -49,7 +47,7 @@ impl Event {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct EventBody<'a> {
     role: &'static str,
     jobs: &'a [Progress],
     more_jobs: usize,
@@ -59,38 +57,38 @@ struct Told<'a> {
     slots: &'a BTreeMap<&'static str, [u32; 2]>,
 }
 
-/// What looks, and for whom.
-pub struct Observer {
-    /// The truth.
+/// Counts the cluster for gauges and listeners.
+pub struct EventPublisher {
+    /// The store that is counted.
     pub store: Store,
-    /// The part this process plays.
+    /// Whether this process leads.
     pub role: RoleNow,
-    /// Where time comes from.
+    /// The clock of this process.
     pub clock: Clock,
-    /// What is shown to Prometheus.
+    /// Gauges for Prometheus.
     pub gauges: ClusterGauges,
-    /// What is shown to listeners.
+    /// The last event, for listeners.
     pub events: watch::Sender<Event>,
 }
 
+/// What the loop remembers between two rounds.
 #[derive(Default)]
-struct Seen {
-    counted_at: Option<Instant>,
-    census: Arc<Census>,
-    pace: Pace,
-    workflows: Workflows,
+struct Observed {
+    counted: Counted,
+    /// Units that had ended at the last event.
     ended: Option<(Instant, u64)>,
     id: u64,
 }
 
-impl Observer {
-    /// Looks until the store is closed.
+impl EventPublisher {
+    /// Runs until the store is closed.
     pub async fn run(self) {
-        let mut seen = Seen::default();
+        let mut seen = Observed::default();
         loop {
-            let survey = survey(&(self.role)());
-            let looked = match self.count(&mut seen, survey.as_ref()).await {
-                Ok(()) => self.tell(&mut seen, survey.as_ref()).await,
+            let snapshot = snapshot(&(self.role)());
+            let refreshed = seen.counted.refresh(&self.store, &self.gauges, snapshot.as_ref(), (self.clock)()).await;
+            let looked = match refreshed {
+                Ok(()) => self.publish_events(&mut seen, snapshot.as_ref()).await,
                 Err(error) => Err(error),
             };
             match looked {
@@ -102,49 +100,29 @@ impl Observer {
         }
     }
 
-    async fn count(&self, seen: &mut Seen, survey: Option<&Survey>) -> StoreResult<()> {
-        let Some(survey) = survey else {
-            // What was learned belongs to the term.
-            *seen = Seen { id: seen.id, ..Seen::default() };
-            self.gauges.show(None);
-            return Ok(());
-        };
-        if seen.counted_at.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
-            return Ok(());
-        }
-        seen.counted_at = Some(Instant::now());
-        let (workflows, mut pace, survey, now) =
-            (seen.workflows.clone(), seen.pace.clone(), survey.clone(), (self.clock)());
-        let counted = self.store.read(move |tx| {
-            let counted = census(tx, &workflows, &survey, &mut pace, now)?;
-            Ok((counted, pace))
-        });
-        let (counted, pace) = counted.await?;
-        self.gauges.show(Some(&counted));
-        (seen.census, seen.pace) = (Arc::new(counted), pace);
-        Ok(())
-    }
-
-    async fn tell(&self, seen: &mut Seen, survey: Option<&Survey>) -> StoreResult<()> {
-        if self.events.receiver_count() == 0 {
+    async fn publish_events(&self, seen: &mut Observed, snapshot: Option<&LeaderSnapshot>) -> StoreResult<()> {
+        if self.events.receiver_count() == 0 || snapshot.is_none() {
+            // A rate needs two counts of the same term.
             seen.ended = None;
+        }
+        if self.events.receiver_count() == 0 {
             return Ok(());
         }
         let jobs = self.store.read(|tx| open_progress(tx, JOBS_SHOWN)).await?;
         let mut slots: BTreeMap<&'static str, [u32; 2]> = BTreeMap::new();
-        for (kind, total, free) in survey.iter().flat_map(|survey| &survey.workers).flat_map(|seen| &seen.slots) {
+        for (kind, total, free) in snapshot.iter().flat_map(|snapshot| &snapshot.workers).flat_map(|seen| &seen.slots) {
             let of = slots.entry(Kind::as_str(*kind)).or_default();
             *of = [of[0] + total.saturating_sub(*free), of[1] + total];
         }
         let now = Instant::now();
-        let ended = survey.map_or(0, |survey| survey.ended);
+        let ended = snapshot.map_or(0, |snapshot| snapshot.ended);
         let rate = seen.ended.map_or(0.0, |(at, before)| {
             ended.saturating_sub(before) as f64 / now.duration_since(at).as_secs_f64().max(0.001)
         });
         seen.ended = Some((now, ended));
-        let bytes = survey.map_or(0, |survey| survey.bytes_per_second as u64);
-        let role = if survey.is_some() { "leader" } else { "standby" };
-        let text = in_few_words(role, &jobs, (rate, bytes), &seen.census.workers, &slots);
+        let bytes = snapshot.map_or(0, |snapshot| snapshot.bytes_per_second as u64);
+        let role = if snapshot.is_some() { "leader" } else { "standby" };
+        let text = summary_line(role, &jobs, (rate, bytes), &seen.counted.stats().workers, &slots);
         let changed = *self.events.borrow().text != *text;
         if changed {
             seen.id += 1;
@@ -154,8 +132,8 @@ impl Observer {
     }
 }
 
-/// Names as many jobs as fit.
-fn in_few_words(
+/// The text of an event. It names as many jobs as fit.
+fn summary_line(
     role: &'static str,
     jobs: &[Progress],
     (units_per_second, bytes_per_second): (f64, u64),
@@ -164,7 +142,7 @@ fn in_few_words(
 ) -> String {
     let mut shown = jobs.len();
     loop {
-        let told = Told {
+        let body = EventBody {
             role,
             jobs: &jobs[..shown],
             more_jobs: jobs.len() - shown,
@@ -174,7 +152,7 @@ fn in_few_words(
             slots,
         };
         // Words and numbers are always JSON.
-        let text = serde_json::to_string(&told).unwrap_or_default();
+        let text = serde_json::to_string(&body).unwrap_or_default();
         if text.len() <= EVENT_BYTES_MAX || shown == 0 {
             return text;
         }
@@ -182,11 +160,11 @@ fn in_few_words(
     }
 }
 
-fn survey(role: &Role) -> Option<Survey> {
+fn snapshot(role: &Leadership) -> Option<LeaderSnapshot> {
     match role {
-        Role::Standby { .. } => None,
-        Role::Leader { coordinator, .. } => {
-            Some(coordinator.as_deref().map(crate::leader::Coordinator::survey).unwrap_or_default())
+        Leadership::Standby { .. } => None,
+        Leadership::Leader { coordinator, .. } => {
+            Some(coordinator.as_deref().map(crate::leader::Coordinator::snapshot).unwrap_or_default())
         }
     }
 }
@@ -211,7 +189,7 @@ mod tests {
         };
         for jobs in [0, 1, 20] {
             let jobs: Vec<Progress> = (0..jobs).map(job).collect();
-            let text = in_few_words("leader", &jobs, (1.0 / 3.0, u64::MAX), &BTreeMap::new(), &BTreeMap::new());
+            let text = summary_line("leader", &jobs, (1.0 / 3.0, u64::MAX), &BTreeMap::new(), &BTreeMap::new());
             assert!(text.len() <= EVENT_BYTES_MAX, "{} bytes", text.len());
             let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             assert_eq!(value["more_jobs"], jobs.len());

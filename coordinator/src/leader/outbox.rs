@@ -1,4 +1,4 @@
-//! What the process does for its transport: units it had no room for wait here, the dead are cleaned up behind.
+//! Units that the transport had no room for, and cleaning up behind workers that are gone.
 use crate::leader::{Coordinator, RETRY_STORE};
 use crate::queue::QueueError;
 use protocol::failure::Failure;
@@ -15,9 +15,21 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest pause before a full transport is offered units again: well below the time after which a unit is looked for.
 const FULL_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// Between two rounds of cleaning up behind workers, and how long a consumer must not have asked for anything.
-const CLEAN_EVERY: Duration = Duration::from_secs(10);
-const DEAD_IDLE: Duration = Duration::from_secs(60);
+
+/// Interval and limit of cleaning up behind workers.
+#[derive(Debug, Clone, Copy)]
+pub struct CleanupConfig {
+    /// Time between two rounds.
+    pub every: Duration,
+    /// A consumer that has asked for no units for this long may be removed.
+    pub dead_idle: Duration,
+}
+
+impl Default for CleanupConfig {
+    fn default() -> CleanupConfig {
+        CleanupConfig { every: Duration::from_secs(10), dead_idle: Duration::from_secs(60) }
+    }
+}
 
 /// Reason code of a unit that does not fit into a message.
 const UNIT_TOO_LONG: &str = "unit_too_long";
@@ -35,13 +47,13 @@ fn unsendable(unit: &Unit, bytes: usize) -> Outcome {
 }
 
 impl Coordinator {
-    /// Publishes; what the transport certainly did not take waits in the outbox, under the same epoch.
+    /// Publishes units. Those that the transport certainly did not take wait in the outbox, under the same epoch.
     pub(super) async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
         let units = self.without_unsendable(units);
         match self.queue.publish(class, units).await {
             Err(QueueError::Untaken { units, why }) => {
                 self.full.raise(&why);
-                self.outbox.lock().push((class, units));
+                self.state.lock().outbox.push((class, units));
                 Ok(())
             }
             done => done,
@@ -62,7 +74,7 @@ impl Coordinator {
         }
         if !failed.is_empty() {
             tracing::error!(units = failed.len(), "units are too long to be sent; they fail");
-            self.unsendable.lock().extend(failed);
+            self.state.lock().unsendable.extend(failed);
             self.wake.notify_one();
         }
         sendable
@@ -70,12 +82,12 @@ impl Coordinator {
 
     /// Settles units that could not be sent.
     pub(super) async fn fail_unsendable(&self) {
-        let failed = std::mem::take(&mut *self.unsendable.lock());
-        // Whoever leads next finds them as this one did.
+        let failed = std::mem::take(&mut self.state.lock().unsendable);
+        // The next leader finds them as this one did.
         self.settle_ends(failed).await;
     }
 
-    /// Offers what waits to the transport again, with a pause that grows while it takes nothing.
+    /// Offers waiting units to the transport again, with a pause that grows while it takes none.
     pub(super) async fn offer_again(&self, stop: &CancellationToken, pause: &mut Duration) {
         if self.flush_outbox().await {
             *pause = RETRY_STORE;
@@ -87,13 +99,13 @@ impl Coordinator {
 
     /// Whether everything was taken.
     async fn flush_outbox(&self) -> bool {
-        let waiting = std::mem::take(&mut *self.outbox.lock());
+        let waiting = std::mem::take(&mut self.state.lock().outbox);
         for (class, mut units) in waiting {
             {
-                let mut leases = self.leases.lock();
-                // Cancelled or taken back meanwhile: no longer wanted.
+                let leases = &mut self.state.lock().leases;
+                // Units that were cancelled or taken back meanwhile are dropped.
                 units.retain(|unit| leases.is_latest(unit.id, unit.epoch));
-                // Not published until now, so not missing either.
+                // The age of a missing unit counts from now.
                 leases.published(&units, (self.clock)());
             }
             if units.is_empty() {
@@ -104,24 +116,24 @@ impl Coordinator {
                 self.full.raise(&error);
             }
         }
-        let empty = self.outbox.lock().is_empty();
+        let empty = self.state.lock().outbox.is_empty();
         if empty {
             self.full.clear();
         }
         empty
     }
 
-    /// Cleans up behind workers that are gone, and says what nobody could read.
+    /// Cleans up behind workers that are gone, and warns of entries that no worker could read.
     pub(super) async fn clean(&self, last: &mut Timestamp, now: Timestamp) {
-        if now.since(*last) < CLEAN_EVERY {
+        if now.since(*last) < self.config.cleanup.every {
             return;
         }
         *last = now;
         let (alive, out) = {
-            let leases = self.leases.lock();
-            (leases.alive(&self.limits, now), leases.all_out())
+            let leases = &self.state.lock().leases;
+            (leases.alive(&self.config.leases, now), leases.all_out())
         };
-        match self.queue.clean(alive, out, DEAD_IDLE).await {
+        match self.queue.clean(alive, out, self.config.cleanup.dead_idle).await {
             Ok(cleaned) => {
                 self.metrics.parked(cleaned.parked);
                 if cleaned.parked > 0 {

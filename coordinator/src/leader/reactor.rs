@@ -1,34 +1,41 @@
-//! What a leader does with what it hears, around one transaction each: the part before the commit runs inside of it, the part
-//! after it changes the memory alone. The process and the simulator drive the same reactor; they differ in who runs the
-//! transactions, and in who carries out what comes back.
+//! One function per event of a leader. `on_<event>` changes the memory; the functions that take a transaction run inside of
+//! it, and their `on_<event>_committed` counterpart runs after the commit. The process and the simulator drive the same
+//! reactor: they differ in who runs the transactions and who carries out what comes back.
 use crate::leader::engine::{Engine, Turn};
+use crate::leader::memory::LeaderState;
 use crate::leader::memory::lease_table::{Lapsed, Leases};
-use crate::leader::memory::worker_health::Wards;
+use crate::leader::memory::worker_health::QuarantineAdvice;
 use crate::reconcile::rescuer::{self, Taken};
 use crate::reconcile::settlement::{self, PageTaken, Settled};
 use crate::store::{StoreResult, Tx};
 use parking_lot::Mutex;
-use protocol::id::{Kind, UnitId};
+use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::rules::unit::lease::LeaseLimits;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Burial, Outcome, Progress, Report, ScanPage};
+use protocol::wire::report::{Burial, Outcome, Report, ScanPage};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Pages of listings stored in one transaction.
 const PAGES_MAX: usize = 8;
 
-/// The memory of a leader, of which each part has a lock of its own: reports are heard while a transaction runs.
+/// The decisions of a leader over its memory.
 #[derive(Debug, Clone, Default)]
 pub struct Reactor {
-    /// What is handed out next.
+    /// What is handed out next; locked for the length of a transaction.
     pub engine: Arc<Mutex<Engine>>,
-    /// What is out and who lives.
-    pub leases: Arc<Mutex<Leases>>,
-    /// What failed in whom.
-    pub wards: Arc<Mutex<Wards>>,
-    /// Units wait for the transport: they go first, and until then nothing more is handed out.
-    pub held_back: bool,
+    /// What is out, who lives and how they do; locked for a look or a change.
+    pub state: Arc<Mutex<LeaderState>>,
+}
+
+/// What the evidence says of workers.
+#[derive(Debug, Default)]
+pub struct HealthCheck {
+    /// Workers that should take no more work.
+    pub sick: Vec<QuarantineAdvice>,
+    /// Workers in quarantine for a full disk that turned out to be a full destination.
+    pub cleared: Vec<WorkerId>,
 }
 
 /// A page, and where its listing continues after it when that is a key.
@@ -93,43 +100,46 @@ fn is_believed(leases: &mut Leases, outcome: &Outcome, now: Timestamp) -> bool {
 }
 
 impl Reactor {
-    /// Takes in what a batch says without a transaction, of which the reading began at `read_at`; `whole` when it held all
-    /// there was. Returns what is left to do, in order, and how far executions are.
-    pub fn hear(
-        &self,
-        batch: Vec<Report>,
-        (read_at, whole): (Timestamp, bool),
-        now: Timestamp,
-    ) -> (Vec<Work>, Vec<Progress>) {
+    /// A batch of reports was read; the reading began at `read_at`, and `whole` when it held all there were. Heartbeats and
+    /// progress are taken in at once. Returns what needs a transaction, in order.
+    pub fn on_reports(&self, batch: Vec<Report>, (read_at, whole): (Timestamp, bool), now: Timestamp) -> Vec<Work> {
         let (heard, mut work) = sort(batch);
-        let (mut leases, mut progress) = (self.leases.lock(), Vec::new());
+        let mut state = self.state.lock();
+        let LeaderState { leases, throughput, .. } = &mut *state;
         for report in heard {
             match report {
                 Report::Heartbeat(beat) => leases.heard(&beat, now),
                 Report::Alone(unit, epoch, worker) => leases.runs_alone(unit, epoch, &worker, now),
-                Report::Progress(moved) => progress.push(moved),
+                Report::Progress(moved) => throughput.on_progress(&moved, now),
                 _ => {}
             }
         }
         for work in &mut work {
             if let Work::Settle(outcomes) = work {
-                outcomes.retain(|outcome| is_believed(&mut leases, outcome, now));
+                outcomes.retain(|outcome| is_believed(leases, outcome, now));
             }
         }
         work.retain(|work| !matches!(work, Work::Settle(outcomes) if outcomes.is_empty()));
         leases.read_up_to(read_at, whole);
-        (work, progress)
+        work
+    }
+
+    /// Workers reported ends: they are evidence of the workers' health, also when they come late.
+    pub fn on_outcomes(&self, outcomes: &[Outcome], now: Timestamp) {
+        self.state.lock().health.note(outcomes, now);
     }
 
     /// In a transaction: takes a turn. Executions in `ended` are over as far as room is counted.
     pub fn turn(&self, tx: &mut dyn Tx, ended: &[Outcome], now: Timestamp) -> StoreResult<Turn> {
-        let (mut load, scans) = {
-            let mut leases = self.leases.lock();
-            (leases.load_without(ended, now), leases.scans_without(ended))
+        let (load, scans) = {
+            let LeaderState { leases, outbox, .. } = &mut *self.state.lock();
+            let mut load = leases.load_without(ended, now);
+            if !outbox.is_empty() {
+                // Units that wait for the transport go first; until then no more are handed out.
+                load.kinds.clear();
+            }
+            (load, leases.scans_without(ended))
         };
-        if self.held_back {
-            load.kinds.clear();
-        }
         self.engine.lock().turn(tx, load, &scans, now)
     }
 
@@ -146,7 +156,7 @@ impl Reactor {
         {
             let mut engine = self.engine.lock();
             if settled.cut > 0 {
-                engine.cut();
+                engine.on_multipart_opened();
             }
             // Before the turn: it would hand out at once what has to wait.
             settled.scan_retries.iter().for_each(|(job, at)| engine.scan_due(*job, *at));
@@ -155,27 +165,33 @@ impl Reactor {
     }
 
     /// The transaction of a turn did not commit.
-    pub fn rolled_back(&self) {
+    pub fn on_rollback(&self) {
         self.engine.lock().rolled_back();
     }
 
-    /// After the commit of a turn: what it claimed is out.
-    pub fn claimed(&self, turn: &Turn, now: Timestamp) {
-        self.leases.lock().published(&turn.units, now);
+    /// A turn has committed: the units that it claimed are out.
+    pub fn on_turn_committed(&self, turn: &Turn, now: Timestamp) {
+        self.state.lock().leases.published(&turn.units, now);
     }
 
-    /// After the commit of ends and of the turn they made room for: what has ended is out no more. Returns, for each end of
-    /// an execution that was out, its kind and how long it had waited for its start.
-    pub fn settled(&self, outcomes: &[Outcome], turn: &Turn, now: Timestamp) -> Vec<Option<(Kind, Duration)>> {
-        let mut leases = self.leases.lock();
+    /// Ends have committed, and the turn that they made room for: these executions are out no more. Returns, for each that
+    /// was out, its kind and how long it had waited for its start.
+    pub fn on_ends_committed(
+        &self,
+        outcomes: &[Outcome],
+        turn: &Turn,
+        now: Timestamp,
+    ) -> Vec<Option<(Kind, Duration)>> {
+        let LeaderState { leases, throughput, .. } = &mut *self.state.lock();
         let known = outcomes.iter().map(|outcome| leases.reported(outcome, now)).collect();
         leases.published(&turn.units, now);
+        outcomes.iter().for_each(|outcome| throughput.on_outcome(outcome, now));
         known
     }
 
-    /// Executions that a turn calls back: those of jobs that are being cancelled, and those that speak for nothing any more.
+    /// Executions that a turn calls back: those of jobs that are being cancelled, and those whose unit has ended.
     pub fn called_back(&self, turn: &Turn) -> Vec<(UnitId, u32)> {
-        let leases = self.leases.lock();
+        let leases = &self.state.lock().leases;
         let cancelled = turn.cancelling.iter().flat_map(|job| leases.of_job(*job));
         let mut called_back: Vec<(UnitId, u32)> = cancelled.chain(turn.obsolete.iter().copied()).collect();
         called_back.sort_unstable();
@@ -183,16 +199,16 @@ impl Reactor {
     }
 
     /// In a transaction: stores pages of listings.
-    pub fn store(&self, tx: &mut dyn Tx, pages: &[Listed]) -> StoreResult<Vec<PageTaken>> {
+    pub fn store_pages(&self, tx: &mut dyn Tx, pages: &[Listed]) -> StoreResult<Vec<PageTaken>> {
         let workflows = self.engine.lock().workflows.clone();
         pages.iter().map(|(page, up_to)| settlement::page(tx, &workflows, page, up_to.as_deref())).collect()
     }
 
-    /// After the commit of pages: scans of which pages are lost are over, and begin again after the last page that was
-    /// stored. Returns them, to be called back.
-    pub fn stored(&self, pages: &[Listed], taken: &[PageTaken]) -> Vec<(UnitId, u32)> {
+    /// Pages have committed. A scan of which pages are lost is over, and begins again after the last page that was stored.
+    /// Returns these scans, to be called back.
+    pub fn on_pages_committed(&self, pages: &[Listed], taken: &[PageTaken]) -> Vec<(UnitId, u32)> {
         let torn = pages.iter().zip(taken).filter(|(_, taken)| **taken == PageTaken::Gap);
-        let mut leases = self.leases.lock();
+        let leases = &mut self.state.lock().leases;
         let ended = torn.filter(|((page, _), _)| leases.ended(page.unit, page.epoch).is_some());
         ended.map(|((page, _), _)| (page.unit, page.epoch)).collect()
     }
@@ -214,11 +230,24 @@ impl Reactor {
         }
     }
 
-    /// After the commit of a taking back. Returns the kind of the execution when it was out.
-    pub fn taken_back(&self, lapsed: &Lapsed, taken: Taken) -> Option<Kind> {
+    /// An execution was taken back, and that has committed. Returns its kind when it was out.
+    pub fn on_taken_back(&self, lapsed: &Lapsed, taken: Taken) -> Option<Kind> {
         if taken == Taken::Suspect {
             self.engine.lock().suspect(lapsed.unit);
         }
-        self.leases.lock().ended(lapsed.unit, lapsed.epoch)
+        self.state.lock().leases.ended(lapsed.unit, lapsed.epoch)
+    }
+
+    /// Judges the workers that live and take work.
+    pub fn check_health(&self, limits: &LeaseLimits, now: Timestamp) -> HealthCheck {
+        let LeaderState { leases, health, .. } = &mut *self.state.lock();
+        health.keep(|worker| leases.workers().contains_key(worker), now);
+        if !health.has_failures() {
+            return HealthCheck::default();
+        }
+        let sick = health.advice(&leases.taking_work(limits, now));
+        // A worker that takes work is not in quarantine.
+        let cleared = health.exonerated().into_iter().filter(|worker| leases.is_draining(worker));
+        HealthCheck { sick, cleared: cleared.collect() }
     }
 }

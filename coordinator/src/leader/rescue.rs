@@ -1,30 +1,49 @@
-//! Takes back what has lapsed, and what the transport says it no longer holds.
+//! Takes back leases that have lapsed, and units that the transport no longer holds.
+use crate::leader::Coordinator;
 use crate::leader::memory::lease_table::Lapsed;
-use crate::leader::{Coordinator, MISSING_PAGE, UNSEEN};
 use crate::queue::QueueError;
 use crate::reconcile::rescuer::Taken;
 use crate::store::{StoreResult, Tx};
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Units taken back in one transaction.
 const TAKE_BACK_PAGE: usize = 1_000;
 
+/// Interval and limits of taking back.
+#[derive(Debug, Clone, Copy)]
+pub struct RescueConfig {
+    /// Time between two checks.
+    pub every: Duration,
+    /// A unit that no heartbeat has shown for this long after it was published is looked for in the transport.
+    pub unseen: Duration,
+    /// Units looked for in one check.
+    pub page: usize,
+}
+
+impl Default for RescueConfig {
+    /// Two heartbeats and a half make a unit unseen.
+    fn default() -> RescueConfig {
+        RescueConfig { every: Duration::from_secs(1), unseen: Duration::from_secs(8), page: 500 }
+    }
+}
+
 impl Coordinator {
     /// Takes back what has lapsed.
     pub(super) async fn rescue(&self, now: Timestamp) -> StoreResult<()> {
-        if self.unwatched.swap(false, Ordering::Relaxed) {
-            // A failed adoption is repeated at the next look: an unwatched unit would never be taken back.
-            self.adopt().await.inspect_err(|_| self.unwatched.store(true, Ordering::Relaxed))?;
+        let unwatched = std::mem::take(&mut self.state.lock().unwatched);
+        if unwatched {
+            // A failed adoption is repeated at the next check: an unwatched unit would never be taken back.
+            self.adopt().await.inspect_err(|_| self.state.lock().unwatched = true)?;
         }
-        let mut gone = self.leases.lock().lapsed(&self.limits, now);
+        let mut gone = self.state.lock().leases.lapsed(&self.config.leases, now);
         match self.missing(now).await {
             Ok(missing) => gone.extend(missing),
             // A transport that is away proves nothing about the units in it (LEASE-1).
             Err(error) => {
                 tracing::debug!(%error, "the transport could not be asked what it holds");
-                self.leases.lock().readable_from(now);
+                self.state.lock().leases.readable_from(now);
                 return Ok(());
             }
         }
@@ -38,7 +57,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Takes back what nobody is to blame for, a page in one transaction: a wiped transport loses thousands at once.
+    /// Takes back units that were lost with no worker, a page in one transaction: a wiped transport loses thousands at once.
     async fn take_back_all(&self, page: Vec<Lapsed>, now: Timestamp) -> StoreResult<()> {
         let (reactor, asked) = (self.reactor(), page.clone());
         let limits = PoisonLimits::default();
@@ -47,7 +66,7 @@ impl Coordinator {
         let taken: Vec<Taken> = self.store.write(take).await?;
         let mut count = 0;
         for (lapsed, taken) in page.into_iter().zip(taken) {
-            let kind = self.reactor().taken_back(&lapsed, taken);
+            let kind = self.reactor().on_taken_back(&lapsed, taken);
             let Lapsed { unit, epoch, .. } = lapsed;
             if taken == Taken::Parked {
                 tracing::error!(unit.id = %unit, unit.epoch = epoch, "parked: it vanishes again and again");
@@ -68,17 +87,17 @@ impl Coordinator {
     async fn take_back(&self, lapsed: Lapsed, now: Timestamp) -> StoreResult<()> {
         let (reactor, asked) = (self.reactor(), lapsed.clone());
         let taken = self.store.write(move |tx| reactor.take_back(tx, &asked, &PoisonLimits::default(), now)).await?;
-        let kind = self.reactor().taken_back(&lapsed, taken);
+        let kind = self.reactor().on_taken_back(&lapsed, taken);
         let Lapsed { unit, epoch, with, .. } = lapsed;
-        let told = with.map(|with| with.worker).unwrap_or_default();
+        let worker = with.map(|with| with.worker).unwrap_or_default();
         match taken {
             Taken::No => return Ok(()),
-            Taken::Ready => tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = told, "taken back"),
+            Taken::Ready => tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "taken back"),
             Taken::Suspect => {
-                tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = told, "taken back; it runs alone next");
+                tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "taken back; it runs alone next");
             }
             Taken::Parked => {
-                tracing::error!(unit.id = %unit, unit.epoch = epoch, worker.id = told, "parked: it kills its workers");
+                tracing::error!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "parked: it kills its workers");
             }
         }
         kind.into_iter().for_each(|kind| self.metrics.reclaimed(kind));
@@ -87,33 +106,38 @@ impl Coordinator {
 
     async fn missing(&self, now: Timestamp) -> Result<Vec<Lapsed>, QueueError> {
         if self.queue.wiped().await? {
-            tracing::warn!("the transport was empty: handing out again what no worker holds");
-            let waiting = self.leases.lock().unclaimed(now, usize::MAX);
+            tracing::warn!("the transport was empty: units that no worker holds are handed out again");
+            let waiting = self.state.lock().leases.unclaimed(now, usize::MAX);
             return Ok(waiting
                 .into_iter()
                 .map(|(unit, epoch)| Lapsed { unit, epoch, with: None, vanished: false })
                 .collect());
         }
-        if self.shared && !self.recalled.load(Ordering::Relaxed) {
-            let out = self.leases.lock().all_out();
+        let out = {
+            let state = self.state.lock();
+            (self.config.shared && !state.recalled).then(|| state.leases.all_out())
+        };
+        if let Some(out) = out {
             self.queue.recall(out).await?;
-            self.recalled.store(true, Ordering::Relaxed);
+            self.state.lock().recalled = true;
         }
+        let RescueConfig { unseen, page, .. } = self.config.rescue;
         let (waiting, alive) = {
-            let mut leases = self.leases.lock();
-            // What was not read yet may be the end of a unit that the transport holds no more.
+            let leases = &mut self.state.lock().leases;
+            // A report that was not read yet may be the end of a unit that the transport no longer holds.
             let heard = leases.as_heard(now);
-            let before = Timestamp(heard.0.saturating_sub(i64::try_from(UNSEEN.as_micros()).unwrap_or(i64::MAX)));
-            (leases.unclaimed(before, MISSING_PAGE), leases.alive(&self.limits, now))
+            let before = Timestamp(heard.0.saturating_sub(i64::try_from(unseen.as_micros()).unwrap_or(i64::MAX)));
+            (leases.unclaimed(before, page), leases.alive(&self.config.leases, now))
         };
         if waiting.is_empty() {
             return Ok(Vec::new());
         }
         let lost = self.queue.lost(waiting, alive).await?;
-        let leases = self.leases.lock();
+        let leases = &self.state.lock().leases;
         let lapsed = |lost: crate::queue::Lost| {
-            let with =
-                lost.holder.and_then(|holder| leases.lost_with(&holder, lost.unit, lost.epoch, &self.limits, now));
+            let with = lost
+                .holder
+                .and_then(|holder| leases.lost_with(&holder, lost.unit, lost.epoch, &self.config.leases, now));
             Lapsed { unit: lost.unit, epoch: lost.epoch, with, vanished: lost.vanished }
         };
         Ok(lost.into_iter().map(lapsed).collect())

@@ -1,4 +1,5 @@
-//! The loop behind [`crate::reconcile::retention`]: leader's work, and the first to wait when there is other.
+//! The loop that removes ended jobs with [`crate::reconcile::retention`]. Its pause grows with the rows it removes, so that
+//! other work comes first.
 use crate::clock::Clock;
 use crate::reconcile::retention::sweep;
 use crate::store::handle::Store;
@@ -22,7 +23,7 @@ pub(crate) async fn run(store: Store, limits: RetentionLimits, clock: Clock, sto
                 }
                 pause(&limits, removed.rows)
             }
-            // It is tried again; whoever leads no longer is stopped soon.
+            // It is tried again; a deposed leader is stopped soon.
             Err(error) => {
                 tracing::debug!(%error, "ended jobs could not be forgotten");
                 limits.look_every

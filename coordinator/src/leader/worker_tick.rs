@@ -1,85 +1,85 @@
-//! Keeps the list of workers in the store, has them do what they were told, and puts sick ones aside.
+//! Persists the list of workers, re-sends unacknowledged orders, and quarantines sick workers.
 use crate::dispatch::fleet::WorkerSeen;
 use crate::leader::Coordinator;
+use crate::leader::reactor::HealthCheck;
 use crate::reconcile::rates;
-use crate::reconcile::worker_orders::{self, Telling};
+use crate::reconcile::worker_orders;
 use crate::store::{StoreResult, WorkerRow};
 use protocol::id::WorkerId;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
-use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Intervals of the duties about workers.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerTickConfig {
+    /// Time between two writes of the list of workers.
+    pub every: Duration,
+    /// Time between two health checks. It is short: a worker that fails fast takes more units than any other.
+    pub judge_every: Duration,
+}
+
+impl Default for WorkerTickConfig {
+    fn default() -> WorkerTickConfig {
+        WorkerTickConfig { every: Duration::from_secs(2), judge_every: Duration::from_millis(200) }
+    }
+}
 
 impl Coordinator {
-    /// Writes how workers are and how fast they move bytes, and tells them what they have to be told.
-    pub(super) async fn tend(&self, now: Timestamp) -> StoreResult<()> {
+    /// Writes the list of workers and their transfer rates, and sends the orders that follow from it.
+    pub(super) async fn on_worker_tick(&self, now: Timestamp) -> StoreResult<()> {
         let workers = self.workers();
         if workers.is_empty() {
             return Ok(());
         }
         let rows: Vec<WorkerRow> = workers.iter().map(|(name, seen)| row(name, seen)).collect();
-        let (paces, workflows) = (self.movement.lock().to_tell(now), self.engine.lock().workflows.clone());
+        // One after the other: the engine is locked for the length of a turn.
+        let rates = self.state.lock().throughput.to_tell(now);
+        let workflows = self.engine.lock().workflows.clone();
         let written = self.store.write(move |tx| {
-            if let Some(paces) = paces {
-                rates::put(tx, &workflows, paces)?;
+            if let Some(rates) = rates {
+                rates::put(tx, &workflows, rates)?;
             }
-            worker_orders::tend(tx, &rows, now)
+            worker_orders::apply_orders(tx, &rows, now)
         });
-        let tellings = written.await?;
-        for telling in tellings {
-            let message = match telling {
-                Telling::Drain(name) => Control::Hold(WorkerId(name)),
-                Telling::Release(name) => {
-                    self.wards.lock().forget(&WorkerId(name.clone()));
-                    Control::Release(WorkerId(name))
-                }
-            };
-            self.tell(message).await;
+        for command in written.await? {
+            if let Control::Release(worker) = &command {
+                self.state.lock().health.forget(worker);
+            }
+            self.send(command).await;
         }
         Ok(())
     }
 
-    /// Puts workers aside in which units fail that go well elsewhere.
-    pub(super) async fn put_aside(&self, now: Timestamp) -> StoreResult<()> {
-        if !self.wards.lock().is_due(now) {
+    /// Quarantines workers in which units fail that succeed elsewhere, and lifts the quarantine of cleared ones.
+    pub(super) async fn quarantine_sick(&self, now: Timestamp) -> StoreResult<()> {
+        if !self.state.lock().health.is_due(now) {
             return Ok(());
         }
-        let (findings, exonerated) = {
-            let leases = self.leases.lock();
-            let mut wards = self.wards.lock();
-            wards.keep(|worker| leases.workers().contains_key(worker), now);
-            if !wards.has_failures() {
-                return Ok(());
-            }
-            let draining = |worker: &WorkerId| leases.workers().get(worker).is_none_or(|seen| seen.draining);
-            let alive = leases.alive(&self.limits, now).into_iter();
-            let taking: BTreeSet<WorkerId> = alive.filter(|worker| !draining(worker)).collect();
-            // One that takes work was not put aside, and need not be freed.
-            let exonerated = wards.exonerated().into_iter().filter(draining).map(|worker| worker.0);
-            (wards.findings(&taking), exonerated.collect::<Vec<_>>())
-        };
-        if !exonerated.is_empty() {
-            self.store.write(move |tx| worker_orders::exonerate(tx, &exonerated, now)).await?;
+        let HealthCheck { sick, cleared } = self.reactor().check_health(&self.config.leases, now);
+        if !cleared.is_empty() {
+            self.store.write(move |tx| worker_orders::lift_quarantine(tx, &cleared, now)).await?;
         }
-        for finding in findings {
+        for advice in sick {
             let workflows = self.engine.lock().workflows.clone();
-            let (name, reason, failed) = (finding.worker.0.clone(), finding.reason.clone(), finding.failed);
+            let (name, reason, failed) = (advice.worker.0.clone(), advice.reason.clone(), advice.failed);
             let write =
                 self.store.write(move |tx| worker_orders::quarantine(tx, &workflows, &name, &reason, &failed, now));
             let Some(refunded) = write.await? else { continue };
-            tracing::error!(worker.id = %finding.worker, reason = finding.reason, refunded, "a worker was put aside");
-            // What it had no space for is remembered: another may have none either.
-            if !finding.no_space {
-                self.wards.lock().forget(&finding.worker);
+            tracing::error!(worker.id = %advice.worker, reason = advice.reason, refunded, "a worker was quarantined");
+            // The units that it had no space for are remembered: another worker may have none either.
+            if !advice.no_space {
+                self.state.lock().health.forget(&advice.worker);
             }
-            self.tell(Control::Hold(finding.worker)).await;
+            self.send(Control::Hold(advice.worker)).await;
         }
         Ok(())
     }
 
-    /// What does not arrive is said again at the next look.
-    async fn tell(&self, message: Control) {
+    /// Sends a command. One that does not arrive is sent again at the next tick.
+    async fn send(&self, message: Control) {
         if let Err(error) = self.queue.control(message).await {
-            tracing::warn!(%error, "a worker could not be told");
+            tracing::warn!(%error, "a command could not be sent to a worker");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Gauges about the cluster as a whole. The leader alone exports them: a process that stands by has no such series, or
+//! Gauges about the cluster as a whole. The leader alone exports them: a standby has no such series, or
 //! every sum would count the cluster once a coordinator.
-use crate::query::cluster_stats::Census;
+use crate::query::cluster_stats::ClusterStats;
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use protocol::failure::ErrorClass;
 use protocol::id::Kind;
@@ -86,59 +86,59 @@ impl ClusterGauges {
     }
 
     /// Shows what was counted; nothing when this process does not lead.
-    pub fn show(&self, census: Option<&Census>) {
-        self.leader.set(i64::from(census.is_some()));
+    pub fn show(&self, cluster_stats: Option<&ClusterStats>) {
+        self.leader.set(i64::from(cluster_stats.is_some()));
         let all = [&self.depth, &self.pending, &self.oldest, &self.last_finished, &self.dead, &self.unresolved];
         let more = [&self.workers, &self.slots, &self.desired, &self.actual, &self.barriers, &self.tasks];
-        let Some(census) = census else {
+        let Some(cluster_stats) = cluster_stats else {
             all.iter().chain(&more).for_each(|gauge| gauge.reset());
             self.slack.reset();
             self.moving.set(0.0);
             return;
         };
         for kind in Kind::ALL {
-            self.show_kind(kind, census);
+            self.show_kind(kind, cluster_stats);
         }
         for state in WORKER_STATES {
-            let n = census.workers.get(state).copied().unwrap_or(0);
+            let n = cluster_stats.workers.get(state).copied().unwrap_or(0);
             self.workers.with_label_values(&[state]).set(f64::from(n));
         }
         for scope in [Scope::Title, Scope::Batch, Scope::Job] {
             for state in BARRIER_STATES {
-                let n = census.barriers.get(&(scope.as_str(), state)).copied().unwrap_or(0);
+                let n = cluster_stats.barriers.get(&(scope.as_str(), state)).copied().unwrap_or(0);
                 self.barriers.with_label_values(&[scope.as_str(), state]).set(n as f64);
             }
         }
-        self.moving.set(census.bytes_per_second as f64);
+        self.moving.set(cluster_stats.bytes_per_second as f64);
         for kind in TaskKind::ALL {
-            let (pending, overdue) = census.tasks.get(&kind).copied().unwrap_or((0, 0));
+            let (pending, overdue) = cluster_stats.tasks.get(&kind).copied().unwrap_or((0, 0));
             self.tasks.with_label_values(&[kind.as_str(), "pending"]).set(pending as f64);
             self.tasks.with_label_values(&[kind.as_str(), "overdue"]).set(overdue as f64);
         }
-        // A band without a forecast is unknown, which no number stands for.
+        // A band without a forecast is unknown, and no number means unknown.
         self.slack.reset();
-        for (band, seconds) in &census.slack {
+        for (band, seconds) in &cluster_stats.slack {
             self.slack.with_label_values(&[band]).set(*seconds as f64);
         }
     }
 
-    fn show_kind(&self, kind: Kind, census: &Census) {
+    fn show_kind(&self, kind: Kind, cluster_stats: &ClusterStats) {
         let stage = kind.as_str();
         let seconds = |at: Option<protocol::time::Timestamp>| at.map_or(0.0, |at| at.0 as f64 / 1e6);
         for class in [Priority::Urgent, Priority::Normal, Priority::Bulk] {
-            let waiting = census.queues.get(&(kind, class)).copied().unwrap_or_default();
+            let waiting = cluster_stats.queues.get(&(kind, class)).copied().unwrap_or_default();
             let labels = [stage, class.as_str()];
             self.depth.with_label_values(&labels).set(waiting.ready as f64);
             self.pending.with_label_values(&labels).set(waiting.out as f64);
             self.oldest.with_label_values(&labels).set(seconds(waiting.oldest));
         }
-        self.last_finished.with_label_values(&[stage]).set(seconds(census.last_finished.get(&kind).copied()));
+        self.last_finished.with_label_values(&[stage]).set(seconds(cluster_stats.last_finished.get(&kind).copied()));
         for class in ErrorClass::ALL {
-            let found = census.dead.get(&(kind, class.as_str())).copied().unwrap_or_default();
+            let found = cluster_stats.dead.get(&(kind, class.as_str())).copied().unwrap_or_default();
             self.dead.with_label_values(&[stage, class.as_str()]).set(found.units as f64);
             self.unresolved.with_label_values(&[stage, class.as_str()]).set(found.unresolved as f64);
         }
-        let fleet = census.fleet.get(&kind).copied().unwrap_or_default();
+        let fleet = cluster_stats.fleet.get(&kind).copied().unwrap_or_default();
         self.slots.with_label_values(&[stage, "busy"]).set(f64::from(fleet.busy));
         self.slots.with_label_values(&[stage, "idle"]).set(f64::from(fleet.idle));
         self.desired.with_label_values(&[stage]).set(f64::from(fleet.desired));

@@ -166,7 +166,7 @@ impl Metrics {
         self.parked.set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
-    /// The term is over: what the cluster has open is shown by whoever leads next.
+    /// The term is over: the next leader shows the open jobs of the cluster.
     pub fn stand_by(&self) {
         self.jobs_open.set(0);
         self.parked.set(0);

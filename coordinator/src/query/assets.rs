@@ -1,4 +1,4 @@
-//! What is asked of the catalogue: assets, what was judged and decided of them, and what was removed.
+//! The catalogue: assets with their verdicts, waivers and tombstones.
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::review::waivers::{CheckWaived, Waivers};

@@ -1,5 +1,5 @@
-//! Counts the cluster for its gauges: from counters that are maintained anyway and from what the leader remembers, never by
-//! looking at units.
+//! Statistics of the cluster for its gauges. They come from maintained counters and from the memory of the leader, never from
+//! a scan over units.
 use crate::dispatch::costs::Costs;
 use crate::dispatch::fleet::WorkerSeen;
 use crate::dispatch::forecast::remaining;
@@ -33,7 +33,7 @@ pub fn bands() -> impl Iterator<Item = &'static str> {
 
 /// What the leader remembers of what is out and who lives.
 #[derive(Debug, Clone, Default)]
-pub struct Survey {
+pub struct LeaderSnapshot {
     /// Units out by step.
     pub out: BTreeMap<(JobNo, StepNo), u32>,
     /// Workers as their last heartbeats showed them.
@@ -81,7 +81,7 @@ pub struct Fleet {
 
 /// The cluster, counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct ClusterStats {
     /// Units by kind and class.
     pub queues: BTreeMap<(Kind, Priority), Queue>,
     /// When a unit of each kind ended last.
@@ -103,31 +103,32 @@ pub struct Census {
 }
 
 /// What has been asked for so far, by kind.
-pub type Pace = BTreeMap<Kind, LastRequest>;
+pub type DesiredWorkers = BTreeMap<Kind, LastRequest>;
 
 /// Counts.
-pub fn census(
+pub fn cluster_stats(
     tx: &mut dyn Tx,
     workflows: &Workflows,
-    survey: &Survey,
-    pace: &mut Pace,
+    snapshot: &LeaderSnapshot,
+    pace: &mut DesiredWorkers,
     now: Timestamp,
-) -> StoreResult<Census> {
-    let bytes_per_second = survey.bytes_per_second as u64;
-    let mut census = Census { last_finished: survey.last_finished.clone(), bytes_per_second, ..Census::default() };
-    census.tasks = tx.task_counts(now)?.into_iter().map(|(kind, all, late)| (kind, (all, late))).collect();
+) -> StoreResult<ClusterStats> {
+    let bytes_per_second = snapshot.bytes_per_second as u64;
+    let mut cluster_stats =
+        ClusterStats { last_finished: snapshot.last_finished.clone(), bytes_per_second, ..ClusterStats::default() };
+    cluster_stats.tasks = tx.task_counts(now)?.into_iter().map(|(kind, all, late)| (kind, (all, late))).collect();
     let costs = Costs::read(tx)?;
-    count_fleet(&mut census, survey, now);
-    let slots = census.fleet.iter().map(|(kind, fleet)| (*kind, fleet.busy + fleet.idle)).collect();
+    count_fleet(&mut cluster_stats, snapshot, now);
+    let slots = cluster_stats.fleet.iter().map(|(kind, fleet)| (*kind, fleet.busy + fleet.idle)).collect();
     let mut due: BTreeMap<Kind, Vec<DueWork>> = BTreeMap::new();
     for job in tx.jobs(true, JOBS_MAX)? {
         let Some(workflow) = workflows.readable(tx, job.no)? else { continue };
         let counters = tx.steps(job.no)?;
-        count_queues(&mut census, &job, &workflow, &counters, survey);
-        count_barriers(tx, &mut census, &job, &workflow)?;
+        count_queues(&mut cluster_stats, &job, &workflow, &counters, snapshot);
+        count_barriers(tx, &mut cluster_stats, &job, &workflow)?;
         let left = remaining(&job, &workflow, &counters, &costs);
         if let Some(deadline) = job.deadline {
-            note_slack(&mut census, &job, deadline, &left, &slots, now);
+            note_slack(&mut cluster_stats, &job, deadline, &left, &slots, now);
             for step in left.iter().filter(|step| step.units > 0) {
                 let service = step.mean.unwrap_or_default();
                 let service = service.saturating_mul(u32::try_from(step.units).unwrap_or(u32::MAX));
@@ -135,27 +136,27 @@ pub fn census(
             }
         }
     }
-    count_dead(tx, &mut census, workflows, now)?;
-    count_workers(tx, &mut census, now)?;
+    count_dead(tx, &mut cluster_stats, workflows, now)?;
+    count_workers(tx, &mut cluster_stats, now)?;
     for kind in Kind::ALL {
-        let demand = demand(kind, &census, survey, &costs, due.remove(&kind).unwrap_or_default());
+        let demand = demand(kind, &cluster_stats, snapshot, &costs, due.remove(&kind).unwrap_or_default());
         let before = pace.get(&kind).copied().unwrap_or_default();
         let desired = decide(&demand, WORKERS, before, now);
         pace.insert(kind, desired.asked);
-        census.fleet.entry(kind).or_default().desired = desired.workers;
+        cluster_stats.fleet.entry(kind).or_default().desired = desired.workers;
     }
-    Ok(census)
+    Ok(cluster_stats)
 }
 
-fn live(survey: &Survey, now: Timestamp) -> impl Iterator<Item = &WorkerSeen> {
+fn live(snapshot: &LeaderSnapshot, now: Timestamp) -> impl Iterator<Item = &WorkerSeen> {
     let silence_max = LeaseLimits::default().silence_max;
-    survey.workers.iter().filter(move |seen| now.since(seen.heard_at) <= silence_max)
+    snapshot.workers.iter().filter(move |seen| now.since(seen.heard_at) <= silence_max)
 }
 
-fn count_fleet(census: &mut Census, survey: &Survey, now: Timestamp) {
-    for seen in live(survey, now) {
+fn count_fleet(cluster_stats: &mut ClusterStats, snapshot: &LeaderSnapshot, now: Timestamp) {
+    for seen in live(snapshot, now) {
         for (kind, total, free) in seen.slots.iter().filter(|(_, total, _)| *total > 0) {
-            let fleet = census.fleet.entry(*kind).or_default();
+            let fleet = cluster_stats.fleet.entry(*kind).or_default();
             fleet.workers += u32::from(!seen.draining);
             fleet.busy += total.saturating_sub(*free);
             fleet.idle += free;
@@ -163,10 +164,16 @@ fn count_fleet(census: &mut Census, survey: &Survey, now: Timestamp) {
     }
 }
 
-fn count_queues(census: &mut Census, job: &JobRow, workflow: &Workflow, counters: &[StepRow], survey: &Survey) {
-    let out_of = |step| survey.out.get(&(job.no, step)).copied().map_or(0, u64::from);
+fn count_queues(
+    cluster_stats: &mut ClusterStats,
+    job: &JobRow,
+    workflow: &Workflow,
+    counters: &[StepRow],
+    snapshot: &LeaderSnapshot,
+) {
+    let out_of = |step| snapshot.out.get(&(job.no, step)).copied().map_or(0, u64::from);
     let mut add = |kind, ready: u64, out: u64| {
-        let queue = census.queues.entry((kind, job.priority)).or_default();
+        let queue = cluster_stats.queues.entry((kind, job.priority)).or_default();
         queue.ready += ready;
         queue.out += out;
         if ready > 0 {
@@ -188,18 +195,24 @@ fn count_queues(census: &mut Census, job: &JobRow, workflow: &Workflow, counters
     }
 }
 
-fn count_barriers(tx: &mut dyn Tx, census: &mut Census, job: &JobRow, workflow: &Workflow) -> StoreResult<()> {
+fn count_barriers(
+    tx: &mut dyn Tx,
+    cluster_stats: &mut ClusterStats,
+    job: &JobRow,
+    workflow: &Workflow,
+) -> StoreResult<()> {
     for (no, step) in workflow.numbered() {
         let Action::Barrier { scope, .. } = &step.action else { continue };
         let BarrierCounts { total, released, held, .. } = tx.barrier_counts(job.no, no)?;
-        *census.barriers.entry((scope.as_str(), "held")).or_default() += held;
-        *census.barriers.entry((scope.as_str(), "waiting")).or_default() += total.saturating_sub(released + held);
+        *cluster_stats.barriers.entry((scope.as_str(), "held")).or_default() += held;
+        *cluster_stats.barriers.entry((scope.as_str(), "waiting")).or_default() +=
+            total.saturating_sub(released + held);
     }
     Ok(())
 }
 
 fn note_slack(
-    census: &mut Census,
+    cluster_stats: &mut ClusterStats,
     job: &JobRow,
     deadline: Timestamp,
     left: &[Remaining],
@@ -210,11 +223,16 @@ fn note_slack(
     let slack = deadline.0.saturating_sub(now.after(ahead.p90).0) / 1_000_000;
     let hours = deadline.since(now).as_secs() / 3_600;
     let band = BANDS.iter().find(|(_, limit)| hours < *limit).map_or(LATER, |(band, _)| band);
-    let least = census.slack.entry(band).or_insert(slack);
+    let least = cluster_stats.slack.entry(band).or_insert(slack);
     *least = (*least).min(slack);
 }
 
-fn count_dead(tx: &mut dyn Tx, census: &mut Census, workflows: &Workflows, now: Timestamp) -> StoreResult<()> {
+fn count_dead(
+    tx: &mut dyn Tx,
+    cluster_stats: &mut ClusterStats,
+    workflows: &Workflows,
+    now: Timestamp,
+) -> StoreResult<()> {
     let in_force = tx.waivers()?.into_iter().filter(|row| row.until.is_none_or(|until| until > now));
     let waived: BTreeSet<String> = in_force.filter_map(|row| row.scope.cause).collect();
     for row in tx.causes(None, None, CAUSES_MAX)? {
@@ -225,14 +243,14 @@ fn count_dead(tx: &mut dyn Tx, census: &mut Census, workflows: &Workflows, now: 
             continue;
         };
         let units = u64::try_from(row.units).unwrap_or(0);
-        let dead = census.dead.entry((kind, class)).or_default();
+        let dead = cluster_stats.dead.entry((kind, class)).or_default();
         dead.units += units;
         dead.unresolved += if waived.contains(&row.cause) { 0 } else { units };
     }
     Ok(())
 }
 
-fn count_workers(tx: &mut dyn Tx, census: &mut Census, now: Timestamp) -> StoreResult<()> {
+fn count_workers(tx: &mut dyn Tx, cluster_stats: &mut ClusterStats, now: Timestamp) -> StoreResult<()> {
     for worker in workers(tx, now)? {
         let state = match worker.state.as_str() {
             "draining" => "draining",
@@ -242,16 +260,22 @@ fn count_workers(tx: &mut dyn Tx, census: &mut Census, now: Timestamp) -> StoreR
             "left" => continue,
             _ => "active",
         };
-        *census.workers.entry(state).or_default() += 1;
+        *cluster_stats.workers.entry(state).or_default() += 1;
     }
     Ok(())
 }
 
-fn demand(kind: Kind, census: &Census, survey: &Survey, costs: &Costs, due: Vec<DueWork>) -> Demand {
-    let queues = census.queues.iter().filter(|((of, _), _)| *of == kind);
+fn demand(
+    kind: Kind,
+    cluster_stats: &ClusterStats,
+    snapshot: &LeaderSnapshot,
+    costs: &Costs,
+    due: Vec<DueWork>,
+) -> Demand {
+    let queues = cluster_stats.queues.iter().filter(|((of, _), _)| *of == kind);
     let (ready, out) = queues.fold((0, 0), |(ready, out), (_, queue)| (ready + queue.ready, out + queue.out));
-    let fleet = census.fleet.get(&kind).copied().unwrap_or_default();
-    let slots = survey.workers.iter().flat_map(|seen| &seen.slots).filter(|(of, _, _)| *of == kind);
+    let fleet = cluster_stats.fleet.get(&kind).copied().unwrap_or_default();
+    let slots = snapshot.workers.iter().flat_map(|seen| &seen.slots).filter(|(of, _, _)| *of == kind);
     let has_busy = |seen: &&WorkerSeen| seen.slots.iter().any(|(of, total, free)| *of == kind && free < total);
     Demand {
         kind,
@@ -262,7 +286,7 @@ fn demand(kind: Kind, census: &Census, survey: &Survey, costs: &Costs, due: Vec<
         // Before the first worker has been heard of, one slot is the least that it can have.
         slots_per_worker: slots.map(|(_, total, _)| *total).max().unwrap_or(1).max(1),
         workers: fleet.workers,
-        busy_workers: survey.workers.iter().filter(has_busy).count() as u32,
+        busy_workers: snapshot.workers.iter().filter(has_busy).count() as u32,
         endpoint_units: None,
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked from outside, in the shapes that the API and the command line show. Nothing here changes anything.
+//! Jobs and units in the shapes of the API and the command line.
 pub use crate::query::assets::{AssetView, AssetsFilter, Tombstone, VerdictView, asset, assets};
 
 use crate::error::{Answer, Error};

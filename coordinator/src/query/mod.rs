@@ -1,4 +1,4 @@
-//! What people and gauges ask of the store. A query changes nothing.
+//! Queries of people and gauges. A query changes nothing.
 pub mod assets;
 pub mod causes;
 pub mod cluster_stats;
@@ -9,4 +9,5 @@ pub mod operations;
 pub mod pending_tasks;
 pub mod summary;
 pub mod wait_details;
+pub mod wait_reason;
 pub mod workers;

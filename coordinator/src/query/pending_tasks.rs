@@ -1,4 +1,4 @@
-//! Tasks that units of a job wait for, in words.
+//! Pending tasks that units of a job wait for, and their one-line texts.
 use crate::store::{StoreResult, TaskRow, Tx};
 use protocol::id::{JobNo, PartNo};
 use protocol::rules::review::task::TaskKind;
@@ -9,15 +9,15 @@ const UNITS_MAX: u32 = 10_000;
 
 /// Pending tasks by the partition that waits for them.
 #[derive(Debug, Default)]
-pub struct Awaited {
+pub struct PendingTasks {
     by_part: BTreeMap<PartNo, Vec<i64>>,
     read: BTreeMap<i64, Option<TaskRow>>,
 }
 
-impl Awaited {
+impl PendingTasks {
     /// What a job waits for.
-    pub fn of(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Awaited> {
-        let mut awaited = Awaited::default();
+    pub fn of(tx: &mut dyn Tx, job: JobNo) -> StoreResult<PendingTasks> {
+        let mut awaited = PendingTasks::default();
         for (unit, task) in tx.waiting_units(job, UNITS_MAX)? {
             awaited.by_part.entry(unit.part).or_default().push(task);
         }

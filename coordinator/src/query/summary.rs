@@ -1,4 +1,4 @@
-//! The account of a job: what `job get` and `run` print, field for field as documented.
+//! The summary of a job: what `job get` and `run` print, field for field as documented.
 use crate::review::waivers::{CheckWaived, Waivers, policy_name};
 use crate::rows::job_row;
 use crate::store::{Carried, JobRow, StepRow, StoreResult, Tx};

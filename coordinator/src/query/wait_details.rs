@@ -1,4 +1,4 @@
-//! Since when something waits, and what the workers in the store say about who could take it.
+//! Details of a wait: since when, and how many slots could take the unit.
 use crate::store::{JobRow, StoreResult, Tx};
 use protocol::id::Kind;
 use protocol::rules::schedule::wait_reason::WaitReason;
@@ -35,32 +35,4 @@ pub fn slots(tx: &mut dyn Tx, kind: Kind, now: Timestamp) -> StoreResult<Option<
         (name == kind.as_str()).then(|| counts.split_once('/').and_then(|(_, total)| total.parse::<u32>().ok()))?
     });
     Ok(Some(of_kind.sum()))
-}
-
-/// What will change a reason, for whoever waits.
-pub fn next(reason: WaitReason, job: &str) -> String {
-    match reason {
-        WaitReason::JobPaused => format!("showrunner job resume {job}"),
-        WaitReason::JobCancelled => "nothing: submit the job again".into(),
-        WaitReason::Scanning => "the end of the listing".into(),
-        WaitReason::Planning => "the next turns of the coordinator".into(),
-        WaitReason::NeedsStep => "the end of that step for these assets".into(),
-        WaitReason::BarrierWaiting => "the end of the barrier's other members, or its time".into(),
-        WaitReason::BarrierHeld | WaitReason::NeedsFailed => {
-            format!("mend the cause, then: showrunner job retry {job}; showrunner failure list --job {job}")
-        }
-        WaitReason::Restoring => "the archive, which is looked at again then".into(),
-        WaitReason::TaskOpen => format!("a decision: showrunner task list --job {job}"),
-        WaitReason::Backoff => "the end of the pause".into(),
-        WaitReason::NoWorker => "a worker with slots of this kind; showrunner worker list".into(),
-        WaitReason::EndpointBackoff => "the end of the pause the endpoint asked for".into(),
-        WaitReason::EndpointLimit => "the end of another unit at that endpoint, or a higher limit".into(),
-        WaitReason::TenantShare => "the end of units of the same tenant".into(),
-        WaitReason::ClassShare => format!("the end of others, or: showrunner job priority {job} urgent"),
-        WaitReason::WorkersLeave => "a worker that stays".into(),
-        WaitReason::SlicesOpen => "the end of its slices".into(),
-        WaitReason::NoSlot => "the next free slot, or more workers".into(),
-        WaitReason::Running => "its end, or the end of its worker".into(),
-        WaitReason::Ended => format!("nothing; to run again what failed: showrunner job retry {job} --all"),
-    }
 }

@@ -1,4 +1,4 @@
-//! Workers as operators see them.
+//! Workers as operators see them, by the rows of the store.
 use crate::store::{StoreResult, Tx, WorkerRow};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;

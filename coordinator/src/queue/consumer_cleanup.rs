@@ -1,4 +1,4 @@
-//! Cleans up behind workers that are gone: acknowledges what their streams still count as theirs once somebody else has
+//! Cleans up behind workers that are gone: acknowledges entries that are still pending for them once another worker has
 //! it, then removes the consumer. Bounded work a round; what is left waits for the next.
 use crate::queue::redis::{RedisQueue, failed};
 use crate::queue::{Cleaned, QueueError};
@@ -65,7 +65,7 @@ async fn consumers(
     ask.arg("CONSUMERS").arg(stream).arg(keys::GROUP);
     let listed: Vec<HashMap<String, Value>> = match ask.query_async(connection).await {
         Ok(listed) => listed,
-        // No stream or no group: nobody to clean up behind.
+        // No stream or no group: no consumer to clean up behind.
         Err(error) if matches!(error.code(), Some("ERR" | "NOGROUP")) => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };

@@ -1,4 +1,4 @@
-//! The mark of the deployment that a Redis belongs to: written where there is none, never replaced.
+//! Marks a Redis server with the deployment it belongs to: written where there is none, never replaced.
 use super::QueueError;
 use super::redis::{RedisQueue, failed};
 use protocol::rules::cluster::deployment::{Ownership, compare};
@@ -23,7 +23,7 @@ impl RedisQueue {
         set.arg(keys::DEPLOYMENT).arg(own).arg("NX").arg("GET");
         let found: Option<String> = match set.query_async(&mut short).await {
             Ok(found) => found,
-            // A user file of an earlier version: work goes on as it did there.
+            // A user file of an earlier version: work continues as with that version.
             Err(error) if error.code() == Some("NOPERM") => {
                 self.mark.unguarded.raise(&"load the users of ops/redis/users.acl");
                 return Ok(());

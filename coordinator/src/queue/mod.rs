@@ -1,11 +1,11 @@
 //! The coordinator's side of the transport. It may lose, repeat and reorder: nothing here is the truth (TRUTH-2).
 mod consumer_cleanup;
 mod deployment;
+mod deployment_mark;
 pub mod local;
-mod mark;
-mod place;
 mod recall;
 pub mod redis;
+mod stream_entry;
 pub mod timed;
 
 use async_trait::async_trait;
@@ -86,7 +86,7 @@ pub struct Lost {
     pub unit: UnitId,
     /// The epoch it was published under.
     pub epoch: u32,
-    /// Who had taken it, when somebody had.
+    /// The worker that had taken it, when one had.
     pub holder: Option<WorkerId>,
     /// Whether its entry was there and has been removed since, as a worker does that has dealt with it.
     pub vanished: bool,
@@ -99,7 +99,7 @@ pub struct Cleaned {
     pub consumers: u64,
     /// Entries acknowledged for consumers that are gone.
     pub entries: u64,
-    /// Entries nobody could read, parked for an operator to look at.
+    /// Entries that no worker could read, parked for an operator.
     pub parked: u64,
 }
 

@@ -1,8 +1,8 @@
-//! A leader that takes over finds what the one before it had published: the entries are still in their streams, with a
-//! worker or waiting for one. Without their places every unit that waits would count as lost, and run twice.
+//! A new leader finds the entries that its predecessor published: they are still in their streams, pending or unread. Without
+//! them every waiting unit would count as lost, and run twice.
 use super::QueueError;
-use super::place::Place;
 use super::redis::{RedisQueue, failed};
+use super::stream_entry::StreamEntry;
 use protocol::id::{Kind, UnitId};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::{envelope, keys};
@@ -55,7 +55,7 @@ impl RedisQueue {
             let known = places.get(&unit.id).is_some_and(|place| place.epoch >= unit.epoch);
             if !known {
                 let (stream, entry) = (stream.to_owned(), entry.clone());
-                places.insert(unit.id, Place { epoch: unit.epoch, stream, entry });
+                places.insert(unit.id, StreamEntry { epoch: unit.epoch, stream, entry });
             }
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
 //! store, so a new leader finds exactly what the old one had not taken.
-use super::mark::Mark;
-use super::place::Place;
+use super::deployment_mark::DeploymentMark;
+use super::stream_entry::StreamEntry;
 use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use foldhash::HashMap as IdMap;
@@ -45,8 +45,8 @@ pub struct RedisQueue {
     reader: AsyncMutex<Option<Connection>>,
     alarm: Alarm,
     last_report: Mutex<String>,
-    pub(super) places: Mutex<IdMap<UnitId, Place>>,
-    pub(super) mark: Mark,
+    pub(super) places: Mutex<IdMap<UnitId, StreamEntry>>,
+    pub(super) mark: DeploymentMark,
     signer: Mutex<Option<Arc<Signer>>>,
 }
 
@@ -73,7 +73,7 @@ impl RedisQueue {
             alarm: Alarm::new("reports cannot be read; leases stand still meanwhile"),
             last_report: Mutex::new("0".into()),
             places: Mutex::default(),
-            mark: Mark::default(),
+            mark: DeploymentMark::default(),
             signer: Mutex::default(),
         })
     }
@@ -188,7 +188,7 @@ impl UnitQueue for RedisQueue {
                     }
                 };
                 for unit in &batch.units {
-                    let place = Place { epoch: unit.epoch, stream: stream.clone(), entry: entry.clone() };
+                    let place = StreamEntry { epoch: unit.epoch, stream: stream.clone(), entry: entry.clone() };
                     places.insert(unit.id, place);
                 }
             }
@@ -273,7 +273,7 @@ impl UnitQueue for RedisQueue {
 
     async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
         let mut lost: Vec<Lost> = Vec::new();
-        let mut asked: Vec<((UnitId, u32), Place)> = Vec::new();
+        let mut asked: Vec<((UnitId, u32), StreamEntry)> = Vec::new();
         {
             let places = self.places.lock();
             for (unit, epoch) in units {

@@ -1,4 +1,4 @@
-//! A transport whose calls are measured.
+//! A transport that measures the duration of its calls.
 use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
 use crate::metrics::CALL_SECONDS;
 use async_trait::async_trait;

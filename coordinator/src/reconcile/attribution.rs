@@ -3,33 +3,33 @@
 use crate::store::{Speculation, SpeculationState, StoreResult, Tx, UnitRow};
 use protocol::id::UnitId;
 
-/// What a report or a lapsed lease speaks for.
+/// Which execution a report or a lapsed lease belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// For the unit: what it says decides.
+pub enum Attribution {
+    /// The current execution: its report decides.
     Current,
-    /// For one of two executions, which is over without a result; the other goes on.
-    Withdrawn,
-    /// For nothing any more.
+    /// One of two executions, over without a result; the other still runs.
+    Revoked,
+    /// An execution that no longer counts.
     Stale,
 }
 
-/// What an execution under `epoch` of a leased unit speaks for; `ends` when it brings a result. The account of the
-/// executions is brought up to date.
-pub fn standing(tx: &mut dyn Tx, unit: UnitId, row: &UnitRow, epoch: u32, ends: bool) -> StoreResult<Standing> {
+/// Attributes an execution under `epoch` of a leased unit; `ends` when it brings a result. Updates the account of the two
+/// executions.
+pub fn attribute(tx: &mut dyn Tx, unit: UnitId, row: &UnitRow, epoch: u32, ends: bool) -> StoreResult<Attribution> {
     let found = tx.speculation(unit)?.filter(|found| found.newer == row.epoch);
     let Some(found) = found.filter(|found| found.state != SpeculationState::Adopted) else {
-        return Ok(if epoch == row.epoch { Standing::Current } else { Standing::Stale });
+        return Ok(if epoch == row.epoch { Attribution::Current } else { Attribution::Stale });
     };
     let with = |state| Some(Speculation { state, ..found });
     let both = found.state == SpeculationState::Both;
     let (standing, left) = match () {
-        () if epoch == found.newer && both && ends => (Standing::Current, None),
-        () if epoch == found.newer && both => (Standing::Withdrawn, with(SpeculationState::Older)),
-        () if epoch == found.older && ends => (Standing::Current, with(SpeculationState::Adopted)),
-        () if epoch == found.older && both => (Standing::Withdrawn, None),
-        () if epoch == found.older => (Standing::Current, None),
-        () => return Ok(Standing::Stale),
+        () if epoch == found.newer && both && ends => (Attribution::Current, None),
+        () if epoch == found.newer && both => (Attribution::Revoked, with(SpeculationState::Older)),
+        () if epoch == found.older && ends => (Attribution::Current, with(SpeculationState::Adopted)),
+        () if epoch == found.older && both => (Attribution::Revoked, None),
+        () if epoch == found.older => (Attribution::Current, None),
+        () => return Ok(Attribution::Stale),
     };
     tx.put_speculation(unit, left)?;
     Ok(standing)

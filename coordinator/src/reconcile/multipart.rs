@@ -1,7 +1,8 @@
-//! One large transfer over several workers. The worker that gets the unit begins the uploads of its large assets and
-//! reports a cut. From then on the unit is leased and with nobody, and its slices are handed out, fenced, tried again and
-//! settled as units are. They are members of a barrier of their own, which is looked at in the transaction that makes
-//! their transitions (BAR-1); when all have ended the unit is ready again, and whoever gets it completes what they carried.
+//! Multipart uploads: one large transfer over several workers. The worker that gets the unit opens the uploads of its large
+//! assets and reports a plan. While parts are transferred the unit stays leased without an owner; its slices are dispatched,
+//! fenced, retried and settled as units are. They are members of a barrier of their own, which is evaluated in the
+//! transaction that makes their transitions (BAR-1). When all have ended the unit is ready again, and the next worker
+//! completes the uploads.
 use crate::rows::unit_row;
 use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, StepNo, UnitId};
@@ -17,18 +18,18 @@ use protocol::wire::unit::Draft;
 /// Large assets of one unit at most: what completes them has to fit into one message.
 const DRAFTS_MAX: usize = 4;
 
-/// What a report of a cut did.
+/// The outcome of opening a multipart upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opened {
-    /// The unit is cut.
-    Cut,
-    /// It was already.
-    Already,
-    /// What was begun cannot be cut: the unit is as if it had not run.
-    Senseless,
+pub enum OpenOutcome {
+    /// The upload is open and its slices are planned.
+    Opened,
+    /// It was open already.
+    AlreadyOpen,
+    /// The assets cannot be divided: the unit is as if it had not run.
+    NotDivisible,
 }
 
-/// What a report about a slice did.
+/// The outcome of a report about a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Nothing: it was late, foreign or repeated (FEN-1).
@@ -48,7 +49,7 @@ pub enum Ended {
 pub struct Cut {
     /// The cut.
     pub row: CutRow,
-    /// The unit, leased and with nobody.
+    /// The unit, leased without an owner.
     pub unit: UnitRow,
     /// Its slices, by number.
     pub slices: Vec<SliceRow>,
@@ -65,7 +66,7 @@ pub struct Cuts {
     pub open: Vec<Cut>,
     /// Those whose slices have ended.
     pub closed: Vec<CutRow>,
-    /// Executions of slices that nobody needs any more.
+    /// Executions of slices that are to be called back.
     pub obsolete: Vec<(UnitId, u32)>,
     /// When the next slice's pause is over.
     pub due: Option<Timestamp>,
@@ -114,12 +115,12 @@ pub fn cut_of(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<CutRow>> {
 }
 
 /// Cuts a unit whose large assets have been begun.
-pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Opened> {
+pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<OpenOutcome> {
     if cut_of(tx, unit)?.is_some() {
-        return Ok(Opened::Already);
+        return Ok(OpenOutcome::AlreadyOpen);
     }
     let known = plan_slices(&larges(drafts)).filter(|_| (1..=DRAFTS_MAX).contains(&drafts.len()));
-    let Some(portions) = known else { return Ok(Opened::Senseless) };
+    let Some(portions) = known else { return Ok(OpenOutcome::NotDivisible) };
     let ready = |portion: &PlannedSlice| SliceRow {
         slice: portion.slice,
         state: UnitState::Ready,
@@ -130,7 +131,7 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
     };
     tx.put_cut(&CutRow { unit, state: CutState::Open, drafts: drafts.to_vec() })?;
     tx.put_slices(unit, &portions.iter().map(ready).collect::<Vec<SliceRow>>())?;
-    Ok(Opened::Cut)
+    Ok(OpenOutcome::Opened)
 }
 
 fn find(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<Option<SliceRow>> {
@@ -201,7 +202,7 @@ pub fn settle(
     Ok(ended)
 }
 
-/// Looks at every cut unit: those whose slices have ended go on, those that are not wanted any more go no further.
+/// Advances every open upload: one whose slices have ended is completed, one that is cancelled is aborted.
 pub fn advance(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
     let mut cuts = Cuts::default();
     for row in tx.cuts()? {

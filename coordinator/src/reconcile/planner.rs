@@ -1,4 +1,4 @@
-//! Cuts a listed library into partitions, a page at a time, and seals the job when the listing is used up.
+//! Plans partitions of a listed library, a page at a time, and seals the job at the end of the listing.
 mod rejected;
 
 use crate::graph::batch_key;

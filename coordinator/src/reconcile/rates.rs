@@ -1,9 +1,9 @@
-//! Writes how fast jobs move, for whoever asks any process.
+//! Persists the transfer rates of jobs, so that every process can answer queries about them.
 use crate::store::{Pace, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo};
 
-/// Replaces the paces in the store. The steps of a pace's units are given by number; names and sizes are filled in here.
+/// Replaces the rates in the store. The steps of units are given by number; names and sizes are filled in here.
 pub fn put(tx: &mut dyn Tx, workflows: &Workflows, paces: Vec<(JobNo, Pace, Vec<StepNo>)>) -> StoreResult<()> {
     let mut rows = Vec::with_capacity(paces.len());
     for (job, mut pace, steps) in paces {

@@ -20,7 +20,7 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     let mut leased = tx.units_in(job, UnitState::Leased, None, PAGE_UNITS + cuts.len() as u32)?;
     leased.retain(|(id, _)| !cuts.contains(id));
     for (unit, _) in tx.speculations(job)?.into_iter().filter(|(_, s)| s.state != SpeculationState::Adopted) {
-        // Neither execution goes on.
+        // Neither execution still runs.
         tx.put_speculation(unit, None)?;
     }
     for (id, row) in &leased {
@@ -42,16 +42,16 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     Ok(0)
 }
 
-/// Takes back what was out of cut units; those that nobody holds although they are leased.
+/// Takes back the slices of open uploads. Returns their units, which are leased without an owner.
 fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
-    let mut held_by_nobody = Vec::new();
+    let mut without_owner = Vec::new();
     for cut in tx.cuts()?.into_iter().filter(|cut| cut.unit.job == job && cut.state != CutState::Closed) {
         let id = cut.unit;
-        held_by_nobody.push(id);
+        without_owner.push(id);
         for slice in tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased) {
             multipart::take_back(tx, id, slice.slice.number, slice.epoch)?;
         }
         tx.put_cut(&CutRow { state: CutState::Open, ..cut })?;
     }
-    Ok(held_by_nobody)
+    Ok(without_owner)
 }

@@ -1,7 +1,7 @@
-//! Takes work back whose worker has fallen silent: epoch + 1, then ready again (FEN-2). What was lost with a worker is
-//! noted, so that a unit that kills its workers is told from those that were only there.
+//! Takes leases back whose worker has fallen silent: the unit is ready again, and its next claim has a new epoch (FEN-2).
+//! Losses are recorded, so that a unit that kills its workers is distinguished from units that were lost beside it.
 use crate::graph::{Change, Graph, causes};
-use crate::reconcile::attribution::{Standing, standing};
+use crate::reconcile::attribution::{Attribution, attribute};
 use crate::reconcile::multipart;
 use crate::review::approvals;
 use crate::rows::{job_row, unit_row};
@@ -26,7 +26,7 @@ pub struct LostWith {
     pub alone: bool,
 }
 
-/// What became of a unit whose lease lapsed.
+/// The outcome for a unit whose lease lapsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// It was no longer out.
@@ -53,11 +53,11 @@ pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool>
     let row = unit_row(tx, unit)?;
     let ready = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
     let (from, to) = match row {
-        Some(row) if row.state == UnitState::Leased => match standing(tx, unit, &row, epoch, false)? {
-            Standing::Current if multipart::reopen(tx, unit)? => return Ok(true),
-            Standing::Current => (Some(UnitState::Leased), UnitRow { state: UnitState::Ready, ..row }),
-            Standing::Withdrawn => return Ok(true),
-            Standing::Stale => return Ok(false),
+        Some(row) if row.state == UnitState::Leased => match attribute(tx, unit, &row, epoch, false)? {
+            Attribution::Current if multipart::reopen(tx, unit)? => return Ok(true),
+            Attribution::Current => (Some(UnitState::Leased), UnitRow { state: UnitState::Ready, ..row }),
+            Attribution::Revoked => return Ok(true),
+            Attribution::Stale => return Ok(false),
         },
         Some(_) => return Ok(false),
         None => (None, ready),
@@ -106,16 +106,16 @@ pub fn take_back_vanished(
     limits: &PoisonLimits,
     now: Timestamp,
 ) -> StoreResult<Taken> {
-    let nobody = LostWith { worker: String::new(), alone: false };
-    take_back_lost(tx, workflows, unit, &nobody, limits, now)
+    let no_worker = LostWith { worker: String::new(), alone: false };
+    take_back_lost(tx, workflows, unit, &no_worker, limits, now)
 }
 
-/// What is said of a unit that vanishes.
+/// The failure message of a unit that vanishes.
 const VANISHES: &str = "it was handed out again and again, and each time it was gone without a result: its message or its \
      report cannot be read; look into sr:parked and at the logs of workers and coordinator, upgrade what is older, then: \
      showrunner job retry";
 
-/// What is said of a unit that kills.
+/// The failure message of a unit that kills its workers.
 fn kills(losses: &[Loss]) -> String {
     let with = losses.iter().map(|loss| loss.worker.as_str());
     let mut workers: Vec<&str> = with.filter(|worker| !worker.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! Brings units back whose pause is over.
+//! Requeues units whose backoff has elapsed.
 use crate::store::cost::page as share_of;
 use crate::store::{StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo};
@@ -6,11 +6,11 @@ use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// Units brought back in one transaction.
+/// Units requeued in one transaction.
 const PAGE_UNITS: u32 = 1_000;
 
 /// Makes due units ready. Returns how many.
-pub fn bring_back(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<usize> {
+pub fn requeue_due(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<usize> {
     let due = tx.due_units(now, share_of(PAGE_UNITS))?;
     let mut by_step: BTreeMap<(JobNo, StepNo), Vec<(PartNo, UnitRow)>> = BTreeMap::new();
     for (id, row) in &due {

@@ -1,5 +1,5 @@
-//! What no single report triggers: barriers to be looked at again, runs of partitions to be told, seals, and the end of a
-//! job. Run after every batch and on a timer, so that a lost wake-up costs a moment, never a hang.
+//! Transitions that no single report triggers: timers of barriers, pages of a release, seals, and the end of a job. It runs in
+//! every turn, so that a lost wake-up costs a moment, never a hang.
 use crate::graph::{Change, Graph};
 use crate::review::approvals::{sync_step, sync_tasks};
 use crate::rows::{job_row, unit_row};
@@ -18,7 +18,7 @@ const PAGE_BARRIERS: u32 = 1_000;
 /// Latest operations of a job looked at before it ends.
 const OPERATIONS_PAGE: u32 = 32;
 
-/// Where a sweep over a job's barriers has got to.
+/// Position of a sweep over the barriers of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sweep {
     /// The barrier step and instance looked at last.

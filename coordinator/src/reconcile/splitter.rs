@@ -53,8 +53,8 @@ fn grow_barriers(graph: &mut Graph<'_>, child: &Partition) -> StoreResult<()> {
     Ok(())
 }
 
-/// What has ended for the parent has ended the same way for the child, and so has what was cancelled; the failing step is
-/// dead; those behind it are cancelled by the graph; a branch beside it goes on for the child by itself.
+/// The child inherits ended and cancelled units of its parent. The failing step is dead, and the graph cancels its
+/// dependents; other branches run for the child by themselves.
 fn inherit(graph: &mut Graph<'_>, parent: &Partition, child: &Partition, failing: StepNo) -> StoreResult<()> {
     let workflow = graph.workflow;
     let mut inherited: Vec<(StepNo, Change)> = Vec::new();

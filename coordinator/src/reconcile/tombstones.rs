@@ -1,5 +1,5 @@
-//! Keeps what is left of content that a purge removed. A removal is a fact: it is kept whoever reports it and whatever has
-//! become of the unit, the job or the lease meanwhile.
+//! Records tombstones of purged content. A removal is a fact: it is recorded under any epoch, and also when the unit, the job
+//! or the lease is gone meanwhile.
 use crate::store::{StoreResult, TombstoneRow, Tx};
 use crate::workflows::Workflows;
 use protocol::id::UnitId;
@@ -8,8 +8,8 @@ use protocol::wire::report::Burial;
 use protocol::wire::unit::{PurgeProof, PurgeTask, TaskSpec};
 use protocol::workflow::Action;
 
-/// Keeps what an execution of a unit has removed.
-pub fn bury(
+/// Records the removals of one execution.
+pub fn record_tombstones(
     tx: &mut dyn Tx,
     workflows: &Workflows,
     unit: UnitId,

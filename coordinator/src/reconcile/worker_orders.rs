@@ -1,53 +1,46 @@
-//! Keeps the store's list of workers, sees that they do what they were told, and puts sick ones aside.
+//! Persists the worker list, re-sends unacknowledged orders, and quarantines sick workers.
 use crate::graph::redrive::RedriveScope;
 use crate::review::approvals;
 use crate::rows::unit_row;
 use crate::store::{OperationRow, OperationState, StepDelta, StoreResult, Tx, UnitRow, WorkerOrder, WorkerRow};
 use crate::workflows::Workflows;
-use protocol::id::UnitId;
+use protocol::id::{UnitId, WorkerId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::rules::worker::command::{CommandStep, DesiredMode, next_command};
 use protocol::time::Timestamp;
+use protocol::wire::control::Control;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Who puts workers aside, for the record.
+/// The actor of a quarantine.
 const ACTOR: &str = "coordinator";
 /// Workers not heard of for this long are forgotten.
 const KEPT: Duration = Duration::from_secs(86_400);
 
-/// What a worker has to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Telling {
-    /// Take no more work.
-    Drain(String),
-    /// Take work again.
-    Release(String),
-}
-
-/// Writes how workers are. Returns what has to be told to those that do not do yet what they were told.
-pub fn tend(tx: &mut dyn Tx, seen: &[WorkerRow], now: Timestamp) -> StoreResult<Vec<Telling>> {
+/// Writes the list of workers. Returns commands for the workers that do not follow their order yet.
+pub fn apply_orders(tx: &mut dyn Tx, seen: &[WorkerRow], now: Timestamp) -> StoreResult<Vec<Control>> {
     tx.put_workers(seen)?;
     let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
     tx.forget_workers(Timestamp(now.0.saturating_sub(kept)))?;
-    let mut tellings = Vec::new();
+    let mut commands = Vec::new();
     let seen: BTreeMap<&str, &WorkerRow> = seen.iter().map(|worker| (worker.name.as_str(), worker)).collect();
     for row in tx.workers()? {
         let Some(order) = &row.order else { continue };
         let Some(now_seen) = seen.get(row.name.as_str()) else { continue };
         let wanted = if order.what == "release" { DesiredMode::Work(order.at) } else { DesiredMode::Pause };
         match next_command(wanted, now_seen.state == "draining", now_seen.heard_at) {
-            CommandStep::SendRelease => tellings.push(Telling::Release(row.name)),
-            CommandStep::SendPause => tellings.push(Telling::Drain(row.name)),
+            CommandStep::SendRelease => commands.push(Control::Release(WorkerId(row.name))),
+            CommandStep::SendPause => commands.push(Control::Hold(WorkerId(row.name))),
             CommandStep::Done => drop(tx.put_order(&row.name, None)?),
             CommandStep::Keep => {}
         }
     }
-    Ok(tellings)
+    Ok(commands)
 }
 
-/// Puts a sick worker aside and refunds the attempts it has cost: what waits for its next attempt runs at once, what is
-/// dead of its last one is brought back. Returns how many units were refunded; `None` when an operator has spoken already.
+/// Quarantines a sick worker and refunds the attempts that failed in it: a unit that waits for its next attempt runs at once,
+/// a unit that died of its last one is redriven. Returns how many units were refunded; `None` when an operator has given the
+/// worker an order.
 pub fn quarantine(
     tx: &mut dyn Tx,
     workflows: &Workflows,
@@ -89,10 +82,10 @@ pub fn quarantine(
     Ok(Some(refunded))
 }
 
-/// Takes back what this coordinator itself had told workers: they were not to blame. Returns how many.
-pub fn exonerate(tx: &mut dyn Tx, workers: &[String], now: Timestamp) -> StoreResult<u64> {
+/// Lifts quarantines that this coordinator imposed and that turned out to be wrong. Returns how many.
+pub fn lift_quarantine(tx: &mut dyn Tx, workers: &[WorkerId], now: Timestamp) -> StoreResult<u64> {
     let mut freed = 0;
-    for row in tx.workers()?.into_iter().filter(|row| workers.contains(&row.name)) {
+    for row in tx.workers()?.into_iter().filter(|row| workers.iter().any(|worker| worker.0 == row.name)) {
         let ours = row.order.as_ref().is_some_and(|o| o.what == "quarantine" && o.actor == ACTOR);
         if ours {
             let reason = "another worker has no space for the same unit: its destination is full".to_owned();
@@ -113,7 +106,7 @@ fn refund(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, epoch: u32, now:
     let spent = row.attempt - 1;
     match row.state {
         UnitState::Retrying if row.epoch == epoch => {
-            // It waited for the worker to do better; another need not wait.
+            // The pause was for this worker; another need not wait.
             let to = UnitRow { state: UnitState::Ready, attempt: spent, due_at: None, ..row };
             tx.put_units(unit.job, unit.step, &[(unit.part, to)])?;
             tx.add_to_step(unit.job, unit.step, StepDelta::transition(Some(row.state), to.state))?;

@@ -1,16 +1,16 @@
-//! What was measured of the bytes that assets are believed to have goes out with the units that judge them, so that a
-//! worker decodes only what nobody has. Belief is enough: the worker reads the bytes and compares their hash.
+//! Sends cached fact sheets with QC units, so that a worker decodes only media without one. The cache key is the expected
+//! hash; the worker verifies the hash before it uses the sheet.
 use crate::store::{SheetRow, StoreResult, Tx};
 use protocol::wire::unit::{JudgeTask, Measured, TaskSpec, Unit};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Bytes of fact sheets that go out with one unit at most: a message has a limit, and what does not fit is measured.
+/// Bytes of fact sheets in one unit at most: a message has a limit, and media whose sheet does not fit is measured again.
 const SHEETS_BYTES_MAX: usize = 2 << 20;
 /// Fact sheets are kept by this hash.
 const ALGORITHM: &str = "xxh128:";
 
-/// Gives units that judge media what is known of their assets.
+/// Attaches cached fact sheets to QC units.
 pub fn attach(tx: &mut dyn Tx, units: &mut [Unit]) -> StoreResult<()> {
     let judging = |unit: &&mut Unit| matches!(unit.task.as_ref(), TaskSpec::Qc(_));
     let assets: BTreeSet<&str> = units

@@ -6,7 +6,7 @@ use crate::graph::{Change, Graph, causes};
 use crate::review::approvals;
 use crate::review::history::note;
 use crate::review::query::{judged_content, unknown};
-use crate::review::request::{Decided, Reach, TaskRequest};
+use crate::review::request::{DecisionOutcome, TaskRequest, WaiverScope};
 use crate::review::waivers::{Waivers, until};
 use crate::rows::unit_row;
 use crate::store::{JobRow, JobState, Phase, StoreResult, TaskRow, Tx, UnitRow, WaiverRow};
@@ -21,18 +21,18 @@ use protocol::time::Timestamp;
 /// A unit with the failures of its assets.
 type Unsuccessful = (UnitId, Vec<(String, Failure)>);
 
-/// Takes a decision.
-pub fn settle_task(
+/// Decides a task.
+pub fn decide_task(
     tx: &mut dyn Tx,
     workflows: &Workflows,
     no: i64,
     decision: Decision,
     request: &TaskRequest,
     now: Timestamp,
-) -> Answer<Decided> {
+) -> Answer<DecisionOutcome> {
     let Some(row) = tx.task(no)? else { return Err(unknown(no)) };
     let state = decide(row.kind, row.state, decision).map_err(|why| refused(no, why))?;
-    if decision != Decision::Approve && request.order.reason.trim().is_empty() {
+    if decision != Decision::Approve && request.audit.reason.trim().is_empty() {
         let word = if decision == Decision::Waive { "a waiver" } else { "a refusal" };
         return Err(Error::Invalid(format!("{word} needs a reason"), "--reason TEXT".into()));
     }
@@ -54,7 +54,7 @@ fn refused(no: i64, why: DecisionError) -> Error {
     })
 }
 
-/// A decision that is possible.
+/// A decision that the state of the task allows.
 struct Taken<'a> {
     workflows: &'a Workflows,
     decision: Decision,
@@ -65,7 +65,7 @@ struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    fn rework(&self, tx: &mut dyn Tx, row: TaskRow) -> Answer<Decided> {
+    fn rework(&self, tx: &mut dyn Tx, row: TaskRow) -> Answer<DecisionOutcome> {
         let (mut standing, mut units) = (row.checks.clone(), Vec::new());
         if self.decision == Decision::Waive {
             let checks = self.checks(&row)?;
@@ -76,7 +76,7 @@ impl Taken<'_> {
                 .map(|w| w.check)
                 .collect();
             standing.retain(|check| !checks.contains(check) && !before.contains(check));
-            if !self.request.order.dry_run {
+            if !self.request.audit.dry_run {
                 for check in &checks {
                     tx.put_waiver(&self.waiver(&row, check))?;
                 }
@@ -85,13 +85,13 @@ impl Taken<'_> {
                 units = self.waiting(tx, &row)?;
             }
         }
-        // As long as anything stands in the way, the task stays what it was.
+        // While a check still blocks the asset, the task keeps its state.
         let ends = self.decision != Decision::Waive || standing.is_empty();
         let state = if ends { self.state } else { row.state };
         let ended_at = (!state.is_pending(row.kind)).then_some(self.now);
         let row = TaskRow { state, ended_at, ..row };
         let mut answer = self.answer(&row, standing, units.len() as u64);
-        if self.request.order.dry_run {
+        if self.request.audit.dry_run {
             return Ok(answer);
         }
         answer.operation = Some(self.put(tx, &row)?);
@@ -99,7 +99,7 @@ impl Taken<'_> {
         Ok(answer)
     }
 
-    /// The checks to waive: named ones must stand in the way.
+    /// The checks to waive: a named one must block the asset.
     fn checks(&self, row: &TaskRow) -> Answer<Vec<String>> {
         if let Some(wrong) = self.request.checks.iter().find(|check| !row.checks.contains(check)) {
             let known: Vec<&str> = row.checks.iter().map(String::as_str).collect();
@@ -112,10 +112,10 @@ impl Taken<'_> {
         }
         // A waiver that cannot be as narrow as it was asked for must not become a wider one.
         let wider = match self.request.reach {
-            Reach::Delivery if row.hash.is_empty() => {
+            WaiverScope::Delivery if row.hash.is_empty() => {
                 Some("its bytes could not be read: --reach asset means any delivery")
             }
-            Reach::Title if row.title.is_empty() => Some("its asset has no title: --reach asset"),
+            WaiverScope::Title if row.title.is_empty() => Some("its asset has no title: --reach asset"),
             _ => None,
         };
         if let Some(why) = wider {
@@ -125,20 +125,20 @@ impl Taken<'_> {
     }
 
     fn waiver(&self, row: &TaskRow, check: &str) -> WaiverRow {
-        let (reach, order) = (self.request.reach, &self.request.order);
+        let (reach, audit) = (self.request.reach, &self.request.audit);
         let of = |wanted: bool, value: &str| wanted.then(|| value.to_owned());
         let scope = Scope {
             cause: None,
             check: Some(check.to_owned()),
-            asset: of(matches!(reach, Reach::Delivery | Reach::Asset), &row.asset),
-            title: of(reach == Reach::Title, &row.title),
+            asset: of(matches!(reach, WaiverScope::Delivery | WaiverScope::Asset), &row.asset),
+            title: of(reach == WaiverScope::Title, &row.title),
             policy: Some(row.policy.clone()),
-            hash: of(reach == Reach::Delivery && !row.hash.is_empty(), &row.hash),
+            hash: of(reach == WaiverScope::Delivery && !row.hash.is_empty(), &row.hash),
         };
-        WaiverRow { scope, at: self.now, actor: order.actor.clone(), reason: order.reason.clone(), until: self.until }
+        WaiverRow { scope, at: self.now, actor: audit.actor.clone(), reason: audit.reason.clone(), until: self.until }
     }
 
-    /// Dead units that wait for a task, with what they are dead of.
+    /// Dead units that wait for a task, with their failures.
     fn waiting(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<Vec<Unsuccessful>> {
         let mut waiting = Vec::new();
         for unit in tx.task_units(row.no)? {
@@ -156,7 +156,7 @@ impl Taken<'_> {
         Ok(waiting)
     }
 
-    /// The units run again: their bytes are read and compared, judged from what is known, and go on by the waiver.
+    /// Redrives the units: their bytes are read and compared, judged from cached facts, and pass by the waiver.
     fn go_on(&self, tx: &mut dyn Tx, units: Vec<Unsuccessful>) -> StoreResult<u64> {
         let mut done = 0;
         for (unit, failures) in units {
@@ -167,7 +167,7 @@ impl Taken<'_> {
         Ok(done)
     }
 
-    fn approval(&self, tx: &mut dyn Tx, row: TaskRow) -> Answer<Decided> {
+    fn approval(&self, tx: &mut dyn Tx, row: TaskRow) -> Answer<DecisionOutcome> {
         let unit = row.unit;
         let job = tx.job(unit.job)?;
         let found = unit_row(tx, unit)?;
@@ -182,7 +182,7 @@ impl Taken<'_> {
         }
         let row = TaskRow { state: self.state, ended_at: Some(self.now), ..row };
         let mut answer = self.answer(&row, Vec::new(), u64::from(self.state != TaskState::Rejected));
-        if self.request.order.dry_run {
+        if self.request.audit.dry_run {
             return Ok(answer);
         }
         answer.operation = Some(self.put(tx, &row)?);
@@ -194,8 +194,8 @@ impl Taken<'_> {
         let workflow = self.workflows.of(tx, job.no)?;
         let state = if self.state == TaskState::Rejected { UnitState::Dead } else { UnitState::Succeeded };
         if state == UnitState::Dead {
-            let order = &self.request.order;
-            let message = format!("{} as {} by {}: {}", self.state.as_str(), row.policy, order.actor, order.reason);
+            let audit = &self.request.audit;
+            let message = format!("{} as {} by {}: {}", self.state.as_str(), row.policy, audit.actor, audit.reason);
             let failures = [(row.asset.clone(), Failure::permanent("rejected", message))];
             tx.put_failures(row.unit, &failures)?;
             tx.add_to_causes(&causes::changes(row.unit, &failures, 1, self.now))?;
@@ -207,26 +207,26 @@ impl Taken<'_> {
     }
 
     fn put(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<i64> {
-        let order = &self.request.order;
+        let audit = &self.request.audit;
         tx.update_task(row)?;
         if row.ended_at.is_some() {
             tx.put_task_pictures(row.no, None)?;
         }
-        note(tx, row, (&order.actor, self.decision.as_str(), &order.reason), self.now)?;
+        note(tx, row, (&audit.actor, self.decision.as_str(), &audit.reason), self.now)?;
         let action = format!("{} task {}", self.decision.as_str(), row.no);
-        record(tx, order, &action, Some(row.unit.job), 1, self.now)
+        record(tx, audit, &action, Some(row.unit.job), 1, self.now)
     }
 
-    fn answer(&self, row: &TaskRow, standing: Vec<String>, units: u64) -> Decided {
+    fn answer(&self, row: &TaskRow, standing: Vec<String>, units: u64) -> DecisionOutcome {
         let state = row.state.as_str().to_owned();
-        Decided { task: row.no, state, standing, units, operation: None, dry_run: self.request.order.dry_run }
+        DecisionOutcome { task: row.no, state, standing, units, operation: None, dry_run: self.request.audit.dry_run }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Order;
+    use crate::audit::AuditContext;
     use crate::store::TaskTx;
     use crate::store::memory::Memory;
     use protocol::id::{JobNo, StepNo};
@@ -254,31 +254,31 @@ mod tests {
         }
     }
 
-    fn waive(tx: &mut Memory, no: i64, reach: Reach, checks: &[&str]) -> Answer<Decided> {
-        let order = Order { actor: "ada".into(), reason: "titles".into(), dry_run: false };
+    fn waive(tx: &mut Memory, no: i64, reach: WaiverScope, checks: &[&str]) -> Answer<DecisionOutcome> {
+        let audit = AuditContext { actor: "ada".into(), reason: "titles".into(), dry_run: false };
         let checks = checks.iter().map(|check| (*check).to_owned()).collect();
-        let request = TaskRequest { checks, reach, until: None, order };
-        settle_task(tx, &Workflows::default(), no, Decision::Waive, &request, Timestamp(5))
+        let request = TaskRequest { checks, reach, until: None, audit };
+        decide_task(tx, &Workflows::default(), no, Decision::Waive, &request, Timestamp(5))
     }
 
     #[test]
     fn a_waiver_is_never_wider_than_it_was_asked_for() {
         let mut tx = Memory::default();
         let unread = tx.insert_task(&row("", "t")).expect("inserts");
-        assert!(matches!(waive(&mut tx, unread, Reach::Delivery, &[]), Err(Error::Conflict(_))));
+        assert!(matches!(waive(&mut tx, unread, WaiverScope::Delivery, &[]), Err(Error::Conflict(_))));
         let untitled = tx.insert_task(&row("xxh128:1", "")).expect("inserts");
-        assert!(matches!(waive(&mut tx, untitled, Reach::Title, &[]), Err(Error::Conflict(_))));
+        assert!(matches!(waive(&mut tx, untitled, WaiverScope::Title, &[]), Err(Error::Conflict(_))));
         assert_eq!(crate::store::CauseTx::waivers(&mut tx).expect("reads"), []);
-        assert!(waive(&mut tx, unread, Reach::Asset, &[]).is_ok());
+        assert!(waive(&mut tx, unread, WaiverScope::Asset, &[]).is_ok());
     }
 
     #[test]
     fn a_task_stays_open_until_everything_in_the_way_is_waived() {
         let mut tx = Memory::default();
         let no = tx.insert_task(&row("xxh128:1", "t")).expect("inserts");
-        let first = waive(&mut tx, no, Reach::Delivery, &["black"]).expect("possible");
+        let first = waive(&mut tx, no, WaiverScope::Delivery, &["black"]).expect("possible");
         assert_eq!((first.state.as_str(), first.standing), ("open", vec!["freeze".to_owned()]));
-        let second = waive(&mut tx, no, Reach::Delivery, &["freeze"]).expect("possible");
+        let second = waive(&mut tx, no, WaiverScope::Delivery, &["freeze"]).expect("possible");
         assert_eq!((second.state.as_str(), second.standing), ("waived", vec![]));
         let waivers = crate::store::CauseTx::waivers(&mut tx).expect("reads");
         assert!(waivers.iter().all(|row| row.scope.hash.as_deref() == Some("xxh128:1") && row.scope.asset.is_some()));

@@ -1,5 +1,5 @@
-//! From measurements to decisions: what is known goes out with the units, verdicts come back, what fails becomes a task,
-//! and a new delivery ends it. Everything happens in the transaction that settles the unit.
+//! From measurements to decisions of people. Cached facts are sent with QC units, verdicts are recorded, a failed asset opens
+//! a task, and new bytes close it. Everything happens in the transaction that settles the unit.
 pub mod approvals;
 pub mod cached_facts;
 mod decide;
@@ -13,8 +13,8 @@ pub mod tasks;
 pub mod verdicts;
 pub mod waivers;
 
-pub use decide::settle_task;
+pub use decide::decide_task;
 pub use pictures::{TaskPicture, task_pictures};
 pub use query::{TaskEvent, TaskView, TasksFilter, task, tasks};
-pub use request::{Decided, Reach, TaskRequest};
+pub use request::{DecisionOutcome, TaskRequest, WaiverScope};
 pub use task_subjects::{AssetToApprove, TaskSubjects};

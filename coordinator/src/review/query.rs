@@ -1,4 +1,4 @@
-//! Tasks of people as they are shown.
+//! Views of tasks.
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::review::task_subjects::TaskSubjects;

@@ -1,5 +1,5 @@
-//! A new delivery takes the place of an old one that failed, in jobs that did not bring it.
-use crate::audit::{Order, record};
+//! Redelivers an asset to other jobs: their listing gets the new bytes, and their dead units run again.
+use crate::audit::{AuditContext, record};
 use crate::graph::redrive::RedriveScope;
 use crate::review::approvals;
 use crate::review::history::COORDINATOR;
@@ -10,8 +10,8 @@ use protocol::id::{JobNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 
-/// Corrects a job's listing and brings back those of its units that are dead with the asset in them. Returns how many.
-/// A job that was cancelled stays so.
+/// Corrects the listing of a job and redrives those of its units that died of the asset. Returns how many. A cancelled job
+/// stays cancelled.
 pub(crate) fn redeliver(
     tx: &mut dyn Tx,
     workflows: &Workflows,
@@ -42,7 +42,7 @@ pub(crate) fn redeliver(
     tx.correct_assets(job, std::slice::from_ref(correction))?;
     let workflow = workflows.of(tx, job)?;
     let done = approvals::redrive(tx, &workflow, &mut row, &dead, RedriveScope::FromSource, now)?;
-    let order = Order { actor: COORDINATOR.to_owned(), reason: why.to_owned(), dry_run: false };
-    record(tx, &order, "redeliver", Some(job), done, now)?;
+    let audit = AuditContext { actor: COORDINATOR.to_owned(), reason: why.to_owned(), dry_run: false };
+    record(tx, &audit, "redeliver", Some(job), done, now)?;
     Ok(done)
 }

@@ -1,12 +1,13 @@
-//! Decisions of people as the command line and the API speak them.
-use crate::audit::Order;
+//! Requests and answers of decisions, in the form of the command line and the API.
+use crate::audit::AuditContext;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// How far a waiver of a task's checks reaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Reach {
+#[schema(as = Reach)]
+pub enum WaiverScope {
     /// These bytes of this asset: another delivery is judged anew.
     #[default]
     Delivery,
@@ -26,17 +27,18 @@ pub struct TaskRequest {
     #[schema(max_items = 100)]
     pub checks: Vec<String>,
     /// A waiver: how far it reaches.
-    pub reach: Reach,
+    pub reach: WaiverScope,
     /// A waiver: until when it holds, as RFC 3339; for ever when not given.
     pub until: Option<String>,
     /// Who, why, and whether for real.
     #[serde(flatten)]
-    pub order: Order,
+    pub audit: AuditContext,
 }
 
 /// A task after a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Decided {
+#[schema(as = Decided)]
+pub struct DecisionOutcome {
     /// Its number.
     pub task: i64,
     /// Its state after the decision, or as it would be.

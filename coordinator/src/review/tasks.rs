@@ -1,5 +1,5 @@
-//! Opens, renews and closes tasks as units are settled; lets a new delivery take the old one's place wherever a unit waits
-//! for it.
+//! Opens, renews and closes rework tasks as units are settled, and redelivers the new bytes of an asset to other jobs that
+//! wait for it.
 use crate::review::history::{COORDINATOR, note};
 use crate::review::redelivery::redeliver;
 use crate::review::verdicts::Judged;
@@ -15,18 +15,18 @@ use protocol::workflow::Step;
 use protocol::workflow::file::OnFailure;
 use std::collections::{BTreeMap, HashMap};
 
-/// Column of a library that names who delivered an asset.
+/// Column of a library that names the supplier of an asset.
 const SUPPLIER: &str = "supplier";
 
-/// A judged asset and what became of it.
+/// A judged asset and the outcome for it.
 pub struct Settled {
-    /// What was judged.
+    /// The judged asset.
     pub judged: Judged,
     /// The partition it was in.
     pub part: PartNo,
     /// The partition in which it is dead, when it is.
     pub dead: Option<PartNo>,
-    /// Whether it goes on although it does not pass.
+    /// Whether a waiver lets it pass.
     pub waived: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// Keeps what was measured and judged, and carries it to the tasks.
+    /// Stores fact sheets and verdicts, and updates the tasks.
     pub fn record(&mut self, settled: &[Settled]) -> StoreResult<()> {
         self.keep(settled)?;
         let subjects: Vec<String> = settled.iter().map(|s| s.judged.subject()).collect();
@@ -56,7 +56,7 @@ impl Recorder<'_> {
         let assets = self.assets(settled, &pending)?;
         for one in settled {
             let known = pending.remove(&one.judged.subject());
-            let left = self.follow(one, known, assets.get(&one.judged.asset))?;
+            let left = self.apply_judgement(one, known, assets.get(&one.judged.asset))?;
             pending.extend(left.map(|task| (task.subject.clone(), task)));
         }
         Ok(())
@@ -85,7 +85,7 @@ impl Recorder<'_> {
         self.tx.put_verdicts(&verdicts)
     }
 
-    /// The assets that a task will be about, or was and is no longer: few, where most pass.
+    /// The assets of tasks that open or close: few, where most assets pass.
     fn assets(
         &mut self,
         settled: &[Settled],
@@ -103,11 +103,16 @@ impl Recorder<'_> {
         Ok(members.into_iter().flatten().map(|asset| (asset.id.clone(), asset)).collect())
     }
 
-    /// Carries one judgement to its task. Returns the task when it is pending afterwards.
-    fn follow(&mut self, one: &Settled, known: Option<TaskRow>, asset: Option<&Asset>) -> StoreResult<Option<TaskRow>> {
+    /// Updates the task of one judgement. Returns the task when it is pending afterwards.
+    fn apply_judgement(
+        &mut self,
+        one: &Settled,
+        known: Option<TaskRow>,
+        asset: Option<&Asset>,
+    ) -> StoreResult<Option<TaskRow>> {
         let passes = one.waived || one.judged.failure.is_none();
         if !passes && one.dead.is_none() {
-            // It is tried again: nothing is decided yet.
+            // The unit is retried: its outcome is open.
             return Ok(known);
         }
         let pending = known.as_ref().map(|task| PendingRework { hash: &task.hash, round: task.round });
@@ -119,7 +124,7 @@ impl Recorder<'_> {
             (Rework::Open, _) => self.open(one, asset).map(Some),
             (Rework::Renew | Rework::NextRound, Some(task)) => {
                 let event = if what == Rework::NextRound { "redelivered" } else { "renewed" };
-                // Nobody has decided about other bytes yet.
+                // A decision was about the old bytes.
                 let state = if what == Rework::NextRound { TaskState::Open } else { task.state };
                 let task = TaskRow { round, state, ..self.about(one, asset, task) };
                 self.tx.update_task(&task)?;
@@ -166,7 +171,7 @@ impl Recorder<'_> {
         Ok(task)
     }
 
-    /// The task with what is wrong now.
+    /// The task with the current findings.
     fn about(&self, one: &Settled, asset: Option<&Asset>, task: TaskRow) -> TaskRow {
         let failure = one.judged.failure.as_ref();
         let supplier = asset.and_then(|a| a.declared.as_ref()?.meta.get(SUPPLIER).cloned());
@@ -184,7 +189,7 @@ impl Recorder<'_> {
         }
     }
 
-    /// The pictures are those of the bytes it is about now.
+    /// Replaces the pictures by those of the current bytes.
     fn show(&mut self, one: &Settled, task: &TaskRow) -> StoreResult<()> {
         self.tx.put_task_pictures(task.no, one.judged.pictures.as_deref())
     }
@@ -218,7 +223,7 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// Elsewhere units wait for the same asset: they get the new delivery too, and do with it what they did with the old.
+    /// Redelivers the new bytes to units of other jobs that wait for the same asset.
     fn supersede(&mut self, task: &TaskRow, correction: &AssetCorrection) -> StoreResult<()> {
         let mut by_job: BTreeMap<JobNo, Vec<UnitId>> = BTreeMap::new();
         for unit in self.tx.task_units(task.no)?.into_iter().filter(|unit| unit.job != self.job.no) {

@@ -1,4 +1,4 @@
-//! Waivers of findings, as they are put on deliveries and shown.
+//! Waivers of findings: which judged content they cover, and how they are shown.
 use crate::error::{Answer, Error};
 use crate::store::{StoreResult, Tx, WaiverRow};
 use protocol::rules::review::waiver::{JudgedContent, Scope, waived};
@@ -106,7 +106,7 @@ impl Waivers {
     }
 }
 
-/// Reads until when a waiver is to hold.
+/// Parses the end of a waiver.
 pub(crate) fn until(text: Option<&str>, now: Timestamp) -> Answer<Option<Timestamp>> {
     let Some(text) = text else { return Ok(None) };
     match Timestamp::parse(text) {

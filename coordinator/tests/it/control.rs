@@ -1,5 +1,5 @@
 //! What operators ask for, carried out in the store's transactions.
-use coordinator::audit::Order;
+use coordinator::audit::AuditContext;
 use coordinator::command::{self, Among, Plan, RetryRequest};
 use coordinator::reconcile::sequencer::{self, Sweep};
 use coordinator::reconcile::{planner, settlement};
@@ -207,7 +207,7 @@ fn unit_of_a_cancelled_job_is_not_planned() {
         rows.into_iter().flatten().flatten().map(|row| row.state).collect()
     };
     assert!(states(tx).contains(&UnitState::Planned), "what is behind the retried units waits for them");
-    command::cancel(tx, "j", &Order::default(), NOW).expect("is cancelled");
+    command::cancel(tx, "j", &AuditContext::default(), NOW).expect("is cancelled");
     while sequencer::advance(tx, &workflows, job, &mut Sweep::default(), NOW).expect("advances") {}
     assert_eq!(tx.job(job).expect("reads").map(|row| row.state), Some(JobState::Cancelled));
     assert!(states(tx).iter().all(|state| *state == UnitState::Cancelled), "{:?}", states(tx));

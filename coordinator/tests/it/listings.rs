@@ -49,7 +49,7 @@ impl World {
             let slots = vec![(Kind::Scan, 2, 2)];
             let (worker, held) = (WorkerId(worker.into()), held.to_vec());
             let beat = Heartbeat { worker, held, slots, draining: false, bytes: 0, leaves_at: None };
-            self.reactor.leases.lock().heard(&beat, self.now);
+            self.reactor.state.lock().leases.heard(&beat, self.now);
         }
     }
 
@@ -64,7 +64,7 @@ impl World {
     fn turn(&mut self) -> Turn {
         let (reactor, now) = (self.reactor.clone(), self.now);
         let turn = self.write(|tx| reactor.turn(tx, &[], now));
-        self.reactor.claimed(&turn, now);
+        self.reactor.on_turn_committed(&turn, now);
         turn
     }
 
@@ -87,7 +87,7 @@ impl World {
         let outcomes: Vec<Outcome> = ends.iter().map(outcome).collect();
         let (reactor, now) = (self.reactor.clone(), self.now);
         let (settled, turn) = self.write(|tx| reactor.settle(tx, &outcomes, now, &mut || 1.0));
-        self.reactor.settled(&outcomes, &turn, now);
+        self.reactor.on_ends_committed(&outcomes, &turn, now);
         (settled, turn)
     }
 
@@ -95,8 +95,8 @@ impl World {
     fn pages(&mut self, epoch: u32, numbers: &[u64]) -> (Vec<PageTaken>, Vec<(UnitId, u32)>) {
         let pages: Vec<Listed> = numbers.iter().map(|number| (page(self.scan(), epoch, *number), None)).collect();
         let reactor = self.reactor.clone();
-        let taken = self.write(|tx| reactor.store(tx, &pages));
-        let torn = self.reactor.stored(&pages, &taken);
+        let taken = self.write(|tx| reactor.store_pages(tx, &pages));
+        let torn = self.reactor.on_pages_committed(&pages, &taken);
         (taken, torn)
     }
 
@@ -104,7 +104,7 @@ impl World {
         let lapsed = Lapsed { unit: self.scan(), epoch, with, vanished: false };
         let (reactor, now) = (self.reactor.clone(), self.now);
         let taken = self.write(|tx| reactor.take_back(tx, &lapsed, &PoisonLimits::default(), now));
-        self.reactor.taken_back(&lapsed, taken);
+        self.reactor.on_taken_back(&lapsed, taken);
         taken
     }
 }
@@ -253,7 +253,7 @@ fn listing_continues_under_a_new_leader() {
     let out = world.write(|tx| outstanding(tx, &workflows, no));
     assert_eq!(out.iter().map(|unit| (unit.id, unit.epoch)).collect::<Vec<_>>(), [(world.scan(), scan.epoch)]);
     world.reactor = Reactor::default();
-    world.reactor.leases.lock().adopt(&out, world.now);
+    world.reactor.state.lock().leases.adopt(&out, world.now);
     world.beat(&[(world.scan(), scan.epoch)]);
     assert!(world.turn().units.is_empty(), "it is not handed out again");
     assert_eq!(world.pages(scan.epoch, &[1]).0, [PageTaken::Stored]);
@@ -340,16 +340,21 @@ fn leases_what_was_not_read_meanwhile_proves_no_silence() {
     let held = [(world.scan(), scan.epoch)];
     let limits = LeaseLimits::default();
     world.beat(&held);
-    world.reactor.leases.lock().read_up_to(world.now, true);
+    world.reactor.state.lock().leases.read_up_to(world.now, true);
     // Four writes of 4.5 s in one batch; what workers say meanwhile is not read.
     let read_at = world.now;
     for _ in 0..4 {
         world.now = world.now.after(Duration::from_millis(4_500));
-        assert_eq!(world.reactor.leases.lock().lapsed(&limits, world.now), [], "after {:?}", world.now.since(read_at));
+        assert_eq!(
+            world.reactor.state.lock().leases.lapsed(&limits, world.now),
+            [],
+            "after {:?}",
+            world.now.since(read_at)
+        );
     }
     // Read again, and still nothing from the first: now it is silence.
-    world.reactor.leases.lock().read_up_to(world.now, true);
-    let lapsed = world.reactor.leases.lock().lapsed(&limits, world.now);
+    world.reactor.state.lock().leases.read_up_to(world.now, true);
+    let lapsed = world.reactor.state.lock().leases.lapsed(&limits, world.now);
     assert_eq!(lapsed.iter().map(|lapsed| lapsed.unit).collect::<Vec<_>>(), [world.scan()]);
 }
 
@@ -358,16 +363,16 @@ fn leases_what_was_not_read_meanwhile_proves_no_silence() {
 fn leases_an_end_that_is_read_and_not_stored_is_no_loss() {
     let mut world = World::new();
     let scan = world.claimed();
-    world.reactor.leases.lock().read_up_to(world.now, true);
+    world.reactor.state.lock().leases.read_up_to(world.now, true);
     // Its worker was quick, and no sign of life has shown it.
     world.now = world.now.after(SECOND * 20);
-    assert_eq!(world.reactor.leases.lock().unclaimed(world.now, 10), [(world.scan(), scan.epoch)]);
+    assert_eq!(world.reactor.state.lock().leases.unclaimed(world.now, 10), [(world.scan(), scan.epoch)]);
     let (worker, result) = (WorkerId("w0".into()), UnitResult::Listed { pages: 0 });
     let end = Report::Settled(Outcome { unit: world.scan(), epoch: scan.epoch, worker, result, duration_us: 1 });
-    let (work, _) = world.reactor.hear(vec![end], (world.now, true), world.now);
+    let work = world.reactor.on_reports(vec![end], (world.now, true), world.now);
     assert_eq!(work.len(), 1, "it is to be stored");
-    assert_eq!(world.reactor.leases.lock().unclaimed(world.now, 10), []);
+    assert_eq!(world.reactor.state.lock().leases.unclaimed(world.now, 10), []);
     let limits = LeaseLimits::default();
     world.now = world.now.after(SECOND * 100);
-    assert_eq!(world.reactor.leases.lock().lapsed(&limits, world.now), [], "nothing was read since");
+    assert_eq!(world.reactor.state.lock().leases.lapsed(&limits, world.now), [], "nothing was read since");
 }

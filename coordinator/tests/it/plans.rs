@@ -400,7 +400,7 @@ fn turns(n: i64) -> Vec<Question> {
         question("losses that are forgiven", 100, |tx| {
             tx.forget_losses(&(1..=100).map(|k| UnitId { job: JOB, step: FIRST, part: 10 * k }).collect::<Vec<_>>())
         }),
-        question("retries that are due", 200, |tx| retrier::bring_back(tx, Timestamp(i64::MAX)).map(drop)),
+        question("retries that are due", 200, |tx| retrier::requeue_due(tx, Timestamp(i64::MAX)).map(drop)),
         walk("what is taken back", |tx| recovery::recover(tx, &Workflows::default(), JOB).map(drop)),
         question("facts", 100, |tx| {
             let facts: Vec<AssetFact> = (1..=100)

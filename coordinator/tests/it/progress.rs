@@ -1,5 +1,5 @@
 //! What workers say of units in hand, and what whoever asks is told of it; units that wait for something outside.
-use coordinator::leader::memory::throughput::Movement;
+use coordinator::leader::memory::throughput::TransferRates;
 use coordinator::query::jobs::progress;
 use coordinator::reconcile::{planner, rates, settlement, tombstones};
 use coordinator::store::memory::Memory;
@@ -44,8 +44,8 @@ fn ready(tx: &mut dyn Tx) -> JobNo {
     no
 }
 
-fn told(tx: &mut dyn Tx, movement: &mut Movement, now: Timestamp) -> coordinator::query::jobs::Progress {
-    rates::put(tx, &Workflows::default(), movement.paces(now)).expect("writes");
+fn told(tx: &mut dyn Tx, rates: &mut TransferRates, now: Timestamp) -> coordinator::query::jobs::Progress {
+    rates::put(tx, &Workflows::default(), rates.paces(now)).expect("writes");
     progress(tx, "j").expect("the job is there")
 }
 
@@ -53,13 +53,13 @@ fn told(tx: &mut dyn Tx, movement: &mut Movement, now: Timestamp) -> coordinator
 fn bytes_and_rates_appear_in_job_progress() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
-        let (no, mut movement) = (ready(tx), Movement::default());
+        let (no, mut rates) = (ready(tx), TransferRates::default());
         let unit = |part| UnitId { job: no, step: StepNo(0), part };
         for second in 0..=60 {
             let units = vec![(unit(1), 1, 30 * second), (unit(2), 1, 5)];
-            movement.heard(&Progress { worker: WorkerId("w".into()), units }, at(second as i64));
+            rates.on_progress(&Progress { worker: WorkerId("w".into()), units }, at(second as i64));
         }
-        let shown = told(tx, &mut movement, at(60));
+        let shown = told(tx, &mut rates, at(60));
         assert!((28..=32).contains(&shown.bytes_per_second), "{shown:?}");
         let first = &shown.running[0];
         assert_eq!(
@@ -73,12 +73,12 @@ fn bytes_and_rates_appear_in_job_progress() {
         let fact = AssetFact { asset: "a0".into(), bytes: Some(2_000), ..AssetFact::default() };
         let result = UnitResult::Finished { facts: vec![fact], failures: vec![] };
         let outcome = Outcome { unit: unit(1), epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 };
-        movement.ended(&outcome, at(61));
-        assert_eq!(told(tx, &mut movement, at(61)).running.len(), 1);
+        rates.on_outcome(&outcome, at(61));
+        assert_eq!(told(tx, &mut rates, at(61)).running.len(), 1);
         let mut row = tx.job(no)?.expect("there");
         (row.state, row.ended_at) = (JobState::Succeeded, Some(at(62)));
         tx.update_job(&row)?;
-        let ended = told(tx, &mut movement, at(62));
+        let ended = told(tx, &mut rates, at(62));
         assert_eq!((ended.bytes_per_second, ended.running.len()), (0, 0));
         Ok(())
     };
@@ -125,9 +125,15 @@ fn removal_is_recorded_from_any_report() {
         };
         // Neither the epoch nor the step nor, in the end, the job need be known.
         let stranger = UnitId { job: no, step: StepNo(77), part: 1 };
-        tombstones::bury(tx, &workflows, stranger, vec![burial("md5:1")], at(1))?;
-        tombstones::bury(tx, &workflows, stranger, vec![burial("md5:2")], at(2))?;
-        tombstones::bury(tx, &workflows, UnitId { job: JobNo(99), ..stranger }, vec![burial("md5:3")], at(3))?;
+        tombstones::record_tombstones(tx, &workflows, stranger, vec![burial("md5:1")], at(1))?;
+        tombstones::record_tombstones(tx, &workflows, stranger, vec![burial("md5:2")], at(2))?;
+        tombstones::record_tombstones(
+            tx,
+            &workflows,
+            UnitId { job: JobNo(99), ..stranger },
+            vec![burial("md5:3")],
+            at(3),
+        )?;
         let kept: Vec<_> = tx.tombstones("a0")?.into_iter().map(|row| (row.job, row.step, row.hash, row.at)).collect();
         let expected = [("j", "md5:1", 1), ("#99", "md5:3", 3)];
         assert_eq!(kept, expected.map(|(job, hash, n)| (job.to_owned(), "77".to_owned(), hash.to_owned(), at(n))));

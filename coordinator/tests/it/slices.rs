@@ -197,7 +197,7 @@ impl World {
         let settled =
             write(&mut self.store, |tx| settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
         if settled.cut > 0 {
-            self.engine.cut();
+            self.engine.on_multipart_opened();
         }
         self.leases.reported(&outcome, now);
         self.came.cut += settled.cut;

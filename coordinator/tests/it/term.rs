@@ -1,13 +1,12 @@
 //! A coordinator over a transport that the test plays.
 use async_trait::async_trait;
-use coordinator::leader::Coordinator;
+use coordinator::leader::{Coordinator, CoordinatorConfig};
 use coordinator::metrics::Metrics;
 use coordinator::queue::{Collected, Lost, QueueError, UnitQueue};
 use coordinator::store::handle::Store;
 use parking_lot::Mutex;
 use protocol::id::{UnitId, WorkerId};
 use protocol::model::priority::Priority;
-use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::unit::Unit;
@@ -58,7 +57,8 @@ fn ends(reads: Vec<Result<Collected, QueueError>>) -> bool {
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("registers"));
         let queue = Arc::new(Played(Mutex::new(reads.into())));
         let clock = Arc::new(|| Timestamp(1));
-        let coordinator = Coordinator::new(store, queue, clock, LeaseLimits::default(), metrics).shared();
+        let config = CoordinatorConfig { shared: true, ..CoordinatorConfig::default() };
+        let coordinator = Coordinator::new(store, queue, clock, metrics, config);
         let stop = CancellationToken::new();
         let running = coordinator.run(stop.clone());
         let ended = tokio::time::timeout(Duration::from_secs(2), running).await.is_ok();

@@ -3,7 +3,7 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::target::{JobChange, Target};
-use coordinator::audit::Order;
+use coordinator::audit::AuditContext;
 use coordinator::command::JobChanged;
 
 /// Audit arguments: reason, person, dry run.
@@ -22,10 +22,10 @@ pub(crate) struct AuditArgs {
 
 impl AuditArgs {
     /// The audit context of these arguments.
-    pub(crate) fn order(&self) -> Order {
+    pub(crate) fn order(&self) -> AuditContext {
         let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
         let id = || format!("uid {}", rustix::process::getuid().as_raw());
-        Order {
+        AuditContext {
             actor: self.by.clone().or_else(user).unwrap_or_else(id),
             reason: self.reason.clone().unwrap_or_default(),
             dry_run: self.dry_run,

@@ -11,8 +11,8 @@ use crate::metrics::counted;
 use crate::submit::now;
 use ::coordinator::clock::{Clock, steady};
 use ::coordinator::http::{Served, State, leader_name, serve};
-use ::coordinator::leader::Coordinator;
-use ::coordinator::leader::election::{Connect, Make, Member, Role};
+use ::coordinator::leader::election::{Candidate, CoordinatorFactory, Leadership, QueueConnector};
+use ::coordinator::leader::{Coordinator, CoordinatorConfig};
 use ::coordinator::metrics::{Metrics, register_process};
 use ::coordinator::queue::UnitQueue;
 use ::coordinator::queue::redis::RedisQueue;
@@ -23,7 +23,6 @@ use protocol::rules::cluster::election::ElectionLimits;
 use protocol::rules::cluster::retention::RetentionLimits;
 use protocol::rules::schedule::endpoint::EndpointLimit;
 use protocol::rules::storage::multipart::SliceLimits;
-use protocol::rules::unit::lease::LeaseLimits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
@@ -60,7 +59,7 @@ async fn warn_of_eviction(queue: &RedisQueue) {
 }
 
 /// Connects to Redis; each term of leading has connections of its own.
-fn connect(server: Server, deployment: String) -> Connect {
+fn connect(server: Server, deployment: String) -> QueueConnector {
     Arc::new(move || {
         let (server, deployment) = (server.clone(), deployment.clone());
         Box::pin(async move {
@@ -77,26 +76,24 @@ fn member(
     store: &Store,
     registry: &Registry,
     holder: String,
-    connect: Connect,
+    connect: QueueConnector,
     clock: Clock,
     retention: Option<RetentionLimits>,
     limits: (Vec<EndpointLimit>, SliceLimits),
-) -> CliResult<Member> {
+) -> CliResult<Candidate> {
     let metrics = Arc::new(counted(Metrics::new(registry))?);
     let timings = counted(Timings::new(registry))?;
     counted(store.write_times().register(registry))?;
     counted(register_process(registry, "coordinator"))?;
     let terms = store.clone();
-    let make: Make = Arc::new(move |queue| {
-        let leases = LeaseLimits::default();
+    let (endpoints, slicing) = limits;
+    let config = CoordinatorConfig { endpoints, slicing, retention, shared: true, ..CoordinatorConfig::default() };
+    config.validate().map_err(|error| CliError::usage(error.to_string()))?;
+    let make: CoordinatorFactory = Arc::new(move |queue| {
         let queue = Arc::new(Timed::new(queue, timings.clone()));
-        Coordinator::new(terms.clone(), queue, Arc::clone(&clock), leases, Arc::clone(&metrics))
-            .shared()
-            .forgetting(retention)
-            .limited(limits.0.clone())
-            .slicing(limits.1)
+        Coordinator::new(terms.clone(), queue, Arc::clone(&clock), Arc::clone(&metrics), config.clone())
     });
-    Ok(Member::new(store.clone(), holder, ElectionLimits::default(), connect, make))
+    Ok(Candidate::new(store.clone(), holder, ElectionLimits::default(), connect, make))
 }
 
 /// The name of this incarnation, and where a standby sends those who want something changed.
@@ -127,9 +124,9 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let connect = connect(server, deployment);
     let registry = Registry::new();
     // Whom to ask is known once the address is, and the address is part of the member's name.
-    let part: Arc<OnceLock<watch::Receiver<Role>>> = Arc::default();
+    let part: Arc<OnceLock<watch::Receiver<Leadership>>> = Arc::default();
     let known = Arc::clone(&part);
-    let role = move || known.get().map_or_else(Role::default, |role| role.borrow().clone());
+    let role = move || known.get().map_or_else(Leadership::default, |role| role.borrow().clone());
     let clock = steady(now);
     let hosts = listen::host_names(&context).and(args.advertise.as_deref());
     let state = State {

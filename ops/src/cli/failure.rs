@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
             retry::redrive(context, job.as_deref(), audit, select, cause.as_deref())
         }
         Command::Waive { cause, until, audit } => {
-            let request = WaiveRequest { until: until.clone(), order: audit.order() };
+            let request = WaiveRequest { until: until.clone(), audit: audit.order() };
             let waived = Target::open(context)?.waive(cause, &request)?;
             output::one(context.output, &waived, |w| format!("{cause}: waived by {}\n", w.by), cause)?;
             Ok(Exit::Ok)

@@ -118,7 +118,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
         Command::Resume(target) => change::job(context, &target, JobChange::Resume),
         Command::Cancel(target) => change::job(context, &target, JobChange::Cancel),
         Command::Priority { target, priority, deadline } => {
-            let request = PriorityRequest { priority, deadline, order: target.audit.order() };
+            let request = PriorityRequest { priority, deadline, audit: target.audit.order() };
             change::show(context, &Target::open(context)?.prioritise(&target.id, &request)?)
         }
         Command::Retry { target, select } => retry::job(context, &target.id, &target.audit, &select),

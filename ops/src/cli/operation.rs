@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::target::Target;
-use coordinator::command::Steering;
+use coordinator::command::OperationChange;
 use coordinator::query::operations::OperationView;
 
 /// Commands of `operation`.
@@ -40,13 +40,13 @@ pub(crate) struct OperationTarget {
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     match command {
         Command::List { job, limit } => list(context, job.as_deref(), *limit),
-        Command::Pause(target) => change(context, target, Steering::Pause),
-        Command::Resume(target) => change(context, target, Steering::Resume),
-        Command::Abort(target) => change(context, target, Steering::Abort),
+        Command::Pause(target) => change(context, target, OperationChange::Pause),
+        Command::Resume(target) => change(context, target, OperationChange::Resume),
+        Command::Abort(target) => change(context, target, OperationChange::Abort),
     }
 }
 
-fn change(context: &Context, target: &OperationTarget, steering: Steering) -> CliResult<Exit> {
+fn change(context: &Context, target: &OperationTarget, steering: OperationChange) -> CliResult<Exit> {
     let order = target.audit.order();
     let view = Target::open(context)?.steer_operation(target.operation, steering, &order)?;
     let render =

@@ -49,7 +49,7 @@ impl Select {
             only: self.only.clone(),
             corrections,
             rate: self.rate.as_deref().map(parse_rate).transpose().map_err(CliError::usage)?,
-            order: audit.order(),
+            audit: audit.order(),
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::output::{self, Format};
 use crate::target::Target;
 use base64::Engine;
 use coordinator::review::waivers::CheckWaived;
-use coordinator::review::{Decided, Reach, TaskEvent, TaskPicture, TaskRequest, TaskView};
+use coordinator::review::{DecisionOutcome, TaskEvent, TaskPicture, TaskRequest, TaskView, WaiverScope};
 use protocol::rules::review::task::Decision;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +79,7 @@ pub(crate) enum Command {
     },
 }
 
-/// [`Reach`] as it is spelt here.
+/// [`WaiverScope`] as it is spelt here.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum ReachWord {
     Delivery,
@@ -88,20 +88,20 @@ pub(crate) enum ReachWord {
     Policy,
 }
 
-impl From<ReachWord> for Reach {
-    fn from(word: ReachWord) -> Reach {
+impl From<ReachWord> for WaiverScope {
+    fn from(word: ReachWord) -> WaiverScope {
         match word {
-            ReachWord::Delivery => Reach::Delivery,
-            ReachWord::Asset => Reach::Asset,
-            ReachWord::Title => Reach::Title,
-            ReachWord::Policy => Reach::Policy,
+            ReachWord::Delivery => WaiverScope::Delivery,
+            ReachWord::Asset => WaiverScope::Asset,
+            ReachWord::Title => WaiverScope::Title,
+            ReachWord::Policy => WaiverScope::Policy,
         }
     }
 }
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
-    let plain = |audit: &AuditArgs| TaskRequest { order: audit.order(), ..TaskRequest::default() };
+    let plain = |audit: &AuditArgs| TaskRequest { audit: audit.order(), ..TaskRequest::default() };
     match command {
         Command::List { state, kind, job, asset, title, limit } => {
             let filter = control_filter(state, kind, job, asset, title);
@@ -116,7 +116,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
         Command::Approve { task, audit } => settle(context, task, Decision::Approve, &plain(&audit)),
         Command::Reject { task, audit } => settle(context, task, Decision::Reject, &plain(&audit)),
         Command::Waive { task, checks, reach, until, audit } => {
-            let request = TaskRequest { checks, reach: reach.into(), until, order: audit.order() };
+            let request = TaskRequest { checks, reach: reach.into(), until, audit: audit.order() };
             settle(context, task, Decision::Waive, &request)
         }
     }
@@ -231,7 +231,7 @@ fn settle(context: &Context, task: i64, decision: Decision, request: &TaskReques
     Ok(Exit::Ok)
 }
 
-fn render_decision(d: &Decided) -> String {
+fn render_decision(d: &DecisionOutcome) -> String {
     let would = if d.dry_run { "would be " } else { "" };
     let mut text = format!("task {}: {would}{}", d.task, d.state);
     if d.units > 0 {

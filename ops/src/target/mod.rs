@@ -13,9 +13,11 @@ use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::Origin;
 use crate::submit::now;
-use coordinator::audit::Order;
+use coordinator::audit::AuditContext;
 use coordinator::command::submission::{Sources, Submitted, submit};
-use coordinator::command::{self, Among, JobChanged, PriorityRequest, Retried, RetryRequest, Steering, WaiveRequest};
+use coordinator::command::{
+    self, Among, JobChanged, OperationChange, PriorityRequest, Retried, RetryRequest, WaiveRequest,
+};
 use coordinator::error::{Answer, outcome};
 use coordinator::http::{OfJob, Problem};
 use coordinator::paging::PAGE_MAX;
@@ -150,7 +152,7 @@ impl Target {
     }
 
     /// Pauses, resumes or cancels a job.
-    pub(crate) fn change(&mut self, job_change: JobChange, id: &str, order: &Order) -> CliResult<JobChanged> {
+    pub(crate) fn change(&mut self, job_change: JobChange, id: &str, order: &AuditContext) -> CliResult<JobChanged> {
         let change = match job_change {
             JobChange::Pause => command::pause,
             JobChange::Resume => command::resume,
@@ -215,14 +217,21 @@ impl Target {
     }
 
     /// Pauses, resumes or aborts an operation.
-    pub(crate) fn steer_operation(&mut self, no: i64, steering: Steering, order: &Order) -> CliResult<OperationView> {
+    pub(crate) fn steer_operation(
+        &mut self,
+        no: i64,
+        steering: OperationChange,
+        order: &AuditContext,
+    ) -> CliResult<OperationView> {
         let job_change = match steering {
-            Steering::Pause => "pause",
-            Steering::Resume => "resume",
-            Steering::Abort => "abort",
+            OperationChange::Pause => "pause",
+            OperationChange::Resume => "resume",
+            OperationChange::Abort => "abort",
         };
         match self {
-            Target::Local(db) => answered(db.write(|tx| outcome(command::steer(tx, no, steering, order, now())))),
+            Target::Local(db) => {
+                answered(db.write(|tx| outcome(command::change_operation(tx, no, steering, order, now()))))
+            }
             Target::Remote(remote) => remote.post(&["operations", &no.to_string(), job_change], order),
         }
     }
@@ -236,7 +245,7 @@ impl Target {
     }
 
     /// Gives a worker no more work.
-    pub(crate) fn drain_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
+    pub(crate) fn drain_worker(&mut self, worker: &str, order: &AuditContext) -> CliResult<WorkerView> {
         match self {
             Target::Local(db) => answered(db.write(|tx| outcome(command::drain(tx, worker, order, now())))),
             Target::Remote(remote) => remote.post(&["workers", worker, "drain"], order),
@@ -244,7 +253,7 @@ impl Target {
     }
 
     /// Gives a worker work again.
-    pub(crate) fn release_worker(&mut self, worker: &str, order: &Order) -> CliResult<WorkerView> {
+    pub(crate) fn release_worker(&mut self, worker: &str, order: &AuditContext) -> CliResult<WorkerView> {
         match self {
             Target::Local(db) => answered(db.write(|tx| outcome(command::release(tx, worker, order, now())))),
             Target::Remote(remote) => remote.post(&["workers", worker, "release"], order),
@@ -257,7 +266,7 @@ fn bring_back(db: &mut Backend, among: &Among, request: &RetryRequest) -> CliRes
     let workflows = Workflows::default();
     if command::needs_preview(request) {
         let previewed = answered(db.read(|tx| outcome(command::preview(tx, &workflows, among, request, now()))))?;
-        if request.order.dry_run {
+        if request.audit.dry_run {
             return Ok(previewed);
         }
     }

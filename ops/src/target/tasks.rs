@@ -3,7 +3,7 @@ use super::{Target, answered, pages};
 use crate::error::CliResult;
 use crate::submit::now;
 use coordinator::error::outcome;
-use coordinator::review::{self, Decided, TaskPicture, TaskRequest, TaskView, TasksFilter};
+use coordinator::review::{self, DecisionOutcome, TaskPicture, TaskRequest, TaskView, TasksFilter};
 use coordinator::workflows::Workflows;
 use protocol::rules::review::task::Decision;
 
@@ -41,13 +41,18 @@ impl Target {
     }
 
     /// Takes a decision.
-    pub(crate) fn settle_task(&mut self, no: i64, decision: Decision, request: &TaskRequest) -> CliResult<Decided> {
+    pub(crate) fn settle_task(
+        &mut self,
+        no: i64,
+        decision: Decision,
+        request: &TaskRequest,
+    ) -> CliResult<DecisionOutcome> {
         let db = match self {
             Target::Remote(remote) => {
                 return remote.post(&["tasks", &no.to_string(), decision.as_str()], request);
             }
             Target::Local(db) => db,
         };
-        answered(db.write(|tx| outcome(review::settle_task(tx, &Workflows::default(), no, decision, request, now()))))
+        answered(db.write(|tx| outcome(review::decide_task(tx, &Workflows::default(), no, decision, request, now()))))
     }
 }

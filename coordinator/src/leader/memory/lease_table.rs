@@ -1,16 +1,18 @@
-//! What is out and who lives, in memory: rebuilt from the cursor, the rows and the next heartbeats after a restart.
+//! In-memory lease table. Rebuilt after a restart from cursors, leased rows and heartbeats.
 use crate::dispatch::endpoints::{Endpoints, Sign, of_unit};
 use crate::dispatch::fleet::WorkerSeen;
-use crate::dispatch::load::{Experience, KindLoad, Leaving, Load, Running};
+use crate::dispatch::load::{Experience, KindLoad, Load, Running};
 use crate::dispatch::publisher::scan_unit;
 use crate::leader::memory::stray::Strays;
+use crate::leader::memory::usage::Usage;
+use crate::leader::memory::worker_registry::WorkerRegistry;
 use crate::reconcile::rescuer::LostWith;
 use foldhash::HashMap as IdMap;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::schedule::cost::bucket;
 use protocol::rules::schedule::endpoint::EndpointLimit;
-use protocol::rules::unit::lease::{Lease, LeaseDecision, LeaseLimits, decide, heard_until, plausible_slots};
+use protocol::rules::unit::lease::{Lease, LeaseDecision, LeaseLimits, decide, heard_until};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
@@ -26,7 +28,7 @@ const LONG_EVERY: Duration = Duration::from_secs(1);
 const LONG_MIN: Duration = Duration::from_secs(1);
 const LONG_NAMED: usize = 256;
 
-/// An execution whose worker has fallen silent, or that nobody took.
+/// An execution whose worker has fallen silent, or that no worker took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lapsed {
     /// The unit.
@@ -55,14 +57,11 @@ pub struct Leases {
     out: IdMap<UnitId, Out>,
     /// First executions of units that have a speculative copy, which is in `out`.
     older: IdMap<UnitId, Out>,
-    limits: Arc<[EndpointLimit]>,
-    busy: Vec<u32>,
-    out_by_kind: BTreeMap<Kind, u32>,
-    out_by_step: BTreeMap<(JobNo, StepNo), u32>,
+    usage: Usage,
     experience: Experience,
     obsolete: Vec<(UnitId, u32)>,
     long_at: Timestamp,
-    workers: BTreeMap<WorkerId, WorkerSeen>,
+    workers: WorkerRegistry,
     readable_since: Timestamp,
     /// Up to when reports have been read; `None` where that is not kept, and silence is judged as of now.
     heard_until: Option<Timestamp>,
@@ -72,8 +71,6 @@ pub struct Leases {
     looked_to: Option<UnitId>,
     /// Units that run alone, with the epoch and the worker.
     alone: IdMap<UnitId, (u32, WorkerId)>,
-    /// When the live workers had no slot to spare, by kind.
-    full_at: BTreeMap<Kind, Timestamp>,
     strays: Strays,
 }
 
@@ -101,8 +98,7 @@ impl Leases {
 
     /// The endpoints to count by.
     pub fn limit(&mut self, limits: Arc<[EndpointLimit]>) {
-        self.busy = vec![0; limits.len()];
-        self.limits = limits;
+        self.usage.limit(limits);
     }
 
     /// Notes units as handed out. A unit that is out already has a second execution from now on.
@@ -113,17 +109,17 @@ impl Leases {
                 lease: Lease { epoch: unit.epoch, published_at: now, held: None },
                 kind: unit.kind,
                 size: bucket(bytes, unit.assets.len() as u32),
-                endpoints: of_unit(&self.limits, unit),
+                endpoints: of_unit(self.usage.limits(), unit),
                 running_since: None,
             };
-            self.count(unit.id, out.kind, &out.endpoints, true);
+            self.usage.count(unit.id, out.kind, &out.endpoints, true);
             let before = self.out.insert(unit.id, out);
             let replaced = match before {
                 Some(before) if before.lease.epoch < unit.epoch => self.older.insert(unit.id, before),
                 before => before,
             };
             if let Some(gone) = replaced {
-                self.count(unit.id, gone.kind, &gone.endpoints, false);
+                self.usage.count(unit.id, gone.kind, &gone.endpoints, false);
             }
         }
     }
@@ -131,19 +127,6 @@ impl Leases {
     /// Takes over what an earlier coordinator had handed out: unheard of from now on, it lapses like anything else.
     pub fn adopt(&mut self, out: &[Unit], now: Timestamp) {
         self.published(out, now);
-    }
-
-    fn count(&mut self, unit: UnitId, kind: Kind, endpoints: &[u16], up: bool) {
-        let add = |n: &mut u32| *n = if up { *n + 1 } else { n.saturating_sub(1) };
-        add(self.out_by_kind.entry(kind).or_default());
-        let step = self.out_by_step.entry((unit.job, unit.step)).or_default();
-        add(step);
-        if *step == 0 {
-            self.out_by_step.remove(&(unit.job, unit.step));
-        }
-        for at in endpoints {
-            self.busy.get_mut(usize::from(*at)).into_iter().for_each(add);
-        }
     }
 
     fn take(&mut self, unit: UnitId, epoch: u32) -> Option<Out> {
@@ -162,11 +145,11 @@ impl Leases {
         if self.alone.get(&unit).is_some_and(|(of, _)| *of == epoch) {
             self.alone.remove(&unit);
         }
-        self.count(unit, gone.kind, &gone.endpoints, false);
+        self.usage.count(unit, gone.kind, &gone.endpoints, false);
         Some(gone)
     }
 
-    /// Notes that an execution is over, whatever became of it. Returns its kind when it was out.
+    /// Notes that an execution is over. Returns its kind when it was out.
     pub fn ended(&mut self, unit: UnitId, epoch: u32) -> Option<Kind> {
         self.take(unit, epoch).map(|gone| gone.kind)
     }
@@ -192,9 +175,9 @@ impl Leases {
             _ => return,
         };
         self.experience.sign(&out.endpoints, sign(failures.iter().map(|(_, failure)| failure)));
-        // What several workers share says nothing of how long one takes.
+        // The duration of a transfer that several workers shared says nothing of one worker.
         if failures.is_empty() && matches!(outcome.result, UnitResult::Finished { .. }) {
-            // A worker's clock may be wrong; that it cannot have run before it was published is certain.
+            // A worker's clock may be wrong; a unit cannot have run before it was published.
             let most = u64::try_from(now.since(out.lease.published_at).as_micros()).unwrap_or(u64::MAX);
             self.experience.took(out.kind, out.size, outcome.duration_us.min(most));
         }
@@ -234,7 +217,7 @@ impl Leases {
 
     /// Scans that are out, with their epochs, as if these executions were over.
     pub fn scans_without(&self, ended: &[Outcome]) -> BTreeSet<(JobNo, u32)> {
-        let jobs = self.out_by_step.keys().filter(|(_, step)| *step == StepNo::SCAN).map(|(job, _)| *job);
+        let jobs = self.usage.by_step().keys().filter(|(_, step)| *step == StepNo::SCAN).map(|(job, _)| *job);
         let executions = jobs.flat_map(|job| {
             let unit = scan_unit(job);
             let lists = [&self.out, &self.older];
@@ -246,7 +229,7 @@ impl Leases {
 
     /// Units that are out, by step.
     pub fn out_by_step(&self) -> &BTreeMap<(JobNo, StepNo), u32> {
-        &self.out_by_step
+        self.usage.by_step()
     }
 
     /// Every execution that is out.
@@ -261,7 +244,7 @@ impl Leases {
 
     /// Units that are out, by kind.
     pub fn out(&self, kind: Kind) -> u32 {
-        self.out_by_kind.get(&kind).copied().unwrap_or(0)
+        self.usage.of_kind(kind)
     }
 
     /// Takes a sign of life.
@@ -281,16 +264,7 @@ impl Leases {
                 out.running_since.get_or_insert(now);
             }
         }
-        let seen = WorkerSeen {
-            slots: plausible_slots(&beat.slots),
-            heard_at: now,
-            draining: beat.draining,
-            held: beat.held.len(),
-            bytes: beat.bytes,
-            leaves_at: beat.leaves_at,
-            busy,
-        };
-        self.workers.insert(beat.worker.clone(), seen);
+        self.workers.heard(beat, busy, now);
     }
 
     /// Executions whose worker has fallen silent; workers silent for long are forgotten.
@@ -298,13 +272,13 @@ impl Leases {
         self.strays.forget(now);
         let now = self.as_heard(now);
         let since = self.readable_since;
-        self.workers.retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
-        self.note_full(limits, now);
-        // While every slot is taken, a unit nobody has claimed waits its turn: that is no sign that it was lost. Taken
-        // back all the same, it would go to the end of the stream again and again and never run.
+        self.workers.forget_silent(limits, since, now);
+        self.workers.note_full(limits, now);
+        // While every slot is taken, an unclaimed unit waits its turn and is not lost. Taken back, it would go to the end of
+        // the stream each time and never run.
         let evidence = |lease: &Lease, kind: &Kind| match lease.held {
             Some(_) => since,
-            None => self.full_at.get(kind).map_or(since, |full| since.max(*full)),
+            None => self.workers.full_at(*kind).map_or(since, |full| since.max(full)),
         };
         let mut lapsed: Vec<Lapsed> = self
             .all()
@@ -333,9 +307,7 @@ impl Leases {
         now: Timestamp,
     ) -> Option<LostWith> {
         let now = self.as_heard(now);
-        let dead = self.workers.get(worker).is_none_or(|seen| {
-            !seen.draining && now.since(seen.heard_at.max(self.readable_since)) > limits.silence_max
-        });
+        let dead = self.workers.is_dead(worker, limits, self.readable_since, now);
         let alone = self.alone.get(&unit).is_some_and(|(of, by)| *of == epoch && by == worker);
         dead.then(|| LostWith { worker: worker.0.clone(), alone })
     }
@@ -350,9 +322,17 @@ impl Leases {
 
     /// Workers that were heard of within the time after which they count as silent.
     pub fn alive(&self, limits: &LeaseLimits, now: Timestamp) -> Vec<WorkerId> {
-        let (since, now) = (self.readable_since, self.as_heard(now));
-        let heard = self.workers.iter().filter(|(_, seen)| now.since(seen.heard_at.max(since)) <= limits.silence_max);
-        heard.map(|(worker, _)| worker.clone()).collect()
+        self.workers.alive(limits, self.readable_since, self.as_heard(now))
+    }
+
+    /// Live workers that take work.
+    pub fn taking_work(&self, limits: &LeaseLimits, now: Timestamp) -> BTreeSet<WorkerId> {
+        self.alive(limits, now).into_iter().filter(|worker| !self.is_draining(worker)).collect()
+    }
+
+    /// Whether a worker takes no more work, or is gone.
+    pub fn is_draining(&self, worker: &WorkerId) -> bool {
+        self.workers.is_draining(worker)
     }
 
     /// Executions published before `before` that no worker has shown in a heartbeat, at most `limit`.
@@ -361,25 +341,13 @@ impl Leases {
         let old = |lease: &Lease| lease.published_at.max(still) < before;
         let waiting = self.all().filter(|(_, out)| out.lease.held.is_none() && old(&out.lease));
         let mut waiting: Vec<(UnitId, u32)> = waiting.map(|(unit, out)| (*unit, out.lease.epoch)).collect();
-        // Where the last page ended the next begins: a page full of units that only wait must not hide a lost one.
+        // The next page begins where the last one ended: a page full of waiting units must not hide a lost one.
         waiting.sort_unstable();
         let from = waiting.partition_point(|(unit, _)| self.looked_to.is_some_and(|last| *unit <= last));
         waiting.rotate_left(from);
         waiting.truncate(limit);
         self.looked_to = waiting.last().map(|(unit, _)| *unit);
         waiting
-    }
-
-    fn note_full(&mut self, limits: &LeaseLimits, now: Timestamp) {
-        for kind in Kind::ALL {
-            let live = || self.workers.values().filter(|seen| now.since(seen.heard_at) <= limits.silence_max);
-            let slots: u32 =
-                live().flat_map(|seen| &seen.slots).filter(|(k, _, _)| *k == kind).map(|(_, n, _)| n).sum();
-            let busy: u32 = live().filter_map(|seen| seen.busy.get(&kind)).sum();
-            if busy >= slots {
-                self.full_at.insert(kind, now);
-            }
-        }
     }
 
     /// Executions of a job that are out.
@@ -393,8 +361,7 @@ impl Leases {
 
     /// Slots of all workers that take work and stay.
     pub fn slots(&self, kind: Kind) -> u32 {
-        let live = self.workers.values().filter(|seen| !seen.draining && seen.leaves_at.is_none());
-        live.flat_map(|seen| &seen.slots).filter(|(k, _, _)| *k == kind).map(|(_, total, _)| total).sum()
+        self.workers.slots(kind)
     }
 
     /// What a turn needs to know, and what was learned since the last one.
@@ -403,26 +370,24 @@ impl Leases {
             let slots = self.slots(kind);
             let light = matches!(kind, Kind::Noop | Kind::Sync);
             let floor = if light { slots.saturating_mul(LIGHT_DEPTH).min(LIGHT_MAX) } else { 0 };
-            let has = |seen: &&WorkerSeen| !seen.draining && seen.slots.iter().any(|(k, n, _)| *k == kind && *n > 0);
-            let workers = self.workers.values().filter(has).count() as u32;
-            (kind, KindLoad { slots, out: self.out(kind), floor, workers })
+            (kind, KindLoad { slots, out: self.out(kind), floor, workers: self.workers.taking(kind) })
         });
         Load {
             kinds: kinds.collect(),
-            steps: self.out_by_step.clone(),
-            busy: self.busy.clone(),
+            steps: self.usage.by_step().clone(),
+            busy: self.usage.by_endpoint().to_vec(),
             running: self.long_running(now),
             experience: std::mem::take(&mut self.experience),
             obsolete: std::mem::take(&mut self.obsolete),
-            leaving: self.leaving(),
+            leaving: self.workers.leaving(),
         }
     }
 
-    /// The same as if these executions were over: they are being settled in the transaction of the turn.
+    /// The load without these executions: they are being settled in the transaction of the turn.
     pub fn load_without(&mut self, ended: &[Outcome], now: Timestamp) -> Load {
         for outcome in ended.iter().filter(|outcome| outcome.result == UnitResult::Returned) {
-            // Whoever gives units back takes no more of them, until its next sign of life says otherwise.
-            self.workers.entry(outcome.worker.clone()).and_modify(|seen| seen.draining = true);
+            // A worker that returns units takes no more of them.
+            self.workers.drains(&outcome.worker);
         }
         let mut load = self.load(now);
         let less = |n: &mut u32| *n = n.saturating_sub(1);
@@ -437,12 +402,6 @@ impl Leases {
             }
         }
         load
-    }
-
-    fn leaving(&self) -> Vec<Leaving> {
-        let live = self.workers.values().filter(|seen| !seen.draining);
-        let slots = |seen: &WorkerSeen| seen.slots.iter().map(|(kind, total, _)| (*kind, *total)).collect();
-        live.filter_map(|seen| Some(Leaving { at: seen.leaves_at?, slots: slots(seen) })).collect()
     }
 
     /// The longest executions that have no copy yet, once in a while.
@@ -464,11 +423,11 @@ impl Leases {
 
     /// Every worker heard of lately.
     pub fn workers(&self) -> &BTreeMap<WorkerId, WorkerSeen> {
-        &self.workers
+        self.workers.all()
     }
 }
 
-/// What failures say of endpoints.
+/// The sign that failures give of their endpoints.
 fn sign<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Sign {
     let pauses = failures.into_iter().filter_map(|failure| match failure.class {
         ErrorClass::Throttled { retry_after_ms } => Some(retry_after_ms.map(Duration::from_millis)),
@@ -478,128 +437,4 @@ fn sign<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Sign {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::wire::unit::{NoopTask, TaskSpec};
-
-    fn published(part: i64) -> Unit {
-        let task = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
-        Unit {
-            id: unit(part),
-            epoch: 1,
-            attempt: 0,
-            kind: Kind::Qc,
-            task: Arc::new(task),
-            assets: vec![],
-            deadline: None,
-        }
-    }
-
-    fn unit(part: i64) -> UnitId {
-        UnitId { job: JobNo(1), step: StepNo(0), part }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp(seconds * 1_000_000)
-    }
-
-    fn beat(held: &[UnitId]) -> Heartbeat {
-        Heartbeat {
-            worker: WorkerId("w".into()),
-            held: held.iter().map(|unit| (*unit, 1)).collect(),
-            slots: vec![(Kind::Qc, 1, 0)],
-            draining: false,
-            bytes: 0,
-            leaves_at: None,
-        }
-    }
-
-    /// Unit 1 runs and unit 2 waits for the only slot, for two minutes; heartbeats say what `held` says.
-    fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
-        let mut leases = Leases::default();
-        leases.adopt(&[published(1), published(2)], at(0));
-        for second in (0..=120).step_by(3) {
-            leases.heard(&beat(held), at(second));
-            let lapsed = leases.lapsed(&LeaseLimits::default(), at(second));
-            if !lapsed.is_empty() {
-                return lapsed.into_iter().map(|lapsed| (lapsed.unit, lapsed.epoch)).collect();
-            }
-        }
-        Vec::new()
-    }
-
-    #[test]
-    fn execution_that_is_out_no_more_is_called_back_when_heartbeats_go_on_showing_it() {
-        let mut leases = Leases::default();
-        for seconds in [0, 3] {
-            leases.heard(&beat(&[unit(1)]), at(seconds));
-        }
-        assert_eq!(leases.load(at(3)).obsolete, []);
-        leases.heard(&beat(&[unit(1)]), at(6));
-        assert_eq!(leases.load(at(6)).obsolete, [(unit(1), 1)]);
-    }
-
-    /// Case 63: pages go round, whatever stands on them.
-    #[test]
-    fn every_unit_is_looked_for_in_turn() {
-        let mut leases = Leases::default();
-        let out: Vec<_> = (1..=25).map(published).collect();
-        leases.adopt(&out, at(0));
-        let mut seen = std::collections::BTreeSet::new();
-        for _ in 0..3 {
-            let page = leases.unclaimed(at(60), 10);
-            assert_eq!(page.len(), 10);
-            seen.extend(page);
-        }
-        assert_eq!(seen.len(), 25);
-    }
-
-    /// Case 11: how long a unit runs says nothing; only silence does.
-    #[test]
-    fn unit_that_runs_twenty_times_the_limit_of_silence_is_kept_and_lapses_with_its_worker() {
-        let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(9) };
-        let (mut leases, mut looked) = (Leases::default(), 0);
-        leases.adopt(&[published(1)], at(0));
-        for second in 0..=100 {
-            if second % 3 == 0 {
-                leases.heard(&beat(&[unit(1)]), at(second));
-            }
-            assert_eq!(leases.lapsed(&limits, at(second)), [], "at {second} s");
-            assert_eq!(leases.unclaimed(at(second), 9), [], "it is held: nothing looks for it");
-            looked += 1;
-        }
-        assert_eq!(looked, 101);
-        assert_eq!(leases.lapsed(&limits, at(99 + 5)), []);
-        let lapsed = leases.lapsed(&limits, at(99 + 6));
-        assert!(matches!(&lapsed[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"), "{lapsed:?}");
-    }
-
-    #[test]
-    fn end_reported_by_another_worker_than_the_holder_is_told() {
-        let mut leases = Leases::default();
-        leases.adopt(&[published(1)], at(0));
-        let end = |worker: &str, epoch| Outcome {
-            unit: unit(1),
-            epoch,
-            worker: WorkerId(worker.into()),
-            result: UnitResult::Returned,
-            duration_us: 0,
-        };
-        let mut unheard = Leases::default();
-        unheard.adopt(&[published(1)], at(0));
-        assert!(unheard.ends(&end("thief", 1), at(3)), "nobody is known to hold it");
-        leases.heard(&beat(&[unit(1)]), at(3));
-        assert!(!leases.ends(&end("thief", 1), at(3)) && leases.ends(&end("w", 1), at(3)));
-        assert!(leases.ends(&end("thief", 2), at(3)), "the epoch speaks for itself");
-    }
-
-    #[test]
-    fn a_unit_that_waits_for_a_slot_is_not_lost() {
-        assert_eq!(after_two_minutes(&[unit(1)]), []);
-    }
-
-    #[test]
-    fn what_an_earlier_coordinator_handed_out_lapses_when_no_busy_worker_explains_it() {
-        assert_eq!(after_two_minutes(&[]), [(unit(1), 1), (unit(2), 1)]);
-    }
-}
+mod tests;

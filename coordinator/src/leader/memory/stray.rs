@@ -1,5 +1,5 @@
-//! Executions that workers show and that are out no more. A wipe of the transport has units taken back while a worker
-//! already has one in hand; when its job is cancelled then, nothing else would ever stop it.
+//! Executions that heartbeats show although they are no longer out. After a wipe of the transport a unit is taken back while
+//! a worker still runs it; when its job is cancelled then, only this list stops the execution.
 use foldhash::HashMap as IdMap;
 use protocol::id::UnitId;
 use protocol::time::Timestamp;

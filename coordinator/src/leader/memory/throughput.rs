@@ -1,5 +1,5 @@
-//! How fast bytes move, in memory: what workers say of units in hand, and what ends add. Units of a second are never seen
-//! in hand; what they moved counts when they end.
+//! In-memory transfer rates, from progress reports of running units and from their ends. A unit of a second is never seen
+//! running; its bytes count when it ends.
 use crate::store::{PACE_UNITS_MAX, Pace, UnitPace};
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::rules::cluster::smoothing::Rate;
@@ -9,23 +9,23 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-/// Units and jobs nobody has spoken of for this long are forgotten.
+/// Units and jobs without a report for this long are forgotten.
 const UNIT_KEPT: Duration = Duration::from_secs(60);
 const JOB_KEPT: Duration = Duration::from_secs(600);
 
 /// One execution.
 #[derive(Debug)]
-struct Moving {
+struct UnitRate {
     worker: WorkerId,
     bytes: u64,
     rate: Rate,
     heard_at: Timestamp,
 }
 
-/// What moves.
+/// Transfer rates of units and jobs.
 #[derive(Debug, Default)]
-pub struct Movement {
-    units: HashMap<(UnitId, u32), Moving>,
+pub struct TransferRates {
+    units: HashMap<(UnitId, u32), UnitRate>,
     /// Bytes that slices of units have moved: they are no news at the ends of those.
     sliced: HashMap<UnitId, u64>,
     jobs: BTreeMap<JobNo, (Total, Timestamp)>,
@@ -48,14 +48,14 @@ impl Total {
     }
 }
 
-impl Movement {
-    /// Takes in what a worker says of its units.
-    pub fn heard(&mut self, progress: &Progress, now: Timestamp) {
+impl TransferRates {
+    /// Takes a progress report in.
+    pub fn on_progress(&mut self, progress: &Progress, now: Timestamp) {
         for (unit, epoch, bytes) in &progress.units {
             let moving = self.units.entry((*unit, *epoch)).or_insert_with(|| {
                 let mut rate = Rate::default();
                 rate.note(0, now);
-                Moving { worker: progress.worker.clone(), bytes: 0, rate, heard_at: now }
+                UnitRate { worker: progress.worker.clone(), bytes: 0, rate, heard_at: now }
             });
             let more = bytes.saturating_sub(moving.bytes);
             moving.rate.note(*bytes, now);
@@ -67,14 +67,14 @@ impl Movement {
         }
     }
 
-    /// Takes in the end of an execution.
-    pub fn ended(&mut self, outcome: &Outcome, now: Timestamp) {
+    /// Takes the end of an execution in.
+    pub fn on_outcome(&mut self, outcome: &Outcome, now: Timestamp) {
         let before = self.units.remove(&(outcome.unit, outcome.epoch)).map_or(0, |moving| moving.bytes);
         let UnitResult::Finished { facts, .. } = &outcome.result else { return };
         let before = before + self.sliced.remove(&outcome.unit).unwrap_or(0);
         let moved =
             facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes).fold(0, u64::saturating_add);
-        // Work that moves nothing has no pace.
+        // Work that moves no bytes has no rate.
         if moved + before > 0 {
             self.add(outcome.unit.job, moved.saturating_sub(before), now);
         }
@@ -156,29 +156,29 @@ mod tests {
 
     #[test]
     fn every_byte_counts_once_whether_it_was_seen_in_hand_or_not() {
-        let mut movement = Movement::default();
+        let mut rates = TransferRates::default();
         for second in 0..=60 {
-            movement.heard(&progress(&[(1, second * 50), (2, 7)]), at(second as i64));
+            rates.on_progress(&progress(&[(1, second * 50), (2, 7)]), at(second as i64));
         }
-        let paces = movement.paces(at(60));
+        let paces = rates.paces(at(60));
         let (_, pace, _) = &paces[0];
         assert_eq!(pace.bytes_moved, 3_007);
         assert!((pace.bytes_per_second - 50.0).abs() <= 2.0, "{pace:?}");
         assert_eq!(pace.units.iter().map(|unit| (unit.part, unit.bytes)).collect::<Vec<_>>(), [(1, 3_000), (2, 7)]);
-        movement.ended(&end(1, 4_000, false), at(61));
-        movement.ended(&end(3, 500, false), at(61));
-        movement.ended(&end(4, 9_000, true), at(61));
-        let (_, pace, _) = &movement.paces(at(61))[0];
+        rates.on_outcome(&end(1, 4_000, false), at(61));
+        rates.on_outcome(&end(3, 500, false), at(61));
+        rates.on_outcome(&end(4, 9_000, true), at(61));
+        let (_, pace, _) = &rates.paces(at(61))[0];
         assert_eq!((pace.bytes_moved, pace.units.len()), (4_507, 1));
-        assert!(movement.paces(at(61 + 601)).is_empty() && movement.per_second(at(662)) < 0.1);
+        assert!(rates.paces(at(61 + 601)).is_empty() && rates.per_second(at(662)) < 0.1);
     }
 
     #[test]
     fn units_that_are_named_are_bounded() {
-        let mut movement = Movement::default();
+        let mut rates = TransferRates::default();
         let many: Vec<(i64, u64)> = (0..500).map(|part| (part, part as u64)).collect();
-        movement.heard(&progress(&many), at(1));
-        let (_, pace, steps) = &movement.paces(at(1))[0];
+        rates.on_progress(&progress(&many), at(1));
+        let (_, pace, steps) = &rates.paces(at(1))[0];
         assert_eq!((pace.units.len(), steps.len(), pace.units[0].part), (PACE_UNITS_MAX, PACE_UNITS_MAX, 499));
     }
 }

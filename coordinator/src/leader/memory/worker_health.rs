@@ -1,5 +1,5 @@
-//! How workers do, in memory: what failed in whom, and who made up for it. The leader asks the rule of quarantine with
-//! these facts. All of it can be lost: it gathers again from the next reports.
+//! In-memory evidence for quarantine: which units failed on a worker and later succeeded on another. The leader asks the rule
+//! of quarantine with these facts. All of it can be lost: later reports rebuild it.
 mod tally;
 
 use crate::leader::memory::worker_health::tally::{Bounds, Tally};
@@ -15,35 +15,35 @@ use std::time::Duration;
 const WINDOW: u32 = 4_096;
 /// Failed units that are remembered.
 const FAILED_MAX: usize = 20_000;
-/// Between two looks while no failure comes and none is refuted: what happens else changes a verdict slowly.
+/// Time between two checks without news: other evidence changes a verdict slowly.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Reason code of a disk without space.
 const FULL: &str = "destination_full";
 
-/// What is remembered.
+/// Evidence about workers.
 #[derive(Debug)]
-pub struct Wards {
+pub struct WorkerHealth {
     tally: Tally,
     limits: QuarantineLimits,
-    /// Something came since the last look that may speak against a worker.
+    /// New evidence may speak against a worker.
     news: bool,
     looked_at: Timestamp,
 }
 
-impl Default for Wards {
-    fn default() -> Wards {
+impl Default for WorkerHealth {
+    fn default() -> WorkerHealth {
         let limits = QuarantineLimits::default();
         let bounds = Bounds { window: WINDOW, units: FAILED_MAX, kept: limits.failure_kept };
-        Wards { tally: Tally::new(bounds), limits, news: false, looked_at: Timestamp::default() }
+        WorkerHealth { tally: Tally::new(bounds), limits, news: false, looked_at: Timestamp::default() }
     }
 }
 
-/// A worker that should take no more work.
+/// Advice to quarantine a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct QuarantineAdvice {
     /// The worker.
     pub worker: WorkerId,
-    /// Why, for people.
+    /// The reason, for operators.
     pub reason: String,
     /// Whether it lacks disk space, which another worker may find of the same destination.
     pub no_space: bool,
@@ -51,8 +51,8 @@ pub struct Finding {
     pub failed: Vec<(UnitId, u32)>,
 }
 
-impl Wards {
-    /// Takes outcomes as they were reported: a late one is evidence too.
+impl WorkerHealth {
+    /// Takes reported outcomes in; a late one is evidence too.
     pub fn note(&mut self, outcomes: &[Outcome], now: Timestamp) {
         for outcome in outcomes {
             match verdict(&outcome.result) {
@@ -86,8 +86,8 @@ impl Wards {
         self.tally.has_failures()
     }
 
-    /// What is to be said of workers. `taking` are those that live and take work; only they are judged.
-    pub fn findings(&self, taking: &BTreeSet<WorkerId>) -> Vec<Finding> {
+    /// Workers to quarantine. Only `taking`, the workers that live and take work, are judged.
+    pub fn advice(&self, taking: &BTreeSet<WorkerId>) -> Vec<QuarantineAdvice> {
         if !self.has_failures() {
             return Vec::new();
         }
@@ -99,7 +99,7 @@ impl Wards {
             succeeded: sum.succeeded.saturating_add(own.succeeded),
             full: false,
         });
-        let mut findings = Vec::new();
+        let mut advice = Vec::new();
         // Nothing speaks against a worker in which nothing failed.
         for (worker, own) in facts.into_iter().filter(|(_, own)| own.failed > 0) {
             let others = PeerFacts {
@@ -119,9 +119,9 @@ impl Wards {
             };
             left = PeerFacts { full: false, ..others };
             let (no_space, failed) = (health == Health::NoSpace, self.tally.failures(worker));
-            findings.push(Finding { worker: worker.clone(), reason, no_space, failed });
+            advice.push(QuarantineAdvice { worker: worker.clone(), reason, no_space, failed });
         }
-        findings
+        advice
     }
 
     /// Workers that had no disk space for a unit for which another had none either: the destination is full, not they.
@@ -141,7 +141,7 @@ enum Verdict {
 }
 
 /// What an outcome says of its worker. An asset that fails for good speaks against itself, an endpoint that throttles
-/// against nobody.
+/// against no worker.
 fn verdict(result: &UnitResult) -> Option<Verdict> {
     let speaks = |class: ErrorClass| matches!(class, ErrorClass::Transient | ErrorClass::Ambiguous);
     match result {
@@ -179,84 +179,84 @@ mod tests {
         names.iter().map(|name| WorkerId((*name).into())).collect()
     }
 
-    fn found(wards: &Wards, names: &[&str]) -> Vec<String> {
-        wards.findings(&taking(names)).into_iter().map(|finding| finding.worker.0).collect()
+    fn found(health: &WorkerHealth, names: &[&str]) -> Vec<String> {
+        health.advice(&taking(names)).into_iter().map(|finding| finding.worker.0).collect()
     }
 
     #[test]
     fn what_fails_in_one_and_goes_well_in_another_speaks_against_the_one() {
-        let mut wards = Wards::default();
+        let mut health = WorkerHealth::default();
         for part in 0..20 {
-            wards.note(&[outcome("sick", part, Some("tool_failed"))], Timestamp(1));
-            wards.note(&[outcome("well", part, None), outcome("well", part + 100, None)], Timestamp(1));
+            health.note(&[outcome("sick", part, Some("tool_failed"))], Timestamp(1));
+            health.note(&[outcome("well", part, None), outcome("well", part + 100, None)], Timestamp(1));
         }
-        assert_eq!(found(&wards, &["sick", "well"]), ["sick"]);
-        assert_eq!(found(&wards, &["sick"]), Vec::<String>::new(), "the last one goes on");
-        let finding = wards.findings(&taking(&["sick", "well"])).remove(0);
+        assert_eq!(found(&health, &["sick", "well"]), ["sick"]);
+        assert_eq!(found(&health, &["sick"]), Vec::<String>::new(), "the last one goes on");
+        let finding = health.advice(&taking(&["sick", "well"])).remove(0);
         assert_eq!(finding.failed.len(), 20);
-        wards.forget(&WorkerId("sick".into()));
-        assert_eq!(found(&wards, &["sick", "well"]), Vec::<String>::new());
+        health.forget(&WorkerId("sick".into()));
+        assert_eq!(found(&health, &["sick", "well"]), Vec::<String>::new());
     }
 
     #[test]
     fn bad_units_fail_everywhere_and_make_nobody_sick() {
-        let mut wards = Wards::default();
+        let mut health = WorkerHealth::default();
         for part in 0..50 {
-            wards.note(
+            health.note(
                 &[outcome("a", part, Some("tool_failed")), outcome("b", part, Some("tool_failed"))],
                 Timestamp(1),
             );
         }
-        assert_eq!(found(&wards, &["a", "b"]), Vec::<String>::new());
+        assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new());
     }
 
     #[test]
     fn a_full_disk_is_its_worker_s_until_another_finds_the_same() {
-        let mut wards = Wards::default();
-        wards.note(&[outcome("a", 1, Some(FULL))], Timestamp(1));
-        assert_eq!(found(&wards, &["a", "b"]), ["a"]);
-        wards.note(&[outcome("b", 1, Some(FULL))], Timestamp(1));
-        assert_eq!(found(&wards, &["a", "b"]), Vec::<String>::new(), "the destination is full");
-        assert_eq!(wards.exonerated(), taking(&["a", "b"]));
+        let mut health = WorkerHealth::default();
+        health.note(&[outcome("a", 1, Some(FULL))], Timestamp(1));
+        assert_eq!(found(&health, &["a", "b"]), ["a"]);
+        health.note(&[outcome("b", 1, Some(FULL))], Timestamp(1));
+        assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new(), "the destination is full");
+        assert_eq!(health.exonerated(), taking(&["a", "b"]));
     }
 
     /// Case 76, and what a thousand workers cost: counted, since a clock says more of the machine.
     #[test]
     fn a_look_at_a_thousand_workers_reads_a_thousand_sums() {
         const WORKERS: u64 = 1_000;
-        let mut wards = Wards::default();
+        let mut health = WorkerHealth::default();
         let name = |no: u64| format!("w{no:04}");
         let well: Vec<Outcome> = (0..200).map(|part| outcome("", 1_000_000 + part, None)).collect();
         for no in 0..WORKERS {
             let own = well.iter().cloned().map(|outcome| Outcome { worker: WorkerId(name(no)), ..outcome });
-            wards.note(&own.collect::<Vec<_>>(), Timestamp(1));
+            health.note(&own.collect::<Vec<_>>(), Timestamp(1));
         }
         for part in 0..10_000 {
-            wards.note(&[outcome(&name(part % WORKERS), part as i64, Some("tool_failed"))], Timestamp(1));
+            health.note(&[outcome(&name(part % WORKERS), part as i64, Some("tool_failed"))], Timestamp(1));
         }
         let taking: BTreeSet<WorkerId> = (0..WORKERS).map(|no| WorkerId(name(no))).collect();
-        wards.tally.looks.set(0);
-        assert_eq!(wards.findings(&taking), []);
-        assert_eq!(wards.tally.looks.get(), WORKERS, "one sum a worker, whatever it remembers");
-        wards.tally.looks.set(0);
-        wards.note(&well, Timestamp(1));
-        assert!(wards.tally.looks.get() <= 3 * 200, "{} for 200 successes", wards.tally.looks.get());
+        health.tally.looks.set(0);
+        assert_eq!(health.advice(&taking), []);
+        assert_eq!(health.tally.looks.get(), WORKERS, "one sum a worker, whatever it remembers");
+        health.tally.looks.set(0);
+        health.note(&well, Timestamp(1));
+        assert!(health.tally.looks.get() <= 3 * 200, "{} for 200 successes", health.tally.looks.get());
         // 300 of them die: what they did is forgotten, and so is what failed in them.
-        wards.keep(|worker| worker.0 >= name(300), Timestamp(1));
-        assert_eq!(wards.tally.facts(&WorkerId(name(299))), WorkerFacts::default());
-        assert_eq!(wards.tally.facts(&WorkerId(name(300))).failed, 10);
+        health.keep(|worker| worker.0 >= name(300), Timestamp(1));
+        assert_eq!(health.tally.facts(&WorkerId(name(299))), WorkerFacts::default());
+        assert_eq!(health.tally.facts(&WorkerId(name(300))).failed, 10);
     }
 
     #[test]
     fn workers_are_looked_at_when_there_is_news_and_once_in_a_while() {
-        let (mut wards, at) = (Wards::default(), |seconds: i64| Timestamp(seconds * 1_000_000));
-        assert!(wards.is_due(at(100)) && !wards.is_due(at(101)));
-        wards.note(&[outcome("a", 1, None)], at(101));
-        assert!(!wards.is_due(at(101)), "a success that refutes nothing is no news");
-        wards.note(&[outcome("a", 2, Some("tool_failed"))], at(101));
-        assert!(wards.is_due(at(101)) && !wards.is_due(at(101)));
-        wards.note(&[outcome("b", 2, None)], at(102));
-        assert!(wards.is_due(at(102)), "a failure is refuted");
-        assert!(!wards.is_due(at(106)) && wards.is_due(at(107)));
+        let (mut health, at) = (WorkerHealth::default(), |seconds: i64| Timestamp(seconds * 1_000_000));
+        assert!(health.is_due(at(100)) && !health.is_due(at(101)));
+        health.note(&[outcome("a", 1, None)], at(101));
+        assert!(!health.is_due(at(101)), "a success that refutes nothing is no news");
+        health.note(&[outcome("a", 2, Some("tool_failed"))], at(101));
+        assert!(health.is_due(at(101)) && !health.is_due(at(101)));
+        health.note(&[outcome("b", 2, None)], at(102));
+        assert!(health.is_due(at(102)), "a failure is refuted");
+        assert!(!health.is_due(at(106)) && health.is_due(at(107)));
     }
 }

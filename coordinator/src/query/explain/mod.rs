@@ -1,9 +1,9 @@
-//! Why something does not run (WAIT-1).
+//! Explains why a unit or a barrier waits (WAIT-1).
 mod rows;
 
 use crate::graph::barrier_key;
-use crate::query::pending_tasks::{self, Awaited};
-use crate::query::wait_details;
+use crate::query::pending_tasks::{self, PendingTasks};
+use crate::query::{wait_details, wait_reason};
 use crate::reconcile::multipart;
 use crate::reconcile::settlement::RESTORING;
 use crate::rows::unit_row;
@@ -72,9 +72,9 @@ pub fn unit(
     part: PartNo,
     now: Timestamp,
 ) -> StoreResult<UnitExplanation> {
-    let mut told = unit_alone(tx, workflows, job, step, part, now)?;
-    rows::add(tx, workflows, job, (step, part), &mut told)?;
-    Ok(told)
+    let mut explanation = unit_alone(tx, workflows, job, step, part, now)?;
+    rows::add(tx, workflows, job, (step, part), &mut explanation)?;
+    Ok(explanation)
 }
 
 fn unit_alone(
@@ -118,10 +118,10 @@ fn unit_alone(
         let cut = multipart::cut_of(tx, UnitId { job: job.no, step, part })?;
         facts.slices_open = cut.is_some_and(|cut| cut.state == CutState::Open);
     }
-    let tasks = Awaited::of(tx, job.no)?.tasks(tx, part)?;
+    let tasks = PendingTasks::of(tx, job.no)?.tasks(tx, part)?;
     (facts.task_open, facts.approval) = (!tasks.is_empty(), matches!(declared.action, Action::Approval { .. }));
     let why = reason(&facts);
-    let mut message = ended(tx, job, (step, part), state)?.unwrap_or_else(|| words(why, &named));
+    let mut message = ended(tx, job, (step, part), state)?.unwrap_or_else(|| wait_reason::message(why, &named));
     let about: Vec<&TaskRow> = tasks.iter().filter(|task| concerns(task, state, why, step)).collect();
     for task in &about {
         message = format!("{message}; {}", pending_tasks::line(task));
@@ -165,7 +165,7 @@ fn ended(
 fn next(state: UnitState, why: WaitReason, job: &str) -> String {
     match state {
         UnitState::Succeeded => "nothing: its work is done".to_owned(),
-        _ => wait_details::next(why, job),
+        _ => wait_reason::next_step(why, job),
     }
 }
 
@@ -215,8 +215,8 @@ fn state_without_row(
 
 fn why_dead(tx: &mut dyn Tx, job: &JobRow, step: StepNo, part: PartNo) -> StoreResult<String> {
     let own = tx.failures_of(UnitId { job: job.no, step, part })?;
-    let told: Vec<String> = own.into_iter().map(|(_, failure)| failure.message).collect();
-    Ok(format!("{}; mend the cause, then: showrunner job retry {}", told.join("; "), job.id))
+    let messages: Vec<String> = own.into_iter().map(|(_, failure)| failure.message).collect();
+    Ok(format!("{}; fix the cause, then: showrunner job retry {}", messages.join("; "), job.id))
 }
 
 fn look_at_need(
@@ -255,38 +255,10 @@ fn look_at_need(
     Ok(())
 }
 
-fn words(reason: WaitReason, named: &str) -> String {
-    match reason {
-        WaitReason::JobPaused => "the job is paused: resume it".into(),
-        WaitReason::JobCancelled => "the job has been cancelled".into(),
-        WaitReason::Scanning => "the library is still being listed".into(),
-        WaitReason::Planning => "its partition is not cut yet".into(),
-        WaitReason::NeedsStep => format!("waits for step {named} of the same assets"),
-        WaitReason::BarrierWaiting => format!("waits for barrier {named}"),
-        WaitReason::BarrierHeld => format!("barrier {named} is held by failures: retry them"),
-        WaitReason::NeedsFailed => format!("step {named} failed for these assets: retry it"),
-        WaitReason::Restoring => format!("{named}; no slot is held meanwhile"),
-        WaitReason::TaskOpen => "waits for a decision".into(),
-        WaitReason::Backoff => "failed, pauses before the next attempt".into(),
-        WaitReason::NoWorker => "no live worker has slots of this kind".into(),
-        WaitReason::EndpointBackoff => "an endpoint it uses asked for a pause".into(),
-        WaitReason::EndpointLimit => {
-            "an endpoint it uses is at its limit: wait for its units to end, or raise it".into()
-        }
-        WaitReason::TenantShare => "its tenant has more than its share; others go first until it is back at it".into(),
-        WaitReason::ClassShare => "work of a higher class, or the share of light work, goes first".into(),
-        WaitReason::WorkersLeave => "every worker of this kind leaves before it would end: start another".into(),
-        WaitReason::SlicesOpen => "is cut into slices, and they have not all ended".into(),
-        WaitReason::NoSlot => "ready; waits for a free slot".into(),
-        WaitReason::Running => "is with a worker".into(),
-        WaitReason::Ended => "has ended".into(),
-    }
-}
-
 /// Explains the barriers of a job that are not open.
 pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreResult<Vec<BarrierExplanation>> {
     let workflow = workflows.of(tx, job.no)?;
-    let (mut list, mut awaited) = (Vec::new(), Awaited::of(tx, job.no)?);
+    let (mut list, mut awaited) = (Vec::new(), PendingTasks::of(tx, job.no)?);
     for (no, step) in workflow.numbered() {
         let Action::Barrier { .. } = step.action else { continue };
         for state in [BarrierState::Held, BarrierState::Waiting] {
@@ -315,7 +287,7 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
                     next: match state {
                         _ if !tasks.is_empty() => tasks.iter().map(pending_tasks::next).collect::<Vec<_>>().join("; "),
                         _ if !rejected.is_empty() => rows::next(&workflow, &rejected),
-                        BarrierState::Held => wait_details::next(WaitReason::BarrierHeld, &job.id),
+                        BarrierState::Held => wait_reason::next_step(WaitReason::BarrierHeld, &job.id),
                         _ => "the end of the members that are missing".to_owned(),
                     },
                     missing,
@@ -340,7 +312,7 @@ fn missing(
     job: &JobRow,
     needs: &[StepNo],
     barrier: &BarrierRow,
-    awaited: &mut Awaited,
+    awaited: &mut PendingTasks,
 ) -> StoreResult<(Vec<String>, Vec<TaskRow>)> {
     let first = barrier.first;
     let last = barrier.last.min(first + i64::from(NAMED_MAX) * 4);

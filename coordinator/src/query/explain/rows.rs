@@ -1,4 +1,4 @@
-//! Rows that cannot be used, as reasons why a barrier is held.
+//! Rejected rows of a library as reasons why a barrier is held.
 use crate::graph::barrier_key;
 use crate::query::explain::{NAMED_MAX, UnitExplanation};
 use crate::query::summary::library_name;

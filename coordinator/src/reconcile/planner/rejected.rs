@@ -1,5 +1,5 @@
-//! Rows of a library that cannot be used count as failed members of the barriers over their title: what the row stands
-//! for is missing there. Each is counted once, in the transaction that notes that it has been.
+//! Rejected rows of a library count as failed members of the barriers over their title, because their asset is missing there.
+//! Each row is counted once, in the transaction that notes it.
 use crate::graph::batch_key;
 use crate::store::{BarrierGrowth, JobRow, StoreResult, Tx};
 use protocol::id::{JobNo, PartNo, StepNo};

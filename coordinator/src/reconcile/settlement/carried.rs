@@ -1,4 +1,4 @@
-//! What an attempt of a transfer carried: written, or found at the destination.
+//! Bytes that an attempt of a transfer carried: written, or found at the destination.
 use crate::store::Carried;
 use protocol::media::asset::AssetFact;
 use protocol::rules::unit::settle::Settlement;

@@ -1,87 +1,44 @@
-//! Takes what workers report: pages of listings and ends of units, a batch in one transaction.
+//! Settles reports: pages of listings and ends of units, a batch in one transaction.
+//!
+//! - `attribute`: which execution a report belongs to
+//! - `judged`, `learn`: verdicts, facts and bytes
+//! - `apply`: what a decision of the rule means for rows
+//! - `scan`, `scan_page`: listings; `sliced`: slices of large transfers
+mod apply;
+mod attribute;
 mod carried;
+mod judged;
+mod learn;
 mod scan;
+mod scan_page;
 mod settled;
 mod sliced;
 
-pub use crate::reconcile::settlement::settled::{Ends, Settled};
+pub use scan_page::{PageTaken, page};
+pub use settled::{Ends, Settled};
 
-use crate::graph::{Change, Graph, causes};
-use crate::reconcile::attribution::{Standing, standing};
-use crate::reconcile::splitter;
+use crate::graph::Graph;
+use crate::reconcile::attribution::Attribution;
 use crate::review::approvals;
-use crate::review::tasks::{Recorder, Settled as SettledAsset};
 use crate::review::verdicts::{self, Judged};
 use crate::review::waivers::Waivers;
-use crate::rows::{job_row, unit_row};
-use crate::store::{Carried, CauseRow, JobRow, JobState, Phase, StoreError, StoreResult, Tx, UnitRow};
+use crate::store::{Carried, CauseRow, JobRow, Phase, StoreError, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
 use foldhash::HashMap as IdMap;
-use protocol::failure::Failure;
-use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
+use protocol::id::{JobNo, Kind, PartNo, StepNo};
 use protocol::media::asset::AssetFact;
-use protocol::rules::review::waiver::JudgedContent;
 use protocol::rules::unit::settle::{
     DispatchScope, Reported, Settlement, UnitFacts, accountable_us, decide, is_possible,
 };
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, ScanPage, UnitResult};
-use protocol::wire::unit::TaskSpec;
-use protocol::workflow::file::OnFailure;
-use protocol::workflow::{Action, Step, Workflow};
+use protocol::wire::report::{Outcome, UnitResult};
+use protocol::workflow::{Action, Workflow};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-/// What a unit that waits for an archive is noted with while it pauses.
+/// Reason code of a unit that waits for an archive.
 pub(crate) const RESTORING: &str = "restoring";
-
-/// What became of a page of a listing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageTaken {
-    /// It is stored.
-    Stored,
-    /// It was stored before, or comes from a scan that has been taken back or cannot be read.
-    Ignored,
-    /// Pages before it are missing. Its worker sends pages in order, so they are lost: this scan cannot be completed.
-    Gap,
-}
-
-/// Takes a page of a listing. Only the next one of the current scan is stored.
-/// `up_to` is the last key of a page of a bucket.
-pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Option<&str>) -> StoreResult<PageTaken> {
-    let mut row = match tx.job(page.unit.job) {
-        Ok(Some(row)) => row,
-        Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(PageTaken::Ignored),
-        Err(error) => return Err(error),
-    };
-    let current = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && !row.state.has_ended();
-    if !current || page.page < row.scan.page {
-        return Ok(PageTaken::Ignored);
-    }
-    if page.page > row.scan.page {
-        return Ok(PageTaken::Gap);
-    }
-    let workflow = match workflows.of(tx, row.no) {
-        Ok(workflow) => workflow,
-        Err(StoreError::Corrupt(_)) => return Ok(PageTaken::Ignored),
-        Err(error) => return Err(error),
-    };
-    let appended = tx.append_listing(row.no, workflow.partition.by_title, &page.assets)?;
-    row.assets += appended.assets;
-    row.bytes_declared = row.bytes_declared.saturating_add(appended.bytes);
-    row.row_errors += tx.append_row_errors(row.no, &page.errors)?;
-    row.row_errors += tx.append_row_errors(row.no, &appended.errors)?;
-    row.scan.page += 1;
-    if let Some(next) = page.next {
-        (row.scan.byte, row.scan.line) = (next.byte, next.line);
-    }
-    if let Some(up_to) = up_to {
-        row.scan_after = Some(up_to.to_owned());
-    }
-    tx.update_job(&row)?;
-    Ok(PageTaken::Stored)
-}
 
 /// Takes a batch of ends. `jitter` gives a fresh random number in 0..1 at each call.
 pub fn settle(
@@ -168,18 +125,18 @@ struct Group<'a, 'b> {
     verdicts: Verdicts,
 }
 
-/// What was judged in a group of units.
+/// Judged assets of a group of units.
 #[derive(Default)]
 struct Verdicts {
-    /// Judged assets with the partition they were in, and whether a waiver lets them go on.
+    /// Judged assets with the partition they were in, and whether a waiver lets them pass.
     assets: Vec<(PartNo, Judged, bool)>,
     /// Where an asset died.
     dead: HashMap<String, PartNo>,
     waivers: Waivers,
 }
 
-/// What a unit reported, ready to be settled.
-struct Told {
+/// The parsed result of a unit, ready to be settled.
+struct ParsedResult {
     reported: Reported,
     learned: Vec<AssetFact>,
     judged: Vec<(PartNo, Judged, bool)>,
@@ -199,13 +156,13 @@ impl Group<'_, '_> {
             let part = outcome.unit.part;
             let row = known.get(&part).copied().flatten();
             let unit = self.unit_facts(row, part, cursor);
-            let epoch = match self.standing(row, &outcome)? {
-                Standing::Current => unit.epoch,
-                Standing::Stale => {
+            let epoch = match self.attribution(row, &outcome)? {
+                Attribution::Current => unit.epoch,
+                Attribution::Stale => {
                     self.done.rejected += 1;
                     continue;
                 }
-                Standing::Withdrawn => {
+                Attribution::Revoked => {
                     self.done.withdrawn += 1;
                     continue;
                 }
@@ -216,7 +173,7 @@ impl Group<'_, '_> {
                 changes.extend(cut);
                 continue;
             }
-            let Told { reported, learned, judged } = self.reported(outcome.result, part)?;
+            let ParsedResult { reported, learned, judged } = self.reported(outcome.result, part)?;
             let needs_size = matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
             let assets = if needs_size { self.partition_size(part)? } else { 1 };
             let settlement = decide(UnitFacts { assets, ..unit }, epoch, reported, &policy, self.now, jitter());
@@ -244,17 +201,6 @@ impl Group<'_, '_> {
         Graph::new(self.tx, self.job.no, self.workflow, self.job.phase == Phase::Sealed, self.now)
     }
 
-    /// What a report speaks for. The usual one, a success under the epoch of the row, needs no look at copies.
-    fn standing(&mut self, row: Option<UnitRow>, outcome: &Outcome) -> StoreResult<Standing> {
-        let usual = |epoch| if outcome.epoch == epoch { Standing::Current } else { Standing::Stale };
-        let Some(row) = row else { return Ok(usual(1)) };
-        let ends = matches!(outcome.result, UnitResult::Finished { .. } | UnitResult::Cut(_));
-        if row.state != UnitState::Leased || (ends && outcome.epoch == row.epoch && clean(&outcome.result)) {
-            return Ok(usual(row.epoch));
-        }
-        standing(self.tx, outcome.unit, &row, outcome.epoch, ends)
-    }
-
     /// A unit without a row is out under epoch 1 exactly when the cursor has passed it.
     fn unit_facts(&self, row: Option<UnitRow>, part: PartNo, cursor: PartNo) -> UnitFacts {
         match row {
@@ -273,9 +219,9 @@ impl Group<'_, '_> {
         Ok(self.tx.partitions(self.job.no, &[part])?.first().map_or(1, |p| p.assets))
     }
 
-    /// Failures of assets that a split has moved elsewhere meanwhile are somebody else's.
-    fn reported(&mut self, result: UnitResult, part: PartNo) -> StoreResult<Told> {
-        let without_facts = |reported| Told { reported, learned: Vec::new(), judged: Vec::new() };
+    /// Parses a result. Failures of assets that a split has moved meanwhile belong to another unit.
+    fn reported(&mut self, result: UnitResult, part: PartNo) -> StoreResult<ParsedResult> {
+        let without_facts = |reported| ParsedResult { reported, learned: Vec::new(), judged: Vec::new() };
         Ok(match result {
             UnitResult::Finished { mut facts, mut failures } => {
                 if !failures.is_empty() && part > 0 {
@@ -286,7 +232,7 @@ impl Group<'_, '_> {
                 let judges = self.workflow.step(self.step).is_some_and(|step| step.qc().is_some());
                 let judged = if judges { verdicts::read(&mut facts, &failures) } else { Vec::new() };
                 let judged = self.waive(part, judged, &mut failures)?;
-                Told { reported: Reported::Finished(failures), learned: facts, judged }
+                ParsedResult { reported: Reported::Finished(failures), learned: facts, judged }
             }
             UnitResult::Failed(failure) => without_facts(Reported::Failed(failure)),
             UnitResult::Waiting { look_again_us, message } => {
@@ -300,177 +246,4 @@ impl Group<'_, '_> {
             | UnitResult::Sliced(_) => without_facts(Reported::Returned),
         })
     }
-
-    /// Failures whose checks a person has let stand, all of them, hold nothing up.
-    fn waive(
-        &mut self,
-        part: PartNo,
-        judged: Vec<Judged>,
-        failures: &mut Vec<(String, Failure)>,
-    ) -> StoreResult<Vec<(PartNo, Judged, bool)>> {
-        let mut told = Vec::with_capacity(judged.len());
-        let mut titles: Option<HashMap<String, String>> = None;
-        for one in judged {
-            let mut waived = false;
-            if one.failure.is_some() {
-                let titles = match &mut titles {
-                    Some(known) => known,
-                    none => {
-                        let partitions = self.tx.partitions(self.job.no, &[part])?;
-                        let members = self.tx.members(self.job.no, &partitions)?;
-                        none.insert(members.into_iter().flatten().map(|asset| (asset.id, asset.title)).collect())
-                    }
-                };
-                let title = titles.get(&one.asset).map_or("", String::as_str);
-                let delivery = JudgedContent { asset: &one.asset, title, policy: &one.policy, hash: &one.hash };
-                waived = self.verdicts.waivers.cover(self.tx, one.checks(), &delivery, self.now)?;
-            }
-            if waived {
-                failures.retain(|(asset, _)| *asset != one.asset);
-            }
-            told.push((part, one, waived));
-        }
-        Ok(told)
-    }
-
-    /// Keeps what was judged, and what is waived with the unit that goes on because of it.
-    fn record(&mut self, workflows: &Workflows) -> StoreResult<()> {
-        let Verdicts { assets, dead, .. } = std::mem::take(&mut self.verdicts);
-        let Some(step) = self.workflow.step(self.step).filter(|_| !assets.is_empty()) else { return Ok(()) };
-        let mut let_stand: BTreeMap<PartNo, Vec<(String, Failure)>> = BTreeMap::new();
-        for (part, judged, _) in assets.iter().filter(|(_, _, waived)| *waived) {
-            let_stand.entry(*part).or_default().extend(judged.failure.clone().map(|f| (judged.asset.clone(), f)));
-        }
-        for (part, failures) in let_stand {
-            let unit = UnitId { job: self.job.no, step: self.step, part };
-            let row = unit_row(self.tx, UnitId { job: self.job.no, step: self.step, part })?;
-            if row.is_some_and(|row| row.state == UnitState::Succeeded) {
-                self.tx.put_failures(unit, &failures)?;
-            }
-        }
-        let mut row = job_row(self.tx, self.job.no)?;
-        let decoded = assets.iter().filter(|(_, judged, _)| judged.decoded).count() as u64;
-        row.judged += assets.len() as u64;
-        row.decoded += decoded;
-        self.done.judged += assets.len() as u64;
-        self.done.decoded += decoded;
-        self.tx.update_job(&row)?;
-        self.job = row;
-        let settled: Vec<SettledAsset> = assets
-            .into_iter()
-            .map(|(part, judged, waived)| SettledAsset { dead: dead.get(&judged.asset).copied(), judged, part, waived })
-            .collect();
-        let (job, no, now) = (self.job.clone(), self.step, self.now);
-        Recorder { tx: self.tx, workflows, job: &job, no, step, now }.record(&settled)
-    }
-
-    fn carry_out(
-        &mut self,
-        part: PartNo,
-        from: Option<UnitState>,
-        unit: UnitFacts,
-        settlement: Settlement,
-        duration_us: u64,
-    ) -> StoreResult<Change> {
-        let id = UnitId { job: self.job.no, step: self.step, part };
-        let row = |state, attempt, due_at| UnitRow { state, epoch: unit.epoch, attempt, due_at, duration_us };
-        let to = match settlement {
-            Settlement::Succeed => {
-                if unit.attempt > 0 || self.may_wait() {
-                    self.tx.put_failures(id, &[])?;
-                }
-                self.done.succeeded += 1;
-                row(UnitState::Succeeded, unit.attempt, None)
-            }
-            Settlement::Retry(at, failure) => {
-                self.tx.put_failures(id, &[(String::new(), failure)])?;
-                self.done.retried += 1;
-                row(UnitState::Retrying, unit.attempt + 1, Some(at))
-            }
-            Settlement::Die(failures) => {
-                self.die(id, &failures)?;
-                row(UnitState::Dead, unit.attempt + 1, None)
-            }
-            Settlement::Split { dead, retry } => {
-                self.split(part, &dead)?;
-                match retry {
-                    None => {
-                        self.tx.put_failures(id, &[])?;
-                        self.done.succeeded += 1;
-                        row(UnitState::Succeeded, unit.attempt, None)
-                    }
-                    Some((at, failure)) => {
-                        self.tx.put_failures(id, &[(String::new(), failure)])?;
-                        self.done.retried += 1;
-                        row(UnitState::Retrying, unit.attempt + 1, Some(at))
-                    }
-                }
-            }
-            Settlement::Wait(at, what) => {
-                let note = Failure::transient(RESTORING, what);
-                self.tx.put_failures(id, &[(String::new(), note)])?;
-                self.done.waiting += 1;
-                row(UnitState::Retrying, unit.attempt, Some(at))
-            }
-            Settlement::Release | Settlement::Reject(_) => row(UnitState::Ready, unit.attempt, None),
-        };
-        let executed_us = (to.state != UnitState::Ready).then_some(duration_us);
-        Ok(Change { part, from, to, executed_us })
-    }
-
-    /// Whether units of the step may wait for something outside without having failed.
-    fn may_wait(&self) -> bool {
-        let action = self.workflow.step(self.step).map(|step| &step.action);
-        matches!(action, Some(Action::Units { task, .. }) if matches!(task.as_ref(), TaskSpec::Restore(_)))
-    }
-
-    fn die(&mut self, id: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
-        self.tx.put_failures(id, failures)?;
-        self.verdicts.dead.extend(failures.iter().map(|(asset, _)| (asset.clone(), id.part)));
-        self.causes.extend(causes::changes(id, failures, 1, self.now));
-        self.done.dead += 1;
-        let aborts = self.workflow.step(self.step).is_some_and(|s| s.on_failure == OnFailure::Abort);
-        if aborts && matches!(self.job.state, JobState::Running | JobState::Paused) {
-            self.job.state = JobState::Cancelling;
-            let reason = failures.first().map_or("", |(_, f)| f.message.as_str());
-            self.job.message = Some(format!("a unit failed and its step says abort: {reason}"));
-            self.tx.update_job(&self.job)?;
-        }
-        Ok(())
-    }
-
-    fn split(&mut self, part: PartNo, dead: &[(String, Failure)]) -> StoreResult<()> {
-        let ids: Vec<String> = dead.iter().map(|(asset, _)| asset.clone()).collect();
-        let step = self.step;
-        let child = splitter::split(&mut self.graph(), part, step, &ids)?;
-        self.job = job_row(self.tx, self.job.no)?;
-        self.die(UnitId { job: self.job.no, step: self.step, part: child }, dead)
-    }
-
-    fn learn(&mut self, facts: &[AssetFact], carried: Carried) -> StoreResult<()> {
-        if facts.is_empty() {
-            return Ok(());
-        }
-        self.tx.put_facts(self.job.no, facts, self.now)?;
-        let step = self.workflow.step(self.step);
-        let first_step = step.is_some_and(|s| s.needs.is_empty());
-        let carries = step.is_some_and(Step::carries);
-        if first_step || carries {
-            let mut row = job_row(self.tx, self.job.no)?;
-            // Later steps look at the same bytes again; they are counted once.
-            if first_step {
-                row.bytes = facts.iter().filter_map(|f| f.bytes).fold(row.bytes, u64::saturating_add);
-            }
-            if carries {
-                row.carried = row.carried + carried;
-            }
-            self.tx.update_job(&row)?;
-            self.job = row;
-        }
-        Ok(())
-    }
-}
-
-fn clean(result: &UnitResult) -> bool {
-    matches!(result, UnitResult::Finished { failures, .. } if failures.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The end of a scan: the library is listed, or it is listed on.
+//! The end of a scan: the library is listed, or the scan continues.
 use crate::reconcile::settlement::Settled;
 use crate::store::{JobState, Phase, StoreResult, Tx};
 use protocol::id::JobNo;

@@ -1,4 +1,4 @@
-//! What a batch of reports came to.
+//! The counts of a batch of reports.
 use protocol::id::{JobNo, Kind};
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
@@ -16,14 +16,14 @@ pub struct Ends {
     pub dead: u64,
 }
 
-/// What a batch of reports did.
+/// The result of a batch of reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settled {
     /// Reports that changed their unit.
     pub accepted: u64,
     /// Late, foreign or repeated reports, which changed nothing (FEN-1).
     pub rejected: u64,
-    /// Reports of one of two executions of a unit that ended without a result, while the other goes on.
+    /// Reports of one of two executions of a unit that ended without a result, while the other still runs.
     pub withdrawn: u64,
     /// Units that ended well.
     pub succeeded: u64,

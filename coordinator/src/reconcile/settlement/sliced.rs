@@ -1,4 +1,4 @@
-//! Ends that concern slices, and the report that a unit is cut into them.
+//! Ends of slices, and the report that opens a multipart upload.
 use crate::graph::Change;
 use crate::reconcile::multipart;
 use crate::reconcile::settlement::Group;
@@ -38,18 +38,18 @@ impl Group<'_, '_> {
     ) -> StoreResult<Option<Change>> {
         let opened = match unit.state {
             UnitState::Leased => multipart::open(self.tx, id, drafts)?,
-            _ => multipart::Opened::Already,
+            _ => multipart::OpenOutcome::AlreadyOpen,
         };
         let state = match opened {
-            multipart::Opened::Already => {
+            multipart::OpenOutcome::AlreadyOpen => {
                 self.done.rejected += 1;
                 return Ok(None);
             }
-            multipart::Opened::Cut => UnitState::Leased,
-            multipart::Opened::Senseless => UnitState::Ready,
+            multipart::OpenOutcome::Opened => UnitState::Leased,
+            multipart::OpenOutcome::NotDivisible => UnitState::Ready,
         };
         self.done.accepted += 1;
-        self.done.cut += u64::from(opened == multipart::Opened::Cut);
+        self.done.cut += u64::from(opened == multipart::OpenOutcome::Opened);
         let to = UnitRow { state, epoch: unit.epoch + 1, attempt: unit.attempt, due_at: None, duration_us: 0 };
         Ok(Some(Change { part: id.part, from, to, executed_us: None }))
     }

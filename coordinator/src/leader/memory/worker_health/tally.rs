@@ -1,5 +1,5 @@
-//! What workers did lately, in running sums. An outcome changes the few sums it concerns when it arrives, so a look at
-//! a thousand workers reads a thousand sums, whatever the number of outcomes they remember.
+//! Recent outcomes of workers, in running sums. An outcome changes the few sums it concerns when it arrives, so a check of a
+//! thousand workers reads a thousand sums, whatever the number of outcomes behind them.
 use protocol::id::{UnitId, WorkerId};
 use protocol::rules::worker::quarantine::WorkerFacts;
 use protocol::time::Timestamp;

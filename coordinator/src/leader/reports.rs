@@ -1,8 +1,8 @@
-//! Takes what workers report, and hands out at once what that makes room for.
+//! Collects reports and settles them; each batch of ends takes the turn that it makes room for in the same transaction.
 use crate::failpoint;
 use crate::leader::engine::Turn;
 use crate::leader::reactor::{Listed, Work};
-use crate::leader::{BATCH_REPORTS, Coordinator, RETRY_STORE, TURN_EVERY};
+use crate::leader::{Coordinator, RETRY_STORE};
 use crate::reconcile::settlement::PageTaken;
 use crate::reconcile::tombstones;
 use crate::store::{StoreError, StoreResult};
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// Reports read in one batch.
+const BATCH_REPORTS: usize = 8_192;
 /// Rows that the ends settled in one transaction are about to write: a unit may hold thousands of assets.
 const ROWS_MAX: u32 = 50_000;
 /// Times a write is repeated whose outcome is unknown.
@@ -35,31 +37,30 @@ impl Coordinator {
             match batch {
                 Ok(batch) => {
                     failpoint::pass("reports-read");
-                    let (work, progress) = self.reactor().hear(batch.reports, (read_at, !batch.more), (self.clock)());
-                    progress.iter().for_each(|moved| self.movement.lock().heard(moved, (self.clock)()));
+                    let work = self.reactor().on_reports(batch.reports, (read_at, !batch.more), (self.clock)());
                     let taken = tokio::select! {
                         taken = self.take(work) => taken,
                         () = long_after(&stop) => return,
                     };
                     failpoint::pass("reports-stored");
-                    // Whoever leads no longer leaves the reports to whoever does.
+                    // A deposed leader leaves the reports to the next one.
                     if taken {
-                        self.forget(batch.entries);
+                        self.acknowledge(batch.entries);
                     }
                 }
                 Err(error) if error.class() == ErrorClass::Permanent => return,
                 Err(error) => {
-                    tracing::warn!(%error, "reports could not be read; leases stand still meanwhile");
+                    tracing::warn!(%error, "reports could not be read; no lease lapses meanwhile");
                     tokio::time::sleep(RETRY_STORE).await;
-                    self.leases.lock().readable_from((self.clock)());
+                    self.state.lock().leases.readable_from((self.clock)());
                 }
             }
         }
     }
 
-    /// Forgets what is settled, while the next reports are read. What could not be forgotten comes again and changes
-    /// nothing.
-    fn forget(&self, entries: Vec<String>) {
+    /// Acknowledges settled reports while the next ones are read. A report that could not be acknowledged comes again and
+    /// changes nothing.
+    fn acknowledge(&self, entries: Vec<String>) {
         let queue = Arc::clone(&self.queue);
         tokio::spawn(async move {
             if let Err(error) = queue.settled(entries).await {
@@ -86,7 +87,7 @@ impl Coordinator {
     /// Settles ends. One that cannot be stored must not take a whole batch with it: the batch is halved until it is alone.
     async fn settle(&self, outcomes: Vec<Outcome>) -> bool {
         if !outcomes.is_empty() {
-            self.wards.lock().note(&outcomes, (self.clock)());
+            self.reactor().on_outcomes(&outcomes, (self.clock)());
         }
         self.settle_ends(outcomes).await
     }
@@ -100,15 +101,15 @@ impl Coordinator {
         while let Some(outcomes) = open.pop() {
             let outcomes = Arc::new(outcomes);
             match self.settle_together(&outcomes, tries).await {
-                Kept::Stored(()) => {}
-                Kept::NotLeader => return false,
-                Kept::Dropped if outcomes.len() > 1 => {
+                Persisted::Stored(()) => {}
+                Persisted::NotLeader => return false,
+                Persisted::Dropped if outcomes.len() > 1 => {
                     // The store has said what it has to say; in halves it is asked once each.
                     tries = 0;
                     let (first, second) = outcomes.split_at(outcomes.len() / 2);
                     open.extend([second.to_vec(), first.to_vec()]);
                 }
-                Kept::Dropped => {
+                Persisted::Dropped => {
                     let unit = outcomes.first().map(|outcome| outcome.unit.to_string());
                     tracing::error!(unit.id = unit, "the end of a unit could not be stored; its lease will lapse");
                 }
@@ -118,7 +119,7 @@ impl Coordinator {
     }
 
     /// Settles ends and takes the turn they make room for, in one transaction.
-    async fn settle_together(&self, outcomes: &Arc<Vec<Outcome>>, tries: u32) -> Kept<()> {
+    async fn settle_together(&self, outcomes: &Arc<Vec<Outcome>>, tries: u32) -> Persisted<()> {
         let (claim, unsure) = (self.claiming.lock().await, AtomicBool::new(false));
         let settled = self
             .persist((&unsure, tries), || {
@@ -127,38 +128,36 @@ impl Coordinator {
                 async move {
                     let inside = reactor.clone();
                     let written = store.write(move |tx| inside.settle(tx, &outcomes, now, &mut fastrand::f64));
-                    written.await.inspect_err(|_| reactor.rolled_back())
+                    written.await.inspect_err(|_| reactor.on_rollback())
                 }
             })
             .await;
         // Without a certain commit the leases stay, and lapse unless the reports come again.
         let (settled, turn) = match settled {
-            Kept::Stored(stored) => stored,
-            Kept::Dropped => {
+            Persisted::Stored(stored) => stored,
+            Persisted::Dropped => {
                 if unsure.into_inner() {
-                    self.unwatched.store(true, Ordering::Relaxed);
+                    self.state.lock().unwatched = true;
                 }
-                return Kept::Dropped;
+                return Persisted::Dropped;
             }
-            Kept::NotLeader => return Kept::NotLeader,
+            Persisted::NotLeader => return Persisted::NotLeader,
         };
         let now = (self.clock)();
         self.over(outcomes, &turn, now);
         drop(claim);
         self.metrics.settled(&settled, now);
         if unsure.into_inner() {
-            self.unwatched.store(true, Ordering::Relaxed);
+            self.state.lock().unwatched = true;
         }
         self.follow(turn, now);
-        Kept::Stored(())
+        Persisted::Stored(())
     }
 
     /// Notes what has ended and what is out instead.
     fn over(&self, outcomes: &[Outcome], turn: &Turn, now: Timestamp) {
-        let known = self.reactor().settled(outcomes, turn, now);
-        let mut movement = self.movement.lock();
+        let known = self.reactor().on_ends_committed(outcomes, turn, now);
         for (outcome, known) in outcomes.iter().zip(known) {
-            movement.ended(outcome, now);
             if let Some((kind, waited)) = known {
                 self.metrics.reported(kind, waited, outcome);
             }
@@ -168,7 +167,7 @@ impl Coordinator {
     /// Publishes what a turn claimed, while the next reports are taken.
     fn follow(&self, turn: Turn, now: Timestamp) {
         failpoint::pass(if turn.units.is_empty() { "turn-committed" } else { "units-committed" });
-        let soon = turn.next_due.is_some_and(|due| due.since(now) < TURN_EVERY);
+        let soon = turn.next_due.is_some_and(|due| due.since(now) < self.config.turns.every);
         if turn.more || soon {
             self.wake.notify_one();
         }
@@ -188,10 +187,10 @@ impl Coordinator {
         while let Some(pages) = open.pop() {
             let pages = Arc::new(pages);
             match self.pages_together(&pages).await {
-                Kept::Stored(()) => {}
-                Kept::NotLeader => return false,
-                Kept::Dropped if pages.len() > 1 => open.extend(pages.iter().rev().map(|page| vec![page.clone()])),
-                Kept::Dropped => {
+                Persisted::Stored(()) => {}
+                Persisted::NotLeader => return false,
+                Persisted::Dropped if pages.len() > 1 => open.extend(pages.iter().rev().map(|page| vec![page.clone()])),
+                Persisted::Dropped => {
                     let unit = pages.first().map(|(page, _)| page.unit.to_string());
                     tracing::error!(unit.id = unit, "a page of a listing could not be stored; it is listed again");
                 }
@@ -201,21 +200,21 @@ impl Coordinator {
     }
 
     /// Stores pages in one transaction. What is left of a scan of which pages are lost is not waited for.
-    async fn pages_together(&self, pages: &Arc<Vec<Listed>>) -> Kept<()> {
+    async fn pages_together(&self, pages: &Arc<Vec<Listed>>) -> Persisted<()> {
         let taken = self
             .persist((&AtomicBool::new(false), UNKNOWN_MAX), || {
                 let (reactor, pages) = (self.reactor(), Arc::clone(pages));
-                self.store.write(move |tx| reactor.store(tx, &pages))
+                self.store.write(move |tx| reactor.store_pages(tx, &pages))
             })
             .await;
         let taken = match taken {
-            Kept::Stored(taken) => taken,
-            Kept::Dropped => return Kept::Dropped,
-            Kept::NotLeader => return Kept::NotLeader,
+            Persisted::Stored(taken) => taken,
+            Persisted::Dropped => return Persisted::Dropped,
+            Persisted::NotLeader => return Persisted::NotLeader,
         };
         let fresh = pages.iter().zip(&taken).filter(|(_, taken)| **taken == PageTaken::Stored);
         self.metrics.listed(fresh.map(|((page, _), _)| page.assets.len() as u64).sum());
-        let torn = self.reactor().stored(pages, &taken);
+        let torn = self.reactor().on_pages_committed(pages, &taken);
         if !torn.is_empty() {
             tracing::warn!(scans = torn.len(), "pages of a listing are lost; it is taken up after the last one stored");
             self.wake.notify_one();
@@ -224,7 +223,7 @@ impl Coordinator {
                 tracing::debug!(%error, "a scan could not be called back");
             }
         }
-        Kept::Stored(())
+        Persisted::Stored(())
     }
 
     /// Keeps what a purge removed. Returns whether it need not come again.
@@ -235,18 +234,18 @@ impl Coordinator {
                 let (engine, burials, now) = (Arc::clone(&self.engine), Arc::clone(&burials), (self.clock)());
                 self.store.write(move |tx| {
                     let workflows = engine.lock().workflows.clone();
-                    tombstones::bury(tx, &workflows, unit, burials.to_vec(), now)
+                    tombstones::record_tombstones(tx, &workflows, unit, burials.to_vec(), now)
                 })
             })
             .await;
         // Unlike ends, which lapse and are done again, a removal that is not kept is forgotten: it stays in the transport.
-        matches!(kept, Kept::Stored(()))
+        matches!(kept, Persisted::Stored(()))
     }
 
     /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk. Nor for a
     /// commit whose reply was lost: settled twice, a report changes nothing (FEN-1). `unsure` is set when one was.
     /// The store is asked `tries` times more then.
-    async fn persist<R, F, Fut>(&self, (unsure, tries): (&AtomicBool, u32), mut write: F) -> Kept<R>
+    async fn persist<R, F, Fut>(&self, (unsure, tries): (&AtomicBool, u32), mut write: F) -> Persisted<R>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = StoreResult<R>>,
@@ -254,8 +253,8 @@ impl Coordinator {
         let mut unknown = 0;
         loop {
             match write().await {
-                Ok(done) => return Kept::Stored(done),
-                Err(StoreError::NotLeader(_)) => return Kept::NotLeader,
+                Ok(done) => return Persisted::Stored(done),
+                Err(StoreError::NotLeader(_)) => return Persisted::NotLeader,
                 Err(error) if error.class() == ErrorClass::Transient => {
                     tracing::warn!(%error, "reports wait until the store can be written");
                 }
@@ -266,7 +265,7 @@ impl Coordinator {
                 }
                 Err(error) => {
                     tracing::error!(%error, "reports could not be stored");
-                    return Kept::Dropped;
+                    return Persisted::Dropped;
                 }
             }
             tokio::time::sleep(RETRY_STORE).await;
@@ -304,7 +303,7 @@ fn rows_of(outcome: &Outcome) -> usize {
 }
 
 /// What became of reports.
-enum Kept<R> {
+enum Persisted<R> {
     /// They are in the store.
     Stored(R),
     /// They cannot be stored.

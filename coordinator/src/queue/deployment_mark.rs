@@ -1,10 +1,10 @@
-//! What is known of the deployment that a Redis belongs to.
+//! The deployment that a Redis server belongs to.
 use super::QueueError;
 use parking_lot::Mutex;
 use transport::alarm::Alarm;
 
-/// What is known of the mark.
-pub(super) struct Mark {
+/// The mark of this deployment, and a foreign one that was found instead.
+pub(super) struct DeploymentMark {
     /// The deployment of this process; without one nothing is compared.
     pub(super) own: Option<String>,
     /// The deployment that was found there instead.
@@ -12,9 +12,9 @@ pub(super) struct Mark {
     pub(super) unguarded: Alarm,
 }
 
-impl Default for Mark {
-    fn default() -> Mark {
-        Mark {
+impl Default for DeploymentMark {
+    fn default() -> DeploymentMark {
+        DeploymentMark {
             own: None,
             foreign: Mutex::default(),
             unguarded: Alarm::new("this user may not mark the transport; a second database on it would not be noticed"),
@@ -22,7 +22,7 @@ impl Default for Mark {
     }
 }
 
-impl Mark {
+impl DeploymentMark {
     /// An error once the transport has turned out to be another deployment's.
     pub(super) fn check(&self) -> Result<(), QueueError> {
         match (&self.own, self.foreign.lock().as_ref()) {

@@ -1,0 +1,115 @@
+use super::*;
+use protocol::wire::unit::{NoopTask, TaskSpec};
+
+fn published(part: i64) -> Unit {
+    let task = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
+    Unit { id: unit(part), epoch: 1, attempt: 0, kind: Kind::Qc, task: Arc::new(task), assets: vec![], deadline: None }
+}
+
+fn unit(part: i64) -> UnitId {
+    UnitId { job: JobNo(1), step: StepNo(0), part }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(seconds * 1_000_000)
+}
+
+fn beat(held: &[UnitId]) -> Heartbeat {
+    Heartbeat {
+        worker: WorkerId("w".into()),
+        held: held.iter().map(|unit| (*unit, 1)).collect(),
+        slots: vec![(Kind::Qc, 1, 0)],
+        draining: false,
+        bytes: 0,
+        leaves_at: None,
+    }
+}
+
+/// Unit 1 runs and unit 2 waits for the only slot, for two minutes; heartbeats say what `held` says.
+fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
+    let mut leases = Leases::default();
+    leases.adopt(&[published(1), published(2)], at(0));
+    for second in (0..=120).step_by(3) {
+        leases.heard(&beat(held), at(second));
+        let lapsed = leases.lapsed(&LeaseLimits::default(), at(second));
+        if !lapsed.is_empty() {
+            return lapsed.into_iter().map(|lapsed| (lapsed.unit, lapsed.epoch)).collect();
+        }
+    }
+    Vec::new()
+}
+
+#[test]
+fn execution_that_is_out_no_more_is_called_back_when_heartbeats_go_on_showing_it() {
+    let mut leases = Leases::default();
+    for seconds in [0, 3] {
+        leases.heard(&beat(&[unit(1)]), at(seconds));
+    }
+    assert_eq!(leases.load(at(3)).obsolete, []);
+    leases.heard(&beat(&[unit(1)]), at(6));
+    assert_eq!(leases.load(at(6)).obsolete, [(unit(1), 1)]);
+}
+
+/// Case 63: pages go round, whatever stands on them.
+#[test]
+fn every_unit_is_looked_for_in_turn() {
+    let mut leases = Leases::default();
+    let out: Vec<_> = (1..=25).map(published).collect();
+    leases.adopt(&out, at(0));
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let page = leases.unclaimed(at(60), 10);
+        assert_eq!(page.len(), 10);
+        seen.extend(page);
+    }
+    assert_eq!(seen.len(), 25);
+}
+
+/// Case 11: how long a unit runs says nothing; only silence does.
+#[test]
+fn unit_that_runs_twenty_times_the_limit_of_silence_is_kept_and_lapses_with_its_worker() {
+    let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(9) };
+    let (mut leases, mut looked) = (Leases::default(), 0);
+    leases.adopt(&[published(1)], at(0));
+    for second in 0..=100 {
+        if second % 3 == 0 {
+            leases.heard(&beat(&[unit(1)]), at(second));
+        }
+        assert_eq!(leases.lapsed(&limits, at(second)), [], "at {second} s");
+        assert_eq!(leases.unclaimed(at(second), 9), [], "it is held: nothing looks for it");
+        looked += 1;
+    }
+    assert_eq!(looked, 101);
+    assert_eq!(leases.lapsed(&limits, at(99 + 5)), []);
+    let lapsed = leases.lapsed(&limits, at(99 + 6));
+    assert!(matches!(&lapsed[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"), "{lapsed:?}");
+}
+
+#[test]
+fn end_reported_by_another_worker_than_the_holder_is_told() {
+    let mut leases = Leases::default();
+    leases.adopt(&[published(1)], at(0));
+    let end = |worker: &str, epoch| Outcome {
+        unit: unit(1),
+        epoch,
+        worker: WorkerId(worker.into()),
+        result: UnitResult::Returned,
+        duration_us: 0,
+    };
+    let mut unheard = Leases::default();
+    unheard.adopt(&[published(1)], at(0));
+    assert!(unheard.ends(&end("thief", 1), at(3)), "nobody is known to hold it");
+    leases.heard(&beat(&[unit(1)]), at(3));
+    assert!(!leases.ends(&end("thief", 1), at(3)) && leases.ends(&end("w", 1), at(3)));
+    assert!(leases.ends(&end("thief", 2), at(3)), "the epoch speaks for itself");
+}
+
+#[test]
+fn a_unit_that_waits_for_a_slot_is_not_lost() {
+    assert_eq!(after_two_minutes(&[unit(1)]), []);
+}
+
+#[test]
+fn what_an_earlier_coordinator_handed_out_lapses_when_no_busy_worker_explains_it() {
+    assert_eq!(after_two_minutes(&[]), [(unit(1), 1), (unit(2), 1)]);
+}
