@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{HashAlgorithm, ScanSource, ScanTask, TaskSpec, Unit};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -24,11 +24,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use storage::hash::hash_bytes;
 use storage::{
-    Attributes, Body, Capabilities, Checksum, ChecksumKind, Condition, Listing, ObjectState, Part, Reading, Slot,
-    Storage, StorageError, Upload, Version,
+    BeginRequest, Body, ByteStream, Capabilities, ChecksumKind, CompleteRequest, ListRequest, ListStart, Listing,
+    Multipart, MultipartUploads, ObjectState, Part, PartLimits, PutRequest, Slot, StateWithContent, Storage,
+    StorageError, Upload, Version,
 };
 use tokio_util::sync::CancellationToken;
-use worker::task::{PageSink, Registry, TaskContext};
+use worker::task::{Effect, Effects, Registry, TaskContext};
 
 const CONTENT: &[u8] = b"sixteen bytes...";
 /// Bytes of one chunk of written content.
@@ -82,20 +83,24 @@ impl Storage for MadeUp {
         format!("s3://made-up/{key}")
     }
 
-    fn capabilities(&self) -> Capabilities {
+    fn capabilities(&self) -> Capabilities<'_> {
+        let limits = PartLimits { bytes_min: 1, bytes_max: u64::MAX, count_max: u32::MAX };
         Capabilities {
             write: true,
             list: true,
+            files: false,
+            ranges: true,
             create_only: true,
             replace_same: true,
             put_bytes_max: u64::MAX,
-            parts: None,
             checksum: ChecksumKind::Crc64nvme,
             whole_checksum: false,
-            copy_bytes_max: None,
-            copy_part: false,
-            rename: false,
-            classes: false,
+            multipart: Some(Multipart { limits, uploads: self, in_place: None }),
+            server_copy: None,
+            classes: None,
+            archive: None,
+            versions: None,
+            rename: None,
         }
     }
 
@@ -104,11 +109,15 @@ impl Storage for MadeUp {
         found.ok_or_else(|| StorageError::NotFound(key.to_owned()))
     }
 
-    async fn read(&self, key: &str, range: Range<u64>, _same: Option<&Version>) -> Result<Reading, StorageError> {
+    async fn stat_with_content(&self, key: &str, _bytes_max: u64) -> Result<StateWithContent, StorageError> {
+        Ok((self.stat(key).await?, None))
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>, _version: Option<&Version>) -> Result<ByteStream, StorageError> {
         let bytes = range.end - range.start;
         if !self.written.lock().contains_key(key) {
             let piece = Bytes::from_static(CONTENT).slice(range.start as usize..range.end as usize);
-            return Ok(Reading::new(self.location(key), bytes, futures_util::stream::iter([Ok(piece)])));
+            return Ok(ByteStream::new(self.location(key), bytes, futures_util::stream::iter([Ok(piece)])));
         }
         let path = self.dir.path().join(key.replace('/', "|"));
         let file = File::open(path).map_err(|_| StorageError::NotFound(key.to_owned()))?;
@@ -117,30 +126,33 @@ impl Storage for MadeUp {
             let read = file.read_exact_at(&mut piece, from);
             read.map(|()| Bytes::from(piece)).map_err(|_| StorageError::NotFound("it shrinks".to_owned()))
         }));
-        Ok(Reading::new(self.location(key), bytes, stream))
+        Ok(ByteStream::new(self.location(key), bytes, stream))
     }
 
-    async fn list(&self, _prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
-        let from: u64 = page.and_then(|page| page.parse().ok()).unwrap_or(0);
-        let to = (from + u64::from(most)).min(self.objects.load(Ordering::Relaxed));
+    async fn list(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
+        let page = if let ListStart::Page(token) = request.start { token.parse().ok() } else { None };
+        let from: u64 = page.unwrap_or(0);
+        let to = (from + u64::from(request.objects_max)).min(self.objects.load(Ordering::Relaxed));
         let mut objects = if from == 0 { self.stored() } else { Vec::new() };
         objects.extend((from..to).map(|n| state(key(n), CONTENT.len() as u64, "1".into())));
         let next = (to < self.objects.load(Ordering::Relaxed)).then(|| to.to_string());
         Ok(Listing { objects, next })
     }
 
-    async fn put(
-        &self,
-        key: &str,
-        body: &Body,
-        _attributes: &Attributes,
-        _condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        self.write(key, body, false)
+    async fn put(&self, request: PutRequest<'_>) -> Result<ObjectState, StorageError> {
+        self.write(request.key, request.body, false)
     }
 
-    async fn begin(&self, key: &str, _attributes: &Attributes) -> Result<Upload, StorageError> {
-        Ok(Upload { key: key.to_owned(), id: String::new() })
+    async fn delete(&self, key: &str, _version: Option<&Version>) -> Result<(), StorageError> {
+        self.written.lock().remove(key);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MultipartUploads for MadeUp {
+    async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError> {
+        Ok(Upload { key: request.key.to_owned(), id: String::new() })
     }
 
     /// Parts arrive in order here.
@@ -149,19 +161,20 @@ impl Storage for MadeUp {
         Ok(Part { number: slot.number, bytes: body.bytes(), tag: String::new(), checksum: None })
     }
 
-    async fn complete(
-        &self,
-        upload: &Upload,
-        _parts: &[Part],
-        _whole: Option<Checksum>,
-        _condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        self.stat(&upload.key).await
+    async fn parts(&self, _upload: &Upload) -> Result<Vec<Part>, StorageError> {
+        Ok(Vec::new())
     }
 
-    async fn delete(&self, key: &str, _same: Option<&Version>) -> Result<(), StorageError> {
-        self.written.lock().remove(key);
+    async fn complete(&self, request: CompleteRequest<'_>) -> Result<ObjectState, StorageError> {
+        self.stat(&request.upload.key).await
+    }
+
+    async fn abort(&self, _upload: &Upload) -> Result<(), StorageError> {
         Ok(())
+    }
+
+    async fn uploads(&self, _prefix: &str) -> Result<Vec<Upload>, StorageError> {
+        Ok(Vec::new())
     }
 }
 
@@ -169,8 +182,9 @@ impl Storage for MadeUp {
 struct Counted(AtomicU64);
 
 #[async_trait]
-impl PageSink for Counted {
-    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
+impl Effects for Counted {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let Effect::Page { page, .. } = effect else { return Ok(()) };
         self.0.fetch_add(page.assets.len() as u64, Ordering::Relaxed);
         Ok(())
     }
@@ -203,7 +217,7 @@ async fn scan(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Error>>
     let context = TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("bench".into()),
-        pages: Arc::clone(&counted) as Arc<dyn PageSink>,
+        effects: Arc::clone(&counted) as Arc<dyn Effects>,
         bytes: Arc::default(),
         tools: Arc::default(),
         rehearsal: Arc::default(),

@@ -5,7 +5,7 @@
 //! MB/s, files a second, processor seconds of this process for each GB, and its highest resident memory so far in MiB.
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{HashAlgorithm, TaskSpec, TransferTask, Unit};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use storage::Registry;
 use storage::settings::StorageSettings;
-use worker::task::{PageSink, TaskContext};
+use worker::task::{Effect, Effects, TaskContext};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -25,8 +25,8 @@ const SLOTS: usize = 4;
 struct NoPages;
 
 #[async_trait::async_trait]
-impl PageSink for NoPages {
-    async fn send(&self, _page: ScanPage) -> Result<(), protocol::failure::Failure> {
+impl Effects for NoPages {
+    async fn send(&self, _effect: Effect) -> Result<(), protocol::failure::Failure> {
         Ok(())
     }
 }
@@ -129,7 +129,7 @@ impl Bench {
         TaskContext {
             cancel: tokio_util::sync::CancellationToken::new(),
             worker: WorkerId("bench".into()),
-            pages: Arc::new(NoPages),
+            effects: Arc::new(NoPages),
             bytes: Arc::default(),
             tools: Arc::default(),
             rehearsal: Arc::default(),

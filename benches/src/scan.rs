@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
 use std::error::Error;
 use std::fs::File;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::task::{PageSink, TaskContext, scan};
+use worker::task::{Effect, Effects, TaskContext, scan};
 
 #[derive(Default)]
 struct Counted {
@@ -24,8 +24,9 @@ struct Counted {
 }
 
 #[async_trait]
-impl PageSink for Counted {
-    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
+impl Effects for Counted {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let Effect::Page { page, .. } = effect else { return Ok(()) };
         self.assets.fetch_add(page.assets.len() as u64, Ordering::Relaxed);
         self.pages.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -93,7 +94,7 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
     let context = TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("bench".into()),
-        pages: counted.clone(),
+        effects: counted.clone(),
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::default(),

@@ -7,7 +7,7 @@
 //! system, of ours or of the program) are printed beside the time, since other load changes the one and not the other.
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{HashAlgorithm, TaskSpec, TransferTask, Unit};
 use std::fs::File;
 use std::io::Write;
@@ -16,8 +16,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 use storage::Durability;
-use worker::task::transfer::{Settings, run_with};
-use worker::task::{PageSink, TaskContext};
+use worker::task::transfer::{Request, Settings, run_with};
+use worker::task::{Effect, Effects, TaskContext};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -32,8 +32,8 @@ const SLOTS: usize = 8;
 struct NoPages;
 
 #[async_trait::async_trait]
-impl PageSink for NoPages {
-    async fn send(&self, _page: ScanPage) -> Result<(), protocol::failure::Failure> {
+impl Effects for NoPages {
+    async fn send(&self, _effect: Effect) -> Result<(), protocol::failure::Failure> {
         Ok(())
     }
 }
@@ -184,7 +184,7 @@ fn ours(source: &Path, out: &Path, durability: Durability, runtime: &tokio::runt
     let context = TaskContext {
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("bench".into()),
-        pages: Arc::new(NoPages),
+        effects: Arc::new(NoPages),
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::default(),
@@ -199,7 +199,7 @@ fn ours(source: &Path, out: &Path, durability: Durability, runtime: &tokio::runt
             let slot = Arc::clone(&slots).acquire_owned().await?;
             let (task, context) = (task.clone(), context.clone());
             running.spawn(async move {
-                let result = run_with(&task, &unit, &context, settings).await;
+                let result = run_with(Request::Copy(&task), &unit, &context, settings).await;
                 drop(slot);
                 (unit.assets.len(), result)
             });

@@ -23,7 +23,11 @@ async fn open(weed: &Weed) -> Arc<dyn Storage> {
 /// # Panics
 /// When the server does not answer.
 pub fn uploads(weed: &Weed) -> Vec<String> {
-    let uploads = block_on(async { open(weed).await.uploads("").await.expect("uploads are listed") });
+    let uploads = block_on(async {
+        let storage = open(weed).await;
+        let uploads = storage.multipart("").expect("it takes content in parts");
+        uploads.uploads("").await.expect("uploads are listed")
+    });
     uploads.into_iter().map(|upload| upload.key).collect()
 }
 

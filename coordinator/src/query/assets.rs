@@ -3,7 +3,7 @@ use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::review::waivers::{CheckWaived, Waivers};
 use crate::store::{CatalogueRow, StoreResult, Tx, VerdictRow};
-use protocol::media::location::shown;
+use protocol::model::location::shown;
 use protocol::model::qc::{Report, StoredReport};
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;

@@ -10,12 +10,12 @@ use coordinator::query::jobs::{AssetView, Tombstone};
 use coordinator::store::handle::{Store, StoreThread};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
-use protocol::wire::report::{RowError, ScanPage, UnitResult};
+use protocol::wire::report::{RowError, UnitResult};
 use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use worker::task::{PageSink, TaskContext};
+use worker::task::{Effect, Effects, TaskContext};
 
 /// Commands of `asset`.
 #[derive(Debug, clap::Subcommand)]
@@ -138,8 +138,11 @@ struct Importer {
 }
 
 #[async_trait]
-impl PageSink for Importer {
-    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
+impl Effects for Importer {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let Effect::Page { page, .. } = effect else {
+            return Err(Failure::permanent("catalogue", "an import sends pages only"));
+        };
         let broken = |what: String| Failure::permanent("catalogue", what);
         let assets: Vec<_> = page.assets.into_iter().map(|(_, asset)| asset).collect();
         *self.count.lock().map_err(|e| broken(e.to_string()))? += assets.len() as u64;
@@ -183,7 +186,7 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
     let task = TaskContext {
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("import".into()),
-        pages: Arc::clone(&importer) as Arc<dyn PageSink>,
+        effects: Arc::clone(&importer) as Arc<dyn Effects>,
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::default(),

@@ -4,6 +4,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use ::mhl::object::{self, ObjectTree};
 use ::mhl::verify::{VerifyReport, verify};
+use protocol::model::location::Scheme;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
@@ -25,13 +26,13 @@ pub(crate) enum Command {
 pub(crate) async fn run(context: Context, command: Command) -> CliResult<Exit> {
     let Command::Verify { tree } = command;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let verified = if tree.starts_with("s3://") || tree.starts_with("gs://") {
+    let verified = if Scheme::of(&tree).is_some_and(Scheme::is_bucket) {
         let opened = crate::storage::registry(&context.settings)?.open(&tree, None).await;
         let opened = opened.map_err(|error| CliError::failed(error.to_string()))?;
         let objects = ObjectTree::new(opened.storage, &opened.key);
         object::verify(&objects, threads * OBJECTS_PER_CORE, &CancellationToken::new()).await
     } else {
-        let dir = PathBuf::from(tree.strip_prefix("file:").unwrap_or(&tree));
+        let dir = PathBuf::from(tree.strip_prefix(Scheme::File.prefix()).unwrap_or(&tree));
         if !dir.is_dir() {
             return Err(CliError::new(Exit::NotFound, format!("{} is not a directory", dir.display())));
         }

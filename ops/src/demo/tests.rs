@@ -15,14 +15,15 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
-use worker::task::{PageSink, TaskContext};
+use worker::task::{Effect, Effects, TaskContext};
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<ScanPage>>);
 
 #[async_trait]
-impl PageSink for Kept {
-    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
+impl Effects for Kept {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let Effect::Page { page, .. } = effect else { panic!("a listing sends pages only") };
         self.0.lock().expect("no test panics while it holds it").push(page);
         Ok(())
     }
@@ -50,7 +51,7 @@ fn scanned(dir: &Path) -> Vec<Asset> {
     let context = TaskContext {
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("w".into()),
-        pages: kept.clone(),
+        effects: kept.clone(),
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::default(),

@@ -1,5 +1,5 @@
 //! One media object of a title version, as a manifest row or a folder entry declares it.
-use super::location;
+use crate::model::location;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

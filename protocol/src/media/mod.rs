@@ -1,5 +1,4 @@
 //! Assets, their roles, and how their locations and paths are written.
 pub mod asset;
-pub mod location;
 pub mod path_filter;
 pub mod template;

@@ -5,6 +5,7 @@ use super::{Action, Step, Workflow};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
 use crate::model::barrier::Scope;
+use crate::model::location::Scheme;
 use crate::rules::barrier::BarrierPolicy;
 use crate::rules::library::partition::{ASSETS_MAX, PartitionLimits};
 use crate::rules::review::approval::Condition;
@@ -302,8 +303,7 @@ impl Compiler<'_> {
         if let Err(error) = template::check(to) {
             self.blame(to, error.to_string(), "write file:./landing/{title}/{file}");
         }
-        let bucket = ["s3://", "gs://"].iter().find_map(|scheme| to.strip_prefix(scheme));
-        let Some(path) = to.strip_prefix("file:").or(bucket) else {
+        let Some((scheme, path)) = Scheme::split(to).filter(|(scheme, _)| scheme.is_writable()) else {
             let hint = "write file:./landing/{title}/{file}, s3://bucket/{path} or gs://bucket/{path}";
             self.blame(to, format!("target {to:?} is no place that can be written to"), hint);
             return to.to_owned();
@@ -314,7 +314,7 @@ impl Compiler<'_> {
         if path.split('/').any(|part| part == "..") && path.find('{').is_some_and(|open| path[open..].contains("..")) {
             self.blame(to, format!("target {to:?} climbs up after a placeholder"), "remove the ..");
         }
-        if let Some(path) = bucket {
+        if scheme.is_bucket() {
             let parts: Vec<&str> = path.split('/').collect();
             let named = parts[0].len() >= 3 && !parts[0].contains(['{', '}']);
             if !named || parts.len() < 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..")) {

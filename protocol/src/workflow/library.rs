@@ -3,6 +3,7 @@ use super::compile::Compiler;
 use super::file::LibraryFile;
 use crate::media::path_filter::{PathFilter, Patterns};
 use crate::media::template;
+use crate::model::location::Scheme;
 use crate::wire::unit::{ScanSource, ScanTask, TaskSpec};
 
 /// Assets a scan page carries.
@@ -114,27 +115,21 @@ impl Compiler<'_> {
 
     /// The folder or bucket prefix of a library, in whatever form it was written.
     fn folder(&mut self, library: &LibraryFile) -> Option<String> {
-        let spelled = |scheme: &str, text: &String| match text.contains("://") {
-            true => text.clone(),
-            false => format!("{scheme}://{text}"),
-        };
         let forms = [
-            ("folder", library.folder.clone()),
-            ("s3", library.s3.as_ref().map(|text| spelled("s3", text))),
-            ("gcs", library.gcs.as_ref().map(|text| spelled("gs", text))),
+            ("folder", None, &library.folder),
+            ("s3", Some(Scheme::S3), &library.s3),
+            ("gcs", Some(Scheme::Gcs), &library.gcs),
         ];
-        let mut named = forms.into_iter().filter_map(|(word, text)| Some((word, text?)));
-        let (word, text) = named.next()?;
-        if let Some((other, _)) = named.next() {
+        let mut named = forms.into_iter().filter_map(|(word, scheme, text)| Some((word, scheme, text.as_ref()?)));
+        let (word, scheme, text) = named.next()?;
+        if let Some((other, ..)) = named.next() {
             self.blame("library", format!("library names both {word} and {other}"), "keep one of them");
         }
-        let scheme = match word {
-            "s3" => Some("s3://"),
-            "gcs" => Some("gs://"),
-            _ => None,
-        };
-        if let Some(scheme) = scheme.filter(|scheme| !text.starts_with(scheme)) {
-            self.blame(&text, format!("{text:?} is no {word} library"), format!("write {scheme}bucket/prefix"));
+        let Some(scheme) = scheme else { return Some(text.clone()) };
+        let prefix = scheme.prefix();
+        let text = if text.contains("://") { text.clone() } else { format!("{prefix}{text}") };
+        if !text.starts_with(prefix) {
+            self.blame(&text, format!("{text:?} is no {word} library"), format!("write {prefix}bucket/prefix"));
         }
         Some(text)
     }
@@ -152,7 +147,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Whether a folder is one of object storage.
+/// Whether a folder is a prefix in a bucket.
 fn bucket(folder: &str) -> bool {
-    folder.starts_with("s3://") || folder.starts_with("gs://")
+    Scheme::of(folder).is_some_and(Scheme::is_bucket)
 }

@@ -13,8 +13,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use storage::hash::Digest;
-use storage::persist::{Patience, persist};
-use storage::{Attributes, Body, Condition, Durability, Root, Storage, StorageError, sync_directories};
+use storage::retry::{RetryBudget, retry};
+use storage::{Attributes, Body, Durability, Precondition, PutRequest, Root, Storage, StorageError, sync_directories};
 
 /// Directory of all journals below a root. Never part of a history.
 pub const DIRECTORY: &str = ".showrunner";
@@ -109,8 +109,10 @@ pub async fn put(
     // The answer to a journal may be lost: the same again is the same.
     let mut failures = 0;
     loop {
-        let put = || storage.put(&key, &body, &attributes, &Condition::Any);
-        match persist(Patience::default(), put).await {
+        let precondition = Precondition::Unconditional;
+        let request = PutRequest { key: &key, body: &body, attributes: &attributes, precondition: &precondition };
+        let put = || storage.put(request);
+        match retry(RetryBudget::default(), put).await {
             Err(StorageError::Unknown { .. }) if failures < LOST_ANSWERS_MAX => failures += 1,
             put => return put.map(|_| ()),
         }

@@ -7,13 +7,13 @@ use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::{QueueError, REPORT_TOO_LONG, WorkQueue};
 use crate::task::noop::Rehearsal;
-use crate::task::{self, PageSink, Registry, TaskContext, Tools};
+use crate::task::{self, Effect, Effects, Registry, TaskContext, Tools};
 use actix::{Actor, Context, Handler, Message};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use protocol::failure::Failure;
 use protocol::id::{UnitId, WorkerId};
-use protocol::wire::report::{Burial, Outcome, Report, ScanPage, UnitResult};
+use protocol::wire::report::{Outcome, Report, UnitResult};
 use protocol::wire::unit::{TaskSpec, Unit};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -162,7 +162,7 @@ async fn execute(unit: Unit, cancel: CancellationToken, bytes: Arc<AtomicU64>, e
     let context = TaskContext {
         cancel,
         worker: execution.worker.clone(),
-        pages: Arc::new(Pages(Arc::clone(&execution.queue))),
+        effects: Arc::new(Reports(Arc::clone(&execution.queue))),
         bytes,
         tools: Arc::clone(&execution.tools),
         rehearsal: Arc::clone(&execution.rehearsal),
@@ -204,7 +204,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Pages go straight to the transport: a page is in it before the end of its scan is reported, so their order holds.
-struct Pages(Arc<dyn WorkQueue>);
+struct Reports(Arc<dyn WorkQueue>);
 
 /// What was removed, in one message: each names two locations.
 const BURIALS_MAX: usize = 128;
@@ -218,22 +218,20 @@ fn untaken(error: QueueError) -> Failure {
 }
 
 #[async_trait]
-impl PageSink for Pages {
-    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
-        self.0.room().await;
-        self.0.report(vec![Report::page(page, None)]).await.map_err(untaken)
-    }
-
-    async fn send_up_to(&self, page: ScanPage, key: String) -> Result<(), Failure> {
-        self.0.room().await;
-        self.0.report(vec![Report::page(page, Some(key))]).await.map_err(untaken)
-    }
-
-    async fn buried(&self, unit: UnitId, epoch: u32, burials: Vec<Burial>) -> Result<(), Failure> {
-        for few in burials.chunks(BURIALS_MAX) {
-            self.0.report(vec![Report::Buried(unit, epoch, few.to_vec())]).await.map_err(untaken)?;
+impl Effects for Reports {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        match effect {
+            Effect::Page { page, last_key } => {
+                self.0.room().await;
+                self.0.report(vec![Report::page(page, last_key)]).await.map_err(untaken)
+            }
+            Effect::Tombstones { unit, epoch, burials } => {
+                for few in burials.chunks(BURIALS_MAX) {
+                    self.0.report(vec![Report::Buried(unit, epoch, few.to_vec())]).await.map_err(untaken)?;
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 }
 

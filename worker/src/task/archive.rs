@@ -1,18 +1,18 @@
-//! Moves content to another storage class, where it is: no byte of it comes here.
+//! Moves objects to another storage class in place: no content is transferred.
 use super::{TaskContext, assets};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{ArchiveTask, Unit};
-use storage::persist::{Patience, persist};
-use storage::{Archive, ObjectState, Storage, StorageError};
+use storage::retry::{RetryBudget, retry};
+use storage::{ArchiveState, ObjectState, Storage, StorageError};
 
-/// The class of objects that tell none.
+/// The storage class of objects that report none.
 const USUAL: &str = "STANDARD";
-/// Answers to one move that may be lost in a row.
+/// Consecutive lost replies to one move before it fails.
 const LOST_ANSWERS_MAX: u32 = 3;
 
-/// Moves every asset of a unit; what is in the class already is left alone.
+/// Moves every asset of a unit. Objects in the class already are skipped.
 pub async fn run(task: &ArchiveTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let moved = assets::each(unit, context, |asset| archive(task, asset, context)).await;
     let Some(moved) = moved else { return UnitResult::Cancelled };
@@ -24,15 +24,13 @@ async fn archive(task: &ArchiveTask, asset: &Asset, context: &TaskContext) -> Re
     let opened = context.storage.open(&asset.location, None).await.map_err(|error| error.failure())?;
     let (storage, key) = (&*opened.storage, opened.key.as_str());
     let failed = |error: StorageError| error.failure();
-    if !storage.capabilities().classes {
-        return Err(failed(StorageError::unsupported(&asset.location, "it has no storage classes")));
-    }
-    let before = persist(Patience::default(), || storage.stat(key)).await.map_err(failed)?;
+    storage.classes(key).map_err(failed)?;
+    let before = retry(RetryBudget::default(), || storage.stat(key)).await.map_err(failed)?;
     if class_of(&before) == task.class {
         return Ok(());
     }
-    if matches!(before.archive, Some(Archive::Away | Archive::Coming)) {
-        // It must be readable to be moved, and to stay what it is.
+    if matches!(before.archive, Some(ArchiveState::Archived | ArchiveState::Restoring)) {
+        // An archived object must be restored before it can be moved.
         return Err(failed(StorageError::Archived(asset.location.clone())));
     }
     let after = to_class(storage, &before, &task.class).await.map_err(failed)?;
@@ -47,13 +45,14 @@ async fn archive(task: &ArchiveTask, asset: &Asset, context: &TaskContext) -> Re
     Ok(())
 }
 
-/// Moves; where the answer was lost, looks before it is done again.
+/// Moves an object. After a lost reply the state is checked before a retry.
 async fn to_class(storage: &dyn Storage, before: &ObjectState, class: &str) -> Result<ObjectState, StorageError> {
     let (key, mut lost) = (before.key.as_str(), 0);
+    let classes = storage.classes(key)?;
     loop {
-        let moved = persist(Patience::default(), || storage.set_class(key, &before.version, class)).await;
+        let moved = retry(RetryBudget::default(), || classes.set_class(key, &before.version, class)).await;
         let Err(error @ StorageError::Unknown { .. }) = moved else { return moved };
-        let now = persist(Patience::default(), || storage.stat(key)).await?;
+        let now = retry(RetryBudget::default(), || storage.stat(key)).await?;
         if class_of(&now) == class {
             return Ok(now);
         }

@@ -1,4 +1,4 @@
-//! Units whose assets are looked at one by one, several at a time.
+//! Work on the assets of a unit, several at a time.
 use super::TaskContext;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -7,10 +7,10 @@ use protocol::media::asset::Asset;
 use protocol::wire::unit::Unit;
 use std::future::Future;
 
-/// Assets looked at at the same time.
+/// Number of assets at the same time.
 const AT_ONCE: usize = 8;
 
-/// Does `work` for every asset of a unit; results in their order. `None` when the unit was revoked.
+/// Runs `work` for every asset of a unit; results in their order. `None` when the unit was revoked.
 pub(super) async fn each<'a, T, F, Fut>(
     unit: &'a Unit,
     context: &TaskContext,
@@ -21,7 +21,7 @@ where
     Fut: Future<Output = Result<T, Failure>> + Send + 'a,
     T: Send + 'a,
 {
-    // Boxed one by one, and gathered by hand: more is not proven to be `Send` over borrowed assets.
+    // Boxed one by one and collected by hand: the compiler does not prove more to be `Send` over borrowed assets.
     let work: Vec<BoxFuture<'a, Result<T, Failure>>> = unit.assets.iter().map(|asset| work(asset).boxed()).collect();
     let all = async {
         let (mut work, mut done) = (stream::iter(work).buffered(AT_ONCE), Vec::with_capacity(unit.assets.len()));

@@ -1,19 +1,18 @@
-//! Whether two places are one, established by what they do: a probe that is written into the directory of one and can be
-//! read in the directory of the other shows that both are the same. Names prove nothing: a bucket has aliases, and may be
-//! mounted as a directory.
+//! Finds out whether two places are one: a probe that is written beside one object and can be read beside the other
+//! proves it. Names prove nothing, because a bucket has aliases and may be mounted as a directory.
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
-use storage::persist::{Patience, persist};
-use storage::{Attributes, Body, Condition, Storage, StorageError};
+use storage::retry::{RetryBudget, retry};
+use storage::{Attributes, Body, Precondition, PutRequest, Storage, StorageError};
 use tokio::sync::Mutex;
 
-/// How a probe is called: as unfinished files are, which no listing takes for content.
+/// The name of a probe: that of an unfinished file, which listings ignore.
 fn probe_name() -> String {
     format!(".probe.{:016x}{}", fastrand::u64(..), ::storage::PARTIAL_SUFFIX)
 }
 
-/// One side of the question.
+/// One of the two places.
 pub(super) struct Side {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) key: String,
@@ -34,24 +33,24 @@ impl Side {
     }
 }
 
-/// What a unit has found out. Directories whose paths end alike lead to the same answer, so that a tree costs one probe.
+/// The results of a unit. Directories with the same relation share a result, so that a tree costs one probe.
 #[derive(Default)]
 pub(super) struct Probes(Mutex<HashMap<(String, String), bool>>);
 
 impl Probes {
-    /// Whether both sides are one object: one place, and one name in it. An error where that cannot be established.
+    /// Whether both sides are one object: one place, and one name in it. An error when this cannot be established.
     pub(super) async fn are_one(&self, of: &Side, keep: &Side) -> Result<bool, StorageError> {
-        // Two names in one place are two objects; filesystems may take no account of case.
+        // Two names in one place are two objects. File systems may ignore case.
         if of.name().to_lowercase() != keep.name().to_lowercase() {
             return Ok(false);
         }
         let relation = relation(&of.storage.location(&of.beside("")), &keep.storage.location(&keep.beside("")));
-        // Held while it is found out: assets that are purged at the same time share one probe.
+        // Locked during the probe: assets that are purged at the same time share it.
         let mut known = self.0.lock().await;
         if let Some(known) = known.get(&relation) {
             return Ok(*known);
         }
-        // What is to be purged may be removed there; a copy's place may only take content.
+        // Objects can be removed at the purged place; the place of the copy may be write-only.
         let one = match seen_across(of, keep).await {
             Ok(one) => one,
             Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) => seen_across(keep, of).await?,
@@ -62,7 +61,7 @@ impl Probes {
     }
 }
 
-/// Two directories without the part of their paths in which they are alike.
+/// Two directories without the common end of their paths.
 fn relation(of: &str, keep: &str) -> (String, String) {
     let (mut of, mut keep) = (of.trim_end_matches('/'), keep.trim_end_matches('/'));
     while let (Some((above_of, name_of)), Some((above_keep, name_keep))) = (of.rsplit_once('/'), keep.rsplit_once('/'))
@@ -80,10 +79,12 @@ async fn seen_across(here: &Side, there: &Side) -> Result<bool, StorageError> {
     let (written, sought) = (here.beside(&name), there.beside(&name));
     let body = Body::new(vec![Bytes::from_static(b"showrunner")], here.storage.capabilities().checksum);
     let attributes = Attributes::default();
-    let put = || here.storage.put(&written, &body, &attributes, &Condition::Any);
-    persist(Patience::default(), put).await?;
-    let seen = persist(Patience::default(), || there.storage.stat(&sought)).await;
-    if let Err(error) = persist(Patience::default(), || here.storage.delete(&written, None)).await {
+    let precondition = Precondition::Unconditional;
+    let request = PutRequest { key: &written, body: &body, attributes: &attributes, precondition: &precondition };
+    let put = || here.storage.put(request);
+    retry(RetryBudget::default(), put).await?;
+    let seen = retry(RetryBudget::default(), || there.storage.stat(&sought)).await;
+    if let Err(error) = retry(RetryBudget::default(), || here.storage.delete(&written, None)).await {
         tracing::warn!(%error, probe = here.storage.location(&written), "a probe could not be removed: remove it");
     }
     match seen {
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_that_end_alike_have_one_relation() {
+    fn directories_with_a_common_end_share_one_relation() {
         let pair = |of: &str, keep: &str| relation(of, keep);
         let first = pair("s3://cards/day-1/clips/", "s3://alias/lib/day-1/clips/");
         assert_eq!(first, ("s3://cards".into(), "s3://alias/lib".into()));

@@ -1,10 +1,10 @@
-//! Removes content for good, when a copy of it is proven to be elsewhere at that very moment. What the catalogue or an
-//! earlier step believes proves nothing here: [`protocol::rules::storage::purge`] decides over what was seen.
+//! Removes content permanently, after a copy of it is verified at another place in the same execution. Records of the
+//! catalogue or of earlier steps are no proof: [`protocol::rules::storage::purge`] decides over the observed state.
 //!
-//! What was removed is reported one by one before the unit ends. A unit that dies in between finds the rest gone, and the
-//! copy there: that is reported as what it is.
+//! Each removal is reported before the unit ends. A unit that is interrupted in between finds the object missing and
+//! the copy present, and reports exactly that.
 use super::probe::{Probes, Side};
-use super::{TaskContext, assets};
+use super::{Effect, TaskContext, assets};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template::follow;
@@ -14,13 +14,13 @@ use protocol::wire::unit::{HashAlgorithm, PurgeProof, PurgeTask, Unit, parse_has
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use storage::content::digests;
-use storage::persist::{Patience, persist};
+use storage::retry::{RetryBudget, retry};
 use storage::{Checksum, ObjectState, Storage, StorageError, local_path};
 
-/// The hash that two copies are compared by, where the asset declares none.
+/// The hash for the comparison of two copies, when the asset declares none.
 const USUAL: HashAlgorithm = HashAlgorithm::Xxh128;
 
-/// Purges every asset of a unit, or says why not.
+/// Purges every asset of a unit, or reports the reason not to.
 pub async fn run(task: &PurgeTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     if task.keep.is_empty() || task.ordered_by.trim().is_empty() || task.reason.trim().is_empty() {
         let message = "the job does not state which copy stays, who orders the purge and why: nothing was removed";
@@ -33,28 +33,28 @@ pub async fn run(task: &PurgeTask, unit: &Unit, context: &TaskContext) -> UnitRe
     UnitResult::Finished { facts: Vec::new(), failures: failures.collect() }
 }
 
-/// Something in a storage.
-struct Place {
+/// An object and its storage.
+struct LocatedObject {
     location: String,
     storage: Arc<dyn Storage>,
     key: String,
-    /// What is there; `None` for nothing.
+    /// State of the object; `None` when there is none.
     state: Option<ObjectState>,
 }
 
-impl Place {
-    async fn look(location: String, context: &TaskContext) -> Result<Place, StorageError> {
+impl LocatedObject {
+    async fn stat(location: String, context: &TaskContext) -> Result<LocatedObject, StorageError> {
         let opened = context.storage.open(&location, None).await?;
         let (storage, key) = (opened.storage, opened.key);
-        let state = match persist(Patience::default(), || storage.stat(&key)).await {
+        let state = match retry(RetryBudget::default(), || storage.stat(&key)).await {
             Ok(state) => Some(state),
             Err(StorageError::NotFound(_)) => None,
             Err(error) => return Err(error),
         };
-        Ok(Place { location, storage, key, state })
+        Ok(LocatedObject { location, storage, key, state })
     }
 
-    /// Its content, read now; `None` when nothing is there.
+    /// Hash of the content, read now; `None` when there is no object.
     async fn read(
         &self,
         algorithm: HashAlgorithm,
@@ -63,12 +63,12 @@ impl Place {
         let Some(state) = &self.state else { return Ok(None) };
         let moved = Some(&*context.bytes);
         let read = digests(Arc::clone(&self.storage), state, &[algorithm], moved, &context.cancel).await?;
-        // Called off: the whole unit ends before anything is made of this.
+        // Cancelled: the unit ends before this result is used.
         let digest = read.and_then(|digests| digests.into_iter().next());
         Ok(digest.map(|digest| ContentState { bytes: state.bytes, hash: digest.to_string() }))
     }
 
-    /// Its content as its storage vouches for it.
+    /// Hash of the content that the storage keeps.
     fn vouched(&self) -> Result<Option<ContentState>, Failure> {
         let Some(state) = &self.state else { return Ok(None) };
         match state.checksum {
@@ -95,8 +95,8 @@ async fn purge(
     let located = |targets: &[String]| {
         follow(targets, asset).map_err(|error| Failure::permanent("purge_invalid", error.to_string()))
     };
-    let of = Place::look(located(&task.of)?, context).await.map_err(failed)?;
-    let keep = Place::look(located(&task.keep)?, context).await.map_err(failed)?;
+    let of = LocatedObject::stat(located(&task.of)?, context).await.map_err(failed)?;
+    let keep = LocatedObject::stat(located(&task.keep)?, context).await.map_err(failed)?;
     let declared = asset.hash.as_deref().and_then(|text| parse_hash(text).ok());
     let algorithm = match task.proof {
         PurgeProof::Content => declared.as_ref().map_or(USUAL, |(algorithm, _)| *algorithm),
@@ -123,7 +123,7 @@ async fn purge(
     };
     if let (false, false, Some(state)) = (found_gone, task.dry_run, &of.state) {
         let same = Some(&state.version);
-        persist(Patience::default(), || of.storage.delete(&of.key, same)).await.map_err(failed)?;
+        retry(RetryBudget::default(), || of.storage.delete(&of.key, same)).await.map_err(failed)?;
     }
     let content = evidence.of.or(evidence.keep);
     let burial = Burial {
@@ -137,12 +137,13 @@ async fn purge(
         found_gone,
         dry_run: task.dry_run,
     };
-    context.pages.buried(unit.id, unit.epoch, vec![burial]).await
+    let tombstones = Effect::Tombstones { unit: unit.id, epoch: unit.epoch, burials: vec![burial] };
+    context.effects.send(tombstones).await
 }
 
-/// Whether two places that are called differently are one.
-async fn one_place(of: &Place, keep: &Place, probes: &Probes) -> Result<bool, Failure> {
-    let side = |place: &Place| Side { storage: Arc::clone(&place.storage), key: place.key.clone() };
+/// Whether two places with different names are one.
+async fn one_place(of: &LocatedObject, keep: &LocatedObject, probes: &Probes) -> Result<bool, Failure> {
+    let side = |object: &LocatedObject| Side { storage: Arc::clone(&object.storage), key: object.key.clone() };
     probes.are_one(&side(of), &side(keep)).await.map_err(|error| match error.class().retryable() {
         true => error.failure(),
         false => Failure::permanent(
@@ -156,19 +157,19 @@ async fn one_place(of: &Place, keep: &Place, probes: &Probes) -> Result<bool, Fa
     })
 }
 
-/// Whether two names are of one object: the same key of the same bucket, or one file under two names.
-fn same_object(of: &Place, keep: &Place) -> bool {
+/// Whether two names belong to one object: the same key of the same bucket, or one file under two names.
+fn same_object(of: &LocatedObject, keep: &LocatedObject) -> bool {
     if of.location == keep.location {
         return true;
     }
-    let source = |place: &Place| place.state.as_ref().and_then(|state| place.storage.copy_source(state));
+    let source = |object: &LocatedObject| object.storage.server_copy(&object.key).ok()?.source(object.state.as_ref()?);
     if let (Some(a), Some(b)) = (source(of), source(keep))
         && (&a.domain, &a.container, &a.key) == (&b.domain, &b.container, &b.key)
     {
         return true;
     }
-    let inode = |place: &Place| {
-        let metadata = std::fs::metadata(local_path(&place.location).ok()?).ok()?;
+    let inode = |object: &LocatedObject| {
+        let metadata = std::fs::metadata(local_path(&object.location).ok()?).ok()?;
         Some((metadata.dev(), metadata.ino()))
     };
     inode(of).is_some_and(|inode_of| Some(inode_of) == inode(keep))

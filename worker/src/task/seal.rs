@@ -5,6 +5,7 @@ use ::mhl::object::{self, ObjectTree};
 use ::mhl::seal::seal_copy;
 use ::mhl::{MhlError, is_recordable};
 use protocol::failure::Failure;
+use protocol::model::location::Scheme;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::SealTask;
 use std::io;
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 /// Files named in a failure; the generation has them all.
 const NAMED_MAX: usize = 5;
 
-/// Closes a destination tree with an ASC MHL generation. A tree that is a copy of `from` as a whole goes on with the
-/// history that came with it.
+/// Closes a destination tree with an ASC MHL generation. A tree that is a whole copy of `from`
+/// continues the history of its source.
 pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> UnitResult {
     if !is_recordable(task.algorithm) {
         let name = task.algorithm.as_str();
@@ -37,7 +38,7 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
             Ok(imported) => {
                 let generations = imported.generations;
                 if generations > 0 {
-                    tracing::info!(generations, root = %task.root, "goes on with the histories of its source");
+                    tracing::info!(generations, root = %task.root, "continuing the histories of the source");
                 }
                 source = imported.source;
             }
@@ -52,7 +53,7 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
     };
     match sealed {
         Ok(report) if !report.failed.is_empty() => UnitResult::Failed(mismatch(&report.failed)),
-        // Everything else is sealed: one name does not keep the rest from being proven.
+        // All other files are sealed: one name does not prevent the proof of the rest.
         Ok(report) => match report.unrecordable.into_iter().next() {
             Some(path) => UnitResult::Failed(failure(&MhlError::Unrecordable(path))),
             None => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
@@ -66,7 +67,7 @@ fn invalid(message: String) -> UnitResult {
     UnitResult::Failed(Failure::permanent("mhl_invalid", message))
 }
 
-/// A tree, wherever it is.
+/// A tree in a directory or in a bucket.
 #[derive(Clone)]
 enum Tree {
     Directory(PathBuf),
@@ -75,7 +76,7 @@ enum Tree {
 
 impl Tree {
     async fn open(location: &str, context: &TaskContext) -> Result<Tree, Failure> {
-        if !(location.starts_with("s3:") || location.starts_with("gs:")) {
+        if !Scheme::of(location).is_some_and(Scheme::is_bucket) {
             let path = local_path(location).map_err(|error| Failure::permanent("mhl_invalid", error.to_string()))?;
             let checked = context.storage.roots().check_target(&path);
             checked.map_err(|error| Failure::permanent("outside_roots", format!("tree {error}")))?;
@@ -88,7 +89,7 @@ impl Tree {
 
 async fn import(from: Tree, to: Tree, cancel: &CancellationToken) -> Result<Imported, MhlError> {
     match (from, to) {
-        // Nothing landed: what is missing is said by the seal.
+        // Nothing was transferred: the seal reports the missing files.
         (_, Tree::Directory(to)) if !to.is_dir() => Ok(Imported::default()),
         (Tree::Directory(from), Tree::Directory(to)) => {
             let cancel = cancel.clone();
@@ -106,7 +107,7 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is going down, and this process with it.
+        // The runtime is shutting down, and this process with it.
         Err(_) => Err(MhlError::Cancelled),
     }
 }

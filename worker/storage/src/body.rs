@@ -1,4 +1,4 @@
-//! What is sent: pieces of memory with the checksum they had when they were read. Sending again costs no copy.
+//! Content to be sent: pieces of memory with the checksum that they had when they were read. A retry costs no copy.
 use super::checksum::{Checksum, ChecksumKind};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ pub struct Body {
 }
 
 impl Body {
-    /// Takes pieces that lie one after the other. `kind` is what the destination verifies.
+    /// Joins consecutive pieces. `kind` is the checksum that the destination verifies.
     pub fn new(pieces: impl Into<Arc<[Bytes]>>, kind: ChecksumKind) -> Body {
         let pieces = pieces.into();
         let checksum = kind.of(&pieces);
         Body::known(pieces, checksum)
     }
 
-    /// Takes pieces whose checksum is known already.
+    /// Joins consecutive pieces of a known checksum.
     pub fn known(pieces: impl Into<Arc<[Bytes]>>, checksum: Checksum) -> Body {
         let pieces = pieces.into();
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();

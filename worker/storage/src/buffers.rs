@@ -1,11 +1,14 @@
-//! Memory for content, used again and again: fresh memory is cleared by the kernel first, and given back late. From the
-//! network content is gathered in it: what a connection hands over is a small piece of a large buffer of its own, and kept
-//! as it comes, forty mebibytes of content would pin several times as much.
+//! Reusable memory for content: the kernel clears fresh memory first and takes it back late. Content from the network
+//! is copied into it, because a connection returns small slices of large buffers: 40 MiB of slices would pin several
+//! times as much.
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Buffers that wait for the next content.
+/// Content in transit that a worker holds in memory at most, in bytes.
+pub const MEMORY_BYTES: u64 = 40 << 20;
+
+/// Buffers for the next content.
 #[derive(Debug)]
 pub struct Buffers {
     free: Mutex<Vec<Vec<u8>>>,
@@ -13,7 +16,7 @@ pub struct Buffers {
     bytes_max: usize,
 }
 
-/// Content in a buffer that goes back.
+/// Content in a buffer that is returned on drop.
 struct Lent {
     content: Vec<u8>,
     home: Arc<Buffers>,
@@ -37,19 +40,19 @@ impl Drop for Lent {
 }
 
 impl Buffers {
-    /// Keeps so many buffers for the next content, none larger than so many bytes.
+    /// Keeps at most `kept_max` free buffers of at most `bytes_max` bytes each.
     pub fn new(kept_max: usize, bytes_max: usize) -> Buffers {
         Buffers { free: Mutex::default(), kept_max, bytes_max }
     }
 
-    /// An empty buffer with room for so many bytes.
+    /// An empty buffer with a capacity of at least `bytes`.
     pub fn take(&self, bytes: usize) -> Vec<u8> {
         let mut free = self.free.lock();
         let fitting = free.iter().position(|buffer| buffer.capacity() >= bytes);
         fitting.map_or_else(|| Vec::with_capacity(bytes), |at| free.swap_remove(at))
     }
 
-    /// What was gathered in a buffer; it comes back when nobody has the content any more.
+    /// Shares the content of a buffer. The buffer is returned when the last reference is dropped.
     pub fn lend(self: &Arc<Self>, content: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent { content, home: Arc::clone(self) })
     }
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_when_its_content_is_gone() {
+    fn buffer_returns_when_last_reference_drops() {
         let buffers = Arc::new(Buffers::new(2, 4_000));
         let mut first = buffers.take(1_000);
         first.extend_from_slice(b"content");

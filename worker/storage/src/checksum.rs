@@ -34,7 +34,7 @@ pub enum Checksum {
 impl ChecksumKind {
     /// Over pieces that lie one after the other.
     pub fn of(self, pieces: &[Bytes]) -> Checksum {
-        let mut running = Running::new(self);
+        let mut running = RunningChecksum::new(self);
         pieces.iter().for_each(|piece| running.update(piece));
         running.finish()
     }
@@ -113,18 +113,18 @@ impl fmt::Display for Checksum {
 }
 
 /// A checksum being computed.
-pub struct Running(State);
+pub struct RunningChecksum(State);
 
 enum State {
     Crc(ChecksumKind, Box<crc_fast::Digest>),
     Md5(Box<md5::Md5>),
 }
 
-impl Running {
+impl RunningChecksum {
     /// Over nothing yet.
-    pub fn new(kind: ChecksumKind) -> Running {
+    pub fn new(kind: ChecksumKind) -> RunningChecksum {
         let crc = |algorithm| State::Crc(kind, Box::new(crc_fast::Digest::new(algorithm)));
-        Running(match kind {
+        RunningChecksum(match kind {
             ChecksumKind::Crc64nvme => crc(CrcAlgorithm::Crc64Nvme),
             ChecksumKind::Crc32c => crc(CrcAlgorithm::Crc32Iscsi),
             ChecksumKind::Md5 => State::Md5(Box::default()),
@@ -139,7 +139,7 @@ impl Running {
         }
     }
 
-    /// Ends it.
+    /// Finishes the computation.
     pub fn finish(self) -> Checksum {
         match self.0 {
             // A CRC-32 comes in the lower half of the 64 bits.

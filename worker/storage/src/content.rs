@@ -1,5 +1,5 @@
-//! What is in an object, by its hashes.
-use super::persist::{Patience, read_all};
+//! Hashes of the content of an object.
+use super::retry::{RetryBudget, read_all};
 use super::{ObjectState, Storage, StorageError};
 use crate::hash::{Digest, Hasher};
 use protocol::wire::unit::HashAlgorithm;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// Reads an object once, in the state it was looked at in, and hashes it with every algorithm. `None` when it was called
-/// off. Counts the bytes in `moved`, when there is somebody to tell.
+/// Reads an object once, in the given state, and hashes it with every algorithm. `None` when cancelled. Adds the read
+/// bytes to `moved`.
 pub async fn digests(
     storage: Arc<dyn Storage>,
     state: &ObjectState,
@@ -17,7 +17,7 @@ pub async fn digests(
     cancel: &CancellationToken,
 ) -> Result<Option<Vec<Digest>>, StorageError> {
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|algorithm| Hasher::new(*algorithm)).collect();
-    let mut reading = read_all(storage, state, Patience::default());
+    let mut reading = read_all(storage, state, RetryBudget::default());
     loop {
         let Some(piece) = cancel.run_until_cancelled(reading.next()).await else { return Ok(None) };
         let Some(piece) = piece else { break };

@@ -65,7 +65,8 @@ pub struct Directory {
 }
 
 impl Root {
-    /// Opens a root, creating it and its parents. The root's own path may contain symbolic links: the operator chose it.
+    /// Opens a root, creating it and its parents. The root's own path may contain symbolic links: the operator chose
+    /// it.
     pub fn create(path: &Path) -> Result<Root, DirectoryError> {
         if !path.exists() {
             let failed = |error: io::Error| {

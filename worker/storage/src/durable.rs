@@ -1,5 +1,5 @@
-//! What it takes for a file to survive a power loss: its bytes on disk before its name appears, its name on disk
-//! before anybody is told.
+//! Durability: the bytes of a file are on disk before its name appears, and its name is on disk before the file is
+//! reported.
 use super::Directory;
 use rustix::fs::{fdatasync, fsync, syncfs};
 use rustix::io::Errno;
@@ -8,16 +8,16 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-/// Up to this many files or directories are synced one by one; beyond, their whole filesystem is synced once. Each
-/// single sync costs a flush of the disk's cache, a filesystem sync costs one flush and whatever others have written.
+/// Up to this many files or directories are synced one by one; above, their whole filesystem is synced once. A single
+/// sync costs a flush of the disk's cache; a filesystem sync costs one flush and all other unwritten data.
 const SINGLE_SYNCS_MAX: usize = 8;
 
-/// How much a finished transfer has to survive.
+/// What a finished transfer survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// A power loss: what is reported is on disk.
+    /// A power loss: reported files are on disk.
     PowerLoss,
-    /// The end of this process only. For measuring what the other costs, and for rehearsals.
+    /// The end of this process only. For benchmarks and load tests.
     PageCache,
 }
 

@@ -1,29 +1,29 @@
-//! What storage says when it cannot: one enum for every backend, named by what the caller may do about it.
+//! Errors of storages: one enum for every backend, by what the caller may do about them.
 use jiff::Timestamp;
 use protocol::failure::{ErrorClass, Failure};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Why an operation did not end well. Every message names the place, what was said there, and what to do.
+/// Why an operation failed. Every message names the location, the cause and the remedy.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum StorageError {
-    /// There is nothing at that place.
+    /// No object has this location.
     #[error("{0} does not exist: deliver it or correct the location")]
     NotFound(String),
-    /// The other side knows us and refuses, or does not know us.
+    /// The storage refuses the credentials or their rights.
     #[error("{location} may not be used ({said}): check the credentials, their rights and this machine's clock")]
     Denied {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What the other side said.
+        /// The response of the storage.
         said: String,
     },
-    /// Something is there that should not be, or what is there is no longer what it was. Nothing was changed.
+    /// A precondition failed: an object exists, or its state has changed. Nothing was changed.
     #[error("{location} is not in the expected state ({said}): it was not touched; look at it, then retry")]
-    Condition {
-        /// The place.
+    Precondition {
+        /// Location of the object.
         location: String,
-        /// What was expected or found.
+        /// The expected or found state.
         said: String,
     },
     /// The content lies in an archive and must be restored first.
@@ -32,76 +32,76 @@ pub enum StorageError {
     /// This backend, or the server behind it, cannot do that.
     #[error("{location} cannot do this ({said}): choose another way or another place")]
     Unsupported {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What it cannot do.
+        /// The missing operation.
         said: String,
     },
     /// The request itself is wrong: a name, a size, a setting, a path that leaves its root.
     #[error("{location} is refused ({said}): correct the location or the storage settings")]
     Invalid {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What is wrong.
+        /// The wrong part of the request.
         said: String,
     },
-    /// Something of another kind is in the way: a file where a directory has to be, or a directory where a file has to.
+    /// A file is in the place of a directory, or a directory in the place of a file.
     #[error("{location} is blocked ({said}): move what is there away or change the location, then retry")]
     Blocked {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What is in the way.
+        /// The entry in its place.
         said: String,
     },
-    /// Bytes differ from their checksum. What was sent has not become visible.
+    /// Bytes differ from their checksum. Sent content has not become visible.
     #[error("{location} carries other bytes than their checksum says ({said}): the network or a disk is faulty")]
     Corrupt {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// Which checksum, and whose.
+        /// The checksums of both sides.
         said: String,
     },
-    /// An upload that is not known any more: begin another one.
+    /// The storage no longer knows an upload: begin another one.
     #[error("the upload to {0} is no longer known: it was completed, aborted or cleaned up; it is begun again")]
     UploadGone(String),
-    /// There is no room.
+    /// The storage has no space left.
     #[error("{location} has no space left ({said}): free or add space")]
     Full {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What the other side said.
+        /// The response of the storage.
         said: String,
     },
-    /// The other side asks for less.
+    /// The storage limits the rate of requests.
     #[error("{location} asks for fewer requests ({said})")]
     Throttled {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What the other side said.
+        /// The response of the storage.
         said: String,
-        /// How long to wait, when it said so.
+        /// The requested wait, when the response names one.
         retry_after: Option<Duration>,
     },
-    /// It did not happen, and may well succeed later: a broken connection, a server in trouble.
+    /// The operation did not happen and may succeed later: a broken connection, a server error.
     #[error("{location} is not available ({said})")]
     Unavailable {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What happened.
+        /// The cause.
         said: String,
     },
-    /// The answer to a change was lost: it may have happened. Look before doing it again.
+    /// The reply to a change was lost: it may have happened. Check the state before a retry.
     #[error("{location} gave no answer to a change ({said}): whether it happened is found out by looking")]
     Unknown {
-        /// The place.
+        /// Location of the object.
         location: String,
-        /// What happened.
+        /// The cause.
         said: String,
     },
 }
 
 impl StorageError {
-    /// What a retry rule may do about it.
+    /// Class of the error for retry rules.
     pub fn class(&self) -> ErrorClass {
         match self {
             StorageError::Throttled { retry_after, .. } => ErrorClass::Throttled {
@@ -121,7 +121,7 @@ impl StorageError {
         match self {
             StorageError::NotFound(_) => "storage_missing",
             StorageError::Denied { .. } => "storage_denied",
-            StorageError::Condition { .. } => "storage_conflict",
+            StorageError::Precondition { .. } => "storage_conflict",
             StorageError::Archived(_) => "storage_archived",
             StorageError::Unsupported { .. } => "storage_unsupported",
             StorageError::Invalid { .. } => "storage_invalid",
@@ -135,7 +135,7 @@ impl StorageError {
         }
     }
 
-    /// The failure of an asset that this ends.
+    /// The failure of an asset with this error.
     pub fn failure(&self) -> Failure {
         Failure::new(self.class(), self.reason(), self.to_string())
     }
@@ -161,8 +161,8 @@ impl StorageError {
     }
 
     /// A precondition that does not hold: the object exists, or has changed.
-    pub fn condition(location: impl Into<String>, said: impl Into<String>) -> StorageError {
-        StorageError::Condition { location: location.into(), said: said.into() }
+    pub fn precondition(location: impl Into<String>, said: impl Into<String>) -> StorageError {
+        StorageError::Precondition { location: location.into(), said: said.into() }
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
         let cases = [
             (StorageError::NotFound(place()), false),
             (StorageError::Denied { location: place(), said: said() }, false),
-            (StorageError::condition(place(), "x"), false),
+            (StorageError::precondition(place(), "x"), false),
             (StorageError::Archived(place()), false),
             (StorageError::unsupported(place(), "x"), false),
             (StorageError::invalid(place(), "x"), false),

@@ -1,6 +1,6 @@
-//! Everything that goes wrong between us and a storage, on demand: for tests and rehearsals.
+//! Fault injection between a worker and a storage, for tests and load tests.
 use super::layer::{Call, Layer, Operation};
-use super::{Body, Reading, StorageError};
+use super::{Body, ByteStream, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -8,29 +8,29 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What goes wrong with one call.
+/// A fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection breaks before anything was done.
+    /// The connection breaks before the operation.
     Dropped,
-    /// It was done, and the answer is lost.
+    /// The operation succeeds and the reply is lost.
     ReplyLost,
-    /// 500.
+    /// Status 500.
     ServerError,
-    /// 503, asking for less.
+    /// Status 503: throttled.
     SlowDown,
-    /// Content that comes in ends too early.
+    /// Received content ends too early.
     Truncated,
-    /// A byte of what comes in or goes out is another one.
+    /// One byte of received or sent content differs.
     WrongByte,
-    /// Every piece takes its time.
+    /// Every piece is delayed.
     Slow(Duration),
 }
 
-/// Decides what goes wrong with a call.
+/// Chooses the fault of a call.
 pub type Plan = dyn FnMut(&Call) -> Option<Fault> + Send;
 
-/// Lets things go wrong as planned, and counts them.
+/// Injects the faults of a plan, and records them.
 #[derive(Clone)]
 pub struct Faults {
     plan: Arc<Mutex<Box<Plan>>>,
@@ -38,12 +38,12 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// As `plan` says, call by call.
+    /// Injects the faults that `plan` returns.
     pub fn new(plan: impl FnMut(&Call) -> Option<Fault> + Send + 'static) -> Faults {
         Faults { plan: Arc::new(Mutex::new(Box::new(plan))), happened: Arc::default() }
     }
 
-    /// What has gone wrong so far.
+    /// The injected faults so far.
     pub fn happened(&self) -> Vec<(Operation, Fault)> {
         self.happened.lock().clone()
     }
@@ -85,10 +85,10 @@ impl Layer for Faults {
         Body::known(pieces, body.checksum())
     }
 
-    fn reading(&self, mark: &Option<Fault>, reading: Reading) -> Reading {
-        let half = reading.left() / 2;
+    fn content(&self, mark: &Option<Fault>, content: ByteStream) -> ByteStream {
+        let half = content.left() / 2;
         match *mark {
-            Some(Fault::Truncated) => reading.changed(move |pieces| {
+            Some(Fault::Truncated) => content.changed(move |pieces| {
                 pieces.scan(half, |left, piece| {
                     let piece = match piece {
                         Ok(_) if *left == 0 => None,
@@ -102,7 +102,7 @@ impl Layer for Faults {
                     std::future::ready(piece)
                 })
             }),
-            Some(Fault::WrongByte) => reading.changed(|pieces| {
+            Some(Fault::WrongByte) => content.changed(|pieces| {
                 let mut done = false;
                 pieces.map(move |piece| {
                     piece.map(|piece| {
@@ -114,13 +114,13 @@ impl Layer for Faults {
                     })
                 })
             }),
-            Some(Fault::Slow(wait)) => reading.changed(move |pieces| {
+            Some(Fault::Slow(wait)) => content.changed(move |pieces| {
                 pieces.then(move |piece| async move {
                     tokio::time::sleep(wait).await;
                     piece
                 })
             }),
-            _ => reading,
+            _ => content,
         }
     }
 

@@ -1,13 +1,15 @@
-//! Where bytes are: directories, S3, Google Cloud Storage, web servers, behind one trait ([`port`]). Knows nothing of
-//! units and assets.
+//! Storage of content: directories, S3, Google Cloud Storage and web servers behind one trait ([`port`]). This crate
+//! knows neither units nor assets.
 //!
-//! - [`backend`]: one module per kind; a [`Registry`] finds the right one for a location
-//! - [`layer`]: decorators, of which [`throttle`] keeps to limits and [`faults`] breaks things for tests
-//! - what local copies use directly: directories nothing can climb out of, temporary files that become visible in one
-//!   step (EFF-1), and what it takes for them to survive a power loss
+//! - [`backend`]: one module per kind; a [`Registry`] opens locations
+//! - [`layer`]: decorators; [`throttle`] keeps to rate limits, [`faults`] injects faults for tests
+//! - [`retry`]: retries of idempotent calls and resumption of interrupted reads
+//! - [`Root`], [`Partial`], [`Durability`]: confined directories, files that become visible in one step (EFF-1), and
+//!   syncs, which local copies use directly
 pub mod backend;
 mod body;
 mod buffers;
+mod byte_stream;
 mod checksum;
 pub mod content;
 mod directory;
@@ -15,36 +17,39 @@ mod durable;
 mod error;
 mod fast_copy;
 pub mod faults;
+mod group_sync;
 pub mod hash;
 pub mod layer;
+mod layered;
+mod local_path;
 mod location;
 mod network;
 mod partial;
-pub mod persist;
-mod place;
 pub mod port;
-mod reading;
 mod registry;
+pub mod retry;
 mod roots;
 pub mod settings;
 pub mod throttle;
-mod together;
 mod web;
 
-pub use backend::file::{LANDING_BYTES, Landing, Unlanded};
 pub use body::Body;
-pub use checksum::{Checksum, ChecksumKind, Running};
+pub use buffers::MEMORY_BYTES;
+pub use byte_stream::ByteStream;
+pub use checksum::{Checksum, ChecksumKind, RunningChecksum};
 pub use directory::{Directory, DirectoryError, Root};
 pub use durable::{Durability, sync_directories, sync_files};
 pub use error::StorageError;
 pub use fast_copy::{CopyError, copy_in_kernel, reflink};
-pub use location::{LocationError, file_location, local_path};
+pub use layered::Layered;
+pub use local_path::{LocationError, file_location, local_path};
+pub use location::{Address, Location, Object};
 pub use partial::{PARTIAL_SUFFIX, Partial, UNFINISHED_SUFFIXES, is_unfinished};
-pub use place::{Location, Object};
 pub use port::{
-    Archive, Attributes, Capabilities, Condition, CopySource, Listing, ObjectState, Part, PartLimits, SOURCE, Slot,
-    Storage, Upload, Version,
+    Archive, ArchiveState, Attributes, BeginRequest, Capabilities, CompleteRequest, CopyRequest, CopySource,
+    ListRequest, ListStart, Listing, Multipart, MultipartUploads, ObjectState, Part, PartCopy, PartCopyRequest,
+    PartLimits, PartWriteError, PartWriter, Precondition, PutRequest, Rename, ServerCopies, ServerCopy, Slot,
+    StateWithContent, Storage, StorageClasses, Upload, UploadsInPlace, Version, Versions,
 };
-pub use reading::Reading;
-pub use registry::{Held, MEMORY_BYTES, Registry};
+pub use registry::{MemoryPermit, Registry};
 pub use roots::{RootError, Roots};

@@ -16,7 +16,8 @@ pub const PARTIAL_SUFFIX: &str = ".sr-part";
 pub(super) const UPLOAD_SUFFIX: &str = ".sr-upload";
 pub(super) const LEDGER_SUFFIX: &str = ".sr-ledger";
 
-/// How all hidden names of unfinished content end: what one of them names is no asset, no object and no part of a history.
+/// How all hidden names of unfinished content end: what one of them names is no asset, no object and no part of a
+/// history.
 pub const UNFINISHED_SUFFIXES: [&str; 3] = [PARTIAL_SUFFIX, UPLOAD_SUFFIX, LEDGER_SUFFIX];
 
 /// Whether a file of this name, without its directory, is an unfinished one of ours and no content.
@@ -77,7 +78,7 @@ impl Partial {
                 continue;
             }
             if held.st_nlink > 1 {
-                // Published by link() in a process that died before it could unlink: these bytes are somebody's asset.
+                // Published by link() in a process that died before unlink(): these bytes are an asset.
                 directory.remove(&name)?;
                 continue;
             }
@@ -170,7 +171,7 @@ impl Partial {
             Err(errno) => return Err(errno),
         }
         if !self.directory.entry(&name)?.is_some_and(|taken| is_expected(&taken)) {
-            // Somebody was quicker.
+            // Another process was faster.
             exchange()?;
             return Ok(false);
         }
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_copier_gets_a_file_of_its_own() {
+    fn second_copier_gets_its_own_partial_file() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let here = directory(dir.path());
         let first = Partial::resumable(&here, "a", 1).expect("created");
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_already_published_by_link_is_never_written_again() {
+    fn file_published_by_link_is_not_written_again() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let here = directory(dir.path());
         let mut first = Partial::resumable(&here, "a", 1).expect("created");

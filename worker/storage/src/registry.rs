@@ -1,42 +1,44 @@
-//! From a location to the storage that has it. Places are opened once and remembered with their connections.
-use super::backend::{BACKENDS, Opened, Opening};
-use super::buffers::Buffers;
-use super::layer::Layered;
+//! From a location to its storage. Each storage is opened once and kept with its connections.
+use super::backend::{Backend, Opened, Opening, file, gcs, http, s3};
+use super::buffers::{Buffers, MEMORY_BYTES};
+use super::layered::Layered;
 use super::roots::Roots;
 use super::settings::{EndpointSettings, StorageSettings};
 use super::throttle::{Budget, Throttle};
 use super::{Location, Storage, StorageError};
 use parking_lot::Mutex;
+use protocol::model::location::Scheme;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Content on its way that a worker holds in memory at most, in bytes.
-pub const MEMORY_BYTES: u64 = 40 << 20;
-/// What a permit of the memory stands for, in bytes.
+/// Every kind of storage.
+const BACKENDS: [&Backend; 4] = [&file::BACKEND, &s3::BACKEND, &gcs::BACKEND, &http::BACKEND];
+
+/// Bytes of one memory permit.
 const PERMIT_BYTES: u64 = 1 << 10;
 
-/// Stretches from the network whose memory is used again, and how large they are, in bytes.
+/// Number and size in bytes of reusable buffers for content from the network.
 const STRETCHES_KEPT: usize = 5;
 const STRETCH_BYTES: usize = 8 << 20;
 
-/// Opens locations. One for a worker: limits hold over everything that uses it.
+/// Opens locations. A worker has one registry, so that limits hold over all of its units.
 pub struct Registry {
     settings: StorageSettings,
     roots: Roots,
-    places: Mutex<HashMap<String, Arc<dyn Storage>>>,
+    storages: Mutex<HashMap<String, Arc<dyn Storage>>>,
     budgets: Mutex<HashMap<String, Arc<Budget>>>,
     memory: Arc<Semaphore>,
     buffers: Arc<Buffers>,
     around: Option<Box<Around>>,
 }
 
-/// What is put around every place that is opened.
+/// Decorates every storage that is opened.
 type Around = dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync;
 
-/// A claim on the memory that content on its way may take; given back when dropped.
-pub type Held = tokio::sync::OwnedSemaphorePermit;
+/// A share of the memory for content in transit, returned on drop.
+pub type MemoryPermit = tokio::sync::OwnedSemaphorePermit;
 
 impl Default for Registry {
     fn default() -> Registry {
@@ -51,7 +53,7 @@ impl Registry {
         Registry {
             roots: Roots::new(&settings.roots),
             settings,
-            places: Mutex::default(),
+            storages: Mutex::default(),
             budgets: Mutex::default(),
             memory,
             buffers: Arc::new(Buffers::new(STRETCHES_KEPT, STRETCH_BYTES)),
@@ -59,19 +61,18 @@ impl Registry {
         }
     }
 
-    /// Puts something around every place that will be opened, within the limits of its endpoint: for tests and
-    /// rehearsals.
+    /// Decorates every storage that will be opened, below the limits of its endpoint. For tests and load tests.
     #[must_use]
     pub fn around(mut self, around: impl Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync + 'static) -> Registry {
         self.around = Some(Box::new(around));
         self
     }
 
-    /// Waits until so many bytes may be held in memory, in the order of asking. More than there is counts as all of it,
+    /// Waits for a share of the memory, in the order of requests. A share above the whole memory counts as all of it,
     /// so that content of any size passes, one at a time.
-    pub fn hold(&self, bytes: u64) -> impl Future<Output = Option<Held>> + Send + 'static {
+    pub fn hold(&self, bytes: u64) -> impl Future<Output = Option<MemoryPermit>> + Send + 'static {
         let memory = Arc::clone(&self.memory);
-        // It is never closed; without a claim there is merely nothing to give back.
+        // The semaphore is never closed.
         async move { memory.acquire_many_owned(permits(bytes.min(MEMORY_BYTES))).await.ok() }
     }
 
@@ -90,34 +91,41 @@ impl Registry {
         let location = Location::parse(text)?;
         let settings = self.settings.of(text);
         let opening = Opening { location: &location, text, settings: &settings, all: &self.settings, root };
-        let found = BACKENDS.iter().find_map(|backend| Some((backend, (backend.place)(&opening)?)));
-        let (backend, place) = found.ok_or_else(|| StorageError::invalid(text, "no storage knows it"))?;
-        let place = place?;
-        if let Some(storage) = self.places.lock().get(&place.name) {
-            return Ok(Opened { storage: Arc::clone(storage), key: place.key });
+        let backend = BACKENDS.iter().find(|backend| backend.schemes.contains(&location.scheme));
+        let backend = backend.ok_or_else(|| StorageError::invalid(text, "no storage knows it"))?;
+        let binding = (backend.bind)(&opening)?;
+        if let Some(storage) = self.storages.lock().get(&binding.storage) {
+            return Ok(Opened { storage: Arc::clone(storage), key: binding.key });
         }
         let inner = (backend.open)(&opening).await?;
         let inner = self.around.as_ref().map_or_else(|| Arc::clone(&inner), |around| around(Arc::clone(&inner)));
-        let storage = self.limited(inner, &place.name, &settings);
-        // Two may have opened it at the same time; either will do, and one is kept.
-        let storage = Arc::clone(self.places.lock().entry(place.name).or_insert(storage));
-        Ok(Opened { storage, key: place.key })
+        let storage = self.limited(inner, &binding.storage, &settings, location.scheme);
+        // Two callers may have opened it at the same time: either storage will do, and one is kept.
+        let storage = Arc::clone(self.storages.lock().entry(binding.storage).or_insert(storage));
+        Ok(Opened { storage, key: binding.key })
     }
 
-    /// The same with a storage of one's own at a place, by the name its backend gives it.
+    /// The registry with a given storage in place of the one that a backend would open under this name.
     #[must_use]
-    pub fn with(self, place: &str, storage: Arc<dyn Storage>) -> Registry {
-        self.places.lock().insert(place.to_owned(), storage);
+    pub fn with(self, name: &str, storage: Arc<dyn Storage>) -> Registry {
+        self.storages.lock().insert(name.to_owned(), storage);
         self
     }
 
-    /// Keeps a place within its endpoint's budget, which it shares with every other place of that endpoint.
-    fn limited(&self, inner: Arc<dyn Storage>, place: &str, settings: &EndpointSettings) -> Arc<dyn Storage> {
-        let own = settings.bytes_per_second.is_some() || settings.requests_per_second.is_some();
-        if !own && place.starts_with("file:") {
+    /// Keeps a storage within the budget of its endpoint, which all storages of that endpoint share. Files without a
+    /// limit have no budget: nothing asks for fewer requests.
+    fn limited(
+        &self,
+        inner: Arc<dyn Storage>,
+        name: &str,
+        settings: &EndpointSettings,
+        scheme: Scheme,
+    ) -> Arc<dyn Storage> {
+        let has_limit = settings.bytes_per_second.is_some() || settings.requests_per_second.is_some();
+        if !has_limit && scheme == Scheme::File {
             return inner;
         }
-        let name = if settings.prefix.is_empty() { place } else { &settings.prefix };
+        let name = if settings.prefix.is_empty() { name } else { &settings.prefix };
         let mut budgets = self.budgets.lock();
         let budget = budgets.entry(name.to_owned()).or_insert_with(|| Arc::new(Budget::new(settings)));
         Arc::new(Layered::new(inner, Throttle(Arc::clone(budget))))

@@ -16,7 +16,7 @@ pub enum RootError {
     /// The path is below none of the roots, or a symbolic link on it leaves its root.
     #[error("{} is outside of the `roots` of the storage settings: correct the path, or add its directory to them", .0.display())]
     Outside(PathBuf),
-    /// What is there is no regular file.
+    /// The entry is no regular file.
     #[error("{} is {kind}, not a file: correct its location", path.display())]
     Kind {
         /// The path.
@@ -74,7 +74,7 @@ impl Roots {
         let looked = self.open(path, OFlags::PATH)?;
         regular(path, &looked)?;
         let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        // Something else may have taken its place since.
+        // Another file may have replaced it since.
         regular(path, &file)?;
         Ok(File::from(file))
     }

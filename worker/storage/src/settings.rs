@@ -1,6 +1,7 @@
 //! Settings of storage: roots that files must be below, and what differs from endpoint to endpoint. An endpoint is the
 //! longest configured prefix of a location. Secrets are never written here: only where they are.
 use super::ChecksumKind;
+use protocol::model::location::Scheme;
 use protocol::quantity::Bytes;
 use protocol::yaml::{self, Problem};
 use schemars::JsonSchema;
@@ -68,7 +69,7 @@ pub struct EndpointSettings {
 }
 
 impl StorageSettings {
-    /// Reads the file; says what is wrong where.
+    /// Reads the settings file. The error names place and problem.
     pub fn read(file: &str, source: &str) -> Result<StorageSettings, Problem> {
         let settings: StorageSettings = yaml::read(file, source)?;
         for endpoint in &settings.endpoints {
@@ -96,13 +97,13 @@ impl StorageSettings {
 }
 
 impl EndpointSettings {
-    /// The server, the key that encrypts, and whether its endpoint is one of the cloud's own.
+    /// Whether the endpoint is a server of the operator instead of the cloud.
     pub(super) fn is_own_server(&self) -> bool {
         self.url.is_some()
     }
 
     fn problem(&self) -> Option<String> {
-        if !["file:", "s3:", "gs:", "http:", "https:"].iter().any(|scheme| self.prefix.starts_with(scheme)) {
+        if self.prefix.split_once(':').and_then(|(name, _)| Scheme::parse(name)).is_none() {
             return Some(
                 "its prefix is no location: write s3://bucket, gs://bucket, https://host or file:/path".into(),
             );
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_prefix_that_ends_a_name_counts() {
+    fn longest_matching_prefix_selects_the_endpoint() {
         let text = "roots: [/media]\nendpoints:\n  - prefix: 's3:'\n    region: a\n  - prefix: s3://buck/in\n    region: b\n    bytes_per_second: 1MiB\n";
         let settings = StorageSettings::read("storage.yaml", text).expect("reads");
         let region = |location| settings.of(location).region;
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn wrong_setting_is_reported_with_its_place() {
         for (text, says) in [
             ("endpoints: [{ prefix: 's3:', regoin: x }]", "region"),
             ("endpoints: [{ prefix: bucket }]", "its prefix is no location"),

@@ -1,8 +1,8 @@
-//! What an endpoint bears: bytes and requests a second over all units of this worker, and a pause for all of them when
-//! it asks one of them for less.
+//! Rate limits of an endpoint: bytes and requests per second over all units of this worker, and a pause for all of them
+//! when the endpoint throttles one.
 use super::layer::{Call, Layer};
 use super::settings::EndpointSettings;
-use super::{Reading, StorageError};
+use super::{ByteStream, StorageError};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// What an idle endpoint saves up.
+/// Budget that an idle endpoint accumulates.
 const BURST: Duration = Duration::from_millis(250);
-/// First and longest pause after an answer that asks for less without saying how long.
+/// First and longest pause after a throttled reply that names no wait.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Such answers in a row that still lengthen the pause.
+/// Consecutive throttled replies that lengthen the pause.
 const DOUBLINGS_MAX: u32 = 8;
 
-/// What is left of an endpoint; shared by everything that uses it.
+/// Budget of an endpoint, shared by everything that uses it.
 pub struct Budget {
     bytes: Option<Rate>,
     requests: Option<Rate>,
@@ -43,8 +43,8 @@ impl Rate {
         Rate { per_second, paid_at: Mutex::new(Instant::now()) }
     }
 
-    /// Takes an amount; returns when whoever took it may go on. The wait comes after what made it necessary, so that one
-    /// amount larger than a second's worth goes through as well.
+    /// Takes an amount and returns the time when the caller may continue. The wait follows the amount that caused it,
+    /// so that an amount above the budget of a second passes as well.
     fn take(&self, amount: f64) -> Instant {
         let mut paid_at = self.paid_at.lock();
         let now = Instant::now();
@@ -64,12 +64,12 @@ impl Budget {
         }
     }
 
-    /// Waits until a request with so many bytes may go out.
+    /// Waits until a request with this number of bytes may be sent.
     pub async fn admit(&self, bytes: u64) {
         loop {
             let until = self.pause.lock().until;
             match until.filter(|until| *until > Instant::now()) {
-                // Looked at again: the pause may have become longer.
+                // Checked again: the pause may have become longer.
                 Some(until) => sleep_until(until).await,
                 None => break,
             }
@@ -80,7 +80,7 @@ impl Budget {
         self.spend(bytes).await;
     }
 
-    /// Waits until so many bytes may pass.
+    /// Waits until this number of bytes may pass.
     async fn spend(&self, bytes: u64) {
         if let Some(rate) = self.bytes.as_ref().filter(|_| bytes > 0) {
             sleep_until(rate.take(bytes as f64)).await;
@@ -120,12 +120,12 @@ impl Layer for Throttle {
         Ok(())
     }
 
-    fn reading(&self, _mark: &(), reading: Reading) -> Reading {
+    fn content(&self, _mark: &(), content: ByteStream) -> ByteStream {
         if self.0.bytes.is_none() {
-            return reading;
+            return content;
         }
         let budget = Arc::clone(&self.0);
-        reading.changed(move |pieces| {
+        content.changed(move |pieces| {
             pieces.then(move |piece| {
                 let budget = Arc::clone(&budget);
                 async move {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rates_hold_over_everybody() {
+    async fn rate_limits_hold_over_all_units() {
         let (start, budget) = (Instant::now(), Arc::new(budget(Some(10_000), Some(100.0))));
         let users: Vec<_> = (0..4)
             .map(|_| {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_asks_for_less_is_left_alone_by_everybody() {
+    async fn throttled_endpoint_pauses_all_units() {
         let (start, budget) = (Instant::now(), budget(None, None));
         budget.note(Some(&asks_for_less(Some(Duration::from_millis(120)))));
         budget.admit(0).await;

@@ -2,10 +2,10 @@
 use super::error::chain;
 use super::network::{Network, may_use};
 use super::settings::EndpointSettings;
-use super::{Reading, StorageError};
+use super::{ByteStream, StorageError};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use protocol::media::location::shown;
+use protocol::model::location::shown;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode, Url};
@@ -19,7 +19,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Makes a client. With `guarded`, names only resolve to addresses a source may have, at the moment of connecting.
-/// Redirects are never followed by the client. Says what is wrong with the settings otherwise.
+/// The client follows no redirects. The error names the wrong setting.
 pub(super) fn client(settings: &EndpointSettings, guarded: Option<Vec<Network>>) -> Result<Client, String> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
@@ -27,7 +27,7 @@ pub(super) fn client(settings: &EndpointSettings, guarded: Option<Vec<Network>>)
         .read_timeout(SILENCE_MAX)
         .user_agent("showrunner");
     if let Some(allowed) = guarded {
-        // A proxy would resolve names where nobody looks at their addresses.
+        // A proxy would resolve names without a check of their addresses.
         builder = builder.no_proxy().dns_resolver(Arc::new(GuardedResolver { allowed }));
     }
     if let Some(path) = &settings.ca {
@@ -38,7 +38,7 @@ pub(super) fn client(settings: &EndpointSettings, guarded: Option<Vec<Network>>)
     builder.build().map_err(|error| chain(&error))
 }
 
-/// Resolves as the system does, and refuses what may not be used.
+/// Resolves as the system does, and refuses addresses that may not be used.
 struct GuardedResolver {
     allowed: Vec<Network>,
 }
@@ -61,7 +61,7 @@ fn refused(host: &str) -> String {
     format!("{host} has no public address: add its network to allow_private in the storage settings if it is yours")
 }
 
-/// Checks a URL before it is asked: an address written as such is not resolved, so nobody else looks at it.
+/// Checks a URL before a request: a literal address is not resolved, so the resolver cannot check it.
 pub(super) fn check_url(url: &Url, allowed: &[Network]) -> Result<(), StorageError> {
     let invalid = |said: String| Err(StorageError::invalid(shown(url.as_str()), said));
     if !["http", "https"].contains(&url.scheme()) {
@@ -73,7 +73,7 @@ pub(super) fn check_url(url: &Url, allowed: &[Network]) -> Result<(), StorageErr
     if may_use(address, allowed) { Ok(()) } else { invalid(refused(&address.to_string())) }
 }
 
-/// Whether a lost answer leaves open what has happened.
+/// Whether a lost reply leaves the outcome unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing changes, or doing it again is the same.
@@ -108,7 +108,7 @@ pub(super) fn answered(
         401 | 403 => StorageError::Denied { location, said },
         404 | 410 => StorageError::NotFound(location),
         405 | 501 => StorageError::Unsupported { location, said },
-        412 => StorageError::Condition { location, said },
+        412 => StorageError::Precondition { location, said },
         408 | 425 => StorageError::Unavailable { location, said },
         429 | 503 => StorageError::Throttled { location, said, retry_after: wait },
         507 => StorageError::Full { location, said },
@@ -118,7 +118,7 @@ pub(super) fn answered(
     }
 }
 
-/// How long an answer asks to wait.
+/// The wait that a response asks for.
 pub(super) fn retry_after(response: &Response) -> Option<Duration> {
     super::error::retry_after(&header(response, "retry-after")?, jiff::Timestamp::now())
 }
@@ -128,25 +128,26 @@ pub(super) fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// The size of the whole and where an answer begins, out of `Content-Range: bytes 0-9/100`.
+/// First byte of a response and size of the whole, out of `Content-Range: bytes 0-9/100`.
 pub(super) fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
     let text = header(response, "content-range")?;
     let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-')?.0.trim().parse().ok()?, whole.trim().parse().ok()))
 }
 
-/// The content of an answer, `bytes` long by its own word.
-pub(super) fn reading(location: String, bytes: u64, response: Response) -> Reading {
+/// The content of a response of `bytes` bytes.
+pub(super) fn reading(location: String, bytes: u64, response: Response) -> ByteStream {
     let place = location.clone();
     let pieces = response.bytes_stream().map(move |piece| {
         piece.map_err(|error| StorageError::unavailable(place.clone(), format!("broken off: {}", chain(&error))))
     });
-    Reading::new(location, bytes, pieces)
+    ByteStream::new(location, bytes, pieces)
 }
 
 /// A stretch of an answer that holds the whole. Where its server does not tell the length, `whole` is the one that was
-/// counted, and the content must end there. What is passed over comes as pieces without bytes, so that it is no silence.
-pub(super) fn window(location: String, range: Range<u64>, response: Response, whole: Option<u64>) -> Reading {
+/// counted, and the content must end there. What is passed over comes as pieces without bytes, so that it is no
+/// silence.
+pub(super) fn window(location: String, range: Range<u64>, response: Response, whole: Option<u64>) -> ByteStream {
     let (place, wanted) = (location.clone(), range.end.saturating_sub(range.start));
     let start = (Box::pin(response.bytes_stream().fuse()), 0, None::<Bytes>);
     let pieces = futures_util::stream::try_unfold(start, move |(mut stream, mut at, mut held)| {
@@ -164,7 +165,7 @@ pub(super) fn window(location: String, range: Range<u64>, response: Response, wh
                 let (from, to) = (at, at + piece.len() as u64);
                 at = to;
                 if whole.is_some_and(|whole| to > whole) {
-                    return Err(StorageError::condition(place, "it has grown: it is longer than it was counted"));
+                    return Err(StorageError::precondition(place, "it has grown: it is longer than it was counted"));
                 }
                 let cut = |bound: u64| usize::try_from(bound.clamp(from, to) - from).unwrap_or(piece.len());
                 let piece = piece.slice(cut(range.start)..cut(range.end));
@@ -175,7 +176,7 @@ pub(super) fn window(location: String, range: Range<u64>, response: Response, wh
             }
         }
     });
-    Reading::new(location, wanted, pieces)
+    ByteStream::new(location, wanted, pieces)
 }
 
 /// Errors carry the URL, whose query may hold a signature: it is left out.

@@ -6,19 +6,21 @@ use crate::storage::subjects::{self, Subject};
 use crate::storage::{s3_status, s3_stub};
 use ::storage::hash::hash_bytes;
 use ::storage::settings::{EndpointSettings, StorageSettings};
-use ::storage::{Attributes, Body, Condition, Registry, Storage, StorageError};
+use ::storage::{
+    Attributes, BeginRequest, Body, CompleteRequest, Precondition, PutRequest, Registry, Storage, StorageError,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::Asset;
-use protocol::wire::report::{Burial, ScanPage, UnitResult};
+use protocol::wire::report::{Burial, UnitResult};
 use protocol::wire::unit::{ArchiveTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, TaskSpec, Unit};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use worker::task::{PageSink, TaskContext};
+use worker::task::{Effect, Effects, TaskContext};
 
 /// Keeps what was removed, or refuses to.
 #[derive(Default)]
@@ -28,12 +30,9 @@ struct Graves {
 }
 
 #[async_trait]
-impl PageSink for Graves {
-    async fn send(&self, _page: ScanPage) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn buried(&self, _unit: UnitId, _epoch: u32, burials: Vec<Burial>) -> Result<(), Failure> {
+impl Effects for Graves {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let Effect::Tombstones { burials, .. } = effect else { return Ok(()) };
         if self.closed {
             return Err(Failure::transient("coordinator_gone", "closed"));
         }
@@ -116,7 +115,15 @@ async fn object(subject: Subject) -> (TaskContext, Arc<dyn Storage>, String, Sub
     let (storage, prefix) = subject.open("classes").await;
     let key = format!("{prefix}a.mov");
     let body = Body::new(vec![Bytes::from(noise(100_000, 1))], storage.capabilities().checksum);
-    storage.put(&key, &body, &Attributes::default(), &Condition::Free).await.expect("written");
+    storage
+        .put(PutRequest {
+            key: &key,
+            body: &body,
+            attributes: &Attributes::default(),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await
+        .expect("written");
     let context = TaskContext { storage: Arc::new(subject.again()), ..context() };
     let location = format!("{}{key}", subject.base);
     (context, storage, location, subject)
@@ -196,13 +203,22 @@ async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do()
         metadata: [("reel".to_owned(), "7".to_owned())].into(),
         ..Attributes::default()
     };
-    let upload = storage.begin(&key, &attributes).await.expect("begun");
+    let uploads = storage.multipart(&key).expect("it takes content in parts");
+    let upload = uploads.begin(BeginRequest { key: &key, attributes: &attributes, source: None }).await.expect("begun");
     let mut parts = Vec::new();
     for (number, (offset, piece)) in (1..).zip((0..).step_by(5 << 20).zip(content.chunks(5 << 20))) {
         let body = Body::new(vec![Bytes::copy_from_slice(piece)], storage.capabilities().checksum);
-        parts.push(storage.put_part(&upload, ::storage::Slot { number, offset }, &body).await.expect("sent"));
+        parts.push(uploads.put_part(&upload, ::storage::Slot { number, offset }, &body).await.expect("sent"));
     }
-    storage.complete(&upload, &parts, None, &Condition::Free).await.expect("there");
+    uploads
+        .complete(CompleteRequest {
+            upload: &upload,
+            parts: &parts,
+            whole: None,
+            precondition: &Precondition::IfAbsent,
+        })
+        .await
+        .expect("there");
     let context = TaskContext { storage: Arc::new(subject.registry), ..context() };
     let location = format!("{}{key}", subject.base);
     assert_eq!(reasons(run(archive("STANDARD_IA"), vec![at(&location)], &context).await), [""; 0]);
@@ -210,7 +226,7 @@ async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do()
     assert_eq!((state.bytes, state.class.as_deref()), (15 << 20, Some("STANDARD_IA")));
     let read = storage.read(&key, 0..state.bytes, None).await.expect("readable").collect().await.expect("whole");
     assert!(read.concat() == content, "every byte is where it was");
-    assert_eq!(storage.uploads(&key).await.expect("listed"), []);
+    assert_eq!(uploads.uploads(&key).await.expect("listed"), []);
 }
 
 /// A file, its copy, and the order to remove the file.
@@ -225,7 +241,7 @@ impl Pair {
         let dir = tempfile::tempdir().expect("a temp dir");
         std::fs::create_dir(dir.path().join("vault")).expect("created");
         let graves = Arc::new(Graves::default());
-        let context = TaskContext { pages: Arc::clone(&graves) as Arc<dyn PageSink>, ..context() };
+        let context = TaskContext { effects: Arc::clone(&graves) as Arc<dyn Effects>, ..context() };
         Pair { dir, graves, context }
     }
 
@@ -308,7 +324,7 @@ async fn nothing_is_removed_that_is_not_proven_elsewhere() {
 async fn a_copy_in_an_archive_is_proven_by_what_its_storage_vouches_for() {
     let (vault_context, vault, _dir) = vault().await;
     let graves = Arc::new(Graves::default());
-    let context = TaskContext { pages: Arc::clone(&graves) as Arc<dyn PageSink>, ..vault_context };
+    let context = TaskContext { effects: Arc::clone(&graves) as Arc<dyn Effects>, ..vault_context };
     let pair = Pair::new();
     let file = pair.write("a.mov", b"picture");
     vault.put("a.mov", b"picture", "DEEP_ARCHIVE");
@@ -332,8 +348,8 @@ async fn object_under_two_names_is_not_its_own_copy() {
     let (url, bucket) = s3_stub::start(&[]).await;
     let registry = Arc::new(Registry::new(s3_status::settings(&url, &file)));
     let graves = Arc::new(Graves::default());
-    let pages = Arc::clone(&graves) as Arc<dyn PageSink>;
-    let context = TaskContext { pages, storage: registry, ..context() };
+    let effects = Arc::clone(&graves) as Arc<dyn Effects>;
+    let context = TaskContext { effects, storage: registry, ..context() };
     for key in ["in/a.mov", "in/b.mov", "out/a.mov", "out/b.mov"] {
         bucket.lock().expect("sound").objects.insert(key.into(), b"picture".to_vec());
     }
@@ -361,9 +377,9 @@ async fn a_removal_that_nobody_records_fails_the_asset_and_is_told_at_the_next_a
     let mut pair = Pair::new();
     let file = pair.write("a.mov", b"picture");
     pair.write("vault/a.mov", b"picture");
-    pair.context.pages = Arc::new(Graves { closed: true, ..Graves::default() });
+    pair.context.effects = Arc::new(Graves { closed: true, ..Graves::default() });
     assert_eq!(pair.purge(pair.order(), &file).await, ["coordinator_gone"]);
-    pair.context.pages = Arc::clone(&pair.graves) as Arc<dyn PageSink>;
+    pair.context.effects = Arc::clone(&pair.graves) as Arc<dyn Effects>;
     assert_eq!(pair.purge(pair.order(), &file).await, [""; 0]);
     assert!(pair.graves.kept.lock()[0].found_gone);
 }

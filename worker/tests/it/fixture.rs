@@ -3,18 +3,18 @@ use async_trait::async_trait;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, AssetFact, Role};
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{HashAlgorithm, TaskSpec, TransferTask, Unit};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use worker::task::{PageSink, TaskContext};
+use worker::task::{Effect, Effects, TaskContext};
 
 struct NoPages;
 
 #[async_trait]
-impl PageSink for NoPages {
-    async fn send(&self, _page: ScanPage) -> Result<(), Failure> {
+impl Effects for NoPages {
+    async fn send(&self, _effect: Effect) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -23,7 +23,7 @@ pub(crate) fn context() -> TaskContext {
     TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("worker-1".into()),
-        pages: Arc::new(NoPages),
+        effects: Arc::new(NoPages),
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::default(),

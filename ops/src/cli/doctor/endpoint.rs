@@ -1,8 +1,9 @@
 //! Endpoints of the storage file, tried with a probe object: list, write, upload in parts, remove.
 use super::{Finding, bad, ok};
 use crate::output::text;
-use ::storage::port::{Attributes, Condition, Storage};
+use ::storage::{Attributes, BeginRequest, ListRequest, ListStart, Precondition, PutRequest, Storage};
 use ::storage::{Body, Registry, StorageError};
+use protocol::model::location::Scheme;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,17 +60,19 @@ pub(super) async fn endpoint(registry: &Registry, prefix: &str) -> Finding {
 async fn tried(storage: &Arc<dyn Storage>, folder: &str, key: &str) -> Vec<(&'static str, Result<(), StorageError>)> {
     let mut tried = Vec::new();
     if storage.capabilities().list {
-        tried.push(("list", storage.list(folder, None, 1).await.map(drop)));
+        let request = ListRequest { prefix: folder, start: ListStart::First, objects_max: 1 };
+        tried.push(("list", storage.list(request).await.map(drop)));
     }
     let body = Body::new([bytes::Bytes::from_static(CONTENT)], storage.capabilities().checksum);
-    let put = storage.put(key, &body, &Attributes::default(), &Condition::Free).await;
+    let (attributes, precondition) = (&Attributes::default(), &Precondition::IfAbsent);
+    let put = storage.put(PutRequest { key, body: &body, attributes, precondition }).await;
     let version = put.as_ref().ok().map(|state| state.version.clone());
     tried.push(("put", put.map(drop)));
-    if storage.capabilities().parts.is_some() {
+    if let Ok(uploads) = storage.multipart(key) {
         let part_key = format!("{key}-parts");
-        let upload = storage.begin(&part_key, &Attributes::default()).await;
+        let upload = uploads.begin(BeginRequest { key: &part_key, attributes, source: None }).await;
         tried.push(match upload {
-            Ok(upload) => ("multipart upload", storage.abort(&upload).await),
+            Ok(upload) => ("multipart upload", uploads.abort(&upload).await),
             Err(error) => ("multipart upload", Err(error)),
         });
     }
@@ -82,14 +85,14 @@ async fn tried(storage: &Arc<dyn Storage>, folder: &str, key: &str) -> Vec<(&'st
 /// The location of a probe object below a prefix; none where the prefix names no bucket.
 fn probed(prefix: &str) -> Option<String> {
     let (scheme, rest) = prefix.split_once(':')?;
-    let rest = if scheme == "file" { rest } else { rest.strip_prefix("//")? };
+    let rest = if scheme == Scheme::File.as_str() { rest } else { rest.strip_prefix("//")? };
     let named = rest.trim_end_matches('/');
     (!named.is_empty()).then(|| format!("{}/{}", prefix.trim_end_matches('/'), probe_name()))
 }
 
 /// The directory that the probe of a `file:` prefix lies in.
 fn root_of(place: &str) -> Option<PathBuf> {
-    Path::new(place.strip_prefix("file:")?).parent().map(Path::to_path_buf)
+    Path::new(place.strip_prefix(Scheme::File.prefix())?).parent().map(Path::to_path_buf)
 }
 
 fn probe_name() -> String {

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_prefix_that_ends_a_name_counts() {
+    fn longest_matching_prefix_selects_the_endpoint() {
         let limits = [limit("s3://a=1"), limit("s3://a/b=2"), limit("file:=3")];
         let of = |location| endpoint_of(&limits, location);
         assert_eq!(

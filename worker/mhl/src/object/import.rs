@@ -10,8 +10,8 @@ use super::{ObjectTree, blocking, hash};
 use protocol::wire::unit::HashAlgorithm;
 use std::path::Path;
 use std::sync::Arc;
-use storage::persist::{Patience, persist};
-use storage::{Condition, StorageError};
+use storage::retry::{RetryBudget, retry};
+use storage::{Precondition, StorageError};
 use tokio_util::sync::CancellationToken;
 
 /// Gives the tree `to` the histories of the tree `from`, where it has none of its own.
@@ -65,7 +65,7 @@ pub async fn import_to_directory(
 /// The chain of the history of a directory, when it has one.
 async fn chain_of(tree: &ObjectTree, prefix: &str, cancel: &CancellationToken) -> Result<Option<Vec<Link>>, MhlError> {
     let key = tree.key(&join(prefix, &join(FOLDER, CHAIN_FILE)));
-    let state = match persist(Patience::default(), || tree.storage.stat(&key)).await {
+    let state = match retry(RetryBudget::default(), || tree.storage.stat(&key)).await {
         Ok(state) => state,
         Err(StorageError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -90,11 +90,11 @@ async fn send(
     let file = |name: &str| Ok::<_, MhlError>((folder.open_file(name, false)?, folder.at(name)));
     for link in links {
         let relative = join(prefix, &join(FOLDER, &link.file));
-        match upload(to, &relative, file(&link.file)?, &Condition::Free).await {
+        match upload(to, &relative, file(&link.file)?, &Precondition::IfAbsent).await {
             // An earlier attempt may have got this far.
-            Err(MhlError::Storage(error @ StorageError::Condition { .. })) => {
+            Err(MhlError::Storage(error @ StorageError::Precondition { .. })) => {
                 let key = to.key(&relative);
-                let there = persist(Patience::default(), || to.storage.stat(&key)).await?;
+                let there = retry(RetryBudget::default(), || to.storage.stat(&key)).await?;
                 let digests = hash(&to.storage, &there, &[HashAlgorithm::C4], cancel).await?;
                 if digests.first().is_none_or(|digest| digest.text != link.c4) {
                     return Err(error.into());
@@ -104,7 +104,7 @@ async fn send(
         }
     }
     let relative = join(prefix, &join(FOLDER, CHAIN_FILE));
-    upload(to, &relative, file(CHAIN_FILE)?, &Condition::Free).await.map(drop)
+    upload(to, &relative, file(CHAIN_FILE)?, &Precondition::IfAbsent).await.map(drop)
 }
 
 /// A copy of the histories of a tree, without anything else in it.

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use storage::persist::{Patience, persist, read_on};
-use storage::{Attributes, Body, Condition, ObjectState, Slot, StorageError};
+use storage::retry::{RetryBudget, resume_read, retry};
+use storage::{
+    Attributes, BeginRequest, Body, CompleteRequest, ObjectState, Precondition, PutRequest, Slot, StorageError,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a generation in memory at a time; larger ones go up in parts.
@@ -80,7 +82,7 @@ pub(super) async fn download(
     cancel: &CancellationToken,
 ) -> Result<(), MhlError> {
     let (storage, same) = (tree.storage.clone(), state.version.clone());
-    let mut reading = read_on(storage, state.key.clone(), 0..state.bytes, same, Patience::default());
+    let mut reading = resume_read(storage, state.key.clone(), 0..state.bytes, same, RetryBudget::default());
     let mut file = File::create(path).map_err(MhlError::io(path))?;
     while let Some(piece) = cancel.run_until_cancelled(reading.next()).await.ok_or(MhlError::Cancelled)? {
         file.write_all(&piece?).map_err(MhlError::io(path))?;
@@ -93,7 +95,7 @@ pub(super) async fn upload(
     tree: &ObjectTree,
     relative: &str,
     (mut file, path): (File, PathBuf),
-    condition: &Condition,
+    precondition: &Precondition,
 ) -> Result<ObjectState, MhlError> {
     let (key, kind) = (tree.key(relative), tree.storage.capabilities().checksum);
     let mut read = || -> std::io::Result<Body> {
@@ -103,25 +105,29 @@ pub(super) async fn upload(
     };
     let first = read().map_err(MhlError::io(&path))?;
     if first.bytes() < PART_BYTES as u64 {
-        return Ok(put(tree, relative, &first, condition).await?);
+        return Ok(put(tree, relative, &first, precondition).await?);
     }
     let storage = &tree.storage;
-    let upload = persist(Patience::default(), || async { storage.begin(&key, &xml()).await }).await?;
+    let uploads = storage.multipart(&key)?;
+    let attributes = xml();
+    let begin = || uploads.begin(BeginRequest { key: &key, attributes: &attributes, source: None });
+    let upload = retry(RetryBudget::default(), begin).await?;
     let sent = async {
         let (mut parts, mut body, mut offset) = (Vec::new(), first, 0);
         while body.bytes() > 0 {
             let number = u32::try_from(parts.len() + 1).unwrap_or(u32::MAX);
             let slot = Slot { number, offset };
-            parts.push(persist(Patience::default(), || storage.put_part(&upload, slot, &body)).await?);
+            parts.push(retry(RetryBudget::default(), || uploads.put_part(&upload, slot, &body)).await?);
             offset += body.bytes();
             body = read().map_err(MhlError::io(&path))?;
         }
         let whole = ::storage::Part::whole(&parts);
-        Ok::<_, MhlError>(storage.complete(&upload, &parts, whole, condition).await?)
+        let complete = CompleteRequest { upload: &upload, parts: &parts, whole, precondition };
+        Ok::<_, MhlError>(uploads.complete(complete).await?)
     };
     let sent = sent.await;
     if sent.is_err()
-        && let Err(error) = storage.abort(&upload).await
+        && let Err(error) = uploads.abort(&upload).await
     {
         tracing::warn!(%error, "an upload could not be aborted");
     }
@@ -134,12 +140,14 @@ pub(super) async fn put(
     tree: &ObjectTree,
     relative: &str,
     body: &Body,
-    condition: &Condition,
+    precondition: &Precondition,
 ) -> Result<ObjectState, StorageError> {
     let (key, storage) = (tree.key(relative), &tree.storage);
-    match persist(Patience::default(), || async { storage.put(&key, body, &xml(), condition).await }).await {
+    let attributes = xml();
+    let request = PutRequest { key: &key, body, attributes: &attributes, precondition };
+    match retry(RetryBudget::default(), || storage.put(request)).await {
         Err(error @ StorageError::Unknown { .. }) => {
-            let found = persist(Patience::default(), || storage.stat(&key)).await?;
+            let found = retry(RetryBudget::default(), || storage.stat(&key)).await?;
             let ours = found.bytes == body.bytes() && found.checksum == Some(body.checksum());
             if ours { Ok(found) } else { Err(error) }
         }

@@ -24,8 +24,8 @@ use protocol::wire::unit::HashAlgorithm;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use storage::hash::Digest;
-use storage::persist::{Patience, persist, read_on};
-use storage::{Body, Condition, ObjectState, StorageError, Version};
+use storage::retry::{RetryBudget, resume_read, retry};
+use storage::{Body, ObjectState, Precondition, StorageError, Version};
 use tokio_util::sync::CancellationToken;
 
 /// Objects read at a time.
@@ -87,7 +87,7 @@ async fn seal_in(
     let mut gone = Vec::new();
     for path in sealer.records.into_keys() {
         let key = tree.key(&path);
-        match persist(Patience::default(), || tree.storage.stat(&key)).await {
+        match retry(RetryBudget::default(), || tree.storage.stat(&key)).await {
             Err(StorageError::NotFound(_)) => gone.push(format!("{path}: landed by this job and no longer there")),
             looked => drop(looked?),
         }
@@ -95,7 +95,7 @@ async fn seal_in(
     gone.sort();
     report.failed.extend(gone);
     let remove = |state: ObjectState| async move {
-        Ok::<_, MhlError>(persist(Patience::default(), || tree.storage.delete(&state.key, None)).await?)
+        Ok::<_, MhlError>(retry(RetryBudget::default(), || tree.storage.delete(&state.key, None)).await?)
     };
     some_at_once(journal.into_iter().map(|state| remove(state).boxed()).collect()).await?;
     Ok(report)
@@ -111,7 +111,7 @@ async fn records(
     for some in journal.chunks(AT_ONCE) {
         let read = |state: ObjectState| async move {
             let (storage, bytes) = (tree.storage.clone(), state.bytes);
-            let read = read_on(storage, state.key, 0..bytes, state.version, Patience::default()).collect();
+            let read = resume_read(storage, state.key, 0..bytes, state.version, RetryBudget::default()).collect();
             let pieces = cancel.run_until_cancelled(read).await.ok_or(MhlError::Cancelled)?;
             Ok::<_, MhlError>(pieces?.concat())
         };
@@ -297,15 +297,15 @@ impl Sealer<'_> {
         .await?;
         let inside = |name: &str| join(path, &join(FOLDER, name));
         let overtaken = |error| match error {
-            MhlError::Storage(StorageError::Condition { .. }) => MhlError::Busy(PathBuf::from(tree.place())),
+            MhlError::Storage(StorageError::Precondition { .. }) => MhlError::Busy(PathBuf::from(tree.place())),
             error => error,
         };
         let generation = inside(&written.file);
-        upload(tree, &generation, file, &Condition::Free).await.map_err(overtaken)?;
-        let condition = chain.map_or(Condition::Free, Condition::Same);
+        upload(tree, &generation, file, &Precondition::IfAbsent).await.map_err(overtaken)?;
+        let condition = chain.map_or(Precondition::IfAbsent, Precondition::IfMatch);
         let body = Body::new(vec![Bytes::from(written.chain)], tree.storage.capabilities().checksum);
         if let Err(error) = put(tree, &inside(CHAIN_FILE), &body, &condition).await {
-            if matches!(error, StorageError::Condition { .. }) {
+            if matches!(error, StorageError::Precondition { .. }) {
                 // Somebody else continued it first: what we wrote is listed nowhere.
                 tree.storage.delete(&tree.key(&generation), None).await?;
             }
@@ -314,7 +314,7 @@ impl Sealer<'_> {
         // Only now: until our chain is in place, they may be what somebody else is about to list.
         for leftover in leftovers {
             let key = tree.key(&inside(&leftover));
-            persist(Patience::default(), || tree.storage.delete(&key, None)).await?;
+            retry(RetryBudget::default(), || tree.storage.delete(&key, None)).await?;
         }
         if path.is_empty() {
             self.report.generation = Some(PathBuf::from(format!("{}/{generation}", tree.place())));

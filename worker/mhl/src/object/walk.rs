@@ -4,8 +4,8 @@ use super::super::MhlError;
 use super::super::write::is_xml_text;
 use super::ObjectTree;
 use async_trait::async_trait;
-use storage::persist::{Patience, persist};
-use storage::{ObjectState, StorageError};
+use storage::retry::{RetryBudget, retry};
+use storage::{ListRequest, ListStart, ObjectState, StorageError};
 use tokio_util::sync::CancellationToken;
 
 /// Objects asked for at a time.
@@ -43,7 +43,9 @@ impl<'a> Pages<'a> {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<(String, ObjectState)>>, MhlError> {
         let Some(page) = self.next.take() else { return Ok(None) };
         let (storage, prefix) = (&self.tree.storage, &self.tree.prefix);
-        let asked = persist(Patience::default(), || storage.list(prefix, page.as_deref(), PAGE_OBJECTS));
+        let start = ListStart::page(page.as_deref());
+        let request = ListRequest { prefix, start, objects_max: PAGE_OBJECTS };
+        let asked = retry(RetryBudget::default(), || storage.list(request));
         let listing = self.cancel.run_until_cancelled(asked).await.ok_or(MhlError::Cancelled)??;
         self.next = listing.next.map(Some);
         let inside = listing.objects.into_iter().filter_map(|state| {

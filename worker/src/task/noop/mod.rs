@@ -1,6 +1,6 @@
-//! Takes time, and fails as often as it is told: for load tests and rehearsals.
+//! Takes time and fails at a given rate, for load tests.
 //!
-//! How long a unit takes and whether it fails depend on its id and attempt alone, so that a rehearsal repeats itself.
+//! How long a unit takes and whether it fails depend on its id and attempt alone, so that a load test is repeatable.
 mod execution_log;
 mod fault_plan;
 
@@ -55,8 +55,8 @@ async fn take_time(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitR
     UnitResult::Finished { facts: Vec::new(), failures: Vec::new() }
 }
 
-/// Waits. Nothing at all for zero; the timer from a millisecond on (it rounds up to the next one); below that a sleep on a
-/// blocking thread, which is true to some 60 µs: spinning would take the processor from what is being measured.
+/// Waits. Nothing at all for zero; the timer from a millisecond on (it rounds up to the next one); below that a sleep
+/// on a blocking thread, which is true to some 60 µs: spinning would take the processor from what is being measured.
 async fn wait(length: Duration) {
     if length.is_zero() {
         return;
@@ -83,7 +83,7 @@ fn lot(task: &NoopTask, unit: UnitId, attempt: u32) -> (Duration, bool) {
     (Duration::from_micros(task.duration_min_us.saturating_add(above)), chance < task.fail)
 }
 
-/// SplitMix64: written out, since a rehearsal must not change with a library's version.
+/// SplitMix64: written out, since a load test must not change with the version of a library.
 fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -94,9 +94,8 @@ fn mix(seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::PageSink;
+    use crate::task::{Effect, Effects};
     use protocol::id::{JobNo, Kind, StepNo, WorkerId};
-    use protocol::wire::report::ScanPage;
     use protocol::wire::unit::TaskSpec;
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
@@ -105,8 +104,8 @@ mod tests {
     struct NoPages;
 
     #[async_trait::async_trait]
-    impl PageSink for NoPages {
-        async fn send(&self, _page: ScanPage) -> Result<(), Failure> {
+    impl Effects for NoPages {
+        async fn send(&self, _effect: Effect) -> Result<(), Failure> {
             Err(Failure::permanent("unexpected", "a noop lists nothing"))
         }
     }
@@ -115,7 +114,7 @@ mod tests {
         TaskContext {
             cancel: CancellationToken::new(),
             worker: WorkerId("w".into()),
-            pages: Arc::new(NoPages),
+            effects: Arc::new(NoPages),
             storage: Arc::default(),
             bytes: Arc::default(),
             tools: Arc::default(),

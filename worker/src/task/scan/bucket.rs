@@ -1,8 +1,8 @@
-//! Lists every object below a prefix, page by page, in the order its storage has. What an object is called says what it is,
+//! Lists every object below a prefix, page by page, in the order its storage has. The name of an object describes it,
 //! as in a folder.
 //!
 //! An object waits for as long as sidecars of it may still come, which is while names follow that begin with its own.
-//! A listing that is interrupted goes on after the last object that was handed over.
+//! An interrupted listing continues after the last sent object.
 use super::entry::{Entry, Names, OWN_DIRECTORIES};
 use super::location::Located;
 use super::page::{Pager, Stop};
@@ -12,21 +12,21 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use storage::is_unfinished;
-use storage::persist::{Patience, persist};
-use storage::{Listing, ObjectState, Storage, StorageError};
+use storage::retry::{RetryBudget, retry};
+use storage::{ListRequest, ListStart, Listing, ObjectState, Storage, StorageError};
 use tokio::runtime::Handle;
 
-/// Objects asked for at a time.
+/// Objects per page.
 const PAGE_OBJECTS: u32 = 1_000;
-/// Objects that wait for their sidecars at most.
+/// Largest number of objects that wait for their sidecars.
 const WAITING_MAX: usize = 10_000;
 
-/// What is listed, and from where on.
+/// The listed prefix, and where the listing begins.
 pub(super) struct Bucket {
     pub(super) storage: Arc<dyn Storage>,
-    /// What keys begin with: empty, or ending in `/`.
+    /// Prefix of the keys: empty, or ending in `/`.
     pub(super) prefix: String,
-    /// The key after which an interrupted listing goes on.
+    /// The key after which an interrupted listing continues.
     pub(super) after: Option<String>,
     /// The runtime that the storage works on.
     pub(super) runtime: Handle,
@@ -35,18 +35,17 @@ pub(super) struct Bucket {
 /// Reads a listing to its end or until it is stopped. Blocks.
 pub(super) fn scan(bucket: Bucket, meaning: Names, pager: Pager) -> Result<(), Stop> {
     let after = bucket.after.clone();
-    let mut listing = Walk { bucket, meaning, pager, waiting: VecDeque::new(), count: 0 };
+    let mut listing = BucketListing { bucket, meaning, pager, waiting: VecDeque::new(), count: 0 };
     let (mut token, mut first) = (None::<String>, true);
     while first || token.is_some() {
         let (storage, prefix) = (Arc::clone(&listing.bucket.storage), listing.bucket.prefix.clone());
         let page = listing.wait(async {
-            let asked = || async {
-                match (&token, after.as_deref().filter(|_| first)) {
-                    (None, Some(after)) => storage.list_after(&prefix, after, PAGE_OBJECTS).await,
-                    (token, _) => storage.list(&prefix, token.as_deref(), PAGE_OBJECTS).await,
-                }
+            let start = match (&token, after.as_deref().filter(|_| first)) {
+                (None, Some(after)) => ListStart::After(after),
+                (token, _) => ListStart::page(token.as_deref()),
             };
-            persist(Patience::default(), asked).await
+            let request = ListRequest { prefix: &prefix, start, objects_max: PAGE_OBJECTS };
+            retry(RetryBudget::default(), || storage.list(request)).await
         })?;
         let Listing { objects, next } = page;
         (token, first) = (next, false);
@@ -64,7 +63,7 @@ struct Waiting {
     declared: Option<Declared>,
 }
 
-struct Walk {
+struct BucketListing {
     bucket: Bucket,
     meaning: Names,
     pager: Pager,
@@ -72,7 +71,7 @@ struct Walk {
     count: u64,
 }
 
-impl Walk {
+impl BucketListing {
     fn object(&mut self, state: ObjectState) -> Result<(), Stop> {
         let Some(relative) = state.key.strip_prefix(&self.bucket.prefix).map(str::to_owned) else { return Ok(()) };
         let mut parts = relative.split('/').rev();
@@ -120,8 +119,8 @@ impl Walk {
         let read = self.wait(async {
             let range = 0..bytes.min(sidecar::BYTES_MAX);
             let read = || async { storage.read(&key, range.clone(), Some(&state.version)).await?.collect().await };
-            // One that cannot be read is a row that cannot be used, not the end of the listing.
-            Ok(persist(Patience::default(), read).await)
+            // An unreadable sidecar is an unusable row, not the end of the listing.
+            Ok(retry(RetryBudget::default(), read).await)
         })?;
         let declared = match read {
             Ok(pieces) => sidecar::declared(&pieces.concat(), extension, &name),
@@ -137,7 +136,7 @@ impl Walk {
         }
     }
 
-    /// Hands the object over that has waited the longest.
+    /// Sends the object that has waited longest.
     fn release(&mut self) -> Result<(), Stop> {
         let Some(Waiting { relative, state, declared }) = self.waiting.pop_front() else { return Ok(()) };
         self.count += 1;
@@ -175,7 +174,7 @@ impl Walk {
         self.pager.row(None, 0, Err(error))
     }
 
-    /// Waits for the storage, or until nobody wants to know any more.
+    /// Waits for the storage, or until the scan is cancelled.
     fn wait<T>(&self, work: impl Future<Output = Result<T, StorageError>>) -> Result<T, Stop> {
         match self.bucket.runtime.block_on(self.pager.stop().run_until_cancelled(work)) {
             None => Err(Stop::Revoked),

@@ -1,6 +1,6 @@
 //! CSV rows, straight from the parser core: it never allocates, so that a row of any length costs a fixed buffer.
 use super::location::Root;
-use super::page::{Pager, Place, Stop};
+use super::page::{Pager, RowPosition, Stop};
 use super::row::ROW_MAX;
 use super::row::{self, Cells, Column, quote};
 use super::source::Source;
@@ -40,7 +40,7 @@ pub(super) fn scan(
     let slots = header(&mut rows)?;
     rows.ends.truncate(slots.len());
     if let Some(cursor) = resume.filter(|cursor| cursor.byte > rows.source.byte()) {
-        rows.go_to(Place { byte: cursor.byte, line: cursor.line })?;
+        rows.go_to(RowPosition { byte: cursor.byte, line: cursor.line })?;
     }
     while let Some(record) = rows.next()? {
         if slots.len() > 1 && rows.is_blank(&record) {
@@ -54,7 +54,7 @@ pub(super) fn scan(
 
 /// One record in the buffers of [`Rows`].
 struct Record {
-    place: Place,
+    place: RowPosition,
     /// Line it ends on.
     last_line: u64,
     /// Bytes of text in `output`.
@@ -88,11 +88,11 @@ impl Rows {
         Rows { source, parser, output: vec![0; ROW_MAX + 2], ends: vec![0; COLUMNS_MAX + 1], after_return: false }
     }
 
-    fn place(&self) -> Place {
-        Place { byte: self.source.byte(), line: self.parser.line() }
+    fn place(&self) -> RowPosition {
+        RowPosition { byte: self.source.byte(), line: self.parser.line() }
     }
 
-    fn go_to(&mut self, place: Place) -> Result<(), Stop> {
+    fn go_to(&mut self, place: RowPosition) -> Result<(), Stop> {
         self.source.seek(place.byte)?;
         self.parser.set_line(place.line);
         self.after_return = false;

@@ -1,5 +1,5 @@
-//! A file or object of a library that nobody wrote a row for: what its name says, and what stands beside it.
-use super::guess;
+//! A file or object of a library without a manifest row: its asset from its name and its sidecars.
+use super::infer_role;
 use super::location::Located;
 use super::row::{self, Cells, Column};
 use super::sidecar::Declared;
@@ -10,15 +10,15 @@ use protocol::wire::report::RowError;
 use protocol::wire::unit::ScanSource;
 use regex::Regex;
 
-/// Directories that belong to us or to ASC MHL, not to the library.
+/// Directories of this product and of ASC MHL, which are no part of the library.
 pub(super) const OWN_DIRECTORIES: [&str; 2] = ["ascmhl", ".showrunner"];
 
 /// The metadata that says which sidecar a hash was declared in.
 const DECLARED_IN: &str = "hash_declared_in";
 
-/// What the names of a library's files say: which of them are assets, and what each asset is.
+/// Rules for the names of a library's files: which are assets, and the columns of each.
 pub(super) struct Names {
-    /// What paths are taken apart by.
+    /// The pattern that divides paths into columns.
     pub(super) pattern: Option<Regex>,
     /// Which files are assets; all when not given.
     filter: Option<PathSelection>,
@@ -70,7 +70,7 @@ pub(super) struct Entry<'a> {
     pub(super) bytes: u64,
     /// The hash that a sidecar declares.
     pub(super) hash: Option<Declared>,
-    /// What its path is taken apart by.
+    /// The pattern that divides its path into columns.
     pub(super) pattern: Option<&'a Regex>,
 }
 
@@ -80,8 +80,8 @@ impl Entry<'_> {
         let (relative, bytes) = (self.relative, self.bytes.to_string());
         let mut cells = Cells::default();
         cells.set(Column::Asset, relative);
-        cells.set(Column::Title, guess::title(relative));
-        cells.set(Column::Role, guess::role(relative).as_str());
+        cells.set(Column::Title, infer_role::title(relative));
+        cells.set(Column::Role, infer_role::role(relative).as_str());
         cells.set(Column::Bytes, &bytes);
         cells.set(Column::Location, relative);
         if let Some(declared) = &self.hash {
@@ -107,7 +107,7 @@ impl Entry<'_> {
             }
         }
         // A name is taken as it stands: unlike in a manifest, a colon in it starts no scheme.
-        // A name that is unfit to be an id still says which file is meant.
+        // A name that cannot be an id still identifies the file in messages.
         row::asset(&cells, 0, |_| Ok(locate())).map_err(|error| RowError {
             asset: error.asset.or_else(|| Some(relative.escape_debug().to_string())),
             ..error

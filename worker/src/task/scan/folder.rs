@@ -33,7 +33,17 @@ pub(super) fn scan(path: &str, roots: &Roots, meaning: Names, pager: Pager) -> R
     let names = next_names(Path::new(path), None, NAMES_MAX, &mut || pager.stop().is_cancelled());
     let names = names.map_err(|error| cannot_open(path, &error))?;
     let start = Directory { path: path.into(), names, last: None };
-    Walk { base: path.into(), inside, real, root: Root::new(path), meaning, pager, files: 0, open: vec![start] }.run()
+    FolderListing {
+        base: path.into(),
+        inside,
+        real,
+        root: Root::new(path),
+        meaning,
+        pager,
+        files: 0,
+        open: vec![start],
+    }
+    .run()
 }
 
 /// A directory being listed: a batch of its names, smallest last so that the next one is popped.
@@ -76,7 +86,7 @@ fn next_names(
     Ok(Batch { names, more })
 }
 
-struct Walk {
+struct FolderListing {
     base: PathBuf,
     /// What sidecars are read below.
     inside: Roots,
@@ -89,7 +99,7 @@ struct Walk {
     open: Vec<Directory>,
 }
 
-impl Walk {
+impl FolderListing {
     fn run(mut self) -> Result<(), Stop> {
         while let Some(directory) = self.open.last_mut() {
             if self.pager.stop().is_cancelled() {
@@ -204,8 +214,8 @@ impl Walk {
         self.pager.row(None, self.files, row)
     }
 
-    /// Whether the directory being listed has a file of this name with an extension more. Names behind the batch in hand
-    /// are looked for on disk.
+    /// Whether the directory being listed has a file of this name with an extension more. Names behind the batch in
+    /// hand are looked for on disk.
     fn is_listed(&self, path: &Path, extension: &str) -> bool {
         let Some((directory, name)) = self.open.last().zip(path.file_name()) else { return false };
         // Between a name and that name with an extension there are only names that begin with it.

@@ -1,6 +1,6 @@
 //! JSON lines: one object per line with the columns of a manifest as keys.
 use super::location::Root;
-use super::page::{Pager, Place, Stop};
+use super::page::{Pager, RowPosition, Stop};
 use super::row::ROW_MAX;
 use super::row::{self, Cells, Column, quote};
 use super::source::Source;
@@ -14,10 +14,10 @@ use std::fmt;
 
 /// Reads a manifest of JSON lines from the start or from `resume`.
 pub(super) fn scan(mut source: Source, root: &Root, resume: Option<ScanCursor>, mut pager: Pager) -> Result<(), Stop> {
-    let mut place = Place { byte: source.byte(), line: 1 };
+    let mut place = RowPosition { byte: source.byte(), line: 1 };
     if let Some(cursor) = resume.filter(|cursor| cursor.byte > place.byte) {
         source.seek(cursor.byte)?;
-        place = Place { byte: cursor.byte, line: cursor.line };
+        place = RowPosition { byte: cursor.byte, line: cursor.line };
     }
     let mut line = Vec::new();
     while let Some(whole) = next_line(&mut source, &mut line)? {
@@ -28,7 +28,7 @@ pub(super) fn scan(mut source: Source, root: &Root, resume: Option<ScanCursor>, 
         } else if !line.trim_ascii().is_empty() {
             pager.row(Some(place), place.line, make(&line, place.line, root))?;
         }
-        place = Place { byte: source.byte(), line: place.line + 1 };
+        place = RowPosition { byte: source.byte(), line: place.line + 1 };
     }
     pager.finish(Some(place))
 }

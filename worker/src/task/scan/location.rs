@@ -1,5 +1,5 @@
 //! Where an asset's bytes are: relative paths made absolute and kept inside their root, remote addresses checked.
-use protocol::media::location::{file_name, shown};
+use protocol::model::location::{LocationForm, Scheme, file_name, shown};
 
 /// Longest location: room for a signed address, far above any path.
 const LOCATION_MAX: usize = 8192;
@@ -22,7 +22,7 @@ pub(super) struct Located {
 impl Root {
     /// Reads the root of a task; `file:` in front of it is allowed.
     pub(super) fn new(root: &str) -> Root {
-        Root { path: absolute(root.strip_prefix("file:").unwrap_or(root)) }
+        Root { path: absolute(root.strip_prefix(Scheme::File.prefix()).unwrap_or(root)) }
     }
 
     /// Turns a written location into the one to use. Paths are taken as they stand: `%20` is three characters.
@@ -30,11 +30,13 @@ impl Root {
         if written.len() > LOCATION_MAX {
             return Err(format!("the location is {} bytes long; {LOCATION_MAX} are allowed", written.len()));
         }
-        match scheme(written) {
+        match scheme(written).map(|name| (name, Scheme::parse(name))) {
             None => self.resolve_path(written, written),
-            Some("file") => self.resolve_path(written, file_path(written)?),
-            Some("s3" | "gs" | "https") if written.split_once("://").is_some() => remote(written),
-            Some(other) => Err(format!(
+            Some((_, Some(Scheme::File))) => self.resolve_path(written, file_path(written)?),
+            Some((_, Some(known))) if known != Scheme::Http && written.starts_with(known.prefix()) => {
+                remote(known, written)
+            }
+            Some((other, _)) => Err(format!(
                 "location {:?} starts with {other:?}, which is not supported: use file:, s3://, gs:// or https:// \
                  (a file name with a colon is written file:./NAME)",
                 shown(written)
@@ -110,7 +112,7 @@ fn scheme(written: &str) -> Option<&str> {
 
 /// The path in `file:x`, `file:/x`, `file:///x` or `file://localhost/x`.
 fn file_path(written: &str) -> Result<&str, String> {
-    let rest = written.strip_prefix("file:").unwrap_or(written);
+    let rest = written.strip_prefix(Scheme::File.prefix()).unwrap_or(written);
     let Some(after) = rest.strip_prefix("//") else {
         return Ok(rest);
     };
@@ -120,15 +122,20 @@ fn file_path(written: &str) -> Result<&str, String> {
     }
 }
 
-fn remote(written: &str) -> Result<Located, String> {
-    let (scheme, address) = written.split_once("://").unwrap_or(("", written));
-    let address = if scheme == "https" { address.split(['?', '#']).next().unwrap_or(address) } else { address };
+fn remote(scheme: Scheme, written: &str) -> Result<Located, String> {
+    let address = written.strip_prefix(scheme.prefix()).unwrap_or(written);
+    let is_url = scheme.form() == LocationForm::Url;
+    let address = if is_url { address.split(['?', '#']).next().unwrap_or(address) } else { address };
     let named = !address.ends_with('/');
     match address.split_once('/') {
         Some((host, _)) if !host.is_empty() && named => {
             Ok(Located { location: written.to_owned(), path: file_name(written).into_owned() })
         }
-        _ => Err(format!("location {:?} names no file: write {scheme}://host-or-bucket/path/file", shown(written))),
+        _ => Err(format!(
+            "location {:?} names no file: write {}host-or-bucket/path/file",
+            shown(written),
+            scheme.prefix()
+        )),
     }
 }
 

@@ -8,7 +8,7 @@ mod bucket;
 mod csv;
 mod entry;
 mod folder;
-mod guess;
+mod infer_role;
 mod jsonl;
 mod location;
 mod manifest;
@@ -19,7 +19,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use super::TaskContext;
+use super::{Effect, TaskContext};
 use bucket::Bucket;
 use entry::Names;
 use location::Root;
@@ -35,8 +35,8 @@ use tokio::sync::mpsc;
 /// Pages the reader may be ahead of the receiver.
 const PAGES_AHEAD: usize = 2;
 
-/// Lists those files of a library that a filter selects and sends them to `context.pages`; ends with the last page handed
-/// over.
+/// Lists those files of a library that a filter selects and sends them to `context.effects`; ends with the last page
+/// handed over.
 pub async fn run(task: &ScanTask, filter: Option<&PathFilter>, unit: &Unit, context: &TaskContext) -> UnitResult {
     let names = match Names::new(&task.source, filter) {
         Ok(names) => names,
@@ -75,10 +75,7 @@ async fn deliver(mut pages: mpsc::Receiver<Sent>, context: &TaskContext) -> Resu
     let mut last = None;
     while let Some((page, up_to)) = pages.recv().await {
         last = Some(page.page);
-        match up_to {
-            Some(key) => context.pages.send_up_to(page, key).await?,
-            None => context.pages.send(page).await?,
-        }
+        context.effects.send(Effect::Page { page, last_key: up_to }).await?;
     }
     Ok(last)
 }

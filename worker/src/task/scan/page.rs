@@ -24,7 +24,7 @@ pub(super) enum Stop {
 
 /// A place between two rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RowPosition {
     /// Byte offset of the next row.
     pub(super) byte: u64,
     /// Its line, counted from 1.
@@ -74,7 +74,12 @@ impl Pager {
     }
 
     /// Adds what was made of the row at `place` on `line`; waits while the receiver is behind.
-    pub(super) fn row(&mut self, place: Option<Place>, line: u64, row: Result<Asset, RowError>) -> Result<(), Stop> {
+    pub(super) fn row(
+        &mut self,
+        place: Option<RowPosition>,
+        line: u64,
+        row: Result<Asset, RowError>,
+    ) -> Result<(), Stop> {
         let size = match &row {
             Ok(asset) => asset.weight(),
             Err(error) => error_bytes(error),
@@ -97,12 +102,12 @@ impl Pager {
     }
 
     /// Sends what is left. An empty library still has one page, so that its receiver sees that it was read.
-    pub(super) fn finish(mut self, place: Option<Place>) -> Result<(), Stop> {
+    pub(super) fn finish(mut self, place: Option<RowPosition>) -> Result<(), Stop> {
         let rows = self.page.assets.len() + self.page.errors.len();
         if rows > 0 || self.page.page == 0 { self.send(place) } else { Ok(()) }
     }
 
-    fn send(&mut self, place: Option<Place>) -> Result<(), Stop> {
+    fn send(&mut self, place: Option<RowPosition>) -> Result<(), Stop> {
         if self.stop.is_cancelled() {
             return Err(Stop::Revoked);
         }

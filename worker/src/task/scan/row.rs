@@ -1,7 +1,7 @@
-//! One row: named cells in, an asset or one clear complaint out. Knows neither CSV nor JSON.
+//! One row: named cells in, an asset or one clear problem out. Independent of CSV and JSON.
 use super::location::Located;
 use protocol::media::asset::{Asset, Declared, Role};
-use protocol::media::location::shown;
+use protocol::model::location::shown;
 use protocol::wire::report::RowError;
 use protocol::wire::unit::parse_hash;
 use protocol::yaml::nearest;
@@ -13,7 +13,7 @@ pub(super) const ROW_MAX: usize = 1 << 20;
 /// Longest asset or title id; they are keys in SQL and parts of paths.
 const ID_MAX: usize = 512;
 
-/// Longest piece of a person's text that is repeated to them.
+/// Longest quoted text in a message.
 const QUOTE_MAX: usize = 80;
 
 /// A column the product knows.
@@ -58,7 +58,7 @@ impl Column {
         (Column::Height, "height"),
     ];
 
-    /// The columns without which a row says nothing.
+    /// Columns that every row must have.
     pub(super) const REQUIRED: [Column; 4] = [Column::Asset, Column::Title, Column::Role, Column::Location];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -107,7 +107,7 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// What is wrong with a cell.
+/// A problem of a cell.
 struct Complaint(Cow<'static, str>, String);
 
 /// Makes an asset of a row. `locate` turns the written location into the one to use.

@@ -1,5 +1,5 @@
-//! Checksums in files beside the files they speak of: `a.mov.md5` beside `a.mov`. What they declare is what the transfer
-//! proves, like the hash of a manifest's row.
+//! Checksums in sidecar files: `a.mov.md5` beside `a.mov`. The transfer verifies the declared hash, like that of a
+//! manifest row.
 //!
 //! Read as `md5sum`, `sha1sum`, `xxhsum` and the offload tools write them: the digest alone, the digest and a name, or
 //! `MD5 (name) = digest`.
@@ -9,10 +9,10 @@ use std::io::Read;
 use std::path::Path;
 use storage::{RootError, Roots};
 
-/// Bytes of a sidecar that are read: one line each for as many files as stand on a card.
+/// Bytes of a sidecar that are read: one line for each file of a card.
 pub(super) const BYTES_MAX: u64 = 1 << 20;
 
-/// Extensions in the order in which they are believed: the cheapest to compute first.
+/// Extensions by precedence: the cheapest to compute first.
 pub(super) const EXTENSIONS: [&str; 9] =
     [".xxh128", ".xxh3", ".xxh64", ".xxh", ".md5", ".sha1", ".sha256", ".c4", ".xxhash"];
 
@@ -28,7 +28,7 @@ pub(super) struct Declared {
     pub(super) sidecar: String,
 }
 
-/// The path a sidecar speaks of, and its extension; `None` for what is no sidecar.
+/// The path of a sidecar's owner, and its extension; `None` for other files.
 pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
     let found = EXTENSIONS.into_iter().find_map(|extension| {
         let at = path.len().checked_sub(extension.len())?;
@@ -39,8 +39,8 @@ pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
     named.then_some(found)
 }
 
-/// What the sidecars beside a file declare of it. `is_there` says whether there is one with an extension.
-/// It is a regular file of the library, or is not read: a link may lead to a file of anybody, a pipe has no end.
+/// The hash that the sidecars of a file declare. `is_there` says whether there is one with an extension.
+/// It is a regular file of the library, or is not read: a link may lead to any file, a pipe has no end.
 pub(super) fn beside(
     path: &Path,
     library: &Roots,
@@ -85,7 +85,7 @@ pub(super) fn declared(text: &[u8], extension: &str, name: &str) -> Result<Strin
     }
 }
 
-/// The digest of a line, and the name it speaks of when it says one.
+/// The digest of a line, and the file name in it.
 fn taken_apart(line: &str) -> (&str, Option<&str>) {
     if let Some((before, digest)) = line.rsplit_once(") = ")
         && let Some((_, name)) = before.split_once(" (")

@@ -7,7 +7,7 @@ use std::path::Path;
 use storage::{RootError, Roots};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes read at a time; also how often the token is looked at.
+/// Bytes per read; the token is checked once per read.
 const BUFFER: usize = 256 << 10;
 
 /// A manifest being read.
@@ -41,7 +41,7 @@ impl Source {
         self.byte
     }
 
-    /// What is buffered, refilled when empty; empty only at the end.
+    /// The buffered bytes, refilled when empty; empty only at the end.
     pub(super) fn fill(&mut self) -> Result<&[u8], Stop> {
         if self.reader.buffer().is_empty() {
             if self.stop.is_cancelled() {
@@ -62,7 +62,7 @@ impl Source {
         self.byte += count as u64;
     }
 
-    /// Goes on at `byte`.
+    /// Continues at `byte`.
     pub(super) fn seek(&mut self, byte: u64) -> Result<(), Stop> {
         let length = self.reader.get_ref().metadata().map_err(|error| self.broken(&error))?.len();
         if byte > length {
@@ -89,7 +89,7 @@ impl Source {
     }
 }
 
-/// Why the roots let a library not through, with what to do.
+/// The failure of a library outside the roots.
 pub(super) fn closed(path: &str, error: &RootError) -> Stop {
     match error {
         RootError::Outside(_) => Stop::Failed(Failure::permanent("outside_roots", format!("library {error}"))),
@@ -97,7 +97,7 @@ pub(super) fn closed(path: &str, error: &RootError) -> Stop {
     }
 }
 
-/// Why a library cannot be opened, with what to do.
+/// The failure of a library that cannot be opened.
 pub(super) fn cannot_open(path: &str, error: &std::io::Error) -> Stop {
     Stop::Failed(match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {

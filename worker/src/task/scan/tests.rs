@@ -1,6 +1,6 @@
 //! Whole scans against files on disk: what arrives, in which pages, and what is said about the rest.
 use super::*;
-use crate::task::PageSink;
+use crate::task::{Effect, Effects};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -20,8 +20,9 @@ const HEADER: &str = "asset,title,role,location\n";
 struct Kept(Mutex<Vec<ScanPage>>);
 
 #[async_trait]
-impl PageSink for Kept {
-    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
+impl Effects for Kept {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let Effect::Page { page, .. } = effect else { panic!("a listing sends pages only") };
         self.0.lock().push(page);
         Ok(())
     }
@@ -64,11 +65,11 @@ impl Listing {
     }
 }
 
-fn context(pages: Arc<dyn PageSink>) -> TaskContext {
+fn context(effects: Arc<dyn Effects>) -> TaskContext {
     TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("w".into()),
-        pages,
+        effects,
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::default(),
@@ -383,8 +384,8 @@ fn a_page_is_bounded_in_bytes() {
 async fn reading_waits_for_a_slow_receiver_and_stops_when_revoked() {
     struct Stuck(CancellationToken);
     #[async_trait]
-    impl PageSink for Stuck {
-        async fn send(&self, _page: ScanPage) -> Result<(), Failure> {
+    impl Effects for Stuck {
+        async fn send(&self, _effect: Effect) -> Result<(), Failure> {
             self.0.cancel();
             std::future::pending().await
         }
@@ -402,8 +403,8 @@ async fn reading_waits_for_a_slow_receiver_and_stops_when_revoked() {
 async fn a_receiver_that_refuses_ends_the_scan_with_its_reason() {
     struct Refuses;
     #[async_trait]
-    impl PageSink for Refuses {
-        async fn send(&self, _page: ScanPage) -> Result<(), Failure> {
+    impl Effects for Refuses {
+        async fn send(&self, _effect: Effect) -> Result<(), Failure> {
             Err(Failure::transient("lease_lost", "another worker has it"))
         }
     }

@@ -166,7 +166,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Published vectors: RFC 1321, FIPS 180-4, the xxHash specification's empty input, SMPTE ST 2114, the CRC catalogue.
+    /// Published vectors: RFC 1321, FIPS 180-4, the xxHash specification's empty input, SMPTE ST 2114, the CRC
+    /// catalogue.
     const VECTORS: [(&str, &str); 13] = [
         ("", "xxh128:99aa06d3014798d86001c324468d497f"),
         ("abc", "xxh128:06b05ab6733a618578af5f94892f3950"),

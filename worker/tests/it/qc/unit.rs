@@ -5,19 +5,19 @@ use async_trait::async_trait;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
-use protocol::wire::report::{ScanPage, UnitResult};
+use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{QcTask, TaskSpec, Unit};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
-use worker::task::{PageSink, TaskContext};
+use worker::task::{Effect, Effects, TaskContext};
 
 struct NoPages;
 
 #[async_trait]
-impl PageSink for NoPages {
-    async fn send(&self, _page: ScanPage) -> Result<(), Failure> {
+impl Effects for NoPages {
+    async fn send(&self, _effect: Effect) -> Result<(), Failure> {
         unreachable!("a qc unit lists nothing")
     }
 }
@@ -26,7 +26,7 @@ fn context(tools: Tools) -> TaskContext {
     TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("w-1".into()),
-        pages: Arc::new(NoPages),
+        effects: Arc::new(NoPages),
         storage: Arc::default(),
         bytes: Arc::default(),
         tools: Arc::new(tools),

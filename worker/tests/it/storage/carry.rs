@@ -1,13 +1,13 @@
 //! Transfers between storages of every kind: whole, skipped, refused, damaged, called off, killed and gone on with.
 use crate::fixture::{asset, context, finished, noise, unit};
 use crate::storage::server::Server;
-use crate::storage::subjects::{self, Lacks, Subject, credentials};
+use crate::storage::subjects::{self, Lacks, Subject, credentials, uploads};
 use crate::storage::web::{Request, ranged, serve};
 use ::storage::faults::{Fault, Faults};
 use ::storage::hash::hash_bytes;
-use ::storage::layer::{Layered, Operation};
+use ::storage::layer::Operation;
 use ::storage::settings::{EndpointSettings, StorageSettings};
-use ::storage::{Registry, Storage, Upload};
+use ::storage::{BeginRequest, Layered, Registry, Storage, Upload};
 use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
@@ -98,7 +98,7 @@ impl Road {
 
     pub(super) async fn uploads(&self) -> Vec<Upload> {
         let (storage, root) = self.storage().await;
-        storage.uploads(&root).await.expect("listed")
+        uploads(&*storage).uploads(&root).await.expect("listed")
     }
 
     pub(super) fn bytes_of(&self, operation: Operation) -> u64 {
@@ -324,7 +324,7 @@ async fn what_arrived_damaged_comes_again() {
 
 /// A server that asks for less is left alone by everybody, and gets everything later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_asks_for_less_is_left_alone_and_gets_everything_later() {
+async fn throttling_server_receives_everything_after_the_pause() {
     // 32 assets of the one unit and the parts of the other are on their way when it begins to refuse.
     const TOGETHER: usize = 40;
     let Some(subject) = subjects::weed().await else { return };
@@ -361,7 +361,10 @@ async fn a_server_copies_large_objects_in_parts() {
     let (facts, _) = road.up(&[road.file("from/large", &content)]).await;
     assert_eq!(facts.len(), 1);
     let (storage, root) = road.storage().await;
-    storage.begin(&format!("{root}/to/from/large"), &Default::default()).await.expect("somebody's, long dead");
+    uploads(&*storage)
+        .begin(BeginRequest { key: &format!("{root}/to/from/large"), attributes: &Default::default(), source: None })
+        .await
+        .expect("somebody's, long dead");
     road.sent.lock().clear();
     let to = format!("{}up/to/{{path}}", road.base);
     let (facts, failures) = road.carry(&to, &[road.object("from/large", "up")]).await;
@@ -500,7 +503,7 @@ async fn uploads_that_are_killed_are_gone_on_with() {
         let complete = storage.stat(&key).await.is_ok();
         if !complete {
             for upload in road.uploads().await {
-                let parts = storage.parts(&upload).await.expect("listed");
+                let parts = uploads(&*storage).parts(&upload).await.expect("listed");
                 arrived += parts.iter().map(|part| part.bytes).sum::<u64>();
             }
         }
@@ -522,7 +525,7 @@ async fn uploads_that_are_killed_are_gone_on_with() {
 
 /// The other way: what has arrived in the hidden file is read there, and the rest alone comes over the wire again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn downloads_that_are_killed_are_gone_on_with() {
+async fn killed_download_resumes() {
     const PARTS: usize = 10;
     let Some(subject) = subjects::weed().await else { return };
     let url = subject.server_url();
@@ -540,8 +543,8 @@ async fn downloads_that_are_killed_are_gone_on_with() {
         let opened = Registry::default().open(&format!("file:{}", down.join("large").display()), Some(&down)).await;
         let folder = opened.expect("opened").storage;
         let mut arrived = 0;
-        for upload in folder.uploads("large").await.expect("listed") {
-            arrived += folder.parts(&upload).await.expect("listed").len();
+        for upload in uploads(&*folder).uploads("large").await.expect("listed") {
+            arrived += uploads(&*folder).parts(&upload).await.expect("listed").len();
         }
         road.sent.lock().clear();
         let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
@@ -559,7 +562,7 @@ async fn downloads_that_are_killed_are_gone_on_with() {
 
 /// What has arrived of another state of the source is not taken for this one's, wherever it lies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_that_was_replaced_is_not_gone_on_with() {
+async fn upload_of_a_replaced_source_is_not_resumed() {
     let Some(subject) = subjects::weed().await else { return };
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let (stopping, mut reads) = (Arc::clone(&stop), 0);

@@ -1,7 +1,10 @@
 //! What every storage promises, asked of each of them. A new backend is one line in [`run`]'s callers.
 use crate::fixture::noise;
 use crate::storage::subjects::{self, Lacks, Subject};
-use ::storage::{Attributes, Body, Condition, Part, Slot, Storage, StorageError, Upload, Version};
+use ::storage::{
+    Attributes, BeginRequest, Body, CompleteRequest, CopyRequest, ListRequest, ListStart, MultipartUploads, Part,
+    Precondition, PutRequest, Slot, Storage, StorageError, Upload, Version,
+};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,8 +36,20 @@ impl Bench<'_> {
         Body::known(vec![Bytes::from(wrong)], self.body(content).checksum())
     }
 
+    pub(crate) fn uploads(&self) -> &dyn MultipartUploads {
+        self.storage.multipart(&self.prefix).expect("it takes content in parts")
+    }
+
     pub(crate) async fn put(&self, key: &str, content: &[u8]) -> ::storage::ObjectState {
-        let put = self.storage.put(key, &self.body(content), &Attributes::default(), &Condition::Free).await;
+        let put = self
+            .storage
+            .put(PutRequest {
+                key,
+                body: &self.body(content),
+                attributes: &Attributes::default(),
+                precondition: &Precondition::IfAbsent,
+            })
+            .await;
         put.unwrap_or_else(|error| panic!("{}: {error}", self.subject.name))
     }
 
@@ -59,7 +74,7 @@ impl Bench<'_> {
             let offset: usize = sizes[..*at].iter().sum();
             let slot = Slot { number: *at as u32 + 1, offset: offset as u64 };
             let body = self.body(&content[offset..offset + sizes[*at]]);
-            let part = self.storage.put_part(upload, slot, &body).await;
+            let part = self.uploads().put_part(upload, slot, &body).await;
             parts.push(part.unwrap_or_else(|error| panic!("{}: {error}", self.subject.name)));
         }
         parts.sort_by_key(|part| part.number);
@@ -68,7 +83,7 @@ impl Bench<'_> {
 }
 
 fn is_condition<T>(result: &Result<T, StorageError>) -> bool {
-    matches!(result, Err(StorageError::Condition { .. }))
+    matches!(result, Err(StorageError::Precondition { .. }))
 }
 
 /// Runs the suite.
@@ -179,7 +194,11 @@ async fn names_are_kept(bench: &Bench<'_>) {
     for name in &names {
         assert_eq!(bench.content(&bench.key(name)).await, name.as_bytes(), "{name}");
     }
-    let listed = bench.storage.list(&bench.prefix, None, 100).await.expect("listed");
+    let listed = bench
+        .storage
+        .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 100 })
+        .await
+        .expect("listed");
     let mut keys: Vec<String> = listed.objects.into_iter().map(|object| object.key).collect();
     keys.sort();
     let mut expected: Vec<String> = names.iter().map(|name| bench.key(name)).collect();
@@ -187,9 +206,17 @@ async fn names_are_kept(bench: &Bench<'_>) {
     assert_eq!(keys, expected);
     // A directory takes every other name; a header does not.
     let wrong = ["../x", "a/../../x", "", "a\nb"];
-    let wrong = &wrong[..if bench.storage.capabilities().rename { 3 } else { 4 }];
+    let wrong = &wrong[..if bench.storage.capabilities().files { 3 } else { 4 }];
     for wrong in wrong.iter().copied() {
-        let put = bench.storage.put(wrong, &bench.body(b"x"), &Attributes::default(), &Condition::Any).await;
+        let put = bench
+            .storage
+            .put(PutRequest {
+                key: wrong,
+                body: &bench.body(b"x"),
+                attributes: &Attributes::default(),
+                precondition: &Precondition::Unconditional,
+            })
+            .await;
         assert!(matches!(put, Err(StorageError::Invalid { .. })), "{wrong:?}: {put:?}");
     }
 }
@@ -201,27 +228,39 @@ async fn what_is_missing_is_said(bench: &Bench<'_>) {
     assert!(matches!(read, StorageError::NotFound(_)), "{read}");
     assert!(read.to_string().contains(&bench.storage.location(&key)), "{read}");
     assert_eq!(bench.storage.delete(&key, None).await, Ok(()));
-    let listed = bench.storage.list(&key, None, 10).await.expect("listed");
+    let listed = bench
+        .storage
+        .list(ListRequest { prefix: &key, start: ListStart::First, objects_max: 10 })
+        .await
+        .expect("listed");
     assert_eq!((listed.objects.len(), listed.next), (0, None));
 }
 
 async fn nothing_is_replaced_unasked(bench: &Bench<'_>) {
     let key = bench.key("kept");
     let first = bench.put(&key, b"first").await;
-    let put = async |content: &[u8], condition: Condition| {
-        bench.storage.put(&key, &bench.body(content), &Attributes::default(), &condition).await
+    let put = async |content: &[u8], condition: Precondition| {
+        bench
+            .storage
+            .put(PutRequest {
+                key: &key,
+                body: &bench.body(content),
+                attributes: &Attributes::default(),
+                precondition: &condition,
+            })
+            .await
     };
     if !bench.subject.lacks(Lacks::CommitConditions) {
-        assert!(is_condition(&put(b"second", Condition::Free).await));
+        assert!(is_condition(&put(b"second", Precondition::IfAbsent).await));
         assert_eq!(bench.content(&key).await, b"first");
     }
     if bench.storage.capabilities().replace_same && !bench.subject.lacks(Lacks::CommitConditions) {
-        put(b"second", Condition::Same(first.version.clone())).await.expect("it is the same");
+        put(b"second", Precondition::IfMatch(first.version.clone())).await.expect("it is the same");
         assert_eq!(bench.content(&key).await, b"second");
-        assert!(is_condition(&put(b"third", Condition::Same(first.version)).await));
+        assert!(is_condition(&put(b"third", Precondition::IfMatch(first.version)).await));
         assert_eq!(bench.content(&key).await, b"second");
     }
-    put(b"fourth, longer", Condition::Any).await.expect("whatever is there");
+    put(b"fourth, longer", Precondition::Unconditional).await.expect("whatever is there");
     assert_eq!(bench.content(&key).await, b"fourth, longer");
 }
 
@@ -232,7 +271,16 @@ async fn one_of_many_creators_wins(bench: &Bench<'_>) {
     let key = bench.key("race");
     let creators = (0..8u8).map(|creator| {
         let (storage, key, body) = (Arc::clone(&bench.storage), key.clone(), bench.body(&[creator; 1000]));
-        tokio::spawn(async move { storage.put(&key, &body, &Attributes::default(), &Condition::Free).await })
+        tokio::spawn(async move {
+            storage
+                .put(PutRequest {
+                    key: &key,
+                    body: &body,
+                    attributes: &Attributes::default(),
+                    precondition: &Precondition::IfAbsent,
+                })
+                .await
+        })
     });
     let creators: Vec<_> = creators.collect();
     let mut winners = Vec::new();
@@ -240,7 +288,7 @@ async fn one_of_many_creators_wins(bench: &Bench<'_>) {
         match outcome.await.expect("no panic") {
             Ok(_) => winners.push(creator),
             // The service asks some of those that met to try again.
-            Err(StorageError::Condition { .. } | StorageError::Unavailable { .. }) => {}
+            Err(StorageError::Precondition { .. } | StorageError::Unavailable { .. }) => {}
             Err(error) => panic!("{error}"),
         }
     }
@@ -256,7 +304,15 @@ async fn readers_notice_changes(bench: &Bench<'_>) {
     let first = bench.put(&key, b"first").await.version;
     let same = bench.storage.read(&key, 0..5, Some(&first)).await.expect("the same");
     assert_eq!(same.collect().await.expect("whole").concat(), b"first");
-    let put = bench.storage.put(&key, &bench.body(b"other"), &Attributes::default(), &Condition::Any).await;
+    let put = bench
+        .storage
+        .put(PutRequest {
+            key: &key,
+            body: &bench.body(b"other"),
+            attributes: &Attributes::default(),
+            precondition: &Precondition::Unconditional,
+        })
+        .await;
     assert_ne!(put.expect("replaced").version, first);
     let changed = bench.storage.read(&key, 0..5, Some(&first)).await;
     assert!(is_condition(&changed), "{:?}", changed.err());
@@ -269,7 +325,11 @@ async fn listings_come_in_pages(bench: &Bench<'_>) {
     bench.put(&bench.key("pages"), b"beside").await;
     let (mut keys, mut page, mut pages) = (Vec::new(), None, 0);
     loop {
-        let listed = bench.storage.list(&bench.key("page/"), page.as_deref(), 10).await.expect("listed");
+        let listed = bench
+            .storage
+            .list(ListRequest { prefix: &bench.key("page/"), start: ListStart::page(page.as_deref()), objects_max: 10 })
+            .await
+            .expect("listed");
         assert!(listed.objects.iter().all(|object| object.bytes == 3));
         keys.extend(listed.objects.into_iter().map(|object| object.key));
         (page, pages) = (listed.next, pages + 1);
@@ -283,21 +343,33 @@ async fn listings_come_in_pages(bench: &Bench<'_>) {
 
 async fn wrong_content_is_refused(bench: &Bench<'_>) {
     let (key, content) = (bench.key("lie"), noise(10_000, 1));
-    let put = bench.storage.put(&key, &bench.lying(&content), &Attributes::default(), &Condition::Free).await;
+    let put = bench
+        .storage
+        .put(PutRequest {
+            key: &key,
+            body: &bench.lying(&content),
+            attributes: &Attributes::default(),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await;
     assert!(matches!(put, Err(StorageError::Corrupt { .. })), "{put:?}");
     assert!(bench.missing(&key).await, "wrong content is visible");
-    let upload = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    let upload = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     let slot = Slot { number: 1, offset: 0 };
-    let part = bench.storage.put_part(&upload, slot, &bench.lying(&content)).await;
+    let part = bench.uploads().put_part(&upload, slot, &bench.lying(&content)).await;
     assert!(matches!(part, Err(StorageError::Corrupt { .. })), "{part:?}");
-    let arrived = bench.storage.parts(&upload).await.expect("listed");
+    let arrived = bench.uploads().parts(&upload).await.expect("listed");
     assert!(arrived.is_empty(), "{arrived:?}");
-    bench.storage.abort(&upload).await.expect("aborted");
+    bench.uploads().abort(&upload).await.expect("aborted");
 }
 
 /// Sizes of parts that every server takes: the least there is, but for the last.
 fn sizes(bench: &Bench<'_>) -> [usize; 3] {
-    let least = bench.storage.capabilities().parts.expect("parts").bytes_min.max(100_000) as usize;
+    let least = bench.storage.capabilities().multipart.expect("parts").limits.bytes_min.max(100_000) as usize;
     [least + 1, least, 70_001]
 }
 
@@ -307,16 +379,28 @@ async fn parts_make_a_whole(bench: &Bench<'_>) {
     }
     let (key, sizes) = (bench.key("whole"), sizes(bench));
     let content = noise(sizes.iter().sum(), 2);
-    let upload = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    let upload = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     let parts = bench.parts(&upload, &content, &sizes, &[2, 0, 1, 0]).await;
     // The first one was sent twice: the last one counts.
     let parts = parts[1..].to_vec();
     assert!(bench.missing(&key).await, "a part is visible");
-    let arrived = bench.storage.parts(&upload).await.expect("listed");
+    let arrived = bench.uploads().parts(&upload).await.expect("listed");
     let brief = |parts: &[Part]| parts.iter().map(|p| (p.number, p.bytes, p.tag.clone())).collect::<Vec<_>>();
     assert_eq!(brief(&arrived), brief(&parts));
-    assert_eq!(bench.storage.uploads(&bench.prefix).await.expect("listed").len(), 1);
-    let done = bench.storage.complete(&upload, &parts, Part::whole(&parts), &Condition::Free).await;
+    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed").len(), 1);
+    let done = bench
+        .uploads()
+        .complete(CompleteRequest {
+            upload: &upload,
+            parts: &parts,
+            whole: Part::whole(&parts),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await;
     let done = done.unwrap_or_else(|error| panic!("{}: {error}", bench.subject.name));
     assert_eq!(done.bytes, content.len() as u64);
     assert!(bench.content(&key).await == content);
@@ -324,8 +408,17 @@ async fn parts_make_a_whole(bench: &Bench<'_>) {
     if let Some(kept) = state.checksum {
         assert_eq!(kept, kept.kind().of(&[Bytes::from(content)]));
     }
-    assert_eq!(bench.storage.uploads(&bench.prefix).await.expect("listed"), []);
-    assert_eq!(bench.storage.list(&bench.prefix, None, 10).await.expect("listed").objects.len(), 1);
+    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed"), []);
+    assert_eq!(
+        bench
+            .storage
+            .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 10 })
+            .await
+            .expect("listed")
+            .objects
+            .len(),
+        1
+    );
 }
 
 async fn an_upload_is_taken_up_by_others(bench: &Bench<'_>) {
@@ -334,18 +427,30 @@ async fn an_upload_is_taken_up_by_others(bench: &Bench<'_>) {
     }
     let (key, sizes) = (bench.key("resumed"), sizes(bench));
     let content = noise(sizes.iter().sum(), 3);
-    let begun = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    let begun = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     bench.parts(&begun, &content, &sizes, &[1]).await;
     // Nothing is known any more but the place.
     let (storage, prefix) = bench.subject.open("an_upload_is_taken_up_by_others").await;
     let other = Bench { subject: bench.subject, storage, prefix };
-    let found = other.storage.uploads(&key).await.expect("listed");
+    let found = other.uploads().uploads(&key).await.expect("listed");
     assert_eq!(found, [begun]);
-    let arrived = other.storage.parts(&found[0]).await.expect("listed");
+    let arrived = other.uploads().parts(&found[0]).await.expect("listed");
     assert_eq!(arrived.iter().map(|part| part.number).collect::<Vec<_>>(), [2]);
     let mut parts = other.parts(&found[0], &content, &sizes, &[0, 2]).await;
     parts.insert(1, arrived[0].clone());
-    let done = other.storage.complete(&found[0], &parts, Part::whole(&parts), &Condition::Free).await;
+    let done = other
+        .uploads()
+        .complete(CompleteRequest {
+            upload: &found[0],
+            parts: &parts,
+            whole: Part::whole(&parts),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await;
     done.unwrap_or_else(|error| panic!("{}: {error}", bench.subject.name));
     assert!(other.content(&key).await == content);
 }
@@ -356,15 +461,27 @@ async fn a_wrong_whole_never_appears(bench: &Bench<'_>) {
     }
     let (key, sizes) = (bench.key("wrong"), sizes(bench));
     let content = noise(sizes.iter().sum(), 4);
-    let upload = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    let upload = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     let parts = bench.parts(&upload, &content, &sizes, &[0, 1, 2]).await;
     let mut other = content;
     other[7] ^= 1;
     let sum = bench.body(&other).checksum();
-    let done = bench.storage.complete(&upload, &parts, Some(sum), &Condition::Free).await;
+    let done = bench
+        .uploads()
+        .complete(CompleteRequest {
+            upload: &upload,
+            parts: &parts,
+            whole: Some(sum),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await;
     assert!(done.is_err(), "{done:?}");
     assert!(bench.missing(&key).await, "a wrong whole is visible");
-    bench.storage.abort(&upload).await.expect("aborted");
+    bench.uploads().abort(&upload).await.expect("aborted");
 }
 
 async fn completion_replaces_nothing_unasked(bench: &Bench<'_>) {
@@ -373,47 +490,106 @@ async fn completion_replaces_nothing_unasked(bench: &Bench<'_>) {
     }
     let key = bench.key("taken");
     let content = noise(5_000, 5);
-    let upload = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    let upload = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     let parts = bench.parts(&upload, &content, &[5_000], &[0]).await;
     bench.put(&key, b"somebody was first").await;
-    let done = bench.storage.complete(&upload, &parts, Part::whole(&parts), &Condition::Free).await;
+    let done = bench
+        .uploads()
+        .complete(CompleteRequest {
+            upload: &upload,
+            parts: &parts,
+            whole: Part::whole(&parts),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await;
     assert!(is_condition(&done), "{done:?}");
     assert_eq!(bench.content(&key).await, b"somebody was first");
-    bench.storage.abort(&upload).await.expect("aborted");
-    let again = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    bench.uploads().abort(&upload).await.expect("aborted");
+    let again = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     let parts = bench.parts(&again, &content, &[5_000], &[0]).await;
-    bench.storage.complete(&again, &parts, Part::whole(&parts), &Condition::Any).await.expect("replaced");
+    bench
+        .uploads()
+        .complete(CompleteRequest {
+            upload: &again,
+            parts: &parts,
+            whole: Part::whole(&parts),
+            precondition: &Precondition::Unconditional,
+        })
+        .await
+        .expect("replaced");
     assert!(bench.content(&key).await == content);
 }
 
 async fn aborted_uploads_are_gone(bench: &Bench<'_>) {
     let key = bench.key("aborted");
-    let upload = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    let upload = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     bench.parts(&upload, &[7; 1000], &[1000], &[0]).await;
-    bench.storage.abort(&upload).await.expect("aborted");
-    bench.storage.abort(&upload).await.expect("aborted twice");
-    assert_eq!(bench.storage.uploads(&bench.prefix).await.expect("listed"), []);
-    let parts = bench.storage.parts(&upload).await;
+    bench.uploads().abort(&upload).await.expect("aborted");
+    bench.uploads().abort(&upload).await.expect("aborted twice");
+    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed"), []);
+    let parts = bench.uploads().parts(&upload).await;
     assert!(matches!(parts, Err(StorageError::UploadGone(_))), "{parts:?}");
     assert!(bench.missing(&key).await);
-    assert_eq!(bench.storage.list(&bench.prefix, None, 10).await.expect("listed").objects, []);
+    assert_eq!(
+        bench
+            .storage
+            .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 10 })
+            .await
+            .expect("listed")
+            .objects,
+        []
+    );
 }
 
 /// More parts than one request composes, where parts may be small.
 async fn many_parts_make_a_whole(bench: &Bench<'_>) {
-    let small = bench.storage.capabilities().parts.expect("parts").bytes_min <= 1_000;
+    let small = bench.storage.capabilities().multipart.expect("parts").limits.bytes_min <= 1_000;
     if !small || bench.subject.lacks(Lacks::Compose) {
         return;
     }
     let key = bench.key("many");
     let sizes: Vec<usize> = (0..70).map(|part| 1_000 + part).collect();
     let content = noise(sizes.iter().sum(), 6);
-    let upload = bench.storage.begin(&key, &Attributes::default()).await.expect("begun");
+    let upload = bench
+        .uploads()
+        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .await
+        .expect("begun");
     let order: Vec<usize> = (0..70).rev().collect();
     let parts = bench.parts(&upload, &content, &sizes, &order).await;
-    bench.storage.complete(&upload, &parts, Part::whole(&parts), &Condition::Free).await.expect("completed");
+    bench
+        .uploads()
+        .complete(CompleteRequest {
+            upload: &upload,
+            parts: &parts,
+            whole: Part::whole(&parts),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await
+        .expect("completed");
     assert!(bench.content(&key).await == content);
-    assert_eq!(bench.storage.list(&bench.prefix, None, 100).await.expect("listed").objects.len(), 1);
+    assert_eq!(
+        bench
+            .storage
+            .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 100 })
+            .await
+            .expect("listed")
+            .objects
+            .len(),
+        1
+    );
 }
 
 async fn copies_are_made_by_the_server(bench: &Bench<'_>) {
@@ -422,30 +598,46 @@ async fn copies_are_made_by_the_server(bench: &Bench<'_>) {
     let content = noise(200_000, 8);
     bench.put(&from, &content).await;
     let state = bench.storage.stat(&from).await.expect("it is there");
-    let Some(source) = bench.storage.copy_source(&state) else {
-        assert_eq!(bench.storage.capabilities().copy_bytes_max, None);
-        return;
+    let Ok(copies) = bench.storage.server_copy(&from) else { return };
+    let source = copies.source(&state).expect("an object can be copied");
+    let copy = async |key: &str, condition: Precondition| {
+        copies
+            .copy(CopyRequest { from: &source, key, attributes: &Attributes::default(), precondition: &condition })
+            .await
     };
-    let copy = async |key: &str, condition: Condition| {
-        bench.storage.copy(&source, key, &Attributes::default(), &condition).await
-    };
-    let copied = copy(&to, Condition::Free).await.unwrap_or_else(|error| panic!("{}: {error}", bench.subject.name));
+    let copied =
+        copy(&to, Precondition::IfAbsent).await.unwrap_or_else(|error| panic!("{}: {error}", bench.subject.name));
     assert_eq!(copied.bytes, content.len() as u64);
     assert!(bench.content(&to).await == content);
     if !bench.subject.lacks(Lacks::CommitConditions) {
-        assert!(is_condition(&copy(&to, Condition::Free).await));
+        assert!(is_condition(&copy(&to, Precondition::IfAbsent).await));
     }
-    copy(&to, Condition::Any).await.expect("replaced");
+    copy(&to, Precondition::Unconditional).await.expect("replaced");
     if !bench.subject.lacks(Lacks::ReadConditions) {
-        let put = bench.storage.put(&from, &bench.body(b"changed"), &Attributes::default(), &Condition::Any).await;
+        let put = bench
+            .storage
+            .put(PutRequest {
+                key: &from,
+                body: &bench.body(b"changed"),
+                attributes: &Attributes::default(),
+                precondition: &Precondition::Unconditional,
+            })
+            .await;
         put.expect("replaced");
-        let stale = copy(&bench.key("stale"), Condition::Free).await;
+        let stale = copy(&bench.key("stale"), Precondition::IfAbsent).await;
         assert!(is_condition(&stale), "{stale:?}");
         assert!(bench.missing(&bench.key("stale")).await);
     }
-    assert_eq!(bench.storage.uploads(&bench.prefix).await.expect("listed"), []);
+    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed"), []);
     let stranger = ::storage::CopySource { domain: "another".into(), ..source.clone() };
-    let foreign = bench.storage.copy(&stranger, &to, &Attributes::default(), &Condition::Any).await;
+    let foreign = copies
+        .copy(CopyRequest {
+            from: &stranger,
+            key: &to,
+            attributes: &Attributes::default(),
+            precondition: &Precondition::Unconditional,
+        })
+        .await;
     assert!(matches!(foreign, Err(StorageError::Unsupported { .. })), "{foreign:?}");
 }
 
@@ -460,11 +652,11 @@ async fn deletion_is_conditional(bench: &Bench<'_>) {
     bench.storage.delete(&key, Some(&state.version)).await.expect("deleted");
     assert!(bench.missing(&key).await);
     bench.storage.delete(&key, Some(&state.version)).await.expect("gone is fine");
-    if bench.storage.capabilities().rename {
+    if let Some(names) = bench.storage.capabilities().rename {
         bench.put(&key, b"y").await;
         bench.put(&bench.key("other"), b"z").await;
-        assert!(is_condition(&bench.storage.rename(&key, &bench.key("other")).await));
-        bench.storage.rename(&key, &bench.key("new/name")).await.expect("renamed");
+        assert!(is_condition(&names.rename(&key, &bench.key("other")).await));
+        names.rename(&key, &bench.key("new/name")).await.expect("renamed");
         assert_eq!(bench.content(&bench.key("new/name")).await, b"y");
         assert!(bench.missing(&key).await);
     }
@@ -477,12 +669,31 @@ async fn attributes_arrive(bench: &Bench<'_>) {
         metadata: BTreeMap::from([("job".to_owned(), "j-1".to_owned())]),
     };
     let (one, many) = (bench.key("one"), bench.key("many"));
-    bench.storage.put(&one, &bench.body(b"x"), &attributes, &Condition::Free).await.expect("put");
+    bench
+        .storage
+        .put(PutRequest {
+            key: &one,
+            body: &bench.body(b"x"),
+            attributes: &attributes,
+            precondition: &Precondition::IfAbsent,
+        })
+        .await
+        .expect("put");
     if bench.subject.lacks(Lacks::Compose) {
         return;
     }
-    let upload = bench.storage.begin(&many, &attributes).await.expect("begun");
+    let upload =
+        bench.uploads().begin(BeginRequest { key: &many, attributes: &attributes, source: None }).await.expect("begun");
     let parts = bench.parts(&upload, b"content", &[7], &[0]).await;
-    bench.storage.complete(&upload, &parts, Part::whole(&parts), &Condition::Free).await.expect("completed");
+    bench
+        .uploads()
+        .complete(CompleteRequest {
+            upload: &upload,
+            parts: &parts,
+            whole: Part::whole(&parts),
+            precondition: &Precondition::IfAbsent,
+        })
+        .await
+        .expect("completed");
     assert_eq!(bench.content(&many).await, b"content");
 }

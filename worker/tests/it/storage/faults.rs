@@ -1,18 +1,21 @@
 //! Everything that can go wrong, at every call: what comes out is right, or an error, and never a wrong object that is
 //! reported good.
 use crate::fixture::noise;
-use crate::storage::subjects::{self, Lacks, Subject};
+use crate::storage::subjects::{self, Lacks, Subject, uploads};
 use ::storage::faults::{Fault, Faults};
-use ::storage::layer::{Layered, Operation};
-use ::storage::persist::{Patience, persist, read_on};
-use ::storage::{Attributes, Body, Condition, ObjectState, Part, Running, Slot, Storage, StorageError, Upload};
+use ::storage::layer::Operation;
+use ::storage::retry::{RetryBudget, resume_read, retry};
+use ::storage::{
+    Attributes, BeginRequest, Body, CompleteRequest, Layered, MultipartUploads, ObjectState, Part, Precondition,
+    PutRequest, RunningChecksum, Slot, Storage, StorageError, Upload,
+};
 use bytes::Bytes;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-const PATIENCE: Patience =
-    Patience { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
+const PATIENCE: RetryBudget =
+    RetryBudget { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
 const FAULTS: [Fault; 7] = [
     Fault::Dropped,
     Fault::ReplyLost,
@@ -30,15 +33,19 @@ struct Mover {
 }
 
 impl Mover {
+    fn uploads(&self) -> &dyn MultipartUploads {
+        uploads(&*self.storage)
+    }
+
     fn body(&self, content: &[u8]) -> Body {
         Body::new(vec![Bytes::copy_from_slice(content)], self.storage.capabilities().checksum)
     }
 
     /// Whether what is there is what was sent; asked after an answer to a commit was lost.
     async fn arrived(&self, key: &str, content: &[u8]) -> Result<ObjectState, StorageError> {
-        let state = persist(PATIENCE, || self.storage.stat(key)).await?;
+        let state = retry(PATIENCE, || self.storage.stat(key)).await?;
         let same = state.version.clone();
-        let reading = read_on(Arc::clone(&self.storage), key.to_owned(), 0..state.bytes, same, PATIENCE);
+        let reading = resume_read(Arc::clone(&self.storage), key.to_owned(), 0..state.bytes, same, PATIENCE);
         if reading.collect().await?.concat() == content {
             return Ok(state);
         }
@@ -56,10 +63,10 @@ impl Mover {
         F: Future<Output = Result<ObjectState, StorageError>>,
     {
         for _ in 0..PATIENCE.attempts {
-            let lost = match persist(PATIENCE, &mut commit).await {
+            let lost = match retry(PATIENCE, &mut commit).await {
                 Err(
                     error @ (StorageError::Unknown { .. }
-                    | StorageError::Condition { .. }
+                    | StorageError::Precondition { .. }
                     | StorageError::UploadGone(_)),
                 ) => error,
                 other => return other,
@@ -74,23 +81,34 @@ impl Mover {
 
     async fn put(&self, key: &str, content: &[u8]) -> Result<ObjectState, StorageError> {
         let (body, attributes) = (self.body(content), Attributes::default());
-        self.commit(key, content, || self.storage.put(key, &body, &attributes, &Condition::Free)).await
+        self.commit(key, content, || {
+            self.storage.put(PutRequest {
+                key,
+                body: &body,
+                attributes: &attributes,
+                precondition: &Precondition::IfAbsent,
+            })
+        })
+        .await
     }
 
     async fn put_in_parts(&self, key: &str, content: &[u8], part_bytes: usize) -> Result<ObjectState, StorageError> {
         let attributes = Attributes::default();
-        let upload = persist(PATIENCE, || self.storage.begin(key, &attributes)).await?;
+        let upload =
+            retry(PATIENCE, || self.uploads().begin(BeginRequest { key, attributes: &attributes, source: None }))
+                .await?;
         let outcome = self.send(&upload, content, part_bytes).await;
         if outcome.is_err() {
-            persist(PATIENCE, || self.storage.abort(&upload)).await?;
+            retry(PATIENCE, || self.uploads().abort(&upload)).await?;
         }
         outcome
     }
 
     /// Begins an upload and thinks better of it.
     async fn give_up(&self, key: &str) -> Result<(), StorageError> {
-        let upload = self.storage.begin(key, &Attributes::default()).await?;
-        persist(PATIENCE, || self.storage.abort(&upload)).await
+        let upload =
+            self.uploads().begin(BeginRequest { key, attributes: &Attributes::default(), source: None }).await?;
+        retry(PATIENCE, || self.uploads().abort(&upload)).await
     }
 
     async fn send(&self, upload: &Upload, content: &[u8], part_bytes: usize) -> Result<ObjectState, StorageError> {
@@ -98,18 +116,26 @@ impl Mover {
         for (at, piece) in content.chunks(part_bytes).enumerate() {
             let slot = Slot { number: at as u32 + 1, offset: (at * part_bytes) as u64 };
             let body = self.body(piece);
-            parts.push(persist(PATIENCE, || self.storage.put_part(upload, slot, &body)).await?);
+            parts.push(retry(PATIENCE, || self.uploads().put_part(upload, slot, &body)).await?);
         }
         let sum = Part::whole(&parts);
-        self.commit(&upload.key, content, || self.storage.complete(upload, &parts, sum, &Condition::Free)).await
+        self.commit(&upload.key, content, || {
+            self.uploads().complete(CompleteRequest {
+                upload,
+                parts: &parts,
+                whole: sum,
+                precondition: &Precondition::IfAbsent,
+            })
+        })
+        .await
     }
 
     /// Reads an object whose checksum is known, as a transfer knows it.
     async fn fetch(&self, key: &str, sum: ::storage::Checksum) -> Result<Vec<u8>, StorageError> {
-        let state = persist(PATIENCE, || self.storage.stat(key)).await?;
+        let state = retry(PATIENCE, || self.storage.stat(key)).await?;
         let (storage, version) = (Arc::clone(&self.storage), state.version);
-        let content = read_on(storage, key.to_owned(), 0..state.bytes, version, PATIENCE).collect().await?.concat();
-        let mut running = Running::new(sum.kind());
+        let content = resume_read(storage, key.to_owned(), 0..state.bytes, version, PATIENCE).collect().await?.concat();
+        let mut running = RunningChecksum::new(sum.kind());
         running.update(&content);
         let found = running.finish();
         if found == sum {
@@ -124,7 +150,7 @@ async fn storm(subject: &Subject, in_parts: bool) {
     let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let (mut sent, mut fetched) = (0, 0);
     let (storage, prefix) = subject.open(if in_parts { "storm_parts" } else { "storm" }).await;
-    let part_bytes = storage.capabilities().parts.expect("parts").bytes_min.max(50_000) as usize;
+    let part_bytes = storage.capabilities().multipart.expect("parts").limits.bytes_min.max(50_000) as usize;
     for run in 0..RUNS {
         let mut random = fastrand::Rng::with_seed(seed + run);
         let faults = Faults::new(move |_| (random.u8(..3) == 0).then(|| FAULTS[random.usize(..FAULTS.len())]));
@@ -157,9 +183,9 @@ async fn storm(subject: &Subject, in_parts: bool) {
                 }
             }
         }
-        for upload in storage.uploads(&key).await.expect("listed") {
+        for upload in uploads(&*storage).uploads(&key).await.expect("listed") {
             // An upload whose begin was answered into the void is all that may be left, and is found.
-            storage.abort(&upload).await.expect("aborted");
+            uploads(&*storage).abort(&upload).await.expect("aborted");
         }
     }
     println!("{}: {sent} of {RUNS} sent, {fetched} of three times as many fetched", subject.name);
@@ -170,7 +196,7 @@ async fn storm(subject: &Subject, in_parts: bool) {
 async fn each_once(subject: &Subject) {
     use Operation::{Abort, Begin, Complete, Put, PutPart, Read, Stat};
     let (storage, prefix) = subject.open("each").await;
-    let part_bytes = storage.capabilities().parts.expect("parts").bytes_min.max(50_000) as usize;
+    let part_bytes = storage.capabilities().multipart.expect("parts").limits.bytes_min.max(50_000) as usize;
     let content = noise(part_bytes + 999, 9);
     for operation in [Put, Begin, PutPart, Complete, Stat, Read, Abort] {
         for (at, fault) in FAULTS.into_iter().enumerate() {
@@ -198,9 +224,9 @@ async fn each_once(subject: &Subject) {
                 }
             }
             assert_eq!(faults.happened(), [(operation, fault)], "it happened");
-            for upload in storage.uploads(&key).await.expect("listed") {
+            for upload in uploads(&*storage).uploads(&key).await.expect("listed") {
                 assert_eq!((operation, fault), (Begin, Fault::ReplyLost), "only an unanswered begin leaves something");
-                storage.abort(&upload).await.expect("aborted");
+                uploads(&*storage).abort(&upload).await.expect("aborted");
             }
         }
     }

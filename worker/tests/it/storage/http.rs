@@ -2,15 +2,15 @@
 use crate::fixture::noise;
 use crate::storage::web::{Answer, Request, ranged, serve};
 use ::storage::backend::Opened;
-use ::storage::persist::{Patience, read_all, read_on};
+use ::storage::retry::{RetryBudget, read_all, resume_read};
 use ::storage::settings::{EndpointSettings, StorageSettings};
-use ::storage::{Reading, Registry, StorageError};
+use ::storage::{ByteStream, Registry, StorageError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-const PATIENCE: Patience =
-    Patience { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
+const PATIENCE: RetryBudget =
+    RetryBudget { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
 
 /// Opens a location of a server here, which has to be allowed.
 async fn open(location: &str) -> Opened {
@@ -23,7 +23,7 @@ async fn open(location: &str) -> Opened {
     Registry::new(settings).open(location, None).await.expect("opened")
 }
 
-async fn bytes(reading: Result<Reading, StorageError>) -> Result<Vec<u8>, StorageError> {
+async fn bytes(reading: Result<ByteStream, StorageError>) -> Result<Vec<u8>, StorageError> {
     Ok(reading?.collect().await?.concat())
 }
 
@@ -43,7 +43,7 @@ async fn ranges_are_read_in_one_state() {
     assert!(bytes(read(1_000, 2_000).await).await.expect("a stretch") == content[1_000..2_000]);
     assert_eq!(bytes(read(5, 5).await).await, Ok(vec![]));
     assert!(!opened.storage.location(&opened.key).contains("secret"));
-    let put = opened.storage.begin(&opened.key, &Default::default()).await;
+    let put = opened.storage.multipart(&opened.key).map(drop);
     assert!(matches!(put, Err(StorageError::Unsupported { .. })), "{put:?}");
 }
 
@@ -59,7 +59,7 @@ async fn a_change_between_two_ranges_is_noticed() {
     let state = opened.storage.stat(&opened.key).await.expect("answers");
     bytes(opened.storage.read(&opened.key, 0..500, Some(&state.version)).await).await.expect("the same");
     let changed = bytes(opened.storage.read(&opened.key, 500..1_000, Some(&state.version)).await).await;
-    assert!(matches!(changed, Err(StorageError::Condition { .. })), "{changed:?}");
+    assert!(matches!(changed, Err(StorageError::Precondition { .. })), "{changed:?}");
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn what_breaks_off_is_asked_for_again_from_there() {
     let once = once.expect_err("it breaks off");
     assert!(once.class().retryable(), "{once}");
     asked.store(1, Ordering::SeqCst);
-    let reading = read_on(opened.storage, opened.key, 0..400_000, state.version, PATIENCE);
+    let reading = resume_read(opened.storage, opened.key, 0..400_000, state.version, PATIENCE);
     assert!(reading.collect().await.expect("whole").concat() == *content);
     assert_eq!(asked.load(Ordering::SeqCst), 6);
 }
@@ -206,7 +206,7 @@ async fn size_that_differs_between_answers_is_a_change() {
     let state = opened.storage.stat(&opened.key).await.expect("answers");
     let read = read_all(opened.storage, &state, PATIENCE).collect().await;
     let error = read.expect_err("it has changed");
-    assert!(matches!(error, StorageError::Condition { .. }), "{error:?}");
+    assert!(matches!(error, StorageError::Precondition { .. }), "{error:?}");
     assert!(!error.to_string().contains("Some("), "{error}");
 }
 

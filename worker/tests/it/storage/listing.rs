@@ -12,7 +12,7 @@ use protocol::media::path_filter::PathFilter;
 use protocol::wire::report::{RowError, ScanPage, UnitResult};
 use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask, TaskSpec, Unit};
 use std::sync::Arc;
-use worker::task::{PageSink, TaskContext};
+use worker::task::{Effect, Effects, TaskContext};
 
 /// Keeps pages; takes no more than `most`.
 struct Kept {
@@ -21,18 +21,15 @@ struct Kept {
 }
 
 #[async_trait]
-impl PageSink for Kept {
-    async fn send(&self, page: ScanPage) -> Result<(), Failure> {
-        assert!(page.assets.is_empty(), "a page of a bucket says how far it goes");
-        self.send_up_to(page, String::new()).await
-    }
-
-    async fn send_up_to(&self, page: ScanPage, key: String) -> Result<(), Failure> {
+impl Effects for Kept {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let Effect::Page { page, last_key } = effect else { panic!("a listing sends pages only") };
+        assert!(last_key.is_some() || page.assets.is_empty(), "a page of a bucket says how far it goes");
         let mut pages = self.pages.lock();
         if pages.len() == self.most {
             return Err(Failure::transient("coordinator_gone", "enough"));
         }
-        pages.push((page, key));
+        pages.push((page, last_key.unwrap_or_default()));
         Ok(())
     }
 }
@@ -80,7 +77,7 @@ async fn list_selected(
         None => TaskSpec::Scan(scan),
     });
     let unit = Unit { id, epoch: 1, attempt: 0, kind: Kind::Scan, task, assets: vec![], deadline: None };
-    let context = TaskContext { pages: Arc::clone(&kept) as Arc<dyn PageSink>, ..base.clone() };
+    let context = TaskContext { effects: Arc::clone(&kept) as Arc<dyn Effects>, ..base.clone() };
     let result = worker::task::run(&unit, &context).await;
     let pages = std::mem::take(&mut *kept.pages.lock());
     Listed { result, pages }

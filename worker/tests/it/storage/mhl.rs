@@ -9,8 +9,8 @@ use ::mhl::object::{self, ObjectTree};
 use ::mhl::seal::SealReport;
 use ::mhl::verify::VerifyReport;
 use ::storage::hash::hash_bytes;
-use ::storage::layer::{Call, Layer, Layered, Operation};
-use ::storage::{Condition, StorageError};
+use ::storage::layer::{Call, Layer, Operation};
+use ::storage::{Layered, ListRequest, ListStart, Precondition, PutRequest, StorageError};
 use async_trait::async_trait;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::wire::unit::HashAlgorithm;
@@ -67,7 +67,16 @@ impl<'a> Bucket<'a> {
 
     async fn overwrite(&self, name: &str, content: &[u8]) {
         let body = self.bench.body(content);
-        let put = self.bench.storage.put(&self.bench.key(name), &body, &Default::default(), &Condition::Any).await;
+        let put = self
+            .bench
+            .storage
+            .put(PutRequest {
+                key: &self.bench.key(name),
+                body: &body,
+                attributes: &Default::default(),
+                precondition: &Precondition::Unconditional,
+            })
+            .await;
         put.expect("written");
     }
 
@@ -80,7 +89,16 @@ impl<'a> Bucket<'a> {
     async fn keys(&self) -> Vec<String> {
         let (mut keys, mut page) = (Vec::new(), None);
         loop {
-            let listed = self.bench.storage.list(&self.bench.prefix, page.as_deref(), 3).await.expect("listed");
+            let listed = self
+                .bench
+                .storage
+                .list(ListRequest {
+                    prefix: &self.bench.prefix,
+                    start: ListStart::page(page.as_deref()),
+                    objects_max: 3,
+                })
+                .await
+                .expect("listed");
             keys.extend(listed.objects.into_iter().map(|o| o.key[self.bench.prefix.len()..].to_owned()));
             match listed.next {
                 Some(next) => page = Some(next),
@@ -246,7 +264,7 @@ impl Layer for Intruder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_second_to_the_chain_takes_everything_back() {
+async fn second_sealer_withdraws_its_generation() {
     let subject = subjects::stub().await;
     let mut bucket = Bucket::new(&subject, "second").await;
     bucket.land("job-0", &[("a", b"1")]).await;
@@ -267,7 +285,7 @@ async fn whoever_comes_second_to_the_chain_takes_everything_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_that_comes_with_a_source_is_continued() {
+async fn history_of_a_source_is_continued() {
     let subject = subjects::stub().await;
     let source = tempfile::tempdir().expect("a temp dir");
     let card = source.path().join("A001");

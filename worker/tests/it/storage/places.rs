@@ -2,7 +2,7 @@
 use crate::storage::server::SECRET_KEY;
 use crate::storage::subjects::{self, credentials};
 use ::storage::settings::{EndpointSettings, StorageSettings};
-use ::storage::{Attributes, Body, ChecksumKind, Condition, Registry, StorageError};
+use ::storage::{Attributes, Body, ChecksumKind, Precondition, PutRequest, Registry, StorageError};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,7 +29,15 @@ async fn files_outside_of_their_roots_are_refused() {
         let read = opened.storage.stat(&opened.key).await;
         assert!(matches!(read, Err(StorageError::Invalid { .. } | StorageError::NotFound(_))), "{leak}: {read:?}");
         let body = Body::new(vec!["x".into()], ChecksumKind::Crc64nvme);
-        let put = opened.storage.put(&opened.key, &body, &Attributes::default(), &Condition::Free).await;
+        let put = opened
+            .storage
+            .put(PutRequest {
+                key: &opened.key,
+                body: &body,
+                attributes: &Attributes::default(),
+                precondition: &Precondition::IfAbsent,
+            })
+            .await;
         assert!(put.is_err(), "{leak}: {put:?}");
     }
     assert_eq!(std::fs::read(dir.path().join("out/secret")).expect("readable"), b"s");
@@ -55,7 +63,16 @@ async fn a_wrong_secret_is_denied_and_never_shown() {
         let registry = Registry::new(StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() });
         let opened = registry.open(&format!("s3://{bucket}/key"), None).await.expect("opened");
         let body = Body::new(vec!["x".into()], ChecksumKind::Crc64nvme);
-        opened.storage.put(&opened.key, &body, &Attributes::default(), &Condition::Free).await.map(|_| ())
+        opened
+            .storage
+            .put(PutRequest {
+                key: &opened.key,
+                body: &body,
+                attributes: &Attributes::default(),
+                precondition: &Precondition::IfAbsent,
+            })
+            .await
+            .map(|_| ())
     };
     let denied = open("bucket", "not-the-secret", &url).await.expect_err("denied");
     assert!(matches!(denied, StorageError::Denied { .. }), "{denied}");
@@ -83,7 +100,16 @@ async fn limits_hold_over_all_places_of_an_endpoint() {
         let opened =
             registry.open(&format!("file:{}/x", root.display()), Some(Path::new(&root))).await.expect("opened");
         let body = Body::new(vec![vec![7; 1_000_000].into()], ChecksumKind::Crc64nvme);
-        opened.storage.put("x", &body, &Attributes::default(), &Condition::Free).await.expect("put");
+        opened
+            .storage
+            .put(PutRequest {
+                key: "x",
+                body: &body,
+                attributes: &Attributes::default(),
+                precondition: &Precondition::IfAbsent,
+            })
+            .await
+            .expect("put");
         opened.storage.read("x", 0..1_000_000, None).await.expect("read").collect().await.expect("whole");
     }
     // Four million bytes at two a second, less what an idle endpoint has saved up and the last piece, which nobody waits for.

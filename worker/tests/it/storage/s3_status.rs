@@ -3,7 +3,10 @@ use crate::storage::s3_stub;
 use crate::storage::subjects::credentials;
 use crate::storage::web::{Answer, Request, serve};
 use ::storage::settings::{EndpointSettings, StorageSettings};
-use ::storage::{Attributes, Body, Condition, Part, Registry, Slot, Storage, StorageError, Upload};
+use ::storage::{
+    Attributes, BeginRequest, Body, CompleteRequest, ListRequest, ListStart, Part, Precondition, PutRequest, Registry,
+    Slot, Storage, StorageError, Upload,
+};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
@@ -35,14 +38,26 @@ async fn call(storage: &dyn Storage, operation: &str) -> Option<StorageError> {
     let upload = Upload { key: "key".into(), id: "upload".into() };
     let part = Part { number: 1, bytes: 7, tag: "\"tag\"".into(), checksum: Some(body.checksum()) };
     let (attributes, slot) = (Attributes::default(), Slot { number: 1, offset: 0 });
+    let uploads = storage.multipart("key").expect("it takes content in parts");
     match operation {
         "stat" => storage.stat("key").await.err(),
         "read" => storage.read("key", 0..7, None).await.err(),
-        "list" => storage.list("", None, 10).await.err(),
-        "put" => storage.put("key", &body, &attributes, &Condition::Free).await.err(),
-        "begin" => storage.begin("key", &attributes).await.err(),
-        "put_part" => storage.put_part(&upload, slot, &body).await.err(),
-        "complete" => storage.complete(&upload, &[part], None, &Condition::Free).await.err(),
+        "list" => storage.list(ListRequest { prefix: "", start: ListStart::First, objects_max: 10 }).await.err(),
+        "put" => storage
+            .put(PutRequest { key: "key", body: &body, attributes: &attributes, precondition: &Precondition::IfAbsent })
+            .await
+            .err(),
+        "begin" => uploads.begin(BeginRequest { key: "key", attributes: &attributes, source: None }).await.err(),
+        "put_part" => uploads.put_part(&upload, slot, &body).await.err(),
+        "complete" => uploads
+            .complete(CompleteRequest {
+                upload: &upload,
+                parts: &[part],
+                whole: None,
+                precondition: &Precondition::IfAbsent,
+            })
+            .await
+            .err(),
         other => panic!("{other:?} is no operation of the table"),
     }
 }
@@ -138,7 +153,7 @@ async fn credentials_replaced_while_the_process_runs_are_used() {
 }
 
 #[tokio::test]
-async fn look_that_is_answered_costs_one_request() {
+async fn stat_of_an_object_costs_one_request() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let (count, file) = (Arc::new(AtomicUsize::new(0)), credentials(dir.path(), "secret"));
     let counted = Arc::clone(&count);
@@ -158,7 +173,7 @@ async fn look_that_is_answered_costs_one_request() {
 }
 
 #[tokio::test]
-async fn look_that_is_refused_is_made_by_the_first_byte() {
+async fn refused_stat_requests_the_first_byte() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let file = credentials(dir.path(), "secret");
     for status in [400, 403, 405, 501] {

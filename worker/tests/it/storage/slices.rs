@@ -183,14 +183,19 @@ async fn a_hash_that_can_be_put_together_costs_no_second_reading() {
 
 /// A worker was killed in the middle of a slice: the next one sends what is missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slice_is_gone_on_with_where_it_was_left() {
+async fn interrupted_slice_resumes_at_its_missing_parts() {
     let Some(subject) = subjects::weed().await else { return };
     let road = Road::new(subject, |_| None);
     let content = noise(BYTES, 9);
     let cutting = Cutting::begin(&road, up(&road), road.file("a.mov", &content)).await;
     let (storage, _) = road.storage().await;
     let first = Body::new(vec![content[..8 * MIB].to_vec().into()], storage.capabilities().checksum);
-    storage.put_part(&cutting.upload().await, Slot { number: 1, offset: 0 }, &first).await.expect("sent");
+    storage
+        .multipart("")
+        .expect("parts")
+        .put_part(&cutting.upload().await, Slot { number: 1, offset: 0 }, &first)
+        .await
+        .expect("sent");
     let at = usize::from(cutting.draft.measured);
     cutting.slice(at, 2).await.expect("carried");
     assert_eq!(road.bytes_of(Operation::PutPart), 8 * MIB as u64, "the slice has two parts, one of which was there");
@@ -207,7 +212,11 @@ async fn parts_that_do_not_make_what_was_read_never_land() {
     let mut receipts = cutting.slices().await;
     let (storage, _) = road.storage().await;
     let lie = Body::new(vec![noise(8 * MIB, 11).into()], storage.capabilities().checksum);
-    let part = storage.put_part(&cutting.upload().await, Slot { number: 2, offset: 8 * MIB as u64 }, &lie).await;
+    let part = storage
+        .multipart("")
+        .expect("parts")
+        .put_part(&cutting.upload().await, Slot { number: 2, offset: 8 * MIB as u64 }, &lie)
+        .await;
     let part = part.expect("the server knows no better");
     let sum = part.checksum.expect("as it was sent");
     let mut told: serde_json::Value = serde_json::from_str(&receipts[1]).expect("JSON");
@@ -222,7 +231,7 @@ async fn parts_that_do_not_make_what_was_read_never_land() {
 
 /// What changes while it is carried is never a mixture of both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_that_changes_meanwhile_is_carried_again() {
+async fn source_changed_during_transfer_is_sent_again() {
     let Some(subject) = subjects::weed().await else { return };
     let road = Road::new(subject, |_| None);
     let cutting = Cutting::begin(&road, up(&road), road.file("a.mov", &noise(BYTES, 12))).await;

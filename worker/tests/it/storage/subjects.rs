@@ -3,7 +3,7 @@
 use crate::storage::gcs_stub;
 use crate::storage::server::{ACCESS_KEY, SECRET_KEY, Server};
 use ::storage::settings::{EndpointSettings, StorageSettings};
-use ::storage::{ChecksumKind, Registry, Storage};
+use ::storage::{ChecksumKind, MultipartUploads, Registry, Storage};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,6 +58,11 @@ impl Subject {
     pub(crate) fn lacks(&self, what: Lacks) -> bool {
         self.lacks.contains(&what)
     }
+}
+
+/// The multipart uploads of a storage that has them.
+pub(crate) fn uploads(storage: &dyn Storage) -> &dyn MultipartUploads {
+    storage.multipart("").expect("it takes content in parts")
 }
 
 fn only(endpoint: EndpointSettings) -> StorageSettings {

@@ -1,5 +1,6 @@
 //! Bytes of files: written, read back and compared, and read in pieces.
-use super::{READ_BYTES, blocking, errno, fault};
+use super::blocking::{blocking, errno};
+use super::error_map::io_error;
 use crate::buffers::Buffers;
 use crate::{Body, Checksum, ChecksumKind, StorageError};
 use bytes::Bytes;
@@ -10,14 +11,16 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes that are read back at once: what a processor keeps near.
+/// Bytes of one read.
+pub(super) const READ_BYTES: usize = 1024 * 1024;
+/// Bytes per call when content is read back: the size of a processor cache.
 const CHECK_BYTES: usize = 256 * 1024;
 
 pub(super) fn write_pieces(file: &File, offset: u64, body: &Body) -> Result<(), Errno> {
     write_all(file, offset, body.pieces()).map(drop)
 }
 
-/// Writes pieces one after the other; where they end.
+/// Writes consecutive pieces and returns the offset of their end.
 pub(super) fn write_all(file: &File, offset: u64, pieces: &[Bytes]) -> Result<u64, Errno> {
     let mut at = offset;
     for piece in pieces {
@@ -27,7 +30,7 @@ pub(super) fn write_all(file: &File, offset: u64, pieces: &[Bytes]) -> Result<u6
     Ok(at)
 }
 
-/// Reads a stretch back and compares it with its checksum: what a server does for us elsewhere.
+/// Reads a range back and compares it with its checksum, as servers do for uploads.
 pub(super) fn check_back(
     location: &str,
     file: &File,
@@ -35,7 +38,7 @@ pub(super) fn check_back(
     bytes: u64,
     sum: Checksum,
 ) -> Result<(), StorageError> {
-    let found = sum_of(file, offset, bytes, sum.kind()).map_err(|errno| fault(location, "read back", errno))?;
+    let found = sum_of(file, offset, bytes, sum.kind()).map_err(|errno| io_error(location, "read back", errno))?;
     if found == sum {
         Ok(())
     } else {
@@ -44,7 +47,7 @@ pub(super) fn check_back(
 }
 
 pub(super) fn sum_of(file: &File, offset: u64, bytes: u64, kind: ChecksumKind) -> Result<Checksum, Errno> {
-    let mut running = crate::checksum::Running::new(kind);
+    let mut running = crate::checksum::RunningChecksum::new(kind);
     read_through(file, offset, bytes, |read| running.update(read))?;
     Ok(running.finish())
 }
@@ -86,7 +89,7 @@ pub(super) fn read_piece(file: &File, at: u64, want: usize, mut buffer: Vec<u8>)
     Ok(buffer)
 }
 
-/// The stretch of a file, in pieces; each is read where it may block.
+/// A range of a file in pieces. Each is read on a thread that may block.
 pub(super) fn pieces(
     location: String,
     file: Arc<File>,
@@ -104,11 +107,11 @@ pub(super) fn pieces(
             let place = location.clone();
             let read = blocking(location, move || {
                 let read = read_piece(&reader, at, want, buffers.take(want));
-                read.map(|content| buffers.lend(content)).map_err(|errno| fault(&place, "read", errno))
+                read.map(|content| buffers.lend(content)).map_err(|errno| io_error(&place, "read", errno))
             })
             .await;
             match read {
-                // The end of the file, too early: whoever reads counts.
+                // The file ended too early: the reader counts the bytes.
                 Ok(bytes) if bytes.is_empty() => None,
                 Ok(bytes) => {
                     let next = at + bytes.len() as u64;

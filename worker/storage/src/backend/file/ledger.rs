@@ -1,5 +1,5 @@
-//! Which parts of a file have arrived, in a file beside it: one record of fixed size per part, at the part's own place, so
-//! that several workers on a shared mount write it without meeting.
+//! The ledger of an upload: one record of fixed size per part that has arrived, at an offset of its own, so that
+//! several workers on a shared mount write it without conflicts.
 use crate::{Checksum, ChecksumKind, Part, Slot};
 use rustix::io::Errno;
 use std::fs::File;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn torn_records_and_holes_are_parts_that_have_not_arrived() {
+    fn torn_and_missing_records_are_skipped() {
         let ledger = tempfile::tempfile().expect("a temp file");
         let record = |number| Record { number, offset: 7, bytes: 9, sum: u64::MAX - u64::from(number) };
         for number in [1, 2, 5] {

@@ -1,6 +1,7 @@
-//! Files that were replaced: each stays under a second name below the root, given before its first is taken.
-use super::{FileStorage, fault, version};
-use crate::{Condition, ObjectState, StorageError};
+//! Older versions of replaced files: each gets a second name below the root before it loses its first.
+use super::error_map::io_error;
+use super::{FileStorage, version};
+use crate::{ObjectState, Precondition, StorageError};
 use rustix::fs::{AtFlags, linkat};
 use rustix::io::Errno;
 use std::path::Path;
@@ -9,15 +10,15 @@ use std::path::Path;
 const VERSIONS: &str = ".showrunner/versions";
 
 impl FileStorage {
-    /// Gives what is at a key a second name; the same one when asked again.
-    pub(super) fn keep_now(&self, state: &ObjectState) -> Result<Condition, StorageError> {
+    /// Gives the file at a key a second name. A second call finds the same name.
+    pub(super) fn keep_now(&self, state: &ObjectState) -> Result<Precondition, StorageError> {
         let location = self.at(&state.key);
         let (directory, name) = self.find(&state.key, false)?;
-        let failed = |errno| fault(&location, "keep an older version of", errno);
+        let failed = |errno| io_error(&location, "keep an older version of", errno);
         let now = directory.entry(name.as_ref()).map_err(failed)?;
         let now = now.ok_or_else(|| StorageError::NotFound(location.clone()))?;
         if version(&now) != state.version {
-            return Err(StorageError::condition(location, "it has changed"));
+            return Err(StorageError::precondition(location, "it has changed"));
         }
         let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
         let micros = state.modified.map_or(0, |at| at.0);
@@ -35,9 +36,9 @@ impl FileStorage {
         // Another file may have come under the name in between; then the link is of that one, and stays, harmless.
         let kept = versions.entry(older.as_ref()).map_err(failed)?;
         if kept.is_none_or(|kept| version(&kept) != state.version) {
-            return Err(StorageError::condition(location, "it has changed"));
+            return Err(StorageError::precondition(location, "it has changed"));
         }
         self.sync(|| rustix::fs::fsync(&versions)).map_err(failed)?;
-        Ok(Condition::Same(state.version.clone()))
+        Ok(Precondition::IfMatch(state.version.clone()))
     }
 }

@@ -1,10 +1,14 @@
 //! Uploads in parts to a directory: a hidden file that parts are written into at their places, published in one step.
-use super::landing::Landing;
+use super::blocking::errno;
+use super::content::{check_back, sum_of, write_pieces};
+use super::error_map::{directory_error, io_error};
+use super::hidden_names::Names;
 use super::ledger::{KIND, PARTS_MAX, Record, records};
-use super::{FileStorage, check_back, directory_fault, errno, fault, publish, sum_of, write_pieces};
-use crate::partial::{LEDGER_SUFFIX as LEDGER, UPLOAD_SUFFIX as CONTENT};
+use super::part_writer::LocalPartWriter;
+use super::{FileStorage, publish};
+use crate::partial::UPLOAD_SUFFIX as CONTENT;
 use crate::{
-    Body, Checksum, Condition, Directory, ObjectState, Part, Partial, Slot, StorageError, Upload, file_location,
+    Body, Checksum, Directory, ObjectState, Part, Partial, Precondition, Slot, StorageError, Upload, file_location,
 };
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -12,29 +16,11 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The id of uploads of a source.
-pub(super) fn id_of(source: &str) -> String {
-    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(source.as_bytes()))
-}
-
-/// The hidden names of an upload.
-struct Names {
-    content: String,
-    ledger: String,
-}
-
-impl Names {
-    fn of(name: &str, id: &str) -> Names {
-        let stem = crate::partial::stem(name);
-        Names { content: format!(".{stem}.{id}{CONTENT}"), ledger: format!(".{stem}.{id}{LEDGER}") }
-    }
-}
-
 impl FileStorage {
-    /// Under this id, or another one when somebody has it.
+    /// Begins an upload with this id, or with another one when it is taken.
     pub(super) fn begin_now(&self, key: &str, id: Option<String>) -> Result<Upload, StorageError> {
         let (directory, name) = self.find(key, true)?;
-        let failed = |errno| fault(&self.at(key), "create an upload beside", errno);
+        let failed = |errno| io_error(&self.at(key), "create an upload beside", errno);
         let random = || format!("{:016x}", fastrand::u64(..));
         let mut id = id.unwrap_or_else(random);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -51,9 +37,9 @@ impl FileStorage {
         self.hidden(upload).map(|(content, _)| content)
     }
 
-    pub(super) fn landing_now(&self, upload: &Upload) -> Result<Arc<Landing>, StorageError> {
+    pub(super) fn part_writer_now(&self, upload: &Upload) -> Result<LocalPartWriter, StorageError> {
         let (content, ledger) = self.hidden(upload)?;
-        Ok(Arc::new(Landing::new(self.at(&upload.key), content, ledger, self.durability)))
+        Ok(LocalPartWriter::new(self.at(&upload.key), content, ledger, self.durability))
     }
 
     pub(super) fn put_part_now(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
@@ -62,22 +48,22 @@ impl FileStorage {
             return Err(StorageError::invalid(location, format!("part {} of at most {PARTS_MAX}", slot.number)));
         }
         let (content, ledger) = self.hidden(upload)?;
-        write_pieces(&content, slot.offset, body).map_err(|errno| fault(&location, "write", errno))?;
+        write_pieces(&content, slot.offset, body).map_err(|errno| io_error(&location, "write", errno))?;
         check_back(&location, &content, slot.offset, body.bytes(), body.checksum())?;
         let sum = match body.checksum() {
             Checksum::Crc64nvme(sum) => sum,
             _ => match sum_of(&content, slot.offset, body.bytes(), KIND) {
                 Ok(Checksum::Crc64nvme(sum)) => sum,
                 Ok(other) => return Err(StorageError::invalid(location, format!("{other} cannot be recorded"))),
-                Err(errno) => return Err(fault(&location, "read back", errno)),
+                Err(errno) => return Err(io_error(&location, "read back", errno)),
             },
         };
         let record = Record::new(slot, body.bytes(), sum);
-        record.write(&ledger).map_err(|errno| fault(&location, "note a part of", errno))?;
+        record.write(&ledger).map_err(|errno| io_error(&location, "note a part of", errno))?;
         Ok(record.part())
     }
 
-    /// Parts whose content still is what the ledger says: a record may have survived what its content has not.
+    /// Parts whose content matches the ledger: after a power loss a record may exist without its content.
     pub(super) fn parts_now(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
         let (content, _) = self.hidden(upload)?;
         let records = self.recorded(upload)?.into_iter();
@@ -90,7 +76,7 @@ impl FileStorage {
         upload: &Upload,
         parts: &[Part],
         whole: Option<Checksum>,
-        condition: &Condition,
+        precondition: &Precondition,
     ) -> Result<ObjectState, StorageError> {
         let location = self.at(&upload.key);
         let (content, _) = self.hidden(upload)?;
@@ -104,12 +90,12 @@ impl FileStorage {
                 None => return Err(StorageError::invalid(location, format!("part {} has not arrived", part.number))),
             }
         }
-        let size = content.metadata().map_err(|error| fault(&location, "look at", errno(&error)))?.len();
+        let size = content.metadata().map_err(|error| io_error(&location, "look at", errno(&error)))?.len();
         if size < end {
             return Err(StorageError::corrupt(location, format!("{size} bytes are there, {end} were written")));
         }
         // A part that was sent again in a shorter form must leave nothing behind it.
-        content.set_len(end).map_err(|error| fault(&location, "cut", errno(&error)))?;
+        content.set_len(end).map_err(|error| io_error(&location, "cut", errno(&error)))?;
         // Putting their checksums together costs more than the rest of this.
         if let Some(whole) = whole.filter(|whole| whole.kind() == KIND)
             && let found = Part::whole(parts).unwrap_or_else(|| KIND.of(&[]))
@@ -117,15 +103,15 @@ impl FileStorage {
         {
             return Err(StorageError::corrupt(location, format!("its parts make {found}, the whole is another")));
         }
-        self.sync(|| rustix::fs::fdatasync(&content)).map_err(|errno| fault(&location, "sync", errno))?;
+        self.sync(|| rustix::fs::fdatasync(&content)).map_err(|errno| io_error(&location, "sync", errno))?;
         let (directory, name) = self.find(&upload.key, false)?;
         let names = Names::of(&name, &upload.id);
         let partial = Partial::adopt(content, &directory, names.content.clone().into());
-        publish(&location, partial, &name, condition)?;
+        publish(&location, partial, &name, precondition)?;
         self.sync(|| rustix::fs::fsync(&directory))
-            .map_err(|errno| fault(&location, "sync the directory of", errno))?;
+            .map_err(|errno| io_error(&location, "sync the directory of", errno))?;
         for hidden in [&names.content, &names.ledger] {
-            remove(&directory, hidden).map_err(|errno| fault(&location, "clean up beside", errno))?;
+            remove(&directory, hidden).map_err(|errno| io_error(&location, "clean up beside", errno))?;
         }
         self.stat_now(&upload.key)
     }
@@ -137,7 +123,7 @@ impl FileStorage {
         };
         let names = Names::of(&name, &upload.id);
         for hidden in [&names.content, &names.ledger] {
-            remove(&directory, hidden).map_err(|errno| fault(&self.at(&upload.key), "clean up beside", errno))?;
+            remove(&directory, hidden).map_err(|errno| io_error(&self.at(&upload.key), "clean up beside", errno))?;
         }
         Ok(())
     }
@@ -145,13 +131,13 @@ impl FileStorage {
     pub(super) fn uploads_now(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
         let root = match crate::Root::existing_within(&self.path, &self.within) {
             Err(crate::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
-            other => other.map_err(|error| directory_fault(&error))?,
+            other => other.map_err(|error| directory_error(&error))?,
         };
         // Only what lies below the prefix's directory can begin with it.
         let above = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
         let below = match root.find(Path::new(above)) {
             Err(crate::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
-            other => other.map_err(|error| directory_fault(&error))?,
+            other => other.map_err(|error| directory_error(&error))?,
         };
         let mut found = Vec::new();
         for entry in walkdir::WalkDir::new(below.path()).sort_by_file_name() {
@@ -170,7 +156,7 @@ impl FileStorage {
 
     fn recorded(&self, upload: &Upload) -> Result<Vec<Record>, StorageError> {
         let (_, ledger) = self.hidden(upload)?;
-        records(&ledger).map_err(|error| fault(&self.at(&upload.key), "read the ledger beside", errno(&error)))
+        records(&ledger).map_err(|error| io_error(&self.at(&upload.key), "read the ledger beside", errno(&error)))
     }
 
     /// Opens the content and the ledger of an upload.
@@ -186,7 +172,7 @@ impl FileStorage {
         let names = Names::of(&name, &upload.id);
         let open = |hidden: &str| match open_writable(&directory, hidden) {
             Err(Errno::NOENT) => Err(gone()),
-            Err(errno) => Err(fault(&file_location(&directory.path().join(hidden)), "open", errno)),
+            Err(errno) => Err(io_error(&file_location(&directory.path().join(hidden)), "open", errno)),
             Ok(file) => Ok(file),
         };
         Ok((open(&names.content)?, open(&names.ledger)?))

@@ -1,7 +1,7 @@
 //! Requests to the JSON interface: credentials, conditions, errors.
 use crate::settings::EndpointSettings;
 use crate::web::{self, Effect, answered, retry_after, unsent};
-use crate::{Condition, StorageError};
+use crate::{Precondition, StorageError};
 use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorageBuilder};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
@@ -39,6 +39,18 @@ pub(super) struct Resource {
     pub(super) content_type: Option<String>,
 }
 
+/// A bucket as the service describes it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Bucket {
+    pub(super) versioning: Option<Versioning>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Versioning {
+    #[serde(default)]
+    pub(super) enabled: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Loose {
@@ -63,12 +75,12 @@ fn text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error>
     })
 }
 
-/// A condition as a parameter of a request.
-pub(super) fn condition(condition: &Condition) -> Option<(&'static str, String)> {
-    match condition {
-        Condition::Free => Some(("ifGenerationMatch", "0".to_owned())),
-        Condition::Same(version) => Some(("ifGenerationMatch", version.tag.clone())),
-        Condition::Any => None,
+/// A precondition as a parameter of a request.
+pub(super) fn precondition(precondition: &Precondition) -> Option<(&'static str, String)> {
+    match precondition {
+        Precondition::IfAbsent => Some(("ifGenerationMatch", "0".to_owned())),
+        Precondition::IfMatch(version) => Some(("ifGenerationMatch", version.tag.clone())),
+        Precondition::Unconditional => None,
     }
 }
 

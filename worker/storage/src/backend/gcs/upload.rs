@@ -3,7 +3,11 @@ use super::api::{self, Resource};
 use super::{GcsStorage, PARTS, state};
 use crate::body::Pieces;
 use crate::web::Effect;
-use crate::{Attributes, Body, Checksum, ChecksumKind, Condition, ObjectState, Part, Slot, StorageError, Upload};
+use crate::{
+    Attributes, BeginRequest, Body, Checksum, ChecksumKind, CompleteRequest, ListRequest, ListStart, MultipartUploads,
+    ObjectState, Part, Precondition, PutRequest, Slot, Storage, StorageError, Upload,
+};
+use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -12,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// Objects one request composes.
 const COMPOSE_MAX: usize = 32;
-/// The object that says what an upload is of; its parts follow it in the listing.
+/// The object that describes an upload. Its parts follow it in a listing.
 const MARK: &str = "upload";
 const BOUNDARY: &str = "showrunner-5f2c61d0a7";
 const MEDIA: &str = "application/octet-stream";
@@ -21,12 +25,10 @@ impl GcsStorage {
     /// Writes an object with its description in one request; the service compares the checksum before it shows it.
     pub(super) async fn insert(
         &self,
-        key: &str,
-        body: &Body,
-        attributes: &Attributes,
+        request: PutRequest<'_>,
         class: Option<&String>,
-        condition: &Condition,
     ) -> Result<Resource, StorageError> {
+        let PutRequest { key, body, attributes, precondition } = request;
         let location = self.at(key);
         let sum = body.checksum();
         let mut description = json!({ "name": key });
@@ -54,7 +56,7 @@ impl GcsStorage {
         let pieces = std::iter::once(Bytes::from(head)).chain(Pieces::from(body)).chain([Bytes::from(tail)]);
         let content = futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>));
         let mut query = vec![("uploadType", "multipart".to_owned())];
-        query.extend(api::condition(condition));
+        query.extend(api::precondition(precondition));
         let request = self.api.request(Method::POST, &format!("/upload/storage/v1/b/{}/o", self.bucket), &query);
         let request = request
             .header(CONTENT_TYPE, format!("multipart/related; boundary={BOUNDARY}"))
@@ -65,8 +67,8 @@ impl GcsStorage {
         Ok(stored)
     }
 
-    /// Compares what the service has with what was sent. It refuses wrong content itself; a server that does not must
-    /// not leave it lying there under a good name.
+    /// Compares the stored checksum with the sent one. The service refuses wrong content; a server that stores it must
+    /// not keep it under a valid name.
     async fn proven(&self, location: &str, stored: &Resource, sent: Option<Checksum>) -> Result<(), StorageError> {
         let kept = stored.crc32c.as_deref().and_then(|text| Checksum::from_base64(ChecksumKind::Crc32c, text));
         let (Some(sent), Some(kept)) = (sent, kept) else { return Ok(()) };
@@ -81,100 +83,12 @@ impl GcsStorage {
         Err(StorageError::corrupt(location, format!("sent {sent}, the server has {kept}; it was removed")))
     }
 
-    pub(super) async fn begin_upload(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
-        self.checked(key)?;
-        let upload = Upload { key: key.to_owned(), id: format!("{:032x}", fastrand::u128(..)) };
-        let mut metadata = BTreeMap::from([("key".to_owned(), key.to_owned())]);
-        metadata.extend(attributes.class.as_ref().or(self.class.as_ref()).map(|class| ("class".into(), class.clone())));
-        metadata.extend(attributes.metadata.iter().map(|(name, value)| (format!("m-{name}"), value.clone())));
-        let mark = Attributes { content_type: attributes.content_type.clone(), class: None, metadata };
-        let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
-        self.insert(&hidden(&upload, MARK), &nothing, &mark, None, &Condition::Free).await?;
-        Ok(upload)
-    }
-
-    pub(super) async fn send_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
-        let name = hidden(upload, &part_name(slot.number));
-        let stored = self.insert(&name, body, &Attributes::default(), None, &Condition::Any).await;
-        // A part that may have arrived is sent again, or found by listing: nothing is visible yet.
-        let stored = stored.map_err(|error| match error {
-            StorageError::Unknown { location, said } => StorageError::Unavailable { location, said },
-            other => other,
-        })?;
-        // Whoever completed or aborted it meanwhile has swept; nobody would find what comes after that.
-        if let Err(StorageError::NotFound(_)) = self.resource(&hidden(upload, MARK)).await {
-            crate::Storage::delete(self, &name, None).await?;
-            return Err(StorageError::UploadGone(self.at(&upload.key)));
-        }
-        let tag = stored.generation.unwrap_or_default();
-        Ok(Part { number: slot.number, bytes: body.bytes(), tag, checksum: Some(body.checksum()) })
-    }
-
-    pub(super) async fn list_parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
-        let (mut found, mut known) = (Vec::new(), false);
-        for object in self.all(&hidden(upload, "")).await? {
-            let name = object.key.rsplit('/').next().unwrap_or_default();
-            known |= name == MARK;
-            if let Some(number) = name.strip_prefix("part-").and_then(|number| number.parse().ok()) {
-                found.push(Part { number, bytes: object.bytes, tag: object.version.tag, checksum: object.checksum });
-            }
-        }
-        if known { Ok(found) } else { Err(StorageError::UploadGone(self.at(&upload.key))) }
-    }
-
-    /// Composes the parts, 32 at a time, those of those, until one request makes the object: that is the commit.
-    pub(super) async fn complete_upload(
-        &self,
-        upload: &Upload,
-        parts: &[Part],
-        whole: Option<Checksum>,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        let location = self.checked(&upload.key)?;
-        let mark = match self.resource(&hidden(upload, MARK)).await {
-            Err(StorageError::NotFound(_)) => return Err(StorageError::UploadGone(location)),
-            other => other?,
-        };
-        let expected = whole.filter(|whole| whole.kind() == ChecksumKind::Crc32c).or_else(|| Part::whole(parts));
-        let mut sources: Vec<(String, String)> =
-            parts.iter().map(|part| (hidden(upload, &part_name(part.number)), part.tag.clone())).collect();
-        let mut level = 0;
-        while sources.len() > COMPOSE_MAX {
-            let mut next = Vec::with_capacity(sources.len().div_ceil(COMPOSE_MAX));
-            for (at, group) in sources.chunks(COMPOSE_MAX).enumerate() {
-                let name = hidden(upload, &format!("level-{level}-{at:05}"));
-                let made = self.compose(group, &name, &json!({}), &Condition::Any, Effect::Repeatable).await?;
-                next.push((name, made.generation.unwrap_or_default()));
-            }
-            (sources, level) = (next, level + 1);
-        }
-        let made = if sources.is_empty() {
-            let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
-            let mut attributes = Attributes { content_type: mark.content_type.clone(), ..Attributes::default() };
-            attributes.metadata = own_metadata(&mark);
-            self.insert(&upload.key, &nothing, &attributes, class_of(&mark), condition).await?
-        } else {
-            let mut about = json!({ "contentType": mark.content_type, "metadata": own_metadata(&mark) });
-            if let Some(class) = class_of(&mark) {
-                about["storageClass"] = class.clone().into();
-            }
-            self.compose(&sources, &upload.key, &about, condition, Effect::Commit).await?
-        };
-        // Composing may not name the kept checksum in its answer.
-        let made = if made.crc32c.is_some() { made } else { self.resource(&upload.key).await? };
-        self.proven(&location, &made, expected).await?;
-        if let Err(error) = self.sweep(upload).await {
-            tracing::warn!(%error, "parts could not be removed: they are swept later");
-        }
-        Ok(state(made))
-    }
-
     async fn compose(
         &self,
         sources: &[(String, String)],
         key: &str,
         about: &serde_json::Value,
-        condition: &Condition,
+        precondition: &Precondition,
         effect: Effect,
     ) -> Result<Resource, StorageError> {
         let objects: Vec<_> = sources
@@ -188,7 +102,7 @@ impl GcsStorage {
             })
             .collect();
         let body = json!({ "kind": "storage#composeRequest", "sourceObjects": objects, "destination": about });
-        let query: Vec<_> = api::condition(condition).into_iter().collect();
+        let query: Vec<_> = api::precondition(precondition).into_iter().collect();
         let request = self.api.request(Method::POST, &format!("{}/compose", self.object(key)), &query).json(&body);
         match self.api.json(&self.at(key), effect, request).await {
             Err(StorageError::NotFound(location)) => Err(StorageError::UploadGone(location)),
@@ -196,18 +110,126 @@ impl GcsStorage {
         }
     }
 
-    /// Removes the parts of an upload, its mark last, so that what is left of an interrupted sweep is still found.
-    pub(super) async fn sweep(&self, upload: &Upload) -> Result<(), StorageError> {
+    /// Removes the parts of an upload, its mark last, so that an interrupted sweep can be continued.
+    async fn sweep(&self, upload: &Upload) -> Result<(), StorageError> {
         let mark = hidden(upload, MARK);
         let objects = self.all(&hidden(upload, "")).await?;
         let others = objects.iter().map(|object| object.key.as_str()).filter(|key| *key != mark);
         for key in others.chain([mark.as_str()]) {
-            crate::Storage::delete(self, key, None).await?;
+            self.delete(key, None).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
+    async fn all(&self, prefix: &str) -> Result<Vec<ObjectState>, StorageError> {
+        let (mut found, mut page) = (Vec::new(), None);
+        loop {
+            let listed =
+                self.page(ListRequest { prefix, start: ListStart::page(page.as_deref()), objects_max: 1000 }).await?;
+            found.extend(listed.objects);
+            page = listed.next;
+            if page.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl MultipartUploads for GcsStorage {
+    async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError> {
+        let BeginRequest { key, attributes, .. } = request;
+        self.checked(key)?;
+        let upload = Upload { key: key.to_owned(), id: format!("{:032x}", fastrand::u128(..)) };
+        let mut metadata = BTreeMap::from([("key".to_owned(), key.to_owned())]);
+        metadata.extend(attributes.class.as_ref().or(self.class.as_ref()).map(|class| ("class".into(), class.clone())));
+        metadata.extend(attributes.metadata.iter().map(|(name, value)| (format!("m-{name}"), value.clone())));
+        let mark = Attributes { content_type: attributes.content_type.clone(), class: None, metadata };
+        let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
+        let (key, precondition) = (&hidden(&upload, MARK), &Precondition::IfAbsent);
+        self.insert(PutRequest { key, body: &nothing, attributes: &mark, precondition }, None).await?;
+        Ok(upload)
+    }
+
+    async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
+        let name = hidden(upload, &part_name(slot.number));
+        let (attributes, precondition) = (&Attributes::default(), &Precondition::Unconditional);
+        let stored = self.insert(PutRequest { key: &name, body, attributes, precondition }, None).await;
+        // A part with an unknown outcome is sent again or found by a listing: nothing is visible yet.
+        let stored = stored.map_err(|error| match error {
+            StorageError::Unknown { location, said } => StorageError::Unavailable { location, said },
+            other => other,
+        })?;
+        // A completed or aborted upload is swept already: a later part would be left behind.
+        if let Err(StorageError::NotFound(_)) = self.resource(&hidden(upload, MARK)).await {
+            self.delete(&name, None).await?;
+            return Err(StorageError::UploadGone(self.at(&upload.key)));
+        }
+        let tag = stored.generation.unwrap_or_default();
+        Ok(Part { number: slot.number, bytes: body.bytes(), tag, checksum: Some(body.checksum()) })
+    }
+
+    async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
+        let (mut found, mut known) = (Vec::new(), false);
+        for object in self.all(&hidden(upload, "")).await? {
+            let name = object.key.rsplit('/').next().unwrap_or_default();
+            known |= name == MARK;
+            if let Some(number) = name.strip_prefix("part-").and_then(|number| number.parse().ok()) {
+                found.push(Part { number, bytes: object.bytes, tag: object.version.tag, checksum: object.checksum });
+            }
+        }
+        if known { Ok(found) } else { Err(StorageError::UploadGone(self.at(&upload.key))) }
+    }
+
+    /// Composes the parts, 32 at a time, those of those, until one request makes the object: that is the commit.
+    async fn complete(&self, request: CompleteRequest<'_>) -> Result<ObjectState, StorageError> {
+        let CompleteRequest { upload, parts, whole, precondition } = request;
+        let location = self.checked(&upload.key)?;
+        let mark = match self.resource(&hidden(upload, MARK)).await {
+            Err(StorageError::NotFound(_)) => return Err(StorageError::UploadGone(location)),
+            other => other?,
+        };
+        let expected = whole.filter(|whole| whole.kind() == ChecksumKind::Crc32c).or_else(|| Part::whole(parts));
+        let mut sources: Vec<(String, String)> =
+            parts.iter().map(|part| (hidden(upload, &part_name(part.number)), part.tag.clone())).collect();
+        let mut level = 0;
+        while sources.len() > COMPOSE_MAX {
+            let mut next = Vec::with_capacity(sources.len().div_ceil(COMPOSE_MAX));
+            for (at, group) in sources.chunks(COMPOSE_MAX).enumerate() {
+                let name = hidden(upload, &format!("level-{level}-{at:05}"));
+                let made =
+                    self.compose(group, &name, &json!({}), &Precondition::Unconditional, Effect::Repeatable).await?;
+                next.push((name, made.generation.unwrap_or_default()));
+            }
+            (sources, level) = (next, level + 1);
+        }
+        let made = if sources.is_empty() {
+            let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
+            let mut attributes = Attributes { content_type: mark.content_type.clone(), ..Attributes::default() };
+            attributes.metadata = own_metadata(&mark);
+            let put = PutRequest { key: &upload.key, body: &nothing, attributes: &attributes, precondition };
+            self.insert(put, class_of(&mark)).await?
+        } else {
+            let mut about = json!({ "contentType": mark.content_type, "metadata": own_metadata(&mark) });
+            if let Some(class) = class_of(&mark) {
+                about["storageClass"] = class.clone().into();
+            }
+            self.compose(&sources, &upload.key, &about, precondition, Effect::Commit).await?
+        };
+        // Composing may not name the kept checksum in its answer.
+        let made = if made.crc32c.is_some() { made } else { self.resource(&upload.key).await? };
+        self.proven(&location, &made, expected).await?;
+        if let Err(error) = self.sweep(upload).await {
+            tracing::warn!(%error, "parts could not be removed: they are swept later");
+        }
+        Ok(state(made))
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<(), StorageError> {
+        self.sweep(upload).await
+    }
+
+    async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
         let mut uploads = Vec::new();
         for object in self.all(PARTS).await? {
             let Some(id) = object.key.strip_prefix(PARTS).and_then(|rest| rest.strip_suffix(&format!("/{MARK}")))
@@ -218,18 +240,6 @@ impl GcsStorage {
             uploads.extend(key.filter(|key| key.starts_with(prefix)).map(|key| Upload { key, id: id.to_owned() }));
         }
         Ok(uploads)
-    }
-
-    async fn all(&self, prefix: &str) -> Result<Vec<ObjectState>, StorageError> {
-        let (mut found, mut page) = (Vec::new(), None);
-        loop {
-            let listed = self.page(prefix, page.as_deref(), None, 1000).await?;
-            found.extend(listed.objects);
-            page = listed.next;
-            if page.is_none() {
-                return Ok(found);
-            }
-        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! Web servers as sources. Ranges are asked for under the condition that the content is still the same; every redirect
 //! is judged like the first address; nothing inside our own networks is read unless the settings allow it.
-use super::{Backend, Opening, Place};
+use super::{Backend, Binding, Opening};
 use crate::network::Network;
 use crate::settings::EndpointSettings;
 use crate::web::{self, Effect, answered, content_range, header, retry_after, unsent};
-use crate::{Capabilities, ChecksumKind, Location, ObjectState, Reading, Storage, StorageError, Version};
+use crate::{
+    ByteStream, Capabilities, ChecksumKind, ListRequest, Listing, ObjectState, PutRequest, StateWithContent, Storage,
+    StorageError, Version,
+};
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use protocol::model::location::Scheme;
 use protocol::time::Timestamp;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, IF_RANGE, LOCATION, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
@@ -19,13 +23,11 @@ const REDIRECTS_MAX: usize = 5;
 
 /// The registry's line.
 pub const BACKEND: Backend = Backend {
-    name: "http",
-    place: |opening| match opening.location {
-        Location::Http(url) => Some(Ok(Place {
-            name: format!("{}|{}", url.origin().ascii_serialization(), opening.settings.prefix),
-            key: key(url),
-        })),
-        _ => None,
+    schemes: &[Scheme::Https, Scheme::Http],
+    bind: |opening| {
+        let url = opening.url()?;
+        let storage = format!("{}|{}", url.origin().ascii_serialization(), opening.settings.prefix);
+        Ok(Binding { storage, key: key(url) })
     },
     open: |opening| async move { open(opening) }.boxed(),
 };
@@ -36,10 +38,7 @@ fn key(url: &Url) -> String {
 }
 
 fn open(opening: &Opening<'_>) -> Result<Arc<dyn Storage>, StorageError> {
-    let Location::Http(url) = opening.location else {
-        return Err(StorageError::invalid(opening.text, "it is no web address"));
-    };
-    Ok(Arc::new(HttpStorage::new(url, opening.settings)?))
+    Ok(Arc::new(HttpStorage::new(opening.url()?, opening.settings)?))
 }
 
 /// A web server.
@@ -69,11 +68,15 @@ impl HttpStorage {
         format!("{}{}", self.origin, key.split('?').next().unwrap_or_default())
     }
 
+    fn read_only(&self, key: &str) -> StorageError {
+        StorageError::unsupported(self.at(key), "it can only be read")
+    }
+
     fn url(&self, key: &str) -> Result<Url, StorageError> {
         self.origin.join(key).map_err(|error| StorageError::invalid(self.at(key), error.to_string()))
     }
 
-    /// Asks, following redirects by hand. The token goes to the server it is meant for and to no other.
+    /// Sends a request and follows redirects. The token is sent to its own server only.
     async fn ask(
         &self,
         method: Method,
@@ -115,7 +118,7 @@ impl HttpStorage {
         Err(StorageError::invalid(location, format!("it redirects more than {REDIRECTS_MAX} times")))
     }
 
-    /// The length of content whose server does not tell it: it is read to its end, which has to be a clean one.
+    /// The length of content whose server does not report it: the content is read to its end.
     async fn measure(&self, key: &str) -> Result<u64, StorageError> {
         let location = self.at(key);
         let mut response = self.ask(Method::GET, key, None).await?;
@@ -138,15 +141,15 @@ impl HttpStorage {
             };
         }
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
-            return Err(StorageError::condition(location, "it is shorter than it was"));
+            return Err(StorageError::precondition(location, "it is shorter than it was"));
         }
         let wait = retry_after(&response);
         Err(answered(location, Effect::Repeatable, status, format!("status {status}"), wait))
     }
 }
 
-/// How the content of an answer is encoded, where its bytes are not those of the file. `aws-chunked` is a word that some
-/// servers keep of the way an object came to them.
+/// How the content of an answer is encoded, where its bytes are not those of the file. `aws-chunked` is a word that
+/// some servers keep of the way an object came to them.
 fn packed(response: &Response) -> Option<String> {
     let how = header(response, "content-encoding")?;
     let plain = |word: &str| ["", "identity", "aws-chunked"].contains(&word.trim().to_ascii_lowercase().as_str());
@@ -158,8 +161,8 @@ fn strong(tag: &str) -> bool {
     tag.starts_with('"')
 }
 
-/// What tells one state from another: the strongest thing the server says.
-fn version(response: &Response) -> Version {
+/// Identifies a state by the strongest validator of the response.
+fn version_of(response: &Response) -> Version {
     let tag = header(response, "etag").or_else(|| header(response, "last-modified"));
     Version { tag: tag.unwrap_or_default(), id: None }
 }
@@ -176,32 +179,35 @@ impl Storage for HttpStorage {
         self.at(key)
     }
 
-    fn capabilities(&self) -> Capabilities {
+    fn capabilities(&self) -> Capabilities<'_> {
         Capabilities {
             write: false,
             list: false,
+            files: false,
+            ranges: false,
             create_only: false,
             replace_same: false,
             put_bytes_max: 0,
-            parts: None,
             checksum: ChecksumKind::Crc64nvme,
             whole_checksum: false,
-            copy_bytes_max: None,
-            copy_part: false,
-            rename: false,
-            classes: false,
+            multipart: None,
+            server_copy: None,
+            classes: None,
+            archive: None,
+            versions: None,
+            rename: None,
         }
     }
 
-    /// Asks for the first byte and not for HEAD, whose answer servers make by other means than that to GET: with another
-    /// status, or another length than the content has. An address that is signed for GET answers it as well.
+    /// Asks for the first byte and not for HEAD, whose answer servers make by other means than that to GET: with
+    /// another status, or another length than the content has. An address that is signed for GET answers it as well.
     async fn stat(&self, key: &str) -> Result<ObjectState, StorageError> {
         let response = match self.ask(Method::GET, key, Some((&(0..1), None))).await {
             // There is no first byte.
-            Err(StorageError::Condition { .. }) => self.ask(Method::GET, key, None).await?,
+            Err(StorageError::Precondition { .. }) => self.ask(Method::GET, key, None).await?,
             answered => answered?,
         };
-        let (version, modified) = (version(&response), modified(&response));
+        let (version, modified) = (version_of(&response), modified(&response));
         let told = match response.status() {
             StatusCode::PARTIAL_CONTENT => content_range(&response).and_then(|(_, whole)| whole),
             _ => response.content_length(),
@@ -213,27 +219,31 @@ impl Storage for HttpStorage {
         Ok(ObjectState { key: key.to_owned(), bytes, version, checksum: None, modified, class: None, archive: None })
     }
 
-    async fn read(&self, key: &str, range: Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError> {
+    async fn stat_with_content(&self, key: &str, _bytes_max: u64) -> Result<StateWithContent, StorageError> {
+        Ok((self.stat(key).await?, None))
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>, version: Option<&Version>) -> Result<ByteStream, StorageError> {
         let location = self.at(key);
         let wanted = range.end.saturating_sub(range.start);
         if wanted == 0 {
             let now = self.stat(key).await?;
-            if same.is_some_and(|same| *same != now.version) {
-                return Err(StorageError::condition(location, "it has changed"));
+            if version.is_some_and(|expected| *expected != now.version) {
+                return Err(StorageError::precondition(location, "it has changed"));
             }
-            let empty = Reading::new(location, 0, futures_util::stream::empty());
+            let empty = ByteStream::new(location, 0, futures_util::stream::empty());
             return Ok(empty.of(Some(now.version), Some(now.bytes)));
         }
-        let response = self.ask(Method::GET, key, Some((&range, same))).await?;
-        let found = version(&response);
-        if same.is_some_and(|same| !same.tag.is_empty() && same.tag != found.tag) {
-            return Err(StorageError::condition(location, format!("it has changed: it is now {}", found.tag)));
+        let response = self.ask(Method::GET, key, Some((&range, version))).await?;
+        let found = version_of(&response);
+        if version.is_some_and(|expected| !expected.tag.is_empty() && expected.tag != found.tag) {
+            return Err(StorageError::precondition(location, format!("it has changed: it is now {}", found.tag)));
         }
         let length = response.content_length();
         if response.status() != StatusCode::PARTIAL_CONTENT {
             // The server gives everything, whatever is asked for: what comes before the range is passed over.
             if let Some(length) = length.filter(|length| *length < range.end) {
-                return Err(StorageError::condition(location, format!("it has {length} bytes now")));
+                return Err(StorageError::precondition(location, format!("it has {length} bytes now")));
             }
             let whole = length.is_none().then_some(range.end);
             return Ok(web::window(location, range, response, whole).of(Some(found), length));
@@ -241,7 +251,7 @@ impl Storage for HttpStorage {
         let (start, whole) =
             content_range(&response).ok_or_else(|| StorageError::invalid(&location, "its range is not said"))?;
         if let Some(whole) = whole.filter(|whole| *whole < range.end) {
-            return Err(StorageError::condition(location, format!("it has {whole} bytes now")));
+            return Err(StorageError::precondition(location, format!("it has {whole} bytes now")));
         }
         if start != range.start || length.is_some_and(|length| length != wanted) {
             let sent = length.map_or_else(|| "content".to_owned(), |length| format!("{length} bytes"));
@@ -249,5 +259,16 @@ impl Storage for HttpStorage {
             return Err(StorageError::unsupported(location, said));
         }
         Ok(web::reading(location, wanted, response).of(Some(found), whole))
+    }
+    async fn list(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
+        Err(StorageError::unsupported(self.at(request.prefix), "it cannot be listed"))
+    }
+
+    async fn put(&self, request: PutRequest<'_>) -> Result<ObjectState, StorageError> {
+        Err(self.read_only(request.key))
+    }
+
+    async fn delete(&self, key: &str, _version: Option<&Version>) -> Result<(), StorageError> {
+        Err(self.read_only(key))
     }
 }

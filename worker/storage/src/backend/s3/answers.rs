@@ -1,7 +1,7 @@
-//! What follows from an answer that is an error: other credentials, or another region, for the requests after it.
+//! Consequences of an error reply: new credentials or another region for later requests.
 use super::S3Storage;
 use super::credentials::Renewed;
-use super::fault::{Answer, Effect, answered, unanswered};
+use super::error_map::{Answer, Effect, answered, unanswered};
 use crate::StorageError;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
@@ -17,7 +17,7 @@ impl S3Storage {
 
     /// Reads an error at `location`, and sees to what the next request needs. Where that makes the difference, the
     /// error is one that passes.
-    pub(super) fn fault<E>(&self, location: String, effect: Effect, error: &SdkError<E, HttpResponse>) -> StorageError
+    pub(super) fn error<E>(&self, location: String, effect: Effect, error: &SdkError<E, HttpResponse>) -> StorageError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {

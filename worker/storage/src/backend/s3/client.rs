@@ -37,8 +37,8 @@ pub(super) async fn client(settings: &EndpointSettings) -> Result<Connected, Str
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_MAX).read_timeout(ANSWER_MAX).build())
-        // Our own limits may let an upload stand still for longer than the client would bear, and a download that does is
-        // noticed where it is read.
+        // Our own limits may let an upload stand still for longer than the client would bear, and a download that does
+        // is noticed where it is read.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         // Checksums are ours: computed before the bytes are handed over, sent as plain headers that every server
         // understands, and compared with what comes back.

@@ -1,26 +1,29 @@
 //! Copies that the server makes, and storage classes, which are copies onto oneself.
-use super::fault::Effect;
+use super::error_map::Effect;
 use super::upload::number;
-use super::{MIB, S3Storage, conditions, kept, version};
-use crate::place::encode;
-use crate::{Attributes, Condition, CopySource, ObjectState, Part, Slot, Storage, StorageError, Upload, Version};
+use super::{MIB, S3Storage, kept, preconditions};
+use crate::location::encode;
+use crate::{
+    Attributes, BeginRequest, CompleteRequest, CopyRequest, CopySource, MultipartUploads, ObjectState, Part, PartCopy,
+    PartCopyRequest, Precondition, PutRequest, ServerCopy, Slot, Storage, StorageClasses, StorageError, Version,
+};
+use async_trait::async_trait;
 use aws_sdk_s3::types::{MetadataDirective, StorageClass};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use std::ops::Range;
 
 /// Parts the server copies at a time.
 const PARTS_AT_ONCE: usize = 4;
 
-impl S3Storage {
-    /// Copies an object of the same server. Where the server does not judge the condition of a copy, it becomes an
-    /// upload of one part, whose completion is judged.
-    pub(super) async fn copy_object(
-        &self,
-        from: &CopySource,
-        key: &str,
-        attributes: &Attributes,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
+#[async_trait]
+impl ServerCopy for S3Storage {
+    fn source(&self, state: &ObjectState) -> Option<CopySource> {
+        Some(self.source_of(state))
+    }
+
+    /// Where the server does not check the precondition of a copy, the copy becomes an upload of one part, whose
+    /// completion is checked.
+    async fn copy(&self, request: CopyRequest<'_>) -> Result<ObjectState, StorageError> {
+        let CopyRequest { from, key, attributes, precondition } = request;
         let location = self.checked(key)?;
         self.same_domain(&location, from)?;
         let most = self.copy_bytes_max();
@@ -29,15 +32,15 @@ impl S3Storage {
             return Err(StorageError::unsupported(location, said));
         }
         let judged = self.settings.copy_condition.unwrap_or(!self.settings.is_own_server());
-        if !judged && *condition != Condition::Any && from.bytes > 0 {
-            return self.copy_as_upload(from, key, attributes, condition).await;
+        if !judged && *precondition != Precondition::Unconditional && from.bytes > 0 {
+            return self.copy_as_upload(request).await;
         }
-        if !judged && *condition != Condition::Any {
+        if !judged && *precondition != Precondition::Unconditional {
             let nothing = crate::Body::new(Vec::new(), self.kind());
-            return self.put_whole(key, &nothing, attributes, condition).await;
+            return self.put(PutRequest { key, body: &nothing, attributes, precondition }).await;
         }
         let (encryption, kms) = self.encryption();
-        let (free, same) = conditions(condition);
+        let (free, same) = preconditions(precondition);
         let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(source(from));
         let request = request
             .set_request_payer(self.payer())
@@ -47,40 +50,15 @@ impl S3Storage {
             .set_ssekms_key_id(kms)
             .set_if_none_match(free)
             .set_if_match(same);
-        request.send().await.map_err(|error| self.fault(location, Effect::Commit, &error))?;
+        request.send().await.map_err(|error| self.error(location, Effect::Commit, &error))?;
         self.head(key).await
     }
+}
 
-    /// A copy in one part, proven by the source's checksum where that is known.
-    async fn copy_as_upload(
-        &self,
-        from: &CopySource,
-        key: &str,
-        attributes: &Attributes,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        let upload = self.begin_upload(key, attributes).await?;
-        let copied = async {
-            let part = self.take_part(&upload, Slot { number: 1, offset: 0 }, from, 0..from.bytes).await?;
-            self.complete_upload(&upload, &[part], from.checksum, condition).await
-        };
-        let result = copied.await;
-        if result.is_err() {
-            // Whatever went wrong matters more than what is left behind, which is listed and swept.
-            if let Err(error) = self.abort_upload(&upload).await {
-                tracing::warn!(%error, "an upload could not be aborted");
-            }
-        }
-        result
-    }
-
-    pub(super) async fn take_part(
-        &self,
-        upload: &Upload,
-        slot: Slot,
-        from: &CopySource,
-        range: Range<u64>,
-    ) -> Result<Part, StorageError> {
+#[async_trait]
+impl PartCopy for S3Storage {
+    async fn copy_part(&self, request: PartCopyRequest<'_>) -> Result<Part, StorageError> {
+        let PartCopyRequest { upload, slot, from, range } = request;
         let location = self.checked(&upload.key)?;
         self.same_domain(&location, from)?;
         let request = self.client().upload_part_copy().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
@@ -90,23 +68,21 @@ impl S3Storage {
             .copy_source(source(from))
             .copy_source_if_match(&from.version.tag)
             .copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-        let copied = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+        let copied = request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
         let result = copied.copy_part_result();
         let tag = result.and_then(|result| result.e_tag()).unwrap_or_default().to_owned();
         let checksum = result.and_then(|result| kept(result.checksum_crc64_nvme(), result.checksum_crc32_c()));
         Ok(Part { number: slot.number, bytes: range.end - range.start, tag, checksum })
     }
+}
 
-    pub(super) async fn move_to_class(
-        &self,
-        key: &str,
-        same: &Version,
-        class: &str,
-    ) -> Result<ObjectState, StorageError> {
+#[async_trait]
+impl StorageClasses for S3Storage {
+    async fn set_class(&self, key: &str, version: &Version, class: &str) -> Result<ObjectState, StorageError> {
         let location = self.checked(key)?;
         let now = self.head(key).await?;
-        if now.version.tag != same.tag {
-            return Err(StorageError::condition(location, "it has changed"));
+        if now.version.tag != version.tag {
+            return Err(StorageError::precondition(location, "it has changed"));
         }
         if now.bytes > self.copy_bytes_max() {
             return self.move_in_parts(&now, class).await;
@@ -116,26 +92,70 @@ impl S3Storage {
         let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(own);
         let request = request
             .set_request_payer(self.payer())
-            .copy_source_if_match(&same.tag)
+            .copy_source_if_match(&version.tag)
             .metadata_directive(MetadataDirective::Copy)
             .storage_class(StorageClass::from(class))
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms);
-        let moved = match request.send().await.map_err(|error| self.fault(location, Effect::Commit, &error)) {
-            // Some servers take a copy onto itself for one that changes nothing, whatever class it asks for.
+        let moved = match request.send().await.map_err(|error| self.error(location, Effect::Commit, &error)) {
+            // Some servers ignore a copy of an object onto itself, whatever class it asks for.
             Err(StorageError::Invalid { .. }) if self.settings.is_own_server() && now.bytes > 0 => {
                 return self.move_in_parts(&now, class).await;
             }
             moved => moved?,
         };
         let tag = moved.copy_object_result().and_then(|result| result.e_tag());
-        let version = version(tag, moved.version_id());
+        let written = super::version(tag, moved.version_id());
         let now = self.head(key).await?;
-        if version.tag.is_empty() || now.version.tag == version.tag {
+        if written.tag.is_empty() || now.version.tag == written.tag {
             Ok(now)
         } else {
-            Err(StorageError::condition(self.at(key), "it was replaced meanwhile"))
+            Err(StorageError::precondition(self.at(key), "it was replaced meanwhile"))
         }
+    }
+}
+
+impl S3Storage {
+    /// An object of this bucket as the source of a copy.
+    fn source_of(&self, state: &ObjectState) -> CopySource {
+        CopySource {
+            domain: self.domain().to_owned(),
+            container: self.bucket.clone(),
+            key: state.key.clone(),
+            version: state.version.clone(),
+            bytes: state.bytes,
+            checksum: state.checksum,
+        }
+    }
+
+    /// The server as copies know it.
+    fn domain(&self) -> &str {
+        self.settings.url.as_deref().unwrap_or("aws")
+    }
+
+    /// A copy in one part, verified by the checksum of the source where that is known.
+    async fn copy_as_upload(&self, request: CopyRequest<'_>) -> Result<ObjectState, StorageError> {
+        let CopyRequest { from, key, attributes, precondition } = request;
+        let upload = self.begin(BeginRequest { key, attributes, source: None }).await?;
+        let copied = async {
+            let part = self.copy_part(PartCopyRequest {
+                upload: &upload,
+                slot: Slot { number: 1, offset: 0 },
+                from,
+                range: 0..from.bytes,
+            });
+            let part = part.await?;
+            let (parts, whole) = ([part], from.checksum);
+            self.complete(CompleteRequest { upload: &upload, parts: &parts, whole, precondition }).await
+        };
+        let result = copied.await;
+        if result.is_err() {
+            // The first error matters more than the upload, which is listed and swept.
+            if let Err(error) = self.abort(&upload).await {
+                tracing::warn!(%error, "an upload could not be aborted");
+            }
+        }
+        result
     }
 
     /// Moves an object that is too large for one request, as an upload of copied parts onto itself. What one request
@@ -143,28 +163,29 @@ impl S3Storage {
     async fn move_in_parts(&self, now: &ObjectState, class: &str) -> Result<ObjectState, StorageError> {
         let location = self.checked(&now.key)?;
         let request = self.client().head_object().bucket(&self.bucket).key(&now.key).set_request_payer(self.payer());
-        let head = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+        let head = request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
         let attributes = Attributes {
             content_type: head.content_type().map(str::to_owned),
             class: Some(class.to_owned()),
             metadata: head.metadata().map(|pairs| pairs.clone().into_iter().collect()).unwrap_or_default(),
         };
-        let from = self.copy_source(now).ok_or_else(|| StorageError::unsupported(&location, "it cannot be copied"))?;
-        let upload = self.begin_upload(&now.key, &attributes).await?;
+        let from = self.source_of(now);
+        let upload = self.begin(BeginRequest { key: &now.key, attributes: &attributes, source: None }).await?;
         let moved = async {
             let size = part_bytes(now.bytes, self.copy_bytes_max());
             let ranges = (0..now.bytes).step_by(usize::try_from(size).unwrap_or(usize::MAX)).zip(1..);
             let parts = stream::iter(ranges).map(|(offset, number)| {
                 let range = offset..now.bytes.min(offset + size);
-                self.take_part(&upload, Slot { number, offset }, &from, range)
+                self.copy_part(PartCopyRequest { upload: &upload, slot: Slot { number, offset }, from: &from, range })
             });
             let parts: Vec<Part> = parts.buffered(PARTS_AT_ONCE).try_collect().await?;
             let whole = Part::whole(&parts).or(now.checksum);
-            self.complete_upload(&upload, &parts, whole, &Condition::Same(now.version.clone())).await
+            let precondition = &Precondition::IfMatch(now.version.clone());
+            self.complete(CompleteRequest { upload: &upload, parts: &parts, whole, precondition }).await
         };
         let result = moved.await;
         if result.is_err()
-            && let Err(error) = self.abort_upload(&upload).await
+            && let Err(error) = self.abort(&upload).await
         {
             tracing::warn!(%error, "an upload could not be aborted");
         }
@@ -173,7 +194,7 @@ impl S3Storage {
     }
 
     fn same_domain(&self, location: &str, from: &CopySource) -> Result<(), StorageError> {
-        let own = self.settings.url.as_deref().unwrap_or("aws");
+        let own = self.domain();
         if from.domain == own {
             return Ok(());
         }

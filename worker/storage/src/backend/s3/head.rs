@@ -1,6 +1,6 @@
-//! A look at an object. An answer to HEAD has no body, so that a refusal does not say why; then the first byte is asked for,
-//! whose answer does.
-use super::fault::{Answer, Effect, no_bucket};
+//! The state of an object. A reply to HEAD has no body and no cause of a refusal; then the first byte is requested,
+//! whose reply names the cause.
+use super::error_map::{Answer, Effect, no_bucket};
 use super::{S3Storage, archive, kept, size, timestamp, version};
 use crate::{ObjectState, StorageError};
 use aws_sdk_s3::types::ChecksumMode;
@@ -20,7 +20,7 @@ impl S3Storage {
                     404 if self.bucket_is_missing().await => {
                         Err(StorageError::Invalid { said: no_bucket(&location), location })
                     }
-                    _ => Err(self.fault(location, Effect::Repeatable, &error)),
+                    _ => Err(self.error(location, Effect::Repeatable, &error)),
                 };
             }
         };
@@ -37,12 +37,12 @@ impl S3Storage {
         })
     }
 
-    /// What the answer to one byte tells, which says in its body why it is refused.
+    /// The state by a request for one byte, whose error names its cause.
     async fn first_byte(&self, key: &str) -> Result<ObjectState, StorageError> {
         let location = self.checked(key)?;
         let request = self.client().get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
         let got = request.range("bytes=0-0").send().await;
-        let got = got.map_err(|error| match self.fault(location.clone(), Effect::Repeatable, &error) {
+        let got = got.map_err(|error| match self.error(location.clone(), Effect::Repeatable, &error) {
             StorageError::Denied { location, said } => {
                 let said = format!("{said}; so is an object that does not exist, where the bucket may not be listed");
                 StorageError::Denied { location, said }

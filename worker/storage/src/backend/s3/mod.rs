@@ -4,35 +4,36 @@
 //! older servers cut off, and no second read. What a server keeps of them is compared with ours when a part and when
 //! the whole arrives.
 mod answers;
+mod archive;
 mod chain;
 mod client;
 mod copy;
 mod credentials;
-mod fault;
+mod error_map;
 mod head;
-mod look;
+mod port;
+mod stat_with_content;
 mod upload;
 
-use super::{Backend, Opening, Place};
+use super::{Backend, Binding, Opening};
+use crate::ArchiveState;
 use crate::body::Pieces;
 use crate::error::chain;
-use crate::place::{Object, check_key};
+use crate::location::{Object, check_key};
 use crate::settings::EndpointSettings;
 use crate::{
-    Archive, Attributes, Body, Capabilities, Checksum, ChecksumKind, Condition, CopySource, Listing, Location,
-    ObjectState, Part, PartLimits, Reading, Slot, Storage, StorageError, Upload, Version,
+    Attributes, Body, ByteStream, Checksum, ChecksumKind, PartLimits, Precondition, Storage, StorageError, Version,
 };
-use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::{ByteStream, DateTime, SdkBody};
-use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption, StorageClass, Tier};
+use aws_sdk_s3::primitives::{ByteStream as SdkStream, DateTime, SdkBody};
+use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption, StorageClass};
 use bytes::Bytes;
 use credentials::Renewed;
-use fault::Effect;
+use error_map::Effect;
 use futures_util::{FutureExt, Stream};
 use parking_lot::RwLock;
+use protocol::model::location::Scheme;
 use protocol::time::Timestamp;
-use protocol::wire::unit::RestoreTier;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,27 +42,21 @@ const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 /// Limits of the service; compatible servers have kept to them.
 const PART_LIMITS: PartLimits = PartLimits { bytes_min: 5 * MIB, bytes_max: 5 * GIB, count_max: 10_000 };
-/// The class of what the service moves between tiers by itself.
-const TIERED: &str = "INTELLIGENT_TIERING";
 /// Largest object one request copies.
 const COPY_BYTES_MAX: u64 = 5 * GIB;
 
 /// The registry's line.
 pub const BACKEND: Backend = Backend {
-    name: "s3",
-    place: |opening| match opening.location {
-        Location::S3(Object { bucket, key }) => {
-            Some(Ok(Place { name: format!("s3://{bucket}|{}", opening.settings.prefix), key: key.clone() }))
-        }
-        _ => None,
+    schemes: &[Scheme::S3],
+    bind: |opening| {
+        let Object { bucket, key } = opening.object()?;
+        Ok(Binding { storage: format!("s3://{bucket}|{}", opening.settings.prefix), key: key.clone() })
     },
     open: |opening| open(opening).boxed(),
 };
 
 async fn open(opening: &Opening<'_>) -> Result<Arc<dyn Storage>, StorageError> {
-    let Location::S3(Object { bucket, .. }) = opening.location else {
-        return Err(StorageError::invalid(opening.text, "it is no S3 location"));
-    };
+    let Object { bucket, .. } = opening.object()?;
     let connected = client::client(opening.settings).await;
     let connected = connected.map_err(|said| StorageError::invalid(opening.text, said))?;
     Ok(Arc::new(S3Storage {
@@ -122,7 +117,7 @@ impl S3Storage {
         }
     }
 
-    async fn get(&self, key: &str, range: &Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError> {
+    async fn get(&self, key: &str, range: &Range<u64>, same: Option<&Version>) -> Result<ByteStream, StorageError> {
         let location = self.checked(key)?;
         let wanted = range.end.saturating_sub(range.start);
         let mut request = self.client().get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
@@ -130,11 +125,11 @@ impl S3Storage {
         if let Some(same) = same {
             request = request.set_version_id(same.id.clone()).if_match(&same.tag);
         }
-        let got = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+        let got = request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
         let found = version(got.e_tag(), got.version_id());
         // Some servers read past the condition.
         if same.is_some_and(|same| same.tag != found.tag) {
-            return Err(StorageError::condition(location, format!("it has changed: its ETag is {}", found.tag)));
+            return Err(StorageError::precondition(location, format!("it has changed: its ETag is {}", found.tag)));
         }
         let whole = got.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
         let sent = size(got.content_length());
@@ -143,89 +138,17 @@ impl S3Storage {
             return Err(StorageError::invalid(location, said));
         }
         let stream = body(location.clone(), got.body);
-        Ok(Reading::new(location, wanted, stream).of(Some(found), whole))
-    }
-
-    async fn put_whole(
-        &self,
-        key: &str,
-        body: &Body,
-        attributes: &Attributes,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        let location = self.checked(key)?;
-        let (encryption, kms) = self.encryption();
-        let (crc64, crc32c, md5) = headers(body.checksum());
-        let (free, same) = conditions(condition);
-        let request = self.client().put_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
-        let request = request
-            .set_content_type(attributes.content_type.clone())
-            .set_storage_class(self.class(attributes))
-            .set_metadata((!attributes.metadata.is_empty()).then(|| attributes.metadata.clone().into_iter().collect()))
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(kms)
-            .set_checksum_crc64_nvme(crc64)
-            .set_checksum_crc32_c(crc32c)
-            .set_content_md5(md5)
-            .set_if_none_match(free)
-            .set_if_match(same)
-            .content_length(i64::try_from(body.bytes()).unwrap_or(i64::MAX));
-        let put = request.body(stream(body)).send().await;
-        let put = put.map_err(|error| self.fault(location.clone(), Effect::Commit, &error))?;
-        let returned = kept(put.checksum_crc64_nvme(), put.checksum_crc32_c());
-        agree(&location, body.checksum(), returned)?;
-        Ok(ObjectState {
-            key: key.to_owned(),
-            bytes: body.bytes(),
-            version: version(put.e_tag(), put.version_id()),
-            checksum: returned,
-            modified: None,
-            class: self.class(attributes).map(|class| class.as_str().to_owned()),
-            archive: None,
-        })
-    }
-
-    /// A page of a listing: the one a token names, or the one that begins after a key.
-    async fn page(
-        &self,
-        prefix: &str,
-        page: Option<&str>,
-        after: Option<&str>,
-        most: u32,
-    ) -> Result<Listing, StorageError> {
-        let location = self.at(prefix);
-        let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix);
-        let request = request.set_continuation_token(page.map(str::to_owned)).set_request_payer(self.payer());
-        let request = request.set_start_after(after.map(str::to_owned));
-        let most = i32::try_from(most.clamp(1, 1000)).unwrap_or(1000);
-        let listed = request.max_keys(most).send().await;
-        let listed = listed.map_err(|error| self.fault(location, Effect::Repeatable, &error))?;
-        let objects = listed.contents().iter().filter_map(|object| {
-            let class =
-                object.storage_class().map(|class| class.as_str().to_owned()).filter(|class| class != "STANDARD");
-            Some(ObjectState {
-                key: object.key()?.to_owned(),
-                bytes: size(object.size()),
-                version: version(object.e_tag(), None),
-                checksum: None,
-                modified: object.last_modified().map(timestamp),
-                archive: archive(class.as_deref(), false, None),
-                class,
-            })
-        });
-        let objects = objects.collect();
-        let more = listed.is_truncated().unwrap_or(false);
-        Ok(Listing { objects, next: listed.next_continuation_token().filter(|_| more).map(str::to_owned) })
+        Ok(ByteStream::new(location, wanted, stream).of(Some(found), whole))
     }
 }
 
 /// A body as the client takes it: a stream of known length, which it does not sign byte by byte.
-fn stream(body: &Body) -> ByteStream {
-    ByteStream::new(SdkBody::from_body_1_x(Pieces::from(body)))
+fn stream(body: &Body) -> SdkStream {
+    SdkStream::new(SdkBody::from_body_1_x(Pieces::from(body)))
 }
 
 /// Content as it comes.
-fn body(location: String, body: ByteStream) -> impl Stream<Item = Result<Bytes, StorageError>> + Send {
+fn body(location: String, body: SdkStream) -> impl Stream<Item = Result<Bytes, StorageError>> + Send {
     futures_util::stream::unfold(body, move |mut body| {
         let location = location.clone();
         async move {
@@ -264,12 +187,12 @@ fn headers(sum: Checksum) -> (Option<String>, Option<String>, Option<String>) {
     }
 }
 
-/// A condition as the headers `If-None-Match` and `If-Match`.
-fn conditions(condition: &Condition) -> (Option<String>, Option<String>) {
-    match condition {
-        Condition::Free => (Some("*".to_owned()), None),
-        Condition::Same(version) => (None, Some(version.tag.clone())),
-        Condition::Any => (None, None),
+/// A precondition as the headers `If-None-Match` and `If-Match`.
+fn preconditions(precondition: &Precondition) -> (Option<String>, Option<String>) {
+    match precondition {
+        Precondition::IfAbsent => (Some("*".to_owned()), None),
+        Precondition::IfMatch(version) => (None, Some(version.tag.clone())),
+        Precondition::Unconditional => (None, None),
     }
 }
 
@@ -285,197 +208,11 @@ fn agree(location: &str, sent: Checksum, kept: Option<Checksum>) -> Result<(), S
 
 /// Where the content of an object is, by its class, `x-amz-archive-status` (tiers that the service itself moved it to)
 /// and `x-amz-restore`.
-fn archive(class: Option<&str>, tiered: bool, restore: Option<&str>) -> Option<Archive> {
+fn archive(class: Option<&str>, tiered: bool, restore: Option<&str>) -> Option<ArchiveState> {
     let away = tiered || matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"));
     match restore {
-        Some(text) if text.contains("ongoing-request=\"true\"") => Some(Archive::Coming),
-        Some(_) if away => Some(Archive::Here),
-        _ => away.then_some(Archive::Away),
-    }
-}
-
-#[async_trait]
-impl Storage for S3Storage {
-    fn location(&self, key: &str) -> String {
-        self.at(key)
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        let kind = self.kind();
-        Capabilities {
-            write: true,
-            list: true,
-            create_only: true,
-            replace_same: true,
-            put_bytes_max: 5 * GIB,
-            parts: Some(PART_LIMITS),
-            checksum: kind,
-            whole_checksum: kind != ChecksumKind::Md5 && self.settings.whole_checksum.unwrap_or(true),
-            copy_bytes_max: Some(self.copy_bytes_max()),
-            copy_part: true,
-            rename: false,
-            classes: true,
-        }
-    }
-
-    async fn stat(&self, key: &str) -> Result<ObjectState, StorageError> {
-        self.head(key).await
-    }
-
-    async fn look(&self, key: &str, most: u64) -> Result<(ObjectState, Option<Vec<Bytes>>), StorageError> {
-        self.whole(key, most).await
-    }
-
-    async fn read(&self, key: &str, range: Range<u64>, same: Option<&Version>) -> Result<Reading, StorageError> {
-        if range.start >= range.end {
-            // A range of nothing cannot be asked for; whether the object is there and the same, can.
-            let now = self.head(key).await?;
-            if same.is_some_and(|same| same.tag != now.version.tag) || range.start > now.bytes {
-                return Err(StorageError::condition(self.at(key), "it has changed"));
-            }
-            let empty = Reading::new(self.at(key), 0, futures_util::stream::empty());
-            return Ok(empty.of(Some(now.version), Some(now.bytes)));
-        }
-        self.get(key, &range, same).await
-    }
-
-    async fn list(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
-        self.page(prefix, page, None, most).await
-    }
-
-    async fn list_after(&self, prefix: &str, after: &str, most: u32) -> Result<Listing, StorageError> {
-        self.page(prefix, None, Some(after), most).await
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        body: &Body,
-        attributes: &Attributes,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        self.put_whole(key, body, attributes, condition).await
-    }
-
-    async fn begin(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
-        self.begin_upload(key, attributes).await
-    }
-
-    async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
-        self.send_part(upload, slot, body).await
-    }
-
-    async fn copy_part(
-        &self,
-        upload: &Upload,
-        slot: Slot,
-        from: &CopySource,
-        range: Range<u64>,
-    ) -> Result<Part, StorageError> {
-        self.take_part(upload, slot, from, range).await
-    }
-
-    async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
-        self.list_parts(upload).await
-    }
-
-    async fn complete(
-        &self,
-        upload: &Upload,
-        parts: &[Part],
-        whole: Option<Checksum>,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        self.complete_upload(upload, parts, whole, condition).await
-    }
-
-    async fn abort(&self, upload: &Upload) -> Result<(), StorageError> {
-        self.abort_upload(upload).await
-    }
-
-    async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
-        self.list_uploads(prefix).await
-    }
-
-    fn copy_source(&self, state: &ObjectState) -> Option<CopySource> {
-        let domain = self.settings.url.clone().unwrap_or_else(|| "aws".to_owned());
-        Some(CopySource {
-            domain,
-            container: self.bucket.clone(),
-            key: state.key.clone(),
-            version: state.version.clone(),
-            bytes: state.bytes,
-            checksum: state.checksum,
-        })
-    }
-
-    async fn copy(
-        &self,
-        from: &CopySource,
-        key: &str,
-        attributes: &Attributes,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
-        self.copy_object(from, key, attributes, condition).await
-    }
-
-    async fn delete(&self, key: &str, same: Option<&Version>) -> Result<(), StorageError> {
-        let location = self.checked(key)?;
-        if let Some(same) = same {
-            // Few servers judge the condition of a deletion; what can be seen is looked at first.
-            match self.head(key).await {
-                Err(StorageError::NotFound(_)) => return Ok(()),
-                Ok(now) if now.version.tag != same.tag => {
-                    return Err(StorageError::condition(location, "it has changed"));
-                }
-                other => other.map(|_| ())?,
-            }
-        }
-        let request = self.client().delete_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match self.fault(location, Effect::Repeatable, &error) {
-                StorageError::NotFound(_) => Ok(()),
-                error => Err(error),
-            },
-        }
-    }
-
-    /// Where versions are kept an object has an id of its own; `null` is what the next one without takes the place of.
-    async fn keep_version(&self, state: &ObjectState) -> Result<Condition, StorageError> {
-        match state.version.id.as_deref() {
-            Some(id) if id != "null" => Ok(Condition::Same(state.version.clone())),
-            _ => Err(StorageError::unsupported(self.at(&state.key), "the bucket keeps no older versions of it")),
-        }
-    }
-
-    async fn set_class(&self, key: &str, same: &Version, class: &str) -> Result<ObjectState, StorageError> {
-        self.move_to_class(key, same, class).await
-    }
-
-    async fn restore(&self, key: &str, days: u32, tier: RestoreTier) -> Result<(), StorageError> {
-        let location = self.checked(key)?;
-        let tier = match tier {
-            RestoreTier::Expedited => Tier::Expedited,
-            RestoreTier::Standard => Tier::Standard,
-            RestoreTier::Bulk => Tier::Bulk,
-        };
-        let job = aws_sdk_s3::types::GlacierJobParameters::builder().tier(tier).build();
-        let job = job.map_err(|error| StorageError::invalid(location.clone(), error.to_string()))?;
-        // What the service tiered by itself comes back for good, and the request must not say for how long.
-        let tiered = self.head(key).await?.class.as_deref() == Some(TIERED);
-        let days = (!tiered).then(|| i32::try_from(days).unwrap_or(i32::MAX));
-        let wish = aws_sdk_s3::types::RestoreRequest::builder().set_days(days).glacier_job_parameters(job).build();
-        let request = self.client().restore_object().bucket(&self.bucket).key(key).restore_request(wish);
-        match request.set_request_payer(self.payer()).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let code = aws_sdk_s3::error::ProvideErrorMetadata::code(&error);
-                if code == Some("RestoreAlreadyInProgress") {
-                    return Ok(());
-                }
-                Err(self.fault(location, Effect::Repeatable, &error))
-            }
-        }
+        Some(text) if text.contains("ongoing-request=\"true\"") => Some(ArchiveState::Restoring),
+        Some(_) if away => Some(ArchiveState::Restored),
+        _ => away.then_some(ArchiveState::Archived),
     }
 }

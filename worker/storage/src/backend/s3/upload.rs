@@ -1,11 +1,16 @@
-//! Uploads in parts. Begun with the whole's checksum in view, so that the server proves the object when it is completed.
-use super::fault::Effect;
-use super::{S3Storage, agree, conditions, headers, kept, size, stream, version};
-use crate::{Attributes, Body, Checksum, ChecksumKind, Condition, ObjectState, Part, Slot, StorageError, Upload};
+//! Multipart uploads. They begin with the checksum type of the whole, so that the server verifies the completed object.
+use super::error_map::Effect;
+use super::{S3Storage, agree, headers, kept, preconditions, size, stream, version};
+use crate::{
+    BeginRequest, Body, ChecksumKind, CompleteRequest, MultipartUploads, ObjectState, Part, Slot, StorageError, Upload,
+};
+use async_trait::async_trait;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 
-impl S3Storage {
-    pub(super) async fn begin_upload(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
+#[async_trait]
+impl MultipartUploads for S3Storage {
+    async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError> {
+        let BeginRequest { key, attributes, .. } = request;
         let location = self.checked(key)?;
         let (encryption, kms) = self.encryption();
         let algorithm = match self.kind() {
@@ -26,13 +31,13 @@ impl S3Storage {
             .set_ssekms_key_id(kms)
             .set_checksum_algorithm(algorithm)
             .set_checksum_type(kind);
-        // A begun upload whose answer is lost leaves an entry that is found by listing and makes nothing visible.
-        let begun = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+        // An upload whose reply is lost is found by a listing and makes nothing visible.
+        let begun = request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
         let id = begun.upload_id().ok_or_else(|| StorageError::unavailable(location, "the upload got no id"))?;
         Ok(Upload { key: key.to_owned(), id: id.to_owned() })
     }
 
-    pub(super) async fn send_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
+    async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
         let location = self.checked(&upload.key)?;
         let (crc64, crc32c, md5) = headers(body.checksum());
         let request = self.client().upload_part().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
@@ -44,20 +49,20 @@ impl S3Storage {
             .set_content_md5(md5)
             .content_length(i64::try_from(body.bytes()).unwrap_or(i64::MAX));
         let sent = request.body(stream(body)).send().await;
-        let sent = sent.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+        let sent = sent.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
         agree(&location, body.checksum(), kept(sent.checksum_crc64_nvme(), sent.checksum_crc32_c()))?;
         let tag = sent.e_tag().unwrap_or_default().to_owned();
         Ok(Part { number: slot.number, bytes: body.bytes(), tag, checksum: Some(body.checksum()) })
     }
 
-    pub(super) async fn list_parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
+    async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
         let location = self.checked(&upload.key)?;
         let (mut parts, mut after) = (Vec::new(), None);
         loop {
             let request = self.client().list_parts().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
             let request = request.set_request_payer(self.payer()).set_part_number_marker(after.take());
             let page =
-                request.send().await.map_err(|error| self.fault(location.clone(), Effect::Repeatable, &error))?;
+                request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
             parts.extend(page.parts().iter().filter_map(|part| {
                 let checksum = kept(part.checksum_crc64_nvme(), part.checksum_crc32_c());
                 let number = u32::try_from(part.part_number()?).ok()?;
@@ -70,17 +75,12 @@ impl S3Storage {
         }
     }
 
-    pub(super) async fn complete_upload(
-        &self,
-        upload: &Upload,
-        parts: &[Part],
-        whole: Option<Checksum>,
-        condition: &Condition,
-    ) -> Result<ObjectState, StorageError> {
+    async fn complete(&self, request: CompleteRequest<'_>) -> Result<ObjectState, StorageError> {
+        let CompleteRequest { upload, parts, whole, precondition } = request;
         let location = self.checked(&upload.key)?;
         let whole = whole.filter(|whole| self.proves_whole() && whole.kind() == self.kind());
         let (crc64, crc32c, _) = whole.map_or((None, None, None), headers);
-        let (free, same) = conditions(condition);
+        let (free, same) = preconditions(precondition);
         let completed = parts.iter().map(|part| completed(&location, part)).collect::<Result<Vec<_>, _>>()?;
         let list = CompletedMultipartUpload::builder().set_parts(Some(completed)).build();
         let request = self.client().complete_multipart_upload().bucket(&self.bucket).key(&upload.key);
@@ -93,7 +93,7 @@ impl S3Storage {
             .set_checksum_crc32_c(crc32c)
             .set_if_none_match(free)
             .set_if_match(same);
-        let done = request.send().await.map_err(|error| self.fault(location.clone(), Effect::Commit, &error))?;
+        let done = request.send().await.map_err(|error| self.error(location.clone(), Effect::Commit, &error))?;
         let returned = kept(done.checksum_crc64_nvme(), done.checksum_crc32_c()).filter(|_| self.proves_whole());
         if let Some(whole) = whole {
             agree(&location, whole, returned)?;
@@ -109,25 +109,25 @@ impl S3Storage {
         })
     }
 
-    pub(super) async fn abort_upload(&self, upload: &Upload) -> Result<(), StorageError> {
+    async fn abort(&self, upload: &Upload) -> Result<(), StorageError> {
         let location = self.checked(&upload.key)?;
         let request = self.client().abort_multipart_upload().bucket(&self.bucket).key(&upload.key);
         match request.upload_id(&upload.id).set_request_payer(self.payer()).send().await {
             Ok(_) => Ok(()),
-            Err(error) => match self.fault(location, Effect::Repeatable, &error) {
+            Err(error) => match self.error(location, Effect::Repeatable, &error) {
                 StorageError::UploadGone(_) | StorageError::NotFound(_) => Ok(()),
                 error => Err(error),
             },
         }
     }
 
-    pub(super) async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
+    async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
         let (mut uploads, mut after) = (Vec::new(), (None, None));
         loop {
             let request = self.client().list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
             let request = request.set_key_marker(after.0.take()).set_upload_id_marker(after.1.take());
             let page = request.send().await;
-            let page = page.map_err(|error| self.fault(self.at(prefix), Effect::Repeatable, &error))?;
+            let page = page.map_err(|error| self.error(self.at(prefix), Effect::Repeatable, &error))?;
             uploads.extend(page.uploads().iter().filter_map(|upload| {
                 Some(Upload { key: upload.key()?.to_owned(), id: upload.upload_id()?.to_owned() })
             }));
@@ -137,14 +137,16 @@ impl S3Storage {
             }
         }
     }
+}
 
+impl S3Storage {
+    /// Whether the server verifies the checksum of a whole upload.
     pub(super) fn proves_whole(&self) -> bool {
         self.kind() != ChecksumKind::Md5 && self.settings.whole_checksum.unwrap_or(true)
     }
 }
 
-/// Some servers list a part that was sent twice twice. Where the two differ nobody knows which one counts, so that it
-/// has to be sent again.
+/// Some servers list a part twice that was sent twice. Where the two differ, the part has to be sent again.
 fn distinct(mut parts: Vec<Part>) -> Vec<Part> {
     parts.sort_by_key(|part| part.number);
     let of_same_number = parts.chunk_by(|a, b| a.number == b.number);
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_listed_twice_counts_once_or_not_at_all() {
+    fn part_listed_twice_counts_once_if_equal() {
         let part = |number, tag: &str| Part { number, bytes: 1, tag: tag.into(), checksum: None };
         let listed = vec![part(2, "b"), part(1, "a"), part(1, "a"), part(3, "c"), part(3, "d")];
         assert_eq!(distinct(listed), [part(1, "a"), part(2, "b")]);

@@ -1,0 +1,101 @@
+//! Opens multipart uploads for the large assets of a unit. An asset that cannot be divided is no failure here: one
+//! worker sends it whole and reports its failure.
+use super::super::on_conflict::OnConflict;
+use super::super::server_copy;
+use super::super::source::Source;
+use super::super::target::TargetObject;
+use super::super::upload::{abort, begin as begin_upload, begun, stretch};
+use super::super::work::Work;
+use crate::task::TaskContext;
+use crate::task::transfer::requirements::ContentRequirements;
+use crate::task::transfer::route::divisible;
+use protocol::failure::Failure;
+use protocol::media::asset::Asset;
+use protocol::rules::storage::multipart::slice_bytes;
+use protocol::rules::storage::parts::PART_BYTES;
+use protocol::wire::unit::{AssembleTask, CutTask, Draft, HashAlgorithm};
+use storage::{ChecksumKind, Upload};
+
+/// Largest number of divided assets per unit: more assets occupy several workers without division.
+const CUT_MAX: usize = 4;
+
+/// Opens the uploads of a unit's large assets; `None` when none can be divided.
+pub(in crate::task::transfer) async fn open(
+    task: &CutTask,
+    assets: &[Asset],
+    context: &TaskContext,
+) -> Option<Vec<Draft>> {
+    let work = Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context).await.ok()?;
+    let mut drafts = Vec::new();
+    for asset in divisible(task, assets) {
+        if drafts.len() == CUT_MAX || context.cancel.is_cancelled() {
+            break;
+        }
+        match draft(&work, task, asset).await {
+            Ok(draft) => drafts.extend(draft),
+            Err(failure) => tracing::debug!(asset = asset.id, why = failure.message, "an asset is not divided"),
+        }
+    }
+    (!drafts.is_empty()).then_some(drafts)
+}
+
+async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draft>, Failure> {
+    let source = Source::open(asset, &work.context, 0).await?;
+    let bytes = source.state.bytes;
+    if bytes < task.above || bytes <= PART_BYTES || !source.has_ranges() {
+        return Ok(None);
+    }
+    let requirements = ContentRequirements::new(&work.task, asset, source.location())?;
+    requirements.check_size(asset, bytes, source.modified_us())?;
+    let (object, _) = work.target.object(&work.task, asset)?;
+    let able = object.storage.capabilities();
+    if able.multipart.is_none() || server_copy::possible(&source, &object).is_some() || object.stat().await?.is_some() {
+        return Ok(None);
+    }
+    let (part_bytes, _) = stretch(&object, bytes)?;
+    let kept = source.state.checksum.map(|sum| sum.kind());
+    // Combined checksums of parts verify the whole only when they are of the kind that the source keeps.
+    let kept = kept.is_none_or(|kind| kind == able.checksum);
+    let combined = kept && able.whole_checksum && able.checksum != ChecksumKind::Md5;
+    let upload = match begun(&object).await?.into_iter().next() {
+        Some(upload) => upload,
+        None => begin_upload(&object).await?,
+    };
+    Ok(Some(Draft {
+        asset: asset.id.clone(),
+        bytes,
+        part_bytes,
+        slice_bytes: slice_bytes(bytes, part_bytes, task.wanted, task.bytes_min),
+        measured: !combined || !is_combinable(&requirements, able.checksum),
+        upload: upload.id,
+        version: source.same_everywhere(),
+    }))
+}
+
+/// Whether all required hashes follow from the checksums of the parts.
+fn is_combinable(requirements: &ContentRequirements, kind: ChecksumKind) -> bool {
+    let same = |algorithm: &HashAlgorithm| *algorithm == HashAlgorithm::Crc64nvme && kind == ChecksumKind::Crc64nvme;
+    requirements.algorithms.iter().all(same)
+}
+
+/// The upload of a draft.
+pub(in super::super) fn upload_of(draft: &Draft, object: &TargetObject) -> Upload {
+    Upload { key: object.key.clone(), id: draft.upload.clone() }
+}
+
+/// Aborts the uploads of a cancelled unit. The next transfer to the key aborts the rest.
+pub(in crate::task::transfer) async fn discard(task: &AssembleTask, assets: &[Asset], context: &TaskContext) {
+    let work = match Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context).await {
+        Ok(work) => work,
+        Err(failure) => {
+            tracing::warn!(why = failure.message, "uploads of a cancelled unit are left behind");
+            return;
+        }
+    };
+    for draft in task.drafts.iter().map(|assembly| &assembly.draft) {
+        let Some(asset) = assets.iter().find(|asset| asset.id == draft.asset) else { continue };
+        if let Ok((object, _)) = work.target.object(&work.task, asset) {
+            abort(&object, &upload_of(draft, &object)).await;
+        }
+    }
+}
