@@ -100,7 +100,7 @@ impl Backend {
         }
     }
 
-    /// See [`Store::leader`].
+    /// The leader, see [`Store::leader`].
     pub fn leader(&mut self) -> StoreResult<Option<Leader>> {
         match self {
             Backend::Sqlite(_) | Backend::Memory(_) => Ok(None),
@@ -108,7 +108,7 @@ impl Backend {
         }
     }
 
-    /// See [`Store::renew`].
+    /// Extends the lease, see [`Store::renew`].
     pub fn renew(&mut self, lease: Duration) -> StoreResult<()> {
         match self {
             Backend::Sqlite(_) | Backend::Memory(_) => Ok(()),
@@ -116,7 +116,7 @@ impl Backend {
         }
     }
 
-    /// See [`Store::release`].
+    /// Ends the lease, see [`Store::release`].
     pub fn release(&mut self) -> StoreResult<()> {
         match self {
             Backend::Sqlite(_) | Backend::Memory(_) => Ok(()),

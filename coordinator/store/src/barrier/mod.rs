@@ -108,7 +108,7 @@ pub struct BarrierCounts {
     pub spreading: u64,
 }
 
-/// Barrier instances.
+/// Reads and writes of barrier instances.
 pub trait BarrierTx {
     /// Adds members to a barrier instance and widens its range of partitions. A missing instance is inserted.
     fn add_to_barrier(&mut self, job: JobNo, step: StepNo, grow: &BarrierGrowth) -> StoreResult<()>;

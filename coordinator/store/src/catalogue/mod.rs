@@ -23,7 +23,7 @@ pub struct CatalogueRow {
     pub updated_at: Timestamp,
 }
 
-/// The catalogue.
+/// Reads and writes of the catalogue.
 pub trait CatalogueTx {
     /// Merges facts about assets of a job into the catalogue. A new hash makes an older verdict void (QC-1).
     fn put_facts(&mut self, job: JobNo, facts: &[AssetFact], now: Timestamp) -> StoreResult<()>;

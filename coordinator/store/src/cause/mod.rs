@@ -17,13 +17,13 @@ use std::collections::BTreeMap;
 pub struct CauseRow {
     /// Fingerprint of the failure.
     pub cause: String,
-    /// The job.
+    /// The job that the units belong to.
     pub job: JobNo,
     /// The step's number.
     pub step: StepNo,
-    /// Reason code.
+    /// Reason code of the failures.
     pub reason: String,
-    /// Error class.
+    /// Error class of the failures.
     pub class: String,
     /// The message of one of them.
     pub example: String,

@@ -11,7 +11,7 @@ use protocol::id::JobNo;
 /// Corrected input of an asset of a job. A field that is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssetCorrection {
-    /// The asset.
+    /// Id of the asset.
     pub asset: String,
     /// Where its bytes are.
     pub location: Option<String>,

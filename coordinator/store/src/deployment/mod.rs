@@ -6,7 +6,7 @@ mod sql;
 
 use crate::error::StoreResult;
 
-/// The deployment.
+/// Reads of the deployment.
 pub trait DeploymentTx {
     /// The id of the deployment. It stays the same as long as the database and its backups live.
     fn deployment(&mut self) -> StoreResult<String>;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// A failure of an asset in a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FailureRow {
-    /// The unit.
+    /// The unit that failed.
     pub unit: UnitId,
     /// State of that unit.
     pub state: UnitState,
@@ -25,7 +25,7 @@ pub struct FailureRow {
     pub title: String,
     /// Role of the asset; empty when the unit failed as a whole.
     pub role: String,
-    /// The failure.
+    /// Class, reason and message of the failure.
     pub failure: Failure,
 }
 

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A job to be added.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    /// Public id.
+    /// Public id of the job.
     pub id: String,
     /// The compiled workflow.
     pub workflow: Workflow,
@@ -50,7 +50,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// Every state.
+    /// Every state of a job.
     pub const ALL: [JobState; 7] = [
         JobState::Running,
         JobState::Paused,
@@ -117,7 +117,7 @@ impl Phase {
 pub struct JobRow {
     /// Number of the job in this database.
     pub no: JobNo,
-    /// Public id.
+    /// Public id of the job.
     pub id: String,
     /// Name from the job file.
     pub name: String,
@@ -200,7 +200,7 @@ impl std::ops::Add for Carried {
 pub trait JobTx {
     /// Adds a job with its steps at zero; returns its number.
     fn insert_job(&mut self, job: &NewJob) -> StoreResult<JobNo>;
-    /// One job.
+    /// One job by its number.
     fn job(&mut self, no: JobNo) -> StoreResult<Option<JobRow>>;
     /// One job by its public id.
     fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>>;

@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 /// A worker that fell silent while it held a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossRow {
-    /// The unit.
+    /// The unit that the worker held.
     pub unit: UnitId,
     /// The epoch of the lost execution.
     pub epoch: u32,
-    /// The worker.
+    /// Incarnation of the worker.
     pub worker: String,
     /// Whether nothing else ran in that worker.
     pub alone: bool,
@@ -26,7 +26,7 @@ pub struct LossRow {
     pub at: Timestamp,
 }
 
-/// Losses.
+/// Reads and writes of losses.
 pub trait LossTx {
     /// Records losses; one already recorded is ignored.
     fn put_losses(&mut self, losses: &[LossRow]) -> StoreResult<()>;

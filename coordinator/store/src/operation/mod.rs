@@ -16,7 +16,7 @@ pub struct OperationRow {
     pub no: i64,
     /// When it was requested.
     pub at: Timestamp,
-    /// The operator.
+    /// Name of the operator.
     pub actor: String,
     /// `retry`, `redrive`, `pause`, …
     pub action: String,
@@ -38,7 +38,7 @@ pub struct OperationRow {
     pub eligible: u64,
     /// Units acted on so far.
     pub done: u64,
-    /// Its state.
+    /// State of the operation.
     pub state: OperationState,
     /// Units a second, for a paced operation. An unreadable rate is NaN, never `None`.
     pub rate: Option<f64>,
@@ -53,18 +53,18 @@ pub struct OperationRow {
 /// State of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationState {
-    /// In progress.
+    /// It is being carried out.
     Running,
     /// Suspended until an operator resumes it.
     Paused,
-    /// Complete.
+    /// It is complete.
     Done,
     /// Ended by an operator.
     Aborted,
 }
 
 impl OperationState {
-    /// Every state.
+    /// Every state of an operation.
     pub const ALL: [OperationState; 4] =
         [OperationState::Running, OperationState::Paused, OperationState::Done, OperationState::Aborted];
 
@@ -84,11 +84,11 @@ impl OperationState {
     }
 }
 
-/// Operations.
+/// Reads and writes of operations.
 pub trait OperationTx {
     /// Adds an operation; returns its number.
     fn insert_operation(&mut self, operation: &OperationRow) -> StoreResult<i64>;
-    /// One operation.
+    /// One operation by its number.
     fn operation(&mut self, no: i64) -> StoreResult<Option<OperationRow>>;
     /// Operations, newest first, those of one job when given.
     fn operations(&mut self, job: Option<JobNo>, limit: u32) -> StoreResult<Vec<OperationRow>>;

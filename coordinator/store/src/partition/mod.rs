@@ -41,7 +41,7 @@ impl Partition {
 
 /// Partitions of a listing.
 pub trait PartitionTx {
-    /// Adds partitions.
+    /// Inserts partitions; a number that exists is an error.
     fn insert_partitions(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<()>;
     /// Prefetches these partitions and their units in `steps`, which will be read one by one: a remote store reads them in one
     /// round trip.

@@ -39,7 +39,7 @@ pub(super) enum NotDone {
     Itself(Fault),
 }
 
-/// One connection.
+/// One connection with its prepared statements.
 pub(super) struct Link {
     client: Arc<Client>,
     /// Answers that are still outstanding, in the order of their statements.

@@ -41,7 +41,7 @@ struct Lane {
     under_way: bool,
 }
 
-/// Prefetched pages.
+/// Prefetched pages of several jobs.
 #[derive(Default)]
 pub(crate) struct Prefetcher {
     lanes: HashMap<JobNo, Lane>,

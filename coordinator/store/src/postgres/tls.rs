@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// Required proof of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TlsMode {
-    /// No encryption.
+    /// Encryption is not used.
     Disable,
     /// Encrypted where the server supports it.
     Prefer,

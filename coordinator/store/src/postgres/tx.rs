@@ -112,7 +112,7 @@ pub(crate) struct Waiting {
     pub(crate) failures: BTreeMap<UnitId, Vec<(String, Failure)>>,
 }
 
-/// One transaction.
+/// One transaction of PostgreSQL.
 pub struct PostgresTx<'a> {
     link: &'a mut Link,
     pub(crate) prefetcher: Option<&'a mut Prefetcher>,

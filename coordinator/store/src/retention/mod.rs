@@ -12,7 +12,7 @@ use protocol::time::Timestamp;
 /// What one transaction removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Rows.
+    /// Number of removed rows.
     pub rows: u64,
     /// Whether nothing of the job is left.
     pub gone: bool,

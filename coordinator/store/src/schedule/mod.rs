@@ -18,20 +18,20 @@ use std::collections::BTreeMap;
 /// Measured durations of one kind and size class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CostRow {
-    /// The kind.
+    /// Kind of the units.
     pub kind: Kind,
     /// The size class of `rules::schedule::cost::bucket`.
     pub size: u8,
-    /// The durations.
+    /// Distribution of the durations.
     pub sketch: Sketch,
 }
 
 /// Why a step's ready units were passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WithheldRow {
-    /// The step.
+    /// Number of the step.
     pub step: StepNo,
-    /// The reason.
+    /// Why the step is passed over.
     pub reason: WaitReason,
     /// Since when the step is passed over.
     pub since: Timestamp,
@@ -42,7 +42,7 @@ pub struct WithheldRow {
 /// Which executions of a unit with a speculative copy count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpeculationState {
-    /// Either execution.
+    /// Both executions count.
     Both,
     /// The older one: the copy ended without a result.
     Older,
@@ -110,9 +110,9 @@ impl CutState {
 /// A unit whose large assets are transferred in slices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutRow {
-    /// The unit.
+    /// The unit that is divided.
     pub unit: UnitId,
-    /// Its state.
+    /// State of the unit.
     pub state: CutState,
     /// The open uploads of its large assets.
     pub drafts: Vec<Draft>,
@@ -123,7 +123,7 @@ pub struct CutRow {
 pub struct SliceRow {
     /// The range of bytes.
     pub slice: Slice,
-    /// Its state.
+    /// State of the slice.
     pub state: UnitState,
     /// Its fencing token, like that of a unit.
     pub epoch: u32,

@@ -29,7 +29,7 @@ pub struct VerdictRow {
     pub hash: String,
     /// Digest of the policy.
     pub digest: String,
-    /// The asset.
+    /// Id of the asset.
     pub asset: String,
     /// Name of the policy.
     pub policy: String,

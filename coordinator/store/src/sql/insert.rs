@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Column {
-    /// A BIGINT.
+    /// A column of type BIGINT.
     Int(&'static str),
-    /// A TEXT.
+    /// A column of type TEXT.
     Text(&'static str),
 }
 

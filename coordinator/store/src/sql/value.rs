@@ -6,11 +6,11 @@ use std::borrow::Cow;
 /// The value of one parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
-    /// NULL.
+    /// The value NULL.
     Null,
-    /// A BIGINT.
+    /// A value of type BIGINT.
     Int(i64),
-    /// A TEXT.
+    /// A value of type TEXT.
     Text(Cow<'a, str>),
 }
 

@@ -21,11 +21,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// One SQLite database, opened for writing.
 pub struct Sqlite {
     connection: Connection,
-    /// See [`Sqlite::steps`].
     steps: Cell<u64>,
 }
 
-/// One transaction.
+/// One transaction of SQLite.
 pub struct SqliteTx<'a> {
     pub(crate) db: &'a Connection,
     steps: &'a Cell<u64>,

@@ -61,21 +61,21 @@ impl StepRow {
 /// A change of a step's counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StepDelta {
-    /// See [`StepRow::total`].
+    /// Change of [`StepRow::total`].
     pub total: i64,
-    /// See [`StepRow::succeeded`].
+    /// Change of [`StepRow::succeeded`].
     pub succeeded: i64,
-    /// See [`StepRow::dead`].
+    /// Change of [`StepRow::dead`].
     pub dead: i64,
-    /// See [`StepRow::cancelled`].
+    /// Change of [`StepRow::cancelled`].
     pub cancelled: i64,
-    /// See [`StepRow::live`].
+    /// Change of [`StepRow::live`].
     pub live: i64,
-    /// See [`StepRow::retrying`].
+    /// Change of [`StepRow::retrying`].
     pub retrying: i64,
-    /// See [`StepRow::busy_us`].
+    /// Change of [`StepRow::busy_us`].
     pub busy_us: i64,
-    /// See [`StepRow::executions`].
+    /// Change of [`StepRow::executions`].
     pub executions: i64,
 }
 

@@ -19,7 +19,7 @@ pub struct TaskRow {
     pub no: i64,
     /// QC or approval.
     pub kind: TaskKind,
-    /// Its state.
+    /// State of the task.
     pub state: TaskState,
     /// The subject of the decision. At most one task of a kind is pending about it.
     pub subject: String,
@@ -56,7 +56,7 @@ pub struct TaskRow {
 /// An event in the history of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEventRow {
-    /// The task.
+    /// Number of the task.
     pub task: i64,
     /// When it happened.
     pub at: Timestamp,
@@ -91,7 +91,7 @@ pub struct TaskFilter {
     pub limit: u32,
 }
 
-/// Tasks.
+/// Reads and writes of tasks.
 pub trait TaskTx {
     /// Adds a task; returns its number.
     fn insert_task(&mut self, task: &TaskRow) -> StoreResult<i64>;
@@ -101,7 +101,7 @@ pub trait TaskTx {
     fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp) -> StoreResult<()>;
     /// Adds events to the histories of tasks.
     fn insert_task_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()>;
-    /// One task.
+    /// One task by its number.
     fn task(&mut self, no: i64) -> StoreResult<Option<TaskRow>>;
     /// Writes a task.
     fn update_task(&mut self, task: &TaskRow) -> StoreResult<()>;

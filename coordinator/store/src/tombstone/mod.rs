@@ -41,7 +41,7 @@ pub struct TombstoneRow {
     pub at: Timestamp,
 }
 
-/// Tombstones.
+/// Reads and writes of tombstones.
 pub trait TombstoneTx {
     /// Keeps tombstones. The first one for an asset, location and job counts: a report may come twice, or find the content
     /// removed.

@@ -14,9 +14,9 @@ pub(crate) const LENGTH_MAX: PartNo = 4_096;
 /// Neighbours of one step that succeeded at their first execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SuccessRun {
-    /// First partition.
+    /// First partition of the run.
     pub(super) first: PartNo,
-    /// Last partition.
+    /// Last partition of the run.
     pub(super) last: PartNo,
     /// Microseconds of their executions, summed.
     pub(super) busy_us: u64,

@@ -56,7 +56,7 @@ pub struct UnitFilter {
     pub state: Option<String>,
     /// Of this step.
     pub step: Option<String>,
-    /// This partition.
+    /// Only this partition.
     pub part: Option<PartNo>,
     /// Only units after this one, in the order of the list.
     pub after: Option<(PartNo, StepNo)>,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// A worker. The leader writes it every few seconds; operators and quarantine write its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRow {
-    /// Its incarnation.
+    /// Name of its incarnation.
     pub name: String,
     /// Slots by kind, as `kind=busy/total` separated by commas.
     pub slots: String,
@@ -38,7 +38,7 @@ pub struct WorkerOrder {
     pub at: Timestamp,
 }
 
-/// Workers.
+/// Reads and writes of workers.
 pub trait WorkerTx {
     /// Writes the state of workers; their orders stay.
     fn put_workers(&mut self, workers: &[WorkerRow]) -> StoreResult<()>;
