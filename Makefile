@@ -65,7 +65,7 @@ check:
 	ops/setup.sh check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items --quiet
 	@set -e; if ! [ -x target/checks/bin/cargo-deny ]; then echo "SKIPPED: licences, bans, sources, advisories: cargo-deny is not installed"; \
 	else \
 	  target/checks/bin/cargo-deny --offline check licenses bans sources; \

@@ -4,7 +4,7 @@
 //! - [`DeliverySpec`]: components, checks with their limits, inheritance
 //! - [`check`]: one check a file: its limits, its scope, what it needs measured, how it judges
 //! - [`measure`]: one measurement a file: its part of the filter graph and the parser of its output
-//! - [`facts`]: everything measured about a file; [`judge`] turns it into a report
+//! - [`facts`]: everything measured about a file; [`judge()`] turns it into a report
 //!
 //! A new check is one file in `check/` and two lines here (module and list). `docs/guide/specs.md` lists every id.
 mod case;

@@ -1,4 +1,4 @@
-//! Job files: what a person writes ([`file`]), checked and compiled to steps ([`compile`]).
+//! Job files: what a person writes ([`mod@file`]), checked and compiled to steps ([`compile`]).
 //!
 //! A job runs the revision it started with: the compiled [`Workflow`] is stored with it as JSON, paths absolute and
 //! policies resolved, so that later edits of the files change nothing under way.

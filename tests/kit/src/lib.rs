@@ -6,7 +6,7 @@
 //! - [`command`], [`ran`]: a `showrunner` that runs to its end, and its result
 //! - [`process`]: a process in the background; signals reach all it started, and it ends with the test
 //! - [`content`]: bytes that look random, and comparison of whole trees
-//! - [`reference`]: other programs that check our files
+//! - [`mod@reference`]: other programs that check our files
 //!
 //! Servers, each with ports and files of its own:
 //! - [`postgres`], [`redis`], [`weed`] (S3), [`prometheus`]

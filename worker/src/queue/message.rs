@@ -112,10 +112,10 @@ mod tests {
 
     #[test]
     fn page_that_is_too_long_is_left_out_and_said() {
-        let next = Some("x".repeat(5 << 20));
+        let next = "x".repeat(5 << 20);
         let unit = UnitId { job: JobNo(1), step: StepNo(0), part: 0 };
         let page = ScanPage { unit, epoch: 1, page: 0, assets: vec![], errors: vec![], next: None };
-        let long = Report::PageUpTo(page, next.unwrap_or_default());
+        let long = Report::PageUpTo(page, next);
         let (sent, refused) = pack(vec![report(1, 3), long, report(2, 3)]);
         assert_eq!(read(&sent), [report(1, 3), report(2, 3)]);
         assert!(matches!(refused, Some(WireError::TooLong(_))));

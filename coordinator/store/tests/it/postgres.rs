@@ -448,7 +448,7 @@ fn tombstone_of_a_long_location_is_stored_once() {
         at: Timestamp(1),
     };
     for _ in 0..2 {
-        postgres.write(|tx| (tx as &mut dyn Tx).bury(&[row.clone()])).expect("writes");
+        postgres.write(|tx| (tx as &mut dyn Tx).bury(std::slice::from_ref(&row))).expect("writes");
     }
     let kept = postgres.read(|tx| (tx as &mut dyn Tx).tombstones("a")).expect("reads");
     assert_eq!(kept, [row]);
