@@ -50,7 +50,7 @@ pub(super) fn source(path: &Path, errno: Errno) -> Failure {
 }
 
 /// A source that the roots do not let through, or that is no regular file.
-pub(in crate::task) fn root(error: &RootError) -> Failure {
+pub(crate) fn root(error: &RootError) -> Failure {
     match error {
         RootError::Outside(_) => Failure::permanent("outside_roots", format!("source {error}")),
         RootError::Kind { path, kind } => source_kind(path, kind),

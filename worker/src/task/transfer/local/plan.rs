@@ -23,7 +23,7 @@ pub(super) struct Plan {
 }
 
 /// The root directory of a target. Nothing is written above it.
-pub(in crate::task::transfer) fn root(task: &TransferTask) -> Result<PathBuf, Failure> {
+pub(crate) fn root(task: &TransferTask) -> Result<PathBuf, Failure> {
     let invalid = |message: String| Failure::permanent("target_invalid", message);
     template::check(&task.to).map_err(|error| invalid(error.to_string()))?;
     let root = match template::root(&task.to) {

@@ -61,12 +61,7 @@ enum CopyState {
 }
 
 /// Transfers all assets of a unit; blocking.
-pub(in crate::task::transfer) fn transfer(
-    task: &TransferTask,
-    assets: &[Asset],
-    context: &TaskContext,
-    settings: Settings,
-) -> UnitResult {
+pub(crate) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskContext, settings: Settings) -> UnitResult {
     let roots = context.storage.roots();
     let created = |path: PathBuf| Root::create_within(&path, roots).map_err(|error| error_map::directory(&error));
     let root = match plan::root(task).and_then(created) {

@@ -27,7 +27,7 @@ mod work;
 
 pub(super) use on_conflict::OnConflict;
 
-use super::TaskContext;
+use crate::task::TaskContext;
 use ::mhl::journal::Record;
 use futures_util::{StreamExt, stream};
 use protocol::failure::Failure;

@@ -20,11 +20,7 @@ use storage::{ChecksumKind, Upload};
 const CUT_MAX: usize = 4;
 
 /// Opens the uploads of a unit's large assets; `None` when none can be divided.
-pub(in crate::task::transfer) async fn open(
-    task: &CutTask,
-    assets: &[Asset],
-    context: &TaskContext,
-) -> Option<Vec<Draft>> {
+pub(crate) async fn open(task: &CutTask, assets: &[Asset], context: &TaskContext) -> Option<Vec<Draft>> {
     let work = Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context).await.ok()?;
     let mut drafts = Vec::new();
     for asset in divisible(task, assets) {
@@ -84,7 +80,7 @@ pub(in super::super) fn upload_of(draft: &Draft, object: &TargetObject) -> Uploa
 }
 
 /// Aborts the uploads of a cancelled unit. The next transfer to the key aborts the rest.
-pub(in crate::task::transfer) async fn discard(task: &AssembleTask, assets: &[Asset], context: &TaskContext) {
+pub(crate) async fn discard(task: &AssembleTask, assets: &[Asset], context: &TaskContext) {
     let work = match Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context).await {
         Ok(work) => work,
         Err(failure) => {

@@ -22,7 +22,7 @@ use storage::retry::{RetryBudget, retry};
 use storage::{Precondition, StorageError, Upload};
 
 /// Sends or measures a slice.
-pub(in crate::task::transfer) async fn send(task: &SliceTask, unit: &Unit, context: &TaskContext) -> UnitResult {
+pub(crate) async fn send(task: &SliceTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let again = unit.epoch > 1;
     match context.cancel.run_until_cancelled(Box::pin(send_parts(task, unit, again, context))).await {
         None => UnitResult::Cancelled,
