@@ -33,7 +33,7 @@ pub struct CauseView {
     pub first_at: String,
     /// When the last died.
     pub last_at: String,
-    /// JobCache they are of.
+    /// Jobs they are of.
     pub jobs: Vec<String>,
     /// The decision to leave them, while it holds.
     pub waived: Option<Waived>,

@@ -75,7 +75,7 @@ pub struct Progress {
     pub running: Vec<UnitProgress>,
 }
 
-/// How far a unit is that runs.
+/// Progress of a running unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnitProgress {
     /// `job/step/partition`.
