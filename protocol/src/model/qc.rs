@@ -120,7 +120,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recorded: BTreeMap<String, String>,
     /// Hash of each stream's packets by its index: it stays when only the wrapper changes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "by_stream", skip_serializing_if = "BTreeMap::is_empty")]
     pub essence: BTreeMap<u32, String>,
     /// Size of the file in bytes.
     pub bytes: u64,
@@ -234,6 +234,12 @@ impl Judgement {
     }
 }
 
+/// Reads a map by stream index. A flattened struct offers its keys as text, which the derived reader of numbers refuses.
+fn by_stream<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<u32, String>, D::Error> {
+    let entries = BTreeMap::<String, String>::deserialize(reader)?.into_iter();
+    entries.map(|(index, hash)| Ok((index.parse().map_err(serde::de::Error::custom)?, hash))).collect()
+}
+
 fn known_pictures<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Picture>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(reader)?).unwrap_or_default())
 }
@@ -243,7 +249,7 @@ mod tests {
     use super::*;
 
     /// As the version before this type wrote it.
-    const TEXT: &str = r#"{"bytes":3,"decoded":true,"facts":{"bytes":3},"file":"a.mov","findings":[{"check":"black","limit":0.5,"measured":1.99,"message":"m","ranges":[[3.0,4.99]],"severity":"mandatory","unit":"s"}],"hash":"xxh128:1","later":7,"not_measured":["phase"],"pictures":[{"check":"black","image":"AAAA","kind":"still","media_type":"image/jpeg"}],"policy":"hd","policy_digest":"d","verdict":"fail"}"#;
+    const TEXT: &str = r#"{"bytes":3,"decoded":true,"essence":{"0":"md5:1","10":"md5:2"},"facts":{"bytes":3},"file":"a.mov","findings":[{"check":"black","limit":0.5,"measured":1.99,"message":"m","ranges":[[3.0,4.99]],"severity":"mandatory","unit":"s"}],"hash":"xxh128:1","later":7,"not_measured":["phase"],"pictures":[{"check":"black","image":"AAAA","kind":"still","media_type":"image/jpeg"}],"policy":"hd","policy_digest":"d","verdict":"fail"}"#;
 
     #[test]
     fn judgement_keeps_every_member_under_its_name() {
