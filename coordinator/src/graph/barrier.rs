@@ -2,7 +2,7 @@
 use super::key::barrier_key;
 use super::paths::behind_barrier;
 use super::{ApprovalChanges, Graph};
-use crate::store::cost::page as share_of;
+use crate::store::cost::{is_full, page as share_of};
 use crate::store::{BarrierRow, BarrierState, StoreResult};
 use protocol::id::{PartNo, StepNo};
 use protocol::invariant;
@@ -11,11 +11,14 @@ use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, evaluate};
 use protocol::workflow::Action;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// Planned partitions that one page of a release reaches.
 const RELEASE_PARTS: u32 = 2_000;
 /// Assets of such a page, where each of them may need an approval.
 const RELEASE_ASSETS: u32 = 4_000;
+/// Partitions between two ranges that are asked about in one question.
+const NEAR: PartNo = 64;
 
 impl Graph<'_> {
     /// Counts members of a barrier that have ended.
@@ -43,6 +46,7 @@ impl Graph<'_> {
     /// Adds ended members to the counts of an instance and evaluates it.
     pub fn count(&mut self, barrier: StepNo, key: &str, succeeded: i64, failed: i64) -> StoreResult<ApprovalChanges> {
         self.add_to_counts(barrier, key, succeeded, failed)?;
+        self.open_released()?;
         Ok(self.take_approvals())
     }
 
@@ -60,40 +64,53 @@ impl Graph<'_> {
         ) {
             tracing::error!(barrier.key = %key, "BAR-1: more members ended than exist");
         }
+        let before = self.decide(&mut row);
         self.tx.put_barrier(self.job, &row)?;
-        self.judge(row)
+        self.follow_decision(before, row)
     }
 
-    /// Evaluates an instance by the barrier rule and carries the decision out.
-    pub fn evaluate_barrier(&mut self, row: BarrierRow) -> StoreResult<ApprovalChanges> {
-        self.judge(row)?;
-        Ok(self.take_approvals())
-    }
-
-    fn judge(&mut self, mut row: BarrierRow) -> StoreResult<()> {
-        let before = row.state;
-        if before == BarrierState::Released {
-            return Ok(());
+    /// Evaluates instances by the barrier rule, one after the other, and carries the decisions out. Returns the key of the
+    /// last instance that was evaluated: a transaction that is full leaves the others to the next one.
+    pub fn evaluate_barriers(&mut self, rows: Vec<BarrierRow>) -> StoreResult<(Option<String>, ApprovalChanges)> {
+        let mut last = None;
+        for mut row in rows {
+            last = Some(row.key.clone());
+            let before = self.decide(&mut row);
+            if row.state != before {
+                self.tx.put_barrier(self.job, &row)?;
+                self.follow_decision(before, row)?;
+            }
+            if is_full() {
+                break;
+            }
         }
-        let Some(policy) = self.policy(row.step) else { return Ok(()) };
+        self.open_released()?;
+        Ok((last, self.take_approvals()))
+    }
+
+    /// Lets the barrier rule decide about an instance. Returns the state before; a released instance stays released.
+    fn decide(&self, row: &mut BarrierRow) -> BarrierState {
+        let before = row.state;
+        let Some(policy) = self.policy(row.step).filter(|_| before != BarrierState::Released) else { return before };
         row.state = match evaluate(&policy, row.tally(self.sealed), self.now) {
             BarrierDecision::Wait { .. } => BarrierState::Waiting,
             BarrierDecision::Hold { .. } => BarrierState::Held,
             BarrierDecision::Release => BarrierState::Released,
         };
-        if row.state == before {
-            return Ok(());
-        }
         if row.state == BarrierState::Released {
             row.released_at = Some(self.now);
             row.spread = row.first - 1;
         }
-        self.tx.put_barrier(self.job, &row)?;
-        self.count_in_outer_barrier(row.step, before, row.state)?;
-        if row.state == BarrierState::Released {
-            self.release_page(row)?;
+        before
+    }
+
+    fn follow_decision(&mut self, before: BarrierState, row: BarrierRow) -> StoreResult<()> {
+        let (step, state, key) = (row.step, row.state, (row.step, row.key.clone()));
+        // An instance that waits to be opened may be counted again meanwhile.
+        if state == BarrierState::Released && (state != before || self.released.contains_key(&key)) {
+            self.released.insert(key, row);
         }
-        Ok(())
+        if state == before { Ok(()) } else { self.count_in_outer_barrier(step, before, state) }
     }
 
     /// The policy of a barrier step.
@@ -121,37 +138,77 @@ impl Graph<'_> {
         Ok(())
     }
 
-    /// Fans the release of a barrier out to the next page of partitions.
-    pub fn fan_out_release(&mut self, row: BarrierRow) -> StoreResult<ApprovalChanges> {
-        self.release_page(row)?;
+    /// Fans the releases of instances of a barrier out to the next page of partitions.
+    pub fn fan_out_releases(&mut self, rows: Vec<BarrierRow>) -> StoreResult<ApprovalChanges> {
+        self.released = rows.into_iter().map(|row| ((row.step, row.key.clone()), row)).collect();
+        self.open_released()?;
         Ok(self.take_approvals())
     }
 
-    fn release_page(&mut self, mut row: BarrierRow) -> StoreResult<()> {
-        let until = self.page_end(&row)?;
-        let mut parts: Vec<PartNo> = (row.spread + 1..=until).collect();
-        parts.extend(self.tx.children(self.job, row.spread + 1, until)?);
-        row.spread = until;
-        self.tx.put_barrier(self.job, &row)?;
-        self.open_for(row.step, &parts)
+    /// Opens the partitions of released instances, those of many instances together. In a sealed job the first page is
+    /// opened, less in a full transaction: the sequencer opens the others, page by page.
+    pub(super) fn open_released(&mut self) -> StoreResult<()> {
+        while !self.released.is_empty() {
+            let mut pages: BTreeMap<StepNo, Vec<RangeInclusive<PartNo>>> = BTreeMap::new();
+            let mut room = Room { parts: share_of(RELEASE_PARTS).into(), assets: share_of(RELEASE_ASSETS).into() };
+            for mut row in std::mem::take(&mut self.released).into_values() {
+                // One is opened in any case, so that every transaction gets on.
+                if self.sealed && !pages.is_empty() && (is_full() || room.is_taken()) {
+                    continue;
+                }
+                let until = self.page_end(&row, &mut room)?;
+                pages.entry(row.step).or_default().push(row.spread + 1..=until);
+                room.parts -= until - row.spread;
+                row.spread = until;
+                self.tx.put_barrier(self.job, &row)?;
+            }
+            for (barrier, ranges) in pages {
+                let parts = self.with_children(ranges)?;
+                self.open_for(barrier, &parts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The planned partitions of these ranges and those that were split from them. Ranges close to each other share a
+    /// question: titles that end together lie side by side.
+    fn with_children(&mut self, mut ranges: Vec<RangeInclusive<PartNo>>) -> StoreResult<Vec<PartNo>> {
+        // An instance whose assets were all rejected has no partition.
+        ranges.retain(|range| !range.is_empty());
+        ranges.sort_unstable_by_key(|range| *range.start());
+        let mut parts: Vec<PartNo> = ranges.iter().cloned().flatten().collect();
+        for group in ranges.chunk_by(|a, b| b.start() - a.end() <= NEAR) {
+            let [first, .., last] = group else {
+                parts.extend(self.tx.children(self.job, *group[0].start(), *group[0].end())?);
+                continue;
+            };
+            let children = self.tx.children(self.job, *first.start(), *last.end())?;
+            let partitions = self.tx.partitions(self.job, &children)?;
+            let released = partitions.iter().filter(|child| {
+                let at = group.partition_point(|range| *range.end() < child.origin());
+                group.get(at).is_some_and(|range| range.contains(&child.origin()))
+            });
+            parts.extend(released.map(|child| child.part));
+        }
+        Ok(parts)
     }
 
     /// The last partition of a page. Where an approval is behind the barrier each asset is looked up, so assets bound the
     /// page as well; a page has one partition at least, however large it is.
-    fn page_end(&mut self, row: &BarrierRow) -> StoreResult<PartNo> {
-        let until = row.last.min(row.spread + PartNo::from(share_of(RELEASE_PARTS)));
+    fn page_end(&mut self, row: &BarrierRow, room: &mut Room) -> StoreResult<PartNo> {
+        let until = row.last.min(row.spread + room.parts.max(1));
         let workflow = self.workflow;
         let approval = |no: &StepNo| matches!(workflow.step(*no).map(|s| &s.action), Some(Action::Approval { .. }));
         if !behind_barrier(workflow, row.step).iter().any(approval) {
             return Ok(until);
         }
         let parts: Vec<PartNo> = (row.spread + 1..=until).collect();
-        let (mut last, mut assets) = (row.spread, 0);
+        let mut last = row.spread;
         for partition in self.tx.partitions(self.job, &parts)? {
-            assets += partition.assets;
-            if assets > share_of(RELEASE_ASSETS) && last > row.spread {
+            if i64::from(partition.assets) > room.assets && last > row.spread {
                 break;
             }
+            room.assets -= i64::from(partition.assets);
             last = partition.part;
         }
         Ok(last)
@@ -164,5 +221,17 @@ impl Graph<'_> {
             self.make_ready(no, parts)?;
         }
         Ok(())
+    }
+}
+
+/// Partitions that a transaction may still open, and their assets where each of them may need an approval.
+struct Room {
+    parts: i64,
+    assets: i64,
+}
+
+impl Room {
+    fn is_taken(&self) -> bool {
+        self.parts <= 0 || self.assets <= 0
     }
 }

@@ -21,6 +21,7 @@ use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::file::OnFailure;
 use protocol::workflow::{Action, Workflow};
+use std::collections::BTreeMap;
 
 /// One job's graph inside one transaction.
 pub struct Graph<'a> {
@@ -35,6 +36,8 @@ pub struct Graph<'a> {
     /// The time of the transitions.
     pub now: Timestamp,
     approvals: ApprovalChanges,
+    /// Instances whose release has reached no partition yet, as they are written.
+    released: BTreeMap<(StepNo, String), BarrierRow>,
 }
 
 /// A transition of one unit.
@@ -71,12 +74,13 @@ impl ApprovalChanges {
 impl<'a> Graph<'a> {
     /// The graph of a job; `sealed` when every partition of it is planned.
     pub fn new(tx: &'a mut dyn Tx, job: JobNo, workflow: &'a Workflow, sealed: bool, now: Timestamp) -> Graph<'a> {
-        Graph { tx, job, workflow, sealed, now, approvals: ApprovalChanges::default() }
+        Graph { tx, job, workflow, sealed, now, approvals: ApprovalChanges::default(), released: BTreeMap::new() }
     }
 
     /// Writes changes of one step and carries them through the graph.
     pub fn apply(&mut self, step: StepNo, changes: &[Change]) -> StoreResult<ApprovalChanges> {
         self.transition(step, changes)?;
+        self.open_released()?;
         Ok(self.take_approvals())
     }
 
@@ -89,6 +93,7 @@ impl<'a> Graph<'a> {
     /// Carries recorded changes of one step through the graph.
     pub fn carry(&mut self, step: StepNo, changes: &[Change]) -> StoreResult<ApprovalChanges> {
         self.follow_up(step, changes)?;
+        self.open_released()?;
         Ok(self.take_approvals())
     }
 

@@ -82,10 +82,14 @@ fn sweep_page(graph: &mut Graph<'_>, sweep: &mut Sweep) -> StoreResult<()> {
     let page = graph.tx.barriers(graph.job, step, None, after.as_deref(), instances)?;
     let last = page.last().map(|row| row.key.clone());
     let full = page.len() == instances as usize;
-    for row in page {
-        note_timer(graph, &row, sweep);
-        let approvals = graph.evaluate_barrier(row)?;
-        sync_tasks(graph, &approvals)?;
+    for row in &page {
+        note_timer(graph, row, sweep);
+    }
+    let (reached, approvals) = graph.evaluate_barriers(page)?;
+    sync_tasks(graph, &approvals)?;
+    if reached != last {
+        sweep.after = reached.map(|key| (step, key));
+        return Ok(());
     }
     sweep.after = match last.filter(|_| full) {
         Some(key) => Some((step, key)),
@@ -103,7 +107,7 @@ fn sweep_page(graph: &mut Graph<'_>, sweep: &mut Sweep) -> StoreResult<()> {
         && let Some(row) = graph.tx.barrier(graph.job, *next, "")?
     {
         note_timer(graph, &row, sweep);
-        let approvals = graph.evaluate_barrier(row)?;
+        let (_, approvals) = graph.evaluate_barriers(vec![row])?;
         sync_tasks(graph, &approvals)?;
     }
     Ok(())
@@ -119,9 +123,10 @@ fn note_timer(graph: &Graph<'_>, row: &BarrierRow, sweep: &mut Sweep) {
 fn spread_page(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, now: Timestamp) -> StoreResult<bool> {
     for (no, step) in workflow.numbered() {
         let Action::Barrier { .. } = step.action else { continue };
-        if let Some(row) = tx.barriers_spreading(job, no, 1)?.pop() {
+        let rows = tx.barriers_spreading(job, no, share_of(PAGE_BARRIERS))?;
+        if !rows.is_empty() {
             let mut graph = Graph::new(tx, job, workflow, true, now);
-            let approvals = graph.fan_out_release(row)?;
+            let approvals = graph.fan_out_releases(rows)?;
             sync_tasks(&mut graph, &approvals)?;
             return Ok(true);
         }

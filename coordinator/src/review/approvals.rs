@@ -1,5 +1,5 @@
 //! Opens, keeps and closes the approval tasks of approval steps.
-use super::history::COORDINATOR;
+use super::history::{COORDINATOR, event};
 use super::task_subjects::AssetToApprove;
 use crate::graph::redrive::{RedriveScope, redrive_units};
 use crate::graph::{ApprovalChanges, Change, Graph};
@@ -65,7 +65,8 @@ pub fn sync_step(
     let closed = tx.pending_tasks(TaskKind::Approval, &left)?;
     tx.end_tasks(&closed, TaskState::Closed, now)?;
     let because = "the unit does not wait any more";
-    let events: Vec<TaskEventRow> = closed.iter().map(|task| event(task, "closed", because, now)).collect();
+    let events: Vec<TaskEventRow> =
+        closed.iter().map(|task| event(task, (COORDINATOR, "closed", because), now)).collect();
     tx.insert_task_events(&events)?;
     let asking: Vec<&Change> = changes.iter().filter(|c| c.to.state == UnitState::Ready).collect();
     let subjects: Vec<String> = asking.iter().map(|c| of(c)).collect();
@@ -90,19 +91,9 @@ pub fn sync_step(
     for (task, number) in tasks.iter_mut().zip(numbers) {
         task.no = number;
     }
-    let events: Vec<TaskEventRow> = tasks.iter().map(|task| event(task, "opened", &task.message, now)).collect();
+    let events: Vec<TaskEventRow> =
+        tasks.iter().map(|task| event(task, (COORDINATOR, "opened", &task.message), now)).collect();
     tx.insert_task_events(&events)
-}
-
-fn event(task: &TaskRow, event: &str, reason: &str, now: Timestamp) -> TaskEventRow {
-    TaskEventRow {
-        task: task.no,
-        at: now,
-        actor: COORDINATOR.to_owned(),
-        event: event.to_owned(),
-        reason: reason.to_owned(),
-        hash: task.hash.clone(),
-    }
 }
 
 fn to_approve((asset, hash): &(&str, Option<String>)) -> AssetToApprove {

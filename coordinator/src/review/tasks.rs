@@ -1,6 +1,6 @@
 //! Opens, renews and closes rework tasks as units are settled, and redelivers the new bytes of an asset to other jobs that
 //! wait for it.
-use crate::review::history::{COORDINATOR, note};
+use crate::review::history::{COORDINATOR, event, note};
 use crate::review::redelivery::redeliver;
 use crate::review::verdicts::Judged;
 use crate::store::{AssetCorrection, JobRow, SheetRow, StoreResult, TaskRow, Tx, VerdictRow};
@@ -13,7 +13,7 @@ use protocol::rules::review::task::{
 use protocol::time::Timestamp;
 use protocol::workflow::Step;
 use protocol::workflow::file::OnFailure;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Column of a library that names the supplier of an asset.
 const SUPPLIER: &str = "supplier";
@@ -46,6 +46,9 @@ pub struct Recorder<'a> {
     pub now: Timestamp,
 }
 
+/// Tasks that are about to be opened, each with its pictures.
+type Opening = Vec<(TaskRow, Option<String>)>;
+
 impl Recorder<'_> {
     /// Stores fact sheets and verdicts, and updates the tasks.
     pub fn record(&mut self, settled: &[Settled]) -> StoreResult<()> {
@@ -54,12 +57,36 @@ impl Recorder<'_> {
         let pending = self.tx.pending_tasks(TaskKind::Rework, &subjects)?;
         let mut pending: HashMap<String, TaskRow> = pending.into_iter().map(|t| (t.subject.clone(), t)).collect();
         let assets = self.assets(settled, &pending)?;
+        let (mut opening, mut subjects_opening) = (Opening::new(), HashSet::new());
         for one in settled {
-            let known = pending.remove(&one.judged.subject());
-            let left = self.apply_judgement(one, known, assets.get(&one.judged.asset))?;
+            let subject = one.judged.subject();
+            if subjects_opening.contains(&subject) {
+                subjects_opening.clear();
+                pending.extend(self.open(std::mem::take(&mut opening))?);
+            }
+            let (known, before) = (pending.remove(&subject), opening.len());
+            let left = self.apply_judgement(one, known, assets.get(&one.judged.asset), &mut opening)?;
             pending.extend(left.map(|task| (task.subject.clone(), task)));
+            if opening.len() > before {
+                subjects_opening.insert(subject);
+            }
         }
-        Ok(())
+        self.open(opening).map(drop)
+    }
+
+    /// Opens tasks with a few statements for all; returns them by subject.
+    fn open(&mut self, opening: Opening) -> StoreResult<HashMap<String, TaskRow>> {
+        let (mut tasks, pictures): (Vec<TaskRow>, Vec<Option<String>>) = opening.into_iter().unzip();
+        let numbers = self.tx.open_tasks(&tasks)?;
+        for (task, no) in tasks.iter_mut().zip(numbers) {
+            task.no = no;
+        }
+        for (task, pictures) in tasks.iter().zip(&pictures).filter(|(_, pictures)| pictures.is_some()) {
+            self.tx.put_task_pictures(task.no, pictures.as_deref())?;
+        }
+        let opened = |task: &TaskRow| event(task, (COORDINATOR, "opened", &task.message), self.now);
+        self.tx.insert_task_events(&tasks.iter().map(opened).collect::<Vec<_>>())?;
+        Ok(tasks.into_iter().map(|task| (task.subject.clone(), task)).collect())
     }
 
     fn keep(&mut self, settled: &[Settled]) -> StoreResult<()> {
@@ -103,12 +130,13 @@ impl Recorder<'_> {
         Ok(members.into_iter().flatten().map(|asset| (asset.id.clone(), asset)).collect())
     }
 
-    /// Updates the task of one judgement. Returns the task when it is pending afterwards.
+    /// Updates the task of one judgement. Returns the task when it is pending afterwards and not among those `opening`.
     fn apply_judgement(
         &mut self,
         one: &Settled,
         known: Option<TaskRow>,
         asset: Option<&Asset>,
+        opening: &mut Opening,
     ) -> StoreResult<Option<TaskRow>> {
         let passes = one.waived || one.judged.failure.is_none();
         if !passes && one.dead.is_none() {
@@ -121,7 +149,10 @@ impl Recorder<'_> {
         let round = round_after(pending, what);
         match (what, known) {
             (Rework::Nothing, known) => Ok(known),
-            (Rework::Open, _) => self.open(one, asset).map(Some),
+            (Rework::Open, _) => {
+                opening.push((self.opened(one, asset), one.judged.pictures.clone()));
+                Ok(None)
+            }
             (Rework::Renew | Rework::NextRound, Some(task)) => {
                 let event = if what == Rework::NextRound { "redelivered" } else { "renewed" };
                 // A decision was about the old bytes.
@@ -142,7 +173,7 @@ impl Recorder<'_> {
         }
     }
 
-    fn open(&mut self, one: &Settled, asset: Option<&Asset>) -> StoreResult<TaskRow> {
+    fn opened(&self, one: &Settled, asset: Option<&Asset>) -> TaskRow {
         let due = self.step.due_us.map(|us| Timestamp(self.now.0.saturating_add(us)));
         let blank = TaskRow {
             no: 0,
@@ -164,11 +195,7 @@ impl Recorder<'_> {
             due_at: due.or(self.job.deadline),
             ended_at: None,
         };
-        let mut task = self.about(one, asset, blank);
-        task.no = self.tx.insert_task(&task)?;
-        self.show(one, &task)?;
-        self.wait(&task, "opened", &task.message)?;
-        Ok(task)
+        self.about(one, asset, blank)
     }
 
     /// The task with the current findings.

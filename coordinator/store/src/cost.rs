@@ -14,6 +14,11 @@ pub const STATEMENTS_MAX: u64 = 20_000;
 /// Rows that one transaction reads and writes at most.
 pub const ROWS_MAX: u64 = 400_000;
 
+/// Statements after which a transaction begins no further page.
+const STATEMENTS_FULL: u32 = 2_000;
+/// Rows read and written after which a transaction begins no further page.
+const ROWS_FULL: u32 = 100_000;
+
 /// The cost of a transaction so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -84,6 +89,12 @@ pub fn page(bound: u32) -> u32 {
 /// Sets the share of their bounds that transactions on this thread use.
 pub(super) fn take_on(share: Share) {
     SHARE.set(Some(share));
+}
+
+/// Whether the transaction on this thread has done so much that further pages belong to the next one.
+pub fn is_full() -> bool {
+    let cost = spent();
+    cost.statements >= u64::from(page(STATEMENTS_FULL)) || cost.rows >= u64::from(page(ROWS_FULL))
 }
 
 /// The cost of the transaction on this thread so far.

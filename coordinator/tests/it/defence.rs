@@ -5,13 +5,14 @@ use coordinator::dispatch::load::Load;
 use coordinator::error::Error;
 use coordinator::leader::engine::Engine;
 use coordinator::query::{causes, jobs};
+use coordinator::reconcile::rescuer::{self, Taken};
 use coordinator::reconcile::sequencer::{self, Sweep};
 use coordinator::reconcile::{planner, settlement};
 use coordinator::store::handle::Backend;
 use coordinator::store::memory::Memory;
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::testing::job;
-use coordinator::store::{JobState, NewJob, Phase, StepTx, Tx, cost};
+use coordinator::store::{JobState, NewJob, Phase, StepDelta, StepTx, Tx, UnitRow, cost};
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
@@ -19,6 +20,7 @@ use protocol::media::asset::{Asset, Role};
 use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
 use protocol::rules::unit::transition::UnitState;
+use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use protocol::workflow::{Action, Step};
@@ -33,10 +35,16 @@ fn asset(n: i64) -> Asset {
     Asset { path: id.clone(), id, title: "t".into(), role, location, bytes: None, hash: None, declared: None }
 }
 
-/// Lists and cuts a job over `assets`.
+/// Lists and cuts a job over `assets`, all of one title.
 fn planned(tx: &mut dyn Tx, new: &NewJob, assets: i64) -> JobNo {
+    planned_over(tx, new, (0..assets).map(asset))
+}
+
+/// The same over these assets.
+fn planned_over(tx: &mut dyn Tx, new: &NewJob, assets: impl Iterator<Item = Asset>) -> JobNo {
     let no = tx.insert_job(new).expect("inserts");
-    let page: Vec<(u64, Asset)> = (0..assets).map(|n| (n as u64, asset(n))).collect();
+    let page: Vec<(u64, Asset)> = assets.enumerate().map(|(n, asset)| (n as u64, asset)).collect();
+    let assets = page.len();
     tx.append_listing(no, true, &page).expect("appends");
     let mut row = tx.job(no).expect("reads").expect("inserted");
     (row.phase, row.assets) = (Phase::Planning, assets as u64);
@@ -232,6 +240,84 @@ fn empty_library_says_so_in_its_job() {
     let row = tx.job(no).expect("reads").expect("there");
     assert_eq!(row.state, JobState::Succeeded);
     assert!(row.message.is_some_and(|why| why.contains("library is empty")));
+}
+
+#[test]
+fn unit_that_vanishes_again_and_again_is_parked() {
+    let mut memory = Memory::default();
+    let tx: &mut dyn Tx = &mut memory;
+    let no = planned(tx, &single("j"), 1);
+    tx.set_cursor(no, StepNo(0), 1).expect("moves");
+    let unit = UnitId { job: no, step: StepNo(0), part: 1 };
+    let (workflows, limits) = (Workflows::default(), PoisonLimits::default());
+    let mut taken = Vec::new();
+    for epoch in 1..=limits.vanished_max {
+        taken.push(rescuer::take_back_vanished(tx, &workflows, (unit, epoch), &limits, NOW).expect("takes back"));
+        if let Some(row) = tx.units(no, unit.step, &[1]).expect("reads")[0].filter(|row| row.state == UnitState::Ready)
+        {
+            let leased = UnitRow { state: UnitState::Leased, epoch: epoch + 1, ..row };
+            tx.put_units(no, unit.step, &[(1, leased)]).expect("writes");
+            tx.add_to_step(no, unit.step, StepDelta::transition(Some(UnitState::Ready), UnitState::Leased))
+                .expect("counts");
+        }
+    }
+    let last = taken.pop();
+    assert!(last == Some(Taken::Parked) && taken.iter().all(|one| *one == Taken::Ready), "{taken:?}, then {last:?}");
+    let dead = tx.units(no, unit.step, &[1]).expect("reads")[0].map(|row| row.state);
+    assert_eq!(dead, Some(UnitState::Dead), "and nothing hands it out any more");
+}
+
+/// Work, a barrier of titles, and work behind it; `until` opens every title at once.
+fn by_title(until: Option<Timestamp>, approval: Option<Action>) -> NewJob {
+    let mut new = single("j");
+    let policy = BarrierPolicy { require: BarrierRequire::All, budget: None, until };
+    let barrier = Action::Barrier { scope: Scope::Title, batch_units: 0, policy, deadline_us: None };
+    let [work, after] = [0, 1].map(|n| job("x").workflow.steps[n].clone());
+    let hold = Step { id: "hold".into(), needs: vec![StepNo(0)], action: barrier, ..after.clone() };
+    let action = approval.unwrap_or_else(|| after.action.clone());
+    new.workflow.steps = vec![work, hold, Step { needs: vec![StepNo(1)], action, ..after }];
+    new
+}
+
+fn of_title(n: i64, per_title: i64) -> Asset {
+    Asset { title: format!("t{:06}", n / per_title), ..asset(n) }
+}
+
+#[test]
+fn titles_that_open_at_one_moment_open_in_bounded_transactions() {
+    let (titles, per_title) = (200, 100);
+    let mut memory = Memory::default();
+    let new = by_title(Some(NOW), None);
+    let no = memory
+        .write(|tx| {
+            let assets = (0..titles * per_title).map(|n| of_title(n, per_title));
+            let no = planned_over(tx, &new, assets);
+            tx.set_cursor(no, StepNo(0), titles * per_title)?;
+            Ok(no)
+        })
+        .expect("commits");
+    let workflows = Workflows::default();
+    let early = Timestamp(NOW.0 - 1);
+    for first in (1..=titles * per_title).step_by(1_000) {
+        // The last part of each title is still at work.
+        let ended = (first..first + 1_000).filter(|part| part % per_title != 0).map(|part| end(no, 0, part, good()));
+        let settled =
+            |tx: &mut dyn Tx| settlement::settle(tx, &workflows, ended.collect(), early, &mut || 0.0).map(drop);
+        memory.write(|tx| settled(tx)).expect("commits");
+    }
+    let ready = |memory: &mut Memory| {
+        let tx: &mut dyn Tx = memory;
+        tx.steps(no).expect("reads")[2].live
+    };
+    let (mut sweep, mut before, mut most) = (Sweep::default(), ready(&mut memory), 0);
+    assert_eq!(before, 0, "no title is open before its time");
+    while memory.write(|tx| sequencer::advance(tx, &workflows, no, &mut sweep, NOW)).expect("commits") {
+        let now = ready(&mut memory);
+        most = most.max(now - before);
+        before = now;
+    }
+    assert_eq!(before, (titles * (per_title - 1)) as u64, "what has ended goes on");
+    assert!(most <= 2_500, "{most} units become ready in one transaction");
 }
 
 #[test]

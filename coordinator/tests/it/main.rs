@@ -6,6 +6,7 @@ mod planning;
 mod plans;
 mod progress;
 mod redriven;
+mod releases;
 mod scheduling;
 mod slices;
 mod term;

@@ -37,7 +37,8 @@ pub struct Lapsed {
     pub epoch: u32,
     /// The worker it was lost with, when it was.
     pub with: Option<LostWith>,
-    /// Whether the transport had it and has it no more, while no worker holds it.
+    /// Whether it is in the transport no more and no worker holds it, although none was lost: its message or its report is
+    /// gone.
     pub vanished: bool,
 }
 
@@ -289,7 +290,8 @@ impl Leases {
                 let (unit, epoch) = (*unit, out.lease.epoch);
                 let holder = out.lease.held.as_ref();
                 let with = holder.and_then(|(worker, _)| self.lost_with(worker, unit, epoch, limits, now));
-                Lapsed { unit, epoch, with, vanished: false }
+                let vanished = with.is_none() && holder.is_some_and(|(worker, shown)| self.let_go(worker, *shown));
+                Lapsed { unit, epoch, with, vanished }
             })
             .collect();
         lapsed.sort_unstable_by_key(|lapsed| (lapsed.unit, lapsed.epoch));
@@ -310,6 +312,12 @@ impl Leases {
         let dead = self.workers.is_dead(worker, limits, self.readable_since, now);
         let alone = self.alone.get(&unit).is_some_and(|(of, by)| *of == epoch && by == worker);
         dead.then(|| LostWith { worker: worker.0.clone(), alone })
+    }
+
+    /// Whether a worker sends heartbeats that no longer show a unit it last showed at `shown`: its report never arrived. A
+    /// worker that leaves hands its units back.
+    fn let_go(&self, worker: &WorkerId, shown: Timestamp) -> bool {
+        self.workers.all().get(worker).is_some_and(|seen| !seen.draining && seen.heard_at > shown)
     }
 
     /// Notes that a unit runs alone in its worker.

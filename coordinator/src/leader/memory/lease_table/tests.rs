@@ -113,3 +113,20 @@ fn a_unit_that_waits_for_a_slot_is_not_lost() {
 fn what_an_earlier_coordinator_handed_out_lapses_when_no_busy_worker_explains_it() {
     assert_eq!(after_two_minutes(&[]), [(unit(1), 1), (unit(2), 1)]);
 }
+
+#[test]
+fn unit_that_a_living_worker_no_longer_shows_vanishes() {
+    let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(9) };
+    let lapsed = |last: Option<Heartbeat>| {
+        let mut leases = Leases::default();
+        leases.adopt(&[published(1)], at(0));
+        leases.heard(&beat(&[unit(1)]), at(1));
+        last.iter().for_each(|beat| leases.heard(beat, at(6)));
+        let lapsed = leases.lapsed(&limits, at(7));
+        let [one] = &lapsed[..] else { panic!("{lapsed:?}") };
+        (one.vanished, one.with.is_some())
+    };
+    assert_eq!(lapsed(Some(beat(&[]))), (true, false), "its report never arrived");
+    assert_eq!(lapsed(Some(Heartbeat { draining: true, ..beat(&[]) })), (false, false), "it is handed back");
+    assert_eq!(lapsed(None), (false, true), "the worker is lost");
+}
