@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 const RELEASE_PARTS: u32 = 2_000;
 /// Assets of such a page, where each of them may need an approval.
 const RELEASE_ASSETS: u32 = 4_000;
-/// Partitions between two ranges that are asked about in one question.
+/// Largest distance in partitions of two ranges that share a query.
 const NEAR: PartNo = 64;
 
 impl Graph<'_> {
@@ -106,7 +106,7 @@ impl Graph<'_> {
 
     fn follow_decision(&mut self, before: BarrierState, row: BarrierRow) -> StoreResult<()> {
         let (step, state, key) = (row.step, row.state, (row.step, row.key.clone()));
-        // An instance that waits to be opened may be counted again meanwhile.
+        // The counts of an instance may change again before its partitions are opened.
         if state == BarrierState::Released && (state != before || self.released.contains_key(&key)) {
             self.released.insert(key, row);
         }
@@ -152,7 +152,7 @@ impl Graph<'_> {
             let mut pages: BTreeMap<StepNo, Vec<RangeInclusive<PartNo>>> = BTreeMap::new();
             let mut room = Room { parts: share_of(RELEASE_PARTS).into(), assets: share_of(RELEASE_ASSETS).into() };
             for mut row in std::mem::take(&mut self.released).into_values() {
-                // One is opened in any case, so that every transaction gets on.
+                // Every transaction opens one instance at least, so that it makes progress.
                 if self.sealed && !pages.is_empty() && (is_full() || room.is_taken()) {
                     continue;
                 }
@@ -171,7 +171,7 @@ impl Graph<'_> {
     }
 
     /// The planned partitions of these ranges and those that were split from them. Ranges close to each other share a
-    /// question: titles that end together lie side by side.
+    /// query: titles that end together are neighbours.
     fn with_children(&mut self, mut ranges: Vec<RangeInclusive<PartNo>>) -> StoreResult<Vec<PartNo>> {
         // An instance whose assets were all rejected has no partition.
         ranges.retain(|range| !range.is_empty());

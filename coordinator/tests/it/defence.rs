@@ -316,7 +316,7 @@ fn titles_that_open_at_one_moment_open_in_bounded_transactions() {
         most = most.max(now - before);
         before = now;
     }
-    assert_eq!(before, (titles * (per_title - 1)) as u64, "what has ended goes on");
+    assert_eq!(before, (titles * (per_title - 1)) as u64, "every ended partition is released");
     assert!(most <= 2_500, "{most} units become ready in one transaction");
 }
 

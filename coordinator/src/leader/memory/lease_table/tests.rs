@@ -98,7 +98,7 @@ fn end_reported_by_another_worker_than_the_holder_is_told() {
     };
     let mut unheard = Leases::default();
     unheard.adopt(&[published(1)], at(0));
-    assert!(unheard.ends(&end("thief", 1), at(3)), "nobody is known to hold it");
+    assert!(unheard.ends(&end("thief", 1), at(3)), "no holder is known");
     leases.heard(&beat(&[unit(1)]), at(3));
     assert!(!leases.ends(&end("thief", 1), at(3)) && leases.ends(&end("w", 1), at(3)));
     assert!(leases.ends(&end("thief", 2), at(3)), "the epoch speaks for itself");
