@@ -1,11 +1,12 @@
 # The menu. Each target installs what it needs (ops/setup.sh).
-.PHONY: help demo test sim soak bench check fmt release clean
+.PHONY: help demo test trace sim soak bench check fmt release clean
 
 export SHOWRUNNER_ASCMHL ?= $(CURDIR)/target/tools/bin/ascmhl
 
 help:
 	@echo "make demo     a sample library with planted faults through the whole workflow (development build)"
 	@echo "make test     the checks below, then every test with real tools"
+	@echo "make trace    the suites of transfers and QC under strace: every opened file is judged by tests/trace/allowed.txt"
 	@echo "make check    formatting, lints, documentation, licences and sources of dependencies, unused dependencies"
 	@echo "make sim      the cluster simulation over many seeds (SEEDS=5000), stores side by side, plans over a million rows"
 	@echo "make soak     random faults under load for half an hour (FOR=8h, SEED=7; PROFILE=edges: faults in each phase"
@@ -37,6 +38,10 @@ test: check
 	  echo "cargo-nextest is not installed: using cargo test"; \
 	  cargo test --workspace; \
 	fi
+
+trace:
+	ops/setup.sh test
+	ops/trace.sh
 
 sim:
 	SHOWRUNNER_SIM_SEEDS=$(or $(SEEDS),5000) cargo nextest run --workspace --cargo-profile release -E 'binary(sim) and test(many_seeds)' --no-capture

@@ -245,6 +245,7 @@ async fn histories(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Er
             hashes: vec![hash.clone()],
             action: Action::Copied,
             tag: Some("1".into()),
+            source: None,
         };
         let id = UnitId { job: JobNo(1), step: StepNo(0), part: part as i64 };
         let records: Vec<Record> = unit.iter().map(record).collect();

@@ -6,7 +6,7 @@
 //! printed, and one JSON line. Processor seconds (ours and those of the programs) are printed with the time: other load on the
 //! machine changes the time and hardly changes them. Every program decodes with one thread, as ours does.
 use ::qc::Tools;
-use ::qc::{MediaUnderTest, Verdict, appraise};
+use ::qc::{MediaUnderTest, Verdict, inspect};
 use spec::DeliverySpec;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -187,13 +187,12 @@ async fn all(tool: Tool, files: &[PathBuf], width: usize) -> Result<(), Fault> {
 }
 
 async fn ours(file: &Path, spec: &DeliverySpec) -> Result<(), Fault> {
-    let judged = appraise(file, &MediaUnderTest::bare(file), spec, &Tools::default(), &[], &CancellationToken::new())
-        .await
-        .map_err(|failure| failure.message)?;
+    let (subject, tools, cancel) = (MediaUnderTest::bare(file), Tools::default(), CancellationToken::new());
+    let report = inspect(file, &subject, spec, &tools, &cancel).await.map_err(|failure| failure.message)?;
     // A clip that is good must have been measured in full, or the time says nothing.
     let good = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("good"));
-    if good && judged.report.verdict == Verdict::ToolError {
-        return Err(format!("{}: {}", file.display(), judged.report.summary()).into());
+    if good && report.verdict == Verdict::ToolError {
+        return Err(format!("{}: {}", file.display(), report.summary()).into());
     }
     Ok(())
 }

@@ -5,15 +5,15 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Who asks, why, and whether only to say what would happen.
+/// Audit context of a change: actor, reason and dry run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 #[schema(as = Order)]
 pub struct AuditContext {
-    /// Who asks.
+    /// Who asks for the change: a user or a service, as named by the client. An empty name is recorded as `api`.
     #[schema(max_length = 1000)]
     pub actor: String,
-    /// Why, for the record.
+    /// Reason for the audit record.
     #[schema(max_length = 1000)]
     pub reason: String,
     /// Check and count, change nothing.

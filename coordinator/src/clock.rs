@@ -5,7 +5,7 @@ use protocol::time::Timestamp;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where the coordinator's time comes from.
+/// Source of the coordinator's time; tests pass their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Follows `wall` when it is ahead; continues at the pace of monotonic time when `wall` has been set back.

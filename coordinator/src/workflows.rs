@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct Workflows(Arc<Mutex<HashMap<JobNo, Read>>>);
 
-/// What became of reading a workflow.
+/// Outcome of reading a workflow.
 #[derive(Debug, Clone)]
 enum Read {
     Workflow(Arc<Workflow>),
@@ -54,6 +54,38 @@ impl Workflows {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Runs the part of a transaction that is about one job. When its rows cannot be read, the job is set aside, and the
+    /// error asks for the transaction to be repeated: then nothing of this part is done for it. `None` for a job that is
+    /// aside already.
+    pub fn for_job<R>(
+        &self,
+        tx: &mut dyn Tx,
+        job: JobNo,
+        part: impl FnOnce(&mut dyn Tx) -> StoreResult<R>,
+    ) -> StoreResult<Option<R>> {
+        if matches!(self.0.lock().get(&job), Some(Read::Aside(..))) {
+            return Ok(None);
+        }
+        match part(tx) {
+            Err(StoreError::Corrupt(why)) => {
+                tracing::error!(job.no = job.0, why, "a job cannot be read by this version and is set aside");
+                self.0.lock().insert(job, Read::Aside(why.clone(), true));
+                Err(StoreError::JobAside { no: job.0, why })
+            }
+            done => done.map(Some),
+        }
+    }
+
+    /// A job and its workflow; `None` when it is gone or cannot be read.
+    pub fn job(&self, tx: &mut dyn Tx, job: JobNo) -> StoreResult<Option<(JobRow, Arc<Workflow>)>> {
+        let row = match tx.job(job) {
+            Ok(Some(row)) => row,
+            Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(self.readable(tx, job)?.map(|workflow| (row, workflow)))
     }
 
     /// The workflow of a job, unless it cannot be read.

@@ -18,7 +18,7 @@ use protocol::rules::unit::lease::LeaseLimits;
 use rustix::fs::FlockOperation;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,9 +38,15 @@ const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Creates a data directory with mode 700, since it holds signed locations, manifests and pictures. An existing one keeps
-/// its mode.
+/// its mode, which may be shared on purpose; a warning says so.
 fn make_private(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
+        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let shown = path.display().to_string();
+            let shown = crate::output::line(&shown);
+            eprintln!("warning: data directory {shown} is open to others (mode {mode:o}): chmod 700 {shown}");
+        }
         return Ok(());
     }
     if let Some(parent) = path.parent() {

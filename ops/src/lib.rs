@@ -14,6 +14,7 @@ pub mod demo;
 pub mod embedded;
 pub mod error;
 pub mod limits;
+mod log;
 mod metrics;
 pub mod output;
 mod report;

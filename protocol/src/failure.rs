@@ -1,5 +1,7 @@
 //! Failures of units and assets, with the class that decides about retries.
-use serde::{Deserialize, Serialize};
+use crate::model::location::masked;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 
 /// Class of an error: whether and how it may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,7 +62,8 @@ pub struct Failure {
     pub class: ErrorClass,
     /// Stable code for grouping (`source_missing`, `qc_failed`, `destination_conflict`, …).
     pub reason: String,
-    /// Message for people: what, where, what to do.
+    /// Message for people: what, where, what to do. Reports of earlier versions are masked when they are read.
+    #[serde(deserialize_with = "message")]
     pub message: String,
     /// Ids of failed QC checks; empty for other failures.
     pub checks: Vec<String>,
@@ -68,10 +71,19 @@ pub struct Failure {
     pub findings: Option<String>,
 }
 
+fn message<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let text = String::deserialize(input)?;
+    Ok(match masked(&text) {
+        Cow::Owned(masked) => masked,
+        Cow::Borrowed(_) => text,
+    })
+}
+
 impl Failure {
-    /// A failure without QC findings.
+    /// A failure without QC findings. Its message shows no signature and no login of an address that it names.
     pub fn new(class: ErrorClass, reason: &str, message: impl Into<String>) -> Failure {
-        Failure { class, reason: reason.to_owned(), message: message.into(), checks: Vec::new(), findings: None }
+        let message = masked(&message.into()).into_owned();
+        Failure { class, reason: reason.to_owned(), message, checks: Vec::new(), findings: None }
     }
 
     /// A failure that no retry can fix.
@@ -82,5 +94,19 @@ impl Failure {
     /// A failure that a retry may fix.
     pub fn transient(reason: &str, message: impl Into<String>) -> Failure {
         Failure::new(ErrorClass::Transient, reason, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_with_a_signed_address_is_masked_when_made_and_when_read() {
+        let message = "source https://h/a.mov?sig=SECRET is away";
+        let made = Failure::transient("r", message);
+        assert_eq!(made.message, "source https://h/a.mov?… is away");
+        let earlier = serde_json::to_string(&Failure { message: message.to_owned(), ..made.clone() });
+        assert_eq!(serde_json::from_str::<Failure>(&earlier.expect("encodes")).ok(), Some(made));
     }
 }

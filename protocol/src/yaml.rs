@@ -71,8 +71,21 @@ pub fn top_keys(source: &str) -> Vec<String> {
 
 /// Reads one document of type `T`.
 pub fn read<T: DeserializeOwned>(file: &str, source: &str) -> Result<T, Problem> {
-    serde_saphyr::from_str(source).map_err(|e| problem(file, &e))
+    serde_saphyr::from_str(source).map_err(|e| {
+        let problem = problem(file, &e);
+        // Of a file of another kind nothing is quoted: its path may have been a mistake.
+        let quotes = ["invalid type", "invalid value", "expected mapping"]
+            .iter()
+            .any(|start| problem.message.starts_with(start));
+        match quotes && !places::is_mapping(source) {
+            true => Problem { message: NO_KEYS.to_owned(), hint: Some("check the path".to_owned()), ..problem },
+            false => problem,
+        }
+    })
 }
+
+/// The message for a file that is no mapping.
+const NO_KEYS: &str = "the file holds no keys, such as `key: value`";
 
 fn problem(file: &str, error: &YamlError) -> Problem {
     let error = error.without_snippet();
@@ -145,6 +158,14 @@ mod tests {
         assert!(read::<Doc>("j", "retry: 1\n").expect_err("missing").message.contains("needs"));
         let problem = read::<Doc>("j", "needs: [a]\nretry: soon\n").expect_err("type");
         assert_eq!(problem.at.map(|(line, _)| line), Some(2), "{problem}");
+    }
+
+    #[test]
+    fn file_without_keys_is_not_quoted() {
+        for source in ["SECRET", "root:x:0:0:SECRET\nbin:x:1\n", "[SECRET]", "\"SECRET\"", "- SECRET\n"] {
+            let text = read::<Doc>("j", source).expect_err("no mapping").to_string();
+            assert!(!text.contains("SECRET") && text.contains("no keys"), "{text}");
+        }
     }
 
     #[test]

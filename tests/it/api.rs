@@ -25,7 +25,7 @@ fn commands_local_and_remote_give_the_same_answer() {
     let (scratch, _running, address, id) = served();
     let unit = format!("{id}/land/1");
     let odd = "c/ü ?#";
-    let commands: [(&[&str], i32); 45] = [
+    let commands: [(&[&str], i32); 48] = [
         (&["job", "list"], 0),
         (&["job", "list", "--state", "finished_with_failures"], 0),
         (&["job", "list", "--state", "running"], 0),
@@ -53,6 +53,7 @@ fn commands_local_and_remote_give_the_same_answer() {
         (&["job", "operations", "nope"], 5),
         (&["failure", "list"], 0),
         (&["failure", "list", "--job", "nope"], 5),
+        (&["failure", "get", "nope"], 5),
         (&["failure", "waive", "nope", "--reason", "why"], 5),
         (&["operation", "pause", "99"], 5),
         (&["worker", "drain", "nope"], 5),
@@ -66,6 +67,8 @@ fn commands_local_and_remote_give_the_same_answer() {
         (&["unit", "get", "nonsense"], 2),
         (&["unit", "explain", &unit], 0),
         (&["unit", "explain", &format!("{id}/land/999")], 5),
+        (&["unit", "log", &unit], 0),
+        (&["unit", "log", &format!("{id}/land/999")], 5),
         (&["asset", "list"], 0),
         (&["asset", "list", "--title", "t", "--after", "a"], 0),
         (&["asset", "get", "a"], 0),

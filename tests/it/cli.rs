@@ -2,6 +2,8 @@
 use crate::jobs::{LAND, manifest};
 use rusqlite::Connection;
 use serde_json::Value;
+use testkit::bucket::Bucket;
+use testkit::weed::Weed;
 use testkit::{Ran, Scratch};
 
 /// A data directory with one job that has ended with a failure; the job's id.
@@ -126,6 +128,10 @@ fn data_directory_is_readable_by_its_user_alone() {
     };
     assert_eq!(mode("data"), 0o700);
     assert_eq!((mode("data/showrunner.db"), mode("data/lock")), (0o600, 0o600));
+    let warned = |scratch: &Scratch| scratch.run(&["run", "job.yaml"]).stderr.contains("warning: data directory");
+    assert!(!warned(&scratch));
+    std::fs::set_permissions(scratch.path("data"), std::fs::Permissions::from_mode(0o755)).expect("set");
+    assert!(warned(&scratch), "others may read it");
     scratch.write("file", "x");
     scratch.run(&["run", "job.yaml", "--data", "file/data"]).expect_code(1).expect_said(&["file/data"]);
 }
@@ -271,9 +277,30 @@ fn validate_recognizes_each_kind_of_file_and_points_at_the_node() {
     assert!(problem(3, "hint").as_str().is_some_and(|hint| hint.contains("listen")), "{found}");
     assert_eq!((problem(4, "line"), problem(4, "column")), (5.into(), 13.into()), "{found}");
     assert_eq!(problem(4, "hint"), "there is none to choose from");
-    for kind in ["storage", "profile", "waivers"] {
+    for kind in ["storage", "profile", "waivers", "manifest", "mapping"] {
         assert_eq!(scratch.run(&["schema", kind]).expect_code(0).json()["type"], "object", "{kind}");
     }
+}
+
+#[test]
+fn doctor_probes_buckets() {
+    let scratch = Scratch::new();
+    scratch.write("served/cards/a.mov", "abc");
+    let gcs = Bucket::serve(&scratch.path("served"));
+    let finding = |location: &str, code: i32| {
+        let ran = scratch.run(&["doctor", "--storage", "storage.yaml", "-o", "json", location]);
+        let findings = ran.expect_code(code).json();
+        let all = findings.as_array().cloned().unwrap_or_default();
+        let last = all.into_iter().rfind(|finding| finding["check"] == "endpoint").expect("the location is tried");
+        last["message"].as_str().unwrap_or_default().to_owned()
+    };
+    scratch.write("storage.yaml", gcs.settings());
+    let said = finding("gs://library/cards", 0);
+    assert!(said.starts_with("gs://library/cards: list"), "{said}");
+    let Some(weed) = Weed::start(&scratch.path("."), "probed") else { return };
+    scratch.write("storage.yaml", format!("endpoints:\n{}", weed.settings("")));
+    let said = finding("s3://probed/folder", 0);
+    assert!(said.contains("list, put, multipart upload, delete"), "{said}");
 }
 
 #[test]

@@ -45,6 +45,13 @@ impl Cluster {
         self.scratch.run(&["job", "get", id, "-o", "json"]).expect_code(0).json()
     }
 
+    /// Write transactions that the coordinator has made: it takes a turn at least every 200 ms.
+    pub(crate) fn transactions(&mut self) -> u64 {
+        let metrics = get(&self.coordinator.address(), "/metrics").1;
+        let line = metrics.lines().find(|line| line.starts_with("showrunner_write_transaction_duration_seconds_count"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("the coordinator counts its transactions")
+    }
+
     fn wait_for(&self, id: &str, succeeded: u64) {
         wait_until("enough units succeeded", || count(&self.look(id), "/units/succeeded") >= succeeded);
     }
@@ -111,6 +118,47 @@ fn worker_without_slots_of_a_kind_takes_none_and_serves_health() {
         assert!(!ran.stderr.contains("canary"), "{ran:#?}");
     }
     cluster.scratch.run(&["worker"]).expect_code(2).expect_said(&["--redis"]);
+}
+
+/// Connections from an address of this machine, each with the beginning of a head.
+fn unfinished_heads(from: &str, to: &str, number: usize) -> Vec<std::net::TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let connect = || async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket can be made");
+        socket.bind(format!("{from}:0").parse().expect("an address")).expect("every 127.* is of this machine");
+        let stream = socket.connect(to.parse().expect("an address")).await.expect("the server accepts");
+        stream.into_std().expect("it leaves the runtime")
+    };
+    let streams = (0..number).map(|_| {
+        let mut stream = runtime.block_on(connect());
+        stream.set_nonblocking(false).expect("it may block");
+        // A connection that the server has closed refuses it.
+        std::io::Write::write_all(&mut stream, b"GET /healthz HTTP/1.1\r\nHost: x\r\n").ok();
+        stream
+    });
+    streams.collect()
+}
+
+/// Whether the server answers on a connection before it ends it.
+fn is_answered(mut stream: std::net::TcpStream) -> bool {
+    let mut bytes = Vec::new();
+    drop(std::io::Read::read_to_end(&mut stream, &mut bytes));
+    !bytes.is_empty()
+}
+
+#[test]
+fn worker_health_answers_while_others_hold_its_connections() {
+    let cluster = Cluster::start();
+    let mut worker = cluster.scratch.start(&["worker", "--redis", &cluster.redis.url(), "--listen", "127.0.0.1:0"]);
+    let address = worker.address();
+    let others = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
+    let held: Vec<_> = others.iter().flat_map(|from| unfinished_heads(from, &address, 40)).collect();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(get(&address, path).0, 200, "{path}");
+    }
+    // Two addresses have all 64 connections, and each of the four has its share of the reserve.
+    let answered = held.into_iter().map(is_answered).filter(|answered| *answered).count();
+    assert_eq!(answered, 64 + 4 * 4, "the others are closed without an answer");
 }
 
 #[test]

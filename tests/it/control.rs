@@ -2,6 +2,7 @@
 //! processes over a real Redis.
 use crate::cluster::Cluster;
 use crate::jobs::count;
+use rustix::process::Signal;
 use serde_json::Value;
 use std::fmt::Write;
 use testkit::Running;
@@ -133,4 +134,23 @@ fn worker_is_drained_and_released_by_name() {
     assert_runs_again(&cluster, &first);
     assert!(heard()["reason"].is_null(), "{}", heard());
     cluster.scratch.run(&["worker", "drain", "nobody"]).expect_code(5).expect_said(&["worker list"]);
+}
+
+/// Every worker reads what is sent to all: a cancellation that waits for a worker must not be repeated in each turn.
+#[test]
+fn cancellation_that_waits_for_a_worker_is_sent_once() {
+    let mut cluster = Cluster::start();
+    let worker = cluster.worker();
+    let id = submit(&cluster, 64, "60s..60s");
+    let name = worker.worker_name();
+    wait_until("units run", || begun(&cluster, &name) >= 32);
+    worker.signal(Signal::STOP);
+    cluster.scratch.run(&["job", "cancel", &id]).expect_code(0);
+    let sent = || cluster.redis.cli(&["XLEN", "sr:control"]).trim().parse::<u64>().unwrap_or(0);
+    wait_until("the executions are called back", || sent() > 0);
+    let (first, before) = (sent(), cluster.transactions());
+    wait_until("turns are taken", || cluster.transactions() >= before + 20);
+    assert_eq!(cluster.redis.cli(&["XLEN", "sr:control"]).trim(), first.to_string());
+    worker.signal(Signal::CONT);
+    wait_until("it is cancelled", || cluster.look(&id)["state"] == "cancelled");
 }

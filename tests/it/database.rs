@@ -3,13 +3,14 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::wire::report::{Heartbeat, Outcome, Report, UnitResult};
 use rustix::process::Signal;
+use std::future::Future;
 use std::time::{Duration, Instant};
 use testkit::process::{promised, times_are_asserted, wait_until};
 use testkit::proxy::Proxy;
 use tests::fleet::{DATABASE, Fleet};
 use transport::{Server, Settings};
-use worker::queue::WorkQueue;
 use worker::queue::redis::RedisQueue;
+use worker::queue::{QueueError, WorkQueue};
 
 /// How soon throughput is back.
 const BACK_MAX: Duration = Duration::from_secs(120);
@@ -242,12 +243,32 @@ fn many_workers_open_no_database_connection() {
     }
 }
 
+/// Ticks of the processor that a process uses over rounds of heartbeats.
+async fn ticks_of_rounds<F: Future<Output = Result<(), QueueError>>>(
+    pid: u32,
+    rounds: usize,
+    tell: impl Fn(usize) -> F,
+) -> u64 {
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<u64>().expect("a number")).sum::<u64>()
+    };
+    let before = ticks();
+    for round in 0..rounds {
+        tell(round).await.expect("sent");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    ticks() - before
+}
+
 /// Case 76: the cost of many workers for the transport is counted in commands: heartbeats, and the periodic questions of a
 /// coordinator. One failed unit is remembered, so that the health of all workers is evaluated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_workers_with_a_known_failure_cost_few_commands() {
     const WORKERS: usize = 250;
     const ROUNDS: usize = 5;
+    const OUTCOMES: usize = 2_000;
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     wait_until("it leads", || coordinator.leads());
@@ -273,6 +294,22 @@ async fn many_workers_with_a_known_failure_cost_few_commands() {
     let mut ends = vec![end(0, 1, sick)];
     ends.extend((0..WORKERS).map(|no| end(no, 2 + no as i64, well())));
     queue.report(ends).await.expect("sent");
+    // Each round has news about the unit that failed, so that the health of all workers is checked again.
+    let news = |round: usize| {
+        let beats = (0..WORKERS).map(beat);
+        beats.chain([end(1 + round, 1, well())]).collect::<Vec<Report>>()
+    };
+    // The work of health checks is counted in ticks of the processor: with little to remember, and with much.
+    let pid = coordinator.running.pid();
+    let few = ticks_of_rounds(pid, ROUNDS, |round| queue.report(news(round))).await;
+    for remembered in 1..=OUTCOMES {
+        let outcome = |no: usize| end(no, (remembered * WORKERS + no) as i64 + 1_000, well());
+        queue.report((0..WORKERS).map(outcome).collect()).await.expect("sent");
+    }
+    wait_until("all reports are read", || fleet.redis.cli(&["XLEN", "sr:reports"]).trim() == "0");
+    let many = ticks_of_rounds(pid, ROUNDS, |round| queue.report(news(round))).await;
+    println!("{few} ticks with one outcome a worker, {many} with {OUTCOMES}");
+    assert!(many <= 3 * few + 50, "{few} ticks with one outcome a worker, {many} with {OUTCOMES}");
     let commands = || {
         let stats = fleet.redis.cli(&["INFO", "stats"]);
         let line = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));

@@ -1,7 +1,9 @@
 //! A folder as a library.
 use crate::jobs::{assert_failed, count, failed_assets};
+use protocol::wire::unit::HashAlgorithm;
 use std::collections::BTreeMap;
 use std::fs;
+use storage::hash::hash_bytes;
 use testkit::Scratch;
 use testkit::content::{assert_tree, bytes, changed_at, modified_at};
 
@@ -166,4 +168,20 @@ fn summary_distinguishes_copied_from_present_files() {
     assert_eq!(transfer(&second), [0, 0, 6, bytes(0..6)], "{second:#}");
     let shown = scratch.run(&["job", "get", first["job"].as_str().expect("an id")]).expect_code(0).stdout.clone();
     assert!(shown.contains("transfer  4 copied (") && shown.contains(", 2 already present ("), "{shown}");
+}
+
+#[test]
+fn checksum_step_records_hashes_in_the_catalogue_and_copies_nothing() {
+    let scratch = Scratch::new();
+    let files = library(&scratch);
+    scratch.write(
+        "fixity.yaml",
+        "job: fixity\nlibrary: { folder: library }\nsteps: [{ id: fixity, checksum: { algorithm: md5 } }]\n",
+    );
+    let summary = scratch.run_job("fixity.yaml", 0);
+    assert_eq!(count(&summary, "/assets"), files.len() as u64);
+    let asset = scratch.run(&["asset", "get", "north-pass/audio_de.wav", "-o", "json"]).expect_code(0).json();
+    let hash = hash_bytes(HashAlgorithm::Md5, &files["north-pass/audio_de.wav"]).to_string();
+    assert_eq!(asset["hash"], hash, "{asset:#}");
+    assert!(!scratch.path("out").exists());
 }

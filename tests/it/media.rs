@@ -1,6 +1,7 @@
 //! Media that is broken.
 use crate::jobs::{assert_failed, count, failed_assets};
 use std::fs;
+use testkit::bucket::Bucket;
 use testkit::{Scratch, reference};
 
 const SPEC: &str = "spec: any
@@ -91,6 +92,69 @@ fn missing_ffmpeg_is_reported() {
     assert!(failures.iter().any(|f| f["reason"] == "tool_missing"), "{summary:#}");
     let said = |f: &serde_json::Value| f["message"].as_str().is_some_and(|m| m.contains("/nowhere/ff"));
     assert!(failures.iter().filter(|f| f["reason"] == "tool_missing").all(said), "{summary:#}");
+}
+
+/// Names of a listing that claim that there is neither picture nor sound.
+const OTHER_NAMES: [&str; 4] = ["movie.jpg", "movie.pdf", "movie.txt", "movie.unknown"];
+
+const LISTED: &str = "job: listed
+library: { folder: LIBRARY, pattern: '^(?:(?<role>document)_)?(?<title>[a-z]+).*$' }
+steps:
+  - id: check
+    qc: { policy: spec.yaml }
+";
+
+/// Three seconds of black under names of stills, texts and documents, and what is such by declaration or content.
+fn black_under_other_names(scratch: &Scratch, library: &str) {
+    let black = scratch.path("black.mp4");
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+    let picture = ["-f", "lavfi", "-i", "color=black:size=64x36:rate=25:duration=3"];
+    reference::ffmpeg(&[&picture[..], &codecs, &[black.to_str().expect("UTF-8")]].concat());
+    let content = fs::read(&black).expect("ffmpeg wrote it");
+    for name in OTHER_NAMES.into_iter().chain(["document_movie.pdf"]) {
+        scratch.write(format!("{library}/{name}"), &content);
+    }
+    scratch.write(format!("{library}/text.srt"), "1\n00:00:01,000 --> 00:00:02,000\nx\n");
+    scratch.write(format!("{library}/paper.pdf"), "%PDF-1.4");
+    scratch.write("spec.yaml", SPEC);
+}
+
+fn assert_names_prove_nothing(summary: &serde_json::Value) {
+    let mut failed = OTHER_NAMES.to_vec();
+    failed.push("paper.pdf");
+    failed.sort_unstable();
+    assert_eq!(failed_assets(summary), failed, "{summary:#}");
+    for name in OTHER_NAMES {
+        assert_failed(summary, name, "qc_failed", &["black"]);
+    }
+    assert_failed(summary, "paper.pdf", "qc_tool_error", &["declare the role"]);
+}
+
+#[test]
+fn media_under_another_name_fails_in_a_folder_job() {
+    let scratch = Scratch::new();
+    black_under_other_names(&scratch, "library");
+    scratch.write("job.yaml", LISTED.replace("LIBRARY", "library"));
+    assert_names_prove_nothing(&scratch.run_job("job.yaml", 3));
+    let names = OTHER_NAMES.map(|name| format!("library/{name}"));
+    let files = names.iter().map(String::as_str);
+    let arguments: Vec<&str> = ["qc", "--policy", "spec.yaml", "-o", "jsonl"].into_iter().chain(files).collect();
+    let ran = scratch.run(&arguments);
+    let verdicts: Vec<String> = ran.expect_code(1).stdout.lines().map(verdict).collect();
+    assert_eq!(verdicts, ["fail"; 4]);
+}
+
+#[test]
+fn media_under_another_name_fails_in_a_bucket_job() {
+    let scratch = Scratch::new();
+    black_under_other_names(&scratch, "served/library");
+    let bucket = Bucket::serve(&scratch.path("served"));
+    scratch.write("storage.yaml", bucket.settings());
+    let land = "steps:\n  - id: land\n    transfer: { to: \"file:./out/{path}\" }\n";
+    let job = LISTED.replace("LIBRARY", "gs://library/library").replace("steps:\n", land);
+    scratch.write("job.yaml", job.replace("  - id: check\n", "  - id: check\n    needs: [land]\n"));
+    let ran = scratch.run(&["run", "job.yaml", "--storage", "storage.yaml", "-o", "json"]);
+    assert_names_prove_nothing(&ran.expect_code(3).json());
 }
 
 const PROFILE: &str = r#"{

@@ -1,7 +1,9 @@
 //! The schema changes while a cluster works, and a build that is too old says so.
+use rusqlite::Connection;
+use std::os::unix::fs::DirBuilderExt;
 use std::time::{Duration, Instant};
-use testkit::Ran;
 use testkit::process::{promised, wait_until};
+use testkit::{Ran, Scratch};
 use tests::fleet::{DATABASE, Fleet};
 
 /// Case 72.
@@ -55,4 +57,30 @@ fn migrations_under_load_fail_no_unit() {
     }
     fleet.assert_exact(&job, 12_000);
     assert_eq!(fleet.number("SELECT COALESCE(MAX(attempt), 0) FROM unit"), 0, "no unit failed");
+}
+
+/// The database of a coordinator of schema 9 that was killed: 8 of 20 units have succeeded before a
+/// barrier and an approval.
+#[test]
+fn running_job_of_schema_9_continues() {
+    let scratch = Scratch::new();
+    std::fs::DirBuilder::new().mode(0o700).create(scratch.path("data")).expect("a scratch directory can be made");
+    let database = Connection::open(scratch.path("data/showrunner.db")).expect("a database can be made");
+    database.execute_batch(include_str!("../golden/schema-9.sqlite.sql")).expect("statements of a dump are valid");
+    drop(database);
+    let (_running, address) = scratch.up("noop=4");
+    let ask = |args: &[&str]| scratch.remote(&address, args);
+    let counts = || {
+        let job = ask(&["job", "get", "continued-d56aqp7x", "-o", "json"]).expect_code(0).json();
+        let steps = job["steps"].as_array().expect("a job has steps").clone();
+        steps.iter().map(|step| step["units"]["succeeded"].as_u64().unwrap_or(0)).collect::<Vec<_>>()
+    };
+    let tasks = || ask(&["task", "list", "-o", "name"]).expect_code(0).stdout.clone();
+    wait_until("each partition waits for its approval", || tasks().lines().count() == 20);
+    assert_eq!(counts(), [20, 0, 0], "before the approval");
+    for task in tasks().lines() {
+        ask(&["task", "approve", task, "--by", "ada", "-q"]).expect_code(0);
+    }
+    ask(&["job", "wait", "continued-d56aqp7x", "--timeout", "1m"]).expect_code(0);
+    assert_eq!(counts(), [20, 20, 20], "at the end");
 }

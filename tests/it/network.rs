@@ -82,3 +82,20 @@ fn resent_messages_after_lost_replies_count_once() {
     }
     fleet.assert_exact(&job, 4_000);
 }
+
+/// A publication that arrived and whose reply is lost: its units wait in the stream for longer than the age of a missing
+/// unit, and are found there.
+#[test]
+fn units_of_an_unknown_publication_that_wait_for_a_slot_run_once() {
+    let mut fleet = Fleet::start();
+    let (proxy, url) = before(&fleet);
+    fleet.transport = url;
+    let _coordinator = fleet.coordinator();
+    fleet.transport = fleet.redis.url();
+    let _worker = fleet.worker(3, &[]);
+    wait_until("the worker is known", || fleet.number("SELECT COUNT(*) FROM worker") == 1);
+    proxy.lose_reply_to(b"sr:{noop}:units:normal");
+    let job = fleet.submit(6, "9s..10s");
+    let verdict = fleet.assert_exact(&job, 6);
+    assert_eq!((proxy.lost_replies(), verdict.executions), (1, 12), "each unit ran once: {verdict:?}");
+}

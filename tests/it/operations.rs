@@ -30,6 +30,13 @@ fn failures_of_one_cause_are_one_entry() {
     assert_eq!((listed[0]["jobs"][0].as_str(), listed[0]["waived"].is_null()), (Some(id.as_str()), true));
     let cause = listed[0]["cause"].as_str().expect("a fingerprint is text");
 
+    let failed = scratch.run(&["failure", "get", cause, "-o", "json"]).expect_code(0).json();
+    let assets: Vec<_> = failed.as_array().expect("a list").iter().map(|f| f["asset"].as_str().unwrap_or("")).collect();
+    assert_eq!(assets, ["b", "d"], "{failed:#}");
+    assert_eq!(failed[0]["unit"].as_str().map(|unit| unit.starts_with(&format!("{id}/land/"))), Some(true));
+    assert_eq!(scratch.run(&["failure", "get", cause, "--limit", "1", "-o", "name"]).expect_code(0).name(), "b");
+    scratch.run(&["failure", "get", "0123456789abcdef"]).expect_code(5).expect_said(&["failure list"]);
+
     scratch.run(&["failure", "waive", cause]).expect_code(2).expect_said(&["reason"]);
     let waive = ["failure", "waive", cause, "--reason", "not delivered yet", "--by", "ada"];
     scratch.run(&[&waive[..], &["--until", "2001-01-01T00:00:00Z"]].concat()).expect_code(2);
@@ -79,7 +86,7 @@ fn next_attempt_reads_the_corrected_input() {
     let wrong = "asset,location\nb,new/b.bin\na,new/a.bin\n";
     scratch.write("wrong.csv", wrong);
     let refused = scratch.run(&["job", "retry", &id, "--all", "--input", "wrong.csv"]);
-    refused.expect_code(2).expect_said(&["\"a\"", "not among"]);
+    refused.expect_code(2).expect_said(&["\"a\"", "no selected unit"]);
     let place = |name: &str| format!("file:{}", scratch.path(name).display());
     let rows = format!(
         "{{\"asset\": \"b\", \"location\": {:?}}}\n{{\"asset\": \"d\", \"location\": {:?}}}\n",

@@ -145,6 +145,43 @@ fn transient_failures_are_retried_until_the_limit() {
     let id = summary["job"].as_str().expect("an id is text");
     let unit = scratch.run(&["unit", "get", &format!("{id}/flaky/1"), "-o", "json"]).expect_code(0).json();
     assert_eq!((unit["state"].as_str(), unit["attempt"].as_u64()), (Some("dead"), Some(3)), "{unit:#}");
+    let log = |args: &[&str]| {
+        let mut command = vec!["unit", "log", unit["unit"].as_str().expect("an id is text")];
+        command.extend(args);
+        scratch.run(&command).expect_code(0).stdout.clone()
+    };
+    let executions: serde_json::Value = serde_json::from_str(&log(&["-o", "json"])).expect("it is JSON");
+    let results: Vec<_> = executions.as_array().expect("a list").iter().map(|one| &one["result"]).collect();
+    assert_eq!(results, ["failed", "failed", "failed"], "{executions:#}");
+    assert_eq!(&executions[2]["reason"], unit_reason(&summary), "{executions:#}");
+    assert_eq!(log(&["-o", "name", "--limit", "2"]).lines().count(), 2);
+    assert!(log(&[]).contains("ASSETS FAILED"));
+}
+
+#[test]
+fn asset_that_was_split_off_has_the_execution_in_its_log() {
+    let scratch = Scratch::new();
+    scratch.write("manifest.csv", manifest(&[("a", "t", "a.bin"), ("b", "t", "b.bin")]));
+    scratch.write("a.bin", "a");
+    let step = "  - id: land\n    transfer: { to: \"file:./out/{file}\" }\n    retry: { attempts: 1 }\n";
+    scratch.write(
+        "job.yaml",
+        format!("job: split\nlibrary: {{ manifest: manifest.csv }}\npartition: {{ max_assets: 10 }}\nsteps:\n{step}"),
+    );
+    let id = scratch.run_job("job.yaml", 3)["job"].as_str().expect("an id is text").to_owned();
+    for part in 1..=2 {
+        let log = scratch.run(&["unit", "log", &format!("{id}/land/{part}"), "-o", "json"]).expect_code(0).json();
+        assert_eq!(
+            (log[0]["reason"].as_str(), log[0]["epoch"].as_u64()),
+            (Some("source_missing"), Some(2 - part)),
+            "{log:#}"
+        );
+    }
+}
+
+/// The reason of the first failure of a job.
+fn unit_reason(summary: &serde_json::Value) -> &serde_json::Value {
+    &summary["failures"][0]["reason"]
 }
 
 #[test]

@@ -2,6 +2,7 @@
 use serde_json::Value;
 use std::os::unix::fs::symlink;
 use testkit::Scratch;
+use testkit::process::wait_until;
 
 /// Media below a root, a file outside of it, and links between them.
 fn with_roots() -> Scratch {
@@ -89,4 +90,75 @@ fn sidecar_outside_the_library_or_a_pipe_is_not_read() {
     for name in ["a.bin", "b.bin"] {
         assert!(scratch.path("o").join(name).exists(), "{name} lands without its sidecar: {summary:#}");
     }
+}
+
+const SWAPPED: &str = "job: swapped
+library: { folder: lib }
+steps:
+  - id: begin
+    noop: {}
+  - id: go
+    needs: [begin]
+    approval: { role: operator }
+  - id: land
+    needs: [go]
+    transfer: { to: \"file:./out/{path}\" }
+  - id: replace
+    needs: [go]
+    transfer: { to: \"file:./replaced/{path}\", replace: versioned }
+  - id: check
+    needs: [go]
+    qc: { policy: spec.yaml }
+";
+
+#[test]
+fn directory_swapped_between_scan_and_step_leads_no_step_out_of_the_library() {
+    let scratch = with_roots();
+    scratch.write("lib/d/secret.bin", "listed");
+    scratch.write("job.yaml", SWAPPED);
+    run_with_swap(&scratch, "lib/d");
+}
+
+/// Runs the job; while it waits for its approval, a directory is replaced by a link to another one.
+fn run_with_swap(scratch: &Scratch, swapped: &str) {
+    let (_running, address) = scratch.up("qc=1,transfer=1,noop=1");
+    let ask = |args: &[&str]| scratch.remote(&address, args);
+    let job = ask(&["job", "submit", "job.yaml", "-o", "name"]).name();
+    let tasks = || ask(&["task", "list", "--job", &job, "-o", "json"]).expect_code(0).json();
+    wait_until("the steps before the approval are done", || tasks().as_array().is_some_and(|all| all.len() == 1));
+    std::fs::remove_dir_all(scratch.path(swapped)).expect("removed");
+    symlink(scratch.path("outside"), scratch.path(swapped)).expect("a link can be made");
+    ask(&["task", "approve", &tasks()[0]["task"].to_string(), "--by", "ada"]).expect_code(0);
+    let summary = ask(&["job", "wait", &job, "--timeout", "2m", "-o", "json"]).expect_code(3).json();
+    assert_eq!(reasons(&summary), ["source_escapes"; 3], "{summary:#}");
+    for landed in ["out", "replaced"] {
+        assert!(!scratch.path(landed).join("d/secret.bin").exists(), "{landed}: {summary:#}");
+    }
+}
+
+const COPY_SWAPPED: &str = "job: swapped
+library: { folder: lib }
+steps:
+  - id: land
+    transfer: { to: \"file:./landed/{path}\" }
+  - id: go
+    needs: [land]
+    approval: { role: operator }
+  - id: copy
+    needs: [go]
+    transfer: { to: \"file:./out/{path}\" }
+  - id: replace
+    needs: [go]
+    transfer: { to: \"file:./replaced/{path}\", replace: versioned }
+  - id: check
+    needs: [go]
+    qc: { policy: spec.yaml }
+";
+
+#[test]
+fn copy_behind_a_directory_swapped_for_a_link_is_read_by_no_later_step() {
+    let scratch = with_roots();
+    scratch.write("lib/d/secret.bin", "listed");
+    scratch.write("job.yaml", COPY_SWAPPED);
+    run_with_swap(&scratch, "landed/d");
 }

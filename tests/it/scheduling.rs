@@ -76,3 +76,15 @@ fn worker_with_notice_takes_no_unit_of_unknown_length() {
     let names: Vec<String> = executions(&cluster.scratch).into_iter().map(|(_, _, worker)| worker).collect();
     assert!(names.iter().all(|name| !leaving.stderr().contains(name)), "{}", leaving.stderr());
 }
+
+#[test]
+fn job_whose_library_no_worker_lists_says_so() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker_with(&["--redis", &cluster.redis.url(), "--kinds", "noop"]);
+    let id = cluster.submit(1, "0ms");
+    let explained = || cluster.scratch.run(&["job", "explain", &id]).stdout.clone();
+    wait_until("the list of workers is there", || explained().contains("no live worker has slots for scan"));
+    let _lister = cluster.worker_with(&["--redis", &cluster.redis.url(), "--kinds", "scan"]);
+    wait_until("it is listed", || cluster.look(&id)["state"] == "succeeded");
+    assert!(!explained().contains("no live worker"));
+}

@@ -1,7 +1,7 @@
 //! Both ends of the transport against a real server, without processes around them: what is blocked, what is left behind by
 //! the dead, what nobody can read.
-use coordinator::queue::UnitQueue;
 use coordinator::queue::redis::RedisQueue as Publisher;
+use coordinator::queue::{IsOut, Lost, UnitQueue};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
@@ -85,6 +85,12 @@ async fn blocked_reader_delays_no_report_and_keeps_its_connection() {
     reading.abort();
 }
 
+/// Says that these executions are out.
+fn out(executions: &[(UnitId, u32)]) -> IsOut {
+    let executions: BTreeSet<(UnitId, u32)> = executions.iter().copied().collect();
+    Arc::new(move |unit, epoch| executions.contains(&(unit, epoch)))
+}
+
 fn unit(part: i64) -> Unit {
     let task = Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 }));
     let id = UnitId { job: JobNo(1), step: StepNo(0), part };
@@ -111,9 +117,8 @@ async fn dead_consumers_entries_are_removed_in_bounded_steps() {
     // A look through all of it takes 70 ms and more; on a machine that is busy even a short one may take some.
     redis.cli(&["CONFIG", "SET", "slowlog-log-slower-than", "20000"]);
     redis.cli(&["SLOWLOG", "RESET"]);
-    let out: BTreeSet<(UnitId, u32)> = [(unit(7).id, 1)].into();
     for _ in 0..20 {
-        publisher.clean(Vec::new(), out.clone(), Duration::ZERO).await.expect("cleans");
+        publisher.clean(Vec::new(), out(&[(unit(7).id, 1)]), Duration::ZERO).await.expect("cleans");
     }
     let slow = number(&redis, &["SLOWLOG", "LEN"]);
     assert_eq!(slow, 0, "commands above 20 ms: {}", redis.cli(&["SLOWLOG", "GET"]));
@@ -123,11 +128,11 @@ async fn dead_consumers_entries_are_removed_in_bounded_steps() {
     assert!(!consumers.contains("left"), "who holds nothing is removed: {consumers}");
     assert!(consumers.contains("dead") && consumers.contains("awaited"), "who holds something stays: {consumers}");
     assert!(!redis.cli(&["XPENDING", UNITS, "workers", "-", "+", "1", "awaited"]).trim().is_empty());
-    publisher.clean(Vec::new(), BTreeSet::new(), Duration::ZERO).await.expect("cleans");
+    publisher.clean(Vec::new(), out(&[]), Duration::ZERO).await.expect("cleans");
     assert!(redis.cli(&["XPENDING", UNITS, "workers", "-", "+", "1", "awaited"]).trim().is_empty());
     // A worker that sends heartbeats keeps all its entries.
     let before = pending(&redis);
-    publisher.clean(vec![WorkerId("dead".into())], BTreeSet::new(), Duration::ZERO).await.expect("cleans");
+    publisher.clean(vec![WorkerId("dead".into())], out(&[]), Duration::ZERO).await.expect("cleans");
     assert_eq!(pending(&redis), before);
 }
 
@@ -144,12 +149,26 @@ async fn dead_consumers_behind_many_live_ones_are_removed() {
     let alive: Vec<WorkerId> = (1..=400).map(|no| WorkerId(format!("a-{no}"))).collect();
     let mut removed = Vec::new();
     for _ in 0..3 {
-        let cleaned = publisher.clean(alive.clone(), BTreeSet::new(), Duration::ZERO).await.expect("cleans");
+        let cleaned = publisher.clean(alive.clone(), out(&[]), Duration::ZERO).await.expect("cleans");
         removed.push(cleaned.consumers);
     }
     assert_eq!(removed, [256, 144, 0], "bounded work a round, and none is left");
     let left = redis.cli(&["XINFO", "CONSUMERS", UNITS, "workers"]);
     assert_eq!((left.matches("a-").count(), left.matches("z-").count()), (400, 0));
+}
+
+/// Where a unit waits is forgotten once it is out no more, also when no report of it was ever read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_of_units_that_are_out_no_more_are_forgotten() {
+    let scratch = Scratch::new();
+    let redis = Redis::start(&scratch.path("."));
+    let publisher = Publisher::connect(server(&redis)).await.expect("connects");
+    publisher.publish(Priority::Normal, vec![unit(1), unit(2)]).await.expect("takes them");
+    let asked = || vec![(unit(1).id, 1), (unit(2).id, 1)];
+    assert_eq!(publisher.lost(asked(), Vec::new()).await.expect("looks"), [], "both wait in their stream");
+    publisher.clean(Vec::new(), out(&[(unit(2).id, 1)]), Duration::ZERO).await.expect("cleans");
+    let lost = publisher.lost(asked(), Vec::new()).await.expect("looks");
+    assert_eq!(lost, [Lost { unit: unit(1).id, epoch: 1, holder: None, vanished: false }]);
 }
 
 /// Case 20.

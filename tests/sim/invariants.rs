@@ -13,7 +13,7 @@ use protocol::rules::unit::fingerprint::fingerprint;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::workflow::Action;
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is wrong, with the number of the broken promise in front.
@@ -95,7 +95,7 @@ fn partitions(before: Option<&JobView>, view: &JobView, witness: &mut Witness<'_
         return Ok(());
     }
     let no = view.row.no;
-    let listed = witness.memory.listing_after(no, false, None, u32::MAX).map_err(|e| e.to_string())?;
+    let listed = witness.memory.listing_after(no, false, true, None, u32::MAX).map_err(|e| e.to_string())?;
     let listed: BTreeSet<String> = listed.into_iter().map(|m| m.id).collect();
     must!(listed == *witness.library, "PART-1: listed {listed:?}, the library holds {:?}", witness.library);
     let parts: Vec<_> = view.parts.values().cloned().collect();

@@ -9,7 +9,7 @@ use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierPolicy, Tally};
 use protocol::rules::unit::transition::UnitState;
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 use std::rc::Rc;

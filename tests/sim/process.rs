@@ -164,7 +164,7 @@ impl World {
         }
         let now = self.now;
         let Some(process) = &mut self.process else { return };
-        let revokes = process.reactor.called_back(&turn);
+        let revokes = process.reactor.called_back(&turn, now);
         self.stats.fruitless += turn.fruitless.len() as u64;
         if !revokes.is_empty() {
             self.broadcast(&Control::Revoke(revokes));

@@ -11,7 +11,7 @@ use protocol::rules::unit::retry::RetryPolicy;
 use protocol::time::Timestamp;
 use protocol::wire::report::RowError;
 use protocol::wire::unit::{HashAlgorithm, NoopTask, ScanSource, ScanTask, SealTask, TaskSpec};
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 use std::time::Duration;

@@ -31,7 +31,7 @@ impl World {
             .collect();
         let sick = reactor.check_health(&limits, now).sick;
         let taking = reactor.state.lock().leases.taking_work(&limits, now);
-        let blamed = taking.iter().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| {
+        let blamed = taking.keys().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| {
             QuarantineAdvice { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
         });
         let sick: Vec<QuarantineAdvice> = sick.into_iter().chain(blamed.take(1)).collect();
@@ -57,7 +57,8 @@ impl World {
         let workflows = process.reactor.engine.lock().workflows.clone();
         let name = &advice.worker.0;
         let result = self.store.write(&mut self.rng, |tx| {
-            worker_orders::quarantine(tx, &workflows, name, &advice.reason, &advice.failed, now)
+            let operation = worker_orders::quarantine(tx, name, &advice.reason, advice.failed.len(), now)?;
+            operation.map(|no| worker_orders::refund_page(tx, &workflows, no, &advice.failed, now)).transpose()
         });
         self.check(true);
         match result {

@@ -8,12 +8,13 @@ use protocol::wire::control::Control;
 use protocol::wire::report::{Heartbeat, Outcome, Report, RowError, ScanPage, UnitResult};
 use protocol::wire::unit::{ScanCursor, TaskSpec, Unit};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use worker::actor::running::{Begun, Running};
 
 const BEAT_EVERY: Duration = Duration::from_secs(3);
 const KINDS: [Kind; 4] = [Kind::Scan, Kind::Transfer, Kind::Qc, Kind::Noop];
 
 /// One worker process.
-#[derive(Debug)]
 pub(crate) struct Worker {
     /// Counts its restarts: a restarted worker is another one.
     pub incarnation: u64,
@@ -24,13 +25,16 @@ pub(crate) struct Worker {
     /// It takes no more work.
     pub draining: bool,
     slots: [u32; 4],
+    /// What a worker knows of its executions, which decides what begins and what is stopped.
+    held: Running,
+    /// The executions, until they have reported their end.
     running: Vec<Execution>,
 }
 
-#[derive(Debug)]
 struct Execution {
     no: u64,
     unit: Unit,
+    stop: CancellationToken,
     result: Option<UnitResult>,
 }
 
@@ -38,7 +42,8 @@ impl Worker {
     /// A worker that is not running yet.
     pub(crate) fn new(rng: &mut fastrand::Rng) -> Worker {
         let slots = [rng.u32(1..=2), rng.u32(1..=3), rng.u32(1..=2), rng.u32(1..=6)];
-        Worker { incarnation: 0, alive: false, paused_until: Timestamp(0), draining: false, slots, running: Vec::new() }
+        let (held, running) = (Running::default(), Vec::new());
+        Worker { incarnation: 0, alive: false, paused_until: Timestamp(0), draining: false, slots, held, running }
     }
 
     fn free(&self, unit: &Unit) -> bool {
@@ -87,6 +92,7 @@ impl World {
         worker.draining = false;
         let alone = worker.running.len() == 1;
         let held: Vec<UnitId> = worker.running.drain(..).map(|e| e.unit.id).collect();
+        worker.held = Running::default();
         let name = self.name(no);
         self.died_with(&name.0, &held, alone);
         self.stats.worker_deaths += 1;
@@ -126,20 +132,19 @@ impl World {
         self.note(|| format!("worker {no} starts {} epoch {}", unit.id, unit.epoch));
         let name = self.name(no);
         self.taken_by.insert((unit.id, unit.epoch), name);
-        // What is in hand under this or a newer epoch goes on: an older one is given back, a second copy of it is none.
-        let in_hand = |e: &Execution| e.unit.id == unit.id && e.unit.epoch >= unit.epoch;
-        if let Some(held) = self.workers[no].running.iter().find(|e| in_hand(e)) {
-            if held.unit.epoch > unit.epoch {
+        let stop = CancellationToken::new();
+        match self.workers[no].held.begin(unit.id, unit.epoch, stop.clone()) {
+            Begun::Already => return,
+            Begun::Outdated => {
                 let (worker, result) = (self.name(no), UnitResult::Cancelled);
                 let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 };
-                self.report(Report::Settled(outcome));
+                return self.report(Report::Settled(outcome));
             }
-            return;
+            Begun::Runs(_) => {}
         }
-        // A newer epoch of the same unit ends the older execution and takes its slot.
-        let older = self.workers[no].running.iter().position(|e| e.unit.id == unit.id && e.result.is_none());
-        if let Some(older) = older {
-            self.report_end(no, older, UnitResult::Cancelled);
+        // An older execution of the unit, whose slot this one takes.
+        while let Some(stopped) = self.stopped(no) {
+            self.report_end(no, stopped, UnitResult::Cancelled);
         }
         let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
         let longest = u64::try_from(plan.luck.duration_max.as_micros()).unwrap_or(u64::MAX);
@@ -152,7 +157,7 @@ impl World {
         } else {
             self.at(length, Event::Commit(no, incarnation, exec));
         }
-        self.workers[no].running.push(Execution { no: exec, unit, result: None });
+        self.workers[no].running.push(Execution { no: exec, unit, stop, result: None });
     }
 
     fn scan(&mut self, no: usize, exec: u64, unit: &Unit, length: Duration) {
@@ -264,6 +269,7 @@ impl World {
 
     fn report_end(&mut self, no: usize, at: usize, result: UnitResult) {
         let ended = self.workers[no].running.remove(at);
+        self.workers[no].held.end(ended.unit.id, ended.unit.epoch);
         let outcome = Outcome {
             unit: ended.unit.id,
             epoch: ended.unit.epoch,
@@ -275,13 +281,9 @@ impl World {
         self.report(Report::Settled(outcome));
     }
 
-    fn revoke(&mut self, no: usize, at: usize) {
-        let running = &self.workers[no].running[at];
-        // After its commit point an execution ends as it would have.
-        if running.result.is_none() {
-            let exec = running.no;
-            self.finish(no, exec, UnitResult::Cancelled);
-        }
+    /// An execution that has been stopped. After its commit point an execution ends as it would have.
+    fn stopped(&self, no: usize) -> Option<usize> {
+        self.workers[no].running.iter().position(|e| e.stop.is_cancelled() && e.result.is_none())
     }
 
     /// Obeys the coordinator.
@@ -298,18 +300,17 @@ impl World {
                 return;
             }
         };
-        for (unit, epoch) in units {
-            let held = |e: &Execution| e.unit.id == *unit && e.unit.epoch == *epoch;
-            if let Some(at) = self.workers[no].running.iter().position(held) {
-                self.revoke(no, at);
-            }
+        units.iter().for_each(|(unit, epoch)| self.workers[no].held.revoke(*unit, *epoch));
+        while let Some(stopped) = self.stopped(no) {
+            let exec = self.workers[no].running[stopped].no;
+            self.finish(no, exec, UnitResult::Cancelled);
         }
     }
 
     /// Gives a sign of life.
     pub(crate) fn beat(&mut self, no: usize) {
         let worker = &self.workers[no];
-        let held = worker.running.iter().map(|e| (e.unit.id, e.unit.epoch)).collect();
+        let held = worker.held.held();
         let slots = KINDS.iter().zip(worker.slots).map(|(kind, total)| {
             let busy = worker.running.iter().filter(|e| e.unit.kind == *kind).count() as u32;
             (*kind, total, total.saturating_sub(busy))

@@ -10,17 +10,17 @@ const DISCOURAGED: [&str; 10] =
 
 /// Crate, uses of discouraged words, doc comments of one or two words.
 const CEILINGS: [(&str, usize, usize); 11] = [
-    ("coordinator", 49, 122),
-    ("coordinator/store", 9, 5),
-    ("ops", 0, 1),
-    ("protocol", 1, 9),
-    ("protocol/formats", 39, 1),
-    ("protocol/spec", 0, 41),
+    ("coordinator", 4, 3),
+    ("coordinator/store", 4, 0),
+    ("ops", 0, 0),
+    ("protocol", 0, 0),
+    ("protocol/formats", 0, 0),
+    ("protocol/spec", 0, 0),
     ("transport", 0, 0),
-    ("worker", 52, 16),
-    ("worker/mhl", 23, 10),
-    ("worker/qc", 0, 4),
-    ("worker/storage", 23, 23),
+    ("worker", 5, 0),
+    ("worker/mhl", 0, 0),
+    ("worker/qc", 0, 0),
+    ("worker/storage", 0, 0),
 ];
 
 /// The crate of a source file below `src/`.

@@ -21,7 +21,7 @@ pub struct WorkerMetrics {
 }
 
 impl WorkerMetrics {
-    /// Metrics that nobody has registered yet.
+    /// Creates the metrics without registering them.
     pub fn new() -> prometheus::Result<WorkerMetrics> {
         let metrics = WorkerMetrics {
             units: IntCounterVec::new(
@@ -70,7 +70,7 @@ impl WorkerMetrics {
     }
 }
 
-/// Read when somebody asks.
+/// Collector that reads the state of the worker at each scrape.
 struct VitalSigns {
     vitals: Vitals,
     slots: GaugeVec,

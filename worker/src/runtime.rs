@@ -29,11 +29,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How a worker is set up.
 #[derive(Clone)]
 pub struct WorkerConfig {
-    /// Its incarnation.
+    /// Id of this worker process; a restart gets a new one.
     pub worker: WorkerId,
     /// Slots by kind; a kind without slots is not taken.
     pub slots: BTreeMap<Kind, u32>,
-    /// Media programs.
+    /// Media programs, with their time limits.
     pub tools: Tools,
     /// What tests add to `noop` units.
     pub rehearsal: Rehearsal,

@@ -8,7 +8,7 @@ use crate::store::{Tx, WaiverRow};
 use protocol::rules::review::waiver::Scope;
 use protocol::time::Timestamp;
 
-/// Records the decision to leave a cause as it is.
+/// Waives a cause: records the decision to accept its failures.
 pub fn waive(tx: &mut dyn Tx, cause: &str, request: &WaiveRequest, now: Timestamp) -> Answer<Waived> {
     let audit = &request.audit;
     if audit.reason.trim().is_empty() {

@@ -18,7 +18,7 @@ pub(super) struct Corrector {
     of_asset: HashMap<String, Vec<(usize, Correction)>>,
 }
 
-/// What corrections have been used for.
+/// Assets whose corrections were used so far, and the first error.
 #[derive(Debug, Default)]
 pub(super) struct Corrected {
     used: BTreeSet<String>,
@@ -32,7 +32,7 @@ impl Corrected {
             return Some(Error::Invalid(wrong.clone(), String::new()));
         }
         let unused = corrector.of_asset.keys().filter(|asset| !self.used.contains(*asset)).min()?;
-        let message = format!("asset {unused:?} has corrected input and is not among what can be brought back");
+        let message = format!("asset {unused:?} has corrected input, but no selected unit with it can be redriven");
         Some(Error::Invalid(message, "select it too, or leave its row out".into()))
     }
 }
@@ -51,7 +51,7 @@ impl Corrector {
         corrector
     }
 
-    /// What the listings of these units' jobs are to say.
+    /// Corrections of the listings of these units' jobs, by job; the caller writes them.
     pub(super) fn apply(
         &self,
         tx: &mut dyn Tx,

@@ -20,11 +20,11 @@ fn tell(tx: &mut dyn Tx, name: &str, what: &str, audit: &AuditContext, now: Time
         return Err(Error::Unknown(format!("no worker {name}: showrunner worker list")));
     };
     let (actor, reason) = (audit.actor.clone(), audit.reason.clone());
-    let told = WorkerOrder { what: what.to_owned(), actor, reason, at: now };
+    let order = WorkerOrder { what: what.to_owned(), actor, reason, at: now };
     if !audit.dry_run {
-        tx.put_order(name, Some(&told))?;
+        tx.put_order(name, Some(&order))?;
         record(tx, audit, &format!("{what} worker {name}"), None, 1, now)?;
     }
-    row.order = Some(told);
+    row.order = Some(order);
     Ok(view(row, now))
 }

@@ -7,9 +7,9 @@ use crate::command::progress::{Progress, Tallied};
 use crate::command::request::{Correction, OperationChange, Retried};
 use crate::command::selection::{Found, List, Place, Walk, foresee, obstacle};
 use crate::error::{Answer, Error};
-use crate::query::job_cache::JobCache;
 use crate::query::operations::{OperationView, view};
 use crate::review::approvals::redrive;
+use crate::rows::JobCache;
 use crate::store::cost::page as share_of;
 use crate::store::{OperationRow, OperationState, StoreError, StoreResult, Tx};
 use crate::workflows::Workflows;
@@ -18,7 +18,7 @@ use protocol::id::UnitId;
 use protocol::rules::unit::redrive_rate::{allowance, is_rate, next_at};
 use protocol::time::Timestamp;
 
-/// Units brought back in one transaction.
+/// Units redriven in one transaction.
 const BATCH_UNITS: u32 = 1_000;
 /// Operations carried out side by side.
 const RUNNING_MAX: u32 = 16;
@@ -102,7 +102,7 @@ fn end(tx: &mut dyn Tx, row: &mut OperationRow, state: OperationState, now: Time
 
 fn abort(tx: &mut dyn Tx, row: &mut OperationRow, why: &str, now: Timestamp) -> StoreResult<bool> {
     tracing::error!(operation = row.no, why, "an operation was aborted");
-    row.message = Some(format!("aborted: {why}; what it had done stays done, ask for the rest again"));
+    row.message = Some(format!("aborted: {why}; changes made before remain, repeat the request for the rest"));
     end(tx, row, OperationState::Aborted, now)
 }
 
@@ -240,7 +240,7 @@ fn bring_back_all(
     Ok(done)
 }
 
-/// What an operation has come to so far, as its answer.
+/// Progress of an operation in the form of an answer.
 pub(super) fn tallied(row: &OperationRow) -> Retried {
     let (tallied, counted) = match Progress::read(row) {
         Ok(progress) => (progress.tallied, progress.counted),

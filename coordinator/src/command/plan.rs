@@ -12,10 +12,10 @@ const CORRECTED: &str = "input=corrected";
 /// Precedes the step in the text of a plan for one step.
 const ONLY: &str = "only=";
 
-/// What an operation is to do.
+/// Plan of an operation: which units it redrives, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Which units.
+    /// Criteria that a unit must meet to be part of the operation.
     pub selection: Selection,
     /// Of those, only units of this step.
     pub only: Option<String>,

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 /// Distinct reasons that are kept; each job that cannot be retried is a reason of its own.
 const REASONS_MAX: usize = 64;
 
-/// Units counted.
+/// Counts of the units that an operation has looked at so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tallied {
     /// Units the selection matches.
     pub matched: u64,
-    /// Of those, units that can be brought back.
+    /// Of those, units that can be redriven.
     pub eligible: u64,
     /// Units that cannot, by why.
     pub ineligible: BTreeMap<String, u64>,
@@ -52,11 +52,11 @@ impl Tallied {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Progress {
-    /// Whether everything is counted and units are brought back.
+    /// Whether the count is complete and units are being redriven.
     pub counted: bool,
-    /// Where the count or the bringing back has got to.
+    /// Position of the count or of the redrive.
     pub place: Place,
-    /// What was counted.
+    /// The counts so far.
     pub tallied: Tallied,
 }
 

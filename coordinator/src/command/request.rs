@@ -4,7 +4,7 @@ use crate::store::JobRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Changes who goes first.
+/// A change of the priority class or the deadline of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct PriorityRequest {
@@ -13,7 +13,7 @@ pub struct PriorityRequest {
     pub priority: Option<String>,
     /// When the job must be finished, as RFC 3339; `none` for no deadline.
     pub deadline: Option<String>,
-    /// Who, why, and whether for real.
+    /// Audit context of the change.
     #[serde(flatten)]
     pub audit: AuditContext,
 }
@@ -21,7 +21,7 @@ pub struct PriorityRequest {
 /// A job after a change of its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobChanged {
-    /// The job.
+    /// Public id of the job.
     pub job: String,
     /// Its state after the change, or as it would be.
     pub state: String,
@@ -43,11 +43,11 @@ impl JobChanged {
 pub struct Correction {
     /// The asset's id; empty for every selected asset.
     pub asset: String,
-    /// Where it is now; may use the placeholders of targets (`{file}`, `{title}`, …).
+    /// Its new location; may use the placeholders of targets (`{file}`, `{title}`, …).
     pub location: Option<String>,
     /// Its hash, as `algorithm:digest`.
     pub hash: Option<String>,
-    /// Its size.
+    /// Its size in bytes, when the correction states one.
     #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_u64)]
     pub bytes: Option<u64>,
 }
@@ -61,20 +61,20 @@ pub struct RetryRequest {
     pub filter: Vec<String>,
     /// Every dead unit; needed when no term is given.
     pub all: bool,
-    /// Bring back units of this step alone, and what depends on them.
+    /// Redrive only units of this step, and their dependents.
     pub only: Option<String>,
     /// Corrected input for selected assets.
     #[schema(max_items = 10_000)]
     pub corrections: Vec<Correction>,
-    /// Units at most a second; none means as fast as it goes. The coordinator carries it out.
+    /// Largest number of units per second, kept by the coordinator; absent for no limit.
     #[schema(exclusive_minimum = 0, maximum = 1_000_000)]
     pub rate: Option<f64>,
-    /// Who, why, and whether for real.
+    /// Audit context of the change.
     #[serde(flatten)]
     pub audit: AuditContext,
 }
 
-/// What a retry or redrive selected.
+/// The selection of a retry or redrive, and its progress.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Retried {
     /// The job; empty when it is about all.
@@ -85,47 +85,47 @@ pub struct Retried {
     pub matched: u64,
     /// Of those, units that run again.
     pub units: u64,
-    /// Units that do not, by why.
+    /// Selected units that cannot run again, by obstacle.
     pub ineligible: Vec<Ineligible>,
     /// Assets whose input was corrected.
     pub corrected: u64,
-    /// Units brought back so far; the coordinator brings back the rest.
+    /// Units redriven so far; the coordinator continues with the rest.
     pub done: u64,
-    /// The coordinator still counts: the numbers are those so far.
+    /// The coordinator is still counting; the numbers are provisional.
     #[serde(default)]
     pub counting: bool,
     /// Nothing was changed.
     pub dry_run: bool,
 }
 
-/// Units that match and cannot be brought back.
+/// Selected units that cannot run again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ineligible {
-    /// Why, and what to do.
+    /// The obstacle, and what to do about it.
     pub why: String,
-    /// How many.
+    /// Number of units with this obstacle.
     pub units: u64,
 }
 
-/// Leaves a cause of failure as it is.
+/// A request to waive a cause of failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct WaiveRequest {
-    /// Until when the decision holds, as RFC 3339; for ever when not given.
+    /// Time at which the waiver ends, as RFC 3339; without it, the waiver does not end.
     pub until: Option<String>,
-    /// Who, why, and whether for real.
+    /// Audit context of the change.
     #[serde(flatten)]
     pub audit: AuditContext,
 }
 
-/// What to do with an operation under way.
+/// A change of an operation that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Steering)]
 pub enum OperationChange {
-    /// Stand still.
+    /// Suspend the operation; `resume` continues it.
     Pause,
-    /// Go on.
+    /// Continue a suspended operation from its last unit.
     Resume,
     /// End; what has been done stays done.
     Abort,

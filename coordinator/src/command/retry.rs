@@ -8,8 +8,7 @@ use crate::command::progress::Tallied;
 use crate::command::request::{Retried, RetryRequest};
 use crate::command::selection::{List, Place, Walk, foresee, obstacle};
 use crate::error::{Answer, Error};
-use crate::query::job_cache::JobCache;
-use crate::rows::find_job;
+use crate::rows::{JobCache, find_job};
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::JobNo;
@@ -17,7 +16,7 @@ use protocol::rules::unit::redrive_rate::is_rate;
 use protocol::time::Timestamp;
 use protocol::wire::unit::parse_hash;
 
-/// What a request is about.
+/// Scope of a request: one job or all jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Among {
     /// Failed units of this job, and what was cancelled because of them.
@@ -133,7 +132,7 @@ impl Preview {
         Ok(self.place.list != List::End)
     }
 
-    /// What was counted, or why the request cannot be carried out.
+    /// The counts, or the reason why the request is refused.
     pub fn answer(&self) -> Answer<Retried> {
         if let Some(refusal) = self.corrected.refusal(&self.corrector) {
             return Err(refusal);
@@ -185,7 +184,7 @@ pub fn retry(
     Ok(no)
 }
 
-/// What a recorded retry has come to.
+/// Progress of a recorded retry.
 pub fn retried(tx: &mut dyn Tx, no: i64) -> Answer<Retried> {
     let Some(row) = tx.operation(no)? else {
         return Err(Error::Unknown(format!("no operation {no}: showrunner operation list")));

@@ -2,8 +2,8 @@
 use crate::command::plan::Plan;
 use crate::graph::Graph;
 use crate::graph::redrive::{self, RedriveScope};
-use crate::query::job_cache::JobCache;
-use crate::store::{FailureRow, JobState, Partition, StoreError, StoreResult, Tx};
+use crate::rows::JobCache;
+use crate::store::{FailureRow, JobState, Partition, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
@@ -18,9 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// A unit that was found.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
-    /// The unit.
     pub unit: UnitId,
-    /// Its state.
     pub state: UnitState,
     /// Why its assets failed; empty for what was cancelled.
     pub failures: Vec<(String, Failure)>,
@@ -38,15 +36,15 @@ pub(super) enum List {
     Dead,
     /// Cancelled units of one job.
     Cancelled,
-    /// Nothing more.
+    /// Both lists have been read to their end.
     End,
 }
 
-/// Where a walk over everything that may be meant has got to.
+/// Position of a walk over all candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
-    /// What is read.
+    /// The list that is being read.
     pub list: List,
     /// The last unit of it that was looked at.
     pub after: Option<UnitId>,
@@ -55,16 +53,16 @@ pub(super) struct Place {
 /// One page of a walk.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    /// What matches.
+    /// Units of the page that match the selection.
     pub found: Vec<Found>,
-    /// Where the next page begins.
+    /// Start of the next page.
     pub place: Place,
 }
 
 /// A walk over one job, or over all jobs.
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'a> {
-    /// What is meant.
+    /// Criteria of the operation.
     pub plan: &'a Plan,
     /// The job, when it is about one.
     pub job: Option<JobNo>,
@@ -79,15 +77,17 @@ impl Walk<'_> {
             List::Cancelled => self.cancelled(tx, place.after, rows)?,
             List::End => Page { place, ..Page::default() },
         };
-        let members = self.members(tx, &page.found)?;
-        let mut fitting = Vec::with_capacity(page.found.len());
+        let mut readable = Vec::with_capacity(page.found.len());
         for found in page.found {
-            let workflow = match workflows.of(tx, found.unit.job) {
-                Ok(workflow) => workflow,
-                // A job that this version cannot read must not stand in the way of all others.
-                Err(StoreError::Corrupt(_)) => continue,
-                Err(error) => return Err(error),
-            };
+            // A job that this version cannot read must not hold up all others.
+            if let Some(workflow) = workflows.readable(tx, found.unit.job)? {
+                readable.push((found, workflow));
+            }
+        }
+        let units: Vec<&Found> = readable.iter().map(|(found, _)| found).collect();
+        let members = self.members(tx, &units)?;
+        let mut fitting = Vec::with_capacity(readable.len());
+        for (found, workflow) in readable {
             if self.fits(&workflow, &found, members.get(&found.unit)) {
                 fitting.push(found);
             }
@@ -150,12 +150,12 @@ impl Walk<'_> {
     }
 
     /// Assets of units whose failures name none, where the selection asks for assets.
-    fn members(self, tx: &mut dyn Tx, found: &[Found]) -> StoreResult<HashMap<UnitId, Vec<(String, String)>>> {
+    fn members(self, tx: &mut dyn Tx, found: &[&Found]) -> StoreResult<HashMap<UnitId, Vec<(String, String)>>> {
         let selection = &self.plan.selection;
         if selection.assets.is_empty() && selection.roles.is_empty() {
             return Ok(HashMap::new());
         }
-        let whole = |found: &&Found| found.unit.part > 0 && found.failures.iter().all(|(asset, _)| asset.is_empty());
+        let whole = |found: &&&Found| found.unit.part > 0 && found.failures.iter().all(|(asset, _)| asset.is_empty());
         let units: Vec<UnitId> = found.iter().filter(whole).map(|found| found.unit).collect();
         let of_units = of_units(tx, &units)?;
         let named = |assets: Vec<protocol::media::asset::Asset>| {
@@ -243,7 +243,7 @@ pub(super) fn foresee(tx: &mut dyn Tx, workflows: &Workflows, found: &[Found]) -
     Ok(())
 }
 
-/// Why a unit cannot be brought back, if it cannot. Its state was read in the same transaction.
+/// The obstacle to redriving a unit, if any. Its state was read in the same transaction.
 pub(super) fn obstacle(
     tx: &mut dyn Tx,
     jobs: &mut JobCache,
@@ -252,7 +252,9 @@ pub(super) fn obstacle(
     scope: RedriveScope,
     now: Timestamp,
 ) -> StoreResult<Option<String>> {
-    let Some(job) = jobs.get(tx, found.unit.job)? else { return Ok(Some("its job is gone".into())) };
+    let Some(job) = jobs.get(tx, found.unit.job)? else {
+        return Ok(Some("its job is gone, or cannot be read by this version".into()));
+    };
     if matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed) {
         return Ok(Some(format!("job {} is {}: submit it again", job.id, job.state.as_str())));
     }

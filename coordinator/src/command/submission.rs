@@ -29,10 +29,10 @@ pub struct Sources {
     pub policies: BTreeMap<String, String>,
 }
 
-/// A job that was taken, or would be.
+/// A submitted job, or one that passed a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Submitted {
-    /// Its id.
+    /// Public id of the job; with `dry_run` no job is stored under it.
     pub job: String,
     /// Whether it was only checked.
     pub dry_run: bool,

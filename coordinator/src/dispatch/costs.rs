@@ -27,7 +27,7 @@ impl Costs {
         Ok(())
     }
 
-    /// What the store holds.
+    /// Reads the stored costs.
     pub fn read(tx: &mut dyn Tx) -> StoreResult<Costs> {
         let mut costs = Costs::default();
         costs.load(tx)?;
@@ -60,7 +60,7 @@ impl Costs {
         sized.or_else(|| self.of_kind(kind))
     }
 
-    /// What units of this kind take.
+    /// Durations of units of this kind; `None` before the first has ended.
     pub fn of_kind(&self, kind: Kind) -> Option<&Sketch> {
         self.kinds.get(&kind)
     }

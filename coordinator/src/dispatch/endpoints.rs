@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Endpoints by their place in the configured list.
 pub type Endpoints = Box<[u16]>;
 
-/// What an ended unit says about its endpoints.
+/// Evidence of an ended unit about its endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// They served it.
@@ -85,7 +85,7 @@ impl EndpointBook {
         EndpointBook { limits, ..EndpointBook::default() }
     }
 
-    /// The limits.
+    /// Limits of the endpoints, in the order of their numbers.
     pub fn limits(&self) -> &Arc<[EndpointLimit]> {
         &self.limits
     }

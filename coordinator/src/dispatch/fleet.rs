@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct WorkerSeen {
     /// Slots by kind: total and free.
     pub slots: Vec<(Kind, u32, u32)>,
-    /// When it was heard of last.
+    /// Time of its last heartbeat.
     pub heard_at: Timestamp,
     /// Whether it takes no more work.
     pub draining: bool,

@@ -15,13 +15,13 @@ use std::time::Duration;
 /// When a job will be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outlook {
-    /// When it must be.
+    /// Time by which the job must end, RFC 3339 in UTC; absent when it has no deadline.
     pub deadline: Option<String>,
-    /// Whether it will be.
+    /// State of the deadline, judged by the forecast.
     pub state: DeadlineState,
-    /// When it will be, half of the time; unknown while nothing has been measured or nobody takes its work.
+    /// Predicted end, median; absent while nothing has been measured, or while no worker takes its units.
     pub finish_p50: Option<String>,
-    /// When it will be, nine times out of ten.
+    /// Predicted end, 90th percentile; absent like `finish_p50`.
     pub finish_p90: Option<String>,
     /// Seconds between `finish_p90` and the deadline; negative when it will be late.
     pub slack_seconds: Option<i64>,
@@ -33,7 +33,7 @@ pub fn typical_size(job: &JobRow) -> u8 {
     bucket(job.bytes_declared / parts, u32::try_from(job.assets / parts).unwrap_or(u32::MAX).max(1))
 }
 
-/// What remains of each step.
+/// Remaining work of each step.
 pub fn remaining(job: &JobRow, workflow: &Workflow, counters: &[StepRow], costs: &Costs) -> Vec<Remaining> {
     let size = typical_size(job);
     let of = |counter: &StepRow| {

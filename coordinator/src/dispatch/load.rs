@@ -22,28 +22,28 @@ pub struct KindLoad {
 /// An execution that a worker has held for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Running {
-    /// The unit.
+    /// The unit that is executed.
     pub unit: UnitId,
-    /// Its epoch.
+    /// Epoch that fences this execution.
     pub epoch: u32,
-    /// Its kind.
+    /// Capacity class of its step.
     pub kind: Kind,
     /// Its size class.
     pub size: u8,
-    /// Since when.
+    /// Time at which the worker took it.
     pub since: Timestamp,
 }
 
 /// Slots that go away at a moment known in advance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaving {
-    /// When.
+    /// Time at which the worker stops.
     pub at: Timestamp,
-    /// Which.
+    /// Slots of the worker that go away then, by kind.
     pub slots: BTreeMap<Kind, u32>,
 }
 
-/// What ended units taught.
+/// Measurements from units that ended since the last turn.
 #[derive(Debug, Clone, Default)]
 pub struct Experience {
     /// Durations by kind and size class.
@@ -76,13 +76,13 @@ impl Experience {
 /// The state of the cluster at the beginning of a turn.
 #[derive(Debug, Clone, Default)]
 pub struct Load {
-    /// By kind.
+    /// Slots and units by kind; an absent kind has none.
     pub kinds: BTreeMap<Kind, KindLoad>,
     /// Units out by step.
     pub steps: BTreeMap<(JobNo, StepNo), u32>,
     /// Units out by endpoint.
     pub busy: Vec<u32>,
-    /// What was learned.
+    /// Measurements since the last turn.
     pub experience: Experience,
     /// Executions that run for long; not in every turn.
     pub running: Vec<Running>,
@@ -93,7 +93,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// What is known of a kind.
+    /// Slots and units of a kind; all zero when it is absent.
     pub fn kind(&self, kind: Kind) -> KindLoad {
         self.kinds.get(&kind).copied().unwrap_or_default()
     }

@@ -1,17 +1,20 @@
 //! The scheduler: gathers the facts of all open jobs, asks the rule of ranking for each kind, and claims through the publisher.
 //! All of its memory can be lost: costs come back from the store, shares and rates begin anew.
 mod blocks;
+pub mod claim_room;
 pub mod costs;
 pub mod endpoints;
 pub mod fleet;
 pub mod forecast;
 pub mod load;
+mod origin;
 pub mod outstanding;
 pub mod publisher;
 pub mod slices;
 pub mod speculator;
 
 use crate::dispatch::blocks::DispatchBlocks;
+use crate::dispatch::claim_room::ClaimRoom;
 use crate::dispatch::costs::Costs;
 use crate::dispatch::endpoints::{EndpointBook, of_step};
 use crate::dispatch::load::Load;
@@ -44,7 +47,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Schedule {
     /// Limits of endpoints and what is left of them.
     pub book: EndpointBook,
-    /// Learned costs.
+    /// Durations of ended units, by kind and size class, from which the cost of a unit is estimated.
     pub costs: Costs,
     /// Which transfers several workers may share.
     pub slicing: SliceLimits,
@@ -52,21 +55,26 @@ pub struct Schedule {
     accounts: BTreeMap<(Kind, Priority, String), Account>,
     busy_us: BTreeMap<(JobNo, StepNo), u64>,
     ready_after: BTreeMap<(JobNo, StepNo), PartNo>,
+    room: ClaimRoom,
     blocks: DispatchBlocks,
     looked_at: Option<Timestamp>,
 }
 
-/// What was claimed.
+/// Units claimed in one turn.
 #[derive(Debug, Default)]
 pub struct Claimed {
     /// Units with the class of their job, in the order of handing out.
     pub units: Vec<(Priority, Unit)>,
     /// When time alone lets more be handed out.
     pub due: Option<Timestamp>,
+    /// The turn had no room for more: the next one continues.
+    pub more: bool,
 }
 
-/// What one turn knows and changes.
+/// Facts of one turn, and the state that it changes.
 pub struct TurnContext<'a> {
+    /// Workflows of open jobs.
+    pub workflows: &'a Workflows,
     /// The state of the cluster at the beginning of the turn.
     pub load: &'a Load,
     /// Multipart uploads under way.
@@ -105,18 +113,14 @@ impl Schedule {
         self.busy_us.retain(|(no, _), _| *no != job);
         self.ready_after.retain(|(no, _), _| *no != job);
         self.blocks.forget(job);
+        self.room.forget(job);
     }
 
     /// Claims units of all kinds but scans.
-    pub fn hand_out(
-        &mut self,
-        tx: &mut dyn Tx,
-        workflows: &Workflows,
-        jobs: &[JobRow],
-        turn: &mut TurnContext<'_>,
-    ) -> StoreResult<Claimed> {
+    pub fn hand_out(&mut self, tx: &mut dyn Tx, jobs: &[JobRow], turn: &mut TurnContext<'_>) -> StoreResult<Claimed> {
         let (load, now) = (turn.load, turn.now);
         self.costs.load(tx)?;
+        self.room.begin();
         let look = self.looked_at.is_none_or(|at| now.since(at) >= LOOK_EVERY);
         let pools: BTreeMap<Kind, Pool> =
             Kind::ALL.into_iter().map(|kind| (kind, self.pool(kind, load, now))).collect();
@@ -124,11 +128,12 @@ impl Schedule {
         if !look && pools.values().all(|pool| pool.room == 0) {
             return Ok(claimed);
         }
-        let mut by_kind = self.gather(tx, workflows, jobs, load, now)?;
+        let mut by_kind = self.gather(tx, turn.workflows, jobs, load, now)?;
         for (kind, pool) in pools {
             let works = by_kind.remove(&kind).unwrap_or_default();
             self.hand_out_kind(tx, KindRoom { kind, pool }, &works, turn, &mut claimed)?;
         }
+        claimed.more = self.room.is_taken();
         if look {
             self.looked_at = Some(now);
             self.costs.flush(tx)?;
@@ -160,10 +165,12 @@ impl Schedule {
         let slots = load.kinds.iter().map(|(kind, of)| (*kind, of.slots)).collect();
         let mut works: BTreeMap<Kind, Vec<Work>> = BTreeMap::new();
         for job in jobs {
-            let Some(job) = tx.job(job.no)?.filter(|row| row.state == JobState::Running) else { continue };
-            let job = Arc::new(job);
-            let workflow = workflows.of(tx, job.no)?;
-            let counters = tx.steps(job.no)?;
+            let read = workflows.for_job(tx, job.no, |tx| {
+                let Some(job) = tx.job(job.no)?.filter(|row| row.state == JobState::Running) else { return Ok(None) };
+                let (workflow, counters) = (workflows.of(tx, job.no)?, tx.steps(job.no)?);
+                Ok(Some((Arc::new(job), workflow, counters)))
+            })?;
+            let Some((job, workflow, counters)) = read.flatten() else { continue };
             let remaining = forecast::remaining(&job, &workflow, &counters, &self.costs);
             let remaining =
                 protocol::rules::schedule::forecast::forecast(&remaining, &slots).map_or(Duration::ZERO, |f| f.p90);
@@ -300,12 +307,14 @@ impl Schedule {
             if !should_speculate(&facts) {
                 continue;
             }
-            // What a worker was lost with may be what it died of: no second worker for it at the same time.
-            if !tx.losses(&[running.unit])?.is_empty() {
-                continue;
-            }
-            let copy = speculator::copy(tx, &work.job, &work.workflow, running.unit, running.epoch)?;
-            if let Some(copy) = copy {
+            let copy = turn.workflows.for_job(tx, work.job.no, |tx| {
+                // What a worker was lost with may be what it died of: no second worker for it at the same time.
+                if !tx.losses(&[running.unit])?.is_empty() {
+                    return Ok(None);
+                }
+                speculator::copy(tx, &work.job, &work.workflow, running.unit, running.epoch)
+            })?;
+            if let Some(copy) = copy.flatten() {
                 free_slots -= 1;
                 claimed.units.push((work.job.priority, copy));
             }
@@ -341,25 +350,30 @@ impl Schedule {
         slices: Option<u32>,
         turn: &mut TurnContext<'_>,
     ) -> StoreResult<(Vec<Unit>, bool)> {
-        let claim = Claim { job: &work.job, workflow: &work.workflow, step: work.step, room: units };
-        let (mut claimed, mut gated) = slices::claim(tx, &claim, turn.cuts, &mut self.book, turn.now)?;
-        let room = units.saturating_sub(claimed.len() as u32);
-        if room > 0 {
-            let (mut whole, passed_over) = self.claim_whole(tx, work, &Claim { room, ..claim })?;
-            slices::attach(tx, &mut whole, turn.cuts, &self.slicing, slices)?;
-            claimed.extend(whole);
-            gated |= passed_over;
-        }
-        Ok((claimed, gated))
+        let workflows = turn.workflows;
+        let claimed = workflows.for_job(tx, work.job.no, |tx| {
+            let claim = Claim { job: &work.job, workflow: &work.workflow, step: work.step, room: units };
+            let (mut claimed, mut gated) = slices::claim(tx, &claim, turn.cuts, &mut self.book, turn.now)?;
+            let room = units.saturating_sub(claimed.len() as u32);
+            if room > 0 && !self.room.is_taken() {
+                let (mut whole, passed_over) = self.claim_whole(tx, work, &Claim { room, ..claim })?;
+                slices::attach(tx, &mut whole, turn.cuts, &self.slicing, slices)?;
+                claimed.extend(whole);
+                gated |= passed_over;
+            }
+            Ok((claimed, gated))
+        })?;
+        Ok(claimed.unwrap_or_default())
     }
 
     fn claim_whole(&mut self, tx: &mut dyn Tx, work: &Work, claim: &Claim<'_>) -> StoreResult<(Vec<Unit>, bool)> {
         // What an earlier claim of this turn has changed.
         let counter = tx.steps(work.job.no)?.into_iter().find(|c| c.step == work.step).unwrap_or(work.counter);
         if self.book.is_empty() {
-            return Ok((publisher::claim_step(tx, claim, &counter)?, false));
+            return Ok((publisher::claim_step(tx, claim, &counter, &mut self.room)?, false));
         }
         let after = self.ready_after.entry((work.job.no, work.step)).or_insert(PartNo::MIN);
-        publisher::claim_admitted(tx, claim, &counter, &mut Gate { book: &mut self.book, after })
+        let mut gate = Gate { book: &mut self.book, after };
+        publisher::claim_admitted(tx, claim, &counter, &mut gate, &mut self.room)
     }
 }

@@ -1,5 +1,6 @@
 //! Units that are out, as they were published: a new leader watches them again, because their workers may still run them.
 use super::{publisher, slices};
+use crate::reconcile::multipart::cuts_of;
 use crate::rows::job_row;
 use crate::store::{CutState, SpeculationState, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
@@ -8,15 +9,18 @@ use protocol::rules::unit::transition::UnitState;
 use protocol::wire::unit::Unit;
 use std::collections::BTreeMap;
 
-const PAGE_UNITS: u32 = 1_000;
+/// Units read in one transaction. Each may have rows of two megabytes.
+const PAGE_UNITS: u32 = 128;
+/// Assets of these units; the last unit may exceed it.
+const PAGE_ASSETS: u32 = 20_000;
 
 /// Position in the list of units that are out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
     /// Rows that are leased, behind this one.
     Leased(Option<(StepNo, PartNo)>),
-    /// Units without a row in the roots of the workflow, from this one on.
-    Computed(usize),
+    /// Units without a row in the roots of the workflow, from this one on and behind this partition.
+    Computed(usize, PartNo),
     /// Slices of cut units, and the scan of a library that is being listed.
     Slices,
 }
@@ -31,6 +35,24 @@ pub fn outstanding(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreR
         place = next;
     }
     Ok(units)
+}
+
+/// How many units over these partitions belong to one page, one at least.
+fn fitting(tx: &mut dyn Tx, job: JobNo, parts: impl Iterator<Item = PartNo>) -> StoreResult<usize> {
+    // What a step does once for the whole job has no partition.
+    let parts: Vec<PartNo> = parts.collect();
+    let mut known: Vec<PartNo> = parts.iter().copied().filter(|part| *part > 0).collect();
+    known.sort_unstable();
+    known.dedup();
+    let sizes: BTreeMap<PartNo, u32> =
+        tx.partitions(job, &known)?.into_iter().map(|partition| (partition.part, partition.assets)).collect();
+    let mut assets = 0_u32;
+    let fits = |part: &&PartNo| {
+        let fits = assets < PAGE_ASSETS;
+        assets = assets.saturating_add(sizes.get(part).copied().unwrap_or(0));
+        fits
+    };
+    Ok(parts.iter().take_while(fits).count())
 }
 
 /// A page of it, and where the next page begins. No units are published between the pages: a term begins with adoption.
@@ -48,22 +70,29 @@ pub fn outstanding_page(
     let mut out: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
     let next = match place {
         Cursor::Leased(after) => {
-            let cuts = tx.cuts()?;
+            let cuts = cuts_of(tx, job)?;
             let without_owner = |id| cuts.iter().any(|cut| cut.unit == id && cut.state == CutState::Open);
-            let page = tx.units_in(job, UnitState::Leased, after, PAGE_UNITS)?;
-            let last = page.last().map(|(id, _)| (id.step, id.part)).filter(|_| page.len() == PAGE_UNITS as usize);
+            let mut page = tx.units_in(job, UnitState::Leased, after, PAGE_UNITS)?;
+            let full = page.len() == PAGE_UNITS as usize;
+            let fitting = fitting(tx, job, page.iter().map(|(id, _)| id.part))?;
+            let last = page.get(fitting.saturating_sub(1)).map(|(id, _)| (id.step, id.part));
+            let last = last.filter(|_| full || fitting < page.len());
+            page.truncate(fitting);
             for (id, row) in page.into_iter().filter(|(id, _)| !without_owner(*id)) {
                 out.entry(id.step).or_default().push((id.part, row));
             }
-            Some(last.map_or(Cursor::Computed(0), |last| Cursor::Leased(Some(last))))
+            Some(last.map_or(Cursor::Computed(0, 0), |last| Cursor::Leased(Some(last))))
         }
-        Cursor::Computed(root) => match workflow.roots().nth(root) {
+        Cursor::Computed(root, after) => match workflow.roots().nth(root) {
             Some((step, _)) => {
                 let first = UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
-                // What is out without a row of its own is no more than the publisher's window.
-                let parts = tx.computed_out(job, step, u32::MAX)?;
+                let mut parts = tx.computed_out(job, step, after, PAGE_UNITS)?;
+                let full = parts.len() == PAGE_UNITS as usize;
+                let fitting = fitting(tx, job, parts.iter().copied())?;
+                let last = parts.get(fitting.saturating_sub(1)).copied().filter(|_| full || fitting < parts.len());
+                parts.truncate(fitting);
                 out.entry(step).or_default().extend(parts.into_iter().map(|part| (part, first)));
-                Some(Cursor::Computed(root + 1))
+                Some(last.map_or(Cursor::Computed(root + 1, 0), |last| Cursor::Computed(root, last)))
             }
             None => Some(Cursor::Slices),
         },

@@ -1,12 +1,15 @@
 //! Claims ready units, later steps before earlier ones, so that titles that were begun end before others begin. Pause and
 //! cancel take effect here, at the last moment.
+use crate::dispatch::claim_room::ClaimRoom;
 use crate::dispatch::endpoints::{EndpointBook, of_unit};
+use crate::dispatch::origin::Origin;
 use crate::review::cached_facts;
 use crate::store::{JobRow, JobState, Partition, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::media::template;
+use protocol::model::location::Scheme;
 use protocol::rules::unit::transition::UnitState;
 use protocol::wire::unit::{ScanSource, ScanTask, Unit};
 use protocol::workflow::{Action, Step, Workflow};
@@ -22,9 +25,9 @@ const PASSED_OVER_MAX: u64 = 4_096;
 pub struct Claim<'a> {
     /// The job, which runs.
     pub job: &'a JobRow,
-    /// What it runs.
+    /// Workflow of the job.
     pub workflow: &'a Workflow,
-    /// The step.
+    /// The step whose units are claimed.
     pub step: StepNo,
     /// Units at most.
     pub room: u32,
@@ -38,26 +41,49 @@ pub struct Gate<'a> {
     pub after: &'a mut PartNo,
 }
 
+/// Rows of units of one step, by partition.
+type UnitRows = Vec<(PartNo, UnitRow)>;
+
 impl Claim<'_> {
     fn declared(&self) -> Option<&Step> {
         self.workflow.step(self.step)
     }
 
-    /// Whether units without a row are left to hand out.
-    fn has_fresh(&self, counter: &StepRow) -> bool {
+    /// Whether units without a row are left to hand out behind this cursor.
+    fn has_fresh(&self, cursor: PartNo) -> bool {
         let computed = self.declared().is_some_and(|step| step.needs.is_empty() && step.has_units());
-        computed && counter.cursor < self.job.parts_planned
+        computed && cursor < self.job.parts_planned
     }
 
     fn units(&self, tx: &mut dyn Tx, rows: &[(PartNo, UnitRow)]) -> StoreResult<Vec<Unit>> {
         let Some(step) = self.declared() else { return Ok(Vec::new()) };
+        let partitions = self.partitions(tx, step, rows)?;
+        self.with_members(tx, step, &partitions, rows)
+    }
+
+    /// The partitions of units. What a step does once for the whole job has none.
+    fn partitions(&self, tx: &mut dyn Tx, step: &Step, rows: &[(PartNo, UnitRow)]) -> StoreResult<Vec<Partition>> {
         if matches!(step.action, Action::Seal { .. }) {
-            let bare = |(part, row): &(PartNo, UnitRow)| unit(self, step, *part, row, Vec::new());
-            return Ok(rows.iter().map(bare).collect());
+            return Ok(Vec::new());
         }
         let parts: Vec<PartNo> = rows.iter().map(|(part, _)| *part).collect();
-        let partitions = tx.partitions(self.job.no, &parts)?;
-        self.with_members(tx, step, &partitions, rows)
+        tx.partitions(self.job.no, &parts)
+    }
+
+    /// The first of these units, as many as the turn has room for, with their partitions.
+    fn fitting(
+        &self,
+        tx: &mut dyn Tx,
+        step: &Step,
+        mut rows: UnitRows,
+        room: &ClaimRoom,
+    ) -> StoreResult<(Vec<Partition>, UnitRows)> {
+        let mut partitions = self.partitions(tx, step, &rows)?;
+        if !partitions.is_empty() {
+            partitions.truncate(room.fitting(&partitions));
+            rows.truncate(partitions.len());
+        }
+        Ok((partitions, rows))
     }
 
     fn with_members(
@@ -67,9 +93,15 @@ impl Claim<'_> {
         partitions: &[Partition],
         rows: &[(PartNo, UnitRow)],
     ) -> StoreResult<Vec<Unit>> {
+        if matches!(step.action, Action::Seal { .. }) {
+            let origin = Origin::default();
+            let bare = |(part, row): &(PartNo, UnitRow)| unit(self, step, &origin, (*part, row), Vec::new());
+            return Ok(rows.iter().map(bare).collect());
+        }
         let members = tx.members(self.job.no, partitions)?;
         let with_assets = rows.iter().zip(members);
-        Ok(with_assets.map(|((part, row), assets)| unit(self, step, *part, row, assets)).collect())
+        let origin = Origin::of(self.workflow, step);
+        Ok(with_assets.map(|((part, row), assets)| unit(self, step, &origin, (*part, row), assets)).collect())
     }
 }
 
@@ -81,26 +113,47 @@ fn leased(row: &UnitRow) -> UnitRow {
 pub(super) const FIRST: UnitRow =
     UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
 
-/// Claims ready units of a step, then such that have no row yet.
-pub fn claim_step(tx: &mut dyn Tx, claim: &Claim<'_>, counter: &StepRow) -> StoreResult<Vec<Unit>> {
+/// Claims ready units of a step, then such that have no row yet, as many as the turn has room for.
+pub fn claim_step(
+    tx: &mut dyn Tx,
+    claim: &Claim<'_>,
+    counter: &StepRow,
+    room: &mut ClaimRoom,
+) -> StoreResult<Vec<Unit>> {
     let Some(step) = claim.declared() else { return Ok(Vec::new()) };
-    let mut units = Vec::new();
-    if counter.live > 0 {
-        let ready = tx.ready_units(claim.job.no, claim.step, claim.room)?;
+    let mut units: Vec<Unit> = Vec::new();
+    let left = |units: &[Unit], room: &ClaimRoom| {
+        let wanted = claim.room.saturating_sub(units.len() as u32);
+        wanted.min(room.units(claim.job.no, claim.step))
+    };
+    while counter.live > 0 && left(&units, room) > 0 {
+        let wanted = left(&units, room);
+        let ready = tx.ready_units(claim.job.no, claim.step, wanted)?;
         let rows: Vec<(PartNo, UnitRow)> = ready.iter().map(|(part, row)| (*part, leased(row))).collect();
+        let (partitions, rows) = claim.fitting(tx, step, rows, room)?;
         tx.put_units(claim.job.no, claim.step, &rows)?;
-        units = claim.units(tx, &rows)?;
-    }
-    let left = claim.room.saturating_sub(units.len() as u32);
-    if left > 0 && claim.has_fresh(counter) {
-        let fresh = tx.partitions_after(claim.job.no, counter.cursor, left)?;
-        if let Some(last) = fresh.last() {
-            tx.set_cursor(claim.job.no, claim.step, last.part)?;
+        let mut claimed = claim.with_members(tx, step, &partitions, &rows)?;
+        cached_facts::attach(tx, &mut claimed)?;
+        let last = claimed.len() < wanted as usize;
+        room.take(&claimed);
+        units.extend(claimed);
+        if last {
+            break;
         }
-        let rows: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
-        units.extend(claim.with_members(tx, step, &fresh, &rows)?);
     }
-    cached_facts::attach(tx, &mut units)?;
+    let mut cursor = counter.cursor;
+    while claim.has_fresh(cursor) && left(&units, room) > 0 {
+        let mut fresh = tx.partitions_after(claim.job.no, cursor, left(&units, room))?;
+        fresh.truncate(room.fitting(&fresh));
+        let Some(last) = fresh.last() else { break };
+        cursor = last.part;
+        tx.set_cursor(claim.job.no, claim.step, cursor)?;
+        let rows: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
+        let mut claimed = claim.with_members(tx, step, &fresh, &rows)?;
+        cached_facts::attach(tx, &mut claimed)?;
+        room.take(&claimed);
+        units.extend(claimed);
+    }
     Ok(units)
 }
 
@@ -110,27 +163,42 @@ pub fn claim_admitted(
     claim: &Claim<'_>,
     counter: &StepRow,
     gate: &mut Gate<'_>,
+    room: &mut ClaimRoom,
 ) -> StoreResult<(Vec<Unit>, bool)> {
     let (mut units, mut passed_over) = (Vec::new(), 0);
-    if counter.live > 0 {
-        passed_over += claim_ready(tx, claim, gate, &mut units)?;
-    }
-    let left = claim.room.saturating_sub(units.len() as u32);
-    if left > 0 && claim.has_fresh(counter) {
-        passed_over += claim_fresh(tx, claim, counter, gate, left, &mut units)?;
+    if counter.live > 0 && !room.is_taken() {
+        passed_over += claim_ready(tx, claim, gate, room, &mut units)?;
     }
     cached_facts::attach(tx, &mut units)?;
+    room.take(&units);
+    let left = claim.room.saturating_sub(units.len() as u32);
+    if left > 0 && claim.has_fresh(counter.cursor) && !room.is_taken() {
+        let ready = units.len();
+        passed_over += claim_fresh(tx, claim, counter, (gate, room), left, &mut units)?;
+        cached_facts::attach(tx, &mut units[ready..])?;
+        room.take(&units[ready..]);
+    }
     Ok((units, passed_over > 0))
 }
 
-fn claim_ready(tx: &mut dyn Tx, claim: &Claim<'_>, gate: &mut Gate<'_>, units: &mut Vec<Unit>) -> StoreResult<usize> {
+fn claim_ready(
+    tx: &mut dyn Tx,
+    claim: &Claim<'_>,
+    gate: &mut Gate<'_>,
+    room: &ClaimRoom,
+    units: &mut Vec<Unit>,
+) -> StoreResult<usize> {
     let (job, step) = (claim.job.no, claim.step);
-    let page = tx.units_in(job, UnitState::Ready, Some((step, *gate.after)), LOOK_AHEAD)?;
+    let Some(declared) = claim.declared() else { return Ok(0) };
+    let look_ahead = LOOK_AHEAD.min(room.units(job, step));
+    let page = tx.units_in(job, UnitState::Ready, Some((step, *gate.after)), look_ahead)?;
     let page: Vec<(PartNo, UnitRow)> =
         page.into_iter().take_while(|(id, _)| id.step == step).map(|(id, row)| (id.part, leased(&row))).collect();
-    let last_page = page.len() < LOOK_AHEAD as usize;
+    let read = page.len();
+    let (partitions, page) = claim.fitting(tx, declared, page, room)?;
+    let last_page = read < look_ahead as usize && page.len() == read;
     let (mut rows, mut passed_over, mut looked_at) = (Vec::new(), 0, PartNo::MIN);
-    for (unit, row) in claim.units(tx, &page)?.into_iter().zip(&page) {
+    for (unit, row) in claim.with_members(tx, declared, &partitions, &page)?.into_iter().zip(&page) {
         if units.len() as u32 >= claim.room {
             break;
         }
@@ -153,13 +221,15 @@ fn claim_fresh(
     tx: &mut dyn Tx,
     claim: &Claim<'_>,
     counter: &StepRow,
-    gate: &mut Gate<'_>,
+    (gate, in_turn): (&mut Gate<'_>, &ClaimRoom),
     room: u32,
     units: &mut Vec<Unit>,
 ) -> StoreResult<usize> {
     let Some(step) = claim.declared() else { return Ok(0) };
     let (job, no) = (claim.job.no, claim.step);
-    let fresh = tx.partitions_after(job, counter.cursor, room.max(LOOK_AHEAD))?;
+    let look_ahead = room.max(LOOK_AHEAD).min(in_turn.units(job, no));
+    let mut fresh = tx.partitions_after(job, counter.cursor, look_ahead)?;
+    fresh.truncate(in_turn.fitting(&fresh));
     let first: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
     let (mut admitted, mut passed_over, mut last) = (0, Vec::new(), None);
     for unit in claim.with_members(tx, step, &fresh, &first)? {
@@ -202,7 +272,13 @@ pub fn published(
     Ok(units)
 }
 
-fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets: Vec<Asset>) -> Unit {
+fn unit(
+    claim: &Claim<'_>,
+    step: &Step,
+    origin: &Origin,
+    (part, row): (PartNo, &UnitRow),
+    mut assets: Vec<Asset>,
+) -> Unit {
     let (job, workflow, no) = (claim.job, claim.workflow, claim.step);
     let (kind, task, reads) = match &step.action {
         Action::Units { kind, task, reads } => (*kind, task, *reads),
@@ -214,13 +290,16 @@ fn unit(claim: &Claim<'_>, step: &Step, part: PartNo, row: &UnitRow, mut assets:
     for asset in assets.iter_mut().filter(|_| !targets.is_empty()) {
         // An asset whose target cannot be expanded failed in the transfer and does not get here.
         if let Ok(copy) = template::follow(&targets, asset) {
-            asset.location = copy;
+            let origin = std::mem::replace(&mut asset.location, copy);
+            if task.transfer().is_some_and(|transfer| transfer.mhl) {
+                asset.note_origin(origin);
+            }
+            if let Some(target) = targets.last().filter(|target| Scheme::is_local(target)) {
+                asset.note_copied_below(template::root(target));
+            }
         }
     }
-    // A manifest declares sizes; a listing has seen them.
-    if kind == Kind::Transfer && workflow.lists_its_library() {
-        assets.iter_mut().for_each(|asset| asset.note_listed(!targets.is_empty()));
-    }
+    assets.iter_mut().for_each(|asset| origin.note(asset, !targets.is_empty()));
     Unit {
         id: UnitId { job: job.no, step: no, part },
         epoch: row.epoch,

@@ -1,7 +1,7 @@
 //! Claims of multipart uploads: slices, the completion of an upload, its abort; and which units may become one.
 use crate::dispatch::endpoints::{EndpointBook, of_unit};
 use crate::dispatch::publisher::{self, Claim};
-use crate::reconcile::multipart::{Cut, Cuts, has_ended, is_due, larges};
+use crate::reconcile::multipart::{Cut, Cuts, cuts_of, has_ended, is_due, larges};
 use crate::rows::{job_row, unit_row};
 use crate::store::{CutRow, CutState, JobRow, SliceRow, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
@@ -85,7 +85,7 @@ fn as_published(
 /// Slices that are out, as they were published.
 pub fn outstanding(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<Unit>> {
     let mut units = Vec::new();
-    for cut in tx.cuts()?.into_iter().filter(|cut| cut.unit.job == job.no && cut.state == CutState::Open) {
+    for cut in cuts_of(tx, job.no)?.into_iter().filter(|cut| cut.state == CutState::Open) {
         let id = cut.unit;
         let Some(row) = unit_row(tx, id)? else { continue };
         let Some((_, whole)) = as_published(tx, workflow, job, id, row)? else { continue };
@@ -128,7 +128,7 @@ pub fn attach(
     Ok(())
 }
 
-/// What slices have left of each draft.
+/// The drafts, each with the receipts of its slices; without receipts when a slice has not succeeded.
 fn assemblies(drafts: &[Draft], slices: &[SliceRow]) -> Vec<Assembly> {
     let portions = plan_slices(&larges(drafts)).unwrap_or_default();
     let receipts = |of: usize| {

@@ -1,7 +1,7 @@
 //! Speculative execution: dispatches a straggling unit a second time.
 //!
-//! The copy gets the next epoch, which becomes that of the row; the epoch of the first execution is stored beside it. The
-//! first result wins, and every later execution has a higher epoch than both (FEN-1).
+//! The second execution gets the next epoch, which becomes that of the row; the epoch of the first is stored with it.
+//! The first result wins, and every later execution has a higher epoch than both (FEN-1).
 use crate::dispatch::publisher;
 use crate::rows::unit_row;
 use crate::store::{JobRow, Speculation, SpeculationState, StepDelta, StoreResult, Tx, UnitRow};

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// Planned partitions that one page of a release reaches.
-const RELEASE_PARTS: u32 = 2_000;
+pub const RELEASE_PARTS: u32 = 2_000;
 /// Assets of such a page, where each of them may need an approval.
 const RELEASE_ASSETS: u32 = 4_000;
 /// Largest distance in partitions of two ranges that share a query.

@@ -10,6 +10,7 @@ mod key;
 mod paths;
 pub mod redrive;
 
+pub use barrier::RELEASE_PARTS;
 pub use key::{barrier_key, batch_key};
 
 use crate::rows::unit_row;
@@ -19,7 +20,7 @@ use paths::{behind_barrier, units_before};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 use protocol::workflow::{Action, Workflow};
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 pub struct Graph<'a> {
     /// The transaction that makes the transitions.
     pub tx: &'a mut dyn Tx,
-    /// The job.
+    /// Number of the job whose units change state.
     pub job: JobNo,
     /// The workflow of the job.
     pub workflow: &'a Workflow,

@@ -9,7 +9,7 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 use protocol::workflow::{Action, Workflow};
 
 /// Which units of a partition are redriven.

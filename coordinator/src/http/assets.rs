@@ -1,20 +1,27 @@
 //! `/api/v1/assets`: the catalogue.
 use crate::http::State;
 use crate::http::body::Body;
+use crate::http::endpoint::endpoints;
 use crate::http::problem::{Problem, Refused};
 use crate::query::jobs::{self, AssetView, AssetsFilter};
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, get, post};
 use protocol::media::asset::Asset;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Assets of one import at most.
 pub const IMPORT_MAX: usize = 2_000;
 
-pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(import).service(get);
+endpoints! {
+    "assets" and [import];
+
+    /// Lists the catalogue in id order.
+    get list List "/api/v1/assets" query(AssetsFilter) -> Vec<AssetView> = |tx, ask| jobs::assets(tx, &ask.query);
+
+    /// Everything known about an asset.
+    get get Get "/api/v1/assets/{asset}" path("asset": String) -> AssetView
+        = |tx, ask| jobs::asset(tx, &ask.path.0, ask.now);
 }
 
 /// Assets to be added to the catalogue, as their source declares them.
@@ -64,19 +71,11 @@ struct Declared {
     meta: std::collections::BTreeMap<String, String>,
 }
 
-/// What an import added.
+/// Result of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {
     /// Assets added or declared anew.
     pub assets: u64,
-}
-
-/// Lists the catalogue in id order.
-#[utoipa::path(tag = "assets", params(AssetsFilter), responses((status = 200, body = Vec<AssetView>), Refused))]
-#[get("/api/v1/assets")]
-async fn list(state: Data<State>, filter: Query<AssetsFilter>) -> Result<Json<Vec<AssetView>>, Problem> {
-    let filter = state.query(filter)?;
-    state.read(move |tx| jobs::assets(tx, &filter)).await.map(Json)
 }
 
 /// Adds assets to the catalogue; what is known of the same bytes stays.
@@ -105,12 +104,4 @@ async fn import(
     let (count, now) = (assets.len() as u64, state.now());
     state.write(&request, move |tx| Ok(tx.import_assets(&assets, now)?)).await?;
     Ok(Json(Imported { assets: count }))
-}
-
-/// Everything known about an asset.
-#[utoipa::path(tag = "assets", params(("asset" = String, Path)), responses((status = 200, body = AssetView), Refused))]
-#[get("/api/v1/assets/{asset}")]
-async fn get(state: Data<State>, asset: Path<String>) -> Result<Json<AssetView>, Problem> {
-    let now = state.now();
-    state.read(move |tx| jobs::asset(tx, &asset, now)).await.map(Json)
 }

@@ -38,8 +38,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post].into_iter().flatten()
 }
 
-/// Makes the id one of its own (`jobs_pause`, `operations_pause`), and says that an order need not be sent: one that
-/// says nothing is one by nobody, for no reason, for real.
+/// Makes operation ids unique (`jobs_pause`, `operations_pause`). Marks bodies that hold only an audit context as optional:
+/// without one, the actor is `api`, the reason is empty, and the change is made.
 fn complete(operation: &mut Operation) {
     let tag = operation.tags.iter().flatten().next().cloned();
     if let (Some(tag), Some(id)) = (tag, &mut operation.operation_id) {

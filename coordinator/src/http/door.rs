@@ -2,22 +2,19 @@
 //!
 //! The API has no login yet, so these checks keep pages of other sites, names that an attacker resolves to this
 //! machine (DNS rebinding) and clients that hold connections open away from it. Health and metrics pass every check.
+use super::connections::{Open, Place, Shares};
 use super::problem::Problem;
-use actix_web::HttpRequest;
-use actix_web::dev::Extensions;
-use actix_web::http::Method;
-use actix_web::http::header::{HOST, HeaderName, ORIGIN};
-use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Shutdown};
-use std::os::fd::AsFd;
-use std::sync::Arc;
-use tokio::net::TcpStream;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HOST, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{ConnectionType, Method};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Requests of one client in work at once, streams of events included.
 const REQUESTS_PER_CLIENT: usize = 256;
-/// Connections of one client at once; more are closed.
-const CONNECTIONS_PER_CLIENT: usize = 1_536;
 /// Paths that every probe may read, by any name.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// The entry that allows every host name.
@@ -29,7 +26,6 @@ const ANY: &str = "*";
 pub struct HostNames(BTreeSet<String>);
 
 impl Default for HostNames {
-    /// `localhost` alone.
     fn default() -> HostNames {
         HostNames(BTreeSet::from(["localhost".to_owned()]))
     }
@@ -73,8 +69,41 @@ fn same_origin(origin: &str, host: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
 }
 
+/// The checks that each request passes before its handler runs.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    hosts: HostNames,
+    requests: Requests,
+}
+
+impl Door {
+    pub(super) fn new(hosts: HostNames) -> Door {
+        Door { hosts, requests: Requests::new() }
+    }
+
+    /// Answers a request: by its handler, or with the reason for which the handler does not run.
+    pub(super) async fn answer(
+        self,
+        request: ServiceRequest,
+        next: Next<BoxBody>,
+    ) -> Result<ServiceResponse<BoxBody>, Error> {
+        let reserved = is_reserved(request.request());
+        let refused = refusal(request.request(), &self.hosts);
+        // The place is kept until the handler has made its answer.
+        let (_place, mut response) = match refused.map_or_else(|| self.requests.admit(request.request()), Err) {
+            Ok(place) => (place, next.call(request).await?),
+            Err(problem) => (None, request.error_response(problem)),
+        };
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if reserved {
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        Ok(response)
+    }
+}
+
 /// Refuses texts no database takes, other names of this machine, and changes that a page of another site asks for.
-pub(super) fn refusal(request: &HttpRequest, hosts: &HostNames) -> Option<Problem> {
+fn refusal(request: &HttpRequest, hosts: &HostNames) -> Option<Problem> {
     let uri = request.uri();
     if [uri.path(), uri.query().unwrap_or("")].iter().any(|text| text.contains("%00")) {
         return Some(Problem::new("usage", "the address holds the character U+0000").hint("leave it out"));
@@ -101,106 +130,38 @@ pub(super) fn refusal(request: &HttpRequest, hosts: &HostNames) -> Option<Proble
     foreign.then(|| Problem::new("forbidden", "a page of another site may not change anything here"))
 }
 
+/// Whether a request came over a connection beyond a limit: it is closed after its answer.
+fn is_reserved(request: &HttpRequest) -> bool {
+    request.conn_data::<Open>().is_some_and(|open| open.probes_only)
+}
+
 /// Whether a request asks for health or metrics, which every limit lets pass.
 fn is_probe(request: &HttpRequest) -> bool {
     PROBES.contains(&request.uri().path())
 }
 
-/// A count by client address, with a limit for each client.
-#[derive(Debug, Clone)]
-pub(super) struct Shares {
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    limit: usize,
-}
-
-/// One place of a client; given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    shares: Shares,
-    client: IpAddr,
-}
-
-impl Shares {
-    /// At most `limit` places for each client.
-    pub(super) fn new(limit: usize) -> Shares {
-        Shares { counts: Arc::default(), limit }
-    }
-
-    /// A place for a client; none where it has as many as it may.
-    pub(super) fn take(&self, client: IpAddr) -> Option<Place> {
-        let mut counts = self.counts.lock();
-        let count = counts.entry(client).or_default();
-        if *count >= self.limit {
-            return None;
-        }
-        *count += 1;
-        Some(Place { shares: self.clone(), client })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.shares.counts.lock();
-        if let Some(count) = counts.get_mut(&self.client) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.client);
-            }
-        }
-    }
-}
-
 /// Requests in work by client: until a handler has made its answer.
 #[derive(Debug, Clone)]
-pub(super) struct Requests(Shares);
+struct Requests(Shares);
 
 impl Requests {
-    pub(super) fn new() -> Requests {
+    fn new() -> Requests {
         Requests(Shares::new(REQUESTS_PER_CLIENT))
     }
 
     /// Counts a request of its client; refused where the client has too many in work.
-    pub(super) fn admit(&self, request: &HttpRequest) -> Result<Option<Place>, Problem> {
+    fn admit(&self, request: &HttpRequest) -> Result<Option<Place>, Problem> {
         let Some(client) = request.peer_addr().map(|peer| peer.ip()).filter(|_| !is_probe(request)) else {
             return Ok(None);
         };
+        if is_reserved(request) {
+            return Err(Problem::new("too_many", "this client, or all clients together, hold too many connections")
+                .hint("close some; health and metrics are answered all the same"));
+        }
         self.0.take(client).map(Some).ok_or_else(|| {
             Problem::new("too_many", format!("{REQUESTS_PER_CLIENT} requests of this client are in work already"))
                 .hint("wait for an answer before sending more")
         })
-    }
-}
-
-/// Open connections by client.
-#[derive(Debug, Clone)]
-pub(super) struct Connections(Shares);
-
-/// The place of a connection, kept with it.
-#[derive(Debug, Clone)]
-struct Open {
-    _place: Arc<Place>,
-}
-
-impl Connections {
-    pub(super) fn new() -> Connections {
-        Connections(Shares::new(CONNECTIONS_PER_CLIENT))
-    }
-
-    /// Counts a new connection of its client; shuts it down where the client has too many.
-    pub(super) fn admit(&self, stream: &TcpStream, extensions: &mut Extensions) {
-        let Ok(client) = stream.peer_addr() else { return };
-        match self.0.take(client.ip()) {
-            Some(place) => {
-                extensions.insert(Open { _place: Arc::new(place) });
-            }
-            None => {
-                // Both descriptors are of one socket: the server reads its end and closes the other.
-                let copy = stream.as_fd().try_clone_to_owned().map(std::net::TcpStream::from);
-                if let Err(error) = copy.and_then(|stream| stream.shutdown(Shutdown::Both)) {
-                    tracing::debug!(%error, "a connection above the limit of its client could not be closed");
-                }
-            }
-        }
     }
 }
 
@@ -231,18 +192,5 @@ mod tests {
         for foreign in ["null", "http://evil.example", "http://localhost:9", "http://localhost", ""] {
             assert!(!same_origin(foreign, "localhost:8470"), "{foreign}");
         }
-    }
-
-    #[test]
-    fn client_with_too_many_requests_is_refused_until_one_ends() {
-        let shares = Shares::new(3);
-        let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let mut held: Vec<Place> = (0..3).filter_map(|_| shares.take(one)).collect();
-        assert_eq!(held.len(), 3);
-        assert!(shares.take(one).is_none() && shares.take(two).is_some());
-        held.pop();
-        assert!(shares.take(one).is_some());
-        drop(held);
-        assert!(shares.counts.lock().is_empty(), "clients without requests are forgotten");
     }
 }

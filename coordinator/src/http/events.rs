@@ -1,6 +1,6 @@
 //! `/api/v1/events`: one stream of server-sent events about everything that runs, for dashboards.
 use crate::http::State;
-use crate::http::door::{Place, Shares};
+use crate::http::connections::{Place, Shares};
 use crate::http::problem::{Problem, Refused};
 use crate::leader::event_stream::Event;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING};
@@ -20,7 +20,7 @@ pub const LISTENERS_PER_CLIENT: usize = 64;
 /// After this long without news, a comment says that the stream lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Where events come from, and how many may listen.
+/// Source of events, with a limit on the number of listeners.
 #[derive(Clone)]
 pub(super) struct Events {
     seats: Arc<Semaphore>,
@@ -46,7 +46,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(events);
 }
 
-/// How jobs, workers and slots are doing: at most two events a second of at most 2 kB, a comment every 15 s.
+/// Streams the progress of jobs, workers and slots: at most two events a second of at most 2 kB, a comment every 15 s.
 #[utoipa::path(
     tag = "cluster",
     responses((status = 200, description = "events without end", body = String, content_type = "text/event-stream"), Refused)

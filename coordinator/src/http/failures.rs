@@ -2,18 +2,31 @@
 use crate::command::{self, Among, Retried, RetryRequest, WaiveRequest};
 use crate::http::State;
 use crate::http::body::Asked;
+use crate::http::endpoint::{Checked, endpoints};
 use crate::http::problem::{Problem, Refused};
-use crate::paging::{PAGE, limit_in_range};
+use crate::paging::{PAGE, PAGE_MAX, limit_in_range};
 use crate::query::causes::{self, CauseView, Waived};
+use crate::query::failed_assets::{FailedAsset, FailedAssetsFilter, failed_assets};
 use crate::workflows::Workflows;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Json, Query};
 use actix_web::{HttpRequest, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(retry).service(waive);
+endpoints! {
+    "failures" and [retry];
+
+    /// Lists causes of failure, those with the most units first.
+    get list List "/api/v1/failures" query(OfJob) -> Vec<CauseView>
+        = |tx, ask| causes::causes(tx, &Workflows::default(), ask.query.job.as_deref(), ask.query.limit, ask.now);
+
+    /// Assets that failed for one cause, by job, step, partition and id.
+    get assets Assets "/api/v1/failures/{cause}/assets" path("cause": String) query(FailedAssetsFilter)
+        -> Vec<FailedAsset> = |tx, ask| failed_assets(tx, &ask.path.0, &ask.query);
+
+    /// Waives a cause: records the decision to accept its failures.
+    post waive Waive "/api/v1/failures/{cause}/waive" path("cause": String) body(WaiveRequest) -> Waived
+        = |tx, ask| command::waive(tx, &ask.path.0, &ask.body, ask.now);
 }
 
 fn page() -> u32 {
@@ -34,22 +47,20 @@ pub struct OfJob {
     pub limit: u32,
 }
 
-impl OfJob {
-    pub(super) fn checked(self) -> Result<OfJob, Problem> {
+impl Checked for FailedAssetsFilter {}
+
+impl Checked for OfJob {
+    fn checked(self) -> Result<Self, Problem> {
         limit_in_range(self.limit)?;
         Ok(self)
     }
 }
 
-/// What failed, by cause, the causes with the most units first.
-#[utoipa::path(tag = "failures", params(OfJob), responses((status = 200, body = Vec<CauseView>), Refused))]
-#[get("/api/v1/failures")]
-async fn list(state: Data<State>, filter: Query<OfJob>) -> Result<Json<Vec<CauseView>>, Problem> {
-    let (filter, now) = (filter.into_inner().checked()?, state.now());
-    state
-        .read(move |tx| causes::causes(tx, &Workflows::default(), filter.job.as_deref(), filter.limit, now))
-        .await
-        .map(Json)
+impl OfJob {
+    /// Entries about `job`, or about all jobs, at most as many as a page holds.
+    pub fn new(job: Option<&str>, limit: u32) -> OfJob {
+        OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) }
+    }
 }
 
 /// Runs dead units again, of one job or of all.
@@ -67,23 +78,4 @@ async fn retry(
     Asked(asked): Asked<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
     state.bring_back(&request, Among::Dead(of.into_inner().job), asked).await.map(Json)
-}
-
-/// Records the decision to leave a cause as it is.
-#[utoipa::path(
-    tag = "failures",
-    params(("cause" = String, Path)),
-    request_body = WaiveRequest,
-    responses((status = 200, body = Waived), Refused)
-)]
-#[post("/api/v1/failures/{cause}/waive")]
-async fn waive(
-    state: Data<State>,
-    request: HttpRequest,
-    cause: Path<String>,
-    Asked(mut asked): Asked<WaiveRequest>,
-) -> Result<Json<Waived>, Problem> {
-    asked.audit = state.order(asked.audit)?;
-    let now = state.now();
-    state.write(&request, move |tx| command::waive(tx, &cause, &asked, now)).await.map(Json)
 }

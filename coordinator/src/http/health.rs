@@ -1,6 +1,7 @@
 //! Health, metrics, and the role of this coordinator.
+use super::connections::{ConnectionLimits, Connections};
 use super::problem::{Problem, Refused};
-use super::{Served, State, started};
+use super::{HEAD_TIMEOUT, Served, State, started};
 use actix_web::web::{Data, Json};
 use actix_web::{App, HttpResponse, HttpServer, get, web};
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -28,6 +29,7 @@ pub fn serve_health(
     registry: Registry,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
 ) -> io::Result<Served> {
+    let connections = Connections::within(ConnectionLimits::HEALTH);
     let server = HttpServer::new(move || {
         let (registry, ready) = (registry.clone(), Arc::clone(&ready));
         App::new()
@@ -54,6 +56,9 @@ pub fn serve_health(
             )
     })
     .workers(1)
+    .max_connections(ConnectionLimits::HEALTH.accepted())
+    .on_connect(move |connection, extensions| connections.admit(connection, extensions))
+    .client_request_timeout(HEAD_TIMEOUT)
     .disable_signals()
     .bind(listen)?;
     started(&server.addrs(), server.run())
@@ -80,18 +85,18 @@ fn exposition(registry: &Registry) -> HttpResponse {
     }
 }
 
-/// The part that the answering coordinator plays.
+/// Role of the answering coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Part {
     /// `leader` or `standby`.
     pub role: String,
-    /// Where the leader's API is, when this one stands by and knows it.
+    /// Address of the leader's API; absent on the leader itself and while the leader is not known.
     pub leader: Option<String>,
     /// Version of the answering build.
     pub version: String,
 }
 
-/// Which part the answering coordinator plays.
+/// Returns the role of the answering coordinator: leader or standby.
 #[utoipa::path(tag = "cluster", responses((status = 200, body = Part), Refused))]
 #[get("/api/v1/cluster")]
 async fn cluster(state: Data<State>) -> Json<Part> {

@@ -2,24 +2,51 @@
 use crate::audit::AuditContext;
 use crate::command::submission::{Sources, Submitted, compile_sent, entropy_of, submission_of, submit};
 use crate::command::{self, Among, JobChanged, PriorityRequest, Retried, RetryRequest};
-use crate::error::Answer;
 use crate::http::State;
 use crate::http::body::{Asked, Body, key};
+use crate::http::endpoint::endpoints;
 use crate::http::problem::{Problem, Refused};
 use crate::query::jobs::{self, JobExplanation, JobListed, JobsFilter, Progress};
 use crate::query::summary::Summary;
-use crate::store::{NewJob, Tx};
+use crate::store::NewJob;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(add).service(get).service(progress).service(explain);
-    config.service(pause).service(resume).service(cancel).service(priority).service(retry);
+endpoints! {
+    "jobs" and [add, retry];
+
+    /// Lists jobs, newest first.
+    get list List "/api/v1/jobs" query(JobsFilter) -> Vec<JobListed> = |tx, ask| jobs::jobs(tx, &ask.query);
+
+    /// Summary of a job: counts, barriers, and failures with their reasons.
+    get get Get "/api/v1/jobs/{job}" path("job": String) -> Summary = |tx, ask| jobs::job(tx, &ask.path.0, ask.now);
+
+    /// Progress of a job; cheap enough for a poll every second.
+    get progress ProgressOf "/api/v1/jobs/{job}/progress" path("job": String) -> Progress
+        = |tx, ask| jobs::progress(tx, &ask.path.0);
+
+    /// What a job waits for, and what ends the wait.
+    get explain Explain "/api/v1/jobs/{job}/explain" path("job": String) -> JobExplanation
+        = |tx, ask| jobs::explain_job(tx, &ask.path.0, ask.now);
+
+    /// Dispatches no more units of a job; running units continue.
+    post pause Pause "/api/v1/jobs/{job}/pause" path("job": String) body(AuditContext) -> JobChanged
+        = |tx, ask| command::pause(tx, &ask.path.0, &ask.body, ask.now);
+
+    /// Dispatches units of a paused job again.
+    post resume Resume "/api/v1/jobs/{job}/resume" path("job": String) body(AuditContext) -> JobChanged
+        = |tx, ask| command::resume(tx, &ask.path.0, &ask.body, ask.now);
+
+    /// Cancels a job: running units are revoked, ended units keep their result.
+    post cancel Cancel "/api/v1/jobs/{job}/cancel" path("job": String) body(AuditContext) -> JobChanged
+        = |tx, ask| command::cancel(tx, &ask.path.0, &ask.body, ask.now);
+
+    /// Changes the priority class and the deadline of a job.
+    post priority Prioritise "/api/v1/jobs/{job}/priority" path("job": String) body(PriorityRequest) -> JobChanged
+        = |tx, ask| command::prioritise(tx, &ask.path.0, &ask.body, ask.now);
 }
 
 /// Whether to do it or only to say what would happen.
@@ -30,14 +57,6 @@ pub struct Submission {
     /// Check everything, submit nothing.
     #[serde(default)]
     pub dry_run: bool,
-}
-
-/// Lists jobs, newest first.
-#[utoipa::path(tag = "jobs", params(JobsFilter), responses((status = 200, body = Vec<JobListed>), Refused))]
-#[get("/api/v1/jobs")]
-async fn list(state: Data<State>, filter: Query<JobsFilter>) -> Result<Json<Vec<JobListed>>, Problem> {
-    let filter = state.query(filter)?;
-    state.read(move |tx| jobs::jobs(tx, &filter)).await.map(Json)
 }
 
 /// Submits a job: its file and every delivery spec it refers to. The same `Idempotency-Key` never makes a second job.
@@ -71,112 +90,7 @@ async fn add(
     Ok(HttpResponse::build(StatusCode::CREATED).json(submitted))
 }
 
-/// The account of a job: counts, barriers, what failed and why.
-#[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = Summary), Refused))]
-#[get("/api/v1/jobs/{job}")]
-async fn get(state: Data<State>, job: Path<String>) -> Result<Json<Summary>, Problem> {
-    let now = state.now();
-    state.read(move |tx| jobs::job(tx, &job, now)).await.map(Json)
-}
-
-/// How far a job is: cheap enough to be asked every second.
-#[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = Progress), Refused))]
-#[get("/api/v1/jobs/{job}/progress")]
-async fn progress(state: Data<State>, job: Path<String>) -> Result<Json<Progress>, Problem> {
-    state.read(move |tx| jobs::progress(tx, &job)).await.map(Json)
-}
-
-/// Why a job is where it is.
-#[utoipa::path(tag = "jobs", params(("job" = String, Path)), responses((status = 200, body = JobExplanation), Refused))]
-#[get("/api/v1/jobs/{job}/explain")]
-async fn explain(state: Data<State>, job: Path<String>) -> Result<Json<JobExplanation>, Problem> {
-    state.read(move |tx| jobs::explain_job(tx, &job)).await.map(Json)
-}
-
-type Steer = fn(&mut dyn Tx, &str, &AuditContext, Timestamp) -> Answer<JobChanged>;
-
-async fn steer(
-    state: &State,
-    request: &HttpRequest,
-    job: Path<String>,
-    audit: AuditContext,
-    steer: Steer,
-) -> Result<Json<JobChanged>, Problem> {
-    let (audit, now) = (state.order(audit)?, state.now());
-    state.write(request, move |tx| steer(tx, &job, &audit, now)).await.map(Json)
-}
-
-/// Hands out no more units of a job; those that run go on.
-#[utoipa::path(
-    tag = "jobs",
-    params(("job" = String, Path)),
-    request_body = AuditContext,
-    responses((status = 200, body = JobChanged), Refused)
-)]
-#[post("/api/v1/jobs/{job}/pause")]
-async fn pause(
-    state: Data<State>,
-    request: HttpRequest,
-    job: Path<String>,
-    Asked(audit): Asked<AuditContext>,
-) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, audit, command::pause).await
-}
-
-/// Hands out units again.
-#[utoipa::path(
-    tag = "jobs",
-    params(("job" = String, Path)),
-    request_body = AuditContext,
-    responses((status = 200, body = JobChanged), Refused)
-)]
-#[post("/api/v1/jobs/{job}/resume")]
-async fn resume(
-    state: Data<State>,
-    request: HttpRequest,
-    job: Path<String>,
-    Asked(audit): Asked<AuditContext>,
-) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, audit, command::resume).await
-}
-
-/// Cancels a job: calls back what runs, keeps what is done.
-#[utoipa::path(
-    tag = "jobs",
-    params(("job" = String, Path)),
-    request_body = AuditContext,
-    responses((status = 200, body = JobChanged), Refused)
-)]
-#[post("/api/v1/jobs/{job}/cancel")]
-async fn cancel(
-    state: Data<State>,
-    request: HttpRequest,
-    job: Path<String>,
-    Asked(audit): Asked<AuditContext>,
-) -> Result<Json<JobChanged>, Problem> {
-    steer(&state, &request, job, audit, command::cancel).await
-}
-
-/// Changes who goes first: class and deadline.
-#[utoipa::path(
-    tag = "jobs",
-    params(("job" = String, Path)),
-    request_body = PriorityRequest,
-    responses((status = 200, body = JobChanged), Refused)
-)]
-#[post("/api/v1/jobs/{job}/priority")]
-async fn priority(
-    state: Data<State>,
-    request: HttpRequest,
-    job: Path<String>,
-    Asked(asked): Asked<PriorityRequest>,
-) -> Result<Json<JobChanged>, Problem> {
-    let (audit, now) = (state.order(asked.audit)?, state.now());
-    let asked = PriorityRequest { audit, ..asked };
-    state.write(&request, move |tx| command::prioritise(tx, &job, &asked, now)).await.map(Json)
-}
-
-/// Runs failed units again, and what was not run because of them.
+/// Runs failed units again, with the dependents that were cancelled because of them.
 #[utoipa::path(
     tag = "jobs",
     params(("job" = String, Path)),

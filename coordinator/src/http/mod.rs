@@ -1,49 +1,50 @@
 //! The HTTP API: everything the command line does, by the same commands and queries. Routes and the OpenAPI document come from
 //! the same functions. Every coordinator answers reads, the leader alone answers writes.
-mod assets;
+pub mod assets;
 mod body;
+mod connections;
 mod document;
 mod door;
+pub mod endpoint;
 mod events;
-mod failures;
+pub mod failures;
 mod health;
-mod jobs;
-mod operations;
+pub mod jobs;
+pub mod operations;
 mod problem;
 mod state;
-mod tasks;
-mod units;
-mod workers;
+pub mod tasks;
+pub mod units;
+pub mod workers;
 
 pub use crate::http::assets::{IMPORT_MAX, Import, Imported};
 pub use crate::http::body::BODY_MAX;
 pub use crate::http::document::document;
 pub use crate::http::door::HostNames;
 pub use crate::http::events::{LISTENERS_MAX, LISTENERS_PER_CLIENT};
-pub use crate::http::failures::OfJob;
 pub use crate::http::health::{Part, serve_health};
 pub use crate::http::jobs::Submission;
 pub use crate::http::problem::Problem;
 pub use crate::http::state::{State, leader_name};
 
+use crate::http::connections::{ConnectionLimits, Connections};
+use crate::http::door::Door;
 use crate::http::events::Events;
 use crate::leader::event_stream::{Event, EventPublisher};
 use crate::metrics::ClusterGauges;
-use actix_web::dev::{Server, ServerHandle, Service};
-use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use utoipa::openapi::path::Paths;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-/// Connections at once; more wait for their turn.
-const CONNECTIONS_MAX: usize = 4_096;
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -96,7 +97,7 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
         gauges,
         events: told.clone(),
     };
-    let (requests, connections) = (door::Requests::new(), door::Connections::new());
+    let (door, connections) = (Door::new(state.hosts.clone()), Connections::within(ConnectionLimits::API));
     let server = HttpServer::new(move || {
         let (paths, document) = (Arc::clone(&paths), document.clone());
         let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
@@ -115,35 +116,14 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
                 let paths = Arc::clone(&paths);
                 async move { elsewhere(&request, &paths) }
             }))
-            .wrap_fn({
-                let (hosts, requests) = (state.hosts.clone(), requests.clone());
-                move |request, service| {
-                    let refused = door::refusal(request.request(), &hosts);
-                    let admitted = refused.map_or_else(|| requests.admit(request.request()), Err);
-                    let answer = match admitted {
-                        Ok(place) => Ok((place, service.call(request))),
-                        Err(problem) => Err(request.error_response(problem)),
-                    };
-                    async move {
-                        let (place, mut response) = match answer {
-                            Ok((place, answer)) => (place, answer.await?),
-                            Err(response) => (None, response),
-                        };
-                        let nosniff = HeaderName::from_static("x-content-type-options");
-                        response.headers_mut().insert(nosniff, HeaderValue::from_static("nosniff"));
-                        drop(place);
-                        Ok(response)
-                    }
-                }
+            .wrap({
+                let door = door.clone();
+                from_fn(move |request, next| door.clone().answer(request, next))
             })
     })
     .workers(1)
-    .max_connections(CONNECTIONS_MAX)
-    .on_connect(move |connection, extensions| {
-        if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-            connections.admit(stream, extensions);
-        }
-    })
+    .max_connections(ConnectionLimits::API.accepted())
+    .on_connect(move |connection, extensions| connections.admit(connection, extensions))
     .client_request_timeout(HEAD_TIMEOUT)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()

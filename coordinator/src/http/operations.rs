@@ -1,85 +1,27 @@
 //! `/api/v1/operations`: requests of operators, and how far they are.
 use crate::audit::AuditContext;
-use crate::command::{self, OperationChange};
-use crate::http::State;
-use crate::http::body::Asked;
+use crate::command::{OperationChange, change_operation};
+use crate::http::endpoint::endpoints;
 use crate::http::failures::OfJob;
-use crate::http::problem::{Problem, Refused};
 use crate::query::operations::{self, OperationView};
-use actix_web::web::{Data, Json, Path, Query};
-use actix_web::{HttpRequest, get, post};
-use utoipa_actix_web::service_config::ServiceConfig;
+use actix_web::{get, post};
 
-pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(pause).service(resume).service(abort);
-}
+endpoints! {
+    "operations";
 
-/// Lists operations, newest first.
-#[utoipa::path(tag = "operations", params(OfJob), responses((status = 200, body = Vec<OperationView>), Refused))]
-#[get("/api/v1/operations")]
-async fn list(state: Data<State>, filter: Query<OfJob>) -> Result<Json<Vec<OperationView>>, Problem> {
-    let filter = filter.into_inner().checked()?;
-    state.read(move |tx| operations::operations(tx, filter.job.as_deref(), filter.limit)).await.map(Json)
-}
+    /// Lists operations, newest first.
+    get list List "/api/v1/operations" query(OfJob) -> Vec<OperationView>
+        = |tx, ask| operations::operations(tx, ask.query.job.as_deref(), ask.query.limit);
 
-async fn steer(
-    state: &State,
-    request: &HttpRequest,
-    operation: i64,
-    how: OperationChange,
-    audit: AuditContext,
-) -> Result<Json<OperationView>, Problem> {
-    let (audit, now) = (state.order(audit)?, state.now());
-    state.write(request, move |tx| command::change_operation(tx, operation, how, &audit, now)).await.map(Json)
-}
+    /// Pauses a running operation.
+    post pause Pause "/api/v1/operations/{operation}/pause" path("operation": i64) body(AuditContext) -> OperationView
+        = |tx, ask| change_operation(tx, ask.path.0, OperationChange::Pause, &ask.body, ask.now);
 
-/// Lets a running operation stand still.
-#[utoipa::path(
-    tag = "operations",
-    params(("operation" = i64, Path)),
-    request_body = AuditContext,
-    responses((status = 200, body = OperationView), Refused)
-)]
-#[post("/api/v1/operations/{operation}/pause")]
-async fn pause(
-    state: Data<State>,
-    request: HttpRequest,
-    operation: Path<i64>,
-    Asked(audit): Asked<AuditContext>,
-) -> Result<Json<OperationView>, Problem> {
-    steer(&state, &request, *operation, OperationChange::Pause, audit).await
-}
+    /// Resumes a paused operation.
+    post resume Resume "/api/v1/operations/{operation}/resume" path("operation": i64) body(AuditContext) -> OperationView
+        = |tx, ask| change_operation(tx, ask.path.0, OperationChange::Resume, &ask.body, ask.now);
 
-/// Lets it go on.
-#[utoipa::path(
-    tag = "operations",
-    params(("operation" = i64, Path)),
-    request_body = AuditContext,
-    responses((status = 200, body = OperationView), Refused)
-)]
-#[post("/api/v1/operations/{operation}/resume")]
-async fn resume(
-    state: Data<State>,
-    request: HttpRequest,
-    operation: Path<i64>,
-    Asked(audit): Asked<AuditContext>,
-) -> Result<Json<OperationView>, Problem> {
-    steer(&state, &request, *operation, OperationChange::Resume, audit).await
-}
-
-/// Ends it; what it has done stays done.
-#[utoipa::path(
-    tag = "operations",
-    params(("operation" = i64, Path)),
-    request_body = AuditContext,
-    responses((status = 200, body = OperationView), Refused)
-)]
-#[post("/api/v1/operations/{operation}/abort")]
-async fn abort(
-    state: Data<State>,
-    request: HttpRequest,
-    operation: Path<i64>,
-    Asked(audit): Asked<AuditContext>,
-) -> Result<Json<OperationView>, Problem> {
-    steer(&state, &request, *operation, OperationChange::Abort, audit).await
+    /// Aborts an operation; units that it has changed stay changed.
+    post abort Abort "/api/v1/operations/{operation}/abort" path("operation": i64) body(AuditContext) -> OperationView
+        = |tx, ask| change_operation(tx, ask.path.0, OperationChange::Abort, &ask.body, ask.now);
 }

@@ -18,9 +18,9 @@ pub struct Problem {
     /// Stable code: `usage`, `invalid`, `forbidden`, `not_found`, `method_not_allowed`, `conflict`, `too_large`,
     /// `unsupported_media_type`, `timeout`, `misdirected`, `too_many`, `standby` or `unavailable`.
     pub error: String,
-    /// What is wrong.
+    /// The error as a sentence.
     pub message: String,
-    /// What to do about it.
+    /// The next step for the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// File, line and column, parameter or field.
@@ -61,7 +61,7 @@ impl Problem {
         self
     }
 
-    /// Adds where.
+    /// Adds the place of the error in the request or file, such as `job.yaml:3:7`.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Problem {
         self.place = Some(place.into());
@@ -137,18 +137,16 @@ impl From<Vec<yaml::Problem>> for Problem {
 
 /// The refusals that any request may meet.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes answers; nobody makes one")]
+#[expect(dead_code, reason = "used only to generate the responses of the OpenAPI document")]
 pub(super) enum Refused {
-    /// A standby without a leader's address answers writes with 503 instead; this one knows it.
-    #[response(status = 307, description = "this coordinator stands by: the leader is in `Location`")]
+    /// Sent by a standby that knows the leader's address; without it, a standby answers writes with 503.
+    #[response(status = 307, description = "this coordinator is a standby: the leader is in `Location`")]
     Elsewhere(#[to_schema] Problem),
-    /// Malformed.
     #[response(status = 400, description = "the request is malformed")]
     Usage(#[to_schema] Problem),
     /// Not from a browser on another site.
     #[response(status = 403, description = "not allowed")]
     Forbidden(#[to_schema] Problem),
-    /// Absent.
     #[response(status = 404, description = "there is no such thing")]
     NotFound(#[to_schema] Problem),
     /// The body did not arrive.
@@ -160,19 +158,16 @@ pub(super) enum Refused {
     /// Too large a body.
     #[response(status = 413, description = "the body is too large")]
     TooLarge(#[to_schema] Problem),
-    /// Not JSON.
     #[response(status = 415, description = "the body is not application/json")]
     MediaType(#[to_schema] Problem),
     /// The `Host` header names another server.
     #[response(status = 421, description = "the Host header names another server")]
     Misdirected(#[to_schema] Problem),
-    /// Well-formed and wrong.
+    /// The request is well-formed JSON, but a value in it is not allowed.
     #[response(status = 422, description = "the content is wrong")]
     Invalid(#[to_schema] Problem),
-    /// Later.
-    #[response(status = 429, description = "too many at once: later")]
+    #[response(status = 429, description = "too many requests at once: retry later")]
     TooMany(#[to_schema] Problem),
-    /// Not now.
-    #[response(status = 503, description = "the database is away, or nobody leads: later")]
+    #[response(status = 503, description = "the database is unavailable, or no leader is elected: retry later")]
     Unavailable(#[to_schema] Problem),
 }

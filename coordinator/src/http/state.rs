@@ -1,23 +1,21 @@
 //! State shared by the handlers.
-use crate::audit::AuditContext;
 use crate::clock::Clock;
 use crate::command::{self, Among, Preview, Retried, RetryRequest};
 use crate::error::{Answer, outcome};
 use crate::http::door::HostNames;
+use crate::http::endpoint::{Ask, Checked, Endpoint, Nothing};
 use crate::http::problem::Problem;
 use crate::leader::election::Leadership;
 use crate::store::Tx;
 use crate::store::handle::Store;
 use crate::workflows::Workflows;
 use actix_web::HttpRequest;
-use actix_web::web::Query;
+use actix_web::web::Json;
 use prometheus::Registry;
 use protocol::rules::unit::redrive_rate::{RATE_MAX, RATE_MIN, is_rate};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Characters of a reason or a name at most.
-const TEXT_MAX: usize = 1_000;
 /// How long the answer to a retry waits for the coordinator to count and carry it out, and how often it looks.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -56,29 +54,9 @@ impl State {
         (self.clock)()
     }
 
-    /// A query without characters that no database takes; they come percent-encoded and are refused at the door, so
-    /// this only takes it out of its wrapper.
-    pub(super) fn query<T>(&self, query: Query<T>) -> Result<T, Problem> {
-        Ok(query.into_inner())
-    }
-
-    /// An audit context as it may be recorded: with an actor, and a reason of bounded length.
-    pub(super) fn order(&self, mut audit: AuditContext) -> Result<AuditContext, Problem> {
-        for (field, text) in [("reason", &audit.reason), ("actor", &audit.actor)] {
-            if text.chars().count() > TEXT_MAX {
-                let why = format!("the {field} is longer than {TEXT_MAX} characters");
-                return Err(Problem::new("usage", why).hint("say it in fewer words").at(field));
-            }
-        }
-        if audit.actor.trim().is_empty() {
-            audit.actor = "api".into();
-        }
-        Ok(audit)
-    }
-
     /// A retry as it may be recorded and carried out.
     pub(super) fn retry(&self, mut asked: RetryRequest) -> Result<RetryRequest, Problem> {
-        asked.audit = self.order(asked.audit)?;
+        asked.audit = asked.audit.checked()?;
         if let Some(rate) = asked.rate.filter(|rate| !is_rate(*rate)) {
             let why = format!("a rate of {rate} units a second is not possible");
             return Err(Problem::new("usage", why)
@@ -103,13 +81,13 @@ impl State {
             Leadership::Leader { .. } => Ok(()),
             Leadership::Standby { leader } => {
                 let leader = leader.as_deref().and_then(address_of);
-                let problem = Problem::new("standby", "this coordinator stands by and changes nothing");
+                let problem = Problem::new("standby", "this coordinator is a standby; only the leader accepts changes");
                 Err(match leader {
                     Some(leader) => Problem {
                         elsewhere: Some(format!("{}{}", leader.trim_end_matches('/'), request.uri())),
                         ..problem.hint(format!("ask the leader at {leader}"))
                     },
-                    None => problem.hint("nobody leads now, or the leader does not say where it is: try again"),
+                    None => problem.hint("no leader is elected, or its address is not known: retry later"),
                 })
             }
         }
@@ -125,13 +103,34 @@ impl State {
         (role.as_str(), leader)
     }
 
-    /// Reads.
+    /// Runs a query in a read transaction of the store.
     pub(super) async fn read<R, F>(&self, work: F) -> Result<R, Problem>
     where
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Answer<R> + Send + 'static,
     {
         Ok(self.store.read(|tx| outcome(work(tx))).await??)
+    }
+
+    /// Answers a request that changes nothing.
+    pub(super) async fn ask<E>(&self, path: E::Path, query: E::Query) -> Result<Json<E::Answer>, Problem>
+    where
+        E: Endpoint<Body = Nothing>,
+    {
+        let ask = Ask::<E>::new(path, query, Nothing {}, self.now())?;
+        self.read(move |tx| E::answer(tx, &ask)).await.map(Json)
+    }
+
+    /// Answers a change on the leader, and wakes the coordinator.
+    pub(super) async fn change<E: Endpoint>(
+        &self,
+        request: &HttpRequest,
+        path: E::Path,
+        query: E::Query,
+        body: E::Body,
+    ) -> Result<Json<E::Answer>, Problem> {
+        let ask = Ask::<E>::new(path, query, body, self.now())?;
+        self.write(request, move |tx| E::answer(tx, &ask)).await.map(Json)
     }
 
     /// Counts what a retry means, and has the coordinator carry it out. Counting for nothing reads page by page and never

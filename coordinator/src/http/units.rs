@@ -1,53 +1,31 @@
 //! `/api/v1/jobs/{job}/units`.
-use crate::http::State;
-use crate::http::problem::{Problem, Refused};
+use crate::http::endpoint::{Checked, endpoints};
 use crate::query::explain::UnitExplanation;
 use crate::query::jobs::{self, UnitsFilter};
+use crate::query::unit_log::{self, Execution, UnitLogFilter};
 use crate::store::view::UnitView;
 use actix_web::get;
-use actix_web::web::{Data, Json, Path, Query};
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(get).service(explain);
-}
+impl Checked for UnitLogFilter {}
 
-/// Lists the units of a job by partition and step.
-#[utoipa::path(
-    tag = "units",
-    params(("job" = String, Path), UnitsFilter),
-    responses((status = 200, body = Vec<UnitView>), Refused)
-)]
-#[get("/api/v1/jobs/{job}/units")]
-async fn list(
-    state: Data<State>,
-    job: Path<String>,
-    filter: Query<UnitsFilter>,
-) -> Result<Json<Vec<UnitView>>, Problem> {
-    let filter = state.query(filter)?;
-    state.read(move |tx| jobs::units(tx, &job, &filter)).await.map(Json)
-}
+endpoints! {
+    "units";
 
-/// One unit.
-#[utoipa::path(
-    tag = "units",
-    params(("job" = String, Path), ("step" = String, Path), ("part" = i64, Path)),
-    responses((status = 200, body = UnitView), Refused)
-)]
-#[get("/api/v1/jobs/{job}/units/{step}/{part}")]
-async fn get(state: Data<State>, unit: Path<(String, String, i64)>) -> Result<Json<UnitView>, Problem> {
-    let (job, step, part) = unit.into_inner();
-    state.read(move |tx| jobs::unit(tx, &job, &step, part)).await.map(Json)
-}
+    /// Lists the units of a job by partition and step.
+    get list List "/api/v1/jobs/{job}/units" path("job": String) query(UnitsFilter) -> Vec<UnitView>
+        = |tx, ask| jobs::units(tx, &ask.path.0, &ask.query);
 
-/// Why a unit is where it is.
-#[utoipa::path(
-    tag = "units",
-    params(("job" = String, Path), ("step" = String, Path), ("part" = i64, Path)),
-    responses((status = 200, body = UnitExplanation), Refused)
-)]
-#[get("/api/v1/jobs/{job}/units/{step}/{part}/explain")]
-async fn explain(state: Data<State>, unit: Path<(String, String, i64)>) -> Result<Json<UnitExplanation>, Problem> {
-    let ((job, step, part), now) = (unit.into_inner(), state.now());
-    state.read(move |tx| jobs::explain_unit(tx, &job, &step, part, now)).await.map(Json)
+    /// Returns one unit by step and partition number.
+    get get Get "/api/v1/jobs/{job}/units/{step}/{part}" path("job": String, "step": String, "part": i64) -> UnitView
+        = |tx, ask| jobs::unit(tx, &ask.path.0, &ask.path.1, ask.path.2);
+
+    /// What a unit waits for, and what ends the wait.
+    get explain Explain "/api/v1/jobs/{job}/units/{step}/{part}/explain"
+        path("job": String, "step": String, "part": i64) -> UnitExplanation
+        = |tx, ask| jobs::explain_unit(tx, &ask.path.0, &ask.path.1, ask.path.2, ask.now);
+
+    /// Lists the executions of a unit that failed or were lost, and the one that ended it, by epoch.
+    get log Log "/api/v1/jobs/{job}/units/{step}/{part}/log" path("job": String, "step": String, "part": i64)
+        query(UnitLogFilter) -> Vec<Execution>
+        = |tx, ask| unit_log::unit_log(tx, &ask.path.0, &ask.path.1, ask.path.2, &ask.query);
 }

@@ -1,4 +1,4 @@
-//! Limits and intervals of a coordinator. Each duty declares its own beside it, with defaults.
+//! Limits and intervals of a coordinator. Each duty declares its own next to its code, with defaults.
 use crate::leader::outbox::CleanupConfig;
 use crate::leader::rescue::RescueConfig;
 use crate::leader::turns::TurnConfig;
@@ -15,7 +15,7 @@ use thiserror::Error;
 pub struct CoordinatorConfig {
     /// When a lease lapses.
     pub leases: LeaseLimits,
-    /// What units may use of an endpoint at once.
+    /// Limits of endpoints, for all units together.
     pub endpoints: Vec<EndpointLimit>,
     /// Which transfers several workers share.
     pub slicing: SliceLimits,

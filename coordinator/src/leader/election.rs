@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use transport::alarm::Alarm;
 
@@ -143,7 +143,7 @@ impl Candidate {
     }
 
     fn begin(&self, generation: i64) -> LeadershipTerm {
-        tracing::info!(generation, "this coordinator leads");
+        tracing::info!(generation, "this coordinator is the leader");
         self.role.send_replace(Leadership::Leader { generation, coordinator: None });
         let stop = CancellationToken::new();
         let (connect, make, role, token) =
@@ -173,14 +173,15 @@ impl Candidate {
             ended = running => {
                 *term = None;
                 self.role.send_replace(Leadership::default());
-                return over(ended.unwrap_or_else(|panic| Err(StoreError::Database(format!("a loop fell over: {panic}")))));
+                let panicked = |panic: JoinError| StoreError::Database(format!("a background task panicked: {panic}"));
+                return over(ended.unwrap_or_else(|panic| Err(panicked(panic))));
             }
             () = tokio::time::sleep(after) => {}
         }
         match self.store.renew(self.limits.lease).await {
             Ok(()) => Ok(Event::Renewed),
             Err(StoreError::NotLeader(why)) => {
-                tracing::warn!(%why, "this coordinator leads no longer");
+                tracing::warn!(%why, "this coordinator is no longer the leader");
                 Ok(Event::Lost)
             }
             Err(error) => unanswered(error),
@@ -194,7 +195,7 @@ impl Candidate {
         match (&mut term.running).await {
             Ok(Ok(())) | Ok(Err(StoreError::NotLeader(_))) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the term ended with an error"),
-            Err(panic) => tracing::error!(%panic, "a loop of the term fell over"),
+            Err(panic) => tracing::error!(%panic, "a background task of the leader panicked"),
         }
     }
 }
@@ -218,7 +219,7 @@ fn over(ended: StoreResult<()>) -> StoreResult<Event> {
     match ended {
         Ok(()) => Ok(Event::TermEnded),
         Err(StoreError::NotLeader(why)) => {
-            tracing::warn!(%why, "this coordinator leads no longer");
+            tracing::warn!(%why, "this coordinator is no longer the leader");
             Ok(Event::TermEnded)
         }
         Err(error) => {

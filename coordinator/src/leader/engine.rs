@@ -3,6 +3,7 @@
 use crate::command;
 use crate::dispatch::load::Load;
 use crate::dispatch::{Schedule, TurnContext, publisher, slices};
+use crate::reconcile::block_closer::BlockCloser;
 use crate::reconcile::multipart::{self, Cuts};
 use crate::reconcile::sequencer::{self, Sweep};
 use crate::reconcile::{planner, retrier};
@@ -35,6 +36,7 @@ pub struct Engine {
     /// The memory of the scheduler.
     pub schedule: Schedule,
     sweeps: BTreeMap<JobNo, Sweep>,
+    closers: BTreeMap<JobNo, BlockCloser>,
     /// When a failed scan may be tried again, and when any scan was handed out last.
     scan_due: BTreeMap<JobNo, Timestamp>,
     scan_attempts: BTreeMap<JobNo, Attempt>,
@@ -65,7 +67,7 @@ pub struct Turn {
     pub cancelling: Vec<JobNo>,
     /// When something is due by time alone.
     pub next_due: Option<Timestamp>,
-    /// Open jobs.
+    /// Number of jobs that have not ended.
     pub open: usize,
 }
 
@@ -78,6 +80,7 @@ impl Engine {
     /// The transaction of a turn did not commit: its changes to this memory are undone.
     pub fn rolled_back(&mut self) {
         self.sweeps.clear();
+        self.closers.clear();
         self.scan_attempts.clear();
         self.operations_at = Timestamp(0);
         self.suspects = None;
@@ -118,16 +121,20 @@ impl Engine {
         turn.open = jobs.len();
         let scans = load.kind(Kind::Scan);
         let mut scan_room = scans.slots.saturating_mul(2).saturating_sub(scans.out);
+        let workflows = self.workflows.clone();
         for job in &jobs {
-            if job.state == crate::store::JobState::Cancelling && !cuts.is_empty() {
-                turn.units.extend(slices::discards(tx, &self.workflows, &mut cuts, job.no)?);
-            }
             let in_flight = scans_out.contains(&(job.no, job.scan_epoch));
-            self.job(tx, job, (&mut scan_room, in_flight), now, &mut turn)?;
+            workflows.for_job(tx, job.no, |tx| {
+                if job.state == crate::store::JobState::Cancelling && !cuts.is_empty() {
+                    turn.units.extend(slices::discards(tx, &workflows, &mut cuts, job.no)?);
+                }
+                self.job(tx, job, (&mut scan_room, in_flight), now, &mut turn)
+            })?;
             turn.classes.resize(turn.units.len(), job.priority);
         }
-        let mut context = TurnContext { load: &load, cuts: &mut cuts, now };
-        let claimed = self.schedule.hand_out(tx, &self.workflows, &jobs, &mut context)?;
+        let mut context = TurnContext { workflows: &workflows, load: &load, cuts: &mut cuts, now };
+        let claimed = self.schedule.hand_out(tx, &jobs, &mut context)?;
+        turn.more |= claimed.more;
         for (class, unit) in claimed.units {
             turn.classes.push(class);
             turn.units.push(unit);
@@ -136,8 +143,8 @@ impl Engine {
         let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due).chain(cuts.due);
         // A timer that has passed and still waits (for a worker, for the end of a cancellation) does not wait for time: waking
         // for it would busy-loop.
-        let ahead = timers.chain(self.scan_due.values().copied()).filter(|due| *due > now);
-        turn.next_due = ahead.chain(pauses).chain(operations_due).min();
+        let timers = timers.chain(self.scan_due.values().copied()).chain(pauses);
+        turn.next_due = timers.filter(|due| *due > now).chain(operations_due).min();
         Ok(turn)
     }
 
@@ -146,8 +153,8 @@ impl Engine {
         if self.cutting == Some(false) {
             return Ok(Cuts::default());
         }
-        let cuts = multipart::advance(tx, now)?;
-        self.cutting = Some(!cuts.is_empty() || !tx.cuts()?.is_empty());
+        let cuts = multipart::advance(tx, &self.workflows, now)?;
+        self.cutting = Some(!cuts.is_empty() || !tx.cut_units()?.is_empty());
         Ok(cuts)
     }
 
@@ -173,6 +180,7 @@ impl Engine {
             turn.more |= planner::plan(tx, &self.workflows, job.no)?;
             let sweep = self.sweeps.entry(job.no).or_default();
             turn.more |= sequencer::advance(tx, &self.workflows, job.no, sweep, now)?;
+            self.closers.entry(job.no).or_default().look(tx, &self.workflows, job, now)?;
         } else {
             turn.more = true;
         }
@@ -233,7 +241,8 @@ impl Engine {
             if !suspects.contains(&unit.id) {
                 continue;
             }
-            let rows = tx.losses(&[unit.id])?;
+            let found = self.workflows.for_job(tx, unit.id.job, |tx| tx.losses(&[unit.id]))?;
+            let Some(rows) = found else { continue };
             let losses: Vec<Loss> = rows.into_iter().map(|row| Loss { worker: row.worker, alone: row.alone }).collect();
             if assess(&losses, &PoisonLimits::default()) == Suspicion::None {
                 suspects.remove(&unit.id);
@@ -267,6 +276,7 @@ impl Engine {
 
     fn forget(&mut self, job: JobNo) {
         self.sweeps.remove(&job);
+        self.closers.remove(&job);
         self.scan_due.remove(&job);
         self.scan_attempts.remove(&job);
         self.workflows.forget(job);

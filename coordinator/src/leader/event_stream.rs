@@ -71,7 +71,7 @@ pub struct EventPublisher {
     pub events: watch::Sender<Event>,
 }
 
-/// What the loop remembers between two rounds.
+/// State of the loop between two rounds.
 #[derive(Default)]
 struct Observed {
     counted: Counted,

@@ -64,6 +64,8 @@ pub struct Coordinator {
     wake: Arc<Notify>,
     /// Held from the claim of units until the leases know them: the next claim must count them.
     claiming: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a round cleans up behind workers.
+    cleaning: Arc<tokio::sync::Mutex<()>>,
     full: Arc<Alarm>,
     parked: Arc<Alarm>,
 }
@@ -93,6 +95,7 @@ impl Coordinator {
             engine: Arc::new(Mutex::new(engine)),
             wake: Arc::default(),
             claiming: Arc::default(),
+            cleaning: Arc::default(),
             full: Arc::new(Alarm::new("the transport takes no units; they wait in the outbox")),
             parked: Arc::new(Alarm::new("no worker could read some entries; they are parked")),
         }

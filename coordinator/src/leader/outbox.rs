@@ -1,6 +1,6 @@
 //! Units that the transport had no room for, and cleaning up behind workers that are gone.
 use crate::leader::{Coordinator, RETRY_STORE};
-use crate::queue::QueueError;
+use crate::queue::{Cleaned, QueueError};
 use protocol::failure::Failure;
 use protocol::id::WorkerId;
 use protocol::model::priority::Priority;
@@ -10,6 +10,7 @@ use protocol::wire::envelope::BYTES_MAX;
 use protocol::wire::keys;
 use protocol::wire::report::{Outcome, UnitResult};
 use protocol::wire::unit::Unit;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -51,12 +52,19 @@ impl Coordinator {
     pub(super) async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
         let units = self.without_unsendable(units);
         match self.queue.publish(class, units).await {
-            Err(QueueError::Untaken { units, why }) => {
+            Err(QueueError::Untaken { units, why, unsure }) => {
                 self.full.raise(&why);
-                self.state.lock().outbox.push((class, units));
+                let mut state = self.state.lock();
+                state.outbox.push((class, units));
+                state.recalled &= !unsure;
                 Ok(())
             }
-            done => done,
+            Err(error) => {
+                // Some may wait in the streams: the streams are read before they count as missing.
+                self.state.lock().recalled = false;
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -123,17 +131,29 @@ impl Coordinator {
         empty
     }
 
-    /// Cleans up behind workers that are gone, and warns of entries that no worker could read.
-    pub(super) async fn clean(&self, last: &mut Timestamp, now: Timestamp) {
+    /// Cleans up consumers of lost workers, and warns of entries that no worker could read. A round asks about each lost
+    /// worker in sequence, so it runs concurrently with the turns; rounds do not overlap.
+    pub(super) fn clean(&self, last: &mut Timestamp, now: Timestamp, stop: &CancellationToken) {
+        let Ok(round) = Arc::clone(&self.cleaning).try_lock_owned() else { return };
         if now.since(*last) < self.config.cleanup.every {
             return;
         }
         *last = now;
-        let (alive, out) = {
-            let leases = &self.state.lock().leases;
-            (leases.alive(&self.config.leases, now), leases.all_out())
-        };
-        match self.queue.clean(alive, out, self.config.cleanup.dead_idle).await {
+        let alive = self.state.lock().leases.alive(&self.config.leases, now);
+        let (state, ended) = (Arc::clone(&self.state), stop.clone());
+        // What another leader hands out is not known here: once the term has ended, everything counts as out.
+        let is_out = move |unit, epoch| ended.is_cancelled() || state.lock().leases.holds(unit, epoch);
+        let cleaner = self.clone();
+        tokio::spawn(async move {
+            let idle_min = cleaner.config.cleanup.dead_idle;
+            let cleaned = cleaner.queue.clean(alive, Arc::new(is_out), idle_min).await;
+            cleaner.report_cleaned(cleaned);
+            drop(round);
+        });
+    }
+
+    fn report_cleaned(&self, cleaned: Result<Cleaned, QueueError>) {
+        match cleaned {
             Ok(cleaned) => {
                 self.metrics.parked(cleaned.parked);
                 if cleaned.parked > 0 {

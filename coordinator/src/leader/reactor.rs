@@ -189,13 +189,10 @@ impl Reactor {
         known
     }
 
-    /// Executions that a turn calls back: those of jobs that are being cancelled, and those whose unit has ended.
-    pub fn called_back(&self, turn: &Turn) -> Vec<(UnitId, u32)> {
-        let leases = &self.state.lock().leases;
-        let cancelled = turn.cancelling.iter().flat_map(|job| leases.of_job(*job));
-        let mut called_back: Vec<(UnitId, u32)> = cancelled.chain(turn.obsolete.iter().copied()).collect();
-        called_back.sort_unstable();
-        called_back
+    /// Executions that a turn calls back: those of jobs that are being cancelled, and those whose unit has ended. An
+    /// execution that was called back already is not named again.
+    pub fn called_back(&self, turn: &Turn, now: Timestamp) -> Vec<(UnitId, u32)> {
+        self.state.lock().leases.call_back(&turn.cancelling, &turn.obsolete, now)
     }
 
     /// In a transaction: stores pages of listings.
@@ -222,12 +219,13 @@ impl Reactor {
         now: Timestamp,
     ) -> StoreResult<Taken> {
         let Lapsed { unit, epoch, with, vanished } = lapsed;
-        let workflows = || self.engine.lock().workflows.clone();
-        match with {
-            Some(with) => rescuer::take_back_lost(tx, &workflows(), (*unit, *epoch), with, limits, now),
-            None if *vanished => rescuer::take_back_vanished(tx, &workflows(), (*unit, *epoch), limits, now),
+        let workflows = self.engine.lock().workflows.clone();
+        let taken = workflows.for_job(tx, unit.job, |tx| match with {
+            Some(with) => rescuer::take_back_lost(tx, &workflows, (*unit, *epoch), with, limits, now),
+            None if *vanished => rescuer::take_back_vanished(tx, &workflows, (*unit, *epoch), limits, now),
             None => Ok(if rescuer::take_back(tx, *unit, *epoch)? { Taken::Ready } else { Taken::No }),
-        }
+        })?;
+        Ok(taken.unwrap_or(Taken::No))
     }
 
     /// An execution was taken back, and that has committed. Returns its kind when it was out.

@@ -2,7 +2,7 @@
 use crate::dispatch::outstanding;
 use crate::leader::Coordinator;
 use crate::reconcile::recovery;
-use crate::store::StoreResult;
+use crate::store::{StoreError, StoreResult};
 use transport::signature;
 
 impl Coordinator {
@@ -23,14 +23,21 @@ impl Coordinator {
             let (mut place, mut units) = (Some(outstanding::Cursor::Leased(None)), 0);
             while let Some(at) = place {
                 let workflows = self.engine.lock().workflows.clone();
-                let page = self.store.write(move |tx| outstanding::outstanding_page(tx, &workflows, job.no, at));
-                let (out, next) = page.await?;
+                let page = self.store.write(move |tx| {
+                    workflows.for_job(tx, job.no, |tx| outstanding::outstanding_page(tx, &workflows, job.no, at))
+                });
+                let (out, next) = match page.await {
+                    Ok(page) => page.unwrap_or_default(),
+                    // It is aside from now on; the others are watched.
+                    Err(StoreError::JobAside { .. }) => break,
+                    Err(error) => return Err(error),
+                };
                 self.state.lock().leases.adopt(&out, (self.clock)());
                 units += out.len();
                 place = next;
             }
             if units > 0 {
-                tracing::info!(job.id = %job.id, units, "watching units of an earlier coordinator");
+                tracing::info!(job.id = %job.id, units, "adopted leases of the previous leader");
             }
         }
         Ok(())
@@ -43,14 +50,21 @@ impl Coordinator {
             let mut taken = 0;
             loop {
                 let workflows = self.engine.lock().workflows.clone();
-                let page = self.store.write(move |tx| recovery::recover(tx, &workflows, job.no)).await?;
+                let page = self
+                    .store
+                    .write(move |tx| workflows.for_job(tx, job.no, |tx| recovery::recover(tx, &workflows, job.no)));
+                let page = match page.await {
+                    Ok(page) => page.unwrap_or_default(),
+                    Err(StoreError::JobAside { .. }) => break,
+                    Err(error) => return Err(error),
+                };
                 taken += page;
                 if page == 0 {
                     break;
                 }
             }
             if taken > 0 {
-                tracing::info!(job.id = %job.id, units = taken, "took back units of an interrupted run");
+                tracing::info!(job.id = %job.id, units = taken, "reclaimed the units of an interrupted run");
             }
         }
         Ok(())

@@ -51,12 +51,15 @@ impl Coordinator {
         while !stop.is_cancelled() {
             let now = (self.clock)();
             if now.since(turned_at) > standstill {
-                // This process stood still (stopped, suspended, starved) and read no reports, so silence proves nothing.
-                tracing::warn!(seconds = now.since(turned_at).as_secs(), "the coordinator stood still");
+                // This process was stopped, suspended or starved and read no reports, so silence proves nothing.
+                tracing::warn!(
+                    seconds = now.since(turned_at).as_secs(),
+                    "the coordinator process was suspended; the silence of workers is not counted"
+                );
                 self.state.lock().leases.stood_still(now);
             }
             turned_at = now;
-            self.run_duties(now, &mut last).await?;
+            self.run_duties(now, &mut last, &stop).await?;
             if self.queue.is_foreign() {
                 // The term ends. The next one begins once the transport belongs to this deployment again.
                 return Ok(());
@@ -101,7 +104,7 @@ impl Coordinator {
     }
 
     /// Periodic maintenance outside scheduling turns. A duty that fails transiently is retried at its next interval.
-    async fn run_duties(&self, now: Timestamp, last: &mut LastRun) -> StoreResult<()> {
+    async fn run_duties(&self, now: Timestamp, last: &mut LastRun, stop: &CancellationToken) -> StoreResult<()> {
         let (rescue, workers) = (self.config.rescue, self.config.workers);
         let passed = |done: StoreResult<()>, what: &str| match done {
             Err(error) if error.class() == ErrorClass::Transient => {
@@ -112,7 +115,7 @@ impl Coordinator {
         };
         if now.since(last.rescued_at) >= rescue.every {
             last.rescued_at = now;
-            self.clean(&mut last.cleaned_at, now).await;
+            self.clean(&mut last.cleaned_at, now, stop);
             // A lease that was not taken back is judged again.
             passed(self.rescue(now).await, "lapsed leases could not be taken back")?;
         }
@@ -144,7 +147,7 @@ impl Coordinator {
                 tracing::warn!(unit.id = %unit, "a library is listed again although the last attempt yielded no page");
             }
         }
-        let called_back = self.reactor().called_back(&turn);
+        let called_back = self.reactor().called_back(&turn, (self.clock)());
         self.revoke(&called_back).await?;
         if turn.units.is_empty() {
             return Ok(());

@@ -4,8 +4,8 @@ use crate::leader::Coordinator;
 use crate::leader::reactor::HealthCheck;
 use crate::reconcile::rates;
 use crate::reconcile::worker_orders;
-use crate::store::{StoreResult, WorkerRow};
-use protocol::id::WorkerId;
+use crate::store::{StoreError, StoreResult, Tx, WorkerRow};
+use protocol::id::{UnitId, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use std::time::Duration;
@@ -61,18 +61,34 @@ impl Coordinator {
             self.store.write(move |tx| worker_orders::lift_quarantine(tx, &cleared, now)).await?;
         }
         for advice in sick {
-            let workflows = self.engine.lock().workflows.clone();
-            let (name, reason, failed) = (advice.worker.0.clone(), advice.reason.clone(), advice.failed);
-            let write =
-                self.store.write(move |tx| worker_orders::quarantine(tx, &workflows, &name, &reason, &failed, now));
-            let Some(refunded) = write.await? else { continue };
-            tracing::error!(worker.id = %advice.worker, reason = advice.reason, refunded, "a worker was quarantined");
+            let (name, reason, failed) = (advice.worker.0.clone(), advice.reason.clone(), advice.failed.len());
+            let write = self.store.write(move |tx| worker_orders::quarantine(tx, &name, &reason, failed, now));
+            let Some(operation) = write.await? else { continue };
+            tracing::error!(worker.id = %advice.worker, reason = advice.reason, failed, "a worker was quarantined");
             // The units that it had no space for are remembered: another worker may have none either.
             if !advice.no_space {
                 self.state.lock().health.forget(&advice.worker);
             }
             self.send(Control::Hold(advice.worker)).await;
+            self.refund(operation, advice.failed, now).await?;
         }
+        Ok(())
+    }
+
+    /// Refunds attempts, a page in one transaction: a worker that was alone may have failed thousands of units.
+    async fn refund(&self, operation: i64, failed: Vec<(UnitId, u32)>, now: Timestamp) -> StoreResult<()> {
+        for page in failed.chunks(worker_orders::REFUND_PAGE) {
+            loop {
+                let (workflows, page) = (self.engine.lock().workflows.clone(), page.to_vec());
+                let refund = move |tx: &mut dyn Tx| worker_orders::refund_page(tx, &workflows, operation, &page, now);
+                match self.store.write(refund).await {
+                    Ok(_) => break,
+                    Err(StoreError::JobAside { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.wake.notify_one();
         Ok(())
     }
 

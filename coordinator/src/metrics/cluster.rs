@@ -11,7 +11,7 @@ use protocol::rules::review::task::TaskKind;
 const WORKER_STATES: [&str; 4] = ["active", "draining", "quarantined", "lost"];
 const BARRIER_STATES: [&str; 2] = ["waiting", "held"];
 
-/// The gauges.
+/// Handles of the gauges in the registry of this process.
 pub struct ClusterGauges {
     leader: IntGauge,
     depth: GaugeVec,
@@ -38,11 +38,11 @@ impl ClusterGauges {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        let leader = IntGauge::new("showrunner_leader", "1 on the coordinator that leads, 0 on those that stand by.")?;
+        let leader = IntGauge::new("showrunner_leader", "1 on the leader, 0 on a standby.")?;
         registry.register(Box::new(leader.clone()))?;
         let moving = Gauge::new(
             "showrunner_moving_bytes_per_second",
-            "Bytes a second that running work units move; 0 on a coordinator that stands by.",
+            "Bytes a second that running work units move; 0 on a standby.",
         )?;
         registry.register(Box::new(moving.clone()))?;
         Ok(ClusterGauges {
@@ -62,7 +62,7 @@ impl ClusterGauges {
             dead: vec("dead_letters", "Dead work units by class of their cause.", &["stage", "reason"])?,
             unresolved: vec(
                 "unresolved_failures",
-                "Dead work units whose cause nobody has waived, by class.",
+                "Dead work units whose cause has no waiver, by class.",
                 &["stage", "reason"],
             )?,
             workers: vec("workers", "Workers by state.", &["state"])?,

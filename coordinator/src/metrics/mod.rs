@@ -21,7 +21,7 @@ const WAIT_SECONDS: [f64; 16] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
 /// The same for calls to Redis.
 pub const CALL_SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
-/// What executions end with.
+/// Values of the label `outcome`.
 const OUTCOMES: [&str; 3] = ["success", "retry", "dead"];
 /// The stage of a report whose job is gone.
 const UNKNOWN: &str = "unknown";
@@ -91,13 +91,10 @@ impl Metrics {
                 "showrunner_qc_decodes_total",
                 "Assets whose media QC had to decode: too little had been measured of their bytes before.",
             )?,
-            jobs_open: IntGauge::new(
-                "showrunner_jobs_open",
-                "Jobs that have not ended; 0 on a coordinator that stands by.",
-            )?,
+            jobs_open: IntGauge::new("showrunner_jobs_open", "Jobs that have not ended; 0 on a standby.")?,
             parked: IntGauge::new(
                 "showrunner_parked_entries",
-                "Entries of unit streams that no worker could read; 0 on a coordinator that stands by.",
+                "Entries of unit streams that no worker could read; 0 on a standby.",
             )?,
             oversized: IntCounter::new(
                 "showrunner_oversized_transactions_total",
@@ -146,12 +143,12 @@ impl Metrics {
         Ok(())
     }
 
-    /// What counts transactions beyond the bounds.
+    /// Counter of transactions beyond the bounds.
     pub(crate) fn oversized(&self) -> IntCounter {
         self.oversized.clone()
     }
 
-    /// What counts counters that would have gone below zero.
+    /// Counter of decrements below zero.
     pub(crate) fn underflows(&self) -> IntCounter {
         self.underflows.clone()
     }

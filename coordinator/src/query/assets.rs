@@ -34,36 +34,36 @@ pub struct AssetsFilter {
 /// An asset as the catalogue knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AssetView {
-    /// Its id.
+    /// Id of the asset in its library.
     pub asset: String,
-    /// Its title.
+    /// Id of the title that the asset belongs to.
     pub title: String,
-    /// What it is for.
+    /// Role of the asset, such as `master` or `subtitle`.
     pub role: String,
     /// Edit of the title.
     pub version: Option<String>,
-    /// Language tag.
+    /// Language of sound or text, as a BCP 47 tag.
     pub language: Option<String>,
-    /// Where its source says it is.
+    /// Location declared by its source.
     pub location: String,
-    /// Where a verified copy is.
+    /// Location of a verified copy, when one was made.
     pub copy: Option<String>,
-    /// Size.
+    /// Size in bytes, as last read or else as declared.
     pub bytes: Option<u64>,
-    /// Content hash.
+    /// Hash of the content, `algorithm:digest`, as last computed or else as declared.
     pub hash: Option<String>,
     /// QC verdict of exactly these bytes.
     pub verdict: Option<String>,
-    /// When something was last learned about it.
+    /// Time of the last change of this entry, RFC 3339 in UTC.
     pub updated_at: String,
     /// The QC report; only where one asset is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub report: Option<StoredReport>,
-    /// What purges removed of it, oldest first; only where one asset is asked for.
+    /// Tombstones of its purged files, oldest first; only where one asset is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tombstones: Vec<Tombstone>,
-    /// What was decided about the checks that stand in its way; only where one asset is asked for.
+    /// Waivers of its failed checks; only where one asset is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<CheckWaived>,
     /// Verdicts on it, the latest first, of other bytes and policies too; only where one asset is asked for.
@@ -71,10 +71,10 @@ pub struct AssetView {
     pub verdicts: Vec<VerdictView>,
 }
 
-/// What an asset was judged as.
+/// A stored verdict on an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerdictView {
-    /// `pass`, `fail` or `tool_error`.
+    /// Result of the judgement: `pass`, `fail` or `tool_error`.
     pub verdict: String,
     /// Hash of the bytes.
     pub hash: String,
@@ -82,38 +82,38 @@ pub struct VerdictView {
     pub policy: String,
     /// Digest of the policy.
     pub digest: String,
-    /// When.
+    /// Time of the judgement, RFC 3339 in UTC.
     pub judged_at: String,
 }
 
-/// What is left of a file or object that a purge removed.
+/// Record of a file or object that a purge removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tombstone {
-    /// What was removed.
+    /// Location of the removed file or object.
     pub location: String,
-    /// Its state, as its storage called it.
+    /// Version of the removed content, as its storage names it.
     pub version: String,
-    /// Its size.
+    /// Size of the removed content in bytes.
     pub bytes: u64,
-    /// Its content.
+    /// Hash of the removed content, `algorithm:digest`.
     pub hash: String,
-    /// The copy that stays.
+    /// Location of the remaining copy.
     pub copy: String,
     /// How the copy was proven: `content` or `checksum`.
     pub proof: String,
     /// The job that removed it.
     pub job: String,
-    /// The step.
+    /// Id of the purge step in that job.
     pub step: String,
-    /// Who ordered it.
+    /// Person who ordered the purge, as named in the job file.
     pub ordered_by: String,
-    /// Why.
+    /// Reason of the purge, as given in the job file.
     pub reason: String,
-    /// It was gone before the execution that reports it looked.
+    /// Whether the file was gone before this execution.
     pub found_gone: bool,
-    /// Nothing was removed; it would have been.
+    /// Whether the purge was a dry run, which removes nothing.
     pub dry_run: bool,
-    /// When it was reported.
+    /// Time of the report, RFC 3339 in UTC.
     pub at: String,
 }
 fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
@@ -164,7 +164,7 @@ pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<AssetView> {
 
 fn tombstones(tx: &mut dyn Tx, id: &str) -> StoreResult<Vec<Tombstone>> {
     let tombstones = tx.tombstones(id)?.into_iter().map(|row| Tombstone {
-        location: row.location,
+        location: shown(&row.location).into_owned(),
         version: row.version,
         bytes: row.bytes,
         hash: row.hash,

@@ -1,7 +1,6 @@
 //! Dead units, grouped by the cause of their failure.
 use crate::error::Answer;
-use crate::query::job_cache::JobCache;
-use crate::rows::find_job;
+use crate::rows::{JobCache, find_job};
 use crate::store::{CauseRow, Tx, WaiverRow};
 use crate::workflows::Workflows;
 use protocol::time::Timestamp;
@@ -15,40 +14,40 @@ const ROWS_MAX: u32 = 20_000;
 /// Everything that failed for one cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CauseView {
-    /// Fingerprint.
+    /// Fingerprint of the cause: 16 hexadecimal digits over reason, class and normalised message.
     pub cause: String,
-    /// Dead units.
+    /// Number of dead units with this cause.
     pub units: u64,
-    /// Failed assets in them.
+    /// Failed assets in those units.
     pub assets: u64,
     /// Steps they failed in, as `step (kind)`.
     pub steps: Vec<String>,
-    /// Reason code.
+    /// Reason code of the failure, such as `tool_failed`.
     pub reason: String,
-    /// Error class.
+    /// Error class: `permanent`, `transient`, `throttled` or `ambiguous`.
     pub class: String,
-    /// The message of one of them.
+    /// Message of one of the failures.
     pub example: String,
-    /// When the first died.
+    /// Time at which the first unit died, RFC 3339 in UTC.
     pub first_at: String,
-    /// When the last died.
+    /// Time at which the last unit died, RFC 3339 in UTC.
     pub last_at: String,
-    /// Jobs they are of.
+    /// Public ids of the jobs with such units.
     pub jobs: Vec<String>,
-    /// The decision to leave them, while it holds.
+    /// The waiver in force; absent when there is none.
     pub waived: Option<Waived>,
 }
 
-/// A decision to leave a cause as it is.
+/// A waiver of a cause: the decision to accept its failures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Waived {
-    /// Who.
+    /// Actor who made the decision.
     pub by: String,
-    /// Why.
+    /// Reason that the actor gave.
     pub reason: String,
-    /// When.
+    /// Time of the decision, RFC 3339 in UTC.
     pub at: String,
-    /// Until when.
+    /// Time at which the waiver ends; absent when it does not end.
     pub until: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use crate::dispatch::costs::Costs;
 use crate::dispatch::fleet::WorkerSeen;
 use crate::dispatch::forecast::remaining;
 use crate::query::workers::workers;
-use crate::store::{BarrierCounts, JobRow, Phase, StepRow, StoreResult, Tx};
+use crate::store::{BarrierCounts, JobRow, Phase, StepRow, StoreError, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, StepNo};
 use protocol::model::priority::Priority;
@@ -31,7 +31,7 @@ pub fn bands() -> impl Iterator<Item = &'static str> {
     BANDS.iter().map(|(band, _)| *band).chain([LATER])
 }
 
-/// What the leader remembers of what is out and who lives.
+/// Snapshot of leases and live workers in the memory of the leader.
 #[derive(Debug, Clone, Default)]
 pub struct LeaderSnapshot {
     /// Units out by step.
@@ -51,7 +51,7 @@ pub struct LeaderSnapshot {
 pub struct Queue {
     /// Ready and not with a worker.
     pub ready: u64,
-    /// Handed out.
+    /// Units that are published or with a worker.
     pub out: u64,
     /// Submission of the oldest job with ready units.
     pub oldest: Option<Timestamp>,
@@ -60,9 +60,9 @@ pub struct Queue {
 /// Dead units of one kind and class of failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dead {
-    /// All.
+    /// All dead units, with and without a waiver.
     pub units: u64,
-    /// Those whose cause nobody has waived.
+    /// Dead units whose cause has no waiver.
     pub unresolved: u64,
 }
 
@@ -102,10 +102,10 @@ pub struct ClusterStats {
     pub bytes_per_second: u64,
 }
 
-/// What has been asked for so far, by kind.
+/// The last requested number of workers, by kind.
 pub type DesiredWorkers = BTreeMap<Kind, LastRequest>;
 
-/// Counts.
+/// Computes the statistics from maintained counters and from the leader's snapshot, without a scan of the units.
 pub fn cluster_stats(
     tx: &mut dyn Tx,
     workflows: &Workflows,
@@ -123,7 +123,11 @@ pub fn cluster_stats(
     let mut due: BTreeMap<Kind, Vec<DueWork>> = BTreeMap::new();
     for job in tx.jobs(true, JOBS_MAX)? {
         let Some(workflow) = workflows.readable(tx, job.no)? else { continue };
-        let counters = tx.steps(job.no)?;
+        let counters = match tx.steps(job.no) {
+            // It is set aside; the others are counted.
+            Err(StoreError::Corrupt(_)) => continue,
+            counters => counters?,
+        };
         count_queues(&mut cluster_stats, &job, &workflow, &counters, snapshot);
         count_barriers(tx, &mut cluster_stats, &job, &workflow)?;
         let left = remaining(&job, &workflow, &counters, &costs);

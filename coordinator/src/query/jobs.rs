@@ -5,17 +5,19 @@ use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::query::explain::{self, BarrierExplanation, UnitExplanation};
 use crate::query::summary::{Summary, Units, summary, totals};
+use crate::query::wait_details;
+use crate::rows::readable;
 use crate::store::view::{UnitFilter, UnitView};
-use crate::store::{JobRow, JobState, Pace, StoreError, StoreResult, Tx};
+use crate::store::{JobRow, JobState, Pace, Phase, StoreError, StoreResult, Tx};
 use crate::workflows::Workflows;
-use protocol::id::{PartNo, StepNo};
+use protocol::id::{Kind, PartNo, StepNo};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::yaml::suggest;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Which jobs.
+/// Criteria and page of a list of jobs.
 #[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -36,13 +38,13 @@ pub struct JobsFilter {
 /// A job as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobListed {
-    /// Its id.
+    /// Public id of the job.
     pub job: String,
     /// Name from the job file.
     pub name: String,
-    /// State.
+    /// State of the job, such as `running` or `succeeded`.
     pub state: String,
-    /// Assets listed.
+    /// Assets that the scan has listed so far.
     pub assets: u64,
     /// When it was submitted.
     pub submitted_at: String,
@@ -50,25 +52,25 @@ pub struct JobListed {
     pub ended_at: Option<String>,
 }
 
-/// How far a job is: the counts of its account without what failed.
+/// Progress of a job: the counts of its summary, without the failures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
-    /// Its id.
+    /// Public id of the job.
     pub job: String,
     /// Name from the job file.
     pub name: String,
-    /// State.
+    /// State of the job, such as `running` or `succeeded`.
     pub state: String,
-    /// How far its library is: `scanning`, `planning` or `sealed`.
+    /// Phase of its library: `scanning`, `planning` or `sealed`.
     pub phase: String,
-    /// Assets listed.
+    /// Assets that the scan has listed so far.
     pub assets: u64,
     /// Bytes of media read.
     pub bytes: u64,
     /// Bytes a second that its units move at the moment; a few seconds old.
     #[serde(default)]
     pub bytes_per_second: u64,
-    /// All units.
+    /// Counts of the units of all steps.
     pub units: Units,
     /// Units that run and move bytes, those that have moved the most first, at most 50; only where one job is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -78,9 +80,9 @@ pub struct Progress {
 /// Progress of a running unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnitProgress {
-    /// `job/step/partition`.
+    /// Public id of the unit, `job/step/partition`.
     pub unit: String,
-    /// Who runs it.
+    /// Worker that runs it.
     pub worker: String,
     /// Bytes moved in this execution.
     pub bytes: u64,
@@ -91,14 +93,14 @@ pub struct UnitProgress {
     pub bytes_per_second: u64,
 }
 
-/// Why a job is where it is.
+/// What a job waits for, and what ends the wait.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct JobExplanation {
-    /// Its id.
+    /// Public id of the job.
     pub job: String,
-    /// State.
+    /// State of the job, such as `running` or `succeeded`.
     pub state: String,
-    /// How far its library is.
+    /// Phase of its library: `scanning`, `planning` or `sealed`.
     pub phase: String,
     /// Units that have not ended.
     pub units_open: u64,
@@ -106,7 +108,7 @@ pub struct JobExplanation {
     pub units_retrying: u64,
     /// Barriers that are not open.
     pub barriers: Vec<BarrierExplanation>,
-    /// What is to be said of the job as a whole: why it failed, or that its library is empty.
+    /// Message about the job as a whole: why it failed, that its library is empty, or why no worker lists it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -168,7 +170,7 @@ pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> Answer<Vec<JobListed>> {
     Ok(listed.collect())
 }
 
-/// The account of a job.
+/// Summary of a job: counts, durations, barriers and failures.
 pub fn job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<Summary> {
     readable(id, read_job(tx, id, now))
 }
@@ -227,11 +229,11 @@ pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
 }
 
 /// Explains a job: what is open, and which barriers wait for what.
-pub fn explain_job(tx: &mut dyn Tx, id: &str) -> Answer<JobExplanation> {
-    readable(id, read_explain_job(tx, id))
+pub fn explain_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobExplanation> {
+    readable(id, read_explain_job(tx, id, now))
 }
 
-fn read_explain_job(tx: &mut dyn Tx, id: &str) -> Answer<JobExplanation> {
+fn read_explain_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobExplanation> {
     let Some(row) = tx.job_by_id(id)? else { return Err(Error::NotFound) };
     let units = totals(tx, &row)?;
     Ok(JobExplanation {
@@ -241,23 +243,29 @@ fn read_explain_job(tx: &mut dyn Tx, id: &str) -> Answer<JobExplanation> {
         units_open: units.total.saturating_sub(units.succeeded + units.dead + units.cancelled),
         units_retrying: units.failed,
         barriers: explain::barriers(tx, &Workflows::default(), &row)?,
-        message: row.message,
+        message: match row.message {
+            None if row.phase == Phase::Scanning && row.state == JobState::Running => listing_wait(tx, now)?,
+            message => message,
+        },
     })
 }
 
-/// An answer about one job. A job that this version cannot read is set aside and says so; that is no error of the store.
-fn readable<R>(id: &str, answer: Answer<R>) -> Answer<R> {
-    match answer {
-        Err(Error::Store(StoreError::Corrupt(why))) => Err(Error::Conflict(format!(
-            "job {id} cannot be read by this version of showrunner and is set aside ({why}): use the version that \
-             submitted it, or a newer one"
-        ))),
-        answer => answer,
-    }
+/// Why no library is listed; `None` where a live worker lists libraries.
+fn listing_wait(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Option<String>> {
+    let no_slots = wait_details::slots(tx, Kind::Scan, now)? == Some(0);
+    Ok(no_slots.then(|| {
+        "its library is not listed: no live worker has slots for scan; start one, or release one from quarantine: \
+         showrunner worker list"
+            .to_owned()
+    }))
 }
 
 /// Lists the units of a job by partition and step.
 pub fn units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> Answer<Vec<UnitView>> {
+    readable(job, read_units(tx, job, filter))
+}
+
+fn read_units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> Answer<Vec<UnitView>> {
     let states = UnitState::ALL.map(UnitState::as_str);
     limit_in_range(filter.limit)?;
     known_word("state", filter.state.as_deref(), &states)?;
@@ -295,15 +303,19 @@ fn no_unit(unit: &str) -> Error {
     Error::Unknown(format!("no unit {unit}: showrunner unit list JOB"))
 }
 
-/// One unit.
+/// The unit of one step and partition; an error names the command that lists the units of the job.
 pub fn unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo) -> Answer<UnitView> {
     let filter = UnitFilter { step: Some(step.to_owned()), part: Some(part), limit: 1, ..UnitFilter::default() };
-    let found = tx.unit_views(job, &filter)?.pop();
+    let found = readable(job, tx.unit_views(job, &filter).map_err(Error::Store))?.pop();
     found.ok_or_else(|| no_unit(&format!("{job}/{step}/{part}")))
 }
 
-/// Why a unit is where it is.
+/// What a unit waits for, and what ends the wait.
 pub fn explain_unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo, now: Timestamp) -> Answer<UnitExplanation> {
+    readable(job, read_explain_unit(tx, job, step, part, now))
+}
+
+fn read_explain_unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo, now: Timestamp) -> Answer<UnitExplanation> {
     let absent = || no_unit(&format!("{job}/{step}/{part}"));
     let Some(row) = tx.job_by_id(job)? else { return Err(absent()) };
     let workflows = Workflows::default();

@@ -1,7 +1,6 @@
 //! Operations of operators as lists show them.
 use crate::error::Answer;
-use crate::query::job_cache::JobCache;
-use crate::rows::find_job;
+use crate::rows::{JobCache, find_job};
 use crate::store::{OperationRow, StoreResult, Tx};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,31 +8,31 @@ use utoipa::ToSchema;
 /// An operation as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationView {
-    /// Its number.
+    /// Number of the operation, as commands take it.
     pub operation: i64,
-    /// When it was asked for.
+    /// Time of the request, RFC 3339 in UTC.
     pub at: String,
-    /// Who asked.
+    /// Actor who asked for the operation.
     pub actor: String,
-    /// What.
+    /// The change in words, such as `drain worker w1`.
     pub action: String,
     /// The job, when it is about one.
     pub job: Option<String>,
     /// Terms of the selection.
     pub filter: Vec<String>,
-    /// Why.
+    /// Reason that the actor gave; may be empty.
     pub reason: String,
     /// Units the selection matched.
     pub matched: u64,
-    /// Of those, what could be acted on.
+    /// Of those, units that the operation can change.
     pub eligible: u64,
-    /// Units acted on so far.
+    /// Units changed so far.
     pub done: u64,
     /// `running`, `paused`, `done` or `aborted`.
     pub state: String,
     /// Units a second.
     pub rate: Option<f64>,
-    /// Why it ended before its time.
+    /// Why it ended early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When it ended.

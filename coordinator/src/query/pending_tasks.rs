@@ -15,7 +15,7 @@ pub struct PendingTasks {
 }
 
 impl PendingTasks {
-    /// What a job waits for.
+    /// Reads the pending tasks of a job.
     pub fn of(tx: &mut dyn Tx, job: JobNo) -> StoreResult<PendingTasks> {
         let mut awaited = PendingTasks::default();
         for (unit, task) in tx.waiting_units(job, UNITS_MAX)? {
@@ -55,7 +55,7 @@ pub fn line(task: &TaskRow) -> String {
     }
 }
 
-/// What ends the wait for a task.
+/// The commands that end the wait for a task.
 pub fn next(task: &TaskRow) -> String {
     match task.kind {
         TaskKind::Approval => format!("showrunner task approve {0}, or reject it: showrunner task get {0}", task.no),

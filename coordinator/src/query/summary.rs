@@ -1,7 +1,7 @@
 //! The summary of a job: what `job get` and `run` print, field for field as documented.
 use crate::review::waivers::{CheckWaived, Waivers, policy_name};
 use crate::rows::job_row;
-use crate::store::{Carried, JobRow, StepRow, StoreResult, Tx};
+use crate::store::{Carried, FailureRow, JobRow, StepRow, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::JobNo;
 use protocol::model::qc::{Finding, read_findings};
@@ -11,43 +11,46 @@ use protocol::time::Timestamp;
 use protocol::wire::unit::ScanSource;
 use protocol::workflow::{Action, Workflow};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// Failures a summary lists at most; the rest is counted.
 const FAILURES_MAX: u32 = 10_000;
+/// Hashes of assets looked up in one statement.
+const HASHES_PAGE: usize = 1_000;
 
-/// The account of a job.
+/// Summary of a job: counts, durations, barriers and failures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
-    /// Public id.
+    /// Public id of the job.
     pub job: String,
     /// Name from the job file.
     pub name: String,
-    /// State.
+    /// State of the job, such as `running` or `succeeded`.
     pub state: String,
-    /// Assets listed.
+    /// Assets that the scan has listed so far.
     pub assets: u64,
     /// Bytes of media read.
     pub bytes: u64,
     /// Seconds since submission, or until the end.
     pub seconds: f64,
-    /// All units.
+    /// Counts of the units of all steps.
     pub units: Units,
     /// Units by step.
     pub steps: Vec<StepSummary>,
     /// Barrier instances by step.
     pub barriers: Vec<BarrierSummary>,
-    /// What transfers did.
+    /// Counts of transfers.
     #[serde(default)]
     pub transfer: TransferSummary,
-    /// What QC did.
+    /// Counts of QC.
     pub qc: QcSummary,
     /// Assets that failed.
     pub failures: Vec<FailureSummary>,
-    /// Assets that go on although they did not pass: a person let it stand.
+    /// Assets that continue although checks failed: waived, or under `on_failure: continue`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<FailureSummary>,
-    /// What is to be said of the job as a whole: why it failed, or that its library is empty.
+    /// Message about the job as a whole: why it failed, or that its library is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -55,50 +58,50 @@ pub struct Summary {
 /// Counts of units. In an ended job `total` is the sum of the other four; what never ran counts as cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Units {
-    /// As far as planned.
+    /// Units that are planned so far.
     pub total: u64,
-    /// Ended well.
+    /// Units that ended in success.
     pub succeeded: u64,
     /// Failed and waiting for another attempt.
     pub failed: u64,
-    /// Ended badly.
+    /// Units that failed and get no further attempt.
     pub dead: u64,
-    /// Will not run.
+    /// Units that will not run: cancelled on request, or because a step before them failed.
     pub cancelled: u64,
 }
 
 /// Units of one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepSummary {
-    /// Its name.
+    /// Name of the step in the job file.
     pub id: String,
-    /// What it does.
+    /// Kind of the step, such as `transfer`.
     pub kind: String,
-    /// Its units.
+    /// Counts of the units of this step.
     pub units: Units,
 }
 
 /// Instances of one barrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BarrierSummary {
-    /// Its name.
+    /// Name of the barrier step in the job file.
     pub id: String,
-    /// What it holds together.
+    /// Scope of an instance: `title`, `batch` or `job`.
     pub scope: String,
-    /// Instances.
+    /// Number of instances: one for each title, batch or job in its scope.
     pub total: u64,
-    /// Open ones.
+    /// Instances that let their dependents run.
     pub released: u64,
-    /// Those that are not open.
+    /// Instances that still hold their dependents.
     pub held: u64,
 }
 
-/// What QC did in a job.
+/// Counts of QC in a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QcSummary {
-    /// Assets judged, each as often as it was.
+    /// Judgements of assets; an asset counts once for each judgement.
     pub judged: u64,
-    /// Of those, such whose media had to be decoded: the others were judged from what was measured before.
+    /// Of those, judgements that decoded media; the others reused stored fact sheets.
     pub decoded: u64,
     /// Assets in `failures` that did not pass a check.
     #[serde(default)]
@@ -108,14 +111,14 @@ pub struct QcSummary {
     pub waived: u64,
 }
 
-/// What transfers did in a job, an asset counted once for each transfer.
+/// Counts of transfers in a job; an asset counts once for each transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TransferSummary {
     /// Assets that were written to their destination.
     pub copied: u64,
     /// Bytes of these.
     pub copied_bytes: u64,
-    /// Assets whose destination had their content already: they were compared and nothing was written.
+    /// Assets whose destination already had the same content: compared, not written.
     pub present: u64,
     /// Bytes of these.
     pub present_bytes: u64,
@@ -137,21 +140,21 @@ impl From<Carried> for TransferSummary {
 pub struct FailureSummary {
     /// Its id; empty when a unit failed as a whole before its assets were looked at.
     pub asset: String,
-    /// Its title.
+    /// Id of the title that the asset belongs to.
     pub title: String,
     /// The step it failed in; `scan` for rows that could not be used.
     pub step: String,
-    /// Stable code.
+    /// Reason code of the failure; codes are stable between versions.
     pub reason: String,
     /// QC checks that failed.
     pub checks: Vec<String>,
-    /// What, where, what to do.
+    /// What failed, where, and what to do.
     pub message: String,
     /// Findings of QC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub findings: Option<Vec<Finding>>,
-    /// What was decided about its checks, waivers that count no more among them.
+    /// Waivers of its checks, including those that are no longer in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<CheckWaived>,
 }
@@ -253,7 +256,18 @@ pub(super) fn library_name(workflow: &Workflow) -> &str {
     }
 }
 
-/// What failed, and what failed its checks and goes on all the same.
+/// Hashes of judged assets, asked for together.
+fn hashes_of_judged(tx: &mut dyn Tx, rows: &[FailureRow]) -> StoreResult<HashMap<String, String>> {
+    let judged = rows.iter().filter(|row| !row.failure.checks.is_empty());
+    let judged: Vec<&str> = judged.map(|row| row.asset.as_str()).collect();
+    let mut hashes = HashMap::new();
+    for page in judged.chunks(HASHES_PAGE) {
+        hashes.extend(tx.catalogue_hashes(page)?);
+    }
+    Ok(hashes)
+}
+
+/// Failed assets, and assets that failed QC checks while their unit succeeded: waived, or under `on_failure: continue`.
 fn failures(
     tx: &mut dyn Tx,
     workflow: &Workflow,
@@ -276,7 +290,9 @@ fn failures(
             waived: Vec::new(),
         });
     }
-    for row in tx.failures(job.no, FAILURES_MAX)? {
+    let rows = tx.failures(job.no, FAILURES_MAX)?;
+    let hashes = hashes_of_judged(tx, &rows)?;
+    for row in rows {
         let kept = match row.state {
             UnitState::Dead => &mut list,
             UnitState::Succeeded if !row.failure.checks.is_empty() => &mut let_stand,
@@ -284,10 +300,8 @@ fn failures(
         };
         let step = workflow.step(row.unit.step);
         let policy = step.and_then(|step| step.qc()).map(policy_name).unwrap_or_default();
-        let judged = !row.failure.checks.is_empty();
-        let known = if judged { tx.catalogue_entry(&row.asset)? } else { None };
-        let hash = known.and_then(|entry| entry.fact.hash).unwrap_or_default();
-        let delivery = JudgedContent { asset: &row.asset, title: &row.title, policy: &policy, hash: &hash };
+        let hash = hashes.get(&row.asset).map_or("", String::as_str);
+        let delivery = JudgedContent { asset: &row.asset, title: &row.title, policy: &policy, hash };
         let waived = waivers.about(tx, &row.failure.checks, &delivery, now)?;
         kept.push(FailureSummary {
             asset: row.asset,

@@ -30,7 +30,7 @@ pub fn message(reason: WaitReason, named: &str) -> String {
     }
 }
 
-/// What ends the wait, or the command that does.
+/// The event that ends the wait, or the command that does.
 pub fn next_step(reason: WaitReason, job: &str) -> String {
     match reason {
         WaitReason::JobPaused => format!("showrunner job resume {job}"),

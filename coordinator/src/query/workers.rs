@@ -5,26 +5,26 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A worker.
+/// A worker as lists show it, with its slots, state and last order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerView {
-    /// Its name: one incarnation of a process.
+    /// Name of the worker process; a restart gets a new one.
     pub worker: String,
-    /// `working`, `draining`, `quarantined`, `left` (it was to end and is gone) or `silent` (it is gone unasked).
+    /// `working`, `draining`, `quarantined`, `left` (drained and gone) or `silent` (lost without a drain).
     pub state: String,
     /// Slots by kind, as `kind=busy/total`.
     pub slots: Vec<String>,
     /// Units it holds.
     pub held: u64,
-    /// When it was heard of last.
+    /// Time of its last heartbeat, RFC 3339 in UTC.
     pub heard_at: String,
-    /// Why it takes no work, when it was told so.
+    /// Reason of the drain or quarantine order; absent when there is no order.
     pub reason: Option<String>,
-    /// Who said so.
+    /// Actor who gave the order.
     pub by: Option<String>,
-    /// Since when.
+    /// Time of the order, RFC 3339 in UTC.
     pub since: Option<String>,
-    /// What will change its state.
+    /// The event or command that changes its state.
     pub next: String,
 }
 
@@ -36,9 +36,9 @@ pub fn workers(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Vec<WorkerView>> 
 /// A worker as its row shows it at `now`.
 pub(crate) fn view(row: WorkerRow, now: Timestamp) -> WorkerView {
     let silent = now.since(row.heard_at) > LeaseLimits::default().silence_max;
-    let told = row.order.as_ref().map_or("", |order| order.what.as_str());
+    let ordered = row.order.as_ref().map_or("", |order| order.what.as_str());
     let release = || format!("showrunner worker release {}", row.name);
-    let (state, next) = match told {
+    let (state, next) = match ordered {
         _ if silent && row.state == "draining" => ("left", "it was to end, and it has ended".to_owned()),
         _ if silent => ("silent", "it was taken for dead and what it held runs elsewhere".to_owned()),
         "quarantine" => ("quarantined", format!("find out what is wrong with it, then: {}", release())),

@@ -1,8 +1,8 @@
 //! Cleans up behind workers that are gone: acknowledges entries that are still pending for them once another worker has
 //! it, then removes the consumer. Bounded work a round; what is left waits for the next.
 use crate::queue::redis::{RedisQueue, failed};
-use crate::queue::{Cleaned, QueueError};
-use protocol::id::{Kind, UnitId, WorkerId};
+use crate::queue::{Cleaned, IsOut, QueueError};
+use protocol::id::{Kind, WorkerId};
 use protocol::rules::worker::consumer_cleanup::{ConsumerDecision, ConsumerSnapshot, decide};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::{envelope, keys};
@@ -17,11 +17,11 @@ const CONSUMERS_MAX: usize = 256;
 const ENTRIES_MAX: usize = 128;
 
 impl RedisQueue {
-    /// One round over every unit stream. `out` are the executions that are out now.
+    /// One round over every unit stream. `is_out` says of an execution whether it is out when it is asked.
     pub(super) async fn clean_streams(
         &self,
         alive: &[WorkerId],
-        out: &BTreeSet<(UnitId, u32)>,
+        is_out: &IsOut,
         idle_min: Duration,
     ) -> Result<Cleaned, QueueError> {
         let mut cleaned = Cleaned::default();
@@ -39,7 +39,7 @@ impl RedisQueue {
                     match decision {
                         ConsumerDecision::Keep => {}
                         ConsumerDecision::HandOver => {
-                            cleaned.entries += hand_over(&mut connection, &stream, &name, out).await?;
+                            cleaned.entries += hand_over(&mut connection, &stream, &name, is_out).await?;
                         }
                         ConsumerDecision::Remove => {
                             let mut remove = cmd("XGROUP");
@@ -84,13 +84,13 @@ async fn consumers(
     Ok(seen.collect())
 }
 
-/// Acknowledges and deletes the entries of a dead consumer that nobody waits for: each unit in them is out under
-/// another epoch or not at all. Entries that no consumer was given are not among them.
+/// Acknowledges and deletes the entries of a dead consumer in which no unit is out any more under the epoch of the entry.
+/// Entries that were never delivered to a consumer are not affected.
 async fn hand_over(
     connection: &mut PooledConnection<'_>,
     stream: &str,
     name: &str,
-    out: &BTreeSet<(UnitId, u32)>,
+    is_out: &IsOut,
 ) -> Result<u64, QueueError> {
     let mut ask = cmd("XPENDING");
     ask.arg(stream).arg(keys::GROUP).arg("-").arg("+").arg(ENTRIES_MAX).arg(name);
@@ -108,7 +108,7 @@ async fn hand_over(
     for (id, entry) in ids.into_iter().zip(found) {
         let body = entry.into_iter().next().and_then(|(_, fields)| fields.into_iter().nth(1));
         let awaited = body.is_some_and(|body| match envelope::decode::<UnitBatch>(&body) {
-            Ok(batch) => batch.units.iter().any(|unit| out.contains(&(unit.id, unit.epoch))),
+            Ok(batch) => batch.units.iter().any(|unit| is_out(unit.id, unit.epoch)),
             Err(_) => false,
         });
         if !awaited {

@@ -17,7 +17,9 @@ impl Default for DeploymentMark {
         DeploymentMark {
             own: None,
             foreign: Mutex::default(),
-            unguarded: Alarm::new("this user may not mark the transport; a second database on it would not be noticed"),
+            unguarded: Alarm::new(
+                "the Redis user may not write the deployment mark; a second database on this Redis would go undetected",
+            ),
         }
     }
 }

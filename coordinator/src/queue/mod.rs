@@ -3,6 +3,7 @@ mod consumer_cleanup;
 mod deployment;
 mod deployment_mark;
 pub mod local;
+mod publish;
 mod recall;
 pub mod redis;
 mod stream_entry;
@@ -16,6 +17,7 @@ use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -37,6 +39,8 @@ pub enum QueueError {
     Untaken {
         /// They may be published again as they are.
         units: Vec<Unit>,
+        /// Whether it may have taken some of the others without a reply.
+        unsure: bool,
         /// What the server said.
         why: Box<QueueError>,
     },
@@ -79,10 +83,10 @@ pub struct Collected {
     pub more: bool,
 }
 
-/// A published unit that the transport no longer holds for anybody who lives.
+/// A published unit that the transport no longer holds for a live worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
-    /// The unit.
+    /// The unit that was published.
     pub unit: UnitId,
     /// The epoch it was published under.
     pub epoch: u32,
@@ -95,13 +99,16 @@ pub struct Lost {
 /// What one round of cleaning up did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cleaned {
-    /// Consumers removed.
+    /// Consumers removed from their groups.
     pub consumers: u64,
     /// Entries acknowledged for consumers that are gone.
     pub entries: u64,
     /// Entries that no worker could read, parked for an operator.
     pub parked: u64,
 }
+
+/// Whether an execution is out now.
+pub type IsOut = Arc<dyn Fn(UnitId, u32) -> bool + Send + Sync>;
 
 /// Publishes units and collects reports.
 #[async_trait]
@@ -124,15 +131,11 @@ pub trait UnitQueue: Send + Sync {
     async fn recall(&self, _out: BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
         Ok(())
     }
-    /// Which of these published units the transport no longer holds for anybody who lives.
+    /// Which of these published units the transport no longer holds for a live worker.
     async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError>;
-    /// Cleans up behind workers that are gone: `alive` were heard of lately, `out` are the executions that are out now.
-    async fn clean(
-        &self,
-        _alive: Vec<WorkerId>,
-        _out: BTreeSet<(UnitId, u32)>,
-        _idle_min: Duration,
-    ) -> Result<Cleaned, QueueError> {
+    /// Cleans up behind workers that are gone: `alive` were heard of lately, `is_out` says of an execution whether it is out
+    /// when it is asked. A round may take long.
+    async fn clean(&self, _alive: Vec<WorkerId>, _is_out: IsOut, _idle_min: Duration) -> Result<Cleaned, QueueError> {
         Ok(Cleaned::default())
     }
     /// Whether the transport has lost everything since the last call: a wiped or replaced server.

@@ -5,19 +5,19 @@
 //! store, so a new leader finds exactly what the old one had not taken.
 use super::deployment_mark::DeploymentMark;
 use super::stream_entry::StreamEntry;
-use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
+use super::{Cleaned, Collected, IsOut, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use foldhash::HashMap as IdMap;
 use parking_lot::Mutex;
-use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::id::{UnitId, WorkerId};
 use protocol::model::priority::Priority;
-use protocol::wire::batch::UnitBatch;
+use protocol::rules::cluster::report_read::{ReportReadLimits, ReportReply, entries_of_next_read};
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 use protocol::wire::{envelope, keys};
 use redis::{RedisError, Value, cmd, pipe};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
@@ -29,8 +29,6 @@ use transport::{BulkPool, Connection, Server, SharedConnection};
 const BLOCK: Duration = Duration::from_millis(500);
 /// A reply later than this means that the connection is dead.
 const RESPONSE: Duration = Duration::from_secs(5);
-/// Units of light kinds packed into one entry.
-const PACK_LIGHT: usize = 64;
 /// Messages kept for workers.
 const CONTROL_MAX: u64 = 1_000;
 
@@ -39,7 +37,7 @@ pub struct RedisQueue {
     server: Server,
     pub(super) short: SharedConnection,
     /// For units: an entry that is added twice is run twice, under one epoch.
-    publishing: SharedConnection,
+    pub(super) publishing: SharedConnection,
     /// For inspection rounds, whose replies are large.
     pub(super) pool: BulkPool,
     reader: AsyncMutex<Option<Connection>>,
@@ -47,7 +45,9 @@ pub struct RedisQueue {
     last_report: Mutex<String>,
     pub(super) places: Mutex<IdMap<UnitId, StreamEntry>>,
     pub(super) mark: DeploymentMark,
-    signer: Mutex<Option<Arc<Signer>>>,
+    pub(super) signer: Mutex<Option<Arc<Signer>>>,
+    /// Entries that the next read of reports asks for.
+    report_entries: Mutex<usize>,
 }
 
 /// Sorts an error of the client by what can be done about it.
@@ -75,6 +75,7 @@ impl RedisQueue {
             places: Mutex::default(),
             mark: DeploymentMark::default(),
             signer: Mutex::default(),
+            report_entries: Mutex::new(ReportReadLimits::default().first),
         })
     }
 
@@ -116,24 +117,6 @@ impl RedisQueue {
     }
 }
 
-/// Batches with the bytes they are sent as. What is too long together goes in halves; no batch ends another's way.
-fn messages(batches: Vec<UnitBatch>) -> Vec<(UnitBatch, Vec<u8>)> {
-    let (mut messages, mut open) = (Vec::with_capacity(batches.len()), batches);
-    open.reverse();
-    while let Some(mut batch) = open.pop() {
-        match envelope::encode(&batch) {
-            Ok(body) => messages.push((batch, body)),
-            Err(_) if batch.units.len() > 1 => {
-                let units = batch.units.split_off(batch.units.len() / 2);
-                open.extend([UnitBatch { units, task: Arc::clone(&batch.task), ..batch }, batch]);
-            }
-            // Units that cannot be sent have failed before they come here.
-            Err(error) => tracing::error!(%error, "a unit was not published"),
-        }
-    }
-    messages
-}
-
 /// A reply over streams: per stream its entries, per entry its field names and values.
 type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
 
@@ -151,52 +134,7 @@ pub fn entries(reply: Value) -> Vec<(String, Vec<u8>)> {
 #[async_trait]
 impl UnitQueue for RedisQueue {
     async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
-        self.mark.check()?;
-        let mut by_kind: HashMap<Kind, Vec<Unit>> = HashMap::new();
-        for unit in units {
-            by_kind.entry(unit.kind).or_default().push(unit);
-        }
-        let (mut untaken, mut why) = (Vec::new(), None);
-        let run = self.publishing.server_run_id().await.map_err(failed)?;
-        let signer = self.signer.lock().clone();
-        for (kind, units) in by_kind {
-            let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
-            let batches = messages(UnitBatch::pack(units, pack));
-            let stream = keys::units(kind, class);
-            let mut pipeline = pipe();
-            let bodies = batches.iter().map(|(_, body)| body.as_slice());
-            let mut proofs = signer.as_ref().map(|signer| signer.sign(bodies)).unwrap_or_default().into_iter();
-            for (_, body) in &batches {
-                let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg(keys::BODY).arg(body.as_slice());
-                if let Some(run) = &run {
-                    add.arg(keys::RUN).arg(run.as_bytes());
-                }
-                if let Some(proof) = proofs.next() {
-                    add.arg(keys::SIGNATURE).arg(proof);
-                }
-            }
-            let mut publishing = self.publishing.clone();
-            let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut publishing).await.map_err(failed)?;
-            let mut places = self.places.lock();
-            for ((batch, _), reply) in batches.into_iter().zip(replies) {
-                let entry: String = match reply.extract_error().and_then(|id| Ok(redis::from_redis_value(id)?)) {
-                    Ok(entry) => entry,
-                    Err(error) => {
-                        why = Some(failed(error));
-                        untaken.extend(batch.unpack());
-                        continue;
-                    }
-                };
-                for unit in &batch.units {
-                    let place = StreamEntry { epoch: unit.epoch, stream: stream.clone(), entry: entry.clone() };
-                    places.insert(unit.id, place);
-                }
-            }
-        }
-        match why {
-            Some(why) => Err(QueueError::Untaken { units: untaken, why: Box::new(why) }),
-            None => Ok(()),
-        }
+        self.publish_units(class, units).await
     }
 
     fn sign_with(&self, seed: &str) {
@@ -209,14 +147,20 @@ impl UnitQueue for RedisQueue {
 
     async fn collect(&self, max: usize) -> Result<Collected, QueueError> {
         self.mark.check()?;
-        let entries_max = max.div_ceil(64);
-        let read = self.read_reports(entries_max).await;
+        let limits = ReportReadLimits::default();
+        let asked = max.div_ceil(64).min(*self.report_entries.lock());
+        let read = self.read_reports(asked).await;
+        let reply = read
+            .as_ref()
+            .ok()
+            .map(|read| ReportReply { entries: read.len(), bytes: read.iter().map(|(_, body)| body.len()).sum() });
+        *self.report_entries.lock() = entries_of_next_read(asked, reply, &limits);
         match &read {
             Ok(_) => self.alarm.clear(),
             Err(error) => self.alarm.raise(error),
         }
         let read = read?;
-        let mut collected = Collected { more: read.len() >= entries_max, ..Collected::default() };
+        let mut collected = Collected { more: read.len() >= asked, ..Collected::default() };
         for (id, body) in read {
             match envelope::decode::<Vec<Report>>(&body) {
                 Ok(reports) => collected.reports.extend(reports),
@@ -307,13 +251,9 @@ impl UnitQueue for RedisQueue {
         Ok(lost)
     }
 
-    async fn clean(
-        &self,
-        alive: Vec<WorkerId>,
-        out: BTreeSet<(UnitId, u32)>,
-        idle_min: Duration,
-    ) -> Result<Cleaned, QueueError> {
-        self.clean_streams(&alive, &out, idle_min).await
+    async fn clean(&self, alive: Vec<WorkerId>, is_out: IsOut, idle_min: Duration) -> Result<Cleaned, QueueError> {
+        self.places.lock().retain(|unit, place| is_out(*unit, place.epoch));
+        self.clean_streams(&alive, &is_out, idle_min).await
     }
 
     async fn wiped(&self) -> Result<bool, QueueError> {

@@ -1,5 +1,5 @@
 //! A transport that measures the duration of its calls.
-use super::{Cleaned, Collected, Lost, QueueError, UnitQueue};
+use super::{Cleaned, Collected, IsOut, Lost, QueueError, UnitQueue};
 use crate::metrics::CALL_SECONDS;
 use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
@@ -19,7 +19,7 @@ const COMMANDS: [&str; 6] = ["publish", "forget", "control", "locate", "clean", 
 pub struct Timings(HistogramVec);
 
 impl Timings {
-    /// Registers them.
+    /// Creates the histogram and registers it, with a series for each command.
     pub fn new(registry: &Registry) -> prometheus::Result<Timings> {
         let name = "showrunner_redis_command_duration_seconds";
         let opts = HistogramOpts::new(name, "Calls to Redis that do not wait for work.").buckets(CALL_SECONDS.to_vec());
@@ -89,14 +89,9 @@ impl UnitQueue for Timed {
         self.queue.lost(units, alive).await
     }
 
-    async fn clean(
-        &self,
-        alive: Vec<WorkerId>,
-        out: BTreeSet<(UnitId, u32)>,
-        idle_min: Duration,
-    ) -> Result<Cleaned, QueueError> {
+    async fn clean(&self, alive: Vec<WorkerId>, is_out: IsOut, idle_min: Duration) -> Result<Cleaned, QueueError> {
         let _timer = self.start("clean");
-        self.queue.clean(alive, out, idle_min).await
+        self.queue.clean(alive, is_out, idle_min).await
     }
 
     async fn wiped(&self) -> Result<bool, QueueError> {

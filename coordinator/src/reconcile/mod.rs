@@ -5,7 +5,7 @@
 //! Nothing here runs by itself. The leader activates a duty in one of three ways:
 //!
 //! - by a report: [`settlement`] takes ends and pages of listings, [`tombstones`] what a purge removed;
-//! - in a turn: [`retrier`], [`multipart`], [`planner`] and [`sequencer`] run in every turn over open jobs, before units
+//! - in a turn: [`retrier`], [`multipart`], [`planner`], [`sequencer`] and [`block_closer`] run in every turn over open jobs, before units
 //!   are claimed;
 //! - by a timer: [`rescuer`] takes back lapsed leases, [`worker_orders`] keeps the list of workers, [`rates`] writes
 //!   transfer rates, [`retention`] removes ended jobs; [`recovery`] runs once, when a process starts.
@@ -46,6 +46,7 @@
 //!    interval and limits in a file of `leader`.
 //! 4. Test it on the memory store: rows and one event in, rows and messages out. The simulator runs it with all others.
 pub mod attribution;
+pub mod block_closer;
 pub mod multipart;
 pub mod planner;
 pub mod rates;

@@ -5,6 +5,7 @@
 //! completes the uploads.
 use crate::rows::unit_row;
 use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
+use crate::workflows::Workflows;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
 use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
@@ -47,13 +48,13 @@ pub enum Ended {
 /// A unit whose slices are carried.
 #[derive(Debug)]
 pub struct Cut {
-    /// The cut.
+    /// Row with the state of the cut and its open uploads.
     pub row: CutRow,
     /// The unit, leased without an owner.
     pub unit: UnitRow,
     /// Its slices, by number.
     pub slices: Vec<SliceRow>,
-    /// What each of them is.
+    /// Planned ranges of the slices, in the same order.
     pub portions: Vec<PlannedSlice>,
     /// Its job was cancelled.
     pub cancelling: bool,
@@ -109,14 +110,19 @@ pub(crate) fn has_ended(row: &SliceRow) -> bool {
     matches!(row.state, UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)
 }
 
-/// How a unit is cut, when it is.
-pub fn cut_of(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<CutRow>> {
-    Ok(tx.cuts()?.into_iter().find(|cut| cut.unit == unit))
+/// The cut units of a job.
+pub(crate) fn cuts_of(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<CutRow>> {
+    let units = tx.cut_units()?;
+    let mut cuts = Vec::new();
+    for unit in units.into_iter().filter(|unit| unit.job == job) {
+        cuts.extend(tx.cut(unit)?);
+    }
+    Ok(cuts)
 }
 
 /// Cuts a unit whose large assets have been begun.
 pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<OpenOutcome> {
-    if cut_of(tx, unit)?.is_some() {
+    if tx.cut(unit)?.is_some() {
         return Ok(OpenOutcome::AlreadyOpen);
     }
     let known = plan_slices(&larges(drafts)).filter(|_| (1..=DRAFTS_MAX).contains(&drafts.len()));
@@ -155,7 +161,7 @@ pub fn give_up(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<bool> 
 
 /// Takes back a unit that was to be discarded: it is handed out for that again. Returns whether it was one.
 pub fn reopen(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<bool> {
-    let Some(cut) = cut_of(tx, unit)?.filter(|cut| cut.state == CutState::Discarding) else { return Ok(false) };
+    let Some(cut) = tx.cut(unit)?.filter(|cut| cut.state == CutState::Discarding) else { return Ok(false) };
     tx.put_cut(&CutRow { state: CutState::Open, ..cut })?;
     Ok(true)
 }
@@ -183,13 +189,13 @@ pub fn settle(
             Ended::Succeeded
         }
         Settlement::Retry(at, failure) => {
-            tracing::warn!(unit.id = %outcome.unit, why = failure.message, "a slice is tried again");
+            tracing::warn!(unit.id = %outcome.unit, why = failure.message, "a slice failed and is retried");
             (row.state, row.due_at, row.attempt) = (UnitState::Retrying, Some(at), row.attempt + 1);
             Ended::Retried
         }
         Settlement::Die(failures) => {
             let why = failures.into_iter().next().map(|(_, failure)| failure.message).unwrap_or_default();
-            tracing::warn!(unit.id = %outcome.unit, why, "a slice cannot be carried: one worker gets its asset");
+            tracing::warn!(unit.id = %outcome.unit, why, "a slice failed for good; one worker transfers its asset");
             (row.state, row.attempt) = (UnitState::Dead, row.attempt + 1);
             Ended::Dead
         }
@@ -203,15 +209,24 @@ pub fn settle(
 }
 
 /// Advances every open upload: one whose slices have ended is completed, one that is cancelled is aborted.
-pub fn advance(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
+pub fn advance(tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreResult<Cuts> {
     let mut cuts = Cuts::default();
-    for row in tx.cuts()? {
-        let id = row.unit;
-        let cancelling = tx.job(id.job)?.is_some_and(|job| job.state == JobState::Cancelling);
+    let units = tx.cut_units()?;
+    for of_job in units.chunk_by(|a, b| a.job == b.job) {
+        let Some(job) = of_job.first().map(|unit| unit.job) else { continue };
+        workflows.for_job(tx, job, |tx| advance_job(tx, job, of_job, now, &mut cuts))?;
+    }
+    Ok(cuts)
+}
+
+fn advance_job(tx: &mut dyn Tx, job: JobNo, units: &[UnitId], now: Timestamp, cuts: &mut Cuts) -> StoreResult<()> {
+    let cancelling = tx.job(job)?.is_some_and(|job| job.state == JobState::Cancelling);
+    for id in units.iter().copied() {
+        let Some(row) = tx.cut(id)? else { continue };
         let unit = unit_row(tx, id)?;
         match (row.state, unit) {
             (CutState::Open, Some(unit)) if unit.state == UnitState::Leased => {
-                advance_open(tx, row, unit, cancelling, now, &mut cuts)?;
+                advance_open(tx, row, unit, cancelling, now, cuts)?;
             }
             (CutState::Closed, Some(unit))
                 if matches!(unit.state, UnitState::Ready | UnitState::Retrying) && cancelling =>
@@ -220,14 +235,14 @@ pub fn advance(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
                 let unit = step_to(tx, id, unit, UnitState::Leased)?;
                 let row = CutRow { state: CutState::Open, ..row };
                 tx.put_cut(&row)?;
-                advance_open(tx, row, unit, cancelling, now, &mut cuts)?;
+                advance_open(tx, row, unit, cancelling, now, cuts)?;
             }
             (CutState::Discarding, Some(unit)) if unit.state == UnitState::Leased => {}
             (CutState::Open | CutState::Closed, Some(unit)) if !unit.state.is_terminal() => cuts.closed.push(row),
             _ => tx.forget_cut(id)?,
         }
     }
-    Ok(cuts)
+    Ok(())
 }
 
 fn advance_open(

@@ -29,7 +29,7 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
     // A partition may be longer than a page: what is open is counted, not kept.
     let last_page = loop {
         let behind = after.as_ref().map(|(title, id)| (title.as_str(), id.as_str()));
-        let page = tx.listing_after(job, limits.by_title, behind, page_assets)?;
+        let page = tx.listing_after(job, limits.by_title, limits.needs_row_bytes(), behind, page_assets)?;
         let last_page = page.len() < page_assets as usize;
         after = page.last().map(|member| (member.title.clone(), member.id.clone())).or(after);
         cuts.extend(page.into_iter().filter_map(|member| cutter.push(member)));

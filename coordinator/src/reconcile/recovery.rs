@@ -31,7 +31,7 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     }
     let workflow = workflows.of(tx, job)?;
     for (step, _) in workflow.roots() {
-        let out = tx.computed_out(job, step, PAGE_UNITS)?;
+        let out = tx.computed_out(job, step, 0, PAGE_UNITS)?;
         for part in &out {
             take_back(tx, UnitId { job, step, part: *part }, 1)?;
         }
@@ -45,7 +45,7 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
 /// Takes back the slices of open uploads. Returns their units, which are leased without an owner.
 fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
     let mut without_owner = Vec::new();
-    for cut in tx.cuts()?.into_iter().filter(|cut| cut.unit.job == job && cut.state != CutState::Closed) {
+    for cut in multipart::cuts_of(tx, job)?.into_iter().filter(|cut| cut.state != CutState::Closed) {
         let id = cut.unit;
         without_owner.push(id);
         for slice in tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased) {

@@ -1,5 +1,5 @@
 //! Takes leases back whose worker has fallen silent: the unit is ready again, and its next claim has a new epoch (FEN-2).
-//! Losses are recorded, so that a unit that kills its workers is distinguished from units that were lost beside it.
+//! Losses are recorded, so that a unit that kills its workers is distinguished from units that ran on the same worker.
 use crate::graph::{Change, Graph, causes};
 use crate::reconcile::attribution::{Attribution, attribute};
 use crate::reconcile::multipart;
@@ -12,7 +12,7 @@ use protocol::id::{StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, assess};
 use protocol::time::Timestamp;
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 
 /// Reason code of a unit that was parked because it kills workers.
 pub const POISON: &str = "poison";
@@ -20,7 +20,7 @@ pub const POISON: &str = "poison";
 /// The worker a unit was lost with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostWith {
-    /// Its incarnation.
+    /// Incarnation of the worker.
     pub worker: String,
     /// Nothing else ran in it.
     pub alone: bool,

@@ -1,6 +1,6 @@
 //! Transitions that no single report triggers: timers of barriers, pages of a release, seals, and the end of a job. It runs in
 //! every turn, so that a lost wake-up costs a moment, never a hang.
-use crate::graph::{Change, Graph};
+use crate::graph::{Change, Graph, RELEASE_PARTS};
 use crate::review::approvals::{sync_step, sync_tasks};
 use crate::rows::{job_row, unit_row};
 use crate::store::cost::page as share_of;
@@ -123,7 +123,11 @@ fn note_timer(graph: &Graph<'_>, row: &BarrierRow, sweep: &mut Sweep) {
 fn spread_page(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, now: Timestamp) -> StoreResult<bool> {
     for (no, step) in workflow.numbered() {
         let Action::Barrier { .. } = step.action else { continue };
-        let rows = tx.barriers_spreading(job, no, share_of(PAGE_BARRIERS))?;
+        let mut rows = tx.barriers_spreading(job, no, 1)?;
+        let together = rows.first().map_or(0, releases_of_a_page);
+        if together > 1 {
+            rows = tx.barriers_spreading(job, no, share_of(together))?;
+        }
         if !rows.is_empty() {
             let mut graph = Graph::new(tx, job, workflow, true, now);
             let approvals = graph.fan_out_releases(rows)?;
@@ -132,6 +136,12 @@ fn spread_page(tx: &mut dyn Tx, workflow: &Workflow, job: JobNo, now: Timestamp)
         }
     }
     Ok(false)
+}
+
+/// Instances like this one that a page of a release reaches: more of them would be read in vain.
+fn releases_of_a_page(first: &BarrierRow) -> u32 {
+    let left = u32::try_from(first.last - first.spread).unwrap_or(u32::MAX).max(1);
+    (RELEASE_PARTS / left).clamp(1, PAGE_BARRIERS)
 }
 
 /// Whether an operation may still bring back units of a job: what has ended then has not ended for good.
@@ -253,7 +263,7 @@ fn cancel_rows(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
     for (no, step) in workflow.numbered() {
         let live = counters.iter().find(|c| c.step == no).map_or(0, |c| c.live);
         let computed = step.needs.is_empty() && step.has_units();
-        if live > 0 || (computed && !tx.computed_out(job, no, 1)?.is_empty()) {
+        if live > 0 || (computed && !tx.computed_out(job, no, 0, 1)?.is_empty()) {
             return Ok(false);
         }
     }

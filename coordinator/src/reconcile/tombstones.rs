@@ -1,6 +1,6 @@
 //! Records tombstones of purged content. A removal is a fact: it is recorded under any epoch, and also when the unit, the job
 //! or the lease is gone meanwhile.
-use crate::store::{StoreResult, TombstoneRow, Tx};
+use crate::store::{StoreError, StoreResult, TombstoneRow, Tx};
 use crate::workflows::Workflows;
 use protocol::id::UnitId;
 use protocol::time::Timestamp;
@@ -16,10 +16,13 @@ pub fn record_tombstones(
     burials: Vec<Burial>,
     now: Timestamp,
 ) -> StoreResult<()> {
-    let job = tx.job(unit.job)?;
+    // A removal is kept although its job cannot be read.
+    let job = match tx.job(unit.job) {
+        Err(StoreError::Corrupt(_)) => None,
+        job => job?,
+    };
     let (mut step, mut order) = (unit.step.0.to_string(), (String::new(), String::new()));
     if job.is_some() {
-        // A removal is kept although its job cannot be read.
         let workflow = workflows.readable(tx, unit.job)?;
         if let Some(declared) = workflow.as_ref().and_then(|workflow| workflow.step(unit.step)) {
             step.clone_from(&declared.id);

@@ -38,28 +38,25 @@ pub fn apply_orders(tx: &mut dyn Tx, seen: &[WorkerRow], now: Timestamp) -> Stor
     Ok(commands)
 }
 
-/// Quarantines a sick worker and refunds the attempts that failed in it: a unit that waits for its next attempt runs at once,
-/// a unit that died of its last one is redriven. Returns how many units were refunded; `None` when an operator has given the
-/// worker an order.
+/// Units refunded in one transaction.
+pub const REFUND_PAGE: usize = 256;
+
+/// Quarantines a sick worker in which this many units failed. Returns the number of the recorded operation; `None` when an
+/// operator has given the worker an order.
 pub fn quarantine(
     tx: &mut dyn Tx,
-    workflows: &Workflows,
     worker: &str,
     reason: &str,
-    failed: &[(UnitId, u32)],
+    failed: usize,
     now: Timestamp,
-) -> StoreResult<Option<u64>> {
+) -> StoreResult<Option<i64>> {
     let Some(row) = tx.workers()?.into_iter().find(|row| row.name == worker) else { return Ok(None) };
     if row.order.is_some() {
         return Ok(None);
     }
     let order = WorkerOrder { what: "quarantine".into(), actor: ACTOR.into(), reason: reason.to_owned(), at: now };
     tx.put_order(worker, Some(&order))?;
-    let mut refunded = 0;
-    for (unit, epoch) in failed {
-        refunded += u64::from(refund(tx, workflows, *unit, *epoch, now)?);
-    }
-    tx.insert_operation(&OperationRow {
+    let operation = tx.insert_operation(&OperationRow {
         no: 0,
         at: now,
         actor: ACTOR.into(),
@@ -70,16 +67,39 @@ pub fn quarantine(
         progress: None,
         message: None,
         reason: reason.to_owned(),
-        matched: failed.len() as u64,
-        eligible: refunded,
-        done: refunded,
+        matched: failed as u64,
+        eligible: 0,
+        done: 0,
         state: OperationState::Done,
         rate: None,
         after: None,
         paced_at: now,
         ended_at: Some(now),
     })?;
-    Ok(Some(refunded))
+    Ok(Some(operation))
+}
+
+/// Refunds the attempts of a page of units that failed in a quarantined worker: a unit that waits for its next attempt runs
+/// at once, a unit that died of its last one is redriven. Returns how many were refunded, which the operation counts.
+pub fn refund_page(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    operation: i64,
+    failed: &[(UnitId, u32)],
+    now: Timestamp,
+) -> StoreResult<u64> {
+    let mut refunded = 0;
+    for (unit, epoch) in failed {
+        let done = workflows.for_job(tx, unit.job, |tx| refund(tx, workflows, *unit, *epoch, now))?;
+        refunded += u64::from(done.unwrap_or(false));
+    }
+    if refunded > 0
+        && let Some(row) = tx.operation(operation)?
+    {
+        let (eligible, done) = (row.eligible + refunded, row.done + refunded);
+        tx.update_operation(&OperationRow { eligible, done, ..row })?;
+    }
+    Ok(refunded)
 }
 
 /// Lifts quarantines that this coordinator imposed and that turned out to be wrong. Returns how many.

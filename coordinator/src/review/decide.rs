@@ -142,7 +142,8 @@ impl Taken<'_> {
     fn waiting(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<Vec<Unsuccessful>> {
         let mut waiting = Vec::new();
         for unit in tx.task_units(row.no)? {
-            let Some(job) = tx.job(unit.job)? else { continue };
+            // A job that cannot be read keeps its units as they are.
+            let Some((job, _)) = self.workflows.job(tx, unit.job)? else { continue };
             let over = matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed);
             let found = unit_row(tx, unit)?;
             if over || found.is_none_or(|found| found.state != UnitState::Dead) {
@@ -160,8 +161,7 @@ impl Taken<'_> {
     fn go_on(&self, tx: &mut dyn Tx, units: Vec<Unsuccessful>) -> StoreResult<u64> {
         let mut done = 0;
         for (unit, failures) in units {
-            let Some(mut job) = tx.job(unit.job)? else { continue };
-            let workflow = self.workflows.of(tx, unit.job)?;
+            let Some((mut job, workflow)) = self.workflows.job(tx, unit.job)? else { continue };
             done += approvals::redrive(tx, &workflow, &mut job, &[(unit, failures)], RedriveScope::Unit, self.now)?;
         }
         Ok(done)
@@ -177,7 +177,8 @@ impl Taken<'_> {
             return Err(Error::Conflict(message));
         };
         if !matches!(job.state, JobState::Running | JobState::Paused) {
-            let message = format!("job {} is {}: nothing of it goes on", job.id, job.state.as_str());
+            let message =
+                format!("job {} is {}: only units of running and paused jobs can continue", job.id, job.state.as_str());
             return Err(Error::Conflict(message));
         }
         let row = TaskRow { state: self.state, ended_at: Some(self.now), ..row };

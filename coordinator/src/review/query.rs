@@ -3,7 +3,7 @@ use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::review::task_subjects::TaskSubjects;
 use crate::review::waivers::{CheckWaived, Waivers};
-use crate::rows::find_job;
+use crate::rows::{JobCache, find_job};
 use crate::store::{StoreResult, TaskFilter, TaskRow, Tx};
 use crate::workflows::Workflows;
 use protocol::id::UnitId;
@@ -11,10 +11,9 @@ use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-/// Which tasks.
+/// Criteria and page of a list of tasks.
 #[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -50,66 +49,66 @@ fn pending() -> String {
     "pending".to_owned()
 }
 
-/// Something a person must decide, or has.
+/// A task: a decision of a person, pending or made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
-    /// Its number.
+    /// Number of the task, as commands take it.
     pub task: i64,
     /// `rework` or `approval`.
     pub kind: String,
     /// `open`, `rejected`, `approved`, `waived` or `closed`.
     pub state: String,
-    /// The asset.
+    /// Id of the asset that the task is about.
     pub asset: String,
-    /// Its title.
+    /// Id of the title that the asset belongs to.
     pub title: String,
-    /// Who delivered it, where the library says so.
+    /// Supplier of the asset, when the library names one.
     pub supplier: Option<String>,
-    /// Of an approval: who is asked.
+    /// Of an approval: role of the person who decides.
     pub role: Option<String>,
     /// Of a rework: name of the delivery spec.
     pub policy: Option<String>,
     /// Hash of the bytes it is about.
     pub hash: Option<String>,
-    /// Checks that stand in the way.
+    /// Failed checks that the task is about.
     pub checks: Vec<String>,
-    /// What is wrong, or what is asked.
+    /// The findings, or the question to decide, as a sentence.
     pub message: String,
-    /// Deliveries so far.
+    /// Number of deliveries so far.
     pub round: u32,
     /// When it was opened.
     pub opened_at: String,
-    /// When it should be decided.
+    /// Time at which it is due, RFC 3339 in UTC.
     pub due_at: Option<String>,
-    /// Whether it should have been by now.
+    /// Whether it is pending after its due time.
     pub overdue: bool,
-    /// When it was done with.
+    /// Time at which it ended, RFC 3339 in UTC.
     pub ended_at: Option<String>,
-    /// Units that wait for it, or did, as `job/step/partition`.
+    /// Units that wait for it, or waited, as `job/step/partition`.
     pub units: Vec<String>,
-    /// What was decided about its checks.
+    /// Waivers of its checks.
     pub waived: Vec<CheckWaived>,
     /// Findings, or the assets that are to be approved; only where one task is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub findings: Option<TaskSubjects>,
-    /// What happened to it; only where one task is asked for.
+    /// Its history; only where one task is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TaskEvent>,
 }
 
-/// Something that happened to a task.
+/// An event in the history of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskEvent {
-    /// When.
+    /// Time of the event, RFC 3339 in UTC.
     pub at: String,
-    /// Who.
+    /// Actor of the event; `coordinator` for automatic ones.
     pub by: String,
-    /// What.
+    /// `opened`, `renewed`, `redelivered`, `approve`, `reject`, `waive` or `closed`.
     pub event: String,
-    /// Why.
+    /// Reason of the actor, or the message that opened the task.
     pub reason: String,
-    /// Hash of the bytes it was about.
+    /// Hash of the asset's content at that time.
     pub hash: String,
 }
 
@@ -160,22 +159,19 @@ pub(super) fn unknown(no: i64) -> Error {
     Error::Unknown(format!("no task {no}: showrunner task list --state all"))
 }
 
-/// What many views share.
+/// State that the views of one answer share.
 #[derive(Default)]
 struct Seen {
     waivers: Waivers,
     workflows: Workflows,
-    jobs: BTreeMap<i64, Option<String>>,
+    jobs: JobCache,
 }
 
 impl Seen {
     fn unit(&mut self, tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<String>> {
-        if let std::collections::btree_map::Entry::Vacant(vacant) = self.jobs.entry(unit.job.0) {
-            vacant.insert(tx.job(unit.job)?.map(|job| job.id));
-        }
-        // A job that was forgotten has no units any more.
-        let Some(job) = self.jobs.get(&unit.job.0).cloned().flatten() else { return Ok(None) };
-        let workflow = self.workflows.of(tx, unit.job)?;
+        // A job that was forgotten has no units any more; of one that cannot be read none is shown.
+        let Some(job) = self.jobs.get(tx, unit.job)?.map(|job| job.id.clone()) else { return Ok(None) };
+        let Some(workflow) = self.workflows.readable(tx, unit.job)? else { return Ok(None) };
         let step = workflow.step(unit.step).map_or("", |step| step.id.as_str());
         Ok(Some(format!("{job}/{step}/{}", unit.part)))
     }

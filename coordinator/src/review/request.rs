@@ -3,7 +3,7 @@ use crate::audit::AuditContext;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How far a waiver of a task's checks reaches.
+/// Scope of a waiver of a task's checks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Reach)]
@@ -19,18 +19,18 @@ pub enum WaiverScope {
     Policy,
 }
 
-/// What a person says to a task.
+/// The decision of a person on a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct TaskRequest {
-    /// A waiver: of these checks only; of all that stand in the way when none is named.
+    /// Of a waiver: the checks to waive; all failed checks when the list is empty.
     #[schema(max_items = 100)]
     pub checks: Vec<String>,
-    /// A waiver: how far it reaches.
+    /// Of a waiver: its scope.
     pub reach: WaiverScope,
-    /// A waiver: until when it holds, as RFC 3339; for ever when not given.
+    /// Of a waiver: the time at which it ends, as RFC 3339; without it, the waiver does not end.
     pub until: Option<String>,
-    /// Who, why, and whether for real.
+    /// Audit context of the change.
     #[serde(flatten)]
     pub audit: AuditContext,
 }
@@ -39,13 +39,13 @@ pub struct TaskRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Decided)]
 pub struct DecisionOutcome {
-    /// Its number.
+    /// Number of the task, as commands take it.
     pub task: i64,
     /// Its state after the decision, or as it would be.
     pub state: String,
-    /// Checks that still stand in the way.
+    /// Failed checks that are not waived.
     pub standing: Vec<String>,
-    /// Units that go on.
+    /// Number of units that continue.
     pub units: u64,
     /// The number of the recorded operation.
     pub operation: Option<i64>,

@@ -1,12 +1,12 @@
-//! What a task is about, as it is stored and shown.
+//! Subjects of a task, findings or assets, as they are stored and shown.
 use protocol::model::qc::Finding;
 use serde::{Deserialize, Serialize};
 
-/// What a task is about, in detail.
+/// Subjects of a task: findings or assets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TaskSubjects {
-    /// What is not as demanded.
+    /// Findings of a rework task.
     Findings(Vec<Finding>),
     /// Assets that are to be approved.
     Assets(Vec<AssetToApprove>),

@@ -12,7 +12,7 @@ use protocol::rules::review::task::{
 };
 use protocol::time::Timestamp;
 use protocol::workflow::Step;
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Column of a library that names the supplier of an asset.
@@ -32,17 +32,17 @@ pub struct Settled {
 
 /// Units of one step that were judged, in the transaction that settles them.
 pub struct Recorder<'a> {
-    /// The transaction.
+    /// The transaction that settles the units.
     pub tx: &'a mut dyn Tx,
     /// Workflows of jobs.
     pub workflows: &'a Workflows,
-    /// The job.
+    /// The job that the units belong to.
     pub job: &'a JobRow,
     /// The step's number.
     pub no: StepNo,
-    /// The step.
+    /// The QC step that judged them.
     pub step: &'a Step,
-    /// The moment.
+    /// Time of the settlement, recorded in tasks and events.
     pub now: Timestamp,
 }
 
@@ -81,9 +81,8 @@ impl Recorder<'_> {
         for (task, no) in tasks.iter_mut().zip(numbers) {
             task.no = no;
         }
-        for (task, pictures) in tasks.iter().zip(&pictures).filter(|(_, pictures)| pictures.is_some()) {
-            self.tx.put_task_pictures(task.no, pictures.as_deref())?;
-        }
+        let shown = tasks.iter().zip(&pictures).filter_map(|(task, pictures)| Some((task.no, pictures.as_deref()?)));
+        self.tx.insert_task_pictures(&shown.collect::<Vec<_>>())?;
         let opened = |task: &TaskRow| event(task, (COORDINATOR, "opened", &task.message), self.now);
         self.tx.insert_task_events(&tasks.iter().map(opened).collect::<Vec<_>>())?;
         Ok(tasks.into_iter().map(|task| (task.subject.clone(), task)).collect())
@@ -228,7 +227,7 @@ impl Recorder<'_> {
 
     fn close(&mut self, one: &Settled, asset: Option<&Asset>, task: TaskRow, redelivered: bool) -> StoreResult<()> {
         let reason = match (one.waived, redelivered) {
-            (true, _) => "what stands in the way is waived",
+            (true, _) => "the failed checks are waived",
             (false, true) => "the new delivery passes",
             (false, false) => "the same bytes pass now",
         };

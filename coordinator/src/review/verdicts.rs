@@ -1,4 +1,4 @@
-//! Verdicts as workers report them, taken apart: what was measured, what was judged, and what stands in the way.
+//! Splits verdicts as workers report them: the measurements, the judgement, and the checks that failed.
 use protocol::failure::Failure;
 use protocol::media::asset::AssetFact;
 use protocol::model::qc::{Judgement, Verdict};
@@ -6,7 +6,7 @@ use protocol::model::qc::{Judgement, Verdict};
 /// An asset that was judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
-    /// The asset.
+    /// Id of the asset that was judged.
     pub asset: String,
     /// Hash of its bytes; empty when they could not be read.
     pub hash: String,
@@ -31,7 +31,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Ids of the checks that stand in the way.
+    /// Ids of the failed checks.
     pub fn checks(&self) -> &[String] {
         self.failure.as_ref().map_or(&[], |failure| &failure.checks)
     }
@@ -42,7 +42,7 @@ impl Judged {
     }
 }
 
-/// What a task of rework is about.
+/// Key of a rework task: the asset and the policy.
 pub fn subject(asset: &str, policy: &str) -> String {
     format!("{asset}\n{policy}")
 }

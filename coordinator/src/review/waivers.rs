@@ -5,25 +5,25 @@ use protocol::rules::review::waiver::{JudgedContent, Scope, waived};
 use protocol::time::Timestamp;
 use protocol::wire::unit::QcTask;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use utoipa::ToSchema;
 
-/// A check whose finding a person let stand.
+/// A waived check: the decision of a person to accept its finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckWaived {
-    /// The check.
+    /// Id of the waived check, such as `black`.
     pub check: String,
-    /// What the waiver is about beyond the check: asset, title, policy, hash.
+    /// Limits of the waiver beyond the check: asset, title, policy, hash.
     pub scope: BTreeMap<String, String>,
-    /// Who.
+    /// Actor who recorded the waiver.
     pub by: String,
-    /// Why.
+    /// Reason that the actor gave.
     pub reason: String,
-    /// When.
+    /// Time of the waiver, RFC 3339 in UTC.
     pub at: String,
-    /// Until when it holds; for ever when not given.
+    /// Time at which the waiver ends; absent when it does not end.
     pub until: Option<String>,
-    /// Whether it still counts.
+    /// Whether the waiver is in force.
     pub holds: bool,
 }
 
@@ -56,17 +56,53 @@ pub fn policy_name(qc: &QcTask) -> String {
     serde_json::from_str::<Named>(&qc.policy).map(|named| named.spec).unwrap_or_default()
 }
 
-/// Waivers, read once for many questions.
+/// Waivers of one check by what they are about.
 #[derive(Debug, Default)]
-pub struct Waivers(Option<Vec<WaiverRow>>);
+struct OfCheck {
+    assets: HashMap<String, Vec<WaiverRow>>,
+    titles: HashMap<String, Vec<WaiverRow>>,
+    /// Waivers that name neither.
+    others: Vec<WaiverRow>,
+}
+
+impl OfCheck {
+    fn add(&mut self, row: WaiverRow) {
+        let rows = match (&row.scope.asset, &row.scope.title) {
+            (Some(asset), _) => self.assets.entry(asset.clone()).or_default(),
+            (None, Some(title)) => self.titles.entry(title.clone()).or_default(),
+            (None, None) => &mut self.others,
+        };
+        rows.push(row);
+    }
+}
+
+/// Waivers, read once for many questions, by check and subject: a question looks at those that may cover it, not at all.
+#[derive(Debug, Default)]
+pub struct Waivers(Option<HashMap<String, OfCheck>>);
 
 impl Waivers {
-    fn rows(&mut self, tx: &mut dyn Tx) -> StoreResult<&[WaiverRow]> {
+    /// Waivers that may cover a check of a delivery.
+    fn of<'a>(
+        &'a mut self,
+        tx: &mut dyn Tx,
+        check: &str,
+        delivery: &JudgedContent<'_>,
+    ) -> StoreResult<impl Iterator<Item = &'a WaiverRow> + use<'a>> {
         if self.0.is_none() {
-            // Waivers of causes are about dead letters, not about findings.
-            self.0 = Some(tx.waivers()?.into_iter().filter(|row| row.scope.cause.is_none()).collect());
+            let mut by_check: HashMap<String, OfCheck> = HashMap::new();
+            // Waivers of causes are about dead letters, not about findings, and name no check.
+            for row in tx.waivers()?.into_iter().filter(|row| row.scope.cause.is_none()) {
+                if let Some(check) = row.scope.check.clone() {
+                    by_check.entry(check).or_default().add(row);
+                }
+            }
+            self.0 = Some(by_check);
         }
-        Ok(self.0.as_deref().unwrap_or_default())
+        let found = self.0.as_ref().and_then(|by_check| by_check.get(check)).map(|of| {
+            let named = [of.assets.get(delivery.asset), of.titles.get(delivery.title)].into_iter().flatten().flatten();
+            named.chain(&of.others)
+        });
+        Ok(found.into_iter().flatten())
     }
 
     /// Whether every one of these checks is waived for a delivery at `now`. No checks are never waived: something else
@@ -81,8 +117,13 @@ impl Waivers {
         if checks.is_empty() {
             return Ok(false);
         }
-        let rows = self.rows(tx)?;
-        Ok(waived(checks, delivery, rows, WaiverRow::rule, now).len() == checks.len())
+        for check in checks {
+            let rows: Vec<&WaiverRow> = self.of(tx, check, delivery)?.collect();
+            if waived(std::slice::from_ref(check), delivery, &rows, |row| row.rule(), now).is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What was decided about checks of a delivery: for each the waiver that counts, or the last one that did.
@@ -96,13 +137,13 @@ impl Waivers {
         if checks.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.rows(tx)?;
-        let of_check = |check: &String| {
-            let covering = rows.iter().filter(|row| row.scope.covers(check, delivery));
-            let best = covering.max_by_key(|row| (row.rule().holds(now), row.at))?;
-            Some(CheckWaived::of(check, best, now))
-        };
-        Ok(checks.iter().filter_map(of_check).collect())
+        let mut decided = Vec::new();
+        for check in checks {
+            let covering = self.of(tx, check, delivery)?.filter(|row| row.scope.covers(check, delivery));
+            let best = covering.max_by_key(|row| (row.rule().holds(now), row.at));
+            decided.extend(best.map(|best| CheckWaived::of(check, best, now)));
+        }
+        Ok(decided)
     }
 }
 
@@ -115,5 +156,64 @@ pub(crate) fn until(text: Option<&str>, now: Timestamp) -> Answer<Option<Timesta
             Err(Error::Invalid("the waiver would have ended already".into(), "a later --until".into()))
         }
         until => Ok(until),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::CauseTx as _;
+    use crate::store::memory::Memory;
+
+    /// Waivers found by check and subject cover what all of them cover.
+    #[test]
+    fn waivers_by_subject_cover_what_a_look_at_all_covers() {
+        let mut memory = Memory::default();
+        let term = |word: &str| (word != "-").then(|| word.to_owned());
+        let mut rows = Vec::new();
+        for (n, check) in ["black", "freeze", "-"].into_iter().enumerate() {
+            for asset in ["a1", "a2", "-"] {
+                for title in ["t1", "-"] {
+                    for hash in ["h1", "-"] {
+                        let scope = Scope {
+                            cause: None,
+                            check: term(check),
+                            asset: term(asset),
+                            title: term(title),
+                            policy: term("hd"),
+                            hash: term(hash),
+                        };
+                        // Half of them have ended.
+                        let until = (rows.len() % 2 == n % 2).then_some(Timestamp(5));
+                        rows.push(WaiverRow {
+                            scope,
+                            at: Timestamp(1),
+                            actor: "ada".into(),
+                            reason: String::new(),
+                            until,
+                        });
+                    }
+                }
+            }
+        }
+        let kept: Vec<WaiverRow> =
+            rows.iter().enumerate().filter(|(n, _)| n % 3 == 0).map(|(_, row)| row.clone()).collect();
+        kept.iter().for_each(|row| memory.put_waiver(row).expect("writes"));
+        let mut waivers = Waivers::default();
+        for asset in ["a1", "a2", "a3"] {
+            for (title, policy, hash) in [("t1", "hd", "h1"), ("t2", "hd", "h2"), ("t1", "sd", "h1")] {
+                for checks in [vec!["black"], vec!["freeze"], vec!["black", "freeze"], vec!["other"], vec![]] {
+                    let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
+                    let delivery = JudgedContent { asset, title, policy, hash };
+                    let all = waived(&checks, &delivery, &kept, WaiverRow::rule, Timestamp(9));
+                    let expected = !checks.is_empty() && all.len() == checks.len();
+                    let covered = waivers.cover(&mut memory, &checks, &delivery, Timestamp(9)).expect("reads");
+                    assert_eq!(covered, expected, "{checks:?} of {delivery:?}");
+                    let about = waivers.about(&mut memory, &checks, &delivery, Timestamp(9)).expect("reads");
+                    let of = |check: &&String| kept.iter().any(|row| row.scope.covers(check, &delivery));
+                    assert_eq!(about.len(), checks.iter().filter(of).count(), "{checks:?} of {delivery:?}");
+                }
+            }
+        }
     }
 }

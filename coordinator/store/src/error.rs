@@ -23,6 +23,14 @@ pub enum StoreError {
     /// A stored value cannot be read.
     #[error("unreadable value in the database: {0}")]
     Corrupt(String),
+    /// The rows of one job cannot be read. The job is set aside, and the transaction is repeated without it.
+    #[error("job number {no} cannot be read by this version and is set aside: {why}")]
+    JobAside {
+        /// Number of the job.
+        no: i64,
+        /// Why it cannot be read.
+        why: String,
+    },
     /// The address, the password or the rights of this process are not accepted.
     #[error("the database rejected the statement: {0}")]
     Refused(String),
@@ -41,7 +49,7 @@ impl StoreError {
     /// The class of the error, which decides about retries.
     pub fn class(&self) -> ErrorClass {
         match self {
-            StoreError::Busy(_) | StoreError::Full(_) => ErrorClass::Transient,
+            StoreError::Busy(_) | StoreError::Full(_) | StoreError::JobAside { .. } => ErrorClass::Transient,
             StoreError::Database(_) | StoreError::Closed => ErrorClass::Ambiguous,
             StoreError::NewerSchema { .. }
             | StoreError::Corrupt(_)

@@ -15,6 +15,7 @@
 macro_rules! domains {
     ($with:ident) => {
         $with! {
+            attempt: AttemptTx (Table),
             barrier: BarrierTx (Table),
             catalogue: CatalogueTx (Table),
             cause: CauseTx (Table),
@@ -28,7 +29,7 @@ macro_rules! domains {
             operation: OperationTx (Table),
             partition: PartitionTx (Table),
             rate: PaceTx (Table),
-            retention: RetentionTx,
+            retention: RetentionTx (Table),
             schedule: ScheduleTx (Table),
             sheet: SheetTx (Table),
             step: StepTx (Table),
@@ -41,6 +42,7 @@ macro_rules! domains {
     };
 }
 
+mod attempt;
 mod barrier;
 mod catalogue;
 mod cause;
@@ -80,6 +82,7 @@ pub mod timing;
 mod tx;
 
 pub use self::worker::*;
+pub use attempt::*;
 pub use barrier::*;
 pub use catalogue::*;
 pub use cause::*;
@@ -104,3 +107,4 @@ pub use tombstone::*;
 pub use tx::Tx;
 pub use unit::*;
 pub use view::ViewTx;
+pub use view::block::BLOCK_PARTS;

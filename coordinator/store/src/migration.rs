@@ -70,6 +70,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     same!("0015_cluster_key"),
     same!("0016_carried"),
     pair!("0017_units_by_key"),
+    pair!("0018_counted_tasks"),
+    same!("0019_closed_blocks"),
+    same!("0020_attempts"),
 ];
 
 /// Newest schema this build knows.

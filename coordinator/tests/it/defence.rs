@@ -10,6 +10,7 @@ use coordinator::reconcile::sequencer::{self, Sweep};
 use coordinator::reconcile::{planner, settlement};
 use coordinator::store::handle::Backend;
 use coordinator::store::memory::Memory;
+use coordinator::store::postgres::{Postgres, PostgresOptions};
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::testing::job;
 use coordinator::store::{JobState, NewJob, Phase, StepDelta, StepTx, Tx, UnitRow, cost};
@@ -25,6 +26,7 @@ use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use protocol::workflow::{Action, Step};
 use std::collections::BTreeSet;
+use testkit::postgres::PostgresServer;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -132,9 +134,12 @@ fn report_of_a_unit_that_cannot_be_out_is_refused_and_its_batch_is_kept() {
 #[test]
 fn job_under_removal_is_gone_from_the_first_transaction() {
     let dir = tempfile::tempdir().expect("temp dir");
+    let server = PostgresServer::start();
+    let url = server.create_database("removal");
     let stores = [
         Backend::Sqlite(Box::new(Sqlite::open(&dir.path().join("x.db")).expect("opens"))),
         Backend::Memory(Box::default()),
+        Backend::Postgres(Box::new(Postgres::open(&url, PostgresOptions::default()).expect("opens"))),
     ];
     for mut store in stores {
         store.write(under_removal).expect("commits");

@@ -156,7 +156,7 @@ fn listing_handed_out_again_calls_the_earlier_executions_back() {
     world.take_back(old.epoch, None);
     world.now = world.now.after(SECOND);
     let turn = world.turn();
-    assert!(world.reactor.called_back(&turn).contains(&(world.scan(), old.epoch)), "{:?}", turn.obsolete);
+    assert!(world.reactor.called_back(&turn, world.now).contains(&(world.scan(), old.epoch)), "{:?}", turn.obsolete);
 }
 
 /// Several ends of one execution in one batch: given back by who found it in an old copy of the transport, and done.

@@ -1,4 +1,6 @@
 //! The coordinator over its stores: planning, settlement, commands and schedules, without processes around it.
+mod aside;
+mod bounds;
 mod control;
 mod defence;
 mod listings;

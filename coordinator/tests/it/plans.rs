@@ -237,10 +237,10 @@ fn reads(n: i64) -> Vec<Question> {
         question("open jobs", 3, |tx| tx.jobs(true, LIMIT).map(drop)),
         question("steps", 3, |tx| tx.steps(JOB).map(drop)),
         question("listing by title", limit, move |tx| {
-            tx.listing_after(JOB, true, Some(("huge", &asset(n / 4))), LIMIT).map(drop)
+            tx.listing_after(JOB, true, true, Some(("huge", &asset(n / 4))), LIMIT).map(drop)
         }),
         question("listing by id", limit, move |tx| {
-            tx.listing_after(JOB, false, Some(("", &asset(n))), LIMIT).map(drop)
+            tx.listing_after(JOB, false, true, Some(("", &asset(n))), LIMIT).map(drop)
         }),
         question("row errors", 1, |tx| tx.row_errors(JOB, LIMIT).map(drop)),
         question("partitions behind one", limit, move |tx| tx.partitions_after(JOB, n / 2, LIMIT).map(drop)),
@@ -256,7 +256,7 @@ fn reads(n: i64) -> Vec<Question> {
         question("next due", 2, |tx| tx.next_due().map(drop)),
         question("due units", limit, |tx| tx.due_units(Timestamp(i64::MAX), LIMIT).map(drop)),
         question("ready units", limit, |tx| tx.ready_units(JOB, FIRST, LIMIT).map(drop)),
-        walk("units out", |tx| tx.computed_out(JOB, FIRST, LIMIT).map(drop)),
+        walk("units out", |tx| tx.computed_out(JOB, FIRST, 0, LIMIT).map(drop)),
         question("failures of a job", limit, |tx| tx.failures(JOB, LIMIT).map(drop)),
         question("one barrier", 1, move |tx| tx.barrier(JOB, BARRIER, &format!("t{:08}", n / 8)).map(drop)),
         question("counts of barriers", 1, |tx| tx.barrier_counts(JOB, BARRIER).map(drop)),

@@ -279,7 +279,11 @@ impl World {
         let (job, state) = (self.job, self.job_state());
         let expected = if self.came.cancelled { JobState::Cancelled } else { JobState::Succeeded };
         assert_eq!(state, expected, "{:?}, out: {:?}", self.came, self.out);
-        let cuts = write(&mut self.store, |tx| tx.cuts());
+        let cuts = write(&mut self.store, |tx| {
+            let units = tx.cut_units()?;
+            let cuts: StoreResult<Vec<_>> = units.into_iter().map(|unit| tx.cut(unit)).collect();
+            Ok(cuts?.into_iter().flatten().collect::<Vec<_>>())
+        });
         assert_eq!(cuts, [], "what is over is forgotten");
         let row = write(&mut self.store, |tx| tx.units(job, StepNo(0), &[1])).pop().flatten();
         let ended = row.map_or(UnitState::Cancelled, |row| row.state);

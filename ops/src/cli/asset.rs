@@ -2,11 +2,12 @@
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::submit::now;
-use crate::target::{Client, Target, server};
+use crate::target::{Client, Target, pages, server};
 use crate::{database, output};
 use async_trait::async_trait;
-use coordinator::http::Import;
-use coordinator::query::jobs::{AssetView, Tombstone};
+use coordinator::http::endpoint::Nothing;
+use coordinator::http::{Import, assets};
+use coordinator::query::jobs::{AssetView, AssetsFilter, Tombstone};
 use coordinator::store::handle::{Store, StoreThread};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
@@ -51,10 +52,15 @@ pub(crate) enum Command {
 pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
     match command {
         Command::Import { manifest, dry_run } => {
-            super::block_on(async move { import(&context, &manifest, dry_run).await })
+            super::block_on(context.output, async move { import(&context, &manifest, dry_run).await })
         }
         Command::List { title, limit, after } => {
-            let shown = Target::open(&context)?.assets(title.as_deref(), after.as_deref(), limit)?;
+            let (mut target, mut start) = (Target::open(&context)?, after);
+            let page = |limit, after: Option<String>| {
+                let filter = AssetsFilter { title: title.clone(), after: after.or_else(|| start.take()), limit };
+                target.ask::<assets::List>((), filter)
+            };
+            let shown = pages(limit, page, |asset| asset.asset.clone())?;
             let row = |s: &AssetView| {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
                 let size = s.bytes.map(output::bytes).unwrap_or_default();
@@ -66,7 +72,7 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
             Ok(Exit::Ok)
         }
         Command::Get { asset } => {
-            let found = Target::open(&context)?.asset(&asset)?;
+            let found = Target::open(&context)?.ask::<assets::Get>((asset.clone(),), Nothing {})?;
             output::one(context.output, &found, render, &asset)?;
             Ok(Exit::Ok)
         }
@@ -120,7 +126,7 @@ fn tombstone(t: &Tombstone) -> String {
     )
 }
 
-/// Where an import goes.
+/// Destination of an import.
 enum Destination {
     /// Nowhere: the rows are only checked.
     Nowhere,

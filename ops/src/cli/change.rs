@@ -2,9 +2,10 @@
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::target::{JobChange, Target};
+use crate::target::Target;
 use coordinator::audit::AuditContext;
 use coordinator::command::JobChanged;
+use coordinator::http::endpoint::{Endpoint, Nothing};
 
 /// Audit arguments: reason, person, dry run.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,8 +44,11 @@ pub(crate) struct JobTarget {
 }
 
 /// Changes the state of a job.
-pub(crate) fn job(context: &Context, target: &JobTarget, job_change: JobChange) -> CliResult<Exit> {
-    show(context, &Target::open(context)?.change(job_change, &target.id, &target.audit.order())?)
+pub(crate) fn job<E>(context: &Context, target: &JobTarget) -> CliResult<Exit>
+where
+    E: Endpoint<Path = (String,), Query = Nothing, Body = AuditContext, Answer = JobChanged>,
+{
+    show(context, &Target::open(context)?.change::<E>((target.id.clone(),), target.audit.order())?)
 }
 
 /// Shows a job after a change.

@@ -1,13 +1,14 @@
 //! `showrunner coordinator`: the truth in a database, workers anywhere, several coordinators of which one leads.
 use super::listen::{self, ListenArgs};
 use super::redis::{self, RedisArgs};
-use super::stop_signal;
+use super::stop::{guard, stop_signal};
 use crate::context::Context;
 use crate::database;
 use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::{LimitArgs, endpoint_limits, slice_limits};
 use crate::metrics::counted;
+use crate::storage::{self, Part};
 use crate::submit::now;
 use ::coordinator::clock::{Clock, steady};
 use ::coordinator::http::{Served, State, leader_name, serve};
@@ -25,9 +26,13 @@ use protocol::rules::schedule::endpoint::EndpointLimit;
 use protocol::rules::storage::multipart::SliceLimits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transport::Server;
+
+/// Time for the transaction in progress and for open requests after a signal.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// Arguments of `coordinator`.
 #[derive(Debug, clap::Args)]
@@ -109,6 +114,8 @@ fn holder(args: &Args, served: &Served) -> String {
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
     let listen = listen::address(&context)?;
+    guard(&context, GRACE)?;
+    storage::warn_without_roots(&context.settings, Part::Coordinates)?;
     let limits = (endpoint_limits(&context.settings)?, slice_limits(&context.settings)?);
     // A file belongs to one coordinator.
     let _data = match database::url(&context.settings) {

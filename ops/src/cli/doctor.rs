@@ -7,11 +7,11 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output;
 use crate::settings::masked;
 use crate::target::{Client, server};
+use ::qc::bare_command;
 use ::storage::Registry;
 use coordinator::workflows::Workflows;
 use protocol::rules::cluster::deployment::{Ownership, compare};
 use serde::Serialize;
-use std::process::Command;
 use std::time::Duration;
 
 /// Oldest ffmpeg whose filters we rely on.
@@ -130,7 +130,7 @@ async fn redis(context: &Context, own: Option<String>) -> Finding {
 }
 
 fn tool(name: &'static str, program: &str) -> Finding {
-    let output = match Command::new(program).arg("-version").output() {
+    let output = match bare_command(program).arg("-version").output() {
         Ok(output) => output,
         Err(error) => {
             return bad(

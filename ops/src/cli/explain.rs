@@ -3,14 +3,15 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::target::Target;
-use coordinator::http::Problem;
+use coordinator::http::endpoint::Nothing;
+use coordinator::http::{Problem, jobs, units};
 use coordinator::query::explain::UnitExplanation;
-use coordinator::query::jobs::{self, JobExplanation};
+use coordinator::query::jobs::{JobExplanation, parse_unit as unit_of};
 use protocol::id::PartNo;
 
 /// Explains a job: what is open, and which barriers wait for what.
 pub(crate) fn job(context: &Context, id: &str) -> CliResult<Exit> {
-    let explanation = Target::open(context)?.explain_job(id)?;
+    let explanation = Target::open(context)?.ask::<jobs::Explain>((id.to_owned(),), Nothing {})?;
     output::one(context.output, &explanation, render, id)?;
     Ok(Exit::Ok)
 }
@@ -38,13 +39,13 @@ fn render(e: &JobExplanation) -> String {
 
 /// A unit as people name it: job/step/partition.
 pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
-    Ok(jobs::parse_unit(text).map_err(Problem::from)?)
+    Ok(unit_of(text).map_err(Problem::from)?)
 }
 
 /// Explains a unit.
 pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let (job, step, part) = parse_unit(text)?;
-    let explanation = Target::open(context)?.explain_unit((&job, &step, part))?;
+    let explanation = Target::open(context)?.ask::<units::Explain>((job, step, part), Nothing {})?;
     let render = |e: &UnitExplanation| {
         let mut words = format!("{text} is {}: {}\n", e.state, e.message);
         if let Some(since) = &e.since {

@@ -4,9 +4,11 @@ use super::retry::{self, Select};
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::target::Target;
+use crate::target::{Target, pages};
 use coordinator::command::WaiveRequest;
+use coordinator::http::failures::{self, OfJob};
 use coordinator::query::causes::CauseView;
+use coordinator::query::failed_assets::{FailedAsset, FailedAssetsFilter};
 
 /// Commands of `failure`.
 #[derive(Debug, clap::Subcommand)]
@@ -18,6 +20,14 @@ pub(crate) enum Command {
         job: Option<String>,
         /// Causes at most
         #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Assets that failed for one cause
+    Get {
+        /// The cause, as `failure list` shows it
+        cause: String,
+        /// Assets at most
+        #[arg(long, default_value_t = 100)]
         limit: u32,
     },
     /// Run dead units again, all at once or at a rate
@@ -48,20 +58,35 @@ pub(crate) enum Command {
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     match command {
         Command::List { job, limit } => list(context, job.as_deref(), *limit),
+        Command::Get { cause, limit } => get(context, cause, *limit),
         Command::Retry { cause, job, select, audit } => {
             retry::redrive(context, job.as_deref(), audit, select, cause.as_deref())
         }
         Command::Waive { cause, until, audit } => {
             let request = WaiveRequest { until: until.clone(), audit: audit.order() };
-            let waived = Target::open(context)?.waive(cause, &request)?;
+            let waived = Target::open(context)?.change::<failures::Waive>((cause.clone(),), request)?;
             output::one(context.output, &waived, |w| format!("{cause}: waived by {}\n", w.by), cause)?;
             Ok(Exit::Ok)
         }
     }
 }
 
+fn get(context: &Context, cause: &str, limit: u32) -> CliResult<Exit> {
+    let mut target = Target::open(context)?;
+    let page = |limit, after| target.ask::<failures::Assets>((cause.to_owned(),), FailedAssetsFilter { after, limit });
+    let id = |failed: &FailedAsset| format!("{}/{}", failed.unit, failed.asset);
+    let failed = pages(limit, page, id)?;
+    let row = |f: &FailedAsset| {
+        vec![f.asset.clone(), f.title.clone(), f.role.clone(), f.unit.clone(), f.reason.clone(), f.message.clone()]
+    };
+    output::list(context.output, &failed, &["asset", "title", "role", "unit", "reason", "message"], row, |f| {
+        f.asset.clone()
+    })?;
+    Ok(Exit::Ok)
+}
+
 fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let causes = Target::open(context)?.causes(job, limit)?;
+    let causes = Target::open(context)?.ask::<failures::List>((), OfJob::new(job, limit))?;
     let row = |c: &CauseView| {
         let waived = c.waived.as_ref().map(|w| format!("waived by {}", w.by)).unwrap_or_default();
         vec![

@@ -4,6 +4,8 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::target::Target;
+use coordinator::http::endpoint::Nothing;
+use coordinator::http::workers;
 use coordinator::query::workers::WorkerView;
 
 /// Commands about workers.
@@ -31,7 +33,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     let mut target = Target::open(context)?;
     let view = match command {
         Command::List => {
-            let workers = target.workers()?;
+            let listed = target.ask::<workers::List>((), Nothing {})?;
             let row = |w: &WorkerView| {
                 vec![
                     w.worker.clone(),
@@ -43,11 +45,11 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
                 ]
             };
             let columns = ["worker", "state", "busy slots", "units", "heard of", "reason"];
-            output::list(context.output, &workers, &columns, row, |w| w.worker.clone())?;
+            output::list(context.output, &listed, &columns, row, |w| w.worker.clone())?;
             return Ok(Exit::Ok);
         }
-        Command::Drain(t) => target.drain_worker(&t.worker, &t.audit.order())?,
-        Command::Release(t) => target.release_worker(&t.worker, &t.audit.order())?,
+        Command::Drain(t) => target.change::<workers::Drain>((t.worker.clone(),), t.audit.order())?,
+        Command::Release(t) => target.change::<workers::Release>((t.worker.clone(),), t.audit.order())?,
     };
     output::one(context.output, &view, |w| format!("{}: {}; {}\n", w.worker, w.state, w.next), &view.worker)?;
     Ok(Exit::Ok)

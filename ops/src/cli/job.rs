@@ -7,10 +7,12 @@ use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
 use crate::submit;
-use crate::target::{JobChange, Target, server};
+use crate::target::{Target, pages, server};
 use coordinator::command::PriorityRequest;
 use coordinator::command::submission::{Submitted, entropy_of, submission_of};
-use coordinator::query::jobs::{JobListed, Progress};
+use coordinator::http::endpoint::Nothing;
+use coordinator::http::jobs;
+use coordinator::query::jobs::{JobListed, JobsFilter, Progress};
 use coordinator::store::{JobState, NewJob};
 use protocol::quantity::Span;
 use std::path::PathBuf;
@@ -114,12 +116,12 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
             let timeout = timeout.map(|t| Span::parse(&t).map_err(CliError::usage)).transpose()?;
             wait(context, &id, timeout.map(|t| t.0), false)
         }
-        Command::Pause(target) => change::job(context, &target, JobChange::Pause),
-        Command::Resume(target) => change::job(context, &target, JobChange::Resume),
-        Command::Cancel(target) => change::job(context, &target, JobChange::Cancel),
+        Command::Pause(target) => change::job::<jobs::Pause>(context, &target),
+        Command::Resume(target) => change::job::<jobs::Resume>(context, &target),
+        Command::Cancel(target) => change::job::<jobs::Cancel>(context, &target),
         Command::Priority { target, priority, deadline } => {
             let request = PriorityRequest { priority, deadline, audit: target.audit.order() };
-            change::show(context, &Target::open(context)?.prioritise(&target.id, &request)?)
+            change::show(context, &Target::open(context)?.change::<jobs::Prioritise>((target.id,), request)?)
         }
         Command::Retry { target, select } => retry::job(context, &target.id, &target.audit, &select),
         Command::Operations { id, limit } => operation::list(context, Some(&id), limit),
@@ -146,7 +148,10 @@ fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<
 }
 
 fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let listed = Target::open(context)?.jobs(state, limit)?;
+    let mut target = Target::open(context)?;
+    let page =
+        |limit, after| target.ask::<jobs::List>((), JobsFilter { state: state.map(str::to_owned), after, limit });
+    let listed = pages(limit, page, |listed| listed.job.clone())?;
     let row = |l: &JobListed| {
         vec![
             l.job.clone(),
@@ -161,7 +166,7 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
 }
 
 fn get(context: &Context, id: &str) -> CliResult<Exit> {
-    let summary = Target::open(context)?.job(id)?;
+    let summary = Target::open(context)?.ask::<jobs::Get>((id.to_owned(),), Nothing {})?;
     output::one(context.output, &summary, account, &summary.job)?;
     Ok(Exit::Ok)
 }
@@ -173,12 +178,12 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
     let (mut shown, mut mentioned) = (String::new(), false);
     let mut state = "unknown".to_owned();
     loop {
-        match target.progress(id) {
+        match target.ask::<jobs::ProgressOf>((id.to_owned(),), Nothing {}) {
             Ok(progress) => {
                 heard = Some(Instant::now());
                 state.clone_from(&progress.state);
                 if JobState::parse(&state).is_some_and(JobState::has_ended) {
-                    let summary = target.job(id)?;
+                    let summary = target.ask::<jobs::Get>((id.to_owned(),), Nothing {})?;
                     output::one(context.output, &summary, account, &summary.job)?;
                     return Ok(super::run::exit_of(&summary));
                 }

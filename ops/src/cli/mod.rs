@@ -10,6 +10,7 @@ mod failure;
 mod fleet;
 mod job;
 mod listen;
+mod log_text;
 mod mhl;
 mod operation;
 mod policy;
@@ -18,6 +19,7 @@ mod redis;
 mod retry;
 mod run;
 mod schema;
+mod stop;
 mod task;
 mod unit;
 mod up;
@@ -30,11 +32,13 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::output::Format;
 use crate::settings;
 use clap::{Parser, Subcommand, ValueEnum};
+use log_text::{JsonLog, LogFields};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
+use stop::block_on;
+pub(crate) use stop::stop_signal;
 
 /// Runs bulk work over media libraries, and reports what is ready to deliver.
 #[derive(Debug, Parser)]
@@ -174,11 +178,7 @@ pub fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
-            if !error.message.is_empty() {
-                // Where stdout is closed there is nowhere to write it.
-                drop(crate::output::error(format, &error));
-                eprintln!("{}", crate::output::text(&error.to_string()));
-            }
+            stop::report(format, &error);
             ExitCode::from(error.exit as u8)
         }
     }
@@ -220,13 +220,14 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let settings = settings::resolve(&flags, cli.global.profile.as_deref(), &env)?;
     let context = Context { settings, output: cli.global.output, quiet: cli.global.quiet };
+    let format = cli.global.output;
     match cli.command {
-        Command::Demo(args) => block_on(demo::run(context, args)),
-        Command::Run(args) => block_on(run::run(context, args)),
-        Command::Up(args) => block_on(up::run(context, args)),
-        Command::Coordinator(args) => block_on(coordinator::run(context, args)),
+        Command::Demo(args) => block_on(format, demo::run(context, args)),
+        Command::Run(args) => block_on(format, run::run(context, args)),
+        Command::Up(args) => block_on(format, up::run(context, args)),
+        Command::Coordinator(args) => block_on(format, coordinator::run(context, args)),
         Command::Worker(worker::Args { command: Some(command), .. }) => fleet::run(&context, &command),
-        Command::Worker(args) => block_on(worker::run(context, args)),
+        Command::Worker(args) => block_on(format, worker::run(context, args)),
         Command::Validate(args) => validate::run(&context, &args),
         Command::Schema(args) => schema::run(&args),
         Command::Job(command) => job::run(&context, command),
@@ -235,11 +236,11 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Task(command) => task::run(&context, command),
         Command::Operation(command) => operation::run(&context, &command),
         Command::Asset(command) => asset::run(context, command),
-        Command::Qc(args) => block_on(qc::run(context, args)),
+        Command::Qc(args) => block_on(format, qc::run(context, args)),
         Command::Policy(command) => policy::run(&context, command),
-        Command::Mhl(command) => block_on(mhl::run(context, command)),
+        Command::Mhl(command) => block_on(format, mhl::run(context, command)),
         Command::Config(command) => config::run(&context, &command),
-        Command::Doctor(args) => block_on(doctor::run(context, &args)),
+        Command::Doctor(args) => block_on(format, doctor::run(context, &args)),
         Command::Completion { shell } => {
             let mut tree = <Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();
@@ -263,15 +264,6 @@ fn raise_file_limit() {
     }
 }
 
-/// Actors live on this thread, everything else on the multi-thread runtime behind it.
-fn block_on(work: impl Future<Output = CliResult<Exit>>) -> CliResult<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| CliError::failed(format!("cannot start: {e}")))?;
-    actix::System::with_tokio_rt(|| runtime).block_on(work)
-}
-
 /// Libraries whose warnings are not for operators.
 const CALM: &str = ",actix_http=off,aws_config=error,aws_runtime=error,aws_smithy_runtime=error,aws_smithy_http_client=error,\
     object_store=error";
@@ -293,24 +285,12 @@ fn log_filter(quiet: bool, verbose: u8, named: Option<String>) -> tracing_subscr
 
 fn start_logging(global: &Global) {
     let filter = log_filter(global.quiet, global.verbose, std::env::var("SHOWRUNNER_LOG").ok());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     if global.log_format == "json" {
-        builder.json().init();
+        builder.json().with_writer(|| JsonLog(crate::log::stderr())).init();
     } else {
-        builder.with_ansi(std::env::var_os("NO_COLOR").is_none() && crate::output::interactive()).init();
-    }
-}
-
-/// Resolves on the first signal to stop.
-pub(crate) async fn stop_signal() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let Ok(mut terminate) = terminate else {
-        drop(tokio::signal::ctrl_c().await);
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        let ansi = std::env::var_os("NO_COLOR").is_none() && crate::output::interactive();
+        builder.with_writer(crate::log::stderr).with_ansi(ansi).fmt_fields(LogFields::default()).init();
     }
 }
 

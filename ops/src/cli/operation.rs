@@ -4,7 +4,10 @@ use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
 use crate::target::Target;
-use coordinator::command::OperationChange;
+use coordinator::audit::AuditContext;
+use coordinator::http::endpoint::{Endpoint, Nothing};
+use coordinator::http::failures::OfJob;
+use coordinator::http::operations;
 use coordinator::query::operations::OperationView;
 
 /// Commands of `operation`.
@@ -40,15 +43,17 @@ pub(crate) struct OperationTarget {
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     match command {
         Command::List { job, limit } => list(context, job.as_deref(), *limit),
-        Command::Pause(target) => change(context, target, OperationChange::Pause),
-        Command::Resume(target) => change(context, target, OperationChange::Resume),
-        Command::Abort(target) => change(context, target, OperationChange::Abort),
+        Command::Pause(target) => change::<operations::Pause>(context, target),
+        Command::Resume(target) => change::<operations::Resume>(context, target),
+        Command::Abort(target) => change::<operations::Abort>(context, target),
     }
 }
 
-fn change(context: &Context, target: &OperationTarget, steering: OperationChange) -> CliResult<Exit> {
-    let order = target.audit.order();
-    let view = Target::open(context)?.steer_operation(target.operation, steering, &order)?;
+fn change<E>(context: &Context, target: &OperationTarget) -> CliResult<Exit>
+where
+    E: Endpoint<Path = (i64,), Query = Nothing, Body = AuditContext, Answer = OperationView>,
+{
+    let view = Target::open(context)?.change::<E>((target.operation,), target.audit.order())?;
     let render =
         |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
     output::one(context.output, &view, render, &target.operation.to_string())?;
@@ -57,7 +62,7 @@ fn change(context: &Context, target: &OperationTarget, steering: OperationChange
 
 /// Lists operations, those of one job when it is named.
 pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let operations = Target::open(context)?.operations(job, limit)?;
+    let listed = Target::open(context)?.ask::<operations::List>((), OfJob::new(job, limit))?;
     let row = |o: &OperationView| {
         vec![
             o.operation.to_string(),
@@ -72,6 +77,6 @@ pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResul
         ]
     };
     let columns = ["operation", "at", "by", "action", "job", "state", "done", "filter", "reason"];
-    output::list(context.output, &operations, &columns, row, |o| o.operation.to_string())?;
+    output::list(context.output, &listed, &columns, row, |o| o.operation.to_string())?;
     Ok(Exit::Ok)
 }

@@ -30,7 +30,7 @@ pub(crate) enum Command {
     },
 }
 
-/// What was imported.
+/// Result of an import, as printed.
 #[derive(Debug, Serialize)]
 struct Shown {
     spec: String,

@@ -5,7 +5,8 @@ use crate::output::{self, Format};
 use crate::report::{Inspected, Wanted};
 use crate::submit::{load_policy, now};
 use ::qc::Tools;
-use ::qc::{Appraised, MediaUnderTest, Report, Verdict, appraise, still};
+use ::qc::{Appraised, Media, MediaUnderTest, Report, Verdict, appraise, still};
+use protocol::failure::Failure;
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::time::Timestamp;
 use protocol::workflow::waivers::{self, WrittenWaiver};
@@ -13,12 +14,13 @@ use serde::Serialize;
 use spec::{CHECK_IDS, DeliverySpec};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Arguments of `qc`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Media files
+    /// Media files to judge, by path
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Delivery spec to judge by
@@ -109,12 +111,15 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     });
     let (mut all_pass, mut inspected, mut documents) = (true, Vec::new(), Vec::new());
     for file in &args.files {
-        let judged = appraise(file, &MediaUnderTest::bare(file), &spec, &tools, &[], &cancel).await;
+        let failed = |failure: Failure| CliError::failed(format!("{}: {}", file.display(), failure.message));
+        let subject = MediaUnderTest::bare(file);
+        // Verdict and pictures are of one open file, also when another one takes its name.
+        let media = Arc::new(Media::open(file, &subject.file).map_err(failed)?);
+        let judged = appraise(&media, &subject, &spec, &tools, &[], &cancel).await;
         if cancel.is_cancelled() {
             return Err(CliError::new(Exit::Interrupted, "interrupted"));
         }
-        let Appraised { report, sheet, .. } =
-            judged.map_err(|failure| CliError::failed(format!("{}: {}", file.display(), failure.message)))?;
+        let Appraised { report, sheet, .. } = judged.map_err(failed)?;
         let shown = Shown::of(report, &waivers, now());
         all_pass &= shown.is_accepted();
         match context.output {
@@ -126,7 +131,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         }
         if !args.report.is_empty() {
             let with_stills = args.report.iter().any(Wanted::wants_stills);
-            let stills = if with_stills { stills(file, &shown.report, &tools, &cancel).await } else { Vec::new() };
+            let stills = if with_stills { stills(&media, &shown.report, &tools, &cancel).await } else { Vec::new() };
             inspected.push(Inspected {
                 waivers: shown.waived.iter().map(Waived::words).collect(),
                 report: shown.report,
@@ -147,12 +152,12 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
 
 /// A picture for each finding that has a time: from the middle of its first stretch. A still takes the decoder a moment, and
 /// a file that is wrong everywhere must not take hours.
-async fn stills(file: &Path, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Option<Vec<u8>>> {
+async fn stills(media: &Media, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Option<Vec<u8>>> {
     const STILLS_MAX: usize = 20;
     let mut stills = Vec::new();
     for finding in report.findings.iter().take(STILLS_MAX) {
         stills.push(match finding.ranges.first() {
-            Some([start, end]) => still(file, (start + end) / 2.0, tools, cancel).await,
+            Some([start, end]) => still(media, (start + end) / 2.0, tools, cancel).await,
             None => None,
         });
     }

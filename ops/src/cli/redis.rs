@@ -1,4 +1,4 @@
-//! How `coordinator`, `worker` and `doctor` reach Redis.
+//! Redis options of `coordinator`, `worker` and `doctor`.
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::masked;

@@ -115,8 +115,10 @@ fn set(pairs: &[String]) -> CliResult<Correction> {
     Ok(correction)
 }
 
+/// Fields of a correction.
+const KNOWN: [&str; 4] = ["asset", "location", "hash", "bytes"];
+
 fn put(correction: &mut Correction, field: &str, value: &str) -> Result<(), String> {
-    const KNOWN: [&str; 4] = ["asset", "location", "hash", "bytes"];
     match field {
         "asset" => correction.asset = value.to_owned(),
         "location" => correction.location = Some(value.to_owned()),
@@ -137,13 +139,18 @@ fn read_corrections(path: &Path) -> CliResult<Vec<Correction>> {
     let mut corrections = Vec::new();
     if text.trim_start().starts_with('{') {
         for (line, number) in lines {
-            let read: Correction =
-                serde_json::from_str(line).map_err(|error| wrong(format!("line {number}: {error}")))?;
-            corrections.push(read);
+            // The text of the line stays out: a wrong path must not show what another file holds.
+            let read: Result<Correction, _> = serde_json::from_str(line);
+            let known = KNOWN.join(", ");
+            corrections.push(read.map_err(|_| wrong(format!("line {number} is no JSON object with only {known}")))?);
         }
     } else {
         let mut lines = lines;
         let header = lines.next().map(|(line, _)| fields(line.trim_start_matches('\u{feff}'))).unwrap_or_default();
+        if let Some(at) = header.iter().position(|field| !KNOWN.contains(&field.trim())) {
+            let known = KNOWN.join(", ");
+            return Err(wrong(format!("column {} of the header cannot be corrected; known: {known}", at + 1)));
+        }
         for (line, number) in lines {
             let values = fields(line);
             if values.len() != header.len() {
@@ -190,6 +197,18 @@ mod tests {
     fn fields_of_a_line() {
         assert_eq!(fields("a,\"b, \"\"c\"\"\",\r"), ["a", "b, \"c\"", ""]);
         assert_eq!(fields(""), [""]);
+    }
+
+    #[test]
+    fn file_of_another_kind_is_not_quoted() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for text in ["SECRET,b\nc,d\n", "{\"SECRET\": 1}\n", "{SECRET\n", "asset\nSECRET,x\n"] {
+            std::fs::write(file.path(), text).expect("written");
+            let error = read_corrections(file.path()).expect_err(text);
+            assert!(!error.message.contains("SECRET"), "{}", error.message);
+        }
+        std::fs::write(file.path(), "asset,location\na,new/a.mov\n").expect("written");
+        assert_eq!(read_corrections(file.path()).expect("reads").len(), 1);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! `showrunner run`: one process, one job, to its end.
+use super::stop::guard;
 use super::watch::{WatchEnd, account, watch};
 use crate::context::Context;
 use crate::embedded::{DataDir, Embedded};
@@ -29,6 +30,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let job = submit::prepare(&args.job)?;
+    guard(&context, GRACE)?;
     let embedded = Embedded::start(DataDir::open(&context.data())?, &context.settings)?;
     let result = run_job(&context, &embedded, job, args.fresh).await;
     embedded.shutdown(GRACE).await;

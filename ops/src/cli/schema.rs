@@ -3,6 +3,7 @@ use crate::error::{CliResult, Exit};
 use crate::settings;
 use ::storage::settings::StorageSettings;
 use clap::ValueEnum;
+use protocol::media::asset::Role;
 use protocol::workflow::file::JobFile;
 use protocol::workflow::waivers::WaiversFile;
 use schemars::{Schema, json_schema};
@@ -23,6 +24,10 @@ pub(crate) enum FileKind {
     Storage,
     /// A file of configuration profiles (config.toml), as JSON sees it.
     Profile,
+    /// A row of a manifest, as a line of JSON.
+    Manifest,
+    /// A row of corrected input for `job retry --input`, as a line of JSON.
+    Mapping,
 }
 
 /// Arguments of `schema`.
@@ -45,6 +50,44 @@ fn profiles() -> Schema {
     })
 }
 
+/// A row of a manifest; the header of a CSV file names the same columns.
+fn manifest_row() -> Schema {
+    let text = json!({ "type": "string" });
+    let number = json!({ "type": ["integer", "string"] });
+    let roles = Role::ALL.map(Role::as_str);
+    json_schema!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Manifest row",
+        "description": "One asset of a library. Columns that are not named here are kept as metadata.",
+        "type": "object",
+        "required": ["asset", "title", "role", "location"],
+        "properties": {
+            "asset": text, "title": text, "role": { "enum": roles }, "location": text,
+            "title_name": text, "series": text, "season": number, "episode": number, "version": number,
+            "language": text, "bytes": number, "hash": text, "duration": { "type": ["number", "string"] },
+            "frame_rate": { "type": ["number", "string"] }, "width": number, "height": number
+        }
+    })
+}
+
+/// A row of corrected input; the header of a CSV file names the same columns.
+fn mapping_row() -> Schema {
+    json_schema!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Mapping row",
+        "description": "Corrected input of one asset.",
+        "type": "object",
+        "required": ["asset"],
+        "properties": {
+            "asset": { "type": "string" },
+            "location": { "type": "string" },
+            "hash": { "type": "string", "description": "algorithm:digest" },
+            "bytes": { "type": "integer", "minimum": 0 }
+        },
+        "additionalProperties": false
+    })
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> CliResult<Exit> {
     let schema = match args.kind {
@@ -53,8 +96,25 @@ pub(crate) fn run(args: &Args) -> CliResult<Exit> {
         FileKind::Waivers => schemars::schema_for!(WaiversFile),
         FileKind::Storage => schemars::schema_for!(StorageSettings),
         FileKind::Profile => profiles(),
+        FileKind::Manifest => manifest_row(),
+        FileKind::Mapping => mapping_row(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(std::io::Error::other)?;
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::rules::unit::retry::RetryPolicy;
+
+    #[test]
+    fn schema_of_jobs_names_the_default_of_attempts() {
+        let schema = serde_json::to_value(schemars::schema_for!(JobFile)).expect("serialisable");
+        let said = &schema["$defs"]["RetryFile"]["properties"]["attempts"]["description"];
+        let (moving, measuring) = (RetryPolicy::default().attempts_max, RetryPolicy::measuring().attempts_max);
+        let default = format!("default {moving}; {measuring} for `qc` and `noop`");
+        assert!(said.as_str().is_some_and(|said| said.contains(&default)), "{said}");
+    }
 }

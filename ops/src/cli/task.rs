@@ -3,11 +3,12 @@ use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Format};
-use crate::target::Target;
+use crate::target::{Target, pages};
 use base64::Engine;
+use coordinator::http::endpoint::{Endpoint, Nothing};
+use coordinator::http::tasks;
 use coordinator::review::waivers::CheckWaived;
-use coordinator::review::{DecisionOutcome, TaskEvent, TaskPicture, TaskRequest, TaskView, WaiverScope};
-use protocol::rules::review::task::Decision;
+use coordinator::review::{DecisionOutcome, TaskEvent, TaskPicture, TaskRequest, TaskView, TasksFilter, WaiverScope};
 use std::path::{Path, PathBuf};
 
 /// Commands of `task`.
@@ -105,19 +106,24 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
     match command {
         Command::List { state, kind, job, asset, title, limit } => {
             let filter = control_filter(state, kind, job, asset, title);
-            list(context, &Target::open(context)?.tasks(filter, limit)?)
+            let mut target = Target::open(context)?;
+            let page = |limit, after: Option<String>| {
+                let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
+                target.ask::<tasks::List>((), TasksFilter { after, limit, ..filter.clone() })
+            };
+            list(context, &pages(limit, page, |task| task.task.to_string())?)
         }
         Command::Get { task } => {
-            let found = Target::open(context)?.task(task)?;
+            let found = Target::open(context)?.ask::<tasks::Get>((task,), Nothing {})?;
             output::one(context.output, &found, render, &task.to_string())?;
             Ok(Exit::Ok)
         }
         Command::Pictures { task, to } => pictures(context, task, to.as_deref()),
-        Command::Approve { task, audit } => settle(context, task, Decision::Approve, &plain(&audit)),
-        Command::Reject { task, audit } => settle(context, task, Decision::Reject, &plain(&audit)),
+        Command::Approve { task, audit } => settle::<tasks::Approve>(context, task, plain(&audit)),
+        Command::Reject { task, audit } => settle::<tasks::Reject>(context, task, plain(&audit)),
         Command::Waive { task, checks, reach, until, audit } => {
             let request = TaskRequest { checks, reach: reach.into(), until, audit: audit.order() };
-            settle(context, task, Decision::Waive, &request)
+            settle::<tasks::Waive>(context, task, request)
         }
     }
 }
@@ -128,8 +134,8 @@ fn control_filter(
     job: Option<String>,
     asset: Option<String>,
     title: Option<String>,
-) -> coordinator::review::TasksFilter {
-    coordinator::review::TasksFilter { state, kind, job, asset, title, after: 0, limit: 0 }
+) -> TasksFilter {
+    TasksFilter { state, kind, job, asset, title, after: 0, limit: 0 }
 }
 
 fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
@@ -153,7 +159,7 @@ fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
 }
 
 fn pictures(context: &Context, task: i64, folder: Option<&Path>) -> CliResult<Exit> {
-    let found = Target::open(context)?.task_pictures(task)?;
+    let found = Target::open(context)?.ask::<tasks::Pictures>((task,), Nothing {})?;
     let names: Vec<String> = found.iter().enumerate().map(|(n, picture)| file_name(task, n + 1, picture)).collect();
     if let Some(folder) = folder {
         std::fs::create_dir_all(folder).map_err(|e| CliError::failed(format!("{}: {e}", folder.display())))?;
@@ -225,8 +231,11 @@ fn render(t: &TaskView) -> String {
     out
 }
 
-fn settle(context: &Context, task: i64, decision: Decision, request: &TaskRequest) -> CliResult<Exit> {
-    let decided = Target::open(context)?.settle_task(task, decision, request)?;
+fn settle<E>(context: &Context, task: i64, request: TaskRequest) -> CliResult<Exit>
+where
+    E: Endpoint<Path = (i64,), Query = Nothing, Body = TaskRequest, Answer = DecisionOutcome>,
+{
+    let decided = Target::open(context)?.change::<E>((task,), request)?;
     output::one(context.output, &decided, render_decision, &task.to_string())?;
     Ok(Exit::Ok)
 }

@@ -3,7 +3,11 @@ use super::explain;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output;
-use crate::target::Target;
+use crate::target::{Target, pages};
+use coordinator::http::endpoint::Nothing;
+use coordinator::http::units;
+use coordinator::query::jobs::UnitsFilter;
+use coordinator::query::unit_log::{Execution, UnitLogFilter};
 use coordinator::store::view::UnitView;
 
 /// Commands of `unit`.
@@ -33,6 +37,14 @@ pub(crate) enum Command {
         /// Unit as job/step/partition
         unit: String,
     },
+    /// Failed and lost executions of a unit, and the one that ended it
+    Log {
+        /// Unit as job/step/partition
+        unit: String,
+        /// Executions at most
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
 }
 
 /// Runs the command.
@@ -41,16 +53,22 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
         Command::List { job, state, step, limit } => list(context, job, state.as_deref(), step.as_deref(), *limit),
         Command::Get { unit } => get(context, unit),
         Command::Explain { unit } => explain::unit(context, unit),
+        Command::Log { unit, limit } => log(context, unit, *limit),
     }
 }
 
 fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, limit: u32) -> CliResult<Exit> {
-    show(context, &Target::open(context)?.units(job, state, step, limit)?)
+    let mut target = Target::open(context)?;
+    let page = |limit, after| {
+        let filter = UnitsFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), after, limit };
+        target.ask::<units::List>((job.to_owned(),), filter)
+    };
+    show(context, &pages(limit, page, |unit| unit.unit.clone())?)
 }
 
 fn get(context: &Context, unit: &str) -> CliResult<Exit> {
     let (job, step, part) = explain::parse_unit(unit)?;
-    let found = Target::open(context)?.unit((&job, &step, part))?;
+    let found = Target::open(context)?.ask::<units::Get>((job, step, part), Nothing {})?;
     let render = |u: &UnitView| {
         format!(
             "{}  {}  {} assets from {}  epoch {}  failed attempts {}\n",
@@ -58,6 +76,31 @@ fn get(context: &Context, unit: &str) -> CliResult<Exit> {
         )
     };
     output::one(context.output, &found, render, unit)?;
+    Ok(Exit::Ok)
+}
+
+fn log(context: &Context, unit: &str, limit: u32) -> CliResult<Exit> {
+    let at = explain::parse_unit(unit)?;
+    let mut target = Target::open(context)?;
+    let page = |limit, after: Option<String>| {
+        let after = after.and_then(|epoch| epoch.parse().ok());
+        target.ask::<units::Log>(at.clone(), UnitLogFilter { after, limit })
+    };
+    let executions = pages(limit, page, |execution: &Execution| execution.epoch.to_string())?;
+    let row = |e: &Execution| {
+        vec![
+            e.epoch.to_string(),
+            e.result.clone(),
+            e.worker.clone(),
+            e.ended_at.clone(),
+            e.seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
+            e.assets_failed.to_string(),
+            e.reason.clone().unwrap_or_default(),
+            e.message.clone().unwrap_or_default(),
+        ]
+    };
+    let columns = ["epoch", "result", "worker", "ended", "seconds", "assets failed", "reason", "message"];
+    output::list(context.output, &executions, &columns, row, |e| e.epoch.to_string())?;
     Ok(Exit::Ok)
 }
 

@@ -1,10 +1,11 @@
 //! `showrunner up`: one process that keeps serving.
 use super::listen::{self, ListenArgs};
-use super::stop_signal;
+use super::stop::{guard, stop_signal};
 use crate::context::Context;
 use crate::embedded::{DataDir, Embedded};
 use crate::error::{CliError, CliResult, Exit};
 use crate::limits::LimitArgs;
+use crate::storage::{self, Part};
 use coordinator::http::State;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +32,8 @@ impl Args {
 /// Runs the command.
 pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
     listen::address(&context)?;
-    crate::storage::warn_without_roots(&context.settings, true)?;
+    guard(&context, GRACE)?;
+    storage::warn_without_roots(&context.settings, Part::Serves)?;
     let embedded = Embedded::start(DataDir::open(&context.data())?, &context.settings)?;
     serve(&context, embedded).await
 }

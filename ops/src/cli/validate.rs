@@ -18,7 +18,7 @@ pub(crate) struct Args {
     files: Vec<PathBuf>,
 }
 
-/// What a file is, by its first keys.
+/// Kind of a file, by its first keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FileKind {
     Job,
@@ -77,7 +77,7 @@ impl From<Problem> for Mistake {
     }
 }
 
-/// What came of one file.
+/// Result for one file.
 #[derive(Debug, Serialize)]
 struct Validated {
     file: String,

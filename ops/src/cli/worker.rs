@@ -1,10 +1,11 @@
 //! `showrunner worker`: takes units from Redis. No database, no inbound port but health and metrics.
 use super::redis::{self, RedisArgs};
-use super::stop_signal;
+use super::stop::{guard, stop_signal};
 use crate::context::Context;
 use crate::embedded::worker_config;
 use crate::error::{CliError, CliResult, Exit};
 use crate::metrics::counted;
+use crate::storage::{self, Part};
 use crate::submit::now;
 use ::coordinator::metrics::register_process;
 use ::worker::actor::departure::Departure;
@@ -75,8 +76,9 @@ fn kinds(names: &[String]) -> CliResult<Vec<Kind>> {
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
-    crate::storage::warn_without_roots(&context.settings, false)?;
+    storage::warn_without_roots(&context.settings, Part::Works)?;
     let grace = protocol::quantity::Span::parse(&args.grace).map_err(CliError::usage)?.0;
+    guard(&context, grace)?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut config = worker_config(&context.settings, &host)?;
     if !args.kinds.is_empty() {
@@ -129,14 +131,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         () = worker.drained() => Exit::Ok,
         () = stop.cancelled() => Exit::Failed,
     };
-    tokio::select! {
-        () = worker.shutdown(grace) => {}
-        () = stop_signal() => {
-            eprintln!("second stop signal: exiting now; running units will be rescheduled");
-            // Threads that are in the middle of something would be waited for.
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    }
+    worker.shutdown(grace).await;
     if let Some(served) = served {
         served.stop().await;
     }

@@ -2,10 +2,10 @@
 //! -23.0 LUFS (EBU Tech 3341), and a test picture moves in every frame and stays inside the legal range.
 use super::model::DemoError;
 use super::titles::{Item, Media, Plant, SECONDS};
-use std::ffi::OsString;
+use ::qc::bare_command;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Peak of a sine at -23 dBFS.
 const LOUDNESS_RIGHT: f64 = 0.070_794_6;
@@ -37,7 +37,7 @@ pub(super) fn make(item: &Item, path: &Path, ffmpeg: &str) -> Result<(), DemoErr
 }
 
 fn encode(item: &Item, part: &Path, ffmpeg: &str) -> Result<(), DemoError> {
-    let mut command = Command::new(ffmpeg);
+    let mut command = bare_command(ffmpeg);
     command.args("-hide_banner -nostdin -v error -y -threads 1 -filter_threads 1 -fflags +bitexact".split(' '));
     if let Some((width, height)) = item.size() {
         command.args(["-f", "lavfi", "-i", &picture(item, width, height)]);
@@ -116,6 +116,6 @@ fn subtitle() -> &'static str {
 
 /// Whether `program` can be run at all; asked once, so that the answer does not come from every file.
 pub(super) fn check(program: &str) -> Result<(), DemoError> {
-    let status = Command::new(OsString::from(program)).arg("-version").stdin(Stdio::null()).output();
+    let status = bare_command(program).arg("-version").stdin(Stdio::null()).output();
     status.map(drop).map_err(|source| DemoError::Ffmpeg { program: program.to_owned(), source })
 }

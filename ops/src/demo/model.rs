@@ -1,4 +1,4 @@
-//! What is planted in the sample library, and why it cannot be made.
+//! Planted defects of the sample library, and errors while it is made.
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 

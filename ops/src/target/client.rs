@@ -2,6 +2,7 @@
 use crate::error::{CliError, CliResult};
 use crate::settings::mask_url;
 use coordinator::command::submission::{Sources, Submitted};
+use coordinator::http::endpoint::{Ask, Endpoint};
 use coordinator::http::{Import, Imported, Part, Problem};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::Serialize;
@@ -49,9 +50,13 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.request_at(method, ["api", "v1"].iter().chain(path))
+    }
+
+    fn request_at(&self, method: Method, segments: impl IntoIterator<Item = impl AsRef<str>>) -> RequestBuilder {
         let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
         }
         self.http.request(method, url)
     }
@@ -128,9 +133,12 @@ impl Remote {
         Ok(Remote { client: Client::new(url)?, runtime })
     }
 
-    /// Asks for something.
-    pub(crate) fn get<T: DeserializeOwned>(&self, path: &[&str], query: &impl Serialize) -> CliResult<T> {
-        self.runtime.block_on(self.client.answer(self.client.request(Method::GET, path).query(query)))
+    /// Sends a request of the table.
+    pub(crate) fn send<E: Endpoint>(&self, ask: &Ask<E>) -> CliResult<E::Answer> {
+        let method = if E::CHANGES { Method::POST } else { Method::GET };
+        let request = self.client.request_at(method, ask.segments()).query(&ask.query);
+        let request = if E::CHANGES { request.json(&ask.body) } else { request };
+        self.runtime.block_on(self.client.answer(request))
     }
 
     /// Asks for a change.

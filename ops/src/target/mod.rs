@@ -1,8 +1,6 @@
 //! Where commands get their answers: the database of a local data directory, or a running coordinator. Both ask the same
 //! services and answer in the same shapes, so each command renders one way.
 mod client;
-mod tasks;
-mod units;
 
 pub(crate) use client::Client;
 use client::Remote;
@@ -13,23 +11,12 @@ use crate::embedded::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::settings::Origin;
 use crate::submit::now;
-use coordinator::audit::AuditContext;
 use coordinator::command::submission::{Sources, Submitted, submit};
-use coordinator::command::{
-    self, Among, JobChanged, OperationChange, PriorityRequest, Retried, RetryRequest, WaiveRequest,
-};
+use coordinator::command::{self, Among, Retried, RetryRequest};
 use coordinator::error::{Answer, outcome};
-use coordinator::http::{OfJob, Problem};
+use coordinator::http::Problem;
+use coordinator::http::endpoint::{Ask, Endpoint, Nothing};
 use coordinator::paging::PAGE_MAX;
-use coordinator::query::causes;
-use coordinator::query::causes::{CauseView, Waived};
-use coordinator::query::jobs;
-use coordinator::query::jobs::{JobExplanation, JobListed, JobsFilter, Progress};
-use coordinator::query::operations;
-use coordinator::query::operations::OperationView;
-use coordinator::query::summary::Summary;
-use coordinator::query::workers;
-use coordinator::query::workers::WorkerView;
 use coordinator::store::handle::Backend;
 use coordinator::store::{NewJob, StoreResult};
 use coordinator::workflows::Workflows;
@@ -40,24 +27,6 @@ pub(crate) enum Target {
     Local(Box<Backend>),
     /// Through the API of a coordinator.
     Remote(Remote),
-}
-
-/// A change of a job by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JobChange {
-    Pause,
-    Resume,
-    Cancel,
-}
-
-impl JobChange {
-    fn as_str(self) -> &'static str {
-        match self {
-            JobChange::Pause => "pause",
-            JobChange::Resume => "resume",
-            JobChange::Cancel => "cancel",
-        }
-    }
 }
 
 /// The coordinator of the settings, if any. A data directory or a database on the command line overrides a server from
@@ -112,63 +81,25 @@ impl Target {
         }
     }
 
-    /// Lists jobs, newest first.
-    pub(crate) fn jobs(&mut self, state: Option<&str>, limit: u32) -> CliResult<Vec<JobListed>> {
-        pages(
-            limit,
-            |limit, after| {
-                let filter = JobsFilter { state: state.map(str::to_owned), after, limit };
-                match self {
-                    Target::Local(db) => answered(db.read(|tx| outcome(jobs::jobs(tx, &filter)))),
-                    Target::Remote(remote) => remote.get(&["jobs"], &filter),
-                }
-            },
-            |listed| listed.job.clone(),
-        )
-    }
-
-    /// The account of a job.
-    pub(crate) fn job(&mut self, id: &str) -> CliResult<Summary> {
+    /// Answers a request that changes nothing.
+    pub(crate) fn ask<E: Endpoint<Body = Nothing>>(&mut self, path: E::Path, query: E::Query) -> CliResult<E::Answer> {
+        let ask = Ask::<E>::new(path, query, Nothing {}, now())?;
         match self {
-            Target::Local(db) => answered(db.read(|tx| outcome(jobs::job(tx, id, now())))),
-            Target::Remote(remote) => remote.get(&["jobs", id], &()),
+            Target::Local(db) => answered(db.read(|tx| outcome(E::answer(tx, &ask)))),
+            Target::Remote(remote) => remote.send(&ask),
         }
     }
 
-    /// How far a job is.
-    pub(crate) fn progress(&mut self, id: &str) -> CliResult<Progress> {
+    /// Makes a change.
+    pub(crate) fn change<E: Endpoint<Query = Nothing>>(
+        &mut self,
+        path: E::Path,
+        body: E::Body,
+    ) -> CliResult<E::Answer> {
+        let ask = Ask::<E>::new(path, Nothing {}, body, now())?;
         match self {
-            Target::Local(db) => answered(db.read(|tx| outcome(jobs::progress(tx, id)))),
-            Target::Remote(remote) => remote.get(&["jobs", id, "progress"], &()),
-        }
-    }
-
-    /// Why a job is where it is.
-    pub(crate) fn explain_job(&mut self, id: &str) -> CliResult<JobExplanation> {
-        match self {
-            Target::Local(db) => answered(db.read(|tx| outcome(jobs::explain_job(tx, id)))),
-            Target::Remote(remote) => remote.get(&["jobs", id, "explain"], &()),
-        }
-    }
-
-    /// Pauses, resumes or cancels a job.
-    pub(crate) fn change(&mut self, job_change: JobChange, id: &str, order: &AuditContext) -> CliResult<JobChanged> {
-        let change = match job_change {
-            JobChange::Pause => command::pause,
-            JobChange::Resume => command::resume,
-            JobChange::Cancel => command::cancel,
-        };
-        match self {
-            Target::Local(db) => answered(db.write(|tx| outcome(change(tx, id, order, now())))),
-            Target::Remote(remote) => remote.post(&["jobs", id, job_change.as_str()], order),
-        }
-    }
-
-    /// Changes who goes first.
-    pub(crate) fn prioritise(&mut self, id: &str, request: &PriorityRequest) -> CliResult<JobChanged> {
-        match self {
-            Target::Local(db) => answered(db.write(|tx| outcome(command::prioritise(tx, id, request, now())))),
-            Target::Remote(remote) => remote.post(&["jobs", id, "priority"], request),
+            Target::Local(db) => answered(db.write(|tx| outcome(E::answer(tx, &ask)))),
+            Target::Remote(remote) => remote.send(&ask),
         }
     }
 
@@ -185,78 +116,6 @@ impl Target {
         match self {
             Target::Local(db) => bring_back(db, &Among::Dead(job.map(str::to_owned)), request),
             Target::Remote(remote) => remote.post_for(&["failures", "retry"], &[("job", job)], request),
-        }
-    }
-
-    /// What failed, by cause.
-    pub(crate) fn causes(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<CauseView>> {
-        let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
-        match self {
-            Target::Local(db) => {
-                answered(db.read(|tx| outcome(causes::causes(tx, &Workflows::default(), job, filter.limit, now()))))
-            }
-            Target::Remote(remote) => remote.get(&["failures"], &filter),
-        }
-    }
-
-    /// Leaves a cause as it is.
-    pub(crate) fn waive(&mut self, cause: &str, request: &WaiveRequest) -> CliResult<Waived> {
-        match self {
-            Target::Local(db) => answered(db.write(|tx| outcome(command::waive(tx, cause, request, now())))),
-            Target::Remote(remote) => remote.post(&["failures", cause, "waive"], request),
-        }
-    }
-
-    /// What operators asked for, newest first.
-    pub(crate) fn operations(&mut self, job: Option<&str>, limit: u32) -> CliResult<Vec<OperationView>> {
-        let filter = OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) };
-        match self {
-            Target::Local(db) => answered(db.read(|tx| outcome(operations::operations(tx, job, filter.limit)))),
-            Target::Remote(remote) => remote.get(&["operations"], &filter),
-        }
-    }
-
-    /// Pauses, resumes or aborts an operation.
-    pub(crate) fn steer_operation(
-        &mut self,
-        no: i64,
-        steering: OperationChange,
-        order: &AuditContext,
-    ) -> CliResult<OperationView> {
-        let job_change = match steering {
-            OperationChange::Pause => "pause",
-            OperationChange::Resume => "resume",
-            OperationChange::Abort => "abort",
-        };
-        match self {
-            Target::Local(db) => {
-                answered(db.write(|tx| outcome(command::change_operation(tx, no, steering, order, now()))))
-            }
-            Target::Remote(remote) => remote.post(&["operations", &no.to_string(), job_change], order),
-        }
-    }
-
-    /// Workers heard of lately.
-    pub(crate) fn workers(&mut self) -> CliResult<Vec<WorkerView>> {
-        match self {
-            Target::Local(db) => Ok(db.read(|tx| workers::workers(tx, now()))?),
-            Target::Remote(remote) => remote.get(&["workers"], &()),
-        }
-    }
-
-    /// Gives a worker no more work.
-    pub(crate) fn drain_worker(&mut self, worker: &str, order: &AuditContext) -> CliResult<WorkerView> {
-        match self {
-            Target::Local(db) => answered(db.write(|tx| outcome(command::drain(tx, worker, order, now())))),
-            Target::Remote(remote) => remote.post(&["workers", worker, "drain"], order),
-        }
-    }
-
-    /// Gives a worker work again.
-    pub(crate) fn release_worker(&mut self, worker: &str, order: &AuditContext) -> CliResult<WorkerView> {
-        match self {
-            Target::Local(db) => answered(db.write(|tx| outcome(command::release(tx, worker, order, now())))),
-            Target::Remote(remote) => remote.post(&["workers", worker, "release"], order),
         }
     }
 }
@@ -280,7 +139,7 @@ fn answered<R>(result: StoreResult<Answer<R>>) -> CliResult<R> {
 }
 
 /// As many pages as `limit` entries need.
-fn pages<T>(
+pub(crate) fn pages<T>(
     limit: u32,
     mut fetch: impl FnMut(u32, Option<String>) -> CliResult<Vec<T>>,
     id: impl Fn(&T) -> String,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Component {
     /// What the object is for.
     pub role: Role,
-    /// Picture format.
+    /// Picture format that the object must have; not checked when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoFormat>,
     /// Sound format; the keys `codec`, `channels` and `sample_rate` of the component are a short form of it.
@@ -39,7 +39,7 @@ impl Component {
         }
     }
 
-    /// Channels demanded.
+    /// Number of channels that the sound must have, from the full form or the short form.
     pub fn audio_channels(&self) -> Option<u32> {
         self.audio.as_ref().and_then(|a| a.channels).or(self.channels)
     }
@@ -84,7 +84,7 @@ pub struct VideoFormat {
     /// Scan: progressive, or which field is first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field_order: Option<FieldOrder>,
-    /// Level range.
+    /// Range of the code values: limited (`tv`) or full (`pc`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<ColorRange>,
     /// Matrix coefficients as ffprobe names them (`bt709`, `smpte170m`, `bt2020nc`).
@@ -117,7 +117,7 @@ pub struct AudioFormat {
     /// Codecs allowed, as ffprobe names them.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub codec: Names,
-    /// Channels.
+    /// Number of channels of the programme.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<u32>,
     /// Samples per second.

@@ -41,7 +41,7 @@ pub struct DeliverySpec {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Applies {
-    /// Platforms.
+    /// Names of the platforms that the spec is for.
     #[serde(default)]
     pub platform: Names,
     /// Territories, ISO 3166-1 alpha-2.

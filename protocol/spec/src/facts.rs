@@ -21,14 +21,14 @@ pub struct FactSheet {
     pub tools: BTreeMap<String, String>,
     /// Why the file cannot be read; everything else is then empty.
     pub unreadable: Option<String>,
-    /// The wrapper.
+    /// Container of the file; absent when it was not probed.
     pub container: Option<Container>,
     /// The first real picture stream.
     pub video: Option<VideoStream>,
     /// Further picture streams, judged as the first one is.
     #[serde(default)]
     pub other_video: Vec<VideoStream>,
-    /// Sound streams.
+    /// Sound streams, in the order of the file.
     pub audio: Vec<AudioStream>,
     /// Subtitle streams in the file.
     pub subtitle_streams: u32,
@@ -114,7 +114,7 @@ pub struct Pass {
     pub missing_bytes: bool,
     /// Whether a stream changed its format on the way, which restarts every measurement.
     pub format_changes: bool,
-    /// The picture.
+    /// Measurements of the first picture; absent when none was decoded.
     pub video: Option<VideoPass>,
     /// Further pictures; `None` where not one frame was decoded.
     #[serde(default)]
@@ -126,7 +126,7 @@ pub struct Pass {
 /// What decoding the picture found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VideoPass {
-    /// Frames decoded.
+    /// Number of frames that were decoded.
     pub frames: u64,
     /// Frames that lasted longer or shorter than the first.
     pub odd_frames: u64,
@@ -157,7 +157,7 @@ pub struct AudioPass {
     pub streams: Vec<u32>,
     /// Number of its first channel, counted from 1 over the file.
     pub first_channel: u32,
-    /// Channels.
+    /// Number of channels in its streams.
     pub channels: u32,
     /// Seconds from the start of the file to its last sample.
     pub end: f64,
@@ -203,7 +203,7 @@ impl AudioPass {
 pub struct TimedText {
     /// `srt`, `webvtt` or `ttml`.
     pub format: String,
-    /// Cues found.
+    /// Number of cues in the file.
     pub cues: u64,
     /// Seconds at which the last one ends.
     pub end: f64,

@@ -10,7 +10,7 @@ use crate::streams::{AudioStream, VideoStream};
 /// Sound streams that are one programme: usually one, two when a wrapper carries mono streams in pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Programme {
-    /// Its streams.
+    /// The streams of the programme, in the order of the file.
     pub streams: Vec<AudioStream>,
     /// Number of its first channel, from 1 over the file.
     pub first_channel: u32,

@@ -6,9 +6,13 @@ use crate::delivery::DeliverySpec;
 use crate::facts::FactSheet;
 use crate::media_under_test::MediaUnderTest;
 use crate::policy::CheckEntry;
+use crate::role::is_role_by_name_alone;
 use protocol::media::asset::Role;
 use protocol::model::qc::{Finding, Report, Severity, Verdict};
 use std::collections::BTreeMap;
+
+/// Id of the check of the streams that a file has.
+const STREAMS: &str = "streams";
 
 /// Judges a sheet by a spec.
 ///
@@ -20,14 +24,16 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
     if let Some(why) = &facts.unreadable {
         reasons.insert("file".to_owned(), why.clone());
     }
-    // Only its name makes it a document: nothing that the spec demands was measured.
-    let unmeasured = if role == Role::Document && media.role_is_guessed { spec.qc.demanded() } else { Vec::new() };
+    // QC-1: a name is no measurement, so it cannot make a demanded check inapplicable.
+    let by_name = is_role_by_name_alone(media, role, facts);
+    let unmeasured = if by_name { demanded(spec) } else { Vec::new() };
     for check in &CHECKS {
         match (check.judge)(&of_check(&all, check, spec)) {
             CheckOutcome::NotApplicable if unmeasured.contains(&check.id) => {
                 not_measured.push(check.id.to_owned());
-                let why = "its name makes it a document, of which nothing is measured";
-                reasons.insert(check.id.to_owned(), why.to_owned());
+                let why =
+                    format!("only its name says that it is of role {role}: declare the role, or exclude the file");
+                reasons.insert(check.id.to_owned(), why);
             }
             CheckOutcome::NotApplicable => {}
             // The outcome of a check on an unreadable file is not about the media.
@@ -77,6 +83,16 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
         bytes: facts.bytes,
         tools: facts.tools.clone(),
     }
+}
+
+/// Ids of the checks that a spec demands of some file. A component demands its streams.
+fn demanded(spec: &DeliverySpec) -> Vec<&'static str> {
+    let mut demanded = spec.qc.demanded();
+    let streams = spec.components.iter().any(|component| component.video.is_some() || component.wants_sound());
+    if streams && !demanded.contains(&STREAMS) {
+        demanded.push(STREAMS);
+    }
+    demanded
 }
 
 /// Every picture stream of a file is judged as the first one is; a finding names the stream.
@@ -133,7 +149,7 @@ fn of_check<'a>(case: &Case<'a>, check: &CheckEntry, spec: &DeliverySpec) -> Cas
 mod tests {
     use super::*;
     use crate::facts::{
-        AudioPass, AudioStream, Container, MediaConch, MediaInfo, Pass, Structure, VideoPass, VideoStream,
+        AudioPass, AudioStream, Container, MediaConch, MediaInfo, Pass, Structure, TimedText, VideoPass, VideoStream,
     };
     use crate::measure::levels::Levels;
     use crate::measure::loudness_curve::{Curve, Peak};
@@ -481,6 +497,32 @@ qc:
         assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &demanded[..]));
         // A document that the source declares is reviewed by people.
         assert_eq!(judge(&facts, &spec, &subject(), Role::Document).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn role_by_name_alone_turns_no_demanded_check_into_a_pass() {
+        let guessed = MediaUnderTest { role_is_guessed: true, ..subject() };
+        let bare = FactSheet { bytes: 3, hash: clean().hash, ..FactSheet::default() };
+        let text = |cues| FactSheet { text: Some(TimedText { cues, ..TimedText::default() }), ..bare.clone() };
+        let still =
+            FactSheet { video: Some(VideoStream { width: 64, height: 36, ..VideoStream::default() }), ..bare.clone() };
+        let read = |text: &str| -> DeliverySpec { protocol::yaml::read("s", text).expect("valid") };
+        let by_check = read("spec: s\nqc: { black: { longest: 1s }, captions: { severity: warning } }\n");
+        let by_component = read("spec: s\ncomponents: [{ role: master, video: { codec: h264 } }]\n");
+        for spec in [by_check, by_component] {
+            for (role, facts) in [(Role::Document, &bare), (Role::Artwork, &bare), (Role::Subtitle, &text(0))] {
+                let report = judge(facts, &spec, &guessed, role);
+                assert_eq!(report.verdict, Verdict::ToolError, "{role}: {report:?}");
+                assert!(report.summary().contains("declare the role"), "{report:?}");
+                // A role that the source declares is the source's responsibility.
+                assert_ne!(judge(facts, &spec, &subject(), role).verdict, Verdict::ToolError, "{role}");
+            }
+            // The content shows that these are what their names say.
+            for (role, facts) in [(Role::Artwork, &still), (Role::Subtitle, &text(2))] {
+                assert_eq!(judge(facts, &spec, &guessed, role).verdict, Verdict::Pass, "{role}");
+            }
+        }
+        assert_eq!(judge(&bare, &read("spec: s\n"), &guessed, Role::Document).verdict, Verdict::Pass);
     }
 
     #[test]

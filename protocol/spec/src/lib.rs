@@ -35,7 +35,7 @@ pub use judge::judge;
 pub use media_under_test::MediaUnderTest;
 pub use picture_measure::PictureMeasure;
 pub use policy::{CheckEntry, Scope};
-pub use role::role_of_streams;
+pub use role::{ContentKind, role_of_content};
 pub use value::{
     ColorRange, Decibels, FieldOrder, FrameRate, LoudnessGate, LoudnessUnits, Lufs, Names, Ratio, TruePeak,
 };

@@ -41,7 +41,7 @@ pub struct Log {
 /// What the filters of one picture printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Picture {
-    /// Frames decoded.
+    /// Frame counts of the filter `vfrdet`; absent when it printed none.
     pub frames: Option<Frames>,
     /// The scan that it shows.
     pub scan: Option<Scan>,

@@ -10,17 +10,17 @@ use std::path::Path;
 pub struct MediaUnderTest {
     /// The name reports use.
     pub file: String,
-    /// What it is for; inferred from its content when absent.
+    /// What it is for, as declared or by its name; inferred from its content when absent.
     pub role: Option<Role>,
-    /// Whether the role was inferred from the file's name and not declared.
+    /// Whether the role was inferred from the file's name and not declared. The content has to confirm it.
     pub role_is_guessed: bool,
     /// Declared running time in seconds.
     pub duration: Option<f64>,
     /// Declared frame rate as written.
     pub frame_rate: Option<String>,
-    /// Declared width.
+    /// Declared width in pixels.
     pub width: Option<u32>,
-    /// Declared height.
+    /// Declared height in pixels.
     pub height: Option<u32>,
     /// Declared number of channels.
     pub channels: Option<u32>,
@@ -50,7 +50,7 @@ impl MediaUnderTest {
         MediaUnderTest {
             file: asset.location.clone(),
             role: Some(asset.role),
-            role_is_guessed: false,
+            role_is_guessed: asset.role_is_inferred(),
             duration: declared.and_then(|d| d.duration),
             frame_rate: declared.and_then(|d| d.frame_rate.clone()),
             width: declared.and_then(|d| d.width),

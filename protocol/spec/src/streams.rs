@@ -2,7 +2,7 @@
 use crate::value::{FieldOrder, FrameRate, Ratio};
 use serde::{Deserialize, Serialize};
 
-/// The wrapper.
+/// The container format and its properties, as ffprobe shows them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Container {
     /// Names a policy may use for it (`mov`, `mp4`, `mxf`, `matroska`, …), the most exact first.
@@ -28,23 +28,23 @@ pub struct VideoStream {
     /// Level as ffprobe numbers it.
     #[serde(default)]
     pub level: Option<i64>,
-    /// Stored width.
+    /// Stored width in pixels.
     pub width: u32,
-    /// Stored height.
+    /// Stored height in pixels.
     pub height: u32,
     /// Shape of a pixel.
     pub sar: Option<Ratio>,
-    /// Pixel format.
+    /// Pixel format as ffmpeg names it.
     pub pix_fmt: Option<String>,
-    /// Range flag.
+    /// Colour range flag as ffprobe names it (`tv`, `pc`).
     pub range: Option<String>,
-    /// Matrix flag.
+    /// Matrix coefficients flag as ffprobe names it.
     pub matrix: Option<String>,
-    /// Primaries flag.
+    /// Colour primaries flag as ffprobe names it.
     pub primaries: Option<String>,
-    /// Transfer flag.
+    /// Transfer characteristic flag as ffprobe names it.
     pub transfer: Option<String>,
-    /// Scan flag.
+    /// Scan flag: progressive, or which field is first.
     pub field_order: Option<FieldOrder>,
     /// Smallest rate that fits all time stamps.
     pub base_rate: Option<FrameRate>,
@@ -91,7 +91,7 @@ pub struct AudioStream {
     pub index: u32,
     /// Codec as ffprobe names it.
     pub codec: String,
-    /// Channels.
+    /// Number of channels in the stream.
     pub channels: u32,
     /// Layout as ffprobe names it, when flagged.
     #[serde(default)]

@@ -125,7 +125,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Reads `16:9`.
+    /// Reads a ratio such as `16:9` or `16/9` and reduces it.
     pub fn parse(text: &str) -> Result<Ratio, String> {
         let parts = text
             .trim()
@@ -159,7 +159,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FieldOrder {
-    /// Whole frames.
+    /// All lines of a frame belong to one moment.
     Progressive,
     /// Two fields, the upper one first.
     #[serde(alias = "tt", alias = "tb")]
@@ -193,7 +193,7 @@ pub enum ColorRange {
 }
 
 impl ColorRange {
-    /// ffprobe's spelling.
+    /// The range as ffprobe spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             ColorRange::Tv => "tv",

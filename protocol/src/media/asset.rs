@@ -18,7 +18,7 @@ pub enum Role {
     Proxy,
     /// Sound alone: a language, a mix, a stem.
     Audio,
-    /// Translated text.
+    /// Translated dialogue as timed text.
     Subtitle,
     /// Text for viewers who cannot hear.
     Caption,
@@ -81,6 +81,13 @@ impl fmt::Display for Role {
 const FOUND_BY: &str = "showrunner:found_by";
 const LISTED: &str = "listing";
 const COPIED: &str = "listing, copied";
+/// Metadata that names the library's own file, where a unit opens a copy. Only units carry it.
+const ORIGIN: &str = "showrunner:origin";
+/// Metadata that names the directory below which a step made a copy, where a unit opens that copy. Only units carry it.
+const COPIED_BELOW: &str = "showrunner:copied_below";
+/// Metadata that says where the role of a listed asset comes from. Only units carry it.
+const ROLE_BY: &str = "showrunner:role_by";
+const NAME: &str = "name";
 
 /// One media object with everything its source declared about it. Declared is not measured: QC compares the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +165,40 @@ impl Asset {
         self.found_by() == Some(LISTED)
     }
 
+    /// Notes where the library has the file, when the unit opens a copy of it.
+    pub fn note_origin(&mut self, location: String) {
+        self.declared.get_or_insert_default().meta.insert(ORIGIN.to_owned(), location);
+    }
+
+    /// Where the library has the file: its location, unless the unit opens a copy.
+    pub fn origin(&self) -> &str {
+        let noted = self.declared.as_ref().and_then(|declared| declared.meta.get(ORIGIN));
+        noted.map_or(self.location.as_str(), String::as_str)
+    }
+
+    /// Notes the directory below which an earlier step made the copy that the unit opens.
+    pub fn note_copied_below(&mut self, root: &str) {
+        self.declared.get_or_insert_default().meta.insert(COPIED_BELOW.to_owned(), root.to_owned());
+    }
+
+    /// Location of the directory that its file lies below: the one whose listing found it, or the one below which an
+    /// earlier step copied it. `None` where a manifest names the file.
+    pub fn base(&self) -> Option<&str> {
+        let copied = self.declared.as_ref().and_then(|declared| declared.meta.get(COPIED_BELOW));
+        let listed = || self.location.strip_suffix(self.path.as_str()).filter(|base| base.ends_with('/'));
+        copied.map(String::as_str).or_else(|| listed().filter(|_| self.is_in_listed_library()))
+    }
+
+    /// Notes that its role was inferred from its name: neither a manifest nor the pattern of its library declares it.
+    pub fn note_inferred_role(&mut self) {
+        self.declared.get_or_insert_default().meta.insert(ROLE_BY.to_owned(), NAME.to_owned());
+    }
+
+    /// Whether its role was inferred from its name. Such a role is confirmed by the content or proves nothing.
+    pub fn role_is_inferred(&self) -> bool {
+        self.declared.as_ref().and_then(|declared| declared.meta.get(ROLE_BY)).is_some_and(|by| by == NAME)
+    }
+
     fn found_by(&self) -> Option<&str> {
         self.declared.as_ref()?.meta.get(FOUND_BY).map(String::as_str)
     }
@@ -199,7 +240,7 @@ pub struct AssetFact {
     pub location: Option<String>,
     /// Content hash of the bytes read, `algorithm:hex`.
     pub hash: Option<String>,
-    /// Bytes read.
+    /// Size of the content in bytes, as read.
     pub bytes: Option<u64>,
     /// QC verdict (`pass`, `fail`, `tool_error`) of exactly these bytes.
     pub verdict: Option<String>,

@@ -25,7 +25,7 @@ pub enum TemplateError {
         "target {template:?} needs {{{name}}}, which asset {asset:?} does not have: add the column or change the target"
     )]
     Missing {
-        /// The placeholder.
+        /// Name of the placeholder, without braces.
         name: String,
         /// The whole target.
         template: String,
@@ -35,7 +35,7 @@ pub enum TemplateError {
     /// A value would climb out of the root or break the path.
     #[error("{{{name}}} of asset {asset:?} is {value:?}: a value in a target may not contain '..', an empty part, a backslash or control characters{}", if *slash { ", nor '/'" } else { "" })]
     Unsafe {
-        /// The placeholder.
+        /// Name of the placeholder, without braces.
         name: String,
         /// The asset's id.
         asset: String,

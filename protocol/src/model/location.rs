@@ -117,6 +117,28 @@ pub fn shown(location: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{scheme}://{login}{address}{query}"))
 }
 
+/// A message with every address in it as [`shown`] shows it: errors quote locations in the middle of sentences.
+pub fn masked(message: &str) -> Cow<'_, str> {
+    let (mut text, mut rest) = (String::new(), message);
+    while let Some(at) = rest.find("://") {
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        let start = rest[..at].trim_end_matches(word).len();
+        let over = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '`');
+        let end = rest[at..].find(over).map_or(rest.len(), |end| at + end);
+        // In JSON the quote behind an address is escaped, and both characters belong to the text.
+        let escaped = rest[end..].starts_with('"') && rest[..end].ends_with('\\');
+        let end = if escaped { end - 1 } else { end };
+        text.push_str(&rest[..start]);
+        text.push_str(&shown(&rest[start..end]));
+        rest = &rest[end..];
+    }
+    if text.is_empty() && rest.len() == message.len() {
+        return Cow::Borrowed(message);
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}
+
 /// The name of the file that a location names: its last part. In a web address that is the part of the path, without the
 /// query, and decoded, where it decodes to a name.
 pub fn file_name(location: &str) -> Cow<'_, str> {
@@ -228,7 +250,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn addresses_in_a_message_are_masked_and_the_rest_is_kept() {
+        for (message, expected) in [
+            ("nothing here", "nothing here"),
+            ("source https://h/a?sig=x has 3 bytes", "source https://h/a?… has 3 bytes"),
+            ("\"https://ana:x@h/a\" and \"ftp://h/b#t\"!", "\"https://…@h/a\" and \"ftp://h/b?…\"!"),
+            ("s3://b/k?x to https://h/k (gone)", "s3://b/k?x to https://h/k (gone)"),
+            (r#"{"m":"\"https://h/a?x\" is gone"}"#, r#"{"m":"\"https://h/a?…\" is gone"}"#),
+            ("ü://x", "ü://x"),
+            ("é https://h?a", "é https://h?…"),
+        ] {
+            assert_eq!(masked(message), expected);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_message_shows_a_query(before in "\\PC{0,12}", path in "[a-z/]{0,9}", secret in "SECRET[a-z/@#?]{0,10}", after in "( \\PC{0,12})?") {
+            let message = format!("{before}https://h/{path}?{secret}{after}");
+            prop_assert!(!masked(&message).contains("SECRET"), "{}", masked(&message));
+        }
+
         #[test]
         fn nothing_behind_a_question_mark_is_shown(path in "[ -~]{0,30}", secret in "SECRET[a-z/@#?]{0,10}") {
             let location = format!("https://h/{path}?{secret}");

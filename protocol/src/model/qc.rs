@@ -62,7 +62,7 @@ impl fmt::Display for Verdict {
 /// A deviation from the spec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Check id.
+    /// Id of the check, such as `black`.
     pub check: String,
     /// Whether it fails the asset.
     pub severity: Severity,
@@ -107,7 +107,7 @@ pub struct Report {
     pub policy: String,
     /// Digest of the spec: the other half of the key.
     pub policy_digest: String,
-    /// The verdict.
+    /// Result of the judgement of the whole file.
     pub verdict: Verdict,
     /// Deviations from the spec, mandatory first.
     pub findings: Vec<Finding>,
@@ -184,7 +184,7 @@ pub struct Picture {
 /// A report as the catalogue keeps it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StoredReport {
-    /// The report.
+    /// The report as the worker made it.
     #[serde(flatten)]
     pub report: Report,
     /// Whether media had to be decoded for it.
@@ -211,7 +211,7 @@ impl StoredReport {
 /// the task: the coordinator keeps them apart from the report.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Judgement {
-    /// The report.
+    /// The report in its stored form.
     #[serde(flatten)]
     pub report: StoredReport,
     /// The fact sheet, in a form that only workers read; absent when nothing was measured.

@@ -1,4 +1,4 @@
-//! What the coordinator tells workers outside of units.
+//! Control messages from the coordinator to workers, outside of units.
 use crate::id::{UnitId, WorkerId};
 use serde::{Deserialize, Serialize};
 

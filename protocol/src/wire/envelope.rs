@@ -98,9 +98,9 @@ mod tests {
     use crate::wire::control::Control;
     use crate::wire::report::{Burial, Outcome, Progress, Report, RowError, ScanPage, UnitResult};
     use crate::wire::unit::{
-        ArchiveTask, AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, JudgeTask, Measured, NoopTask, PurgeProof,
-        PurgeTask, QcTask, RestoreTask, RestoreTier, ScanSource, ScanTask, SealTask, SliceTask, TaskSpec, TransferTask,
-        Unit,
+        ArchiveTask, AssembleTask, Assembly, ChecksumTask, CutTask, Draft, HashAlgorithm, JudgeTask, Measured,
+        NoopTask, PurgeProof, PurgeTask, QcTask, RestoreTask, RestoreTier, ScanSource, ScanTask, SealTask, SliceTask,
+        TaskSpec, TransferTask, Unit,
     };
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -252,6 +252,15 @@ mod tests {
         let task = TaskSpec::ScanSelected { scan, filter };
         let bytes = encode(&task).expect("encodes");
         insta::assert_snapshot!("wire-1-scan-selected", hex(&bytes));
+        assert_eq!(decode::<TaskSpec>(&bytes).expect("reads"), task);
+    }
+
+    /// Hashing in place is the last task of its version.
+    #[test]
+    fn golden_bytes_of_a_checksum() {
+        let task = TaskSpec::Checksum(ChecksumTask { algorithm: Some(HashAlgorithm::Md5) });
+        let bytes = encode(&task).expect("encodes");
+        insta::assert_snapshot!("wire-1-checksum", hex(&bytes));
         assert_eq!(decode::<TaskSpec>(&bytes).expect("reads"), task);
     }
 

@@ -71,9 +71,22 @@ pub enum TaskSpec {
         /// Which of its files are assets.
         filter: PathFilter,
     },
+    /// Read content where it is, and record its hash.
+    Checksum(ChecksumTask),
 }
 
 impl TaskSpec {
+    /// The word of its step kind, where that is not the word of its capacity class.
+    pub fn word(&self) -> Option<&'static str> {
+        match self {
+            TaskSpec::Archive(_) => Some("archive"),
+            TaskSpec::Restore(_) => Some("restore"),
+            TaskSpec::Purge(_) => Some("purge"),
+            TaskSpec::Checksum(_) => Some("checksum"),
+            _ => None,
+        }
+    }
+
     /// The listing of a library that this is.
     pub fn scan(&self) -> Option<&ScanTask> {
         match self {
@@ -305,6 +318,13 @@ pub enum PurgeProof {
     Content,
     /// What is to be removed is read; of the copy, the checksum counts that its storage keeps and vouches for.
     Checksum,
+}
+
+/// Reading content where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChecksumTask {
+    /// The hash that is recorded; none for the algorithm of the declared hash, else xxh128.
+    pub algorithm: Option<HashAlgorithm>,
 }
 
 /// Measuring and judging media.

@@ -1,5 +1,5 @@
-//! Where a job's assets come from.
-use super::compile::Compiler;
+//! Source of a job's assets.
+use super::compiler::Compiler;
 use super::file::LibraryFile;
 use crate::media::path_filter::{PathFilter, Patterns};
 use crate::media::template;

@@ -2,17 +2,20 @@
 //!
 //! A job runs the revision it started with: the compiled [`Workflow`] is stored with it as JSON, paths absolute and
 //! policies resolved, so that later edits of the files change nothing under way.
-mod archives;
 pub mod compile;
+mod compiler;
 mod cycle;
 pub mod file;
 mod library;
+pub mod on_failure;
+pub mod step;
 pub mod waivers;
 
 #[cfg(test)]
 mod tests;
 
 use crate::id::{Kind, StepNo};
+use crate::media::role_pattern::RolePattern;
 use crate::model::barrier::Scope;
 use crate::model::priority::Priority;
 use crate::rules::barrier::BarrierPolicy;
@@ -20,7 +23,7 @@ use crate::rules::library::partition::PartitionLimits;
 use crate::rules::unit::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::wire::unit::{QcTask, ScanSource, ScanTask, TaskSpec};
-use file::OnFailure;
+use on_failure::OnFailure;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -100,11 +103,28 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// One unit a partition, over the library's own files.
+    fn units(kind: Kind, task: TaskSpec) -> Action {
+        Action::Units { kind, task: Arc::new(task), reads: None }
+    }
+}
+
 impl Workflow {
     /// Whether its library is a folder or a bucket that is listed, and not a manifest that declares what it holds.
     pub fn lists_its_library(&self) -> bool {
         let listed = |scan: &ScanTask| matches!(scan.source, ScanSource::Folder { .. } | ScanSource::Bucket { .. });
         self.scan_task().is_some_and(listed)
+    }
+
+    /// The pattern that declares roles of its library; `None` when every role is declared by a manifest or inferred.
+    pub fn role_pattern(&self) -> Option<RolePattern> {
+        match &self.scan_task()?.source {
+            ScanSource::Folder { pattern, .. } | ScanSource::Bucket { pattern, .. } => {
+                RolePattern::new(pattern.as_deref()?)
+            }
+            ScanSource::Manifest { .. } => None,
+        }
     }
 
     /// The step with this number.
@@ -177,12 +197,7 @@ impl Step {
     /// The kind word of the product (`transfer`, `qc`, `barrier`, …).
     pub fn kind_word(&self) -> &'static str {
         match &self.action {
-            Action::Units { kind, task, .. } => match task.as_ref() {
-                TaskSpec::Archive(_) => "archive",
-                TaskSpec::Restore(_) => "restore",
-                TaskSpec::Purge(_) => "purge",
-                _ => kind.as_str(),
-            },
+            Action::Units { kind, task, .. } => task.word().unwrap_or(kind.as_str()),
             Action::Barrier { .. } => "barrier",
             Action::Approval { .. } => "approval",
             Action::Seal { .. } => "seal",
@@ -190,7 +205,6 @@ impl Step {
     }
 }
 
-/// Implements [`Workflow::targets_to`].
 fn targets(steps: &[Step], no: StepNo) -> Vec<&str> {
     let (mut targets, mut at) = (Vec::new(), Some(no));
     // A step reads what an earlier one made, so this ends; a stored workflow that says otherwise must not hang us.

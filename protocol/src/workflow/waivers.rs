@@ -17,7 +17,7 @@ pub struct WaiversFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaiverEntry {
-    /// Check whose finding stands.
+    /// Id of the check whose findings are waived.
     pub check: String,
     /// Only for this file, as it is named on the command line.
     pub file: Option<String>,

@@ -81,6 +81,15 @@ impl Node {
     }
 }
 
+/// Whether a document is a mapping, as far as it can be read.
+pub(super) fn is_mapping(source: &str) -> bool {
+    let events = Parser::new_from_str(source).map_while(Result::ok).map(|(event, _)| event);
+    let mut nodes = events.filter(|event| {
+        matches!(event, Event::MappingStart(..) | Event::SequenceStart(..) | Event::Scalar(..) | Event::Alias(_))
+    });
+    matches!(nodes.next(), Some(Event::MappingStart(..)))
+}
+
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,

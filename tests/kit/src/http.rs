@@ -1,4 +1,5 @@
 //! Requests as raw as a test needs them.
+use crate::canary;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -53,6 +54,7 @@ pub fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], bo
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes));
     let text = String::from_utf8(bytes).expect("an answer is UTF-8");
+    canary::assert_absent(path, &text);
     let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
@@ -79,6 +81,7 @@ pub fn send(address: &str, method: &str, path: &str, body: &str, patience: Durat
     write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
+    canary::assert_absent(path, &answer);
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some((status, body.to_owned()))

@@ -5,6 +5,7 @@
 //! - [`scratch`]: a directory for the files of one test
 //! - [`command`], [`ran`]: a `showrunner` that runs to its end, and its result
 //! - [`process`]: a process in the background; signals reach all it started, and it ends with the test
+//! - [`canary`]: a search for planted secrets in all that processes print and servers answer
 //! - [`content`]: bytes that look random, and comparison of whole trees
 //! - [`mod@reference`]: other programs that check our files
 //!
@@ -20,6 +21,7 @@
 //! - [`clock`]: clocks that a test sets
 //! - [`disk`]: a small file system that can be filled
 pub mod bucket;
+pub mod canary;
 pub mod clock;
 pub mod command;
 pub mod content;

@@ -1,9 +1,10 @@
 //! A `showrunner` in the background, in a process group of its own: signals reach its children too, and nothing of it
 //! outlives the test.
+use crate::canary;
 use crate::ran::Ran;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct Running {
     line: String,
     stdout: PathBuf,
     stderr: PathBuf,
+    /// The same files, which may be gone with their directory when the process is dropped.
+    printed: [File; 2],
 }
 
 impl Running {
@@ -35,11 +38,14 @@ impl Running {
     pub fn start(mut command: Command, dir: &Path) -> Running {
         let mark = format!("{:08x}", fastrand::u32(..));
         let (stdout, stderr) = (dir.join(format!("{mark}.stdout")), dir.join(format!("{mark}.stderr")));
-        let file = |path: &Path| File::create(path).expect("a scratch file can be written");
-        command.stdin(Stdio::null()).stdout(file(&stdout)).stderr(file(&stderr)).process_group(0);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(true);
+        let printed = [&stdout, &stderr].map(|path| options.open(path).expect("a scratch file can be written"));
+        let copy = |file: &File| file.try_clone().expect("a file can be shared");
+        command.stdin(Stdio::null()).stdout(copy(&printed[0])).stderr(copy(&printed[1])).process_group(0);
         let line = format!("{command:?}");
         let child = command.spawn().expect("a command that exists starts");
-        Running { child, line, stdout, stderr }
+        Running { child, line, stdout, stderr, printed }
     }
 
     /// Sends a signal to it and to everything it started. Nothing happens when it has ended.
@@ -131,6 +137,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
         drop(self.child.wait());
+        for file in &mut self.printed {
+            let mut bytes = Vec::new();
+            if file.rewind().and_then(|()| file.read_to_end(&mut bytes)).is_ok() {
+                canary::assert_absent("a process", &String::from_utf8_lossy(&bytes));
+            }
+        }
     }
 }
 
@@ -207,6 +219,7 @@ pub fn get(address: &str, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).expect("an answer is UTF-8");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    canary::assert_absent(path, &answer);
     (status.expect("an answer has a status"), body.to_owned())
 }
 

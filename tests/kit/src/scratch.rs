@@ -1,4 +1,5 @@
 //! A directory that a test has to itself: inputs, data directory and outputs, gone when the test ends.
+use crate::canary;
 use crate::command;
 use crate::process::Running;
 use crate::ran::Ran;
@@ -52,7 +53,7 @@ impl Scratch {
             command.env_remove(name);
         }
         command.current_dir(self.dir.path()).env("HOME", self.dir.path()).env_remove("XDG_CONFIG_HOME");
-        command.env("SHOWRUNNER_DATA", self.path("data")).args(args);
+        command.env("SHOWRUNNER_DATA", self.path("data")).env(canary::VARIABLE.0, canary::VARIABLE.1).args(args);
         command
     }
 

@@ -2,16 +2,21 @@
 use super::folder::Folder;
 use super::model::MhlError;
 use super::read::{append_text, attribute, parse};
+use protocol::wire::unit::HashAlgorithm;
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
+use std::fs::File;
 use std::io::BufReader;
+use std::path::Path;
+use storage::hash::{HashError, hash_open_file};
+use tokio_util::sync::CancellationToken;
 
 /// One line of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Link {
     /// Number of the generation, from 1.
     pub(super) number: u64,
-    /// Name of its file, beside the chain.
+    /// Name of its file, which is in the directory of the chain.
     pub(super) file: String,
     /// C4 id of that file.
     pub(super) c4: String,
@@ -55,7 +60,21 @@ pub(super) fn read(folder: &Folder, name: &str) -> Result<Vec<Link>, MhlError> {
     Err(MhlError::Malformed { path, position: reader.buffer_position(), problem })
 }
 
-/// A generation stands beside its chain and nowhere else.
+/// C4 id of a file of a history.
+pub(super) fn c4_of(folder: &Folder, name: &str) -> Result<String, MhlError> {
+    c4_of_file(&folder.open_file(name, false)?, &folder.at(name))
+}
+
+/// C4 id of an open file; `path` is its name in messages.
+pub(super) fn c4_of_file(file: &File, path: &Path) -> Result<String, MhlError> {
+    match hash_open_file(file, &[HashAlgorithm::C4], &CancellationToken::new()) {
+        Ok((digests, _)) => Ok(digests.into_iter().next().map_or_else(String::new, |digest| digest.text)),
+        Err(HashError::Read(source)) => Err(MhlError::Io { path: path.to_owned(), source }),
+        Err(HashError::Cancelled) => Err(MhlError::Cancelled),
+    }
+}
+
+/// The file name of a generation; an error when it leads out of the directory of the chain.
 fn file_name(text: &str) -> Result<String, String> {
     let bad = text.is_empty() || text.contains(['/', '\0']) || text == "..";
     if bad { Err(format!("{text:?} is no file name")) } else { Ok(text.to_owned()) }

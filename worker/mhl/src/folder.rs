@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use storage::{Directory, PARTIAL_SUFFIX};
+use storage::{Directory, PARTIAL_SUFFIX, RootError, Roots};
 
 const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// A pipe that takes the place of a file must not block the open.
@@ -35,19 +35,27 @@ pub(super) struct Folder {
     fd: OwnedFd,
     /// Its path in messages.
     shown: PathBuf,
+    /// Directories that links to files must not leave.
+    roots: Roots,
 }
 
 impl Folder {
     /// Opens the root of a tree. Its own path may contain symbolic links: the operator chose it.
     pub(super) fn open(path: &Path) -> Result<Folder, MhlError> {
         let fd = openat(CWD, path, OPEN_DIRECTORY, Mode::empty()).map_err(|errno| MhlError::io(path)(errno.into()))?;
-        Ok(Folder { fd, shown: path.to_owned() })
+        Ok(Folder { fd, shown: path.to_owned(), roots: Roots::default() })
+    }
+
+    /// The same below the directories that local files must be below. Links to files in it are followed no further.
+    pub(super) fn open_within(path: &Path, roots: &Roots) -> Result<Folder, MhlError> {
+        let fd = roots.open_directory(path).map_err(|error| outside(path, &error))?;
+        Ok(Folder { fd, shown: path.to_owned(), roots: roots.clone() })
     }
 
     /// A directory that a transfer's root has opened.
     pub(super) fn of(directory: &Directory) -> Result<Folder, MhlError> {
         let fd = directory.as_fd().try_clone_to_owned().map_err(MhlError::io(directory.path()))?;
-        Ok(Folder { fd, shown: directory.path().to_owned() })
+        Ok(Folder { fd, shown: directory.path().to_owned(), roots: Roots::default() })
     }
 
     /// Opens the directory `relative` below this one. A symbolic link on the way is refused.
@@ -55,7 +63,7 @@ impl Folder {
         let relative = relative.as_ref();
         let fd = self.resolve(relative, OPEN_DIRECTORY, WITHOUT_LINKS);
         let fd = fd.map_err(|errno| self.refused(relative, errno))?;
-        Ok(Folder { fd, shown: self.at(relative) })
+        Ok(Folder { fd, shown: self.at(relative), roots: self.roots.clone() })
     }
 
     /// The same for a directory that may be missing.
@@ -78,7 +86,10 @@ impl Folder {
     /// the file that it leads to; any other link on the way is refused.
     pub(super) fn open_file(&self, relative: impl AsRef<OsStr>, linked: bool) -> Result<File, MhlError> {
         let relative = relative.as_ref();
-        let opened = if linked {
+        let opened = if linked && !self.roots.is_empty() {
+            let path = self.at(relative);
+            return self.roots.open_file(&path).map_err(|error| outside(&path, &error));
+        } else if linked {
             let (parent, name) = split(relative);
             let parent = self.below(parent)?;
             repeated(|| openat(&parent.fd, name, OPEN_FILE, Mode::empty()))
@@ -117,6 +128,11 @@ impl Folder {
     /// Describes what an entry leads to.
     pub(super) fn target(&self, name: impl AsRef<OsStr>) -> io::Result<Stat> {
         Ok(statat(&self.fd, name.as_ref(), AtFlags::empty())?)
+    }
+
+    /// Whether a symbolic link in this directory leads out of the directories that local files must be below.
+    pub(super) fn leads_outside(&self, name: impl AsRef<OsStr>) -> bool {
+        matches!(self.roots.check(&self.at(name)), Err(RootError::Outside(_)))
     }
 
     /// Names of the entries with their kinds, a symbolic link as itself; in no order.
@@ -180,7 +196,8 @@ impl Folder {
             Err(errno) => return Err(self.failed(name, errno)),
         }
         let fd = openat(&self.fd, name, OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
-        let inner = Folder { fd: fd.map_err(|errno| self.failed(name, errno))?, shown: self.shown.join(name) };
+        let fd = fd.map_err(|errno| self.failed(name, errno))?;
+        let inner = Folder { fd, shown: self.shown.join(name), roots: self.roots.clone() };
         for (name, _) in inner.entries()? {
             inner.remove_tree(&name, depth - 1)?;
         }
@@ -211,7 +228,7 @@ impl Folder {
     /// The same directory by another descriptor.
     pub(super) fn again(&self) -> Result<Folder, MhlError> {
         let fd = self.fd.try_clone().map_err(MhlError::io(&self.shown))?;
-        Ok(Folder { fd, shown: self.shown.clone() })
+        Ok(Folder { fd, shown: self.shown.clone(), roots: self.roots.clone() })
     }
 
     /// Its path in messages.
@@ -258,6 +275,14 @@ pub(super) fn kind(found: &Stat) -> FileType {
     FileType::from_raw_mode(found.st_mode)
 }
 
+/// Why the roots do not let something be opened.
+fn outside(path: &Path, error: &RootError) -> MhlError {
+    match error {
+        RootError::Outside(path) => MhlError::Outside(path.clone()),
+        error => MhlError::io(path)(error.errno().into()),
+    }
+}
+
 /// The directory of a relative path, and the name in it.
 fn split(relative: &OsStr) -> (&OsStr, &OsStr) {
     let path = Path::new(relative);
@@ -270,8 +295,8 @@ fn unborn() -> String {
     format!(".{FOLDER}{PARTIAL_SUFFIX}")
 }
 
-/// Opens again while the kernel asks for it: after a rename beside the path, or until another process has given up its
-/// lease on the file, which the kernel limits.
+/// Retries an open on `EAGAIN` and `EINTR`: after a concurrent rename along the path, or until another process has given up
+/// its lease on the file, which the kernel limits.
 fn repeated(open: impl Fn() -> rustix::io::Result<OwnedFd>) -> rustix::io::Result<OwnedFd> {
     loop {
         match open() {

@@ -1,5 +1,5 @@
 //! The generations of one tree, folded into what is known about each of its files.
-use super::chain::{self, Link};
+use super::chain::{self, Link, c4_of};
 use super::folder::Folder;
 use super::ignore::{add_own, default_patterns};
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Referred};
@@ -7,14 +7,13 @@ use super::read::read_generation_in;
 use super::{CHAIN_FILE, FOLDER};
 use protocol::wire::unit::HashAlgorithm;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use storage::hash::{Digest, HashError, hash_open_file};
+use std::path::PathBuf;
+use storage::hash::Digest;
 use tokio_util::sync::CancellationToken;
 
 /// What a history knows about one file. There are as many of these in memory as a tree has files, so nothing is in it
 /// twice.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     /// Every hash that counts, each once.
     hashes: Vec<Held>,
@@ -29,7 +28,7 @@ pub(super) struct Known {
 }
 
 /// One hash of a file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held {
     digest: Digest,
     /// Whether it is the first of its algorithm.
@@ -70,6 +69,12 @@ pub(super) struct History {
 }
 
 impl Known {
+    /// With the first hashes of a history; the first one is the original.
+    pub(super) fn of(hashes: impl Iterator<Item = Digest>) -> Known {
+        let hashes: Vec<Held> = hashes.map(|digest| Held { digest, first: true, latest: None }).collect();
+        Known { original: (!hashes.is_empty()).then_some(0), hashes, ..Known::default() }
+    }
+
     /// The hash that later ones are held against.
     pub(super) fn original(&self) -> Option<&Digest> {
         self.hashes.get(usize::from(self.original?)).map(|held| &held.digest)
@@ -229,7 +234,7 @@ impl History {
         }
     }
 
-    /// Everything below a directory counts as met: nobody could look.
+    /// Marks everything below a directory as seen: an unreadable directory says nothing about its entries.
     pub(super) fn see_below(&mut self, directory: &str) {
         let below = |path: &str| {
             directory.is_empty()
@@ -345,25 +350,11 @@ fn gaps(links: &[Link]) -> Vec<String> {
             } else {
                 format!("generations {expected} to {} are", number - 1)
             };
-            problems.push(format!("{missing} missing: {CHAIN_FILE} goes on with {file}"));
+            problems.push(format!("{missing} missing: the next one in {CHAIN_FILE} is {file}"));
         }
         expected = expected.max(number.saturating_add(1));
     }
     problems
-}
-
-/// C4 id of a file of a history.
-pub(super) fn c4_of(folder: &Folder, name: &str) -> Result<String, MhlError> {
-    c4_of_file(&folder.open_file(name, false)?, &folder.at(name))
-}
-
-/// C4 id of an open file; `path` is its name in messages.
-pub(super) fn c4_of_file(file: &File, path: &Path) -> Result<String, MhlError> {
-    match hash_open_file(file, &[HashAlgorithm::C4], &CancellationToken::new()) {
-        Ok((digests, _)) => Ok(digests.into_iter().next().map_or_else(String::new, |digest| digest.text)),
-        Err(HashError::Read(source)) => Err(MhlError::Io { path: path.to_owned(), source }),
-        Err(HashError::Cancelled) => Err(MhlError::Cancelled),
-    }
 }
 
 fn add_entry(files: &mut HashMap<String, Known>, directories: &mut HashMap<String, bool>, entry: Entry) {

@@ -20,7 +20,6 @@ pub(super) fn add_own(patterns: &mut Vec<String>) {
     }
 }
 
-/// Compiled patterns.
 pub(super) struct Ignore {
     rules: Vec<Rule>,
 }

@@ -4,54 +4,17 @@
 //! What is taken over is checked first: a chain that lists other generations than there are is no history. The chain goes
 //! last; until it is there, nothing counts.
 use super::chain::{self, Link};
-use super::folder::{Folder, kind};
-use super::history::{History, Known, c4_of};
-use super::journal;
+use super::folder::Folder;
+use super::history::History;
 use super::model::MhlError;
+use super::proof::{Chains, proven};
+use super::source::Source;
 use super::tree::join;
 use super::{CHAIN_FILE, FOLDER};
-use rustix::fs::{FileType, Stat};
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use storage::{DirectoryError, Root};
+use storage::{DirectoryError, Root, Roots};
 use tokio_util::sync::CancellationToken;
-
-/// Proven chains of a tree, by the directory that each describes, relative to the tree.
-pub(super) type Chains = BTreeMap<String, Vec<Link>>;
-
-/// What the histories of a source say of its files that those of the copy do not say.
-#[derive(Default)]
-pub struct Source {
-    /// The outermost first.
-    histories: Vec<(String, History)>,
-}
-
-impl Source {
-    /// What the innermost history that has the file knows of it.
-    pub(super) fn known(&self, path: &str) -> Option<&Known> {
-        self.histories.iter().rev().find_map(|(prefix, history)| {
-            let relative =
-                if prefix.is_empty() { path } else { path.strip_prefix(prefix.as_str())?.strip_prefix('/')? };
-            history.files.get(relative).filter(|known| known.original().is_some())
-        })
-    }
-
-    /// Adds the history of the directory `prefix` of the source `from`, unless the copy's has all of its generations.
-    pub(super) fn add(
-        &mut self,
-        from: &Folder,
-        prefix: &str,
-        theirs: &[Link],
-        ours: &[Link],
-        cancel: &CancellationToken,
-    ) -> Result<(), MhlError> {
-        if !theirs.iter().all(|link| ours.iter().any(|own| own.c4 == link.c4)) {
-            self.histories.push((prefix.to_owned(), History::load(&from.below(prefix)?, cancel)?));
-        }
-        Ok(())
-    }
-}
 
 /// What came with a source.
 #[derive(Default)]
@@ -63,8 +26,8 @@ pub struct Imported {
 }
 
 /// Opens the tree that was copied. `None` when it has gone since: nothing is left to hold the copy against.
-pub(super) fn source(from: &Path) -> Result<Option<Folder>, MhlError> {
-    match Folder::open(from) {
+pub(super) fn source(from: &Path, roots: &Roots) -> Result<Option<Folder>, MhlError> {
+    match Folder::open_within(from, roots) {
         Err(MhlError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             tracing::warn!(path = %from.display(), "the source has gone: no history is taken over");
             Ok(None)
@@ -73,82 +36,18 @@ pub(super) fn source(from: &Path) -> Result<Option<Folder>, MhlError> {
     }
 }
 
-/// The chains of the histories in the tree `from`, proven; empty when there is none.
-pub(super) fn proven(from: &Folder, cancel: &CancellationToken) -> Result<Chains, MhlError> {
-    let (mut chains, mut open) = (Chains::new(), vec![String::new()]);
-    while let Some(directory) = open.pop() {
-        if cancel.is_cancelled() {
-            return Err(MhlError::Cancelled);
-        }
-        let folder = match from.below(&directory) {
-            Ok(folder) => folder,
-            Err(error) if directory.is_empty() => return Err(error),
-            // The listing of the library has named it.
-            Err(_) => continue,
-        };
-        if let Some(links) = proven_one(&folder)? {
-            chains.insert(directory.clone(), links);
-        }
-        let entries = match folder.entries() {
-            Ok(entries) => entries,
-            Err(error) if directory.is_empty() => return Err(error),
-            Err(_) => continue,
-        };
-        for (name, kind) in entries {
-            let Ok(name) = name.into_string() else { continue };
-            let own = name == FOLDER || name == journal::DIRECTORY;
-            if !own && kind == FileType::Directory {
-                open.push(join(&directory, &name));
-            }
-        }
-    }
-    Ok(chains)
-}
-
-/// The chain of the history of one directory.
-fn proven_one(directory: &Folder) -> Result<Option<Vec<Link>>, MhlError> {
-    let broken = |problem: String| Err(MhlError::Broken { folder: directory.at(FOLDER), problem });
-    let folder = match directory.find(FOLDER) {
-        Err(MhlError::Linked(_)) if directory.target(join(FOLDER, CHAIN_FILE)).is_ok_and(|found| is_file(&found)) => {
-            return broken("it is a symbolic link".to_owned());
-        }
-        Ok(Some(folder)) => folder,
-        Ok(None) | Err(_) => return Ok(None),
-    };
-    match folder.entry(CHAIN_FILE) {
-        Ok(found) if kind(&found) == FileType::Symlink => return broken(format!("{CHAIN_FILE} is a symbolic link")),
-        Ok(found) if is_file(&found) => {}
-        _ => return Ok(None),
-    }
-    let links = chain::read(&folder, CHAIN_FILE)?;
-    for link in &links {
-        let c4 = match c4_of(&folder, &link.file) {
-            Err(MhlError::Linked(_)) => return broken(format!("generation {} is a symbolic link", link.file)),
-            c4 => c4?,
-        };
-        if c4 != link.c4 {
-            return broken(format!("generation {} is not the one the chain lists: it was changed", link.file));
-        }
-    }
-    Ok(Some(links))
-}
-
-fn is_file(found: &Stat) -> bool {
-    kind(found) == FileType::RegularFile
-}
-
 /// Gives the tree below `to` the histories of the tree below `from`, where it has none of its own.
-pub fn import(from: &Path, to: &Path, cancel: &CancellationToken) -> Result<Imported, MhlError> {
-    let Some(from) = source(from)? else { return Ok(Imported::default()) };
+pub fn import(from: &Path, to: &Path, roots: &Roots, cancel: &CancellationToken) -> Result<Imported, MhlError> {
+    let Some(from) = source(from, roots)? else { return Ok(Imported::default()) };
     let chains = proven(&from, cancel)?;
-    import_chains(&from, to, &chains, Some(&from), cancel)
+    import_chains(&from, (to, roots), &chains, Some(&from), cancel)
 }
 
 /// The same with the histories known. Empty directories that a history lists are made, when they are in the tree `there`;
 /// without one the history is believed.
 pub(super) fn import_chains(
     from: &Folder,
-    to: &Path,
+    (to, roots): (&Path, &Roots),
     chains: &Chains,
     there: Option<&Folder>,
     cancel: &CancellationToken,
@@ -157,7 +56,7 @@ pub(super) fn import_chains(
     if chains.is_empty() {
         return Ok(imported);
     }
-    let root = Root::existing(to).map_err(|error| MhlError::io(to)(io::Error::other(error)))?;
+    let root = Root::existing_within(to, roots).map_err(|error| MhlError::io(to)(io::Error::other(error)))?;
     // The outermost history comes before those in it.
     for (prefix, links) in chains {
         let target = made(&root, prefix)?;

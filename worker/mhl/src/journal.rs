@@ -7,17 +7,25 @@ use super::folder::Folder;
 use super::model::MhlError;
 use bytes::Bytes;
 use protocol::id::{UnitId, WorkerId};
+use protocol::model::location::Scheme;
 use rustix::fs::{Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use storage::hash::Digest;
 use storage::retry::{RetryBudget, retry};
-use storage::{Attributes, Body, Durability, Precondition, PutRequest, Root, Storage, StorageError, sync_directories};
+use storage::{
+    Attributes, Body, Durability, PARTIAL_SUFFIX, Precondition, PutRequest, Root, Storage, StorageError,
+    sync_directories,
+};
 
 /// Directory of all journals below a root. Never part of a history.
 pub const DIRECTORY: &str = ".showrunner";
+
+/// Copies that contradict the history of their source, in the directory of all journals. No job has this name: its
+/// underscore would be written as a code.
+pub(super) const REFUSED: &str = "_refused.jsonl";
 
 /// Answers to one object of a journal that may be lost in a row.
 const LOST_ANSWERS_MAX: u32 = 3;
@@ -40,6 +48,21 @@ pub struct Record {
     /// In a bucket: what the other side calls this state of it, which tells more than a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// Location of the library's own file, whose histories the copy is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// A copy and the library's own file that it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// Path of the copy relative to the root, with `/`.
+    pub path: String,
+    /// Location of the library's own file.
+    pub source: String,
+    /// Of a copy that was refused: the hashes in the history of its source, which may be away at the next seal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashes: Vec<String>,
 }
 
 /// How a file came to be in a journal.
@@ -50,6 +73,11 @@ pub enum Action {
     Copied,
     /// Already there with the same content.
     Verified,
+}
+
+/// The location of a source that may have a history around it. Web addresses have none, and carry signatures.
+pub fn source_of(location: &str) -> Option<String> {
+    Scheme::of(location).is_some_and(Scheme::is_writable).then(|| location.to_owned())
 }
 
 impl Record {
@@ -139,6 +167,57 @@ pub(super) fn open(root: &Folder, job: &str) -> Result<Folder, MhlError> {
     root.ensure(DIRECTORY)?.ensure(&component(job))
 }
 
+/// The copies that a job made in a tree, and those that an earlier seal refused.
+pub(super) fn copies(root: &Folder, job: &str) -> Result<Vec<Copied>, MhlError> {
+    let mut copies = Vec::new();
+    let Some(journals) = root.find(DIRECTORY)? else { return Ok(copies) };
+    if let Some(journal) = journals.find(component(job))? {
+        read(&journal, |record| copies.extend(copied(record)))?;
+    }
+    copies.extend(refused(&journals)?);
+    Ok(copies)
+}
+
+/// A record as a copy, when it names its source.
+pub(super) fn copied(record: Record) -> Option<Copied> {
+    Some(Copied { path: record.path, source: record.source?, hashes: Vec::new() })
+}
+
+fn refused(journals: &Folder) -> Result<Vec<Copied>, MhlError> {
+    let mut content = Vec::new();
+    match journals.open_file(REFUSED, false) {
+        Ok(mut file) => file.read_to_end(&mut content).map_err(MhlError::io(&journals.at(REFUSED)))?,
+        Err(MhlError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(parse_refused(&content))
+}
+
+/// Reads the list of refused copies.
+pub(super) fn parse_refused(content: &[u8]) -> Vec<Copied> {
+    content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// Writes the list of refused copies.
+pub(super) fn refused_text(refused: &[Copied]) -> Vec<u8> {
+    let lines = refused.iter().filter_map(|copy| serde_json::to_vec(copy).ok());
+    lines.flat_map(|line| line.into_iter().chain([b'\n'])).collect()
+}
+
+/// Keeps the list of refused copies for the next seal of the tree: without it a file without a record in the history
+/// would be recorded as an original.
+pub(super) fn keep_refused(root: &Folder, refused: &[Copied]) -> Result<(), MhlError> {
+    if refused.is_empty() {
+        return root.find(DIRECTORY)?.map_or(Ok(()), |journals| journals.remove_file(REFUSED));
+    }
+    let journals = root.ensure(DIRECTORY)?;
+    let temporary = format!(".{REFUSED}{PARTIAL_SUFFIX}");
+    let mut file = journals.create(&temporary)?;
+    let written = file.write_all(&refused_text(refused)).and_then(|()| file.sync_all());
+    written.map_err(MhlError::io(&journals.at(&temporary)))?;
+    journals.rename(&temporary, REFUSED)
+}
+
 /// Reads every record of a journal, file by file in order of name; torn and foreign lines are left out.
 pub(super) fn read(journal: &Folder, mut each: impl FnMut(Record)) -> Result<(), MhlError> {
     let names = journal.entries()?.into_iter().filter_map(|(name, _)| name.into_string().ok());
@@ -194,6 +273,7 @@ mod tests {
             hashes: vec!["xxh3:78af5f94892f3950".into()],
             action: Action::Copied,
             tag: None,
+            source: None,
         }
     }
 

@@ -6,6 +6,7 @@
 //! - [`journal`]: what a job landed, until its generation is written
 //! - [`seal`]: writes the generation
 //! - [`import`]: takes over the histories that a source came with
+//! - [`source`]: what the histories of a source say of its copy
 //! - [`verify`]: hashes a tree against its histories, and follows their references
 mod action;
 mod chain;
@@ -20,12 +21,15 @@ mod legacy;
 mod link_swaps;
 mod model;
 pub mod object;
+mod origin_search;
+mod proof;
 mod read;
 mod references;
 mod renames;
 mod report;
 mod scope;
 pub mod seal;
+pub mod source;
 mod tally;
 mod tree;
 pub mod verify;

@@ -1,8 +1,9 @@
 //! Symbolic links that take the place of a directory while a tree is sealed, verified or taken over. The moment is known:
 //! a large file is open while it is hashed, and `/proc/self/fd` shows it.
-use super::import::{Source, import};
+use super::import::import;
 use super::journal::{self, DIRECTORY, Record};
 use super::seal::{SealReport, seal};
+use super::source::Source;
 use super::verify::{VerifyReport, verify};
 use super::{FOLDER, MhlError};
 use protocol::id::WorkerId;
@@ -10,7 +11,7 @@ use protocol::wire::unit::HashAlgorithm;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use storage::{Durability, Root};
+use storage::{Durability, Root, Roots};
 use tokio_util::sync::CancellationToken;
 
 /// A file without content on disk that takes long enough to hash.
@@ -51,7 +52,7 @@ impl Trees {
         self.at(path)
     }
 
-    /// Puts a link to `outside` in the place of `directory`, which moves beside the trees.
+    /// Replaces `directory` by a link to `outside`, and moves the directory out of the trees.
     fn swap(&self, directory: &str, outside: &str) {
         std::fs::rename(self.at(directory), self.at("moved")).expect("moved");
         symlink(self.at(outside), self.at(directory)).expect("linked");
@@ -175,6 +176,7 @@ fn journal_behind_a_link_is_neither_read_nor_removed() {
         hashes: vec!["xxh3:78af5f94892f3950".into()],
         action: journal::Action::Copied,
         tag: None,
+        source: None,
     };
     let outside = Root::create(&trees.at("outside")).expect("opened");
     journal::append(&outside, "job", &WorkerId("w".into()), &[record], Durability::PageCache).expect("written");
@@ -239,12 +241,12 @@ fn history_of_a_source_behind_a_link_is_not_taken_over() {
         trees.seal(tree).expect("sealed");
     }
     let (from, cancel) = (trees.at("root"), CancellationToken::new());
-    let source = super::import::source(&from).expect("opened").expect("there");
-    let chains = super::import::proven(&source, &cancel).expect("proven");
+    let source = super::import::source(&from, &Roots::default()).expect("opened").expect("there");
+    let chains = super::proof::proven(&source, &cancel).expect("proven");
     assert_eq!(chains.len(), 1);
     trees.swap("root/A", "outside/A");
     std::fs::create_dir(trees.at("copy")).expect("created");
-    let copied = super::import::import_chains(&source, &trees.at("copy"), &chains, None, &cancel);
+    let copied = super::import::import_chains(&source, (&trees.at("copy"), &Roots::default()), &chains, None, &cancel);
     assert!(matches!(copied.map(|_| ()), Err(MhlError::Linked(path)) if path.ends_with("root/A")));
     assert!(!trees.at("copy/A").join(FOLDER).exists());
     // Nor is it held against a copy.
@@ -259,7 +261,7 @@ fn history_is_taken_over_to_the_tree_itself() {
     let outside = trees.outside();
     std::fs::create_dir(trees.at("copy")).expect("created");
     symlink(trees.at("outside/A"), trees.at("copy/A")).expect("linked");
-    let imported = import(&trees.at("root"), &trees.at("copy"), &CancellationToken::new());
+    let imported = import(&trees.at("root"), &trees.at("copy"), &Roots::default(), &CancellationToken::new());
     assert!(matches!(imported.map(|_| ()), Err(MhlError::Linked(_))));
     assert_eq!(trees.outside(), outside);
 }

@@ -1,4 +1,4 @@
-//! What a generation says.
+//! Data model of an MHL generation: header, entries, hashes and references.
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub enum MhlError {
     /// A file of the history is not what the format demands.
     #[error("{path}, byte {position}: {problem}", path = path.display())]
     Malformed {
-        /// The file.
+        /// Path of the malformed file.
         path: PathBuf,
         /// Offset in bytes where it was noticed.
         position: u64,
@@ -42,6 +42,9 @@ pub enum MhlError {
     /// The history of a tree is a symbolic link: what is written there would land elsewhere.
     #[error("{path} is a symbolic link, and a history is written below its own tree only: remove the link", path = .0.display())]
     Linked(PathBuf),
+    /// The tree, or what a link in it leads to, is below none of the roots.
+    #[error("{path} is outside of the `roots` of the storage settings: correct the path, or add its directory to them", path = .0.display())]
+    Outside(PathBuf),
     /// Another process writes to the history of this tree.
     #[error("another process is sealing {root}", root = .0.display())]
     Busy(PathBuf),
@@ -65,7 +68,9 @@ impl MhlError {
         let path = match &mut self {
             MhlError::Io { path, .. } | MhlError::Malformed { path, .. } => Some(path),
             MhlError::Broken { folder, .. } => Some(folder),
-            MhlError::Unrecordable(path) | MhlError::Busy(path) | MhlError::Linked(path) => Some(path),
+            MhlError::Unrecordable(path) | MhlError::Busy(path) | MhlError::Linked(path) | MhlError::Outside(path) => {
+                Some(path)
+            }
             MhlError::Storage(_) | MhlError::Cancelled => None,
         };
         if let Some(path) = path
@@ -107,7 +112,7 @@ impl Action {
 /// One hash element.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// The digest.
+    /// The algorithm and digest of the element.
     pub digest: Digest,
     /// What it is the result of; directories have none.
     pub action: Option<Action>,
@@ -123,7 +128,7 @@ pub enum EntryKind {
         /// Size in bytes.
         bytes: Option<u64>,
     },
-    /// A directory.
+    /// The entry is a `directoryhash`.
     Directory,
 }
 
@@ -142,8 +147,8 @@ pub struct Entry {
     pub structure: Vec<Recorded>,
     /// The path it had in earlier generations, when it was renamed.
     pub previous_path: Option<String>,
-    /// In a bucket: what the other side calls the state that was hashed. It stands in the metadata of the entry, which
-    /// other tools leave alone.
+    /// In a bucket: version or tag of the hashed object, as the storage names it. The entry holds it in its metadata, which
+    /// other tools ignore.
     pub state: Option<String>,
 }
 
@@ -152,13 +157,13 @@ pub struct Entry {
 pub struct Header {
     /// When it was written (`xs:dateTime`).
     pub creation_date: String,
-    /// Where.
+    /// Name of the host that wrote it.
     pub host: String,
     /// By which program.
     pub tool: String,
     /// In which version.
     pub tool_version: String,
-    /// A remark.
+    /// Free text of the operator or tool.
     pub comment: Option<String>,
     /// `in-place`, `transfer` or `flatten`.
     pub process: String,

@@ -1,4 +1,4 @@
-//! Reads a generation entry by entry: a history of a million files never stands in memory as XML.
+//! Reads a generation entry by entry, so that a history of a million files is never in memory as a whole.
 use super::STATE;
 use super::folder::Folder;
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
@@ -239,7 +239,7 @@ fn empty_entry(kind: EntryKind) -> Entry {
     }
 }
 
-/// A path must stay below the root of its history, whoever wrote it.
+/// Checks that a path is below the root of its history. Histories come from other tools and are not trusted.
 pub(super) fn relative(path: String) -> Result<String, String> {
     let bad =
         path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part.is_empty() || part == "..");

@@ -25,7 +25,7 @@ impl Place {
 pub(super) fn problems(places: &[Place], ignored: impl Fn(&str) -> bool) -> Vec<String> {
     let chains: HashMap<&str, &Place> = places.iter().map(|place| (place.prefix.as_str(), place)).collect();
     let anywhere: HashSet<&str> = places.iter().flat_map(|place| &place.links).map(|link| link.c4.as_str()).collect();
-    let (mut told, mut problems) = (HashSet::new(), Vec::new());
+    let (mut reported, mut problems) = (HashSet::new(), Vec::new());
     for (above, referred) in places.iter().flat_map(|place| place.references.iter().map(move |one| (place, one))) {
         let Reference { path, c4 } = &referred.reference;
         let full = join(&above.prefix, path);
@@ -42,7 +42,7 @@ pub(super) fn problems(places: &[Place], ignored: impl Fn(&str) -> bool) -> Vec<
         if !referred.last && anywhere.contains(c4.as_str()) {
             continue;
         }
-        if !told.insert((full.clone(), c4.clone())) {
+        if !reported.insert((full.clone(), c4.clone())) {
             continue;
         }
         let by = &referred.generation;

@@ -1,15 +1,15 @@
-//! What a verification found.
+//! Result of the verification of a tree.
 use super::tree::{Listed, join};
 use std::collections::HashSet;
 
-/// What a verification found. Paths are relative to the root.
+/// Result of the verification of a tree. Paths are relative to its root.
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct VerifyReport {
     /// Generations read, those of nested histories included.
     pub generations: u64,
-    /// Files hashed.
+    /// Number of files that were hashed.
     pub files: u64,
-    /// Bytes hashed.
+    /// Number of bytes that were hashed.
     pub bytes: u64,
     /// Files whose content is not the recorded one, and directories (with a slash at their end) whose hashes are not.
     pub mismatched: Vec<Mismatch>,
@@ -28,7 +28,7 @@ pub struct VerifyReport {
 /// A file whose content is not the recorded one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Mismatch {
-    /// The file.
+    /// Path of the file relative to the root.
     pub path: String,
     /// The recorded hash, `algorithm:digest`.
     pub recorded: String,
@@ -44,6 +44,21 @@ impl VerifyReport {
             && self.new.is_empty()
             && self.unreadable.is_empty()
             && self.broken.is_empty()
+    }
+
+    /// Takes over what was found in the directory `prefix` of the tree.
+    pub(super) fn take(&mut self, other: VerifyReport, prefix: &str) {
+        let VerifyReport { generations, files, bytes, mismatched, missing, new, unreadable, broken, left_out } = other;
+        self.generations += generations;
+        self.files += files;
+        self.bytes += bytes;
+        let at = |path: String| join(prefix, &path);
+        self.mismatched.extend(mismatched.into_iter().map(|found| Mismatch { path: at(found.path), ..found }));
+        self.missing.extend(missing.into_iter().map(at));
+        self.new.extend(new.into_iter().map(at));
+        self.unreadable.extend(unreadable.into_iter().map(|(path, why)| (at(path), why)));
+        self.broken.extend(broken);
+        self.left_out.extend(left_out.into_iter().map(|(path, what)| (at(path), what)));
     }
 
     /// Takes over what a directory holds besides files and directories that can be recorded.

@@ -3,10 +3,11 @@
 //! Paths that no earlier generation knows are set aside until the tree has been seen to its end: only then is it known
 //! which recorded files have gone, and whether one of the new ones is such a file under another name.
 use super::action;
+use super::chain::c4_of_file;
 use super::folder::Folder;
-use super::history::{History, Known, c4_of_file};
+use super::history::{History, Known};
 use super::journal::Record;
-use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
+use super::model::{self, Action, Entry, EntryKind, Header, MhlError, Reference};
 use super::renames::Renames;
 use super::write::{Body, Spool, chain_xml};
 use super::{FOLDER, TOOL, is_recordable};
@@ -25,7 +26,7 @@ pub(super) struct Scope {
     pub(super) references: Vec<Reference>,
 }
 
-/// A file as it stands in the tree.
+/// A file as the scan of the tree found it.
 pub(super) struct Found {
     /// Relative to the root of the history.
     pub(super) path: String,
@@ -61,6 +62,16 @@ pub(super) struct Draft {
     pub(super) wanted: Vec<HashAlgorithm>,
 }
 
+/// What was said of a file.
+pub(super) struct Recorded {
+    /// Its hash in the algorithm of the seal.
+    pub(super) digest: Digest,
+    /// What disagrees with the history, or with that of its source.
+    pub(super) failed: Vec<String>,
+    /// It contradicts the history of its source, and is not recorded.
+    pub(super) refused: bool,
+}
+
 /// A generation that has been written.
 pub(super) struct Written {
     /// Name of its file.
@@ -79,9 +90,9 @@ impl Scope {
         Ok(Scope { prefix, history, body, late, news: 0, references: Vec::new() })
     }
 
-    /// Says what is to be done about a file. `source` is what the history of the tree it was copied from knows of it, which
-    /// counts where this history knows nothing.
-    pub(super) fn consider(&self, found: Found, algorithm: HashAlgorithm, source: Option<&Known>) -> Verdict {
+    /// Says what is to be done about a file. `sources` is what histories of its source know of it, which counts where
+    /// this history knows nothing.
+    pub(super) fn consider(&self, found: Found, algorithm: HashAlgorithm, sources: &[&Known]) -> Verdict {
         let Found { path, bytes, modified, state, record } = found;
         let nothing = Known::default();
         let known = self.history.files.get(&path).unwrap_or(&nothing);
@@ -99,10 +110,12 @@ impl Scope {
         if !digests.iter().any(|digest| digest.algorithm == algorithm) {
             wanted.push(algorithm);
         }
-        let would_have: Vec<Digest> = digests.iter().cloned().chain(wanted.iter().map(|a| placeholder(*a))).collect();
-        let vouching = source.filter(|_| known.original().is_none()).unwrap_or(known);
-        wanted.extend(vouching.needed(&would_have));
-        // A file nobody vouches for may be one that was renamed: its earlier record may be in another algorithm.
+        let own = [known];
+        for vouching in if known.original().is_none() { sources } else { &own } {
+            let would_have = digests.iter().cloned().chain(wanted.iter().map(|a| placeholder(*a)));
+            wanted.extend(vouching.needed(&would_have.collect::<Vec<_>>()));
+        }
+        // A file without a record here or in a source may be a renamed one: its earlier record may use another algorithm.
         if record.is_none() && known.original().is_none() {
             let others = self.history.algorithms.iter().filter(|other| !wanted.contains(other)).copied();
             let others: Vec<HashAlgorithm> = others.filter(|other| is_recordable(*other)).collect();
@@ -113,23 +126,23 @@ impl Scope {
         Verdict::Record(Draft { path, bytes, modified, state, digests, date, wanted })
     }
 
-    /// Records a file that has been hashed. Returns its hash in `algorithm`, and what disagrees with the history. A file that
-    /// this history does not know and that contradicts its source's is not recorded: it would stand there as an original.
+    /// Records a file that has been hashed. A file that this history does not know and that contradicts a history of its
+    /// source is not recorded: it would be an original.
     pub(super) fn record(
         &mut self,
         draft: Draft,
         algorithm: HashAlgorithm,
-        source: Option<&Known>,
-    ) -> Result<(Digest, Vec<String>), MhlError> {
+        sources: &[&Known],
+    ) -> Result<Recorded, MhlError> {
         let Draft { path, bytes, modified, state, digests, date, .. } = draft;
         let digest = digests.iter().find(|digest| digest.algorithm == algorithm).cloned();
         let digest = digest.unwrap_or_else(|| placeholder(algorithm));
         let nothing = Known::default();
         let known = self.history.files.get(&path).unwrap_or(&nothing);
-        if let Some(source) = source.filter(|_| known.original().is_none()) {
-            let contradicted = contradictions(source, &digests);
-            if !contradicted.is_empty() {
-                return Ok((digest, contradicted));
+        if known.original().is_none() {
+            let failed: Vec<String> = sources.iter().flat_map(|source| contradictions(source, &digests)).collect();
+            if !failed.is_empty() {
+                return Ok(Recorded { digest, failed, refused: true });
             }
         }
         let hashes = action::recorded(known, &digests, &date);
@@ -143,7 +156,7 @@ impl Scope {
         let modified = Some(modified.to_string());
         self.push(new, Entry { kind, path, modified, hashes, structure: Vec::new(), previous_path: None, state })?;
         self.news += 1;
-        Ok((digest, failed))
+        Ok(Recorded { digest, failed, refused: false })
     }
 
     /// Records a directory.
@@ -154,7 +167,7 @@ impl Scope {
         content: &Digest,
         structure: &Digest,
     ) -> Result<(), MhlError> {
-        let plain = |digest: &Digest| vec![Recorded { digest: digest.clone(), action: None, date: None }];
+        let plain = |digest: &Digest| vec![model::Recorded { digest: digest.clone(), action: None, date: None }];
         let new = !self.history.directories.contains_key(&path);
         let entry = Entry {
             kind: EntryKind::Directory,
@@ -234,7 +247,8 @@ fn fitting(name: &str) -> &str {
 }
 
 fn header(ignore: &[String], now: jiff::Timestamp, content: &Digest, structure: &Digest) -> Header {
-    let root = |digest: &Digest| vec![Recorded { digest: digest.clone(), action: None, date: Some(now.to_string()) }];
+    let root =
+        |digest: &Digest| vec![model::Recorded { digest: digest.clone(), action: None, date: Some(now.to_string()) }];
     Header {
         creation_date: now.to_string(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),

@@ -9,10 +9,10 @@
 use super::folder::Folder;
 use super::history::History;
 use super::ignore::Ignore;
-use super::import::Source;
-use super::journal::{self, Record};
+use super::journal::{self, Copied, Record};
 use super::model::{MhlError, Reference};
-use super::scope::{Found, Scope, Verdict};
+use super::scope::{Found, Recorded, Scope, Verdict};
+use super::source::Source;
 use super::tree::{Child, DirectoryHash, FileState, Listed, children, has_history, join};
 use super::{CHAIN_FILE, FOLDER, TOOL};
 use protocol::wire::unit::HashAlgorithm;
@@ -20,8 +20,8 @@ use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use storage::PARTIAL_SUFFIX;
 use storage::hash::{Digest, HashError, hash_open_file};
+use storage::{PARTIAL_SUFFIX, Roots};
 use tokio_util::sync::CancellationToken;
 
 /// A file that changes while it is hashed is hashed again this often.
@@ -49,18 +49,32 @@ pub fn seal(
     algorithm: HashAlgorithm,
     cancel: &CancellationToken,
 ) -> Result<SealReport, MhlError> {
-    seal_copy(root, job, algorithm, &Source::default(), cancel)
+    seal_copy((root, &Roots::default()), job, algorithm, &Source::default(), cancel)
+}
+
+/// The copies below `root` whose sources may have a history: those of the job, and those that an earlier seal refused.
+pub fn copies((root, roots): (&Path, &Roots), job: &str) -> Result<Vec<Copied>, MhlError> {
+    journal::copies(&open(root, roots)?, job)
+}
+
+/// Opens the root of a tree. Without roots it gets its real path, whose last part names the tree in its generations.
+fn open(root: &Path, roots: &Roots) -> Result<Folder, MhlError> {
+    match roots.is_empty() {
+        true => Folder::open(&root.canonicalize().map_err(MhlError::io(root))?),
+        false => Folder::open_within(root, roots),
+    }
 }
 
 /// The same for a tree that is a copy: no file that contradicts the history of its source is sealed as an original.
+/// Nothing outside of the directories that local files must be below is opened.
 pub fn seal_copy(
-    root: &Path,
+    (root, roots): (&Path, &Roots),
     job: &str,
     algorithm: HashAlgorithm,
     source: &Source,
     cancel: &CancellationToken,
 ) -> Result<SealReport, MhlError> {
-    let root = Folder::open(&root.canonicalize().map_err(MhlError::io(root))?)?;
+    let root = open(root, roots)?;
     // Locked until the root is closed, by the kernel when the process dies.
     let locked = flock(&root, FlockOperation::NonBlockingLockExclusive);
     locked.map_err(|_| MhlError::Busy(root.shown().to_owned()))?;
@@ -68,16 +82,18 @@ pub fn seal_copy(
     let mut records = HashMap::new();
     journal::read(&scratch, |mut record| {
         record.hashes.shrink_to_fit();
+        record.source = None;
         records.insert(std::mem::take(&mut record.path), record);
     })?;
     let (root, scratch, report) = (&root, &scratch, SealReport::default());
-    let mut sealer =
-        Sealer { root, algorithm, cancel, source, scratch, records, ignores: Vec::new(), scopes: 0, report };
+    let (ignores, refused) = (Vec::new(), Vec::new());
+    let mut sealer = Sealer { root, algorithm, cancel, source, scratch, records, refused, ignores, scopes: 0, report };
     sealer.seal_history(root, "")?;
     let gone = sealer.records.keys().filter(|path| !root.has(path));
     let mut gone: Vec<String> = gone.map(|path| format!("{path}: landed by this job and no longer there")).collect();
     gone.sort();
     sealer.report.failed.extend(gone);
+    journal::keep_refused(root, &sealer.refused)?;
     journal::remove(root, job)?;
     Ok(sealer.report)
 }
@@ -92,6 +108,8 @@ struct Sealer<'a> {
     scratch: &'a Folder,
     /// Journal records by path relative to the root.
     records: HashMap<String, Record>,
+    /// Copies that contradict the history of their source.
+    refused: Vec<Copied>,
     /// Patterns of the histories around the current directory, with their roots relative to the root.
     ignores: Vec<(String, Ignore)>,
     scopes: usize,
@@ -193,7 +211,7 @@ impl Sealer<'_> {
         let record = record.filter(|r| r.bytes == state.bytes && r.modified_ns == state.modified_ns);
         let found = Found { path: relative, bytes: state.bytes, modified: state.modified(), state: None, record };
         let source = self.source.known(&from_root);
-        let mut draft = match scope.consider(found, self.algorithm, source) {
+        let mut draft = match scope.consider(found, self.algorithm, &source) {
             Verdict::Unchanged { digest, failed } => {
                 let failed =
                     failed.then(|| format!("{from_root}: failed in an earlier generation and was not restored"));
@@ -207,9 +225,10 @@ impl Sealer<'_> {
             draft.digests.extend(hashed);
             (draft.bytes, draft.modified) = (state.bytes, state.modified());
         }
-        let (digest, failed) = scope.record(draft, self.algorithm, source)?;
+        let Recorded { digest, failed, refused } = scope.record(draft, self.algorithm, &source)?;
         self.report.failed.extend(failed.iter().map(|what| format!("{from_root}: {what}")));
-        self.report.files += 1;
+        self.report.files += u64::from(!refused);
+        self.refused.extend(self.source.refused(&from_root).filter(|_| refused));
         Ok(digest)
     }
 

@@ -55,9 +55,9 @@ impl Tally {
         }
     }
 
-    /// Directories whose hashes are not the recorded ones. Those above a path in `damaged` are left out: their hashes must
-    /// differ, and what differs below is told already. `recorded` says whether a history knows a directory: an empty one
-    /// that came later is none of its business.
+    /// Directories whose hashes differ from the recorded ones. Those above a path in `damaged` are left out: their hashes
+    /// must differ, and the damage is reported already. `recorded` says whether a history knows a directory: an empty
+    /// directory that came later is not checked.
     pub(super) fn check(
         &self,
         prefix: &str,
@@ -181,7 +181,7 @@ mod tests {
         );
         assert!(differing(&tally(files, &["Voice", "new/deep"]), &record, &known).is_empty(), "a later empty one");
         let damaged = ["", "d", "d/e"].map(str::to_owned).into();
-        assert!(other.check("", &record, &damaged, &|_| true).is_empty(), "told already");
+        assert!(other.check("", &record, &damaged, &|_| true).is_empty(), "reported already");
     }
 
     #[test]

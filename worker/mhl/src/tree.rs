@@ -67,6 +67,12 @@ pub(super) fn children(folder: &Folder, ignored: impl Fn(&str, bool) -> bool) ->
         let lossy = name.to_string_lossy().into_owned();
         let own = folder.entry(&name);
         let linked = own.as_ref().is_ok_and(|own| kind(own) == FileType::Symlink);
+        if linked && folder.leads_outside(&name) {
+            if !ignored(&lossy, false) {
+                listed.left_out.push((lossy, "a link that leads out of the roots"));
+            }
+            continue;
+        }
         let found = match if linked { folder.target(&name) } else { own } {
             Ok(found) => found,
             Err(_) if ignored(&lossy, false) => continue,

@@ -18,23 +18,32 @@ use tokio_util::sync::CancellationToken;
 /// Files found but not hashed yet.
 const QUEUE_FILES: usize = 256;
 
-/// Verifies the tree below `root` with `threads` threads that hash (at least one). A tree without a history is held against
-/// the MHL 1.1 files at its root, and reported as broken when there are none; an error means that the verification itself
+/// Verifies the tree below `root` with `threads` threads that hash (at least one). A tree without a history is compared
+/// with the MHL 1.1 lists in it, and reported as broken when there are none; an error means that the verification itself
 /// could not be done.
 pub fn verify(root: &Path, threads: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
     let root = Folder::open(&root.canonicalize().map_err(MhlError::io(root))?)?;
-    if let Some(report) = legacy::verify(&root, threads, cancel)? {
-        return Ok(report);
+    let Some((mut report, histories)) = legacy::directory::verify(&root, threads, cancel)? else {
+        return verify_history(&root, threads, cancel);
+    };
+    for directory in histories {
+        report.take(verify_history(&root.below(&directory)?, threads, cancel)?, &directory);
     }
+    report.sort();
+    Ok(report)
+}
+
+/// Verifies a tree against the history of its root.
+fn verify_history(root: &Folder, threads: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
     let (report, hashed) = (Mutex::new(VerifyReport::default()), Mutex::new(Vec::new()));
     let (files, queue) = sync_channel(QUEUE_FILES);
     let queue = Mutex::new(queue);
     let (walked, frames, mut tally) = std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
-            scope.spawn(|| hash_files(&root, &queue, &report, &hashed, cancel));
+            scope.spawn(|| hash_files(root, &queue, &report, &hashed, cancel));
         }
         let (frames, tally) = (Frames::default(), Tally::default());
-        let mut walker = Walker { root: &root, files, report: &report, cancel, frames, tally };
+        let mut walker = Walker { root, files, report: &report, cancel, frames, tally };
         let walked = root.again().and_then(|root| walker.history(root, ""));
         (walked, walker.frames, walker.tally)
     });

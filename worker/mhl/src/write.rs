@@ -1,5 +1,5 @@
-//! Writes a generation. Entries go to a body file as they come, since the hash of the root stands before them and is
-//! known only after them.
+//! Writes a generation. Entries go to a body file first: the root hash precedes them in the format, but is known only
+//! after the last entry.
 use super::folder::Folder;
 use super::model::{Entry, EntryKind, Header, MhlError, Recorded, Reference};
 use super::{CHAIN_NAMESPACE, NAMESPACE, STATE, STATE_NAMESPACE};
@@ -79,7 +79,7 @@ impl Spool {
         written.and_then(|()| self.out.write_all(b"\n")).map_err(MhlError::io(&self.path))
     }
 
-    /// Ends it.
+    /// Flushes the spool and rewinds its file for reading.
     pub(super) fn finish(self) -> Result<Spooled, MhlError> {
         let file = rewound(self.out).map_err(MhlError::io(&self.path))?;
         Ok(Spooled { path: self.path, file })

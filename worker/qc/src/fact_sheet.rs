@@ -4,33 +4,12 @@ use serde::{Deserialize, Serialize};
 use spec::facts::FactSheet;
 use spec::needs::Needs;
 use spec::plan::needs;
-use spec::{DeliverySpec, role_of_streams};
+use spec::{ContentKind, DeliverySpec, MediaUnderTest, role_of_content};
 
 /// The form this build writes. A sheet of another form is not read: its bytes are measured again.
 const VERSION: u32 = 3;
 /// Bytes of a stored sheet at most: it travels with units and reports.
 const BYTES_MAX: usize = 512 << 10;
-
-/// How a file is measured: bytes measured as text have not been measured as media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ContentKind {
-    Media,
-    Still,
-    Text,
-    Paper,
-}
-
-impl ContentKind {
-    fn of(role: Role) -> ContentKind {
-        match role {
-            Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio => ContentKind::Media,
-            Role::Artwork => ContentKind::Still,
-            Role::Subtitle | Role::Caption => ContentKind::Text,
-            Role::Document => ContentKind::Paper,
-        }
-    }
-}
 
 /// The facts of some bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,9 +59,11 @@ impl StoredSheet {
         (self.look == ContentKind::of(role)).then_some(&self.looked_for)
     }
 
-    /// The role of the bytes: the declared one, or the one the content gives away.
-    pub(super) fn role(&self, declared: Option<Role>, spec: &DeliverySpec) -> Role {
-        declared.unwrap_or_else(|| role_of_streams(self.facts.video.is_some(), spec))
+    /// The role of the bytes. `None` when the sheet does not settle it: bytes that were taken for a text, a still or a
+    /// document may be media under a name that claims otherwise.
+    pub(super) fn role(&self, media: &MediaUnderTest, spec: &DeliverySpec) -> Option<Role> {
+        let settled = self.look == ContentKind::Media || !media.role_is_guessed;
+        settled.then(|| role_of_content(media, self.look, self.facts.video.is_some(), spec))
     }
 
     /// Whether it holds everything that a spec demands of this role.
@@ -126,6 +107,16 @@ mod tests {
     fn bytes_taken_for_something_else_are_looked_at_again() {
         let known = sheet("decode: {}");
         assert!(known.has_all(&spec("decode: {}"), Role::Proxy) && !known.has_all(&spec("decode: {}"), Role::Subtitle));
+    }
+
+    #[test]
+    fn sheet_of_a_text_settles_no_role_by_name() {
+        let spec = spec("black: { longest: 1s }");
+        let named =
+            |role_is_guessed| MediaUnderTest { role: Some(Role::Document), role_is_guessed, ..Default::default() };
+        let paper = StoredSheet { look: ContentKind::Paper, ..sheet("decode: {}") };
+        assert_eq!((paper.role(&named(false), &spec), paper.role(&named(true), &spec)), (Some(Role::Document), None));
+        assert_eq!(sheet("decode: {}").role(&named(true), &spec), Some(Role::Master));
     }
 
     #[test]

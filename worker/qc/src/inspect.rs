@@ -11,7 +11,7 @@ use protocol::wire::unit::{HashAlgorithm, Measured, parse_hash};
 use spec::facts::{FactSheet, Structure};
 use spec::needs::Needs;
 use spec::plan::needs;
-use spec::{DeliverySpec, MediaUnderTest, judge, role_of_streams};
+use spec::{ContentKind, DeliverySpec, MediaUnderTest, judge, role_of_content};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// A file judged.
 #[derive(Debug)]
 pub struct Appraised {
-    /// The verdict.
+    /// The verdict with its findings.
     pub report: Report,
     /// What was measured now, in its stored form; `None` when nothing was, or nothing that can be relied on.
     pub sheet: Option<String>,
@@ -40,43 +40,41 @@ pub async fn inspect(
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
-    Ok(appraise(path, subject, spec, tools, &[], cancel).await?.report)
+    let media = Arc::new(Media::open(path, &subject.file)?);
+    Ok(appraise(&media, subject, spec, tools, &[], cancel).await?.report)
 }
 
-/// The same, with what has been measured before of bytes that the file may hold. When it does hold them, which reading
+/// The same for an open file, with what has been measured before of bytes that the file may hold. When it does hold them, which reading
 /// it shows, and everything that the spec asks was measured, nothing is decoded.
 pub async fn appraise(
-    path: &Path,
+    media: &Arc<Media>,
     subject: &MediaUnderTest,
     spec: &DeliverySpec,
     tools: &Tools,
     known: &[&Measured],
     cancel: &CancellationToken,
 ) -> Result<Appraised, Failure> {
-    // Everything that is read is read from this one open file.
-    let media = Arc::new(Media::open(path, &subject.file)?);
     // Cancelled with the unit, and when the caller drops the future.
     let stop = cancel.child_token();
     let _cancel_on_drop = stop.clone().drop_guard();
     let sheets: Vec<StoredSheet> = known.iter().filter_map(|known| StoredSheet::read(&known.sheet)).collect();
-    let hashing = hash_beside(&media, subject, spec, stop);
+    let hashing = hash_beside(media, subject, spec, stop);
     if sheets.is_empty() {
-        let gathering = gather(&media, subject, spec, tools, None, cancel);
+        let gathering = gather(media, subject, spec, tools, None, cancel);
         let (hashes, gathered) = tokio::join!(hashing, gathering);
         return measured(media.bytes(), hashes, gathered?, subject, spec);
     }
     // Only the bytes say whether the sheets are theirs: they are read first.
     let hashes = hashing.await;
     let found = hashes.as_ref().ok().and_then(|hashes| sheets.into_iter().find(|sheet| sheet.is_of(&hashes.content)));
-    if let (Ok(hashes), Some(sheet)) = (&hashes, &found) {
-        let role = sheet.role(subject.role, spec);
-        if sheet.has_all(spec, role) {
-            let facts = FactSheet { declared_hash: hashes.declared.clone(), ..sheet.facts.clone() };
-            let report = judge(&facts, spec, subject, role);
-            return Ok(Appraised { report, sheet: None, decoded: false });
-        }
+    if let (Ok(hashes), Some(sheet)) = (&hashes, &found)
+        && let Some(role) = sheet.role(subject, spec).filter(|role| sheet.has_all(spec, *role))
+    {
+        let facts = FactSheet { declared_hash: hashes.declared.clone(), ..sheet.facts.clone() };
+        let report = judge(&facts, spec, subject, role);
+        return Ok(Appraised { report, sheet: None, decoded: false });
     }
-    let gathered = gather(&media, subject, spec, tools, found.as_ref(), cancel).await?;
+    let gathered = gather(media, subject, spec, tools, found.as_ref(), cancel).await?;
     measured(media.bytes(), hashes, gathered, subject, spec)
 }
 
@@ -163,8 +161,10 @@ async fn gather(
         facts.unreadable = Some("the file is empty".to_owned());
         return Ok(Gathered::plain(facts, guess));
     }
-    match guess {
-        Role::Subtitle | Role::Caption => {
+    let played = played_under_another_name(media, subject, tools, cancel).await?;
+    let content = if played.is_some() { ContentKind::Media } else { ContentKind::of(guess) };
+    match content {
+        ContentKind::Text => {
             match blocking(media, timed_text::read).await? {
                 Ok(text) => facts.text = Some(text),
                 Err(why) => facts.unreadable = Some(why),
@@ -172,10 +172,14 @@ async fn gather(
             return Ok(Gathered::plain(facts, guess));
         }
         // Documents are reviewed by people; only readability and non-emptiness are checked.
-        Role::Document => return Ok(Gathered::plain(facts, guess)),
-        Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio | Role::Artwork => {}
+        ContentKind::Paper => return Ok(Gathered::plain(facts, guess)),
+        ContentKind::Media | ContentKind::Still => {}
     }
-    let probe = match probed(media, guess, tools, cancel).await {
+    let probed = match played {
+        Some(probe) => Ok(probe),
+        None => probed(media, guess, tools, cancel).await,
+    };
+    let probe = match probed {
         Ok(probe) => probe,
         Err(Unprobed::Failed(failure)) => return Err(failure),
         Err(Unprobed::Unreadable(why)) => {
@@ -183,7 +187,7 @@ async fn gather(
             return Ok(Gathered::plain(facts, guess));
         }
     };
-    let role = subject.role.unwrap_or_else(|| role_of_streams(probe.video.is_some(), spec));
+    let role = role_of_content(subject, content, probe.video.is_some(), spec);
     if role == Role::Artwork && probe.video.as_ref().is_none_or(|still| still.width == 0 || still.height == 0) {
         // ffprobe goes by the name of a still; only a size shows that there is one.
         facts.unreadable = Some("not readable as a picture".to_owned());
@@ -206,15 +210,38 @@ async fn gather(
             facts.mediaconch = Some(external_tools::mediaconch(media, policy, tools, cancel).await?);
         }
     }
+    note_probe(&mut facts, probe);
+    Ok(Gathered { facts, role, looked_for, decoded })
+}
+
+/// Adds what the probe knows, and the versions of the programs.
+fn note_probe(facts: &mut FactSheet, probe: Probe) {
     let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
-    let versions = [("ffprobe", Some(probe.version.clone())), ("ffmpeg", ffmpeg)];
+    let versions = [("ffprobe", Some(probe.version)), ("ffmpeg", ffmpeg)];
     facts.tools = versions.into_iter().filter_map(|(tool, version)| Some((tool.to_owned(), version?))).collect();
     facts.container = Some(probe.container);
     facts.video = probe.video;
     facts.other_video = probe.other_video;
     facts.audio = probe.audio;
     facts.subtitle_streams = probe.subtitle_streams;
-    Ok(Gathered { facts, role, looked_for, decoded })
+}
+
+/// The probe of media whose name claims a still, a text or a document, where no source declares that. `None` when the
+/// file does not play: its content does not contradict its name.
+async fn played_under_another_name(
+    media: &Arc<Media>,
+    subject: &MediaUnderTest,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Option<Probe>, Failure> {
+    if !subject.role_is_guessed || subject.role.is_none_or(Role::is_timed_media) {
+        return Ok(None);
+    }
+    match probe::probe_packets(media, tools, cancel).await {
+        Ok(sampled) => Ok(sampled.plays().then_some(sampled.probe)),
+        Err(Unprobed::Unreadable(_)) => Ok(None),
+        Err(Unprobed::Failed(failure)) => Err(failure),
+    }
 }
 
 /// What ffprobe knows of a file that holds picture or sound.

@@ -18,8 +18,10 @@ mod tool;
 mod tools;
 
 pub use inspect::{Appraised, appraise, inspect};
+pub use media::Media;
 pub use picture::pictures;
 pub use protocol::model::qc::{Finding, Picture, Report, Verdict};
 pub use spec::{MediaUnderTest, facts};
 pub use still::still;
+pub use tool::bare_command;
 pub use tools::Tools;

@@ -167,17 +167,27 @@ pub(super) fn message(text: &str) -> &str {
     text.trim().strip_prefix(INPUT).map_or(text.trim(), |rest| rest.trim_start_matches([':', ' ']))
 }
 
-/// A regular file, open.
+fn name_of(path: &Path) -> OsString {
+    path.file_name().unwrap_or(OsStr::new("media")).to_owned()
+}
+
+/// A regular file, open. Everything that is measured or drawn of it is read from this descriptor.
 #[derive(Debug)]
-pub(super) struct Media {
+pub struct Media {
     file: File,
     name: OsString,
     bytes: u64,
 }
 
 impl Media {
+    /// Takes a regular file that its owner has opened; `path` gives its name.
+    pub fn new(file: File, path: &Path) -> io::Result<Media> {
+        let bytes = file.metadata()?.len();
+        Ok(Media { file, name: name_of(path), bytes })
+    }
+
     /// Opens a regular file; `called` is its name in messages. Never waits for a pipe and never opens a device.
-    pub(super) fn open(path: &Path, called: &str) -> Result<Media, Failure> {
+    pub fn open(path: &Path, called: &str) -> Result<Media, Failure> {
         let no_file = || Failure::permanent("source_missing", format!("{called} is not a file"));
         let failed = |errno: rustix::io::Errno| match errno {
             rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => {
@@ -196,8 +206,7 @@ impl Media {
         if !regular(opened.st_mode) {
             return Err(no_file());
         }
-        let name = path.file_name().unwrap_or(OsStr::new("media")).to_owned();
-        Ok(Media { file, name, bytes: u64::try_from(opened.st_size).unwrap_or(0) })
+        Ok(Media { file, name: name_of(path), bytes: u64::try_from(opened.st_size).unwrap_or(0) })
     }
 
     /// The file as a program's standard input.

@@ -53,7 +53,7 @@ pub(super) async fn run(
         directory: Some(scratch.folder()),
         media: Some(media),
         stdout_max: 1 << 16,
-        timeout: timeout(probe.container.duration, tools),
+        timeout: timeout(probe.container.duration, media.bytes(), tools),
     };
     let mut log = Log::default();
     let ended = run.finish(cancel, &mut |line| log.line(line)).await?;
@@ -62,10 +62,18 @@ pub(super) async fn run(
     Ok(pass)
 }
 
-/// A generous multiple of the running time, and never less than the floor: a hang must end, a slow machine must not.
-fn timeout(duration: Option<f64>, tools: &Tools) -> Duration {
-    let seconds = duration.filter(|s| *s > 0.0 && *s < 1e7).unwrap_or(0.0);
-    tools.qc_timeout_min + Duration::from_secs_f64(seconds * f64::from(tools.qc_timeout_factor))
+/// Bytes of a second of media at least. Still pictures at a low rate take about a kilobyte.
+const BYTES_PER_SECOND_MIN: u64 = 128;
+/// Time of one pass at most.
+const TIMEOUT_MAX: Duration = Duration::from_secs(48 * 3600);
+
+/// A generous multiple of the running time, and never less than the floor: a hang must end, a slow machine must not. The
+/// running time is a claim of the header: the size of the file bounds what it buys, and a day or two are the most.
+fn timeout(duration: Option<f64>, bytes: u64, tools: &Tools) -> Duration {
+    let playable = bytes / BYTES_PER_SECOND_MIN;
+    let seconds = duration.filter(|s| *s > 0.0).unwrap_or(0.0).min(playable as f64);
+    let bought = Duration::try_from_secs_f64(seconds * f64::from(tools.qc_timeout_factor)).unwrap_or(TIMEOUT_MAX);
+    tools.qc_timeout_min.saturating_add(bought).min(TIMEOUT_MAX.max(tools.qc_timeout_min))
 }
 
 fn arguments(
@@ -231,8 +239,16 @@ mod tests {
     #[test]
     fn the_time_a_pass_may_take_is_bounded_whatever_the_header_says() {
         let tools = Tools::default();
-        assert!(timeout(Some(60.0), &tools) > tools.qc_timeout_min);
-        assert_eq!(timeout(Some(1e300), &tools), tools.qc_timeout_min);
-        assert_eq!(timeout(None, &tools), tools.qc_timeout_min);
+        let (floor, factor) = (tools.qc_timeout_min, tools.qc_timeout_factor);
+        assert_eq!(timeout(Some(60.0), 1 << 30, &tools), floor + Duration::from_secs(60) * factor);
+        assert_eq!(timeout(None, 1 << 30, &tools), floor);
+        for claimed in [9.9e6, 1e7, 1e300, f64::INFINITY] {
+            // A small file buys what it can hold, a large one no more than the cap.
+            assert_eq!(timeout(Some(claimed), 12_800, &tools), floor + Duration::from_secs(100) * factor, "{claimed}");
+            assert_eq!(timeout(Some(claimed), u64::MAX, &tools), TIMEOUT_MAX, "{claimed}");
+        }
+        for nonsense in [f64::NAN, -1.0, 0.0] {
+            assert_eq!(timeout(Some(nonsense), 1 << 30, &tools), floor);
+        }
     }
 }

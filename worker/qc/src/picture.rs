@@ -7,7 +7,6 @@ use crate::Tools;
 use base64::Engine;
 use protocol::model::qc::{Finding, Picture, Report, Severity};
 use spec::{CHECKS, Scope};
-use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -20,16 +19,16 @@ const BYTES_MAX: usize = 256 << 10;
 
 /// Pictures of what fails a file: a still from the middle of the first stretch of each check, and the waveform of the first
 /// sound stream when its sound is to blame. Pictures that cannot be made in time are left out.
-pub async fn pictures(path: &Path, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Picture> {
+pub async fn pictures(media: &Media, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Picture> {
     let mut made = Vec::new();
     let making = async {
         for (check, at) in moments(&report.findings) {
-            if let Some(jpeg) = still(path, at, tools, cancel).await {
+            if let Some(jpeg) = still(media, at, tools, cancel).await {
                 made.push(picture("still", Some(check), Some(at), "image/jpeg", &jpeg));
             }
         }
         if report.findings.iter().any(is_of_sound)
-            && let Some(png) = waveform(path, tools, cancel).await
+            && let Some(png) = waveform(media, tools, cancel).await
         {
             made.push(picture("waveform", None, None, "image/png", &png));
         }
@@ -65,8 +64,7 @@ fn moments(findings: &[Finding]) -> Vec<(&str, f64)> {
 
 /// The first sound stream from start to end, a row for each channel. The filter holds all of its samples until it draws
 /// them, so it gets few: 4,000 a second show the same shape.
-async fn waveform(path: &Path, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
-    let media = Media::open(path, "").ok()?;
+async fn waveform(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
     let scratch = Scratch::new().ok()?;
     let graph =
         "[0:a:0]aformat=sample_fmts=s16:sample_rates=4000,showwavespic=s=640x160:split_channels=1:colors=0x2457a6";
@@ -77,7 +75,7 @@ async fn waveform(path: &Path, tools: &Tools, cancel: &CancellationToken) -> Opt
         program: &tools.ffmpeg,
         arguments,
         directory: Some(scratch.folder()),
-        media: Some(&media),
+        media: Some(media),
         stdout_max: 1 << 10,
         timeout: TIMEOUT,
     };

@@ -15,6 +15,14 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A description of thousands of streams is an attack, not media.
 const STDOUT_MAX: usize = 8 << 20;
 
+/// Packets read to see whether a file holds more than one picture, as ffprobe writes an interval. More streams than that
+/// are not looked for under the name of a still.
+const PACKETS: &str = "%+#64";
+/// Formats of stills whose names do not end in `_pipe`.
+const STILL_FORMATS: [&str; 4] = ["gif", "apng", "jpegxl_anim", "fits"];
+/// Brands of stills in a wrapper of media.
+const STILL_BRANDS: [&str; 6] = ["avif", "heic", "heix", "heif", "mif1", "miaf"];
+
 /// What ffprobe knows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Probe {
@@ -34,10 +42,48 @@ pub(super) enum Unprobed {
     Failed(Failure),
 }
 
-/// Asks ffprobe.
+/// A probe with the packets among the first [`PACKETS`] of the file.
+pub(super) struct Sampled {
+    pub(super) probe: Probe,
+    /// Whether the format is one of stills.
+    of_stills: bool,
+    /// Packets of the stream with the most.
+    packets: u64,
+}
+
+impl Sampled {
+    /// Whether the file has a running time: sound, or more than one picture. A still is one packet in a format of stills.
+    pub(super) fn plays(&self) -> bool {
+        let still = self.of_stills && self.packets <= 1 && self.probe.audio.is_empty();
+        !still && (self.probe.video.is_some() || !self.probe.audio.is_empty())
+    }
+}
+
+/// Asks ffprobe about a file.
 pub(super) async fn probe(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Result<Probe, Unprobed> {
+    document(media, &[], tools, cancel).await.and_then(|document| document.probe().map_err(Unprobed::Unreadable))
+}
+
+/// The same, with the number of packets at the start of the file.
+pub(super) async fn probe_packets(
+    media: &Media,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Sampled, Unprobed> {
+    let document = document(media, &["-count_packets", "-read_intervals", PACKETS], tools, cancel).await?;
+    let (of_stills, packets) = (document.is_of_stills(), document.packets());
+    let probe = document.probe().map_err(Unprobed::Unreadable)?;
+    Ok(Sampled { probe, of_stills, packets })
+}
+
+async fn document(
+    media: &Media,
+    options: &[&str],
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Document, Unprobed> {
     let asked = ["-hide_banner", "-loglevel", "error", "-of", "json", "-show_format", "-show_streams"];
-    let arguments = media::arguments(&[&asked[..], &["-show_program_version"]].concat());
+    let arguments = media::arguments(&[&asked[..], &["-show_program_version"], options].concat());
     let run = Run {
         program: &tools.ffprobe,
         arguments,
@@ -64,7 +110,11 @@ pub(super) async fn probe(media: &Media, tools: &Tools, cancel: &CancellationTok
         let why = if messages.is_empty() { trouble } else { messages.join("; ") };
         return Err(Unprobed::Unreadable(why));
     }
-    parse(&ended.stdout).map_err(Unprobed::Unreadable)
+    read(&ended.stdout).map_err(Unprobed::Unreadable)
+}
+
+fn read(json: &[u8]) -> Result<Document, String> {
+    serde_json::from_slice(json).map_err(|error| format!("ffprobe's answer cannot be read: {error}"))
 }
 
 #[derive(Deserialize)]
@@ -111,6 +161,7 @@ struct Stream {
     time_base: Option<String>,
     duration: Option<String>,
     start_time: Option<String>,
+    nb_read_packets: Option<String>,
     channels: Option<u32>,
     channel_layout: Option<String>,
     sample_rate: Option<String>,
@@ -120,31 +171,47 @@ struct Stream {
     tags: BTreeMap<String, String>,
 }
 
-fn parse(json: &[u8]) -> Result<Probe, String> {
-    let document: Document =
-        serde_json::from_slice(json).map_err(|e| format!("ffprobe's answer cannot be read: {e}"))?;
-    let Some(format) = document.format else {
-        return Err("ffprobe found no container".to_owned());
-    };
-    let container = Container {
-        names: container_names(&format),
-        duration: seconds(format.duration.as_deref()),
-        start: seconds(format.start_time.as_deref()).unwrap_or(0.0),
-        timecode: timecode(&format.tags),
-    };
-    let of_type = |kind: &'static str| document.streams.iter().filter(move |s| s.codec_type.as_deref() == Some(kind));
-    // A cover picture is a video stream to ffprobe and none to a viewer.
-    let is_picture =
-        |s: &&Stream| ["attached_pic", "timed_thumbnails"].iter().all(|d| s.disposition.get(*d) != Some(&1));
-    let mut pictures = of_type("video").filter(is_picture).map(|stream| video_stream(stream, container.start));
-    let (video, other_video) = (pictures.next(), pictures.collect());
-    let audio: Vec<_> = of_type("audio").map(|stream| audio_stream(stream, container.start)).collect();
-    if video.is_none() && audio.is_empty() && document.streams.is_empty() {
-        return Err("there are no streams in it".to_owned());
+impl Document {
+    fn probe(self) -> Result<Probe, String> {
+        let Some(format) = &self.format else {
+            return Err("ffprobe found no container".to_owned());
+        };
+        let container = Container {
+            names: container_names(format),
+            duration: seconds(format.duration.as_deref()),
+            start: seconds(format.start_time.as_deref()).unwrap_or(0.0),
+            timecode: timecode(&format.tags),
+        };
+        let of_type = |kind: &'static str| self.streams.iter().filter(move |s| s.codec_type.as_deref() == Some(kind));
+        // A cover picture is a video stream to ffprobe and none to a viewer.
+        let is_picture =
+            |s: &&Stream| ["attached_pic", "timed_thumbnails"].iter().all(|d| s.disposition.get(*d) != Some(&1));
+        let mut pictures = of_type("video").filter(is_picture).map(|stream| video_stream(stream, container.start));
+        let (video, other_video) = (pictures.next(), pictures.collect());
+        let audio: Vec<_> = of_type("audio").map(|stream| audio_stream(stream, container.start)).collect();
+        if video.is_none() && audio.is_empty() && self.streams.is_empty() {
+            return Err("there are no streams in it".to_owned());
+        }
+        let subtitle_streams = u32::try_from(of_type("subtitle").count()).unwrap_or(u32::MAX);
+        let version = self.program_version.map(|v| v.version).unwrap_or_default();
+        Ok(Probe { container, video, other_video, audio, subtitle_streams, version })
     }
-    let subtitle_streams = u32::try_from(of_type("subtitle").count()).unwrap_or(u32::MAX);
-    let version = document.program_version.map(|v| v.version).unwrap_or_default();
-    Ok(Probe { container, video, other_video, audio, subtitle_streams, version })
+
+    /// Packets of the stream with the most.
+    fn packets(&self) -> u64 {
+        let counts = self.streams.iter().filter_map(|stream| stream.nb_read_packets.as_deref()?.parse().ok());
+        counts.max().unwrap_or(0)
+    }
+
+    /// Whether its format holds stills: one picture a file, or a wrapper that its brand makes one of stills.
+    fn is_of_stills(&self) -> bool {
+        let Some(format) = &self.format else { return false };
+        let name = format.format_name.as_deref().unwrap_or_default();
+        let brand = format.tags.get("major_brand").map_or("", |brand| brand.trim());
+        name.ends_with("_pipe")
+            || STILL_FORMATS.contains(&name)
+            || (name.starts_with("mov,") && STILL_BRANDS.contains(&brand))
+    }
 }
 
 /// ffprobe names a family (`mov,mp4,m4a,3gp,…`); the brand tells its members apart.
@@ -232,6 +299,29 @@ mod tests {
        "start_time":"1.480000","duration":"10.000000","disposition":{"attached_pic":0}},
       {"index":1,"codec_type":"audio","codec_name":"pcm_s24le","channels":2,"sample_rate":"48000","start_time":"1.4"}],
       "format":{"format_name":"mxf","duration":"10.0","start_time":"1.400000"}}"#;
+
+    fn parse(json: &[u8]) -> Result<Probe, String> {
+        read(json)?.probe()
+    }
+
+    #[test]
+    fn still_is_one_packet_in_a_format_of_stills() {
+        let plays = |format: &str, brand: &str, streams: &str| {
+            let json = format!(
+                r#"{{"streams":[{streams}],"format":{{"format_name":"{format}","tags":{{"major_brand":"{brand}"}}}}}}"#
+            );
+            let document = read(json.as_bytes()).expect("valid");
+            let (of_stills, packets) = (document.is_of_stills(), document.packets());
+            Sampled { probe: document.probe().expect("streams"), of_stills, packets }.plays()
+        };
+        let picture = |packets: u32| format!(r#"{{"codec_type":"video","nb_read_packets":"{packets}"}}"#);
+        let sound = r#"{"codec_type":"audio","nb_read_packets":"0"}"#;
+        assert!(!plays("png_pipe", "", &picture(1)) && !plays("gif", "", &picture(1)));
+        assert!(!plays("mov,mp4,m4a", "avif", &picture(1)) && plays("mov,mp4,m4a", "isom", &picture(1)));
+        assert!(plays("jpeg_pipe", "", &picture(2)) && plays("gif", "", &picture(2)) && plays("mxf", "", &picture(64)));
+        assert!(plays("mp3", "", sound) && plays("png_pipe", "", &format!("{},{sound}", picture(1))));
+        assert!(!plays("mpegts", "", r#"{"codec_type":"data"}"#), "neither picture nor sound");
+    }
 
     #[test]
     fn reads_streams_relative_to_the_start_of_the_file() {

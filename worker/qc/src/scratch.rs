@@ -24,7 +24,6 @@ impl Scratch {
         }
     }
 
-    /// Its path.
     pub(super) fn folder(&self) -> &Path {
         &self.0
     }

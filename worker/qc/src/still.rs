@@ -3,7 +3,6 @@ use super::media::{self, Media};
 use super::scratch::Scratch;
 use super::tool::Run;
 use crate::Tools;
-use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +14,7 @@ const BYTES_MAX: usize = 512 << 10;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The picture at a time in seconds as JPEG; `None` when there is none or it cannot be decoded: a report does without.
-pub async fn still(path: &Path, at: f64, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
-    let media = Media::open(path, "").ok()?;
+pub async fn still(media: &Media, at: f64, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
     let scratch = Scratch::new().ok()?;
     let (at, filter) = (format!("{:.3}", at.max(0.0)), format!("scale=w={WIDTH}:h=-2"));
     let output = [
@@ -40,7 +38,7 @@ pub async fn still(path: &Path, at: f64, tools: &Tools, cancel: &CancellationTok
         program: &tools.ffmpeg,
         arguments,
         directory: Some(scratch.folder()),
-        media: Some(&media),
+        media: Some(media),
         stdout_max: 1 << 10,
         timeout: TIMEOUT,
     };

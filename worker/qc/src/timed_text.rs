@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Largest file read. A feature film's subtitles are under a megabyte.
 const TEXT_BYTES_MAX: u64 = 64 << 20;
-/// Problems listed.
+/// Problems listed per file; further ones are dropped.
 const PROBLEMS_MAX: usize = 10;
 
 /// Formats that are known by name and not read.

@@ -149,6 +149,13 @@ impl Run<'_> {
 /// Variables that a program is started with: where it and its libraries are found, and where it may write.
 const ENVIRONMENT: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR"];
 
+/// A media program that is started without measuring media. It gets none of the secrets of this process either.
+pub fn bare_command(program: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    command.env_clear().envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command
+}
+
 /// The program behind those that set its limits and its fate before it runs, where the machine has them. What is not there is
 /// started alone, so that the system reports the error.
 fn guarded(program: &str) -> Command {

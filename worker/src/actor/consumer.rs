@@ -1,6 +1,6 @@
-//! Pulls units of one kind. Holds slots *before* it asks and asks for exactly as many units, so nothing is fetched that
-//! cannot start at once. While its worker drains it asks for nothing, and lives on: it may be told to take units again. Receives
-//! `Pull` (from itself) and `Resume`; sends `Execute`.
+//! Pulls units of one kind. Reserves slots *before* it asks and asks for exactly as many units, so every fetched unit can
+//! start at once. While its worker drains it asks for nothing but keeps running, because a release ends the drain.
+//! Receives `Pull` (from itself) and `Resume`; sends `Execute`.
 use super::departure::Departure;
 use super::executor::{Execute, Executor};
 use super::exit::ExitGuard;

@@ -8,7 +8,7 @@ use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// What the worker has been told, and what it has learned of its own units.
+/// The announced end of the worker, and the durations of its own units.
 #[derive(Debug, Default)]
 pub struct Departure {
     at: Mutex<Option<(Instant, Timestamp)>>,
@@ -25,9 +25,9 @@ fn size(unit: &Unit) -> u8 {
 impl Departure {
     /// The worker will be gone at `at`; `now` is the same clock's present. The earliest announcement counts.
     pub fn announce(&self, at: Timestamp, now: Timestamp) {
-        let mut told = self.at.lock();
-        if told.is_none_or(|(_, known)| at < known) {
-            *told = Some((Instant::now() + at.since(now), at));
+        let mut announced = self.at.lock();
+        if announced.is_none_or(|(_, known)| at < known) {
+            *announced = Some((Instant::now() + at.since(now), at));
         }
     }
 
@@ -45,7 +45,7 @@ impl Departure {
         self.learned.lock().entry((unit.kind, size(unit))).or_default().note(us);
     }
 
-    /// Whether a unit will have ended before the worker is gone, as far as can be told.
+    /// Whether a unit is expected to end before the worker is gone, by the 90th percentile of similar units.
     pub fn allows(&self, unit: &Unit) -> bool {
         let Some(remainder) = self.remainder() else { return true };
         let learned = self.learned.lock();

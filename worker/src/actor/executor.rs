@@ -1,5 +1,5 @@
-//! Owns what runs. Receives `Execute` and `Revoke`; each unit becomes a task on the multi-thread runtime, so that a panic
-//! fails one unit and a busy unit delays nobody's heartbeat.
+//! Owns the running units. Receives `Execute` and `Revoke`; each unit becomes a task on the multi-thread runtime, so a
+//! panic fails one unit, and a busy unit delays no heartbeat.
 use super::departure::Departure;
 use super::exit::ExitGuard;
 use super::running::{Begun, Running};
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// What every execution shares.
 #[derive(Clone)]
 pub struct Execution {
-    /// The worker.
+    /// Incarnation of the worker, as reports name it.
     pub worker: WorkerId,
     /// The runtime units run on.
     pub runtime: Handle,
@@ -38,7 +38,7 @@ pub struct Execution {
     pub running: Running,
     /// Whether the worker takes no more work.
     pub draining: Arc<AtomicBool>,
-    /// Media programs.
+    /// Media programs, with their time limits.
     pub tools: Arc<Tools>,
     /// What tests add to `noop` units.
     pub rehearsal: Arc<Rehearsal>,
@@ -72,7 +72,7 @@ impl Execution {
     }
 }
 
-/// The executor.
+/// Actor that starts and revokes executions.
 pub struct Executor {
     execution: Execution,
     _exit: ExitGuard,
@@ -248,7 +248,7 @@ mod tests {
         assert!(matches!(running.begin(unit, 2, token.clone()), Begun::Runs(_)));
         assert!(matches!(running.begin(unit, 1, CancellationToken::new()), Begun::Outdated));
         assert!(matches!(running.begin(unit, 2, CancellationToken::new()), Begun::Already));
-        assert!(!token.is_cancelled(), "it goes on");
+        assert!(!token.is_cancelled(), "it keeps running");
         assert_eq!(running.held(), [(unit, 2)]);
         assert!(matches!(running.begin(unit, 3, CancellationToken::new()), Begun::Runs(_)));
         assert!(token.is_cancelled(), "only a later epoch replaces it");

@@ -1,15 +1,15 @@
-//! How the children of the supervisor say that they are gone.
+//! Notifies the supervisor when a child actor stops or panics.
 use actix::{Message, Recipient};
 use protocol::id::Kind;
 
-/// Which child.
+/// A child actor of the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Child {
-    /// The executor.
+    /// The one executor of the worker.
     Executor,
     /// The consumer of a kind.
     Consumer(Kind),
-    /// The heartbeat.
+    /// The one heartbeat of the worker.
     Heartbeat,
 }
 
@@ -32,7 +32,10 @@ impl ExitGuard {
 }
 
 impl Drop for ExitGuard {
-    #[expect(clippy::disallowed_methods, reason = "a destructor cannot wait; one message a crash cannot flood anybody")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a destructor cannot wait; one message a crash cannot fill a mailbox"
+    )]
     fn drop(&mut self) {
         self.supervisor.do_send(ChildExited(self.child));
     }

@@ -22,13 +22,13 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Where signs of life go.
 #[derive(Clone)]
 pub struct Pulse {
-    /// The transport.
+    /// Transport that carries the heartbeats.
     pub queue: Arc<dyn WorkQueue>,
     /// Where its connection lives: not where units run, or one that blocks a thread silences the worker.
     pub runtime: Handle,
 }
 
-/// The heartbeat.
+/// Actor that sends heartbeats and the progress of units.
 pub struct Heartbeat {
     vitals: Vitals,
     pulse: Pulse,

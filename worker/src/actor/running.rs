@@ -63,7 +63,7 @@ impl Running {
         }
     }
 
-    /// Stops everything.
+    /// Cancels every execution; each reports its end itself.
     pub fn revoke_all(&self) {
         for held in self.0.lock().units.values() {
             held.token.cancel();
@@ -72,7 +72,7 @@ impl Running {
 
     /// Notes an execution that begins. One of an earlier epoch no longer counts, and is stopped; one of this or a later
     /// epoch continues, and nothing begins.
-    pub(super) fn begin(&self, unit: UnitId, epoch: u32, token: CancellationToken) -> Begun {
+    pub fn begin(&self, unit: UnitId, epoch: u32, token: CancellationToken) -> Begun {
         let bytes = Arc::new(AtomicU64::new(0));
         let mut running = self.0.lock();
         match running.units.get(&unit) {
@@ -88,7 +88,8 @@ impl Running {
         Begun::Runs(bytes)
     }
 
-    pub(super) fn end(&self, unit: UnitId, epoch: u32) {
+    /// Notes that an execution is over, unless a later epoch of its unit has replaced it.
+    pub fn end(&self, unit: UnitId, epoch: u32) {
         let mut running = self.0.lock();
         if running.units.get(&unit).is_some_and(|held| held.epoch == epoch)
             && let Some(ended) = running.units.remove(&unit)
@@ -99,7 +100,7 @@ impl Running {
 }
 
 /// What becomes of a unit that was handed over.
-pub(super) enum Begun {
+pub enum Begun {
     /// It runs; its bytes are counted here.
     Runs(Arc<AtomicU64>),
     /// It was taken back: a later epoch of it is in hand.

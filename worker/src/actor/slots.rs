@@ -61,7 +61,7 @@ mod tests {
     #[tokio::test]
     async fn a_slot_that_waits_for_work_is_free() {
         let slots = Slots::new(3);
-        let mut taken = slots.take().await.expect("nobody closes it");
+        let mut taken = slots.take().await.expect("the semaphore is open");
         assert_eq!((taken.len(), slots.free()), (3, 0));
         let offer = slots.offer(taken.len());
         assert_eq!(slots.free(), 3);

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// What a worker is made of.
 #[derive(Clone)]
 pub struct Parts {
-    /// The transport.
+    /// Transport that delivers units and carries reports.
     pub queue: Arc<dyn WorkQueue>,
     /// Where signs of life go.
     pub pulse: Pulse,
@@ -35,7 +35,7 @@ pub struct Parts {
     pub leave: CancellationToken,
 }
 
-/// The supervisor.
+/// Actor that owns the other actors of a worker and restarts them.
 pub struct WorkerSupervisor {
     parts: Parts,
     executor: Option<Addr<Executor>>,
@@ -166,7 +166,7 @@ impl Handler<ChildExited> for WorkerSupervisor {
         let now = Timestamp(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
         let decision = decide(RestartBudget::default(), &self.crashes, now);
         self.crashes.push(now);
-        tracing::error!(?child, ?decision, "a part of the worker fell over");
+        tracing::error!(?child, ?decision, "an actor of the worker stopped unexpectedly");
         if decision == RestartDecision::GiveUp {
             self.stopping = true;
             (self.parts.give_up)();
@@ -194,7 +194,8 @@ impl Handler<Revoke> for WorkerSupervisor {
     }
 }
 
-/// Take no more units and give back those that have not started; what runs goes on. Answers when they are on their way.
+/// Stops the intake of units and returns units that have not started; running units continue. Answers once their
+/// reports are in the outbox.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct StopTaking;
@@ -225,7 +226,7 @@ impl WorkerSupervisor {
         self.beat_now.notify_one();
         async move {
             for lane in lanes {
-                // A lane that fell over has nothing more to give.
+                // A lane that panicked has no more units to return.
                 drop(lane.await);
             }
         }

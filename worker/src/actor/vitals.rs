@@ -1,4 +1,4 @@
-//! What a heartbeat shows.
+//! Collects the values of a heartbeat.
 use super::departure::Departure;
 use super::running::Running;
 use super::slots::Slots;
@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a heartbeat shows.
+/// Sources of the values in a heartbeat.
 #[derive(Clone)]
 pub struct Vitals {
-    /// The worker.
+    /// Incarnation of the worker, as the coordinator names it.
     pub worker: WorkerId,
     /// Executions under way.
     pub running: Running,

@@ -1,8 +1,8 @@
 //! The coordinator's messages to workers, read from a stream that every worker reads for itself.
 //!
 //! The server behind the connection may change: after a failover entries may be missing, and ids may be lower than before
-//! when its clock is behind. So an id says where to read on only while the entry that has it is there; otherwise the stream
-//! is read again from its start. It is short, and what has been read before is told by its id.
+//! when its clock is behind. So reading continues after an id only while its entry exists; otherwise the stream is read
+//! again from its start. The stream is short, and entries that were read before are recognised by their ids.
 use super::reply::Streams;
 use protocol::wire::control::Control;
 use protocol::wire::{envelope, keys};

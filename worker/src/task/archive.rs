@@ -21,7 +21,7 @@ pub async fn run(task: &ArchiveTask, unit: &Unit, context: &TaskContext) -> Unit
 }
 
 async fn archive(task: &ArchiveTask, asset: &Asset, context: &TaskContext) -> Result<(), Failure> {
-    let opened = context.storage.open(&asset.location, None).await.map_err(|error| error.failure())?;
+    let opened = assets::open(asset, context).await.map_err(|error| error.failure())?;
     let (storage, key) = (&*opened.storage, opened.key.as_str());
     let failed = |error: StorageError| error.failure();
     storage.classes(key).map_err(failed)?;

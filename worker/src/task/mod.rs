@@ -1,7 +1,9 @@
 //! The tasks of a worker. A new task is one file here and one line in [`run`].
 pub mod archive;
 mod assets;
+pub mod checksum;
 mod effects;
+mod mount;
 pub mod noop;
 mod probe;
 pub mod purge;
@@ -35,7 +37,7 @@ pub struct TaskContext {
     pub effects: Arc<dyn Effects>,
     /// Bytes this execution has moved, for progress.
     pub bytes: Arc<AtomicU64>,
-    /// Media programs.
+    /// Media programs, with their time limits.
     pub tools: Arc<Tools>,
     /// Execution log and fault plan of `noop` units.
     pub rehearsal: Arc<noop::Rehearsal>,
@@ -63,6 +65,7 @@ async fn run_task(task: &TaskSpec, unit: &Unit, context: &TaskContext) -> UnitRe
         TaskSpec::Noop(task) => noop::run(task, unit, context).await,
         TaskSpec::Seal(task) => Box::pin(seal::run(task, None, context)).await,
         TaskSpec::SealCopy { seal: task, from } => Box::pin(seal::run(task, Some(from), context)).await,
+        TaskSpec::Checksum(task) => Box::pin(checksum::run(task, unit, context)).await,
         TaskSpec::Archive(task) => Box::pin(archive::run(task, unit, context)).await,
         TaskSpec::Restore(task) => Box::pin(restore::run(task, unit, context)).await,
         TaskSpec::Purge(task) => Box::pin(purge::run(task, unit, context)).await,

@@ -7,12 +7,13 @@ use super::probe::{Probes, Side};
 use super::{Effect, TaskContext, assets};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
-use protocol::media::template::follow;
+use protocol::media::template::{follow, root};
+use protocol::model::location::shown;
 use protocol::rules::storage::purge::{ContentState, Evidence, PurgeDecision, decide};
 use protocol::wire::report::{Burial, UnitResult};
 use protocol::wire::unit::{HashAlgorithm, PurgeProof, PurgeTask, Unit, parse_hash};
 use std::os::unix::fs::MetadataExt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use storage::content::digests;
 use storage::retry::{RetryBudget, retry};
 use storage::{Checksum, ObjectState, Storage, StorageError, local_path};
@@ -20,14 +21,16 @@ use storage::{Checksum, ObjectState, Storage, StorageError, local_path};
 /// The hash for the comparison of two copies, when the asset declares none.
 const USUAL: HashAlgorithm = HashAlgorithm::Xxh128;
 
+/// What is known of pairs of places, for all units of the process.
+static PROBES: LazyLock<Probes> = LazyLock::new(Probes::default);
+
 /// Purges every asset of a unit, or reports the reason not to.
 pub async fn run(task: &PurgeTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     if task.keep.is_empty() || task.ordered_by.trim().is_empty() || task.reason.trim().is_empty() {
         let message = "the job does not state which copy stays, who orders the purge and why: nothing was removed";
         return UnitResult::Failed(Failure::permanent("purge_not_ordered", message));
     }
-    let probes = Probes::default();
-    let purged = assets::each(unit, context, |asset| purge(task, unit, asset, &probes, context)).await;
+    let purged = assets::each(unit, context, |asset| purge(task, unit, asset, context)).await;
     let Some(purged) = purged else { return UnitResult::Cancelled };
     let failures = purged.into_iter().filter_map(|(asset, done)| Some((asset.id.clone(), done.err()?)));
     UnitResult::Finished { facts: Vec::new(), failures: failures.collect() }
@@ -43,13 +46,22 @@ struct LocatedObject {
 }
 
 impl LocatedObject {
-    async fn stat(location: String, context: &TaskContext) -> Result<LocatedObject, StorageError> {
-        let opened = context.storage.open(&location, None).await?;
+    /// The object of an asset after it went through these targets; its own without any. A local one is opened below the
+    /// root of the last target or the base of the asset, so that no symbolic link leads to another file.
+    async fn stat(targets: &[String], asset: &Asset, context: &TaskContext) -> Result<LocatedObject, Failure> {
+        let failed = |error: StorageError| error.failure();
+        let location =
+            follow(targets, asset).map_err(|error| Failure::permanent("purge_invalid", error.to_string()))?;
+        let base = match targets.last() {
+            Some(target) => local_path(root(target)).ok(),
+            None => assets::base(asset),
+        };
+        let opened = context.storage.open(&location, base.as_deref()).await.map_err(failed)?;
         let (storage, key) = (opened.storage, opened.key);
         let state = match retry(RetryBudget::default(), || storage.stat(&key)).await {
             Ok(state) => Some(state),
             Err(StorageError::NotFound(_)) => None,
-            Err(error) => return Err(error),
+            Err(error) => return Err(failed(error)),
         };
         Ok(LocatedObject { location, storage, key, state })
     }
@@ -84,19 +96,10 @@ impl LocatedObject {
     }
 }
 
-async fn purge(
-    task: &PurgeTask,
-    unit: &Unit,
-    asset: &Asset,
-    probes: &Probes,
-    context: &TaskContext,
-) -> Result<(), Failure> {
+async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskContext) -> Result<(), Failure> {
     let failed = |error: StorageError| error.failure();
-    let located = |targets: &[String]| {
-        follow(targets, asset).map_err(|error| Failure::permanent("purge_invalid", error.to_string()))
-    };
-    let of = LocatedObject::stat(located(&task.of)?, context).await.map_err(failed)?;
-    let keep = LocatedObject::stat(located(&task.keep)?, context).await.map_err(failed)?;
+    let of = LocatedObject::stat(&task.of, asset, context).await?;
+    let keep = LocatedObject::stat(&task.keep, asset, context).await?;
     let declared = asset.hash.as_deref().and_then(|text| parse_hash(text).ok());
     let algorithm = match task.proof {
         PurgeProof::Content => declared.as_ref().map_or(USUAL, |(algorithm, _)| *algorithm),
@@ -114,7 +117,7 @@ async fn purge(
         declared: declared.map(|(algorithm, digest)| format!("{}:{digest}", algorithm.as_str())),
     };
     if decide(&evidence) == PurgeDecision::Remove {
-        evidence.same_object = one_place(&of, &keep, probes).await?;
+        evidence.same_object = one_place(&of, &keep).await?;
     }
     let found_gone = match decide(&evidence) {
         PurgeDecision::Remove => false,
@@ -128,11 +131,11 @@ async fn purge(
     let content = evidence.of.or(evidence.keep);
     let burial = Burial {
         asset: asset.id.clone(),
-        location: of.location,
+        location: shown(&of.location).into_owned(),
         version: of.state.map(|state| state.version.id.unwrap_or(state.version.tag)).unwrap_or_default(),
         bytes: content.as_ref().map_or(0, |seen| seen.bytes),
         hash: content.map(|seen| seen.hash).unwrap_or_default(),
-        copy: keep.location,
+        copy: shown(&keep.location).into_owned(),
         proof: task.proof,
         found_gone,
         dry_run: task.dry_run,
@@ -142,15 +145,15 @@ async fn purge(
 }
 
 /// Whether two places with different names are one.
-async fn one_place(of: &LocatedObject, keep: &LocatedObject, probes: &Probes) -> Result<bool, Failure> {
-    let side = |object: &LocatedObject| Side { storage: Arc::clone(&object.storage), key: object.key.clone() };
-    probes.are_one(&side(of), &side(keep)).await.map_err(|error| match error.class().retryable() {
+async fn one_place(of: &LocatedObject, keep: &LocatedObject) -> Result<bool, Failure> {
+    let side = |object: &LocatedObject| Side::of(Arc::clone(&object.storage), &object.key);
+    PROBES.are_one(&side(of), &side(keep)).await.map_err(|error| match error.class().retryable() {
         true => error.failure(),
         false => Failure::permanent(
             "purge_unproven",
             format!(
                 "{} was not removed: whether {} is another object or the same one under another name cannot be \
-                 established ({error}): allow writing beside one of them",
+                 established ({error}): allow writing next to both",
                 of.location, keep.location
             ),
         ),
@@ -176,7 +179,7 @@ fn same_object(of: &LocatedObject, keep: &LocatedObject) -> bool {
 }
 
 fn refusal(why: PurgeDecision, evidence: &Evidence, of: &str, keep: &str) -> Failure {
-    let told = |seen: &Option<ContentState>| {
+    let described = |seen: &Option<ContentState>| {
         seen.as_ref().map_or_else(|| "nothing".to_owned(), |seen| format!("{} ({} bytes)", seen.hash, seen.bytes))
     };
     let message = match why {
@@ -188,13 +191,13 @@ fn refusal(why: PurgeDecision, evidence: &Evidence, of: &str, keep: &str) -> Fai
         }
         PurgeDecision::NotDeclared => format!(
             "{of} was not removed: it holds {}, declared is {}; find out which is right",
-            told(&evidence.of),
+            described(&evidence.of),
             evidence.declared.as_deref().unwrap_or_default()
         ),
         PurgeDecision::Differs | PurgeDecision::Remove | PurgeDecision::Gone => format!(
             "{of} was not removed: it holds {}, the copy at {keep} {}; make a right copy, then retry",
-            told(&evidence.of),
-            told(&evidence.keep)
+            described(&evidence.of),
+            described(&evidence.keep)
         ),
     };
     Failure::permanent("purge_unproven", message)

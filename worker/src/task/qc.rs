@@ -1,7 +1,7 @@
 //! Measures and judges the media of a unit, one asset after the other.
-use super::TaskContext;
+use super::{TaskContext, assets};
 use crate::queue::REPORT_TOO_LONG;
-use ::qc::{self, Appraised, MediaUnderTest};
+use ::qc::{self, Appraised, Media, MediaUnderTest};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::model::qc::{Judgement, Picture, Report, StoredReport, Verdict, write_findings};
@@ -11,6 +11,7 @@ use protocol::wire::unit::{Measured, QcTask, Unit};
 use serde_json::Map;
 use spec::DeliverySpec;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Bytes that a unit reports at most, below what fits into a message.
@@ -35,11 +36,11 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
             return UnitResult::Cancelled;
         }
         match judge(asset, &spec, known, context).await {
-            Ok(Appraised { report, sheet, decoded }) => {
+            Ok((media, Appraised { report, sheet, decoded })) => {
                 let sheet = sheet.filter(|sheet| sheet.len() <= room);
                 room -= sheet.as_ref().map_or(0, String::len);
                 context.bytes.fetch_add(report.bytes, Ordering::Relaxed);
-                let mut pictures = pictures_of(asset, &report, context).await;
+                let mut pictures = pictures_of(&media, &report, context).await;
                 if context.cancel.is_cancelled() {
                     return UnitResult::Cancelled;
                 }
@@ -99,20 +100,31 @@ async fn judge(
     spec: &DeliverySpec,
     known: &[Measured],
     context: &TaskContext,
-) -> Result<Appraised, Failure> {
-    let path = local_path(&asset.location)?;
-    context.storage.roots().open_file(&path).map_err(|error| super::transfer::unopened(&error))?;
+) -> Result<(Arc<Media>, Appraised), Failure> {
+    let media = open(asset, context).await?;
     // The declared hash is a claim: the bytes are hashed during the decode, which reads them anyway.
     let subject = MediaUnderTest::of(asset);
     let known: Vec<&Measured> = known.iter().filter(|known| known.asset == asset.id).collect();
-    qc::appraise(&path, &subject, spec, &context.tools, &known, &context.cancel).await
+    let appraised = qc::appraise(&media, &subject, spec, &context.tools, &known, &context.cancel).await?;
+    Ok((media, appraised))
+}
+
+/// Opens the file of an asset. Hashes, measurements and pictures are all of this one file.
+async fn open(asset: &Asset, context: &TaskContext) -> Result<Arc<Media>, Failure> {
+    let (path, asset, roots) = (local_path(&asset.location)?, asset.clone(), context.storage.roots().clone());
+    let opening = tokio::task::spawn_blocking(move || {
+        let file = assets::open_file(&asset, &path, &roots).map_err(|error| super::transfer::unopened(&error))?;
+        let failed = |error| Failure::transient("source_unreadable", format!("{}: {error}", asset.location));
+        Media::new(file, &path).map(Arc::new).map_err(failed)
+    });
+    opening.await.unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
 }
 
 /// Pictures of what fails an asset, for the person who decides about it.
-async fn pictures_of(asset: &Asset, report: &Report, context: &TaskContext) -> Vec<Picture> {
-    match (report.verdict, local_path(&asset.location)) {
-        (Verdict::Fail, Ok(path)) => qc::pictures(&path, report, &context.tools, &context.cancel).await,
-        _ => Vec::new(),
+async fn pictures_of(media: &Media, report: &Report, context: &TaskContext) -> Vec<Picture> {
+    match report.verdict {
+        Verdict::Fail => qc::pictures(media, report, &context.tools, &context.cancel).await,
+        Verdict::Pass | Verdict::ToolError => Vec::new(),
     }
 }
 

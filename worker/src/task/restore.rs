@@ -3,6 +3,7 @@
 use super::{TaskContext, assets};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
+use protocol::model::location::shown;
 use protocol::wire::report::UnitResult;
 use protocol::wire::unit::{RestoreTask, Unit};
 use storage::retry::{RetryBudget, retry};
@@ -21,7 +22,8 @@ pub async fn run(task: &RestoreTask, unit: &Unit, context: &TaskContext) -> Unit
     let looked = assets::each(unit, context, |asset| restore(task, asset, context)).await;
     let Some(looked) = looked else { return UnitResult::Cancelled };
     let coming = looked.iter().filter(|(_, found)| matches!(found, Ok(Content::Coming)));
-    let (count, first) = (coming.clone().count(), coming.clone().next().map(|(asset, _)| asset.location.clone()));
+    let (count, first) =
+        (coming.clone().count(), coming.clone().next().map(|(asset, _)| shown(&asset.location).into_owned()));
     if let Some(first) = first {
         // Failures are found again at the last check.
         let message = format!(
@@ -37,7 +39,7 @@ pub async fn run(task: &RestoreTask, unit: &Unit, context: &TaskContext) -> Unit
 
 async fn restore(task: &RestoreTask, asset: &Asset, context: &TaskContext) -> Result<Content, Failure> {
     let failed = |error: StorageError| error.failure();
-    let opened = context.storage.open(&asset.location, None).await.map_err(failed)?;
+    let opened = assets::open(asset, context).await.map_err(failed)?;
     let (storage, key) = (&opened.storage, opened.key.as_str());
     let state = retry(RetryBudget::default(), || storage.stat(key)).await.map_err(failed)?;
     match state.archive {

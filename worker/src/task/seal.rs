@@ -1,8 +1,10 @@
 //! Closes a destination tree with an ASC MHL generation.
 use super::TaskContext;
-use ::mhl::import::{Imported, Source, import as import_local};
+use ::mhl::import::{Imported, import as import_local};
+use ::mhl::journal::Copied;
 use ::mhl::object::{self, ObjectTree};
-use ::mhl::seal::seal_copy;
+use ::mhl::seal::{SealReport, copies, seal_copy};
+use ::mhl::source::Source;
 use ::mhl::{MhlError, is_recordable};
 use protocol::failure::Failure;
 use protocol::model::location::Scheme;
@@ -11,7 +13,6 @@ use protocol::wire::unit::SealTask;
 use std::io;
 use std::path::PathBuf;
 use storage::local_path;
-use tokio_util::sync::CancellationToken;
 
 /// Files named in a failure; the generation has them all.
 const NAMED_MAX: usize = 5;
@@ -23,35 +24,28 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
         let name = task.algorithm.as_str();
         return invalid(format!("ASC MHL cannot record {name}: verify with xxh128, xxh3, xxh64, md5, sha1 or c4"));
     }
-    let opened = match (Tree::open(&task.root, context).await, from) {
-        (Ok(root), None) => Ok((root, None)),
-        (Ok(root), Some(from)) => Tree::open(from, context).await.map(|from| (root, Some(from))),
-        (Err(failure), _) => Err(failure),
-    };
-    let (root, from) = match opened {
-        Ok(opened) => opened,
+    let root = match Tree::open(&task.root, context).await {
+        Ok(root) => root,
         Err(failure) => return UnitResult::Failed(failure),
     };
-    let mut source = Source::default();
-    if let Some(from) = from {
-        match import(from, root.clone(), &context.cancel).await {
-            Ok(imported) => {
-                let generations = imported.generations;
-                if generations > 0 {
-                    tracing::info!(generations, root = %task.root, "continuing the histories of the source");
-                }
-                source = imported.source;
-            }
-            Err(MhlError::Cancelled) => return UnitResult::Cancelled,
-            Err(error) => return UnitResult::Failed(failure(&error)),
-        }
-    }
-    let (job, algorithm, cancel) = (task.job.clone(), task.algorithm, context.cancel.clone());
-    let sealed = match root {
-        Tree::Directory(root) => blocking(move || seal_copy(&root, &job, algorithm, &source, &cancel)).await,
-        Tree::Objects(tree) => object::seal_copy(&tree, &job, algorithm, &source, &cancel).await,
+    let from_tree = match from {
+        Some(from) => Tree::open(from, context).await.map(Some),
+        None => Ok(None),
     };
-    match sealed {
+    let from_tree = match from_tree {
+        Ok(tree) => tree,
+        Err(failure) => return UnitResult::Failed(failure),
+    };
+    let sealed = async {
+        let mut source = match from_tree {
+            Some(tree) => continued(task, tree, root.clone(), context).await?,
+            None => Source::default(),
+        };
+        let copies = root.copies(&task.job, context).await?;
+        source.add_origins(copies, from, &context.storage, &context.cancel).await?;
+        root.seal(task, source, context).await
+    };
+    match sealed.await {
         Ok(report) if !report.failed.is_empty() => UnitResult::Failed(mismatch(&report.failed)),
         // All other files are sealed: one name does not prevent the proof of the rest.
         Ok(report) => match report.unrecordable.into_iter().next() {
@@ -61,6 +55,16 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
         Err(MhlError::Cancelled) => UnitResult::Cancelled,
         Err(error) => UnitResult::Failed(failure(&error)),
     }
+}
+
+/// Gives the tree the histories of its source; returns what is left to compare the copy with.
+async fn continued(task: &SealTask, from: Tree, root: Tree, context: &TaskContext) -> Result<Source, MhlError> {
+    let imported = import(from, root, context).await?;
+    let generations = imported.generations;
+    if generations > 0 {
+        tracing::info!(generations, root = %task.root, "continuing the histories of the source");
+    }
+    Ok(imported.source)
 }
 
 fn invalid(message: String) -> UnitResult {
@@ -85,18 +89,41 @@ impl Tree {
         let opened = context.storage.open(location, None).await.map_err(|error| error.failure())?;
         Ok(Tree::Objects(ObjectTree::new(opened.storage, &opened.key)))
     }
+
+    /// The copies in it whose sources may have a history.
+    async fn copies(&self, job: &str, context: &TaskContext) -> Result<Vec<Copied>, MhlError> {
+        match self {
+            Tree::Directory(root) => {
+                let (root, roots, job) = (root.clone(), context.storage.roots().clone(), job.to_owned());
+                blocking(move || copies((&root, &roots), &job)).await
+            }
+            Tree::Objects(tree) => object::copies(tree, job, &context.cancel).await,
+        }
+    }
+
+    async fn seal(self, task: &SealTask, source: Source, context: &TaskContext) -> Result<SealReport, MhlError> {
+        let (job, algorithm, cancel) = (task.job.clone(), task.algorithm, context.cancel.clone());
+        let roots = context.storage.roots().clone();
+        match self {
+            Tree::Directory(root) => {
+                blocking(move || seal_copy((&root, &roots), &job, algorithm, &source, &cancel)).await
+            }
+            Tree::Objects(tree) => object::seal_copy(&tree, &job, algorithm, &source, &cancel).await,
+        }
+    }
 }
 
-async fn import(from: Tree, to: Tree, cancel: &CancellationToken) -> Result<Imported, MhlError> {
+async fn import(from: Tree, to: Tree, context: &TaskContext) -> Result<Imported, MhlError> {
+    let (roots, cancel) = (context.storage.roots().clone(), &context.cancel);
     match (from, to) {
         // Nothing was transferred: the seal reports the missing files.
         (_, Tree::Directory(to)) if !to.is_dir() => Ok(Imported::default()),
         (Tree::Directory(from), Tree::Directory(to)) => {
             let cancel = cancel.clone();
-            blocking(move || import_local(&from, &to, &cancel)).await
+            blocking(move || import_local(&from, &to, &roots, &cancel)).await
         }
-        (Tree::Directory(from), Tree::Objects(to)) => object::import_into(&from, &to, cancel).await,
-        (Tree::Objects(from), Tree::Directory(to)) => object::import_to_directory(&from, &to, cancel).await,
+        (Tree::Directory(from), Tree::Objects(to)) => object::import_into((&from, &roots), &to, cancel).await,
+        (Tree::Objects(from), Tree::Directory(to)) => object::import_to_directory(&from, (&to, &roots), cancel).await,
         (Tree::Objects(from), Tree::Objects(to)) => object::import(&from, &to, cancel).await,
     }
 }
@@ -137,6 +164,7 @@ fn failure(error: &MhlError) -> Failure {
         MhlError::Malformed { .. } | MhlError::Broken { .. } => Failure::permanent("mhl_history_broken", message),
         MhlError::Unrecordable(_) => Failure::permanent("mhl_name_unrecordable", message),
         MhlError::Linked(_) => Failure::permanent("destination_escapes", message),
+        MhlError::Outside(_) => Failure::permanent("outside_roots", message),
         MhlError::Storage(error) => error.failure(),
         MhlError::Busy(_) | MhlError::Cancelled => Failure::transient("mhl_busy", message),
     }

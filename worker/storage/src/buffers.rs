@@ -72,7 +72,7 @@ mod tests {
         let half = lent.slice(3..);
         drop(lent);
         let other = buffers.take(1_000);
-        assert_ne!(other.as_ptr(), place, "somebody has half of it");
+        assert_ne!(other.as_ptr(), place, "a slice of it is still in use");
         assert_eq!(half, "tent");
         drop(half);
         let again = buffers.take(500);

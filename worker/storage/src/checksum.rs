@@ -23,11 +23,11 @@ pub enum ChecksumKind {
 /// A checksum of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// CRC-64/NVME.
+    /// CRC-64/NVME as an integer; headers carry it in big-endian order.
     Crc64nvme(u64),
-    /// CRC-32C.
+    /// CRC-32C as an integer; headers carry it in big-endian order.
     Crc32c(u32),
-    /// MD5.
+    /// MD5 as its 16 bytes.
     Md5([u8; 16]),
 }
 

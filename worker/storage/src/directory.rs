@@ -86,7 +86,7 @@ impl Root {
         };
         let fd = File::open(path).map_err(failed)?.into();
         let root = Root { path: path.to_owned(), fd, created_in: Mutex::default() };
-        root.open(Path::new(""))?;
+        root.find(Path::new(""))?;
         Ok(root)
     }
 
@@ -139,8 +139,9 @@ impl Root {
     }
 
     /// Opens the directory `relative` below the root, if it is there.
-    pub(super) fn find(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
-        self.open(relative)
+    pub fn find(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
+        let path = if relative.as_os_str().is_empty() { self.path.clone() } else { self.path.join(relative) };
+        Directory::open(&self.fd, relative, ResolveFlags::BENEATH, path, &self.path)
     }
 
     /// Opens a file for reading; links are followed as long as they stay below the root.
@@ -159,7 +160,7 @@ impl Root {
         if relative.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
             return Err(DirectoryError::Escapes { path: self.path.join(relative), root: self.path.clone() });
         }
-        match self.open(relative) {
+        match self.find(relative) {
             Err(DirectoryError::Io { source: Errno::NOENT, .. }) => self.create_below(relative),
             other => other,
         }
@@ -171,11 +172,11 @@ impl Root {
     }
 
     fn create_below(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
-        let mut parent = self.open(Path::new(""))?;
+        let mut parent = self.find(Path::new(""))?;
         let mut so_far = PathBuf::new();
         for part in relative.components() {
             so_far.push(part);
-            let child = match self.open(&so_far) {
+            let child = match self.find(&so_far) {
                 Err(DirectoryError::Io { source: Errno::NOENT, .. }) => {
                     match mkdirat(&parent.fd, part.as_os_str(), NEW_DIRECTORY) {
                         Ok(()) => self.created_in.lock().push(Arc::clone(&parent)),
@@ -183,7 +184,7 @@ impl Root {
                         Err(Errno::EXIST) => {}
                         Err(source) => return Err(directory_error(&self.path, &self.path.join(&so_far), source)),
                     }
-                    match self.open(&so_far) {
+                    match self.find(&so_far) {
                         Err(DirectoryError::Io { source: Errno::NOENT, path }) => {
                             return Err(DirectoryError::Escapes { path, root: self.path.clone() });
                         }
@@ -196,24 +197,36 @@ impl Root {
         }
         Ok(parent)
     }
+}
 
-    fn open(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
-        let path = if relative.as_os_str().is_empty() { self.path.clone() } else { self.path.join(relative) };
+impl Directory {
+    /// Opens the directory `relative` below an open one. `path` and `root` are for messages.
+    fn open(
+        above: &OwnedFd,
+        relative: &Path,
+        resolve: ResolveFlags,
+        path: PathBuf,
+        root: &Path,
+    ) -> Result<Arc<Directory>, DirectoryError> {
         let name = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
         let opened = loop {
-            match openat2(&self.fd, name, OPEN_DIRECTORY, Mode::empty(), ResolveFlags::BENEATH) {
+            match openat2(above, name, OPEN_DIRECTORY, Mode::empty(), resolve) {
                 // The kernel could not rule out a concurrent rename above us; it asks to look again.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 other => break other,
             }
         };
-        let fd = opened.map_err(|source| directory_error(&self.path, &path, source))?;
-        let device = fstat(&fd).map_err(|source| directory_error(&self.path, &path, source))?.st_dev;
+        let fd = opened.map_err(|source| directory_error(root, &path, source))?;
+        let device = fstat(&fd).map_err(|source| directory_error(root, &path, source))?.st_dev;
         Ok(Arc::new(Directory { path, fd, device, leftovers: OnceLock::new() }))
     }
-}
 
-impl Directory {
+    /// Opens the directory `relative` below this one. No part of it may be a symbolic link.
+    pub(super) fn find_without_links(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        Directory::open(&self.fd, relative, resolve, self.path.join(relative), &self.path)
+    }
+
     /// Its path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
@@ -239,6 +252,13 @@ impl Directory {
         }
     }
 
+    /// Names of all entries, in the order of the file system.
+    pub fn names(&self) -> rustix::io::Result<impl Iterator<Item = rustix::io::Result<OsString>>> {
+        let named = |entry: rustix::fs::DirEntry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+        let names = rustix::fs::Dir::read_from(&self.fd)?.map(move |entry| entry.map(named));
+        Ok(names.filter(|name| name.as_ref().is_ok_and(|name| name != "." && name != "..") || name.is_err()))
+    }
+
     /// Removes an entry; one that is already gone is fine.
     pub fn remove(&self, name: &OsStr) -> rustix::io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
@@ -254,7 +274,7 @@ impl Directory {
             let Ok(entries) = rustix::fs::Dir::read_from(&self.fd) else {
                 return BTreeSet::new();
             };
-            // Looked at as bytes first: nearly every name in a large directory is somebody's finished file.
+            // The bytes are compared first: nearly every name in a large directory is that of a finished file.
             let hidden = entries.filter_map(Result::ok).filter(|entry| {
                 let name = entry.file_name().to_bytes();
                 name.first() == Some(&b'.') && name.ends_with(suffix.as_bytes())

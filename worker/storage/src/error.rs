@@ -1,17 +1,17 @@
 //! Errors of storages: one enum for every backend, by what the caller may do about them.
 use jiff::Timestamp;
 use protocol::failure::{ErrorClass, Failure};
+use protocol::model::location::masked;
+use std::fmt;
 use std::time::Duration;
-use thiserror::Error;
 
-/// Why an operation failed. Every message names the location, the cause and the remedy.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
+/// Why an operation failed. Every message names the location, the cause and the remedy, without the signature or login
+/// of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageError {
     /// No object has this location.
-    #[error("{0} does not exist: deliver it or correct the location")]
     NotFound(String),
     /// The storage refuses the credentials or their rights.
-    #[error("{location} may not be used ({said}): check the credentials, their rights and this machine's clock")]
     Denied {
         /// Location of the object.
         location: String,
@@ -19,7 +19,6 @@ pub enum StorageError {
         said: String,
     },
     /// A precondition failed: an object exists, or its state has changed. Nothing was changed.
-    #[error("{location} is not in the expected state ({said}): it was not touched; look at it, then retry")]
     Precondition {
         /// Location of the object.
         location: String,
@@ -27,10 +26,8 @@ pub enum StorageError {
         said: String,
     },
     /// The content lies in an archive and must be restored first.
-    #[error("{0} is archived: restore it before it is read")]
     Archived(String),
     /// This backend, or the server behind it, cannot do that.
-    #[error("{location} cannot do this ({said}): choose another way or another place")]
     Unsupported {
         /// Location of the object.
         location: String,
@@ -38,7 +35,6 @@ pub enum StorageError {
         said: String,
     },
     /// The request itself is wrong: a name, a size, a setting, a path that leaves its root.
-    #[error("{location} is refused ({said}): correct the location or the storage settings")]
     Invalid {
         /// Location of the object.
         location: String,
@@ -46,7 +42,6 @@ pub enum StorageError {
         said: String,
     },
     /// A file is in the place of a directory, or a directory in the place of a file.
-    #[error("{location} is blocked ({said}): move what is there away or change the location, then retry")]
     Blocked {
         /// Location of the object.
         location: String,
@@ -54,7 +49,6 @@ pub enum StorageError {
         said: String,
     },
     /// Bytes differ from their checksum. Sent content has not become visible.
-    #[error("{location} carries other bytes than their checksum says ({said}): the network or a disk is faulty")]
     Corrupt {
         /// Location of the object.
         location: String,
@@ -62,10 +56,8 @@ pub enum StorageError {
         said: String,
     },
     /// The storage no longer knows an upload: begin another one.
-    #[error("the upload to {0} is no longer known: it was completed, aborted or cleaned up; it is begun again")]
     UploadGone(String),
     /// The storage has no space left.
-    #[error("{location} has no space left ({said}): free or add space")]
     Full {
         /// Location of the object.
         location: String,
@@ -73,7 +65,6 @@ pub enum StorageError {
         said: String,
     },
     /// The storage limits the rate of requests.
-    #[error("{location} asks for fewer requests ({said})")]
     Throttled {
         /// Location of the object.
         location: String,
@@ -83,24 +74,68 @@ pub enum StorageError {
         retry_after: Option<Duration>,
     },
     /// The operation did not happen and may succeed later: a broken connection, a server error.
-    #[error("{location} is not available ({said})")]
     Unavailable {
         /// Location of the object.
         location: String,
-        /// The cause.
+        /// The cause, as the storage or the system reports it.
         said: String,
     },
     /// The reply to a change was lost: it may have happened. Check the state before a retry.
-    #[error("{location} gave no answer to a change ({said}): whether it happened is found out by looking")]
     Unknown {
         /// Location of the object.
         location: String,
-        /// The cause.
+        /// The cause, as the storage or the system reports it.
         said: String,
     },
 }
 
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked(&self.message()))
+    }
+}
+
+impl std::error::Error for StorageError {}
+
 impl StorageError {
+    fn message(&self) -> String {
+        match self {
+            StorageError::NotFound(location) => {
+                format!("{location} does not exist: deliver it or correct the location")
+            }
+            StorageError::Denied { location, said } => format!(
+                "{location} may not be used ({said}): check the credentials, their rights and this machine's clock"
+            ),
+            StorageError::Precondition { location, said } => {
+                format!("{location} is not in the expected state ({said}): it was not touched; look at it, then retry")
+            }
+            StorageError::Archived(location) => format!("{location} is archived: restore it before it is read"),
+            StorageError::Unsupported { location, said } => {
+                format!("{location} cannot do this ({said}): choose another way or another place")
+            }
+            StorageError::Invalid { location, said } => {
+                format!("{location} is refused ({said}): correct the location or the storage settings")
+            }
+            StorageError::Blocked { location, said } => {
+                format!("{location} is blocked ({said}): move what is there away or change the location, then retry")
+            }
+            StorageError::Corrupt { location, said } => format!(
+                "{location} carries other bytes than their checksum says ({said}): the network or a disk is faulty"
+            ),
+            StorageError::UploadGone(location) => format!(
+                "the upload to {location} is no longer known: it was completed, aborted or cleaned up; it is begun again"
+            ),
+            StorageError::Full { location, said } => {
+                format!("{location} has no space left ({said}): free or add space")
+            }
+            StorageError::Throttled { location, said, .. } => format!("{location} asks for fewer requests ({said})"),
+            StorageError::Unavailable { location, said } => format!("{location} is not available ({said})"),
+            StorageError::Unknown { location, said } => {
+                format!("{location} gave no answer to a change ({said}): whether it happened is found out by looking")
+            }
+        }
+    }
+
     /// Class of the error for retry rules.
     pub fn class(&self) -> ErrorClass {
         match self {

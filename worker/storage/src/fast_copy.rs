@@ -14,7 +14,7 @@ pub enum CopyError {
     /// The filesystems cannot do it between these two files; nothing was copied. Copy through memory instead.
     #[error("the filesystem cannot copy by itself")]
     Unsupported,
-    /// The system refused; reading and writing cannot be told apart here.
+    /// The kernel reported an error, which may come from reading or from writing.
     #[error("the copy failed")]
     Io(#[source] Errno),
     /// The work was called off.

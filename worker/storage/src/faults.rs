@@ -15,7 +15,7 @@ pub enum Fault {
     Dropped,
     /// The operation succeeds and the reply is lost.
     ReplyLost,
-    /// Status 500.
+    /// The storage answers with status 500; a commit is left unknown.
     ServerError,
     /// Status 503: throttled.
     SlowDown,

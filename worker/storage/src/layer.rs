@@ -52,7 +52,7 @@ impl Operation {
 /// One call of an operation.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The operation.
+    /// The operation that is called.
     pub operation: Operation,
     /// Location of its object or prefix.
     pub location: String,

@@ -17,6 +17,7 @@ mod durable;
 mod error;
 mod fast_copy;
 pub mod faults;
+mod file_stamp;
 mod group_sync;
 pub mod hash;
 pub mod layer;
@@ -44,7 +45,7 @@ pub use fast_copy::{CopyError, copy_in_kernel, reflink};
 pub use layered::Layered;
 pub use local_path::{LocationError, file_location, local_path};
 pub use location::{Address, Location, Object};
-pub use partial::{PARTIAL_SUFFIX, Partial, UNFINISHED_SUFFIXES, is_unfinished};
+pub use partial::{PARTIAL_SUFFIX, Partial, UNFINISHED_SUFFIXES, is_unfinished, is_unfinished_path};
 pub use port::{
     Archive, ArchiveState, Attributes, BeginRequest, Capabilities, CompleteRequest, CopyRequest, CopySource,
     ListRequest, ListStart, Listing, Multipart, MultipartUploads, ObjectState, Part, PartCopy, PartCopyRequest,

@@ -1,6 +1,6 @@
 //! `file:` locations. What follows the scheme is the path itself, byte for byte: `%20` is three characters and not a
 //! space, since manifests are written by people and exports, who paste paths.
-use protocol::model::location::{SPELLINGS, Scheme};
+use protocol::model::location::{SPELLINGS, Scheme, shown};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -8,13 +8,13 @@ use thiserror::Error;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LocationError {
     /// The scheme is not `file:`.
-    #[error("location {0:?} is not a local file: write {SPELLINGS}")]
+    #[error("location {:?} is not a local file: write {SPELLINGS}", shown(.0))]
     Scheme(String),
     /// The path is relative, or the URL names a host.
-    #[error("location {0:?} is not absolute: write file:/path or file:///path")]
+    #[error("location {:?} is not absolute: write file:/path or file:///path", shown(.0))]
     NotAbsolute(String),
     /// The path contains a NUL or a `..`.
-    #[error("location {0:?} contains '..' or a NUL character: write the path it means")]
+    #[error("location {:?} contains '..' or a NUL character: write the path it means", shown(.0))]
     Unclean(String),
 }
 

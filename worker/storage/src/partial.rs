@@ -25,6 +25,11 @@ pub fn is_unfinished(name: &str) -> bool {
     name.starts_with('.') && UNFINISHED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// Whether a path leads to or through an unfinished entry of ours: what lies in an unfinished directory is no content.
+pub fn is_unfinished_path(path: &str) -> bool {
+    path.split('/').any(is_unfinished)
+}
+
 /// Longest file name that still fits into a hidden name with its marks (255 bytes is what filesystems allow).
 const NAME_BYTES_MAX: usize = 200;
 const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
@@ -87,7 +92,7 @@ impl Partial {
         Partial::private(directory, target, identity)
     }
 
-    /// Removes unfinished files of `target` that nobody works on and that come from another source than `identity`.
+    /// Removes unfinished files of `target` that no process has locked and that belong to another source than `identity`.
     pub fn remove_stale(directory: &Arc<Directory>, target: &str, identity: u64) -> Result<(), Errno> {
         let (prefix, own) = (format!(".{}.", stem(target)), format!("{identity:016x}"));
         for name in directory.leftovers(PARTIAL_SUFFIX) {

@@ -15,7 +15,7 @@ pub struct RetryBudget {
     pub attempts: u32,
     /// Backoff before the second call. It doubles with each further call.
     pub wait_min: Duration,
-    /// Longest backoff.
+    /// Upper bound of the backoff.
     pub wait_max: Duration,
 }
 
@@ -57,35 +57,17 @@ where
     }
 }
 
-/// Reads a range of an object in one state. An interrupted read resumes at the next byte.
+/// Reads a range of an object in one state. An interrupted read resumes at the next byte. Every response must report the
+/// size of that state.
 pub fn resume_read(
     storage: Arc<dyn Storage>,
-    key: String,
+    state: &ObjectState,
     range: Range<u64>,
-    same: Version,
     patience: RetryBudget,
 ) -> ByteStream {
-    let whole = None;
-    stream_of(ResumingReader {
-        storage,
-        key,
-        at: range.start,
-        end: range.end,
-        same,
-        whole,
-        patience,
-        open: None,
-        failures: 0,
-    })
-}
-
-/// Reads a whole object in one state, as [`resume_read`] does. Every response must report the size of that state.
-pub fn read_all(storage: Arc<dyn Storage>, state: &ObjectState, patience: RetryBudget) -> ByteStream {
-    let (key, same, end, whole) = (state.key.clone(), state.version.clone(), state.bytes, Some(state.bytes));
-    stream_of(ResumingReader { storage, key, at: 0, end, same, whole, patience, open: None, failures: 0 })
-}
-
-fn stream_of(reader: ResumingReader) -> ByteStream {
+    let (key, same, whole) = (state.key.clone(), state.version.clone(), state.bytes);
+    let (at, end) = (range.start, range.end);
+    let reader = ResumingReader { storage, key, at, end, same, whole, patience, open: None, failures: 0 };
     let (location, bytes) = (reader.storage.location(&reader.key), reader.end.saturating_sub(reader.at));
     let pieces = stream::unfold(Some(reader), |reader| async move {
         let mut reader = reader?;
@@ -98,14 +80,19 @@ fn stream_of(reader: ResumingReader) -> ByteStream {
     ByteStream::new(location, bytes, pieces)
 }
 
+/// Reads a whole object in one state, as [`resume_read`] does.
+pub fn read_all(storage: Arc<dyn Storage>, state: &ObjectState, patience: RetryBudget) -> ByteStream {
+    resume_read(storage, state, 0..state.bytes, patience)
+}
+
 struct ResumingReader {
     storage: Arc<dyn Storage>,
     key: String,
     at: u64,
     end: u64,
     same: Version,
-    /// Size of the object, when known.
-    whole: Option<u64>,
+    /// Size of the object in that state.
+    whole: u64,
     patience: RetryBudget,
     open: Option<ByteStream>,
     /// Consecutive failures without a byte in between.
@@ -118,7 +105,7 @@ impl ResumingReader {
             match self.step().await {
                 Ok(piece) => {
                     self.at += piece.len() as u64;
-                    // An empty piece stands for bytes before the range, which a server sent anyway.
+                    // An empty piece is returned when the server sent only bytes before the requested range.
                     if !piece.is_empty() {
                         self.failures = 0;
                     }
@@ -143,10 +130,9 @@ impl ResumingReader {
                 let range = self.at..self.end;
                 let same = Some(&self.same).filter(|same| !same.tag.is_empty());
                 let reading = self.storage.read(&self.key, range, same).await?;
-                if let (Some(known), Some(told)) = (self.whole, reading.whole_bytes)
-                    && known != told
-                {
-                    let said = format!("it had {known} bytes and has {told}");
+                let known = self.whole;
+                if let Some(reported) = reading.whole_bytes.filter(|reported| *reported != known) {
+                    let said = format!("it had {known} bytes and has {reported}");
                     return Err(StorageError::precondition(self.storage.location(&self.key), said));
                 }
                 self.open.insert(reading)

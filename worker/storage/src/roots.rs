@@ -16,10 +16,21 @@ pub enum RootError {
     /// The path is below none of the roots, or a symbolic link on it leaves its root.
     #[error("{} is outside of the `roots` of the storage settings: correct the path, or add its directory to them", .0.display())]
     Outside(PathBuf),
+    /// A symbolic link on the path leads out of the directory that the path was listed in.
+    #[error(
+        "{path} is no longer below {base}: a symbolic link has replaced a part of that path",
+        path = path.display(), base = base.display()
+    )]
+    Escapes {
+        /// The path that was to be opened.
+        path: PathBuf,
+        /// The directory that was listed.
+        base: PathBuf,
+    },
     /// The entry is no regular file.
     #[error("{} is {kind}, not a file: correct its location", path.display())]
     Kind {
-        /// The path.
+        /// Path of the entry.
         path: PathBuf,
         /// What it is.
         kind: &'static str,
@@ -27,7 +38,7 @@ pub enum RootError {
     /// The system refused.
     #[error("{}: {errno}", path.display())]
     System {
-        /// The path.
+        /// Path of the file or directory.
         path: PathBuf,
         /// What the system said.
         errno: Errno,
@@ -38,7 +49,7 @@ impl RootError {
     /// The same as an error of the system, for callers that speak of those.
     pub fn errno(&self) -> Errno {
         match self {
-            RootError::Outside(_) => Errno::ACCESS,
+            RootError::Outside(_) | RootError::Escapes { .. } => Errno::ACCESS,
             RootError::Kind { .. } => Errno::INVAL,
             RootError::System { errno, .. } => *errno,
         }
@@ -71,12 +82,24 @@ impl Roots {
 
     /// Opens a regular file for reading. Never waits on a pipe and never touches a device.
     pub fn open_file(&self, path: &Path) -> Result<File, RootError> {
-        let looked = self.open(path, OFlags::PATH)?;
-        regular(path, &looked)?;
-        let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        // Another file may have replaced it since.
-        regular(path, &file)?;
-        Ok(File::from(file))
+        open_regular(path, |flags| self.open(path, flags))
+    }
+
+    /// The same for a file that was listed below a directory: symbolic links on the path must stay below that directory
+    /// too, also those that have replaced a directory since it was listed.
+    pub fn open_file_below(&self, base: &Path, path: &Path) -> Result<File, RootError> {
+        open_regular(path, |flags| self.open_below(base, path, flags))
+    }
+
+    /// Opens a directory for reading.
+    pub fn open_directory(&self, path: &Path) -> Result<OwnedFd, RootError> {
+        self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Describes what a path listed below a directory leads to, symbolic links followed as far as they stay below it.
+    pub fn stat_below(&self, base: &Path, path: &Path) -> Result<rustix::fs::Stat, RootError> {
+        let looked = self.open_below(base, path, OFlags::PATH)?;
+        fstat(&looked).map_err(|errno| RootError::System { path: path.to_owned(), errno })
     }
 
     /// Proves that a path, every symbolic link on it followed, is below its root.
@@ -112,26 +135,49 @@ impl Roots {
         let directory = directory.map_err(system)?;
         let below = path.strip_prefix(root).unwrap_or(path);
         match beneath(&directory, below, flags, ResolveFlags::BENEATH) {
-            Err(Errno::XDEV) => self.through_link(path, root, &directory, flags),
+            Err(Errno::XDEV) => {
+                through_link(path, root, &directory, flags).unwrap_or_else(|| Err(RootError::Outside(path.to_owned())))
+            }
             opened => opened.map_err(system),
         }
     }
 
-    /// A symbolic link with an absolute target counts as leaving a root even where it stays below it. Such a path is
-    /// opened by its real name, on which no link may lie any more.
-    fn through_link(&self, path: &Path, root: &Path, directory: &OwnedFd, flags: OFlags) -> Result<OwnedFd, RootError> {
-        let outside = || RootError::Outside(path.to_owned());
-        let (real, real_root) = match (real(path), real(root)) {
-            (Ok(real), Ok(root)) => (real, root),
-            _ => return Err(outside()),
-        };
-        let below = real.strip_prefix(&real_root).map_err(|_| outside())?;
-        let opened = beneath(directory, below, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS);
-        opened.map_err(|errno| match errno {
-            Errno::XDEV | Errno::LOOP => outside(),
-            errno => RootError::System { path: path.to_owned(), errno },
-        })
+    fn open_below(&self, base: &Path, path: &Path, flags: OFlags) -> Result<OwnedFd, RootError> {
+        let system = |errno| RootError::System { path: path.to_owned(), errno };
+        let escapes = || RootError::Escapes { path: path.to_owned(), base: base.to_owned() };
+        let directory = self.open(base, OFlags::PATH | OFlags::DIRECTORY)?;
+        let below = path.strip_prefix(base).map_err(|_| escapes())?;
+        let flags = flags | OFlags::CLOEXEC;
+        match beneath(&directory, below, flags, ResolveFlags::BENEATH) {
+            Err(Errno::XDEV) => through_link(path, base, &directory, flags).unwrap_or_else(|| match real(path) {
+                Ok(_) => Err(escapes()),
+                // The link leads nowhere.
+                Err(error) => Err(system(Errno::from_io_error(&error).unwrap_or(Errno::XDEV))),
+            }),
+            opened => opened.map_err(system),
+        }
     }
+}
+
+/// A symbolic link with an absolute target counts as leaving a directory even where it stays below it. Such a path is
+/// opened by its real name, on which no link may lie any more. `None` when the real name is outside.
+fn through_link(path: &Path, base: &Path, directory: &OwnedFd, flags: OFlags) -> Option<Result<OwnedFd, RootError>> {
+    let (real, real_base) = (real(path).ok()?, real(base).ok()?);
+    let below = real.strip_prefix(&real_base).ok()?;
+    match beneath(directory, below, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::XDEV | Errno::LOOP) => None,
+        opened => Some(opened.map_err(|errno| RootError::System { path: path.to_owned(), errno })),
+    }
+}
+
+/// Opens a path, which must name a regular file, first without touching what is there.
+fn open_regular(path: &Path, open: impl Fn(OFlags) -> Result<OwnedFd, RootError>) -> Result<File, RootError> {
+    let looked = open(OFlags::PATH)?;
+    regular(path, &looked)?;
+    let file = open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    // Another file may have replaced it since.
+    regular(path, &file)?;
+    Ok(File::from(file))
 }
 
 fn real(path: &Path) -> io::Result<PathBuf> {
@@ -142,7 +188,7 @@ fn beneath(directory: &OwnedFd, below: &Path, flags: OFlags, resolve: ResolveFla
     let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
     loop {
         match openat2(directory, below, flags, Mode::empty(), resolve | ResolveFlags::NO_MAGICLINKS) {
-            // A rename beside it made the kernel unsure.
+            // The kernel asks for a retry after a concurrent rename along the path.
             Err(Errno::AGAIN | Errno::INTR) => {}
             opened => return opened,
         }
@@ -226,6 +272,34 @@ mod tests {
         }
         assert_eq!(roots.check_target(&tree.at("media/new/deep/file")), Ok(()));
         assert!(roots.check_target(&tree.at("media2/new")).is_err());
+    }
+
+    #[test]
+    fn listed_file_opens_only_below_its_directory() {
+        let tree = Tree::new();
+        let (base, file) = (tree.at("media"), tree.at("media/a/x.mov"));
+        let read = |roots: &Roots, path: &Path| {
+            roots.open_file_below(&base, path).map(|file| io::read_to_string(file).expect("read"))
+        };
+        for roots in [Roots::default(), Roots::new(&[tree.0.path().to_owned()])] {
+            std::fs::remove_file(tree.at("media/a")).or_else(|_| std::fs::remove_dir_all(tree.at("media/a"))).ok();
+            std::fs::create_dir_all(tree.at("media/b")).expect("made");
+            std::fs::write(tree.at("media/b/x.mov"), "inside").expect("written");
+            for target in [tree.at("media/b"), "b".into()] {
+                symlink(target, tree.at("media/a")).expect("linked");
+                assert_eq!(read(&roots, &file), Ok("inside".into()));
+                std::fs::remove_file(tree.at("media/a")).expect("removed");
+            }
+            for target in [tree.at("outside"), "../outside".into()] {
+                symlink(target, tree.at("media/a")).expect("linked");
+                let escapes = RootError::Escapes { path: file.clone(), base: base.clone() };
+                assert_eq!(read(&roots, &file), Err(escapes));
+                std::fs::remove_file(tree.at("media/a")).expect("removed");
+            }
+            assert!(matches!(read(&roots, &file), Err(RootError::System { errno: Errno::NOENT, .. })));
+        }
+        let elsewhere = Roots::new(&[tree.at("media2")]);
+        assert_eq!(read(&elsewhere, &file), Err(RootError::Outside(base.clone())));
     }
 
     #[test]

@@ -108,7 +108,8 @@ pub(super) fn answered(
         401 | 403 => StorageError::Denied { location, said },
         404 | 410 => StorageError::NotFound(location),
         405 | 501 => StorageError::Unsupported { location, said },
-        412 => StorageError::Precondition { location, said },
+        // The object is shorter than it was.
+        412 | 416 => StorageError::Precondition { location, said },
         408 | 425 => StorageError::Unavailable { location, said },
         429 | 503 => StorageError::Throttled { location, said, retry_after: wait },
         507 => StorageError::Full { location, said },
@@ -128,11 +129,46 @@ pub(super) fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// First byte of a response and size of the whole, out of `Content-Range: bytes 0-9/100`.
-pub(super) fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
-    let text = header(response, "content-range")?;
-    let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
-    Some((range.split_once('-')?.0.trim().parse().ok()?, whole.trim().parse().ok()))
+/// What a response says of the range that it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ContentRange {
+    /// Offset of its first byte.
+    pub(super) start: u64,
+    /// Offset behind its last byte.
+    pub(super) end: u64,
+    /// Size of the whole object, when it is named.
+    pub(super) whole: Option<u64>,
+}
+
+impl ContentRange {
+    /// Reads `bytes 0-9/100`.
+    pub(super) fn parse(text: &str) -> Option<ContentRange> {
+        let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let end = last.trim().parse::<u64>().ok()?.checked_add(1)?;
+        Some(ContentRange { start: first.trim().parse().ok()?, end, whole: whole.trim().parse().ok() })
+    }
+
+    /// The range of a response with the whole object.
+    pub(super) fn whole(bytes: u64) -> ContentRange {
+        ContentRange { start: 0, end: bytes, whole: Some(bytes) }
+    }
+
+    /// What differs from the range that was requested; `length` is the length that the response announces.
+    pub(super) fn differs(&self, wanted: &Range<u64>, length: Option<u64>) -> Option<String> {
+        let bytes = wanted.end.saturating_sub(wanted.start);
+        let same = (self.start, self.end) == (wanted.start, wanted.end) && length.is_none_or(|length| length == bytes);
+        let said = || {
+            let sent = length.unwrap_or(self.end.saturating_sub(self.start));
+            format!("asked for {bytes} bytes from {}, it sends {sent} bytes from {}", wanted.start, self.start)
+        };
+        (!same).then(said)
+    }
+}
+
+/// The range of a response.
+pub(super) fn content_range(response: &Response) -> Option<ContentRange> {
+    ContentRange::parse(&header(response, "content-range")?)
 }
 
 /// The content of a response of `bytes` bytes.

@@ -293,6 +293,34 @@ async fn a_file_is_removed_when_its_copy_is_proven_and_leaves_a_tombstone() {
     assert_eq!(told, [(true, false), (false, false), (false, true)]);
 }
 
+/// Neither the removed file nor the copy that proves it may lie behind a link that has replaced a directory of theirs.
+#[tokio::test]
+async fn purge_behind_a_directory_swapped_for_a_link_removes_nothing() {
+    for swapped in ["", "lib", "copies", "vault"] {
+        let pair = Pair::new();
+        let at = |name: &str| pair.dir.path().join(name);
+        for name in ["lib/d", "copies/d", "vault/d", "outside"] {
+            std::fs::create_dir_all(at(name)).expect("made");
+            pair.write(&format!("{name}/a.mov"), b"picture");
+        }
+        let mut listed = Asset { path: "d/a.mov".into(), ..asset("a", &at("lib/d/a.mov")) };
+        listed.note_listed(false);
+        if !swapped.is_empty() {
+            std::fs::remove_dir_all(at(swapped).join("d")).expect("removed");
+            std::os::unix::fs::symlink(at("outside"), at(swapped).join("d")).expect("linked");
+        }
+        let target = |root: &str| vec![format!("file:{}/{root}/{{path}}", pair.dir.path().display())];
+        let source = PurgeTask { keep: target("vault"), ..pair.order() };
+        let copy = PurgeTask { of: target("copies"), ..source.clone() };
+        for (of, task) in [("lib", source), ("copies", copy)] {
+            let refused = if [of, "vault"].contains(&swapped) { vec!["storage_invalid"] } else { vec![] };
+            assert_eq!(pair.purge(task, &listed).await, refused, "of {of}, swapped {swapped:?}");
+        }
+        assert!(pair.exists("outside/a.mov"), "{swapped}");
+        assert!(pair.exists("vault/d/a.mov"), "{swapped}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_removed_that_is_not_proven_elsewhere() {
     let pair = Pair::new();

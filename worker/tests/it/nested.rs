@@ -2,12 +2,15 @@
 use crate::mhl::{ascmhl, generations, verified};
 use ::mhl::import::import;
 use ::mhl::seal::{SealReport, seal, seal_copy};
+use ::mhl::source::Source;
 use ::mhl::{MhlError, read_generation};
+use ::storage::Roots;
 use ::storage::hash::hash_bytes;
 use protocol::wire::unit::HashAlgorithm;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const XXH128: HashAlgorithm = HashAlgorithm::Xxh128;
@@ -22,7 +25,8 @@ fn create(root: &Path) {
     assert_eq!(code, 0, "{said}");
 }
 
-/// Copies what a transfer of a folder carries: files, and nothing that belongs to a history.
+/// Copies what a transfer of a folder carries: files, and nothing that belongs to a history. A copy is older than its
+/// file by more than the second to which the reference tool records times: a seal takes an equal time for no change.
 fn carry(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("listed") {
         let entry = entry.expect("an entry");
@@ -33,6 +37,9 @@ fn carry(from: &Path, to: &Path) {
             }
         } else {
             write(&target, &std::fs::read(&source).expect("read"));
+            let modified = entry.metadata().and_then(|found| found.modified()).expect("a time");
+            let file = std::fs::File::options().write(true).open(&target).expect("opened");
+            file.set_modified(modified - Duration::from_secs(10)).expect("set");
         }
     }
 }
@@ -41,8 +48,8 @@ fn carry(from: &Path, to: &Path) {
 fn copy(from: &Path, to: &Path) -> SealReport {
     carry(from, to);
     let cancel = CancellationToken::new();
-    let imported = import(from, to, &cancel).expect("imported");
-    seal_copy(to, "job", XXH128, &imported.source, &cancel).expect("sealed")
+    let imported = import(from, to, &Roots::default(), &cancel).expect("imported");
+    seal_copy((to, &Roots::default()), "job", XXH128, &imported.source, &cancel).expect("sealed")
 }
 
 fn intact(root: &Path) {
@@ -325,10 +332,37 @@ fn history_behind_a_link_is_neither_written_nor_read() {
     let target = dir.path().join("target");
     std::fs::create_dir(&target).expect("created");
     symlink(&outside, target.join("ascmhl")).expect("linked");
-    assert!(matches!(import(&root, &target, &cancel), Err(MhlError::Linked(_))));
+    assert!(matches!(import(&root, &target, &Roots::default(), &cancel), Err(MhlError::Linked(_))));
     std::fs::rename(root.join("ascmhl"), dir.path().join("moved")).expect("moved");
     symlink(dir.path().join("moved"), root.join("ascmhl")).expect("linked");
-    assert!(matches!(import(&root, &dir.path().join("A"), &cancel), Err(MhlError::Broken { .. })));
+    assert!(matches!(import(&root, &dir.path().join("A"), &Roots::default(), &cancel), Err(MhlError::Broken { .. })));
+}
+
+#[test]
+fn link_out_of_the_roots_is_not_sealed() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let at = |name: &str| dir.path().join(name);
+    write(&at("media/tree/a.mov"), b"inside");
+    write(&at("media/b.mov"), b"inside");
+    write(&at("outside/secret.mov"), b"outside");
+    let roots = Roots::new(&[at("media")]);
+    symlink(at("outside/secret.mov"), at("media/tree/out.mov")).expect("linked");
+    symlink("../b.mov", at("media/tree/in.mov")).expect("linked");
+    let tree = at("media/tree");
+    let (cancel, source) = (CancellationToken::new(), Source::default());
+    let sealed = |tree: &Path| seal_copy((tree, &roots), "job", XXH128, &source, &cancel);
+    assert_eq!(sealed(&tree).expect("sealed").files, 2);
+    let mut recorded = Vec::new();
+    read_generation(&generations(&tree)[0], |entry| recorded.push(entry.path)).expect("well formed");
+    recorded.sort();
+    assert_eq!(recorded, ["a.mov", "in.mov"]);
+    // Neither is a tree that a link leads to, nor one that is elsewhere.
+    symlink(at("outside"), at("media/elsewhere")).expect("linked");
+    for tree in ["media/elsewhere", "outside"] {
+        assert!(matches!(sealed(&at(tree)), Err(MhlError::Outside(_))), "{tree}");
+        assert!(!at("outside/ascmhl").exists() && !at("outside/.showrunner").exists());
+        assert!(matches!(import(&at(tree), &at("media/tree"), &roots, &cancel), Err(MhlError::Outside(_))), "{tree}");
+    }
 }
 
 /// While trees are sealed the folder of the history is swapped for a link to elsewhere, again and again.
@@ -368,13 +402,43 @@ fn link_swapped_in_during_a_seal_lets_nothing_out() {
 fn mhl_1_1_beside_the_media_is_verified() {
     let dir = tempfile::tempdir().expect("a temp dir");
     write(&dir.path().join("Clips/a.mov"), b"one");
-    let md5 = hash_bytes(HashAlgorithm::Md5, b"one").text;
-    let list = format!(
-        "<?xml version=\"1.0\"?><hashlist version=\"1.1\"><creatorinfo><tool>x</tool></creatorinfo><hash>\
-         <file>Clips/a.mov</file><size>3</size><md5>{md5}</md5></hash></hashlist>"
-    );
-    write(&dir.path().join("card.mhl"), list.as_bytes());
+    write(&dir.path().join("card.mhl"), mhl_1_1("Clips/a.mov", b"one").as_bytes());
     intact(dir.path());
     write(&dir.path().join("Clips/a.mov"), b"two");
     assert_eq!(verified(dir.path()).mismatched[0].path, "Clips/a.mov");
+}
+
+/// An MHL 1.1 list of one file.
+pub(crate) fn mhl_1_1(path: &str, content: &[u8]) -> String {
+    let md5 = hash_bytes(HashAlgorithm::Md5, content).text;
+    format!(
+        "<?xml version=\"1.0\"?><hashlist version=\"1.1\"><creatorinfo><tool>x</tool></creatorinfo><hash>\
+         <file>{path}</file><size>{}</size><md5>{md5}</md5></hash></hashlist>",
+        content.len()
+    )
+}
+
+#[test]
+fn mhl_1_1_lists_and_histories_of_cards_are_verified_together() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let at = |name: &str| dir.path().join(name);
+    write(&at("A001/Clips/a.mov"), b"one");
+    write(&at("A001/card.mhl"), mhl_1_1("Clips/a.mov", b"one").as_bytes());
+    write(&at("day/A002/b.mov"), b"two");
+    write(&at("day/A002/B.MHL"), mhl_1_1("b.mov", b"two").as_bytes());
+    write(&at("A003/c.mov"), b"three");
+    create(&at("A003"));
+    intact(dir.path());
+    assert_eq!(verified(dir.path()).files, 3);
+    for name in ["A001/Clips/a.mov", "day/A002/b.mov", "A003/c.mov"] {
+        let before = std::fs::read(at(name)).expect("read");
+        write(&at(name), b"XXX");
+        let report = verified(dir.path());
+        assert_eq!(report.mismatched.iter().map(|one| one.path.as_str()).collect::<Vec<_>>(), [name], "{report:?}");
+        write(&at(name), &before);
+    }
+    write(&at("A001/new.mov"), b"x");
+    std::fs::remove_file(at("day/A002/b.mov")).expect("removed");
+    let report = verified(dir.path());
+    assert_eq!((report.new, report.missing), (vec!["A001/new.mov".to_owned()], vec!["day/A002/b.mov".to_owned()]));
 }

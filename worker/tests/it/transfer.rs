@@ -2,7 +2,7 @@
 use crate::fixture::{Yard, asset, context, finished, noise, reasons, unit};
 use ::storage::hash::{Digest, hash_bytes};
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::wire::unit::{HashAlgorithm, TaskSpec, Unit};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
@@ -379,8 +379,83 @@ async fn target_that_links_into_the_listed_library_is_refused() {
     symlink(yard.dir.path().join("in"), yard.dir.path().join("out")).expect("linked");
     let result = worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
     assert!(matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"), "{result:?}");
+    // Below the link, where nothing is yet, and by the engine of all storages.
+    let mut deep = yard.task.clone();
+    deep.to = deep.to.replace("/out/", "/out/new/deep/");
+    let deep_unit = unit(&deep, std::slice::from_ref(&asset));
+    for task in [TaskSpec::Transfer(deep.clone()), TaskSpec::Replace(deep.clone())] {
+        let result = worker::task::run(&Unit { task: Arc::new(task), ..deep_unit.clone() }, &context()).await;
+        assert!(matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"), "{result:?}");
+        assert!(!yard.source("new").exists(), "nothing is created in the library");
+    }
     // What a manifest names may lie anywhere.
     asset.declared = None;
     let result = worker::task::run(&unit(&yard.task, &[asset]), &context()).await;
     assert!(matches!(result, UnitResult::Finished { .. }), "{result:?}");
+}
+
+/// Replaces the directory `d` of a listed library by a link, as somebody who may write there can between two steps.
+fn swap(yard: &Yard, target: impl AsRef<Path>) {
+    let directory = yard.source("d");
+    std::fs::remove_dir_all(&directory).or_else(|_| std::fs::remove_file(&directory)).expect("removed");
+    symlink(target, directory).expect("linked");
+}
+
+#[tokio::test]
+async fn directory_swapped_for_a_link_after_the_listing_is_not_followed() {
+    let large = noise(3 * MIB, 13);
+    for declared_bytes in [None, Some(6), Some(3 * MIB as u64)] {
+        let yard = Yard::new();
+        let content = if declared_bytes == Some(6) { b"secret".as_slice() } else { &large };
+        let mut asset = yard.asset("d/a.mov", content);
+        asset.bytes = declared_bytes;
+        asset.note_listed(false);
+        std::fs::create_dir_all(yard.dir.path().join("outside")).expect("created");
+        std::fs::create_dir_all(yard.source("e")).expect("created");
+        for place in ["outside/a.mov", "in/e/a.mov"] {
+            std::fs::write(yard.dir.path().join(place), content).expect("written");
+        }
+        let copy = unit(&yard.task, std::slice::from_ref(&asset));
+        let replace = Unit { task: Arc::new(TaskSpec::Replace(yard.task.clone())), ..copy.clone() };
+        for target in [yard.dir.path().join("outside"), "../outside".into()] {
+            swap(&yard, target);
+            for unit in [&copy, &replace] {
+                let (facts, failures) = finished(worker::task::run(unit, &context()).await);
+                assert_eq!((facts.len(), reasons(&failures)), (0, vec![("d/a.mov", "source_escapes", false)]));
+                assert_eq!(yard.names("d"), Vec::<String>::new());
+            }
+        }
+        // A link to another directory of the library shows nothing else than the library.
+        for target in [yard.source("e"), "e".into()] {
+            swap(&yard, target);
+            for unit in [&copy, &replace] {
+                let (facts, failures) = finished(worker::task::run(unit, &context()).await);
+                assert_eq!((facts.len(), failures), (1, vec![]));
+            }
+        }
+        // What a manifest names may lie behind any link.
+        swap(&yard, yard.dir.path().join("outside"));
+        asset.declared = None;
+        let (facts, failures) = yard.run(&[asset]).await;
+        assert_eq!((facts.len(), failures), (1, vec![]));
+    }
+}
+
+#[tokio::test]
+async fn copy_behind_a_directory_swapped_for_a_link_is_not_read() {
+    let yard = Yard::new();
+    let mut copy = yard.asset("d/a.mov", b"secret");
+    copy.bytes = Some(6);
+    copy.note_listed(true);
+    copy.note_copied_below(&format!("file:{}", yard.dir.path().join("in").display()));
+    std::fs::create_dir(yard.dir.path().join("outside")).expect("created");
+    std::fs::write(yard.dir.path().join("outside/a.mov"), b"secret").expect("written");
+    let transfer = unit(&yard.task, std::slice::from_ref(&copy));
+    let replace = Unit { task: Arc::new(TaskSpec::Replace(yard.task.clone())), ..transfer.clone() };
+    swap(&yard, yard.dir.path().join("outside"));
+    for unit in [&transfer, &replace] {
+        let (facts, failures) = finished(worker::task::run(unit, &context()).await);
+        assert_eq!((facts.len(), reasons(&failures)), (0, vec![("d/a.mov", "source_escapes", false)]));
+        assert_eq!(yard.names("d"), Vec::<String>::new());
+    }
 }

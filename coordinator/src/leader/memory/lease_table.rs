@@ -1,9 +1,9 @@
 //! In-memory lease table. Rebuilt after a restart from cursors, leased rows and heartbeats.
 use crate::dispatch::endpoints::{Endpoints, Sign, of_unit};
 use crate::dispatch::fleet::WorkerSeen;
-use crate::dispatch::load::{Experience, KindLoad, Load, Running};
+use crate::dispatch::load::Experience;
 use crate::dispatch::publisher::scan_unit;
-use crate::leader::memory::stray::Strays;
+use crate::leader::memory::stray::{SETTLED, Strays};
 use crate::leader::memory::usage::Usage;
 use crate::leader::memory::worker_registry::WorkerRegistry;
 use crate::reconcile::rescuer::LostWith;
@@ -15,18 +15,15 @@ use protocol::rules::schedule::endpoint::EndpointLimit;
 use protocol::rules::unit::lease::{Lease, LeaseDecision, LeaseLimits, decide, heard_until};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
-use protocol::wire::unit::Unit;
+use protocol::wire::unit::{TaskSpec, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Window of kinds whose units end faster than a round of publishing: units a slot, and at most.
-const LIGHT_DEPTH: u32 = 8;
-const LIGHT_MAX: u32 = 4_096;
-/// How often long executions are looked for, how long they have run at least, and how many are named.
-const LONG_EVERY: Duration = Duration::from_secs(1);
-const LONG_MIN: Duration = Duration::from_secs(1);
-const LONG_NAMED: usize = 256;
+mod call_back;
+mod load;
+#[cfg(test)]
+mod tests;
 
 /// An execution whose worker has fallen silent, or that no worker took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +47,10 @@ struct Out {
     size: u8,
     endpoints: Endpoints,
     running_since: Option<Timestamp>,
+    /// When it was called back last; `None` again once heartbeats show it long after that.
+    called_back_at: Option<Timestamp>,
+    /// It aborts what a cancelled job has begun, and is not called back with its job.
+    aborts: bool,
 }
 
 /// Units that are out, and workers.
@@ -112,6 +113,8 @@ impl Leases {
                 size: bucket(bytes, unit.assets.len() as u32),
                 endpoints: of_unit(self.usage.limits(), unit),
                 running_since: None,
+                called_back_at: None,
+                aborts: matches!(unit.task.as_ref(), TaskSpec::Assemble(task) if task.discard),
             };
             self.usage.count(unit.id, out.kind, &out.endpoints, true);
             let before = self.out.insert(unit.id, out);
@@ -238,6 +241,11 @@ impl Leases {
         self.out.iter().chain(&self.older).map(|(unit, out)| (*unit, out.lease.epoch)).collect()
     }
 
+    /// Whether an execution is out.
+    pub fn holds(&self, unit: UnitId, epoch: u32) -> bool {
+        [&self.out, &self.older].into_iter().any(|list| list.get(&unit).is_some_and(|out| out.lease.epoch == epoch))
+    }
+
     /// Whether this is the latest execution of its unit and still out.
     pub fn is_latest(&self, unit: UnitId, epoch: u32) -> bool {
         self.out.get(&unit).is_some_and(|out| out.lease.epoch == epoch)
@@ -252,8 +260,7 @@ impl Leases {
     pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
         let mut busy = BTreeMap::new();
         for (unit, epoch) in &beat.held {
-            let of_epoch = |list: &IdMap<UnitId, Out>| list.get(unit).is_some_and(|out| out.lease.epoch == *epoch);
-            if ![&self.out, &self.older].into_iter().any(of_epoch) && self.strays.note(*unit, *epoch, now) {
+            if !self.holds(*unit, *epoch) && self.strays.note(*unit, *epoch, now) {
                 self.obsolete.push((*unit, *epoch));
             }
             let Some(out) = self.out.get(unit) else { continue };
@@ -263,6 +270,7 @@ impl Leases {
             if let Some(out) = held {
                 out.lease.held = Some((beat.worker.clone(), now));
                 out.running_since.get_or_insert(now);
+                out.called_back_at = out.called_back_at.filter(|at| now.since(*at) < SETTLED);
             }
         }
         self.workers.heard(beat, busy, now);
@@ -333,9 +341,14 @@ impl Leases {
         self.workers.alive(limits, self.readable_since, self.as_heard(now))
     }
 
-    /// Live workers that take work.
-    pub fn taking_work(&self, limits: &LeaseLimits, now: Timestamp) -> BTreeSet<WorkerId> {
-        self.alive(limits, now).into_iter().filter(|worker| !self.is_draining(worker)).collect()
+    /// Live workers that take work, each with the kinds for which it has slots.
+    pub fn taking_work(&self, limits: &LeaseLimits, now: Timestamp) -> BTreeMap<WorkerId, Vec<Kind>> {
+        let kinds = |worker: &WorkerId| {
+            let slots = self.workers().get(worker).into_iter().flat_map(|seen| &seen.slots);
+            slots.filter(|(_, total, _)| *total > 0).map(|(kind, _, _)| *kind).collect()
+        };
+        let taking = self.alive(limits, now).into_iter().filter(|worker| !self.is_draining(worker));
+        taking.map(|worker| (worker.clone(), kinds(&worker))).collect()
     }
 
     /// Whether a worker takes no more work, or is gone.
@@ -358,11 +371,6 @@ impl Leases {
         waiting
     }
 
-    /// Executions of a job that are out.
-    pub fn of_job(&self, job: JobNo) -> Vec<(UnitId, u32)> {
-        self.all().filter(|(unit, _)| unit.job == job).map(|(unit, out)| (*unit, out.lease.epoch)).collect()
-    }
-
     fn all(&self) -> impl Iterator<Item = (&UnitId, &Out)> {
         self.out.iter().chain(&self.older)
     }
@@ -370,63 +378,6 @@ impl Leases {
     /// Slots of all workers that take work and stay.
     pub fn slots(&self, kind: Kind) -> u32 {
         self.workers.slots(kind)
-    }
-
-    /// What a turn needs to know, and what was learned since the last one.
-    pub fn load(&mut self, now: Timestamp) -> Load {
-        let kinds = Kind::ALL.into_iter().map(|kind| {
-            let slots = self.slots(kind);
-            let light = matches!(kind, Kind::Noop | Kind::Sync);
-            let floor = if light { slots.saturating_mul(LIGHT_DEPTH).min(LIGHT_MAX) } else { 0 };
-            (kind, KindLoad { slots, out: self.out(kind), floor, workers: self.workers.taking(kind) })
-        });
-        Load {
-            kinds: kinds.collect(),
-            steps: self.usage.by_step().clone(),
-            busy: self.usage.by_endpoint().to_vec(),
-            running: self.long_running(now),
-            experience: std::mem::take(&mut self.experience),
-            obsolete: std::mem::take(&mut self.obsolete),
-            leaving: self.workers.leaving(),
-        }
-    }
-
-    /// The load without these executions: they are being settled in the transaction of the turn.
-    pub fn load_without(&mut self, ended: &[Outcome], now: Timestamp) -> Load {
-        for outcome in ended.iter().filter(|outcome| outcome.result == UnitResult::Returned) {
-            // A worker that returns units takes no more of them.
-            self.workers.drains(&outcome.worker);
-        }
-        let mut load = self.load(now);
-        let less = |n: &mut u32| *n = n.saturating_sub(1);
-        for outcome in ended {
-            let lists = [&self.out, &self.older];
-            let mut found = lists.into_iter().filter_map(|list| list.get(&outcome.unit));
-            let Some(out) = found.find(|out| out.lease.epoch == outcome.epoch) else { continue };
-            load.kinds.entry(out.kind).and_modify(|kind| less(&mut kind.out));
-            load.steps.entry((outcome.unit.job, outcome.unit.step)).and_modify(less);
-            for at in &out.endpoints {
-                load.busy.get_mut(usize::from(*at)).into_iter().for_each(less);
-            }
-        }
-        load
-    }
-
-    /// The longest executions that have no copy yet, once in a while.
-    fn long_running(&mut self, now: Timestamp) -> Vec<Running> {
-        if now.since(self.long_at) < LONG_EVERY {
-            return Vec::new();
-        }
-        self.long_at = now;
-        let long = self.out.iter().filter_map(|(unit, out)| {
-            let since = out.running_since.filter(|since| now.since(*since) >= LONG_MIN)?;
-            let single = !self.older.contains_key(unit) && unit.step != StepNo::SCAN;
-            single.then_some(Running { unit: *unit, epoch: out.lease.epoch, kind: out.kind, size: out.size, since })
-        });
-        let mut long: Vec<Running> = long.collect();
-        long.sort_unstable_by_key(|running| (running.since, running.unit));
-        long.truncate(LONG_NAMED);
-        long
     }
 
     /// Every worker heard of lately.
@@ -443,6 +394,3 @@ fn sign<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Sign {
     });
     pauses.max().map_or(Sign::Served, Sign::Throttled)
 }
-
-#[cfg(test)]
-mod tests;

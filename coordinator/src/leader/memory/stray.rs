@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// An execution that heartbeats show for this long without being out is called back: two heartbeats, so that the end of a
 /// unit and the last heartbeat before it may pass each other.
-const SETTLED: Duration = Duration::from_secs(6);
+pub(super) const SETTLED: Duration = Duration::from_secs(6);
 /// What no heartbeat has shown for this long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 /// Executions remembered at most.

@@ -13,7 +13,7 @@ use std::time::Duration;
 const UNIT_KEPT: Duration = Duration::from_secs(60);
 const JOB_KEPT: Duration = Duration::from_secs(600);
 
-/// One execution.
+/// Bytes and rate of one execution, from its latest progress report.
 #[derive(Debug)]
 struct UnitRate {
     worker: WorkerId,
@@ -30,8 +30,8 @@ pub struct TransferRates {
     sliced: HashMap<UnitId, u64>,
     jobs: BTreeMap<JobNo, (Total, Timestamp)>,
     all: Total,
-    /// Whether the paces told last were any.
-    told: bool,
+    /// Whether the last report of rates named any job.
+    reported: bool,
 }
 
 /// Bytes that have been added up, and how fast.
@@ -92,14 +92,14 @@ impl TransferRates {
         self.all.rate.at(now)
     }
 
-    /// The paces that are to be written now; `None` when there is nothing to tell, nor was the last time.
+    /// The rates to write now; `None` when no job moves bytes and the last report was empty, too.
     pub fn to_tell(&mut self, now: Timestamp) -> Option<Vec<(JobNo, Pace, Vec<StepNo>)>> {
         let paces = self.paces(now);
-        let before = std::mem::replace(&mut self.told, !paces.is_empty());
-        (self.told || before).then_some(paces)
+        let before = std::mem::replace(&mut self.reported, !paces.is_empty());
+        (self.reported || before).then_some(paces)
     }
 
-    /// The paces of jobs, with the steps of units by number; forgets what nobody speaks of any more.
+    /// Rates by job, with the steps of its units by number. Forgets units and jobs without recent progress reports.
     pub fn paces(&mut self, now: Timestamp) -> Vec<(JobNo, Pace, Vec<StepNo>)> {
         self.units.retain(|_, moving| now.since(moving.heard_at) <= UNIT_KEPT);
         self.jobs.retain(|_, (_, heard_at)| now.since(*heard_at) <= JOB_KEPT);

@@ -4,11 +4,11 @@ mod tally;
 
 use crate::leader::memory::worker_health::tally::{Bounds, Tally};
 use protocol::failure::ErrorClass;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{Kind, UnitId, WorkerId};
 use protocol::rules::worker::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, assess};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Outcomes of a worker that are remembered.
@@ -41,7 +41,7 @@ impl Default for WorkerHealth {
 /// Advice to quarantine a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineAdvice {
-    /// The worker.
+    /// Incarnation of the worker.
     pub worker: WorkerId,
     /// The reason, for operators.
     pub reason: String,
@@ -86,29 +86,38 @@ impl WorkerHealth {
         self.tally.has_failures()
     }
 
-    /// Workers to quarantine. Only `taking`, the workers that live and take work, are judged.
-    pub fn advice(&self, taking: &BTreeSet<WorkerId>) -> Vec<QuarantineAdvice> {
+    /// Workers to quarantine. Only `taking`, the workers that live and take work, are judged; with each the kinds for which
+    /// it has slots.
+    pub fn advice(&self, taking: &BTreeMap<WorkerId, Vec<Kind>>) -> Vec<QuarantineAdvice> {
         if !self.has_failures() {
             return Vec::new();
         }
-        let facts: Vec<(&WorkerId, WorkerFacts)> =
-            taking.iter().map(|worker| (worker, self.tally.facts(worker))).collect();
-        let mut left = facts.iter().fold(PeerFacts::default(), |sum, (_, own)| PeerFacts {
-            workers: sum.workers + 1,
+        let facts: Vec<(&WorkerId, &[Kind], WorkerFacts)> =
+            taking.iter().map(|(worker, kinds)| (worker, kinds.as_slice(), self.tally.facts(worker))).collect();
+        let mut of_kind: BTreeMap<Kind, u32> = BTreeMap::new();
+        taking.values().flatten().for_each(|kind| *of_kind.entry(*kind).or_default() += 1);
+        let mut left = facts.iter().fold(PeerFacts::default(), |sum, (_, _, own)| PeerFacts {
+            workers: 0,
             failed: sum.failed.saturating_add(own.failed),
             succeeded: sum.succeeded.saturating_add(own.succeeded),
             full: false,
         });
         let mut advice = Vec::new();
         // Nothing speaks against a worker in which nothing failed.
-        for (worker, own) in facts.into_iter().filter(|(_, own)| own.failed > 0) {
+        for (worker, kinds, own) in facts.into_iter().filter(|(_, _, own)| own.failed > 0) {
             let others = PeerFacts {
-                workers: left.workers.saturating_sub(1),
+                workers: kinds
+                    .iter()
+                    .map(|kind| of_kind.get(kind).map_or(0, |n| n.saturating_sub(1)))
+                    .min()
+                    .unwrap_or(0),
                 failed: left.failed.saturating_sub(own.failed),
                 succeeded: left.succeeded.saturating_sub(own.succeeded),
                 full: self.tally.shares_full(worker),
             };
-            let health = assess(&own, &others, &self.limits);
+            // The rule reads this sum only for workers without a success.
+            let alone = if own.succeeded == 0 { self.tally.alone(worker, &self.limits) } else { 0 };
+            let health = assess(&WorkerFacts { alone, ..own }, &others, &self.limits);
             let reason = match health {
                 Health::Well => continue,
                 Health::NoSpace => "it has no disk space; free some, then release it".to_owned(),
@@ -118,6 +127,7 @@ impl WorkerHealth {
                 ),
             };
             left = PeerFacts { full: false, ..others };
+            kinds.iter().for_each(|kind| *of_kind.entry(*kind).or_default() -= 1);
             let (no_space, failed) = (health == Health::NoSpace, self.tally.failures(worker));
             advice.push(QuarantineAdvice { worker: worker.clone(), reason, no_space, failed });
         }
@@ -175,8 +185,8 @@ mod tests {
         Outcome { unit, epoch: 1, worker: WorkerId(worker.into()), result, duration_us: 1 }
     }
 
-    fn taking(names: &[&str]) -> BTreeSet<WorkerId> {
-        names.iter().map(|name| WorkerId((*name).into())).collect()
+    fn taking(names: &[&str]) -> BTreeMap<WorkerId, Vec<Kind>> {
+        names.iter().map(|name| (WorkerId((*name).into()), vec![Kind::Noop])).collect()
     }
 
     fn found(health: &WorkerHealth, names: &[&str]) -> Vec<String> {
@@ -191,7 +201,7 @@ mod tests {
             health.note(&[outcome("well", part, None), outcome("well", part + 100, None)], Timestamp(1));
         }
         assert_eq!(found(&health, &["sick", "well"]), ["sick"]);
-        assert_eq!(found(&health, &["sick"]), Vec::<String>::new(), "the last one goes on");
+        assert_eq!(found(&health, &["sick"]), Vec::<String>::new(), "the last worker keeps its units");
         let finding = health.advice(&taking(&["sick", "well"])).remove(0);
         assert_eq!(finding.failed.len(), 20);
         health.forget(&WorkerId("sick".into()));
@@ -210,6 +220,39 @@ mod tests {
         assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new());
     }
 
+    /// One worker takes most of a job in which everything fails; the others do well in another job.
+    #[test]
+    fn job_in_which_everything_fails_makes_no_worker_sick() {
+        let mut health = WorkerHealth::default();
+        let of_job = |job, outcome: Outcome| Outcome { unit: UnitId { job: JobNo(job), ..outcome.unit }, ..outcome };
+        for part in 0..5_000 {
+            health.note(&[of_job(2, outcome("a", part, Some("noop_failed")))], Timestamp(1));
+            health.note(&[outcome("b", part, None)], Timestamp(1));
+        }
+        assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new());
+        for part in 5_000..5_012 {
+            health.note(&[outcome("a", part, Some("tool_failed"))], Timestamp(1));
+        }
+        assert_eq!(found(&health, &["a", "b"]), ["a"], "the same step goes well in the other");
+        health.note(&[outcome("b", 5_000, Some("tool_failed"))], Timestamp(1));
+        assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new(), "a unit that fails in both is no evidence");
+    }
+
+    #[test]
+    fn last_worker_of_a_kind_stays() {
+        let mut health = WorkerHealth::default();
+        for part in 0..20 {
+            health.note(&[outcome("sick", part, Some("tool_failed")), outcome("well", part, None)], Timestamp(1));
+        }
+        let kinds = |sick: &[Kind], well: &[Kind]| {
+            BTreeMap::from([(WorkerId("sick".into()), sick.to_vec()), (WorkerId("well".into()), well.to_vec())])
+        };
+        let both = [Kind::Scan, Kind::Noop];
+        assert_eq!(health.advice(&kinds(&both, &[Kind::Noop])), [], "nothing else lists libraries");
+        assert_eq!(health.advice(&kinds(&both, &both)).len(), 1);
+        assert_eq!(health.advice(&kinds(&[Kind::Noop], &both)).len(), 1);
+    }
+
     #[test]
     fn a_full_disk_is_its_worker_s_until_another_finds_the_same() {
         let mut health = WorkerHealth::default();
@@ -217,7 +260,7 @@ mod tests {
         assert_eq!(found(&health, &["a", "b"]), ["a"]);
         health.note(&[outcome("b", 1, Some(FULL))], Timestamp(1));
         assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new(), "the destination is full");
-        assert_eq!(health.exonerated(), taking(&["a", "b"]));
+        assert_eq!(health.exonerated(), taking(&["a", "b"]).into_keys().collect());
     }
 
     /// Case 76, and what a thousand workers cost: counted, since a clock says more of the machine.
@@ -234,7 +277,8 @@ mod tests {
         for part in 0..10_000 {
             health.note(&[outcome(&name(part % WORKERS), part as i64, Some("tool_failed"))], Timestamp(1));
         }
-        let taking: BTreeSet<WorkerId> = (0..WORKERS).map(|no| WorkerId(name(no))).collect();
+        let taking: BTreeMap<WorkerId, Vec<Kind>> =
+            (0..WORKERS).map(|no| (WorkerId(name(no)), vec![Kind::Noop])).collect();
         health.tally.looks.set(0);
         assert_eq!(health.advice(&taking), []);
         assert_eq!(health.tally.looks.get(), WORKERS, "one sum a worker, whatever it remembers");

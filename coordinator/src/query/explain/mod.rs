@@ -4,7 +4,6 @@ mod rows;
 use crate::graph::barrier_key;
 use crate::query::pending_tasks::{self, PendingTasks};
 use crate::query::{wait_details, wait_reason};
-use crate::reconcile::multipart;
 use crate::reconcile::settlement::RESTORING;
 use crate::rows::unit_row;
 use crate::store::{BarrierRow, BarrierState, CutState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx};
@@ -20,23 +19,23 @@ use utoipa::ToSchema;
 /// Members named at most.
 const NAMED_MAX: u32 = 20;
 
-/// Why a unit is where it is.
+/// What a unit waits for, and what ends the wait.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UnitExplanation {
-    /// Its state.
+    /// State of the unit; `unknown` when the workflow has no such step.
     pub state: String,
-    /// The one reason.
+    /// Reason code of the wait.
     #[schema(value_type = String)]
     pub reason: WaitReason,
-    /// The reason in words, with what will change it.
+    /// The reason as a sentence, with what will change it.
     pub message: String,
-    /// Since when, where it is known.
+    /// Time at which the wait began, when it is known.
     pub since: Option<String>,
-    /// What will change it.
+    /// The event or command that ends the wait.
     pub next: String,
-    /// When that is, where it is known.
+    /// Time at which the wait ends, when it is known.
     pub changes_at: Option<String>,
-    /// Workers that fell silent with it in hand, when there were any.
+    /// Workers that were lost while they ran the unit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_with: Vec<String>,
 }
@@ -50,11 +49,11 @@ pub struct BarrierExplanation {
     pub key: String,
     /// `waiting` or `held`.
     pub state: String,
-    /// What it waits for, in words.
+    /// What it waits for, as a sentence.
     pub message: String,
-    /// When time alone opens it, where its policy says so.
+    /// Time at which its policy releases it, when the policy has one.
     pub changes_at: Option<String>,
-    /// What will change it.
+    /// The event or command that ends the wait.
     pub next: String,
     /// Members that are missing: step and partition's first asset, with their state.
     pub missing: Vec<String>,
@@ -115,7 +114,7 @@ fn unit_alone(
         named = note;
     }
     if state == UnitState::Leased {
-        let cut = multipart::cut_of(tx, UnitId { job: job.no, step, part })?;
+        let cut = tx.cut(UnitId { job: job.no, step, part })?;
         facts.slices_open = cut.is_some_and(|cut| cut.state == CutState::Open);
     }
     let tasks = PendingTasks::of(tx, job.no)?.tasks(tx, part)?;
@@ -147,7 +146,7 @@ fn unit_alone(
     })
 }
 
-/// What there is to say of a unit that has ended, beside its reason.
+/// The message for a unit that has ended: the failure of a dead one, the success of a succeeded one.
 fn ended(
     tx: &mut dyn Tx,
     job: &JobRow,
@@ -161,7 +160,7 @@ fn ended(
     }
 }
 
-/// What will change the state of a unit that waits for no task.
+/// The event or command that changes the state of a unit that waits for no task.
 fn next(state: UnitState, why: WaitReason, job: &str) -> String {
     match state {
         UnitState::Succeeded => "nothing: its work is done".to_owned(),
@@ -175,7 +174,7 @@ fn concerns(task: &TaskRow, state: UnitState, why: WaitReason, step: StepNo) -> 
     matches!(state, UnitState::Cancelled | UnitState::Dead) || why == WaitReason::TaskOpen || task.unit.step == step
 }
 
-/// What there is to say of a step that the workflow does not have.
+/// The explanation for a step that the workflow does not have.
 fn no_such_step() -> UnitExplanation {
     UnitExplanation {
         state: "unknown".into(),
@@ -188,7 +187,7 @@ fn no_such_step() -> UnitExplanation {
     }
 }
 
-/// What a unit waits for that pauses without having failed.
+/// The message about the restore from an archive that a unit waits for; `None` when it waits for none.
 fn restoring(tx: &mut dyn Tx, unit: UnitId, state: UnitState) -> StoreResult<Option<String>> {
     if state != UnitState::Retrying {
         return Ok(None);

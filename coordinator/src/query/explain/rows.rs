@@ -36,7 +36,7 @@ pub(super) fn line(workflow: &Workflow, row: &RowError) -> String {
     format!("scan {asset}: {} line {} cannot be used: {}", library_name(workflow), row.line, row.message)
 }
 
-/// What to do about rows.
+/// The next step for rows that cannot be used.
 pub(super) fn next(workflow: &Workflow, rows: &[RowError]) -> String {
     let lines: Vec<String> = rows.iter().map(|row| row.line.to_string()).collect();
     let (many, library) = (if rows.len() == 1 { "" } else { "s" }, library_name(workflow));
@@ -52,9 +52,9 @@ pub(super) fn add(
     workflows: &Workflows,
     job: &JobRow,
     (step, part): (StepNo, PartNo),
-    told: &mut UnitExplanation,
+    explanation: &mut UnitExplanation,
 ) -> StoreResult<()> {
-    if told.state == UnitState::Succeeded.as_str() || job.row_errors == 0 || !(1..=job.parts).contains(&part) {
+    if explanation.state == UnitState::Succeeded.as_str() || job.row_errors == 0 || !(1..=job.parts).contains(&part) {
         return Ok(());
     }
     let workflow = workflows.of(tx, job.no)?;
@@ -67,8 +67,8 @@ pub(super) fn add(
         };
         let rows = of_barrier(tx, &workflow, job, &barrier)?;
         if let Some(first) = rows.first() {
-            told.message = format!("{}; {}", told.message, line(&workflow, first));
-            told.next = format!("{}; {}", next(&workflow, &rows), told.next);
+            explanation.message = format!("{}; {}", explanation.message, line(&workflow, first));
+            explanation.next = format!("{}; {}", next(&workflow, &rows), explanation.next);
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use protocol::rules::unit::settle::{Settlement, UnitFacts};
 use protocol::rules::unit::transition::UnitState;
 use protocol::wire::unit::TaskSpec;
 use protocol::workflow::Action;
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 
 impl Group<'_, '_> {
     /// Writes what a settlement means for a unit, but for its row, which is returned as a change.

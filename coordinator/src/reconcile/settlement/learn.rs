@@ -1,4 +1,4 @@
-//! What a batch adds to the catalogue and to the account of its job.
+//! Updates the catalogue and the counts of a job from a batch of reports.
 use super::Group;
 use crate::rows::job_row;
 use crate::store::{Carried, StoreResult};

@@ -2,9 +2,11 @@
 //!
 //! - `attribute`: which execution a report belongs to
 //! - `judged`, `learn`: verdicts, facts and bytes
+//! - `attempt`: the record of a failed execution
 //! - `apply`: what a decision of the rule means for rows
 //! - `scan`, `scan_page`: listings; `sliced`: slices of large transfers
 mod apply;
+mod attempt;
 mod attribute;
 mod carried;
 mod judged;
@@ -22,10 +24,10 @@ use crate::reconcile::attribution::Attribution;
 use crate::review::approvals;
 use crate::review::verdicts::{self, Judged};
 use crate::review::waivers::Waivers;
-use crate::store::{Carried, CauseRow, JobRow, Phase, StoreError, StoreResult, Tx, UnitRow};
+use crate::store::{AttemptRow, Carried, CauseRow, JobRow, Phase, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
 use foldhash::HashMap as IdMap;
-use protocol::id::{JobNo, Kind, PartNo, StepNo};
+use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::AssetFact;
 use protocol::rules::unit::settle::{
     DispatchScope, Reported, Settlement, UnitFacts, accountable_us, decide, is_possible,
@@ -54,51 +56,57 @@ pub fn settle(
         groups.entry((outcome.unit.job, outcome.unit.step)).or_default().push(outcome);
     }
     for ((job, step), group) in groups {
-        let row = match tx.job(job) {
-            Ok(Some(row)) => row,
-            // Gone, or set aside because this version cannot read it.
-            Ok(None) | Err(StoreError::Corrupt(_)) => {
-                done.rejected += group.len() as u64;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let before = done.ends();
-        if step == StepNo::SCAN {
-            for outcome in group {
-                scan::settle(tx, job, outcome, now, jitter(), &mut done)?;
-            }
-            done.count(Kind::Scan, before);
-            continue;
-        }
-        let workflow = match workflows.of(tx, job) {
-            Ok(workflow) => workflow,
-            // A job that this version cannot read is set aside; it must not hold up the reports of all others.
-            Err(StoreError::Corrupt(_)) => {
-                done.rejected += group.len() as u64;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let (possible, foreign) = sorted(&workflow, &row, step, group);
-        done.rejected += foreign;
-        let mut group_settling = Group {
-            tx,
-            job: row,
-            workflow: &workflow,
-            step,
-            now,
-            done: &mut done,
-            causes: Vec::new(),
-            verdicts: Verdicts::default(),
-        };
-        group_settling.settle(possible, jitter)?;
-        group_settling.record(workflows)?;
-        if let Some(kind) = workflow.step(step).and_then(|step| step.kind()) {
-            done.count(kind, before);
+        let ends = group.len() as u64;
+        let taken =
+            workflows.for_job(tx, job, |tx| settle_group(tx, workflows, (job, step), group, now, jitter, &mut done))?;
+        // A job that this version cannot read is set aside; it must not hold up the reports of all others.
+        if taken.is_none() {
+            done.rejected += ends;
         }
     }
     Ok(done)
+}
+
+fn settle_group(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    (job, step): (JobNo, StepNo),
+    group: Vec<Outcome>,
+    now: Timestamp,
+    jitter: &mut dyn FnMut() -> f64,
+    done: &mut Settled,
+) -> StoreResult<()> {
+    let Some((row, workflow)) = workflows.job(tx, job)? else {
+        done.rejected += group.len() as u64;
+        return Ok(());
+    };
+    let before = done.ends();
+    if step == StepNo::SCAN {
+        for outcome in group {
+            scan::settle(tx, job, outcome, now, jitter(), done)?;
+        }
+        done.count(Kind::Scan, before);
+        return Ok(());
+    }
+    let (possible, foreign) = sorted(&workflow, &row, step, group);
+    done.rejected += foreign;
+    let mut settling = Group {
+        tx,
+        job: row,
+        workflow: &workflow,
+        step,
+        now,
+        done: &mut *done,
+        attempts: Vec::new(),
+        causes: Vec::new(),
+        verdicts: Verdicts::default(),
+    };
+    settling.settle(possible, jitter)?;
+    settling.record(workflows)?;
+    if let Some(kind) = workflow.step(step).and_then(|step| step.kind()) {
+        done.count(kind, before);
+    }
+    Ok(())
 }
 
 /// The ends that can be of units of this step, and how many are of none.
@@ -120,6 +128,8 @@ struct Group<'a, 'b> {
     step: StepNo,
     now: Timestamp,
     done: &'b mut Settled,
+    /// Executions that are recorded: written once for the group.
+    attempts: Vec<AttemptRow>,
     /// What died, by cause: written once for the group.
     causes: Vec<CauseRow>,
     verdicts: Verdicts,
@@ -130,7 +140,7 @@ struct Group<'a, 'b> {
 struct Verdicts {
     /// Judged assets with the partition they were in, and whether a waiver lets them pass.
     assets: Vec<(PartNo, Judged, bool)>,
-    /// Where an asset died.
+    /// Partition in which each dead asset is.
     dead: HashMap<String, PartNo>,
     waivers: Waivers,
 }
@@ -173,6 +183,7 @@ impl Group<'_, '_> {
                 changes.extend(cut);
                 continue;
             }
+            let record = attempt::of_report(&outcome, accountable_us(outcome.duration_us), self.now);
             let ParsedResult { reported, learned, judged } = self.reported(outcome.result, part)?;
             let needs_size = matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
             let assets = if needs_size { self.partition_size(part)? } else { 1 };
@@ -185,16 +196,26 @@ impl Group<'_, '_> {
             carried = carried + carried::of(&learned, &settlement);
             facts.extend(learned);
             self.verdicts.assets.extend(judged);
+            let record = attempt::settled(record, &settlement, unit.attempt);
+            let split = matches!(settlement, Settlement::Split { .. });
             let change =
                 self.carry_out(part, row.map(|r| r.state), unit, settlement, accountable_us(outcome.duration_us))?;
+            // What was split off died in this execution: its log has it too.
+            let child = record.clone().filter(|_| split).map(|record| self.of_child(record));
+            self.attempts.extend(record.into_iter().chain(child));
             known.insert(part, Some(change.to));
             changes.push(change);
         }
         self.learn(&facts, carried)?;
-        let causes = std::mem::take(&mut self.causes);
-        self.tx.add_to_causes(&causes)?;
+        self.tx.put_attempts(&std::mem::take(&mut self.attempts))?;
+        self.tx.add_to_causes(&std::mem::take(&mut self.causes))?;
         let step = self.step;
         approvals::apply(&mut self.graph(), step, &changes)
+    }
+
+    /// The record of an execution for the partition that was split off last.
+    fn of_child(&self, record: AttemptRow) -> AttemptRow {
+        AttemptRow { unit: UnitId { part: self.job.parts, ..record.unit }, epoch: 0, ..record }
     }
 
     fn graph(&mut self) -> Graph<'_> {

@@ -24,7 +24,7 @@ pub(super) fn settle(
         return Ok(());
     }
     done.accepted += 1;
-    // What an ended scan reports again, or what was given back beside it, changes nothing any more (FEN-1).
+    // From here on, late or repeated reports of this scan have an old epoch and change nothing (FEN-1).
     row.scan_epoch += 1;
     match outcome.result {
         UnitResult::Listed { pages } if pages == row.scan.page => row.phase = Phase::Planning,

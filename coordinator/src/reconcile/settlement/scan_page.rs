@@ -3,7 +3,7 @@ use crate::store::{Phase, StoreError, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::wire::report::ScanPage;
 
-/// What became of a page of a listing.
+/// Outcome of a page of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageTaken {
     /// It is stored.

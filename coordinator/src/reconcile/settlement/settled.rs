@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 /// Ends of units of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// See [`Settled::rejected`].
+    /// Counted as in [`Settled::rejected`], for one kind.
     pub rejected: u64,
-    /// See [`Settled::succeeded`].
+    /// Counted as in [`Settled::succeeded`], for one kind.
     pub succeeded: u64,
-    /// See [`Settled::retried`].
+    /// Counted as in [`Settled::retried`], for one kind.
     pub retried: u64,
-    /// See [`Settled::dead`].
+    /// Counted as in [`Settled::dead`], for one kind.
     pub dead: u64,
 }
 
@@ -35,7 +35,7 @@ pub struct Settled {
     pub waiting: u64,
     /// Units that were cut into slices.
     pub cut: u64,
-    /// Assets judged.
+    /// Assets that QC judged.
     pub judged: u64,
     /// Of those, such whose media was decoded.
     pub decoded: u64,

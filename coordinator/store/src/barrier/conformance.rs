@@ -1,4 +1,4 @@
-//! What every store must answer alike about barriers.
+//! Conformance tests that every store passes: barriers.
 use super::{BarrierCounts, BarrierGrowth, BarrierState};
 use crate::testing::fixture::{Check, add_job};
 use crate::tx::Tx;

@@ -1,4 +1,4 @@
-//! What every store must answer alike about the catalogue.
+//! Conformance tests that every store passes: the catalogue.
 use crate::testing::fixture::{Check, add_job, asset, page, partition};
 use crate::tx::Tx;
 use protocol::media::asset::{Asset, AssetFact};
@@ -50,7 +50,7 @@ fn find_asset(tx: &mut dyn Tx) {
 fn hashes(tx: &mut dyn Tx) {
     let declared = Asset { hash: Some("xxh128:7".into()), ..asset("t", "known") };
     tx.import_assets(&[declared, asset("t", "bare")], Timestamp(1)).expect("imports");
-    let known = tx.catalogue_hashes(&["bare", "nobody", "known"]).expect("reads");
+    let known = tx.catalogue_hashes(&["bare", "absent", "known"]).expect("reads");
     assert_eq!(known, [("known".to_owned(), "xxh128:7".to_owned())]);
     assert_eq!(tx.catalogue_hashes(&[]).expect("reads"), []);
 }

@@ -1,4 +1,4 @@
-//! What every store must answer alike about causes and waivers.
+//! Conformance tests that every store passes: causes and waivers.
 use super::{CauseRow, WaiverRow};
 use crate::testing::fixture::{Check, job};
 use crate::tx::Tx;

@@ -40,11 +40,11 @@ pub struct CauseRow {
 /// A waiver: a recorded decision to accept failures of a cause or findings of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaiverRow {
-    /// What it covers.
+    /// Scope of the waiver: a cause or a check.
     pub scope: Scope,
     /// When it was given.
     pub at: Timestamp,
-    /// Who gave it.
+    /// Actor who recorded it.
     pub actor: String,
     /// The reason that was given.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! What every store must answer alike about corrections of a listing.
+//! Conformance tests that every store passes: corrections of a listing.
 use super::AssetCorrection;
 use crate::testing::fixture::{Check, job, partition};
 use crate::tx::Tx;

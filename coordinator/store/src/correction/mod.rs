@@ -13,7 +13,7 @@ use protocol::id::JobNo;
 pub struct AssetCorrection {
     /// Id of the asset.
     pub asset: String,
-    /// Where its bytes are.
+    /// Corrected location of its bytes.
     pub location: Option<String>,
     /// Its hash, as `algorithm:digest`.
     pub hash: Option<String>,

@@ -1,4 +1,4 @@
-//! What every store must answer alike about the deployment.
+//! Conformance tests that every store passes: the deployment.
 use crate::testing::fixture::Check;
 use crate::tx::Tx;
 

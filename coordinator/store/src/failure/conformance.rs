@@ -1,4 +1,4 @@
-//! What every store must answer alike about failures.
+//! Conformance tests that every store passes: failures.
 use super::FailureRow;
 use crate::testing::fixture::{Check, STEP, add_job, job, page, partition, unit_row};
 use crate::tx::Tx;

@@ -5,6 +5,7 @@ use crate::sql::Column::{Int, Text};
 use crate::sql::{Insert, Row, Sql, Value, values};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, UnitId};
+use protocol::model::location::masked;
 use protocol::rules::unit::fingerprint::fingerprint;
 use protocol::rules::unit::transition::UnitState;
 
@@ -62,7 +63,8 @@ fn read_reason(row: Row<'_>, at: usize) -> StoreResult<Failure> {
     Ok(Failure {
         class: ErrorClass::parse(row.get(at)?),
         reason: row.get(at + 1)?,
-        message: row.get(at + 2)?,
+        // Rows of earlier versions may quote signed addresses.
+        message: masked(row.get(at + 2)?).into_owned(),
         checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
         findings: row.get(at + 4)?,
     })

@@ -1,4 +1,4 @@
-//! What every store must answer alike about jobs.
+//! Conformance tests that every store passes: jobs.
 use super::{Carried, JobState};
 use crate::testing::fixture::{Check, job};
 use crate::tx::Tx;

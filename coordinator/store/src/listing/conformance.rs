@@ -1,4 +1,4 @@
-//! What every store must answer alike about listings.
+//! Conformance tests that every store passes: listings.
 use super::RowsOf;
 use crate::testing::fixture::{Check, add_job, page};
 use crate::tx::Tx;
@@ -60,18 +60,19 @@ fn rejected_rows(tx: &mut dyn Tx) {
 fn listing_order(tx: &mut dyn Tx) {
     let job = add_job(tx);
     tx.append_listing(job, true, &page(&[(1, "z", "a"), (2, "b", "c"), (3, "b", "b")])).expect("appends");
-    let by_title = tx.listing_after(job, true, None, 2).expect("pages");
+    let by_title = tx.listing_after(job, true, false, None, 2).expect("pages");
     let names = |page: &[Member]| page.iter().map(|m| (m.title.clone(), m.id.clone())).collect::<Vec<_>>();
     assert_eq!(names(&by_title), [("b".into(), "b".into()), ("b".into(), "c".into())]);
-    let rest = tx.listing_after(job, true, Some(("b", "c")), 9).expect("pages");
+    assert!(by_title.iter().all(|member| member.row_bytes == 0), "sizes were not asked for: {by_title:?}");
+    let rest = tx.listing_after(job, true, true, Some(("b", "c")), 9).expect("pages");
     assert_eq!(names(&rest), [("z".to_owned(), "a".to_owned())]);
-    let by_id = tx.listing_after(job, false, Some(("", "a")), 9).expect("pages");
+    let by_id = tx.listing_after(job, false, true, Some(("", "a")), 9).expect("pages");
     let plain = by_id[0].row_bytes;
     let mut noted = page(&[(4, "z", "zz")]);
     let meta = [("note".to_owned(), "ü".repeat(500))].into();
     noted[0].1.declared = Some(Box::new(Declared { meta, ..Declared::default() }));
     tx.append_listing(job, true, &noted).expect("appends");
-    let long = tx.listing_after(job, false, Some(("", "c")), 9).expect("pages");
+    let long = tx.listing_after(job, false, true, Some(("", "c")), 9).expect("pages");
     assert!(long[0].row_bytes > plain + 1_000, "columns kept as metadata count, in bytes: {long:?}");
     assert_eq!(names(&by_id), [(String::new(), "b".to_owned()), (String::new(), "c".to_owned())]);
 }

@@ -78,13 +78,15 @@ impl ListingTx for Memory {
         &mut self,
         job: JobNo,
         by_title: bool,
+        row_bytes: bool,
         after: Option<(&str, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<Member>> {
         let title = |asset: &Asset| if by_title { asset.title.clone() } else { String::new() };
+        let size = |asset: &Asset| if row_bytes { bytes_of_row(asset) } else { 0 };
         let of_job = self.listing.assets.iter().filter(|((j, _), _)| *j == job).map(|(_, (_, asset))| asset);
         let mut members: Vec<Member> = of_job
-            .map(|a| Member { title: title(a), id: a.id.clone(), bytes: a.bytes.unwrap_or(0), row_bytes: row_bytes(a) })
+            .map(|a| Member { title: title(a), id: a.id.clone(), bytes: a.bytes.unwrap_or(0), row_bytes: size(a) })
             .filter(|m| after.is_none_or(|(t, id)| (m.title.as_str(), m.id.as_str()) > (t, id)))
             .collect();
         members.sort();
@@ -94,7 +96,7 @@ impl ListingTx for Memory {
 }
 
 /// Bytes of an asset's row.
-fn row_bytes(asset: &Asset) -> u64 {
+fn bytes_of_row(asset: &Asset) -> u64 {
     let declared = asset.declared.as_ref().and_then(|declared| serde_json::to_string(declared).ok());
     let texts = [&asset.id, &asset.title, &asset.location, &asset.path].into_iter();
     texts.chain(&asset.hash).chain(&declared).map(|text| text.len() as u64).sum()

@@ -50,11 +50,13 @@ pub trait ListingTx {
     fn count_rows(&mut self, job: JobNo, rows: &[(RowError, PartNo)]) -> StoreResult<()>;
     /// Rows that have been counted as members of barriers, by line: those of a title, of partitions, or all.
     fn counted_rows(&mut self, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>>;
-    /// The listing in canonical order after `after` (title, id).
+    /// The listing in canonical order after `after` (title, id). Without `row_bytes` the sizes of rows are 0, which saves
+    /// a third of the read.
     fn listing_after(
         &mut self,
         job: JobNo,
         by_title: bool,
+        row_bytes: bool,
         after: Option<(&str, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<Member>>;

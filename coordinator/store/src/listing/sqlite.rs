@@ -105,9 +105,10 @@ impl ListingTx for SqliteTx<'_> {
         &mut self,
         job: JobNo,
         by_title: bool,
+        row_bytes: bool,
         after: Option<(&str, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<Member>> {
-        listing_after(self, ROW_BYTES, job, by_title, after, limit)
+        listing_after(self, if row_bytes { ROW_BYTES } else { "0" }, job, by_title, after, limit)
     }
 }

@@ -1,4 +1,4 @@
-//! What every store must answer alike about losses.
+//! Conformance tests that every store passes: losses.
 use super::LossRow;
 use crate::testing::fixture::{Check, job};
 use crate::tx::Tx;
@@ -33,4 +33,7 @@ fn losses(tx: &mut dyn Tx) {
     assert_eq!(tx.suspects(1, 1).expect("reads"), [unit(no, 1)]);
     tx.forget_losses(&[unit(no, 1)]).expect("forgets");
     assert_eq!(tx.losses(&asked).expect("reads"), all[2..]);
+    assert_eq!(tx.suspects(1, 9).expect("reads"), [unit(no, 2)], "what is forgotten is not counted");
+    tx.put_losses(&[loss(2, 4, "w", false), loss(3, 1, "w", false)]).expect("writes");
+    assert_eq!(tx.suspects(2, 9).expect("reads"), [unit(no, 2)]);
 }

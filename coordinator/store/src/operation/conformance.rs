@@ -1,4 +1,4 @@
-//! What every store must answer alike about operations.
+//! Conformance tests that every store passes: operations.
 use super::{OperationRow, OperationState};
 use crate::testing::fixture::{Check, job};
 use crate::tx::Tx;

@@ -1,4 +1,4 @@
-//! What every store must answer alike about partitions.
+//! Conformance tests that every store passes: partitions.
 use super::Partition;
 use crate::testing::fixture::{Check, add_job, page, partition};
 use crate::tx::Tx;

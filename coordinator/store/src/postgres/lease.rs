@@ -62,7 +62,7 @@ impl Postgres {
         Ok(taken)
     }
 
-    /// Who holds the lease at this moment.
+    /// Holder and generation of the lease now; `None` when it is free.
     pub fn leader(&mut self) -> StoreResult<Option<Leader>> {
         let sql = format!("SELECT generation, holder FROM leader WHERE one = 1 AND {BINDS}");
         self.read(|tx| {

@@ -32,7 +32,7 @@ pub(super) const COUNT_WRITE: &str = "SELECT nextval('other_writes')";
 /// Begins a transaction no other writer is in, for a process that does not lead.
 pub(super) const BEGIN_WRITING: &str = concat!(begin_alone!(), "; SELECT nextval('other_writes')");
 
-/// What a process may write.
+/// Write permission of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fence {
     /// The process is no candidate: operators write intents.

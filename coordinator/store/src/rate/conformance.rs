@@ -1,4 +1,4 @@
-//! What every store must answer alike about transfer rates.
+//! Conformance tests that every store passes: transfer rates.
 use super::{Pace, UnitPace};
 use crate::testing::fixture::Check;
 use crate::tx::Tx;

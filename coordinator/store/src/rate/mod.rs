@@ -34,7 +34,7 @@ pub struct UnitPace {
     pub step: String,
     /// Number of its partition.
     pub part: i64,
-    /// Who runs it.
+    /// Worker that runs it.
     pub worker: String,
     /// Bytes moved so far in this execution.
     pub bytes: u64,

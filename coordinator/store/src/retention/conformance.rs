@@ -1,4 +1,4 @@
-//! What every store must answer alike about retention.
+//! Conformance tests that every store passes: retention.
 use crate::testing::fixture::{Check, STEP, job, page, partition};
 use crate::tx::Tx;
 use crate::unit::UnitRow;
@@ -7,7 +7,16 @@ use protocol::id::UnitId;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 
-pub(crate) const CHECKS: &[Check] = &[("ended jobs are forgotten a few rows at a time", forgetting)];
+pub(crate) const CHECKS: &[Check] =
+    &[("ended jobs are forgotten a few rows at a time", forgetting), ("the time by which jobs age reads back", aging)];
+
+fn aging(tx: &mut dyn Tx) {
+    assert_eq!(tx.aging_time().expect("reads"), None);
+    for at in [Timestamp(9), Timestamp(7)] {
+        tx.put_aging_time(at).expect("writes");
+        assert_eq!(tx.aging_time().expect("reads"), Some(at));
+    }
+}
 
 fn forgetting(tx: &mut dyn Tx) {
     let (old, open) = (tx.insert_job(&job("old")).expect("inserts"), tx.insert_job(&job("open")).expect("inserts"));
@@ -39,7 +48,7 @@ fn forgetting(tx: &mut dyn Tx) {
     }
     assert_eq!(tx.job(old).expect("reads"), None);
     assert_eq!(tx.steps(old).expect("reads"), []);
-    assert_eq!(tx.listing_after(old, false, None, 9).expect("reads").len(), 0);
+    assert_eq!(tx.listing_after(old, false, false, None, 9).expect("reads").len(), 0);
     assert_eq!(tx.units(open, STEP, &[1, 2]).expect("reads").iter().flatten().count(), 2, "others stay");
     assert_eq!(tx.failures(open, 9).expect("reads").len(), 1);
     assert_eq!(tx.job_by_id("newest").expect("reads").map(|row| row.no), Some(newest));

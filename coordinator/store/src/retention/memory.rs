@@ -31,8 +31,18 @@ impl RetentionTx for Memory {
         self.barrier.retain(|key, _| count(key.0 != job));
         self.job.submissions.retain(|_, no| *no != job);
         self.cause.causes.retain(|key, _| key.1 != job);
+        self.attempt.retain(|key, _| key.0.job != job);
         self.loss.retain(|key, _| key.0.job != job);
         self.schedule.forget_job(job);
         Ok(Removed { rows: rows.min(u64::from(limit)), gone: true })
+    }
+
+    fn aging_time(&mut self) -> StoreResult<Option<Timestamp>> {
+        Ok(self.retention)
+    }
+
+    fn put_aging_time(&mut self, at: Timestamp) -> StoreResult<()> {
+        self.retention = Some(at);
+        Ok(())
     }
 }

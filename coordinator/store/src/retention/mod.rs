@@ -3,13 +3,14 @@
 pub(crate) mod conformance;
 mod memory;
 mod postgres;
+mod sql;
 mod sqlite;
 
 use crate::error::StoreResult;
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 
-/// What one transaction removed.
+/// Result of one transaction of the retention.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Number of removed rows.
@@ -20,7 +21,7 @@ pub struct Removed {
 
 /// Tables whose rows belong to one job, with the rest of their keys, in the order of removal. Causes are first, because lists
 /// over all jobs read them.
-pub(crate) const OF_A_JOB: [(&str, &[&str]); 15] = [
+pub(crate) const OF_A_JOB: [(&str, &[&str]); 18] = [
     ("cause", &["cause", "step"]),
     ("unit", &["step", "part"]),
     ("streak", &["step", "first"]),
@@ -30,12 +31,15 @@ pub(crate) const OF_A_JOB: [(&str, &[&str]); 15] = [
     ("partition", &["part"]),
     ("listing", &["asset"]),
     ("row_error", &["line", "message"]),
+    ("attempt", &["step", "part", "epoch"]),
     ("loss", &["step", "part", "epoch"]),
+    ("loss_count", &["step", "part"]),
     ("withheld", &["step"]),
     ("speculation", &["step", "part"]),
     ("slice", &["step", "part", "number"]),
     ("cut", &["step", "part"]),
     ("barrier_count", &["step"]),
+    ("closed_block", &["step", "block"]),
 ];
 
 /// Removal of ended jobs. Facts about assets stay in the catalogue, and operations stay recorded.
@@ -46,4 +50,11 @@ pub trait RetentionTx {
     /// Removes at most `limit` rows of a job, and the job itself with its last row. From the first call on the job is no
     /// longer found.
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed>;
+    /// The time by which jobs aged last.
+    fn aging_time(&mut self) -> StoreResult<Option<Timestamp>>;
+    /// Writes the time by which jobs age.
+    fn put_aging_time(&mut self, at: Timestamp) -> StoreResult<()>;
 }
+
+/// The time by which jobs aged last, in memory.
+pub(crate) type Table = Option<Timestamp>;

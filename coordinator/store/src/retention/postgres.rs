@@ -1,5 +1,5 @@
 //! Retention in PostgreSQL.
-use super::{OF_A_JOB, Removed, RetentionTx};
+use super::{OF_A_JOB, Removed, RetentionTx, sql};
 use crate::error::StoreResult;
 use crate::postgres::tx::{PostgresTx, column};
 use protocol::id::JobNo;
@@ -46,5 +46,13 @@ impl RetentionTx for PostgresTx<'_> {
         rows += self.run("DELETE FROM step WHERE job = ?1", &[&job.0])?;
         rows += self.run("DELETE FROM job WHERE no = ?1", &[&job.0])?;
         Ok(Removed { rows, gone: true })
+    }
+
+    fn aging_time(&mut self) -> StoreResult<Option<Timestamp>> {
+        sql::aging_time(self)
+    }
+
+    fn put_aging_time(&mut self, at: Timestamp) -> StoreResult<()> {
+        sql::put_aging_time(self, at)
     }
 }

@@ -1,5 +1,5 @@
 //! Retention in SQLite.
-use super::{OF_A_JOB, Removed, RetentionTx};
+use super::{OF_A_JOB, Removed, RetentionTx, sql};
 use crate::error::StoreResult;
 use crate::sqlite::{SqliteTx, failed};
 use protocol::id::JobNo;
@@ -57,5 +57,13 @@ impl RetentionTx for SqliteTx<'_> {
         rows += self.run("DELETE FROM step WHERE job = ?1", params![job.0])? as u64;
         rows += self.run("DELETE FROM job WHERE no = ?1", params![job.0])? as u64;
         Ok(Removed { rows, gone: true })
+    }
+
+    fn aging_time(&mut self) -> StoreResult<Option<Timestamp>> {
+        sql::aging_time(self)
+    }
+
+    fn put_aging_time(&mut self, at: Timestamp) -> StoreResult<()> {
+        sql::put_aging_time(self, at)
     }
 }

@@ -1,4 +1,4 @@
-//! What every store must answer alike about costs, withheld steps, speculative copies and slices.
+//! Conformance tests that every store passes: costs, withheld steps, speculative copies and slices.
 use super::{CostRow, CutRow, CutState, SliceRow, Speculation, SpeculationState, WithheldRow};
 use crate::testing::fixture::{Check, STEP, add_job};
 use crate::tx::Tx;
@@ -64,12 +64,14 @@ fn schedule(tx: &mut dyn Tx) {
         tx.put_cut(&row(part, state)).expect("writes");
     }
     let of_job = |tx: &mut dyn Tx| {
-        let cuts = tx.cuts().expect("reads");
-        cuts.into_iter().filter(|cut| cut.unit.job == job).collect::<Vec<_>>()
+        let units = tx.cut_units().expect("reads").into_iter().filter(|unit| unit.job == job);
+        let cuts = units.map(|unit| tx.cut(unit).expect("reads").expect("it is listed"));
+        cuts.collect::<Vec<_>>()
     };
     assert_eq!(of_job(tx), [row(5, CutState::Closed), row(7, CutState::Discarding)]);
     tx.forget_cut(unit(7)).expect("forgets");
     assert_eq!(of_job(tx), [row(5, CutState::Closed)]);
+    assert_eq!(tx.cut(unit(7)).expect("reads"), None);
     assert_eq!(tx.slices(unit(7)).expect("reads"), []);
     tx.put_speculation(unit(7), None).expect("forgets");
     assert_eq!(tx.speculation(unit(7)).expect("reads"), None);

@@ -51,8 +51,12 @@ impl ScheduleTx for Memory {
         Ok(())
     }
 
-    fn cuts(&mut self) -> StoreResult<Vec<CutRow>> {
-        Ok(self.schedule.cuts.values().cloned().collect())
+    fn cut_units(&mut self) -> StoreResult<Vec<UnitId>> {
+        Ok(self.schedule.cuts.keys().copied().collect())
+    }
+
+    fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>> {
+        Ok(self.schedule.cuts.get(&unit).cloned())
     }
 
     fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {

@@ -156,7 +156,9 @@ pub trait ScheduleTx {
     /// Writes slices of a unit, new or not.
     fn put_slices(&mut self, unit: UnitId, rows: &[SliceRow]) -> StoreResult<()>;
     /// Units with slices, of all jobs, by job, step and part.
-    fn cuts(&mut self) -> StoreResult<Vec<CutRow>>;
+    fn cut_units(&mut self) -> StoreResult<Vec<UnitId>>;
+    /// The row of a unit with slices.
+    fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>>;
     /// Writes a unit with slices.
     fn put_cut(&mut self, row: &CutRow) -> StoreResult<()>;
     /// Removes a unit with slices, and the slices.

@@ -148,10 +148,16 @@ impl<T: Sql> ScheduleTx for T {
         self.insert(&PUT_SLICES, &rows.collect::<Vec<_>>())
     }
 
-    fn cuts(&mut self) -> StoreResult<Vec<CutRow>> {
-        self.query("SELECT job, step, part, state, drafts FROM cut ORDER BY job, step, part", &[], |row| {
-            Ok(CutRow { unit: row.unit(0)?, state: row.word(3, CutState::parse)?, drafts: row.json(4, "cut")? })
-        })
+    fn cut_units(&mut self) -> StoreResult<Vec<UnitId>> {
+        self.query("SELECT job, step, part FROM cut ORDER BY job, step, part", &[], |row| row.unit(0))
+    }
+
+    fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>> {
+        self.query_one(
+            "SELECT state, drafts FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3",
+            &values![unit.job, unit.step, unit.part],
+            |row| Ok(CutRow { unit, state: row.word(0, CutState::parse)?, drafts: row.json(1, "cut")? }),
+        )
     }
 
     fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {

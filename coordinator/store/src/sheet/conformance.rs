@@ -1,4 +1,4 @@
-//! What every store must answer alike about fact sheets and verdicts.
+//! Conformance tests that every store passes: fact sheets and verdicts.
 use super::{SheetRow, VerdictRow};
 use crate::testing::fixture::{Check, job};
 use crate::tx::Tx;
@@ -74,7 +74,7 @@ fn candidate_hashes(tx: &mut dyn Tx) {
     tx.put_verdicts(&[verdict("a", "older", "d", 1), verdict("a", "judged", "d", 2), verdict("c", "judged", "d", 1)])
         .expect("writes");
     let pair = |asset: &str, hash: &str| (asset.to_owned(), hash.to_owned());
-    let asked = ["c", "a", "nobody", "b"].map(str::to_owned);
+    let asked = ["c", "a", "absent", "b"].map(str::to_owned);
     let known = [pair("a", "judged"), pair("a", "landed"), pair("c", "judged")];
     assert_eq!(tx.believed(&asked).expect("reads"), known);
     tx.put_verdicts(&[verdict("a", "landed", "d", 3)]).expect("writes");

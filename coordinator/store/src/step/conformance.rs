@@ -1,4 +1,4 @@
-//! What every store must answer alike about counters of steps.
+//! Conformance tests that every store passes: counters of steps.
 use super::StepDelta;
 use crate::testing::fixture::{Check, STEP, add_job};
 use crate::tx::Tx;

@@ -1,4 +1,4 @@
-//! What every store must answer alike about tasks.
+//! Conformance tests that every store passes: tasks.
 use super::{TaskEventRow, TaskFilter, TaskRow};
 use crate::job::JobState;
 use crate::testing::fixture::{Check, job};
@@ -107,6 +107,9 @@ fn tasks(tx: &mut dyn Tx) {
         [(TaskKind::Rework, 1, 1), (TaskKind::Approval, 1, 0)],
         "what has no date is never late"
     );
+    let late = |tx: &mut dyn Tx, now: i64| tx.task_counts(at(now)).expect("counts").first().map_or(0, |kind| kind.2);
+    let due = tx.task(first).expect("reads").and_then(|task| task.due_at).expect("it is due").0;
+    assert_eq!([due - 1, due, due + 59_000_000, due + 600_000_000].map(|now| late(tx, now)), [0, 1, 1, 1]);
     let done = TaskRow {
         no: first,
         state: TaskState::Closed,
@@ -149,8 +152,8 @@ fn tasks(tx: &mut dyn Tx) {
     tx.insert_task_event(&event("closed", 4)).expect("writes");
     assert_eq!(tx.task_events(first).expect("reads"), [event("opened", 5), event("closed", 4)], "in order of writing");
     assert_eq!(tx.task_events(second).expect("reads"), []);
-    tx.put_task_pictures(first, Some("[1]")).expect("writes");
-    tx.put_task_pictures(second, Some("[2]")).expect("writes");
+    tx.insert_task_pictures(&[]).expect("nothing is nothing");
+    tx.insert_task_pictures(&[(first, "[1]"), (second, "[2]")]).expect("writes");
     tx.put_task_pictures(first, Some("[3]")).expect("writes over");
     assert_eq!(tx.task_pictures(first).expect("reads").as_deref(), Some("[3]"));
     tx.put_task_pictures(first, None).expect("takes away");

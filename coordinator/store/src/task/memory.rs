@@ -108,6 +108,11 @@ impl TaskTx for Memory {
         Ok(())
     }
 
+    fn insert_task_pictures(&mut self, pictures: &[(i64, &str)]) -> StoreResult<()> {
+        self.task.pictures.extend(pictures.iter().map(|(task, pictures)| (*task, (*pictures).to_owned())));
+        Ok(())
+    }
+
     fn task_pictures(&mut self, task: i64) -> StoreResult<Option<String>> {
         Ok(self.task.pictures.get(&task).cloned())
     }

@@ -121,6 +121,8 @@ pub trait TaskTx {
     fn insert_task_event(&mut self, event: &TaskEventRow) -> StoreResult<()>;
     /// Replaces the pictures of a task, as JSON, or removes them.
     fn put_task_pictures(&mut self, task: i64, pictures: Option<&str>) -> StoreResult<()>;
+    /// Writes pictures of tasks that have none yet.
+    fn insert_task_pictures(&mut self, pictures: &[(i64, &str)]) -> StoreResult<()>;
     /// The pictures of a task as JSON.
     fn task_pictures(&mut self, task: i64) -> StoreResult<Option<String>>;
     /// The history of a task, in order.

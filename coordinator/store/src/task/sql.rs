@@ -38,6 +38,11 @@ static INSERT: Insert<20> = Insert::new(
     "",
 );
 
+/// Microseconds of the minutes by which pending tasks are counted.
+const MINUTE_US: i64 = 60_000_000;
+
+static INSERT_PICTURES: Insert<2> = Insert::new("task_picture", [Int("task"), Text("pictures")], "");
+
 static INSERT_UNITS: Insert<4> =
     Insert::new("task_unit", [Int("task"), Int("job"), Int("step"), Int("part")], "ON CONFLICT DO NOTHING");
 
@@ -155,11 +160,23 @@ impl<T: Dialect> TaskTx for T {
     }
 
     fn task_counts(&mut self, now: Timestamp) -> StoreResult<Vec<(TaskKind, u64, u64)>> {
-        let counted: Vec<(TaskKind, u64, u64)> = self.query(
-            "SELECT kind, COUNT(*), COUNT(*) FILTER (WHERE due_at <= ?1) FROM task WHERE ended_at IS NULL GROUP BY kind",
-            &values![now],
+        // Whole minutes are counted; of the minute that has begun, tasks are looked at one by one.
+        let minute = now.0.div_euclid(MINUTE_US);
+        let mut counted: Vec<(TaskKind, u64, u64)> = self.query(
+            "SELECT kind, CAST(SUM(pending) AS BIGINT),
+               CAST(SUM(CASE WHEN minute >= 0 AND minute < ?1 THEN pending ELSE 0 END) AS BIGINT)
+             FROM task_count GROUP BY kind",
+            &values![minute],
             |row| Ok((row.word(0, TaskKind::parse)?, row.get(1)?, row.get(2)?)),
         )?;
+        for (kind, _, overdue) in &mut counted {
+            let just: Option<u64> = self.query_one(
+                "SELECT COUNT(*) FROM task WHERE kind = ?1 AND ended_at IS NULL AND due_at BETWEEN ?2 AND ?3",
+                &values![kind.as_str(), minute.saturating_mul(MINUTE_US), now],
+                |row| row.get(0),
+            )?;
+            *overdue += just.unwrap_or(0);
+        }
         let of = |kind: TaskKind| counted.iter().find(|(found, _, _)| *found == kind).copied();
         Ok(TaskKind::ALL.into_iter().filter_map(of).collect())
     }
@@ -191,6 +208,11 @@ impl<T: Dialect> TaskTx for T {
             None => self.execute("DELETE FROM task_picture WHERE task = ?1", &values![task])?,
         };
         Ok(())
+    }
+
+    fn insert_task_pictures(&mut self, pictures: &[(i64, &str)]) -> StoreResult<()> {
+        let rows = pictures.iter().map(|(task, pictures)| values![*task, *pictures]);
+        self.insert(&INSERT_PICTURES, &rows.collect::<Vec<_>>())
     }
 
     fn task_pictures(&mut self, task: i64) -> StoreResult<Option<String>> {

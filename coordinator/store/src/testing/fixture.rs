@@ -11,7 +11,7 @@ use protocol::rules::unit::retry::RetryPolicy;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::unit::{NoopTask, ScanSource, ScanTask, TaskSpec};
-use protocol::workflow::file::OnFailure;
+use protocol::workflow::on_failure::OnFailure;
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 

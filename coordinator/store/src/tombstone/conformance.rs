@@ -1,4 +1,4 @@
-//! What every store must answer alike about tombstones.
+//! Conformance tests that every store passes: tombstones.
 use super::TombstoneRow;
 use crate::testing::fixture::{Check, add_job};
 use crate::tx::Tx;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct TombstoneRow {
     /// The asset's id.
     pub asset: String,
-    /// What was removed.
+    /// Location of the removed file or object.
     pub location: String,
     /// Public id of the job that removed it.
     pub job: String,

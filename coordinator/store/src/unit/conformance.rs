@@ -1,4 +1,4 @@
-//! What every store must answer alike about units.
+//! Conformance tests that every store passes: units.
 use super::UnitRow;
 use crate::partition::Partition;
 use crate::testing::fixture::{Check, STEP, add_job, partition, unit_row};
@@ -42,7 +42,8 @@ fn computed_out(tx: &mut dyn Tx) {
     tx.insert_partitions(job, &cut).expect("inserts");
     tx.set_cursor(job, STEP, 3).expect("moves");
     tx.put_units(job, STEP, &[(2, unit_row(UnitState::Succeeded))]).expect("writes");
-    assert_eq!(tx.computed_out(job, STEP, 9).expect("lists"), [1, 3]);
+    assert_eq!(tx.computed_out(job, STEP, 0, 9).expect("lists"), [1, 3]);
+    assert_eq!(tx.computed_out(job, STEP, 1, 9).expect("lists"), [3]);
 }
 
 fn successes_in_a_row(tx: &mut dyn Tx) {
@@ -57,7 +58,15 @@ fn successes_in_a_row(tx: &mut dyn Tx) {
     assert_eq!(tx.units(job, STEP, &[1, 2_000, 4_980, 4_981]).expect("reads"), [Some(done), None, Some(done), None]);
     assert!(tx.units(job, STEP, &parts).expect("reads").iter().all(|row| *row == Some(done)));
     let out: Vec<i64> = std::iter::once(2_000).chain(4_981..=4_990).collect();
-    assert_eq!(tx.computed_out(job, STEP, 99).expect("lists"), out);
+    assert_eq!(tx.computed_out(job, STEP, 0, 99).expect("lists"), out);
+    assert!(!tx.close_block(job, STEP, 0).expect("looks"), "one unit has no history");
+    assert_eq!(tx.computed_out(job, STEP, 0, 99).expect("lists"), out);
+    tx.put_units(job, STEP, &[(2_000, done)]).expect("writes");
+    for _ in 0..2 {
+        assert!(tx.close_block(job, STEP, 0).expect("closes"));
+        assert_eq!(tx.computed_out(job, STEP, 0, 99).expect("lists"), out[1..]);
+        assert_eq!(tx.computed_out(job, STEP, 4_985, 2).expect("lists"), [4_986, 4_987]);
+    }
     // What happens to one of them later is its own.
     tx.put_units(job, STEP, &[(17, unit_row(UnitState::Dead))]).expect("writes");
     let found = tx.units(job, STEP, &[16, 17, 18]).expect("reads");

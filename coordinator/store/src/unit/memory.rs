@@ -3,6 +3,7 @@ use super::{UnitRow, UnitTx};
 use crate::cost;
 use crate::error::StoreResult;
 use crate::memory::{Memory, missing};
+use crate::view::block::BLOCK_PARTS;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
@@ -57,14 +58,16 @@ impl UnitTx for Memory {
         Ok(found)
     }
 
-    fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+    fn computed_out(&mut self, job: JobNo, step: StepNo, after: PartNo, limit: u32) -> StoreResult<Vec<PartNo>> {
         let cursor = self.step.get(&(job, step)).ok_or_else(|| missing("step"))?.cursor;
-        let out = self
-            .partition
-            .partitions
-            .range((job, 0)..=(job, cursor))
-            .map(|(_, p)| p)
-            .filter(|p| p.parent == 0 && !self.unit.contains_key(&UnitId { job, step, part: p.part }));
+        let out = self.partition.partitions.range((job, 0)..=(job, cursor)).map(|(_, p)| p).filter(|p| {
+            p.part > after && p.parent == 0 && !self.unit.contains_key(&UnitId { job, step, part: p.part })
+        });
         Ok(out.take(limit as usize).map(|p| p.part).collect())
+    }
+
+    fn close_block(&mut self, job: JobNo, step: StepNo, block: i64) -> StoreResult<bool> {
+        let parts = block * BLOCK_PARTS + 1..=(block + 1) * BLOCK_PARTS;
+        Ok(parts.clone().all(|part| self.unit.contains_key(&UnitId { job, step, part })))
     }
 }

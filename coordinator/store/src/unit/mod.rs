@@ -54,8 +54,12 @@ pub trait UnitTx {
         after: Option<(StepNo, PartNo)>,
         limit: u32,
     ) -> StoreResult<Vec<(UnitId, UnitRow)>>;
-    /// Partitions up to the cursor of `step` without a row: dispatched and not reported yet.
-    fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>>;
+    /// Partitions behind `after` and up to the cursor of `step` without a row: dispatched and not reported yet.
+    fn computed_out(&mut self, job: JobNo, step: StepNo, after: PartNo, limit: u32) -> StoreResult<Vec<PartNo>>;
+    /// Notes that every unit of a block of partitions ([`BLOCK_PARTS`](crate::BLOCK_PARTS)) has a history, when that is so:
+    /// a search for units without one passes the block over from then on. All partitions of the block must exist. Returns
+    /// whether it is so.
+    fn close_block(&mut self, job: JobNo, step: StepNo, block: i64) -> StoreResult<bool>;
 }
 
 /// Units in memory.

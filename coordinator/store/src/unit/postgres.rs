@@ -7,7 +7,7 @@ use crate::postgres::copy::CopyRows;
 use crate::postgres::tx::{Before, PostgresTx, column, own, signed};
 use crate::sql::{Row, Sql, values};
 use crate::step::StepTx as _;
-use crate::view::Candidates as _;
+use crate::view::block::{close_block, parts_without_history};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
@@ -239,9 +239,13 @@ impl UnitTx for PostgresTx<'_> {
         self.query(&sql, &values![job, step, part, limit], read_with_id)
     }
 
-    fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+    fn computed_out(&mut self, job: JobNo, step: StepNo, after: PartNo, limit: u32) -> StoreResult<Vec<PartNo>> {
         self.flush_units()?;
         let cursor = self.steps(job)?.iter().find(|row| row.step == step).map_or(0, |row| row.cursor);
-        self.parts_without_history(job, step, 1, cursor, limit)
+        parts_without_history(self, job, step, (after + 1, cursor), limit)
+    }
+
+    fn close_block(&mut self, job: JobNo, step: StepNo, block: i64) -> StoreResult<bool> {
+        close_block(self, job, step, block)
     }
 }

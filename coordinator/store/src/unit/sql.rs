@@ -1,6 +1,6 @@
 //! Units in SQL.
 use super::UnitRow;
-use crate::error::StoreResult;
+use crate::error::{StoreError, StoreResult};
 use crate::sql::{Row, Sql, values};
 use protocol::id::UnitId;
 use protocol::rules::unit::transition::UnitState;
@@ -25,13 +25,24 @@ pub(super) fn read_with_id(row: Row<'_>) -> StoreResult<(UnitId, UnitRow)> {
     Ok((row.unit(0)?, read_unit(row, 3)?))
 }
 
-/// Units whose backoff has ended at `now`.
+/// Units whose backoff has ended at `now`. A row that cannot be read is left out: it must not hold up those of other jobs.
 pub(super) fn due_units(tx: &mut impl Sql, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>> {
     let sql = format!(
         "SELECT job, step, part, {COLUMNS} FROM unit
          WHERE state = 'retrying' AND due_at <= ?1 ORDER BY due_at LIMIT ?2"
     );
-    tx.query(&sql, &values![now, limit], read_with_id)
+    let due = tx.query(&sql, &values![now, limit], |row| Ok((row.unit(0)?, read_unit(row, 3))))?;
+    let mut readable = Vec::with_capacity(due.len());
+    for (id, row) in due {
+        match row {
+            Ok(row) => readable.push((id, row)),
+            Err(StoreError::Corrupt(why)) => {
+                tracing::warn!(unit.id = %id, why, "a unit cannot be read by this version")
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(readable)
 }
 
 /// When the next backoff ends. The end of an index is found by its order: an aggregate may read all of it in a table without

@@ -6,7 +6,7 @@ use crate::cost;
 use crate::error::StoreResult;
 use crate::sql::{Sql, values};
 use crate::sqlite::{SqliteTx, failed};
-use crate::view::Candidates as _;
+use crate::view::block::{close_block, parts_without_history};
 use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
@@ -151,9 +151,13 @@ impl UnitTx for SqliteTx<'_> {
         self.query(&sql, &values![job, step, part, limit], read_with_id)
     }
 
-    fn computed_out(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+    fn computed_out(&mut self, job: JobNo, step: StepNo, after: PartNo, limit: u32) -> StoreResult<Vec<PartNo>> {
         let sql = "SELECT cursor FROM step WHERE job = ?1 AND step = ?2";
         let cursor: Option<PartNo> = self.query_one(sql, &values![job, step], |row| row.get(0))?;
-        self.parts_without_history(job, step, 1, cursor.unwrap_or(0), limit)
+        parts_without_history(self, job, step, (after + 1, cursor.unwrap_or(0)), limit)
+    }
+
+    fn close_block(&mut self, job: JobNo, step: StepNo, block: i64) -> StoreResult<bool> {
+        close_block(self, job, step, block)
     }
 }

@@ -1,4 +1,4 @@
-//! What every store must answer alike about lists.
+//! Conformance tests that every store passes: lists.
 use crate::job::{JobRow, JobState};
 use crate::testing::fixture::{Check, job};
 use crate::tx::Tx;

@@ -1,4 +1,6 @@
 //! Lists of jobs and units for people. Units without a history are in them too.
+pub(crate) mod block;
+mod candidates;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
 mod memory;
@@ -9,8 +11,11 @@ mod sqlite;
 use crate::error::StoreResult;
 use crate::job::{JobRow, JobState, JobTx};
 use crate::partition::{Partition, PartitionTx};
+use crate::sql::Sql;
 use crate::step::{StepRow, StepTx};
 use crate::unit::{UnitRow, UnitTx};
+use block::parts_without_history;
+pub(crate) use candidates::Candidates;
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::unit::transition::UnitState;
 use protocol::workflow::Step;
@@ -26,22 +31,22 @@ const RUNS: u32 = 128;
 pub struct UnitView {
     /// Public id: job/step/partition.
     pub unit: String,
-    /// The step.
+    /// Name of the step in the job file.
     pub step: String,
-    /// Capacity class.
+    /// Capacity class of the step, such as `transfer`.
     pub kind: String,
-    /// Partition number.
+    /// Number of the partition in its job, from 1.
     #[schema(value_type = i64)]
     pub part: PartNo,
-    /// Title, where partitions follow titles.
+    /// Title of the partition, when partitions follow titles.
     pub title: String,
     /// First asset of the partition.
     pub first_asset: String,
     /// Assets in the partition.
     pub assets: u64,
-    /// State.
+    /// State of the unit, such as `ready` or `dead`.
     pub state: String,
-    /// Fencing token.
+    /// Epoch of its last execution, which fences earlier ones.
     pub epoch: u32,
     /// Attempts that failed.
     pub attempt: u32,
@@ -72,34 +77,7 @@ pub trait ViewTx {
     fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>>;
 }
 
-/// Look-ups of units by state. Lists are read in pages of these, so each is a walk along a key.
-pub(crate) trait Candidates {
-    /// Partitions from `from` on whose unit has a row in this state, in order.
-    fn parts_in_state(
-        &mut self,
-        job: JobNo,
-        step: StepNo,
-        state: UnitState,
-        from: PartNo,
-        limit: u32,
-    ) -> StoreResult<Vec<PartNo>>;
-    /// Runs of successes that end at or after `from`, first and last partition, in order. A unit of a run may have a row
-    /// that is newer.
-    fn runs_from(&mut self, job: JobNo, step: StepNo, from: PartNo, limit: u32) -> StoreResult<Vec<(PartNo, PartNo)>>;
-    /// Partitions `from..=to` whose unit has no history.
-    fn parts_without_history(
-        &mut self,
-        job: JobNo,
-        step: StepNo,
-        from: PartNo,
-        to: PartNo,
-        limit: u32,
-    ) -> StoreResult<Vec<PartNo>>;
-    /// Partitions from `from` on.
-    fn parts_from(&mut self, job: JobNo, from: PartNo, limit: u32) -> StoreResult<Vec<PartNo>>;
-}
-
-/// What decides the state of units without a history.
+/// Facts that determine the state of units without a history.
 #[derive(Clone, Copy)]
 struct Outline {
     computed: bool,
@@ -155,7 +133,7 @@ impl Outline {
 /// Units of a job by partition and step.
 pub(crate) fn list<T>(tx: &mut T, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>>
 where
-    T: JobTx + PartitionTx + StepTx + UnitTx + Candidates,
+    T: JobTx + PartitionTx + StepTx + UnitTx + Candidates + Sql,
 {
     let Some(row) = tx.job_by_id(job)? else { return Ok(Vec::new()) };
     let state = filter.state.as_deref().map(UnitState::parse);
@@ -224,7 +202,7 @@ fn first_of(filter: &UnitFilter, step: StepNo) -> PartNo {
 }
 
 /// The first partitions of a step whose units are in a state.
-fn in_state<T: UnitTx + Candidates>(
+fn in_state<T: UnitTx + Candidates + Sql>(
     tx: &mut T,
     job: &JobRow,
     step: StepNo,
@@ -241,7 +219,7 @@ fn in_state<T: UnitTx + Candidates>(
         && first.max(from) <= last
         && !outline.has_none_without_history(state)
     {
-        found.extend(tx.parts_without_history(job.no, step, first.max(from), last, limit)?);
+        found.extend(parts_without_history(tx, job.no, step, (first.max(from), last), limit)?);
     }
     let (mut next, mut more) = (from, state == UnitState::Succeeded && !outline.has_no_rows(state));
     while more {

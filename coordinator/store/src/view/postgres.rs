@@ -49,7 +49,7 @@ impl Candidates for PostgresTx<'_> {
 
     /// The units between two rows or runs have no history. The walk is in order, so that the limit ends it; units behind
     /// the last row or run are read by a second query.
-    fn parts_without_history(
+    fn walk_without_history(
         &mut self,
         job: JobNo,
         step: StepNo,

@@ -48,7 +48,7 @@ impl Candidates for SqliteTx<'_> {
     }
 
     /// Reads rows and runs in one walk; the units between them have no history.
-    fn parts_without_history(
+    fn walk_without_history(
         &mut self,
         job: JobNo,
         step: StepNo,

@@ -1,4 +1,4 @@
-//! What every store must answer alike about workers.
+//! Conformance tests that every store passes: workers.
 use super::{WorkerOrder, WorkerRow};
 use crate::testing::fixture::Check;
 use crate::tx::Tx;
@@ -22,10 +22,10 @@ fn workers(tx: &mut dyn Tx) {
     tx.put_workers(&[row("b", 1), row("a", 5)]).expect("writes");
     let order = WorkerOrder { what: "drain".into(), actor: "me".into(), reason: "it is hot".into(), at: at(2) };
     assert!(tx.put_order("a", Some(&order)).expect("writes"));
-    assert!(!tx.put_order("nobody", Some(&order)).expect("writes"));
+    assert!(!tx.put_order("absent", Some(&order)).expect("writes"));
     tx.put_workers(&[row("a", 6)]).expect("writes");
-    let told = WorkerRow { order: Some(order), ..row("a", 6) };
-    assert_eq!(tx.workers().expect("reads"), [told, row("b", 1)]);
+    let ordered = WorkerRow { order: Some(order), ..row("a", 6) };
+    assert_eq!(tx.workers().expect("reads"), [ordered, row("b", 1)]);
     assert!(tx.put_order("a", None).expect("writes"));
     tx.forget_workers(at(2)).expect("forgets");
     assert_eq!(tx.workers().expect("reads"), [row("a", 6)]);

@@ -16,7 +16,13 @@ use testkit::postgres::PostgresServer;
 /// Transactions of a seed; `SHOWRUNNER_MODEL_TRANSACTIONS` asks for another number.
 const TRANSACTIONS: u64 = 200;
 /// Seeds under which a store once answered otherwise.
-const FAILED_ONCE: [u64; 2] = [9_376_708_662_529_881_359, 10_141_547_869_394_952_706];
+const FAILED_ONCE: [u64; 5] = [
+    9_376_708_662_529_881_359,
+    10_141_547_869_394_952_706,
+    15_540_899_216_205_876_743,
+    14_134_979_020_028_407_585,
+    10_437_002_619_483_423_825,
+];
 const CALLS_MAX: usize = 12;
 const PARTS: PartNo = 40;
 /// A job whose library is being listed while the first one's is cut.
@@ -141,7 +147,7 @@ impl Caller<'_> {
                 self.say("due", found);
             }
             3 => {
-                let found = self.tx.computed_out(self.job, step, 9)?;
+                let found = self.tx.computed_out(self.job, step, 0, 9)?;
                 self.say("out", found);
             }
             4 => self.tx.set_cursor(self.job, step, part)?,
@@ -292,7 +298,7 @@ impl Caller<'_> {
                 let found = (self.tx.catalogue(None, Some(&name(n)), 9)?, self.tx.row_errors(OTHER, 5)?);
                 let (entries, mut errors) = found;
                 errors.sort_by(|a, b| (a.line, &a.message).cmp(&(b.line, &b.message)));
-                let listed = self.tx.listing_after(OTHER, by_title, Some((title, &name(n))), 9)?;
+                let listed = self.tx.listing_after(OTHER, by_title, true, Some((title, &name(n))), 9)?;
                 self.say("lists", (entries, errors.first(), listed));
             }
         }

@@ -1,7 +1,7 @@
 //! Endpoints of the storage file, tried with a probe object: list, write, upload in parts, remove.
 use super::{Finding, bad, ok};
 use crate::output::text;
-use ::storage::{Attributes, BeginRequest, ListRequest, ListStart, Precondition, PutRequest, Storage};
+use ::storage::{Attributes, BeginRequest, ListRequest, ListStart, PARTIAL_SUFFIX, Precondition, PutRequest, Storage};
 use ::storage::{Body, Registry, StorageError};
 use protocol::model::location::Scheme;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ async fn tried(storage: &Arc<dyn Storage>, folder: &str, key: &str) -> Vec<(&'st
     let version = put.as_ref().ok().map(|state| state.version.clone());
     tried.push(("put", put.map(drop)));
     if let Ok(uploads) = storage.multipart(key) {
-        let part_key = format!("{key}-parts");
+        let part_key = format!("{folder}{}", probe_name());
         let upload = uploads.begin(BeginRequest { key: &part_key, attributes, source: None }).await;
         tried.push(match upload {
             Ok(upload) => ("multipart upload", uploads.abort(&upload).await),
@@ -95,8 +95,9 @@ fn root_of(place: &str) -> Option<PathBuf> {
     Path::new(place.strip_prefix(Scheme::File.prefix())?).parent().map(Path::to_path_buf)
 }
 
+/// A name that no listing of a library takes for an asset, should the probe be left behind.
 fn probe_name() -> String {
-    format!(".showrunner-doctor-{:016x}", fastrand::u64(..))
+    format!(".showrunner-doctor-{:016x}{PARTIAL_SUFFIX}", fastrand::u64(..))
 }
 
 #[cfg(test)]
@@ -111,6 +112,7 @@ mod tests {
         for some in ["s3://b", "s3://b/p/", "gs://b", "https://h/p", "file:/media"] {
             let place = probed(some).expect(some);
             assert!(place.starts_with(some.trim_end_matches('/')) && place.contains("/.showrunner-doctor-"), "{place}");
+            assert!(::storage::is_unfinished_path(&place), "{place}");
         }
     }
 }

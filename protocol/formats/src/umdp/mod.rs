@@ -23,7 +23,7 @@ pub struct Imported {
     pub id: String,
     /// The spec of the profile first, then one for each region that differs, which inherits it.
     pub files: Vec<SpecFile>,
-    /// What is not in them, or in another form.
+    /// Values of the profile that are not in the specs, or in another form.
     pub unmapped: Vec<Unmapped>,
 }
 
@@ -32,7 +32,7 @@ pub struct Imported {
 pub struct SpecFile {
     /// The name it has to have, since others inherit it by name.
     pub name: String,
-    /// YAML.
+    /// The spec as YAML, with unmapped values as comments at its end.
     pub text: String,
 }
 
@@ -46,7 +46,7 @@ struct Draft {
 
 /// Reads a profile. `inherits` is the spec that its own is to inherit: a profile says nothing of black, freezes or silence.
 ///
-/// An error means that the text is no profile; what is odd inside one is told in `unmapped`.
+/// An error means that the text is no profile. Values of a profile that have no place in a spec are in `unmapped`.
 pub fn import(file: &str, source: &str, inherits: Option<&str>) -> Result<Imported, Problem> {
     let mut document: Value = serde_json::from_str(source).map_err(|error| Problem {
         at: Some((error.line() as u64, error.column() as u64)),
@@ -70,7 +70,7 @@ pub fn import(file: &str, source: &str, inherits: Option<&str>) -> Result<Import
     let mut files =
         vec![SpecFile { name: format!("{id}.yaml"), text: text::write(&head(&document), &base, &unmapped) }];
     for (n, region) in regions.as_ref().and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let told = |why: &str| Unmapped {
+        let region_unmapped = |why: &str| Unmapped {
             path: format!("regional_overrides[{n}]"),
             value: region["region"].as_str().unwrap_or_default().to_owned(),
             why: why.to_owned(),
@@ -81,7 +81,7 @@ pub fn import(file: &str, source: &str, inherits: Option<&str>) -> Result<Import
                 unmapped.extend(more);
                 files.push(file);
             }
-            _ => unmapped.push(told("no region with overrides")),
+            _ => unmapped.push(region_unmapped("no region with overrides")),
         }
     }
     for written in &files {
@@ -138,8 +138,8 @@ fn regional(
     let merged = overlaid(document.clone(), overrides);
     let (spec, _) = map(&merged, id);
     let (_, mut unmapped) = map(overrides, id);
-    for told in &mut unmapped {
-        told.path = format!("regional_overrides[{n}].overrides.{}", told.path);
+    for entry in &mut unmapped {
+        entry.path = format!("regional_overrides[{n}].overrides.{}", entry.path);
     }
     let mut child = Map::from_iter([("spec".to_owned(), json!(format!("{id}-{region}")))]);
     child.insert("inherits".into(), json!(format!("{id}.yaml")));
@@ -155,7 +155,7 @@ fn regional(
         ours.iter().filter(|(check, body)| theirs.get(*check) != Some(body)).map(|(k, v)| (k.clone(), v.clone())),
     );
     for check in theirs.keys().filter(|check| !ours.contains_key(*check)) {
-        let why = "the region does without, and inheritance takes no check away: the profile's own stands";
+        let why = "the region omits the check, but a spec cannot remove an inherited one: the base spec's applies";
         unmapped.push(Unmapped { path: format!("regional_overrides[{n}]"), value: check.clone(), why: why.to_owned() });
     }
     if !differs.is_empty() {

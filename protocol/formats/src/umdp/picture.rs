@@ -242,7 +242,7 @@ fn depth(reader: &Reader<'_>, draft: &mut Draft) {
     draft.video.insert("pix_fmt".into(), json!(formats));
 }
 
-/// `levels` and `gamut` look for what EBU R 103 allows. A narrower demand is told, and judged by that.
+/// `levels` and `gamut` measure against EBU R 103. A narrower demand is reported as unmapped and judged by R 103.
 fn limits(reader: &Reader<'_>, draft: &mut Draft) {
     for (part, check) in [("luminance", "levels"), ("rgb", "gamut")] {
         let path = |key: &str| format!("constraints.video.signal_limits.{part}.{key}");
@@ -261,7 +261,10 @@ fn limits(reader: &Reader<'_>, draft: &mut Draft) {
             }
         }
         if share.is_none() {
-            reader.tell(&path(if min.is_some() { "min" } else { "max" }), "no share is said: EBU R 103's 1 % is taken");
+            reader.tell(
+                &path(if min.is_some() { "min" } else { "max" }),
+                "no share is given: the 1 % of EBU R 103 applies",
+            );
         }
     }
 }

@@ -1,17 +1,17 @@
-//! A profile of which every value is either used or told.
+//! Reads a profile so that every value of it is either used or reported as unmapped.
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Longest piece of a value that is told.
+/// Longest piece of a value in a report, in characters.
 const SHOWN_MAX: usize = 120;
 
 /// A demand of the profile that the spec does not carry, or carries in another form.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Unmapped {
-    /// Where it stands, `assets.video.gop.max_length`.
+    /// Path of the value in the profile, such as `assets.video.gop.max_length`.
     pub path: String,
-    /// What it says.
+    /// The value as written, shortened to 120 characters.
     pub value: String,
     /// Why it is not in the spec, or what became of it.
     pub why: String,
@@ -22,42 +22,42 @@ const REASONS: [(&str, &str); 27] = [
     ("governance", "about the profile itself: say in `applies` which deliveries it is for"),
     ("delivery_paradigm", "about the delivery, not about the bytes of one file"),
     ("content_type", "about the delivery, not about the bytes of one file"),
-    ("inputs", "how the material came about cannot be seen in a file"),
-    ("variants", "which objects a delivery has is said in `components`"),
-    ("workflow", "said in the job and in `approvals`"),
-    ("compliance", "said in the job and in `ratings`"),
-    ("delivery", "said in the job's steps"),
+    ("inputs", "a file does not show how its material was made"),
+    ("variants", "the objects of a delivery are listed in `components`"),
+    ("workflow", "belongs in the job and in `approvals`"),
+    ("compliance", "belongs in the job and in `ratings`"),
+    ("delivery", "belongs in the steps of the job"),
     ("exhibition", "not about the bytes of one file"),
     ("security", "not about the bytes of one file"),
     ("ad_tech", "not about the bytes of one file"),
     ("economics", "not about the bytes of one file"),
     ("packaging", "not about the bytes of one file: `naming` takes a regular expression for its name"),
-    ("segmentation", "files are judged from start to end: their parts are not told apart"),
+    ("segmentation", "files are judged as a whole: their segments are not distinguished"),
     ("test_signal", "bars, tone and clocks are not measured"),
     ("structure", "time code and the course of a programme are not measured"),
     ("assets.timed_text", "subtitles are judged in files of their own, by `captions`"),
-    ("assets.metadata", "metadata in the wrapper is not read: `mediainfo` can look at fields of it"),
-    ("assets.ancillary", "which objects a delivery has is said in `components`"),
+    ("assets.metadata", "metadata in the container is not read: `mediainfo` can check single fields"),
+    ("assets.ancillary", "the objects of a delivery are listed in `components`"),
     ("assets.video.quality", "not measured"),
-    ("assets.video.bitrate", "the rate of bits is not measured: `mediainfo` can look at it"),
-    ("assets.video.gop", "groups of pictures are not measured: `mediainfo` can look at them"),
-    ("assets.video.captions", "captions inside a picture stream are not looked for"),
+    ("assets.video.bitrate", "the bit rate is not measured: `mediainfo` can check it"),
+    ("assets.video.gop", "groups of pictures are not measured: `mediainfo` can check them"),
+    ("assets.video.captions", "captions inside a picture stream are not detected"),
     ("assets.audio.sync", "lip-sync is not measured"),
     ("assets.audio.quality", "not measured"),
-    ("constraints.content.slate", "`slate` says only that a person has to look"),
-    ("constraints.video.pse_standard", "the certificate is recorded whatever standard it names"),
+    ("constraints.content.slate", "`slate` only demands a visual check by a person"),
+    ("constraints.video.pse_standard", "a certificate for any standard is recorded"),
 ];
 
 /// Reads values by their path and remembers which.
 pub(super) struct Reader<'a> {
     root: &'a Value,
     used: RefCell<BTreeSet<String>>,
-    told: RefCell<BTreeMap<String, Unmapped>>,
+    unmapped: RefCell<BTreeMap<String, Unmapped>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(root: &'a Value) -> Reader<'a> {
-        Reader { root, used: RefCell::default(), told: RefCell::default() }
+        Reader { root, used: RefCell::default(), unmapped: RefCell::default() }
     }
 
     /// The value at a path of keys, `a.b[0].c`; `null` is no value.
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         (!at.is_null()).then_some(at)
     }
 
-    /// Words, from a list of them or a single one. What is neither is told.
+    /// Words, from a list of them or a single one. A value that is neither is reported as unmapped.
     pub(super) fn words(&self, path: &str) -> Option<Vec<String>> {
         let value = self.get(path)?;
         let word = |value: &Value| match value {
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number. What is none is told.
+    /// A finite number. Any other value is reported as unmapped.
     pub(super) fn number(&self, path: &str) -> Option<f64> {
         let value = self.get(path)?;
         let number = value.as_f64().filter(|number| number.is_finite());
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         number
     }
 
-    /// A number of things. What is none is told.
+    /// A number of things, up to 32 bits. Any other value is reported as unmapped.
     pub(super) fn count(&self, path: &str) -> Option<u32> {
         let value = self.get(path)?;
         let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
         count
     }
 
-    /// Whether something is asked for. What is neither yes nor no is told.
+    /// Whether something is asked for; absent means no. A value that is not a boolean is reported as unmapped.
     pub(super) fn flag(&self, path: &str) -> bool {
         let Some(value) = self.get(path) else { return false };
         value.as_bool().unwrap_or_else(|| {
@@ -131,31 +131,31 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Says that a value is not in the spec, or in another form.
+    /// Reports a value as unmapped: it is not in the spec, or in another form. Several reasons for one value are joined.
     pub(super) fn tell(&self, path: &str, why: impl Into<String>) {
         let (value, why) = (self.get(path).map(shown).unwrap_or_default(), why.into());
-        let mut told = self.told.borrow_mut();
-        match told.get_mut(path) {
+        let mut unmapped = self.unmapped.borrow_mut();
+        match unmapped.get_mut(path) {
             Some(known) if known.why == why => {}
             Some(known) => known.why = format!("{}; {why}", known.why),
             None => {
-                told.insert(path.to_owned(), Unmapped { path: path.to_owned(), value, why });
+                unmapped.insert(path.to_owned(), Unmapped { path: path.to_owned(), value, why });
             }
         }
     }
 
-    /// What is not in the spec: everything told, and everything never asked for.
+    /// All unmapped values: those reported while reading, and those that were never read.
     pub(super) fn finish(self) -> Vec<Unmapped> {
         let mut leaves = Vec::new();
         gather(self.root, "", &mut leaves);
-        let (used, mut told) = (self.used.into_inner(), self.told.into_inner());
+        let (used, mut unmapped) = (self.used.into_inner(), self.unmapped.into_inner());
         for (path, value) in leaves {
             if !used.contains(&path) {
-                let unmapped = Unmapped { path: path.clone(), value: shown(value), why: reason(&path).to_owned() };
-                told.entry(path).or_insert(unmapped);
+                let unread = Unmapped { path: path.clone(), value: shown(value), why: reason(&path).to_owned() };
+                unmapped.entry(path).or_insert(unread);
             }
         }
-        told.into_values().collect()
+        unmapped.into_values().collect()
     }
 }
 
@@ -194,7 +194,7 @@ fn reason(path: &str) -> &'static str {
     let under =
         |part: &str| path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
     let fitting = REASONS.iter().filter(|(part, _)| under(part)).max_by_key(|(part, _)| part.len());
-    fitting.map_or("no check looks at it", |(_, why)| why)
+    fitting.map_or("no check covers it", |(_, why)| why)
 }
 
 fn shown(value: &Value) -> String {

@@ -89,7 +89,7 @@ fn loudness(reader: &Reader<'_>, draft: &mut Draft) {
         let (target, tolerance) = (reader.number(&path("target")), reader.number(&path("tolerance")));
         let range = reader.number(&path("lra_max"));
         let name = reader.words(&path("name")).and_then(|words| words.first().cloned()).unwrap_or_default();
-        // Where it holds is said by `applies`; a standard of its own is a spec of its own.
+        // The key `applies` limits a spec to territories; each further standard needs a spec of its own.
         reader.get(&path("jurisdiction"));
         if draft.qc.contains_key("loudness") {
             let why = "the first standard with a target is demanded: write a spec for each that inherits this one";
@@ -107,7 +107,9 @@ fn loudness(reader: &Reader<'_>, draft: &mut Draft) {
                     Some(tolerance) => {
                         check.insert("tolerance".into(), json!(format!("{tolerance}LU")));
                     }
-                    None => reader.tell(&path("target"), "no tolerance is said: 1 LU is taken, the most R 128 allows"),
+                    None => {
+                        reader.tell(&path("target"), "no tolerance is given: 1 LU applies, the most that R 128 allows")
+                    }
                 }
                 if words::plain(&name).contains("dialog") {
                     check.insert("gate".into(), "dialogue".into());
@@ -116,7 +118,7 @@ fn loudness(reader: &Reader<'_>, draft: &mut Draft) {
             }
             None => {
                 for key in ["name", "tolerance"].into_iter().filter(|key| reader.get(&path(key)).is_some()) {
-                    reader.tell(&path(key), "no target is said: no loudness is demanded");
+                    reader.tell(&path(key), "no target is given: no loudness is demanded");
                 }
             }
         }
@@ -151,7 +153,7 @@ fn lengths(reader: &Reader<'_>, draft: &mut Draft) {
         limits.push(drift);
     }
     if reader.flag("assets.audio.sync.must_match_video_duration") && limits.is_empty() {
-        reader.tell("assets.audio.sync.must_match_video_duration", "no tolerance is said: one frame (40 ms) is taken");
+        reader.tell("assets.audio.sync.must_match_video_duration", "no tolerance is given: one frame (40 ms) applies");
         limits.push(40.0);
     }
     let least = limits.into_iter().filter(|limit| (0.0..1e9).contains(limit)).fold(f64::INFINITY, f64::min);

@@ -66,7 +66,7 @@ fn with(from: &str, to: &str) -> (Value, Vec<Unmapped>) {
 }
 
 fn why<'a>(unmapped: &'a [Unmapped], path: &str) -> Option<&'a str> {
-    unmapped.iter().find(|told| told.path == path).map(|told| told.why.as_str())
+    unmapped.iter().find(|entry| entry.path == path).map(|entry| entry.why.as_str())
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn odd_value() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever a profile says is used by some check or told, and what is written can be read.
+    /// Every value of a profile is used by a check or reported as unmapped, and the written spec can be read.
     #[test]
     fn nothing_is_dropped_silently(pick in 0usize..60, value in odd_value(), gone in any::<prop::sample::Index>()) {
         let mut document: Value = serde_json::from_str(PROFILE).expect("JSON");
@@ -273,15 +273,15 @@ proptest! {
             return Ok(());
         };
         let spec: DeliverySpec = yaml::read("s", &found.files[0].text).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        // A value that is taken away changes the spec, or it was told.
+        // The removal of a value changes the spec, or the value was reported as unmapped.
         let mut before = BTreeSet::new();
         leaves(&document, String::new(), &mut before);
         let before: Vec<String> = before.into_iter().collect();
         let path = gone.get(&before).as_str();
-        let told = found.unmapped.iter().any(|told| told.path == path);
+        let reported = found.unmapped.iter().any(|entry| entry.path == path);
         // The name of the standard that is demanded, which is the second where the first has no target.
         let named = path.starts_with("assets.audio.loudness.standards[") && path.ends_with("].name");
-        if !told && !named && !DESCRIBED.contains(&path) && !IMPLIED.contains(&path) && !path.contains("a new key") {
+        if !reported && !named && !DESCRIBED.contains(&path) && !IMPLIED.contains(&path) && !path.contains("a new key") {
             let mut without = document.clone();
             taken_away(&mut without, path);
             let other = import("p.json", &without.to_string(), None).map_err(|e| TestCaseError::fail(e.to_string()))?;
@@ -291,7 +291,7 @@ proptest! {
     }
 }
 
-/// What names a spec or is told apart by nothing.
+/// Values that name the spec, or that no check depends on.
 const DESCRIBED: [&str; 4] = ["id", "name", "governance.spec_version", "assets.video.representation"];
 /// What follows from another value of the same profile, so that taking it away changes nothing.
 const IMPLIED: [&str; 10] = [

@@ -1,4 +1,4 @@
-//! A spec as YAML that a person goes on writing in.
+//! Writes a spec as YAML, in a form that a person can edit.
 use super::reader::Unmapped;
 use serde_json::{Map, Value};
 use std::fmt::Write;

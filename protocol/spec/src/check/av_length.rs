@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct AvLengthCheck {
     /// Whether a finding fails the asset.
     pub severity: Severity,
-    /// Difference allowed.
+    /// Largest difference allowed between the ends of picture and sound.
     pub tolerance: Span,
 }
 

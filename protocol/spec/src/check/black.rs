@@ -12,7 +12,7 @@ pub(crate) const AREA: f64 = 0.98;
 /// ffmpeg's default of `pixel_black_th`.
 pub(crate) const LEVEL: f64 = 0.10;
 
-/// Black picture.
+/// Limit on the length of black stretches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlackCheck {

@@ -14,7 +14,7 @@ pub struct LoudnessCheck {
     /// Whether a finding fails the asset.
     #[serde(default)]
     pub severity: Severity,
-    /// Loudness wanted.
+    /// Integrated loudness that the programme must have, in LUFS.
     pub target: Lufs,
     /// Difference allowed; R 128 allows 1 LU where exact normalisation is not practical.
     #[serde(default = "tolerance")]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// Channels fall silent a block of samples apart; what is left of a common silence at its edges is none of its own.
 const SLACK: f64 = 0.1;
 
-/// Silent sound.
+/// Limit on the length of silent stretches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SilenceCheck {

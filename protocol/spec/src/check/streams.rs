@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 pub struct StreamsCheck {
     /// Whether a finding fails the asset.
     pub severity: Severity,
-    /// Picture streams.
+    /// Number of picture streams allowed; exactly one when absent.
     pub video: Option<Count>,
-    /// Sound streams.
+    /// Number of sound streams allowed; not checked when absent.
     pub audio: Option<Count>,
-    /// Subtitle streams.
+    /// Number of subtitle streams allowed; not checked when absent.
     pub subtitle: Option<Count>,
 }
 

@@ -11,7 +11,7 @@ pub struct ChannelLevels {
     pub samples: Option<u64>,
 }
 
-/// The meter.
+/// Filter for programme `n` that prints levels and offset per channel, and the number of samples.
 pub(crate) fn filter(n: usize) -> String {
     format!("astats@a{n}=measure_perchannel=RMS_level+DC_offset:measure_overall=Number_of_samples")
 }

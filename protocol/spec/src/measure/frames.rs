@@ -3,7 +3,7 @@
 /// What the detector counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Frames {
-    /// Frames decoded.
+    /// Number of frames that were decoded.
     pub decoded: u64,
     /// Frames that lasted longer or shorter than the first.
     pub odd: u64,
@@ -11,7 +11,7 @@ pub struct Frames {
     pub spread: u64,
 }
 
-/// The detector.
+/// Filter for picture `n` that counts frames of differing length.
 pub(crate) fn filter(n: usize) -> String {
     format!("vfrdet@v{n}")
 }

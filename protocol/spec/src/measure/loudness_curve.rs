@@ -14,7 +14,7 @@ const LOWEST: f64 = -70.0;
 pub struct Peak {
     /// Seconds from the start of the file.
     pub at: f64,
-    /// The value.
+    /// The highest measurement, in the unit of the meter.
     pub value: f64,
 }
 
@@ -71,7 +71,7 @@ impl LoudnessCurve {
         self.bins[bin] = self.bins[bin].max(value);
     }
 
-    /// Its curve.
+    /// The curve measured so far, with values rounded to a tenth.
     pub fn curve(&self) -> Curve {
         let values = self.bins.iter().map(|value| (value * 10.0).round() / 10.0).collect();
         Curve { step: self.step, values }

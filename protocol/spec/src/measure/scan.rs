@@ -12,7 +12,7 @@ pub struct Scan {
     pub tff: u64,
     /// Lower field first.
     pub bff: u64,
-    /// Whole frames.
+    /// Frames without fields: progressive.
     pub progressive: u64,
     /// Frames that showed their scan by themselves: a still frame shows none and is counted with its neighbours above.
     pub decided: u64,

@@ -59,6 +59,13 @@ pub struct Partitioner {
     row_bytes: u64,
 }
 
+impl PartitionLimits {
+    /// Whether the sizes of rows decide about partitions. They do not where each asset is a partition of its own.
+    pub fn needs_row_bytes(&self) -> bool {
+        self.assets_max > 1
+    }
+}
+
 impl Partitioner {
     /// A partitioner without an open partition.
     pub fn new(limits: PartitionLimits) -> Partitioner {

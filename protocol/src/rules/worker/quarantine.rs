@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct QuarantineLimits {
     /// Units that failed on a worker and succeeded elsewhere, from which on it is sick.
     pub refuted_max: u32,
-    /// Failed units without a success, while other workers succeed, from which on it is sick.
+    /// Units that failed on a worker alone, without a success on it and while other workers succeed in the same steps,
+    /// from which on it is sick. As many successes of others make a step one in which they succeed.
     pub barren_max: u32,
     /// Time for which a failed unit counts against its workers.
     pub failure_kept: Duration,
@@ -27,6 +28,8 @@ pub struct WorkerFacts {
     pub failed: u32,
     /// Failed units that succeeded on another worker.
     pub refuted: u32,
+    /// Units that failed on it and on no other worker, of steps in which the others do well ([`does_well`]).
+    pub alone: u32,
     /// Failed units for which it had no disk space.
     pub full: u32,
     /// Units that succeeded on it.
@@ -36,7 +39,7 @@ pub struct WorkerFacts {
 /// Recent results of the other workers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PeerFacts {
-    /// Other live workers that take work and have slots of its kinds.
+    /// Other live workers that take work and have slots for the kind of its slots that the fewest of them have.
     pub workers: u32,
     /// Units that failed on them.
     pub failed: u32,
@@ -57,7 +60,13 @@ pub enum Health {
     Sick,
 }
 
-/// Assesses a worker. The last worker that takes work is never quarantined: a bad worker is better than none.
+/// Whether workers do well in a step, by their successful and failed executions. A step in which every unit fails says
+/// nothing about the workers.
+pub fn does_well(succeeded: u32, failed: u32, limits: &QuarantineLimits) -> bool {
+    succeeded >= limits.barren_max && failed.saturating_mul(10) <= succeeded
+}
+
+/// Assesses a worker. The last worker with slots of a kind is never quarantined: a bad worker is better than none.
 pub fn assess(worker: &WorkerFacts, peers: &PeerFacts, limits: &QuarantineLimits) -> Health {
     if peers.workers == 0 {
         return Health::Well;
@@ -68,8 +77,7 @@ pub fn assess(worker: &WorkerFacts, peers: &PeerFacts, limits: &QuarantineLimits
     // A worker with mostly successes is healthy.
     let mostly_fails = worker.failed > worker.succeeded;
     let refuted = worker.refuted >= limits.refuted_max.max(1) && peers.failed * 4 <= peers.succeeded;
-    let others_do_well = peers.succeeded >= limits.barren_max && peers.failed * 10 <= peers.succeeded;
-    let barren = worker.succeeded == 0 && worker.failed >= limits.barren_max.max(1) && others_do_well;
+    let barren = worker.succeeded == 0 && worker.alone >= limits.barren_max.max(1);
     if (mostly_fails && refuted) || barren { Health::Sick } else { Health::Well }
 }
 
@@ -84,7 +92,8 @@ mod tests {
     fn facts() -> impl Strategy<Value = (WorkerFacts, PeerFacts)> {
         (0u32..40, 0u32..40, 0u32..3, 0u32..40, 0u32..3, 0u32..40, 0u32..40, any::<bool>()).prop_map(
             |(failed, refuted, full, succeeded, workers, others_failed, others_succeeded, shared)| {
-                let worker = WorkerFacts { failed, refuted: refuted.min(failed), full: full.min(failed), succeeded };
+                let (refuted, alone) = (refuted.min(failed), failed - refuted.min(failed));
+                let worker = WorkerFacts { failed, refuted, alone, full: full.min(failed), succeeded };
                 let peers = PeerFacts { workers, failed: others_failed, succeeded: others_succeeded, full: shared };
                 (worker, peers)
             },
@@ -104,12 +113,26 @@ mod tests {
         assert_eq!(assess(&full, &PeerFacts { full: true, ..peers }, &LIMITS), Health::Well, "the destination is full");
     }
 
+    #[test]
+    fn worker_without_a_success_is_sick_where_others_do_well() {
+        let peers = PeerFacts { workers: 1, succeeded: 500, ..PeerFacts::default() };
+        let worker = WorkerFacts { failed: 4_000, alone: 12, ..WorkerFacts::default() };
+        assert_eq!(assess(&worker, &peers, &LIMITS), Health::Sick);
+        assert_eq!(
+            assess(&WorkerFacts { alone: 11, ..worker }, &peers, &LIMITS),
+            Health::Well,
+            "their steps fail everywhere"
+        );
+        assert_eq!(assess(&WorkerFacts { succeeded: 1, ..worker }, &peers, &LIMITS), Health::Well);
+        assert!(does_well(12, 1, &LIMITS) && !does_well(11, 0, &LIMITS) && !does_well(12, 2, &LIMITS));
+    }
+
     proptest! {
         /// Bad units fail everywhere: without a success elsewhere, and with others doing no better, no worker is
         /// quarantined.
         #[test]
         fn bad_units_make_no_worker_sick((worker, peers) in facts()) {
-            let worker = WorkerFacts { refuted: 0, full: 0, ..worker };
+            let worker = WorkerFacts { refuted: 0, alone: 0, full: 0, ..worker };
             let peers = PeerFacts { failed: peers.failed.max(peers.succeeded), succeeded: peers.succeeded.max(1), ..peers };
             prop_assert_eq!(assess(&worker, &peers, &LIMITS), Health::Well);
         }

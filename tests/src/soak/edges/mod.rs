@@ -52,6 +52,8 @@ pub struct Outcome {
     pub jobs: usize,
     /// What struck each phase, and how often.
     pub struck: BTreeMap<(&'static str, &'static str), u32>,
+    /// Phases that no leader failover struck.
+    pub missed: Vec<&'static str>,
     /// Units of those jobs.
     pub units: u64,
     /// Units that were taken back or tried again.
@@ -83,29 +85,34 @@ struct Soak {
     started: Instant,
     /// Phases that have not been drawn since all of them had been.
     left: Vec<Phase>,
+    /// Phases that no leader failover has struck yet, with the rounds of each that ended before.
+    unmet: BTreeMap<Phase, u32>,
     drawn: usize,
     /// Times in a row that no job could be submitted.
     refused: u32,
     open: Vec<Round>,
+    /// Rounds that have ended and are not judged yet.
+    over: Vec<Round>,
     struck: Instant,
     witnesses: Witnesses,
     read: u64,
     outcome: Outcome,
 }
 
-/// Runs for `duration` with what `seed` draws, then lets everything end.
+/// Runs for `duration`, and until a leader failover has struck each phase, with what `seed` draws; then lets everything
+/// end.
 pub fn run(seed: u64, duration: Duration) -> Outcome {
     let mut soak = Soak::start(seed, Sizes::of(duration));
     let mut said = Instant::now();
     while soak.outcome.violations.len() < 20 {
-        let calm = soak.started.elapsed() >= duration;
+        let calm = soak.started.elapsed() >= duration && soak.has_met_all();
         if calm {
             soak.cluster.heal_everything();
             if soak.open.is_empty() {
                 break;
             }
-        } else if soak.open.len() < OPEN_MAX {
-            soak.draw();
+        } else if soak.open.len() < OPEN_MAX && !soak.awaits_failover() {
+            soak.draw(soak.started.elapsed() < duration);
         }
         soak.tick();
         if said.elapsed() >= SAY_EVERY {
@@ -146,9 +153,11 @@ impl Soak {
             sizes,
             started: Instant::now(),
             left: Vec::new(),
+            unmet: Phase::ALL.map(|phase| (phase, 0)).into(),
             drawn: 0,
             refused: 0,
             open: Vec::new(),
+            over: Vec::new(),
             struck: Instant::now(),
             witnesses: Witnesses::default(),
             read: 0,
@@ -164,15 +173,33 @@ impl Soak {
         println!("{:7.1} s  {what}", self.started.elapsed().as_secs_f64());
     }
 
-    /// Begins another round: each phase once before any comes again.
-    fn draw(&mut self) {
+    /// Whether each phase has been struck by a leader failover, or has missed it too often.
+    fn has_met_all(&self) -> bool {
+        self.unmet.values().all(|missed| *missed >= round::MISSED_MAX)
+    }
+
+    /// Whether an open round has not met its leader failover yet. Its phase may be short, so nothing that takes long is done
+    /// then: no round begins, and none is judged.
+    fn awaits_failover(&self) -> bool {
+        self.open.iter().any(Round::awaits_failover)
+    }
+
+    /// Begins another round: each phase once before any comes again, and those first that have met no leader failover;
+    /// no others unless `again`.
+    fn draw(&mut self, again: bool) {
         if self.left.is_empty() {
-            self.left = Phase::ALL.to_vec();
+            let open: Vec<Phase> = self.open.iter().map(Round::phase).collect();
+            let unmet = self.unmet.iter().filter(|(_, missed)| **missed < round::MISSED_MAX).map(|(phase, _)| *phase);
+            self.left = unmet.filter(|phase| !open.contains(phase)).collect();
+            if self.left.is_empty() && again {
+                self.left = Phase::ALL.to_vec();
+            }
             self.random.shuffle(&mut self.left);
         }
         let Some(phase) = self.left.last().copied() else { return };
         // A database that is away takes no job; the same phase is drawn at the next look.
-        let begun = Round::begin(phase, self.drawn, &self.sizes, &self.cluster, &mut self.random);
+        let drawn = (phase, self.unmet.get(&phase).copied());
+        let begun = Round::begin(drawn, self.drawn, &self.sizes, &self.cluster, &mut self.random);
         let Some(round) = begun else {
             self.refused += 1;
             if self.refused == REFUSED_MAX {
@@ -197,19 +224,43 @@ impl Soak {
         for number in 0..self.open.len() {
             let round = &mut self.open[number];
             if round.wants_strike(&mut self.random) {
-                let (fault, what) = strike::strike(&mut self.cluster, &self.crowd, &mut self.random);
-                self.struck = Instant::now();
-                self.outcome.faults += 1;
-                let round = &self.open[number];
-                *self.outcome.struck.entry((round.phase().name(), fault)).or_default() += 1;
-                self.tell(&format!("{} ({}): {what}", round.id(), round.progress()));
+                self.strike(number);
             }
             self.open[number].act(&mut self.cluster);
         }
         let (over, open): (Vec<Round>, Vec<Round>) =
             std::mem::take(&mut self.open).into_iter().partition(Round::is_over);
         self.open = open;
-        over.into_iter().for_each(|round| self.judge(&round));
+        for round in &over {
+            if let Some(missed) = self.unmet.get_mut(&round.phase()).filter(|_| round.awaits_failover()) {
+                *missed += 1;
+            }
+        }
+        self.over.extend(over);
+        if !self.awaits_failover() {
+            std::mem::take(&mut self.over).into_iter().for_each(|round| self.judge(&round));
+        }
+    }
+
+    /// Strikes an open round. The first strike of a phase is a leader failover; without a leader it waits for the next look.
+    fn strike(&mut self, number: usize) {
+        let phase = self.open[number].phase();
+        let (fault, what) = match self.open[number].awaits_failover() {
+            true => match strike::failover(&mut self.cluster, &mut self.random) {
+                Some(what) => {
+                    self.unmet.remove(&phase);
+                    ("leader killed", what)
+                }
+                None => return,
+            },
+            false => strike::strike(&mut self.cluster, &self.crowd, &mut self.random),
+        };
+        self.struck = Instant::now();
+        self.outcome.faults += 1;
+        *self.outcome.struck.entry((phase.name(), fault)).or_default() += 1;
+        self.open[number].on_strike(&mut self.random);
+        let round = &self.open[number];
+        self.tell(&format!("{} ({}): {what}", round.id(), round.progress()));
     }
 
     fn judge(&mut self, round: &Round) {
@@ -253,6 +304,7 @@ impl Soak {
         for ((phase, fault), times) in &self.outcome.struck {
             println!("  {phase}: {fault} {times} times");
         }
+        self.outcome.missed = self.unmet.keys().map(|phase| phase.name()).collect();
         let seen = self.watch.seen();
         (self.outcome.turns, self.outcome.longest, self.outcome.slow) = (seen.turns, seen.longest, seen.slow);
         self.outcome.memory = seen.memory;

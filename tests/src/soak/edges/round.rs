@@ -15,6 +15,8 @@ const UNIT_MAX: Duration = Duration::from_millis(3);
 const ANSWER_MAX: Duration = Duration::from_secs(40);
 /// Faults in one round.
 const STRIKES: std::ops::Range<u32> = 1..4;
+/// Rounds of a phase that end before a leader failover strikes them, in a row, at most.
+pub(super) const MISSED_MAX: u32 = 5;
 const BETWEEN_MS: std::ops::Range<u64> = 300..6_000;
 /// From a request to the coordinator to the first strike.
 const FIRST_MS: std::ops::Range<u64> = 0..400;
@@ -29,7 +31,7 @@ const LISTED_A_UNIT: usize = 20;
 const LONG_UNITS: usize = 2;
 
 /// When a job is struck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// While its folder is listed.
     Folder,
@@ -157,15 +159,18 @@ pub(super) struct Round {
     at: f64,
     strikes: u32,
     next: Option<Instant>,
+    /// Whether it is struck first by a leader failover.
+    failover: bool,
     account: Account,
     order: Order,
     stuck: bool,
 }
 
 impl Round {
-    /// Submits a job; nothing when the database does not take it now.
+    /// Submits a job; nothing when the database does not take it now. `missed` counts the rounds of a phase that no leader
+    /// failover has struck yet: one strikes this job first, which is twice as long for each round that ended too early.
     pub(super) fn begin(
-        phase: Phase,
+        (phase, missed): (Phase, Option<u32>),
         number: usize,
         sizes: &Sizes,
         cluster: &Cluster,
@@ -176,7 +181,12 @@ impl Round {
             _ if phase.lists() => (LISTED_A_UNIT, 20),
             _ => (1, 20),
         };
-        let assets = if phase == Phase::Messages { per_unit * LONG_UNITS } else { phase.assets(sizes) };
+        let assets = match phase {
+            Phase::Messages => per_unit * LONG_UNITS,
+            // One library serves all jobs that list it.
+            _ if phase.lists() => phase.assets(sizes),
+            _ => phase.assets(sizes) << missed.unwrap_or(0),
+        };
         let file = write(phase, assets, (per_unit, location), cluster);
         let key = format!("round-{number}");
         let ran = cluster.fleet.run(&["job", "submit", &file, "-o", "name", "-q", "--idempotency-key", &key]);
@@ -193,10 +203,16 @@ impl Round {
             at: if phase.lists() { 0.3 * random.f64() } else { 0.02 + 0.7 * random.f64() },
             strikes: random.u32(STRIKES),
             next: None,
+            failover: missed.is_some(),
             account: Account::default(),
             order,
             stuck: false,
         })
+    }
+
+    /// Whether a leader failover is the next that strikes it.
+    pub(super) fn awaits_failover(&self) -> bool {
+        self.failover
     }
 
     pub(super) fn id(&self) -> &str {
@@ -260,12 +276,14 @@ impl Round {
             let wait = if matches!(self.order, Order::None) { 0 } else { random.u64(FIRST_MS) };
             self.next = Some(Instant::now() + Duration::from_millis(wait));
         }
-        let due = self.next.is_some_and(|next| next <= Instant::now());
-        if due {
-            self.strikes -= 1;
-            self.next = Some(Instant::now() + Duration::from_millis(random.u64(BETWEEN_MS)));
-        }
-        due
+        self.next.is_some_and(|next| next <= Instant::now())
+    }
+
+    /// It has been struck.
+    pub(super) fn on_strike(&mut self, random: &mut Rng) {
+        self.failover = false;
+        self.strikes -= 1;
+        self.next = Some(Instant::now() + Duration::from_millis(random.u64(BETWEEN_MS)));
     }
 
     /// Sends the command of this round to the coordinator, again until a leader has accepted it.

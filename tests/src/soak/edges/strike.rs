@@ -59,6 +59,13 @@ pub(super) fn strike(cluster: &mut Cluster, crowd: &Crowd, random: &mut Rng) -> 
     }
 }
 
+/// Kills the coordinator that leads, so that another one takes over; nothing when none leads at the moment.
+pub(super) fn failover(cluster: &mut Cluster, random: &mut Rng) -> Option<String> {
+    let (number, _) = cluster.leader()?;
+    let away = millis(random, 0, 3_000);
+    cluster.kill(number, away).then(|| format!("leader {number} is killed for {away:?}"))
+}
+
 /// Kills or stops the coordinator that leads, or the first one when none does.
 fn leader(cluster: &mut Cluster, random: &mut Rng, kill: bool) -> String {
     let number = cluster.leader().map_or(0, |(number, _)| number);

@@ -1,29 +1,36 @@
 //! Histories that come from, or go to, trees of objects.
 use super::super::chain::{self, Link};
 use super::super::folder::Folder;
-use super::super::import::{Imported, import_chains, proven, source};
+use super::super::import::{Imported, import_chains, source};
+use super::super::proof::proven;
 use super::super::tree::join;
 use super::super::{CHAIN_FILE, FOLDER, MhlError};
-use super::mirror::{download, mirror, survey, upload};
+use super::mirror::{download, files, mirror, survey, upload};
 use super::scratch::Scratch;
 use super::{ObjectTree, blocking, hash};
 use protocol::wire::unit::HashAlgorithm;
 use std::path::Path;
 use std::sync::Arc;
 use storage::retry::{RetryBudget, retry};
-use storage::{Precondition, StorageError};
+use storage::{Precondition, Roots, StorageError};
 use tokio_util::sync::CancellationToken;
 
 /// Gives the tree `to` the histories of the tree `from`, where it has none of its own.
 pub async fn import(from: &ObjectTree, to: &ObjectTree, cancel: &CancellationToken) -> Result<Imported, MhlError> {
     let Some(scratch) = fetched(from, cancel).await? else { return Ok(Imported::default()) };
-    import_into(scratch.path(), to, cancel).await.map_err(|error| error.seen_at(scratch.path(), &from.place()))
+    import_into((scratch.path(), &Roots::default()), to, cancel)
+        .await
+        .map_err(|error| error.seen_at(scratch.path(), &from.place()))
 }
 
 /// The same from a directory.
-pub async fn import_into(from: &Path, to: &ObjectTree, cancel: &CancellationToken) -> Result<Imported, MhlError> {
-    let opened = from.to_owned();
-    let Some(from) = blocking(move || source(&opened)).await? else { return Ok(Imported::default()) };
+pub async fn import_into(
+    (from, roots): (&Path, &Roots),
+    to: &ObjectTree,
+    cancel: &CancellationToken,
+) -> Result<Imported, MhlError> {
+    let (opened, roots) = (from.to_owned(), roots.clone());
+    let Some(from) = blocking(move || source(&opened, &roots)).await? else { return Ok(Imported::default()) };
     let (from, cancelled) = (Arc::new(from), cancel.clone());
     let tree = Arc::clone(&from);
     let chains = blocking(move || proven(&tree, &cancelled)).await?;
@@ -48,16 +55,17 @@ pub async fn import_into(from: &Path, to: &ObjectTree, cancel: &CancellationToke
 /// The same to a directory.
 pub async fn import_to_directory(
     from: &ObjectTree,
-    to: &Path,
+    (to, roots): (&Path, &Roots),
     cancel: &CancellationToken,
 ) -> Result<Imported, MhlError> {
     let Some(scratch) = fetched(from, cancel).await? else { return Ok(Imported::default()) };
     let (fetched, target, cancel) = (scratch.path().to_owned(), to.to_owned(), cancel.clone());
+    let roots = roots.clone();
     let imported = blocking(move || {
         let fetched = Folder::open(&fetched)?;
         let chains = proven(&fetched, &cancel)?;
         // Where there are only objects, a history alone knows of directories without any.
-        import_chains(&fetched, &target, &chains, None, &cancel)
+        import_chains(&fetched, (&target, &roots), &chains, None, &cancel)
     });
     imported.await.map_err(|error| error.seen_at(scratch.path(), &from.place()))
 }
@@ -105,6 +113,29 @@ async fn send(
     }
     let relative = join(prefix, &join(FOLDER, CHAIN_FILE));
     upload(to, &relative, file(CHAIN_FILE)?, &Precondition::IfAbsent).await.map(drop)
+}
+
+/// Whether the directory that a tree is has a history.
+pub(in super::super) async fn has_chain(tree: &ObjectTree) -> Result<bool, MhlError> {
+    let key = tree.key(&join(FOLDER, CHAIN_FILE));
+    match retry(RetryBudget::default(), || tree.storage.stat(&key)).await {
+        Ok(_) => Ok(true),
+        Err(StorageError::NotFound(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A copy of the history of the directory that a tree is, without those below it.
+pub(in super::super) async fn fetched_one(tree: &ObjectTree, cancel: &CancellationToken) -> Result<Scratch, MhlError> {
+    let listed = files(&tree.below(FOLDER), cancel).await?;
+    let named = listed.into_iter().filter_map(|state| {
+        let name =
+            state.key.rsplit('/').next().filter(|name| *name == CHAIN_FILE || name.ends_with(".mhl"))?.to_owned();
+        Some((name, state))
+    });
+    let scratch = Scratch::new()?;
+    mirror(tree, "", &named.collect::<Vec<_>>(), scratch.path(), cancel).await?;
+    Ok(scratch)
 }
 
 /// A copy of the histories of a tree, without anything else in it.

@@ -1,5 +1,6 @@
 //! What a tree of objects has of histories and journals, and the way there and back.
 use super::super::journal;
+use super::super::legacy::is_list;
 use super::super::model::MhlError;
 use super::super::{CHAIN_FILE, FOLDER};
 use super::ObjectTree;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use storage::retry::{RetryBudget, resume_read, retry};
+use storage::retry::{RetryBudget, read_all, retry};
 use storage::{
     Attributes, BeginRequest, Body, CompleteRequest, ObjectState, Precondition, PutRequest, Slot, StorageError,
 };
@@ -23,6 +24,8 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 pub(super) struct Survey {
     /// Files of each history by the directory it describes.
     pub(super) histories: BTreeMap<String, Vec<(String, ObjectState)>>,
+    /// MHL 1.1 lists.
+    pub(super) lists: Vec<(String, ObjectState)>,
     /// Objects of the job's journal.
     pub(super) journal: Vec<ObjectState>,
 }
@@ -45,6 +48,10 @@ pub(super) async fn survey(
             if !is_walkable(&path) {
                 continue;
             }
+            if is_list(&path) {
+                survey.lists.push((path, state));
+                continue;
+            }
             let Some((folder, file)) = path.rsplit_once('/') else { continue };
             let directory = folder.strip_suffix(FOLDER).filter(|above| above.is_empty() || above.ends_with('/'));
             let wanted = file == CHAIN_FILE || file.ends_with(".mhl");
@@ -55,6 +62,24 @@ pub(super) async fn survey(
         }
     }
     Ok(survey)
+}
+
+/// Objects of the journal of `job`.
+pub(super) async fn journal_of(
+    tree: &ObjectTree,
+    job: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<ObjectState>, MhlError> {
+    files(&tree.below(&journal::prefix(job)), cancel).await
+}
+
+/// Objects directly below a tree.
+pub(super) async fn files(tree: &ObjectTree, cancel: &CancellationToken) -> Result<Vec<ObjectState>, MhlError> {
+    let (mut found, mut pages) = (Vec::new(), Pages::new(tree, cancel));
+    while let Some(page) = pages.next().await? {
+        found.extend(page.into_iter().filter(|(path, _)| !path.contains('/')).map(|(_, state)| state));
+    }
+    Ok(found)
 }
 
 /// Copies the files of the history of `directory` to its place below `scratch`; returns the directory there.
@@ -81,8 +106,7 @@ pub(super) async fn download(
     path: &Path,
     cancel: &CancellationToken,
 ) -> Result<(), MhlError> {
-    let (storage, same) = (tree.storage.clone(), state.version.clone());
-    let mut reading = resume_read(storage, state.key.clone(), 0..state.bytes, same, RetryBudget::default());
+    let mut reading = read_all(tree.storage.clone(), state, RetryBudget::default());
     let mut file = File::create(path).map_err(MhlError::io(path))?;
     while let Some(piece) = cancel.run_until_cancelled(reading.next()).await.ok_or(MhlError::Cancelled)? {
         file.write_all(&piece?).map_err(MhlError::io(path))?;

@@ -5,16 +5,20 @@
 //! which must not be there, then the chain, which must still be the one that was read. So of two that continue a history
 //! at the same time one wins, and what the other wrote is listed nowhere and swept.
 //!
-//! In a listing everything below a directory stands together, so a tree is walked page by page with nothing in memory
-//! but the directories around the current key.
+//! A listing is ordered by key, so all keys below a directory are adjacent. A tree is therefore walked page by page, and
+//! memory holds only the directories above the current key.
 mod import;
+mod legacy;
 mod mirror;
+mod records;
 mod scratch;
 mod seal;
 mod verify;
 mod walk;
 
+pub(super) use import::{fetched_one, has_chain};
 pub use import::{import, import_into, import_to_directory};
+pub use records::copies;
 pub use seal::{seal, seal_copy};
 pub use verify::verify;
 
@@ -47,6 +51,11 @@ impl ObjectTree {
         self.storage.location(&self.prefix).trim_end_matches('/').to_owned()
     }
 
+    /// The tree below a directory of this one.
+    fn below(&self, directory: &str) -> ObjectTree {
+        ObjectTree::new(Arc::clone(&self.storage), &self.key(directory))
+    }
+
     fn key(&self, relative: &str) -> String {
         format!("{}{relative}", self.prefix)
     }
@@ -71,7 +80,7 @@ async fn hash(
 }
 
 /// Runs what blocks on a thread that may be blocked.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, MhlError> + Send + 'static,
 ) -> Result<T, MhlError> {
     match tokio::task::spawn_blocking(work).await {

@@ -3,7 +3,7 @@ use super::super::MhlError;
 use std::path::{Path, PathBuf};
 
 /// A directory of one's own; removed with what is in it.
-pub(super) struct Scratch(PathBuf);
+pub(in super::super) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Makes one where the system keeps temporary files.
@@ -15,7 +15,7 @@ impl Scratch {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(in super::super) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -4,32 +4,30 @@ use super::super::folder::Folder;
 use super::super::frames::below;
 use super::super::history::History;
 use super::super::ignore::Ignore;
-use super::super::import::Source;
-use super::super::journal::{self, Record};
+use super::super::journal::{Copied, Record};
 use super::super::model::{MhlError, Reference};
-use super::super::scope::{Draft, Found, Scope, Verdict};
+use super::super::scope::{Draft, Found, Recorded, Scope, Verdict};
 use super::super::seal::SealReport;
+use super::super::source::Source;
 use super::super::tree::{DirectoryHash, join};
 use super::super::{CHAIN_FILE, FOLDER, TOOL};
 use super::mirror::{Survey, mirror, put, survey, upload};
+use super::records::{keep_refused, records, refused, some_at_once};
 use super::scratch::Scratch;
 use super::walk::{Visitor, walk};
 use super::{ObjectTree, blocking, hash};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::FutureExt;
 use protocol::time::Timestamp;
 use protocol::wire::unit::HashAlgorithm;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use storage::hash::Digest;
-use storage::retry::{RetryBudget, resume_read, retry};
+use storage::retry::{RetryBudget, retry};
 use storage::{Body, ObjectState, Precondition, StorageError, Version};
 use tokio_util::sync::CancellationToken;
 
-/// Objects read at a time.
-const AT_ONCE: usize = 8;
 /// Objects of one directory that wait to be read together.
 const BATCH_OBJECTS: usize = 64;
 /// File of the scratch directory that a generation is written to.
@@ -66,7 +64,7 @@ async fn seal_in(
     cancel: &CancellationToken,
     scratch: &Scratch,
 ) -> Result<SealReport, MhlError> {
-    let Survey { histories, journal } = survey(tree, Some(job), cancel).await?;
+    let Survey { histories, journal, .. } = survey(tree, Some(job), cancel).await?;
     let records = records(tree, &journal, cancel).await?;
     let mut sealer = Sealer {
         tree,
@@ -79,11 +77,14 @@ async fn seal_in(
         open: Vec::new(),
         scopes: Vec::new(),
         batch: Vec::new(),
+        refused: Vec::new(),
         begun: 0,
         report: SealReport::default(),
     };
     walk(tree, &mut sealer, cancel).await?;
     let mut report = sealer.report;
+    let before = refused(tree, cancel).await?.map(|(_, state)| state);
+    keep_refused(tree, &sealer.refused, before).await?;
     let mut gone = Vec::new();
     for path in sealer.records.into_keys() {
         let key = tree.key(&path);
@@ -101,39 +102,6 @@ async fn seal_in(
     Ok(report)
 }
 
-/// What the job's journal says, by path.
-async fn records(
-    tree: &ObjectTree,
-    journal: &[ObjectState],
-    cancel: &CancellationToken,
-) -> Result<HashMap<String, Record>, MhlError> {
-    let mut records = HashMap::new();
-    for some in journal.chunks(AT_ONCE) {
-        let read = |state: ObjectState| async move {
-            let (storage, bytes) = (tree.storage.clone(), state.bytes);
-            let read = resume_read(storage, state.key, 0..bytes, state.version, RetryBudget::default()).collect();
-            let pieces = cancel.run_until_cancelled(read).await.ok_or(MhlError::Cancelled)?;
-            Ok::<_, MhlError>(pieces?.concat())
-        };
-        for content in some_at_once(some.iter().cloned().map(|state| read(state).boxed()).collect()).await? {
-            journal::parse(&content, |mut record| {
-                record.hashes.shrink_to_fit();
-                records.insert(std::mem::take(&mut record.path), record);
-            });
-        }
-    }
-    Ok(records)
-}
-
-/// Does several things at a time; their results in order.
-async fn some_at_once<T: Send>(work: Vec<BoxFuture<'_, Result<T, MhlError>>>) -> Result<Vec<T>, MhlError> {
-    let (mut work, mut done) = (stream::iter(work).buffered(AT_ONCE), Vec::new());
-    while let Some(one) = work.next().await {
-        done.push(one?);
-    }
-    Ok(done)
-}
-
 struct Sealer<'a> {
     tree: &'a ObjectTree,
     algorithm: HashAlgorithm,
@@ -149,6 +117,8 @@ struct Sealer<'a> {
     scopes: Vec<Continued>,
     /// Objects of the current directory that must be read.
     batch: Vec<(Draft, ObjectState, String)>,
+    /// Copies that contradict the history of their source.
+    refused: Vec<Copied>,
     begun: usize,
     report: SealReport,
 }
@@ -204,7 +174,7 @@ impl Visitor for Sealer<'_> {
         let same = |record: &Record| record.bytes == state.bytes && record.tag.as_ref() == Some(&state.version.tag);
         let (bytes, modified, tag) = (state.bytes, modified(state.modified), Some(state.version.tag.clone()));
         let found = Found { path: relative, bytes, modified, state: tag, record: record.filter(same) };
-        match continued.scope.consider(found, self.algorithm, self.source.known(path)) {
+        match continued.scope.consider(found, self.algorithm, &self.source.known(path)) {
             Verdict::Unchanged { digest, failed } => {
                 let failed = failed.then(|| format!("{path}: failed in an earlier generation and was not restored"));
                 self.report.failed.extend(failed);
@@ -306,12 +276,12 @@ impl Sealer<'_> {
         let body = Body::new(vec![Bytes::from(written.chain)], tree.storage.capabilities().checksum);
         if let Err(error) = put(tree, &inside(CHAIN_FILE), &body, &condition).await {
             if matches!(error, StorageError::Precondition { .. }) {
-                // Somebody else continued it first: what we wrote is listed nowhere.
+                // Another writer continued the chain first, so no chain lists this generation.
                 tree.storage.delete(&tree.key(&generation), None).await?;
             }
             return Err(overtaken(error.into()));
         }
-        // Only now: until our chain is in place, they may be what somebody else is about to list.
+        // Only now: before the chain is in place, a concurrent writer may be about to list them.
         for leftover in leftovers {
             let key = tree.key(&inside(&leftover));
             retry(RetryBudget::default(), || tree.storage.delete(&key, None)).await?;
@@ -341,9 +311,11 @@ impl Sealer<'_> {
 
     fn record(&mut self, draft: Draft, path: &str) -> Result<(), MhlError> {
         let Some(continued) = self.scopes.last_mut() else { return Ok(()) };
-        let (digest, failed) = continued.scope.record(draft, self.algorithm, self.source.known(path))?;
+        let recorded = continued.scope.record(draft, self.algorithm, &self.source.known(path))?;
+        let Recorded { digest, failed, refused } = recorded;
         self.report.failed.extend(failed.iter().map(|what| format!("{path}: {what}")));
-        self.report.files += 1;
+        self.report.files += u64::from(!refused);
+        self.refused.extend(self.source.refused(path).filter(|_| refused));
         self.count(path, &digest);
         Ok(())
     }
@@ -356,7 +328,7 @@ impl Sealer<'_> {
     }
 }
 
-/// A problem told of the tree, not of the copy of its history.
+/// Replaces the path of the scratch copy in a message by the location of the tree.
 pub(super) fn at_place(problem: &str, scratch: &Path, place: &str) -> String {
     problem.replace(&*scratch.to_string_lossy(), place)
 }

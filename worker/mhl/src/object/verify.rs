@@ -10,7 +10,7 @@ use super::mirror::{Survey, mirror, survey};
 use super::scratch::Scratch;
 use super::seal::at_place;
 use super::walk::{Visitor, walk};
-use super::{ObjectTree, blocking, hash};
+use super::{ObjectTree, blocking, hash, legacy};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ use storage::{ObjectState, StorageError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Verifies a tree, `at_once` objects at a time (at least one). A tree without a history is reported as broken; an error
-/// means that the verification itself could not be done.
+/// Verifies a tree, `at_once` objects at a time (at least one). A tree without a history is compared with the MHL 1.1
+/// lists in it, and reported as broken when there are none; an error means that the verification itself could not be done.
 pub async fn verify(tree: &ObjectTree, at_once: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
     let scratch = Scratch::new()?;
     let verified = verify_in(tree, at_once, cancel, &scratch).await;
@@ -33,7 +33,31 @@ async fn verify_in(
     cancel: &CancellationToken,
     scratch: &Scratch,
 ) -> Result<VerifyReport, MhlError> {
-    let Survey { histories, .. } = survey(tree, None, cancel).await?;
+    let Survey { histories, lists, .. } = survey(tree, None, cancel).await?;
+    if histories.contains_key("") || lists.is_empty() {
+        return verify_history(tree, histories, at_once, cancel, scratch).await;
+    }
+    let outermost = legacy::outermost(&histories);
+    let mut report = legacy::verify((tree, &lists, &outermost), at_once, cancel, scratch).await?;
+    for directory in outermost {
+        let below = Scratch::new()?;
+        let tree = tree.below(&directory);
+        let Survey { histories, .. } = survey(&tree, None, cancel).await?;
+        let verified = verify_history(&tree, histories, at_once, cancel, &below).await;
+        report.take(verified.map_err(|error| error.seen_at(below.path(), &tree.place()))?, &directory);
+    }
+    report.sort();
+    Ok(report)
+}
+
+/// Verifies a tree against the history of its root.
+async fn verify_history(
+    tree: &ObjectTree,
+    histories: BTreeMap<String, Vec<(String, ObjectState)>>,
+    at_once: usize,
+    cancel: &CancellationToken,
+    scratch: &Scratch,
+) -> Result<VerifyReport, MhlError> {
     let mut checker = Checker {
         tree,
         cancel,

@@ -91,7 +91,7 @@ pub(super) async fn walk(
                 }
                 visitor.enter(&entered).await?;
             }
-            // An empty name marks a directory that somebody made by hand.
+            // A key that ends with a slash is a placeholder object for a directory.
             if skipped.is_none() && !file.is_empty() && !visitor.ignores(&path, false) {
                 visitor.object(&path, state).await?;
             }

@@ -178,7 +178,7 @@ mod tests {
     async fn a_failure_is_worth_another_attempt() {
         let task = task(300, 300, 1.0);
         let UnitResult::Failed(failure) = run(&task, &unit(1, 0, task), &context()).await else {
-            panic!("it was told to fail");
+            panic!("a failure rate of 1 fails every unit");
         };
         assert_eq!(failure.reason, "noop_failed");
         assert!(failure.class.retryable());

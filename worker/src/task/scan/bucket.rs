@@ -11,7 +11,7 @@ use protocol::wire::report::RowError;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
-use storage::is_unfinished;
+use storage::is_unfinished_path;
 use storage::retry::{RetryBudget, retry};
 use storage::{ListRequest, ListStart, Listing, ObjectState, Storage, StorageError};
 use tokio::runtime::Handle;
@@ -79,7 +79,7 @@ impl BucketListing {
         let own = parts.any(|directory| OWN_DIRECTORIES.contains(&directory));
         // An empty name without content marks a directory that was made by hand.
         let marker = name.is_empty() && state.bytes == 0;
-        if own || marker || name == ".DS_Store" || is_unfinished(name) {
+        if own || marker || name == ".DS_Store" || is_unfinished_path(&relative) {
             return Ok(());
         }
         let selected = self.meaning.selects(relative.strip_suffix('/').unwrap_or(&relative));

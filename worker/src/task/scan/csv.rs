@@ -2,7 +2,7 @@
 use super::location::Root;
 use super::page::{Pager, RowPosition, Stop};
 use super::row::ROW_MAX;
-use super::row::{self, Cells, Column, quote};
+use super::row::{self, Cells, Column};
 use super::source::Source;
 use csv_core::ReadRecordResult;
 use protocol::media::asset::Asset;
@@ -194,8 +194,9 @@ fn header(rows: &mut Rows) -> Result<Vec<Slot>, Stop> {
     for index in 0..record.fields {
         match std::str::from_utf8(rows.field(&record, index)).map(str::trim) {
             Err(_) => return fail(format!("the name of column {} is not UTF-8: save the file as UTF-8", index + 1)),
+            // The text of the line stays out: a wrong path must not show what another file holds.
             Ok(name) if name.chars().any(char::is_control) => {
-                return fail(format!("the name of column {}, {}, holds a control character", index + 1, quote(name)));
+                return fail(format!("the name of column {} holds a control character: remove it", index + 1));
             }
             Ok(name) => names.push(name),
         }
@@ -204,7 +205,7 @@ fn header(rows: &mut Rows) -> Result<Vec<Slot>, Stop> {
     for (index, name) in names.iter().enumerate() {
         let twice = names[..index].iter().any(|earlier| earlier.eq_ignore_ascii_case(name));
         slots.push(match Column::parse(name) {
-            Some(_) if twice => return fail(format!("column {name:?} stands there twice: remove one")),
+            Some(_) if twice => return fail(format!("column {name:?} occurs twice: remove one")),
             Some(column) => Slot::Known(column),
             // Spreadsheets leave nameless and repeated columns behind; what is in them is kept all the same.
             None if twice || name.is_empty() => Slot::Meta(format!("{name} (column {})", index + 1).trim().to_owned()),
@@ -231,7 +232,7 @@ fn missing_column(missing: Column, slots: &[Slot]) -> String {
             "is the first line a header, and are columns separated by commas (tabs in .tsv)?".to_owned()
         }
         (_, Some(similar)) => format!("is {similar:?} meant? rename it to {name}"),
-        // The text of the line stays out: a wrong path must not show what another file holds.
+        // Neither does this text show it.
         (_, None) => format!("it has {} columns, and asset, title, role and location are required", slots.len()),
     };
     format!("the header has no column {name:?}; {hint}")

@@ -106,8 +106,8 @@ impl Entry<'_> {
                 }
             }
         }
-        // A name is taken as it stands: unlike in a manifest, a colon in it starts no scheme.
-        // A name that cannot be an id still identifies the file in messages.
+        // A name is taken literally: unlike in a manifest, a colon in it starts no scheme.
+        // A name that is not valid as an id still identifies the file in messages.
         row::asset(&cells, 0, |_| Ok(locate())).map_err(|error| RowError {
             asset: error.asset.or_else(|| Some(relative.escape_debug().to_string())),
             ..error

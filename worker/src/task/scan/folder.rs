@@ -9,18 +9,21 @@ use super::sidecar;
 use super::source::{cannot_open, closed};
 use protocol::failure::Failure;
 use protocol::wire::report::RowError;
+use rustix::fs::{FileType, Stat};
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use storage::{Roots, is_unfinished};
+use std::sync::Arc;
+use storage::{DirectoryError, RootError, Roots, is_unfinished};
 
 /// Names of one directory held at a time.
 const NAMES_MAX: usize = 250_000;
 
-/// Reads a folder to its end or until it is stopped.
+/// Reads a folder to its end or until it is stopped. Every directory is opened from the folder: a link that replaces a
+/// directory during the listing leads nowhere else.
 pub(super) fn scan(path: &str, roots: &Roots, meaning: Names, pager: Pager) -> Result<(), Stop> {
     roots.check(Path::new(path)).map_err(|error| closed(path, &error))?;
     let meta = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
@@ -28,22 +31,32 @@ pub(super) fn scan(path: &str, roots: &Roots, meaning: Names, pager: Pager) -> R
         let message = format!("{path} is not a directory: write `manifest:` for a file that lists assets");
         return Err(Stop::Failed(Failure::permanent("library_unreadable", message)));
     }
-    let real = fs::canonicalize(path).map_err(|error| cannot_open(path, &error))?;
-    let inside = Roots::new(&[path.into()]);
-    let names = next_names(Path::new(path), None, NAMES_MAX, &mut || pager.stop().is_cancelled());
+    let tree = storage::Root::existing_within(Path::new(path), roots);
+    let tree = tree.map_err(|error| cannot_open(path, &system(&error)))?;
+    let start = tree.find(Path::new("")).map_err(|error| cannot_open(path, &system(&error)))?;
+    let names = next_names(&start, None, NAMES_MAX, &mut || pager.stop().is_cancelled());
     let names = names.map_err(|error| cannot_open(path, &error))?;
-    let start = Directory { path: path.into(), names, last: None };
     FolderListing {
         base: path.into(),
-        inside,
-        real,
+        roots: roots.clone(),
+        tree,
         root: Root::new(path),
         meaning,
         pager,
         files: 0,
-        open: vec![start],
+        current: Some((path.into(), start)),
+        open: vec![Directory { path: path.into(), names, last: None }],
     }
     .run()
+}
+
+/// The error of the system behind a directory that cannot be used.
+fn system(error: &DirectoryError) -> io::Error {
+    match error {
+        DirectoryError::Io { source, .. } => (*source).into(),
+        DirectoryError::NotADirectory(_) => io::ErrorKind::NotADirectory.into(),
+        error => io::Error::new(io::ErrorKind::PermissionDenied, error.to_string()),
+    }
 }
 
 /// A directory being listed: a batch of its names, smallest last so that the next one is popped.
@@ -60,18 +73,18 @@ struct Batch {
 
 /// The `max` smallest names after `after`.
 fn next_names(
-    path: &Path,
+    directory: &storage::Directory,
     after: Option<&OsString>,
     max: usize,
     stopped: &mut dyn FnMut() -> bool,
-) -> std::io::Result<Batch> {
+) -> io::Result<Batch> {
     let mut smallest = BinaryHeap::new();
     let mut more = false;
-    for (count, entry) in fs::read_dir(path)?.enumerate() {
+    for (count, name) in directory.names()?.enumerate() {
         if count % 1024 == 0 && stopped() {
             break;
         }
-        let name = entry?.file_name();
+        let name = name?;
         if after.is_some_and(|after| name <= *after) {
             continue;
         }
@@ -88,14 +101,16 @@ fn next_names(
 
 struct FolderListing {
     base: PathBuf,
-    /// What sidecars are read below.
-    inside: Roots,
-    /// The base without links, which the targets of links have to stay below.
-    real: PathBuf,
+    /// Directories that the base must be below.
+    roots: Roots,
+    /// The base, open.
+    tree: storage::Root,
     root: Root,
     meaning: Names,
     pager: Pager,
     files: u64,
+    /// The directory that was used last, open. A stack of open ones would take a descriptor for each level.
+    current: Option<(PathBuf, Arc<storage::Directory>)>,
     open: Vec<Directory>,
 }
 
@@ -131,8 +146,10 @@ impl FolderListing {
 
     /// Lists a directory; one that cannot be listed is reported and passed over.
     fn list(&mut self, path: &Path, after: Option<&OsString>) -> Result<Option<Batch>, Stop> {
+        let directory = self.directory(path);
         let pager = &self.pager;
-        match next_names(path, after, NAMES_MAX, &mut || pager.stop().is_cancelled()) {
+        let stopped = &mut || pager.stop().is_cancelled();
+        match directory.and_then(|directory| next_names(&directory, after, NAMES_MAX, stopped)) {
             Ok(names) => Ok(Some(names)),
             Err(error) => {
                 self.complain(path, format!("the directory cannot be listed: {error}; nothing below it was read"))?;
@@ -141,14 +158,32 @@ impl FolderListing {
         }
     }
 
+    /// Opens a directory from the base.
+    fn directory(&mut self, path: &Path) -> io::Result<Arc<storage::Directory>> {
+        if let Some((_, directory)) = self.current.as_ref().filter(|(current, _)| current == path) {
+            return Ok(Arc::clone(directory));
+        }
+        let relative = path.strip_prefix(&self.base).unwrap_or(Path::new(""));
+        let directory = self.tree.find(relative).map_err(|error| system(&error))?;
+        self.current = Some((path.to_owned(), Arc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Describes an entry, a link as itself.
+    fn look(&mut self, path: &Path) -> io::Result<Stat> {
+        let parent = path.parent().unwrap_or(&self.base).to_owned();
+        let name = path.file_name().unwrap_or_default();
+        self.directory(&parent)?.entry(name)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn entry(&mut self, path: PathBuf) -> Result<(), Stop> {
         let relative = path.strip_prefix(&self.base).unwrap_or(&path).to_string_lossy().into_owned();
-        let mut meta = match fs::symlink_metadata(&path) {
+        let mut meta = match self.look(&path) {
             Ok(meta) => meta,
             Err(_) if self.meaning.excludes(&relative) => return Ok(()),
             Err(error) => return self.complain(&path, format!("the entry cannot be looked at: {error}")),
         };
-        if meta.is_symlink() {
+        if kind(&meta) == FileType::Symlink {
             // A link to a directory may have led to files that are included: only what is excluded needs no word.
             if self.meaning.excludes(&relative) {
                 return Ok(());
@@ -159,8 +194,8 @@ impl FolderListing {
             };
         }
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if meta.is_dir() {
-            if OWN_DIRECTORIES.contains(&name) || self.meaning.excludes_folder(&relative) {
+        if kind(&meta) == FileType::Directory {
+            if OWN_DIRECTORIES.contains(&name) || is_unfinished(name) || self.meaning.excludes_folder(&relative) {
                 return Ok(());
             }
             if let Some(names) = self.list(&path, None)? {
@@ -171,26 +206,27 @@ impl FolderListing {
         if name == ".DS_Store" || is_unfinished(name) || !self.meaning.selects(&relative) {
             return Ok(());
         }
-        if !meta.is_file() {
+        if kind(&meta) != FileType::RegularFile {
             return self.complain(&path, format!("{} is not a file with content: it was skipped", special(&meta)));
         }
-        self.file(&path, meta.len())
+        self.file(&path, u64::try_from(meta.st_size).unwrap_or(0))
     }
 
     /// What a link leads to, when it is a file of this library.
-    fn follow(&self, path: &Path) -> Result<Metadata, String> {
-        let target =
-            fs::canonicalize(path).map_err(|error| format!("the link leads nowhere: {error}; mend or remove it"))?;
-        let meta =
-            fs::metadata(&target).map_err(|error| format!("the target of the link cannot be looked at: {error}"))?;
-        if meta.is_dir() {
-            return Err(
-                "the link leads to a directory, and those are not followed: list that directory itself".to_owned()
-            );
-        }
-        match target.starts_with(&self.real) {
-            true => Ok(meta),
-            false => Err("the link leads out of the folder and was not followed: copy the file into it".to_owned()),
+    fn follow(&self, path: &Path) -> Result<Stat, String> {
+        let meta = self.roots.stat_below(&self.base, path).map_err(|error| match error {
+            RootError::Escapes { .. } | RootError::Outside(_) => {
+                "the link leads out of the folder and was not followed: copy the file into it".to_owned()
+            }
+            error => format!("the link leads nowhere: {}; mend or remove it", io::Error::from(error.errno())),
+        })?;
+        match kind(&meta) {
+            FileType::Directory => {
+                Err("the link leads to a directory, and those are not followed: list that directory \
+                                        itself"
+                    .to_owned())
+            }
+            _ => Ok(meta),
         }
     }
 
@@ -200,7 +236,10 @@ impl FolderListing {
             return self.complain(path, "the name is not UTF-8: rename the file".to_owned());
         };
         self.files += 1;
-        let declared = sidecar::beside(path, &self.inside, |extension| self.is_listed(path, extension));
+        let declared = match self.may_have_sidecar(path) {
+            true => self.sidecar(path),
+            false => Ok(None),
+        };
         let hash = match declared {
             Ok(hash) => hash,
             Err(message) => {
@@ -214,21 +253,30 @@ impl FolderListing {
         self.pager.row(None, self.files, row)
     }
 
+    fn sidecar(&mut self, path: &Path) -> Result<Option<sidecar::Declared>, String> {
+        let directory = path.parent().and_then(|parent| self.directory(parent).ok());
+        let is_there = |extension: &str| self.is_listed(path, extension, directory.as_deref());
+        sidecar::declared_for(path, |sidecar| self.roots.open_file_below(&self.base, sidecar), is_there)
+    }
+
+    /// Whether a name with an extension more can follow in the directory being listed: between a name and that name with
+    /// an extension there are only names that begin with it.
+    fn may_have_sidecar(&self, path: &Path) -> bool {
+        let Some((directory, name)) = self.open.last().zip(path.file_name()) else { return false };
+        let next = directory.names.names.last();
+        next.map_or(directory.names.more, |next| next.as_bytes().starts_with(name.as_bytes()))
+    }
+
     /// Whether the directory being listed has a file of this name with an extension more. Names behind the batch in
     /// hand are looked for on disk.
-    fn is_listed(&self, path: &Path, extension: &str) -> bool {
+    fn is_listed(&self, path: &Path, extension: &str, open: Option<&storage::Directory>) -> bool {
         let Some((directory, name)) = self.open.last().zip(path.file_name()) else { return false };
-        // Between a name and that name with an extension there are only names that begin with it.
-        let next = directory.names.names.last();
-        if next.is_some_and(|next| !next.as_bytes().starts_with(name.as_bytes())) {
-            return false;
-        }
         let mut wanted = name.to_owned();
         wanted.push(extension);
         let names = &directory.names;
         match names.names.first() {
             Some(largest) if *largest >= wanted => names.names.binary_search_by(|probe| wanted.cmp(probe)).is_ok(),
-            _ => names.more && fs::symlink_metadata(path.with_file_name(wanted)).is_ok(),
+            _ => names.more && open.is_some_and(|open| open.entry(&wanted).is_ok_and(|entry| entry.is_some())),
         }
     }
 
@@ -239,12 +287,15 @@ impl FolderListing {
     }
 }
 
-fn special(meta: &Metadata) -> &'static str {
-    let kind = meta.file_type();
-    match () {
-        () if kind.is_fifo() => "a pipe",
-        () if kind.is_socket() => "a socket",
-        () => "a device",
+fn kind(meta: &Stat) -> FileType {
+    FileType::from_raw_mode(meta.st_mode)
+}
+
+fn special(meta: &Stat) -> &'static str {
+    match kind(meta) {
+        FileType::Fifo => "a pipe",
+        FileType::Socket => "a socket",
+        _ => "a device",
     }
 }
 
@@ -260,10 +311,11 @@ mod tests {
             fs::write(dir.path().join(name), "").expect("a file");
         }
         expected.sort();
+        let directory = storage::Root::existing(dir.path()).and_then(|root| root.find(Path::new(""))).expect("opened");
         for max in [1, 4, 24, 25, 26] {
             let (mut seen, mut last) = (Vec::new(), None);
             loop {
-                let mut batch = next_names(dir.path(), last.as_ref(), max, &mut || false).expect("readable");
+                let mut batch = next_names(&directory, last.as_ref(), max, &mut || false).expect("readable");
                 assert!(batch.names.len() <= max);
                 while let Some(name) = batch.names.pop() {
                     seen.push(name.to_str().expect("ASCII").to_owned());

@@ -98,12 +98,7 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
     };
     let Pairs(pairs) = match serde_json::from_str(text) {
         Ok(pairs) => pairs,
-        Err(e) => {
-            let message = e.to_string();
-            // Its own " at line 1 column 9" counts lines inside this line.
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            return fail(Some(e.column().to_string()), None, format!("not a JSON object: {}", cut(message)));
-        }
+        Err(e) => return fail(Some(e.column().to_string()), None, format!("not a JSON object: {}", syntax(&e))),
     };
     let mut values: Vec<(Option<Column>, &str, String)> = Vec::with_capacity(pairs.len());
     let mut wrong = None;
@@ -111,7 +106,7 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
         let column = Column::parse(name.trim());
         let twice = pairs[..index].iter().any(|(earlier, _)| earlier.trim().eq_ignore_ascii_case(name.trim()));
         if twice {
-            wrong = wrong.or(Some((name, format!("key {} stands there twice: remove one", quote(name)))));
+            wrong = wrong.or(Some((name, format!("key {} occurs twice: remove one", quote(name)))));
         }
         if name.chars().any(char::is_control) {
             wrong = wrong.or(Some((name, format!("key {} holds a control character", quote(name)))));
@@ -136,9 +131,7 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
             None => cells.meta.push((name, value)),
         }
     }
-    if let Some((name, message)) = wrong {
-        return fail(Some(cut(name)), Some(&cells), message);
-    }
+    // A line that lacks a column may be of any file: nothing of it is quoted.
     if let Some(missing) = Column::REQUIRED.into_iter().find(|column| !values.iter().any(|(c, ..)| *c == Some(*column)))
     {
         let name = missing.as_str();
@@ -149,7 +142,20 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
         };
         return fail(Some(name.to_owned()), Some(&cells), format!("the key {name:?} is missing; {hint}"));
     }
+    if let Some((name, message)) = wrong {
+        return fail(Some(cut(name)), Some(&cells), message);
+    }
     row::asset(&cells, line, |written| root.resolve(written))
+}
+
+/// What is wrong with a line, without its text: a wrong path must not show what another file holds.
+fn syntax(error: &serde_json::Error) -> String {
+    if error.classify() == serde_json::error::Category::Data {
+        return "expected one object per line, such as {\"asset\": \"a1\", …}".to_owned();
+    }
+    let message = error.to_string();
+    // Its own " at line 1 column 9" counts lines inside this line.
+    cut(message.split(" at line ").next().unwrap_or(&message))
 }
 
 /// Keeps a message short whatever the line holds.

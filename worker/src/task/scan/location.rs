@@ -74,7 +74,7 @@ impl Root {
         Ok(self.inside(parts.join("/")))
     }
 
-    /// Takes a clean relative path as it stands.
+    /// Takes a clean relative path literally, without looking for a scheme in it.
     pub(super) fn inside(&self, path: String) -> Located {
         let mut location = String::with_capacity(self.path.len() + path.len() + 6);
         location.push_str("file:");
@@ -101,7 +101,7 @@ fn absolute(path: &str) -> String {
     out
 }
 
-/// The part before the first colon, when it stands before any slash and looks like a scheme.
+/// The part before the first colon, when it precedes every slash and has the form of a scheme.
 fn scheme(written: &str) -> Option<&str> {
     let end = written.find([':', '/'])?;
     let name = &written[..end];

@@ -1,9 +1,9 @@
 //! Lists a library: a manifest row by row, a folder file by file, or a bucket object by object, in pages that wait for
 //! their receiver.
 //!
-//! Reading blocks, so it has a thread of its own; a channel of two pages joins it to the runtime. Memory is
-//! bounded by those pages and one row, whatever the library's size (MEM-1). A bad row is reported in its page and the
-//! rest goes on; only a library that cannot be read at all fails the unit. Media files are never opened here.
+//! Reading blocks, so it has a thread of its own; a channel of two pages connects it to the runtime. Those pages and one
+//! row bound the memory, independent of the size of the library (MEM-1). A bad row is reported in its page and the scan
+//! continues; only a library that cannot be read at all fails the unit. Media files are never opened here.
 mod bucket;
 mod csv;
 mod entry;
@@ -93,7 +93,7 @@ fn read(task: &ScanTask, names: Names, bucket: Option<Bucket>, roots: &Roots, pa
         return bucket::scan(bucket, names, pager);
     }
     match &task.source {
-        // Whoever opens it comes before.
+        // `open_bucket` has opened every bucket, so this case does not occur.
         ScanSource::Bucket { .. } => Ok(()),
         ScanSource::Manifest { path } => manifest::scan(path, roots, &Root::new(&task.root), task.resume, pager),
         ScanSource::Folder { path, .. } => folder::scan(path, roots, names, pager),

@@ -16,7 +16,7 @@ const ROW_BYTES: usize = 64;
 /// Why reading ends before the library does.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Nobody wants the pages any more.
+    /// The receiver of the pages is gone: the unit was revoked.
     Revoked,
     /// The library cannot be read on.
     Failed(Failure),

@@ -1,13 +1,14 @@
-//! Checksums in sidecar files: `a.mov.md5` beside `a.mov`. The transfer verifies the declared hash, like that of a
-//! manifest row.
+//! Checksums in sidecar files: `a.mov.md5` in the directory of `a.mov`. The transfer verifies the declared hash, like
+//! that of a manifest row.
 //!
 //! Read as `md5sum`, `sha1sum`, `xxhsum` and the offload tools write them: the digest alone, the digest and a name, or
 //! `MD5 (name) = digest`.
 use protocol::wire::unit::{HashAlgorithm, parse_hash};
 use std::fmt::Display;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use storage::{RootError, Roots};
+use storage::RootError;
 
 /// Bytes of a sidecar that are read: one line for each file of a card.
 pub(super) const BYTES_MAX: u64 = 1 << 20;
@@ -16,13 +17,10 @@ pub(super) const BYTES_MAX: u64 = 1 << 20;
 pub(super) const EXTENSIONS: [&str; 9] =
     [".xxh128", ".xxh3", ".xxh64", ".xxh", ".md5", ".sha1", ".sha256", ".c4", ".xxhash"];
 
-/// The same as tools on Windows write them.
-const UPPER_CASE: [&str; 9] = [".XXH128", ".XXH3", ".XXH64", ".XXH", ".MD5", ".SHA1", ".SHA256", ".C4", ".XXHASH"];
-
 /// A hash that a sidecar declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Declared {
-    /// `algorithm:digest`.
+    /// Declared hash as `algorithm:digest`.
     pub(super) hash: String,
     /// Name of the sidecar.
     pub(super) sidecar: String,
@@ -39,25 +37,39 @@ pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
     named.then_some(found)
 }
 
+/// Every way to write an extension in upper and lower case, lower case first and upper case second.
+fn spellings(extension: &'static str) -> impl Iterator<Item = String> {
+    let letters = extension.bytes().filter(u8::is_ascii_alphabetic).count();
+    let all = (1u32 << letters) - 1;
+    let mixed = [0, all].into_iter().chain(1..all);
+    mixed.map(move |upper| {
+        let mut letter = 0;
+        let spelled = extension.chars().map(|c| {
+            let is_upper = c.is_ascii_alphabetic() && upper >> letter & 1 == 1;
+            letter += u32::from(c.is_ascii_alphabetic());
+            if is_upper { c.to_ascii_uppercase() } else { c }
+        });
+        spelled.collect()
+    })
+}
+
 /// The hash that the sidecars of a file declare. `is_there` says whether there is one with an extension.
 /// It is a regular file of the library, or is not read: a link may lead to any file, a pipe has no end.
-pub(super) fn beside(
+pub(super) fn declared_for(
     path: &Path,
-    library: &Roots,
+    open: impl Fn(&Path) -> Result<File, RootError>,
     is_there: impl Fn(&str) -> bool,
 ) -> Result<Option<Declared>, String> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-    let spellings = EXTENSIONS
-        .into_iter()
-        .zip(UPPER_CASE)
-        .flat_map(|(extension, upper)| [(extension, extension), (extension, upper)]);
+    let spellings =
+        EXTENSIONS.into_iter().flat_map(|extension| spellings(extension).map(move |spelled| (extension, spelled)));
     let found = spellings.into_iter().find(|(_, spelled)| is_there(spelled));
     let Some((extension, spelled)) = found else { return Ok(None) };
     let sidecar = format!("{name}{spelled}");
     let mut text = Vec::new();
     let unread = |why: &dyn Display| format!("its sidecar {sidecar} is not read: {why}; its hash is not checked");
-    let file = library.open_file(&path.with_file_name(&sidecar)).map_err(|error| match error {
-        RootError::Outside(_) => unread(&"it is a link that leaves the library"),
+    let file = open(&path.with_file_name(&sidecar)).map_err(|error| match error {
+        RootError::Outside(_) | RootError::Escapes { .. } => unread(&"it is a link that leaves the library"),
         RootError::Kind { kind, .. } => unread(&format!("it is {kind}")),
         error => unread(&std::io::Error::from(error.errno())),
     })?;
@@ -160,6 +172,14 @@ mod tests {
             let said = declared(text.as_bytes(), ".md5", "a.mov").expect_err(text);
             assert!(said.contains(says) && said.contains("a.mov.md5"), "{said}");
         }
+    }
+
+    #[test]
+    fn extensions_are_known_in_any_case() {
+        let all: Vec<String> = spellings(".md5").collect();
+        assert_eq!(all, [".md5", ".MD5", ".Md5", ".mD5"]);
+        let distinct = |extension| spellings(extension).collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!((distinct(".c4"), distinct(".xxhash")), (2, 64));
     }
 
     #[test]

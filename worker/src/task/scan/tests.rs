@@ -231,6 +231,24 @@ fn a_wrong_header_fails_the_scan_and_says_what_was_meant() {
 }
 
 #[test]
+fn file_that_is_no_manifest_is_not_quoted() {
+    for (name, content) in [
+        ("m.csv", "SECRET\tx:y\nrest\n"),
+        ("m.csv", "SECRET,SECRET\n"),
+        ("m.csv", "# SECRET\n"),
+        ("m.jsonl", "\"SECRET\"\n"),
+        ("m.jsonl", "{\"token\": \"SECRET\"}\n"),
+        ("m.jsonl", "{\"role\": \"SECRET\", \"bytes\": [\"SECRET\"]}\n"),
+        ("m.jsonl", "[1, \"SECRET\"\n"),
+        ("m.jsonl", "SECRET\n"),
+    ] {
+        let listing = scan_text(name, content);
+        let said = format!("{:?} {:?}", listing.result, listing.pages);
+        assert!(!said.contains("SECRET"), "{content}: {said}");
+    }
+}
+
+#[test]
 fn a_library_that_cannot_be_opened_fails_the_scan() {
     let dir = TempDir::new().expect("a directory");
     let mut task = manifest(&dir, "m.csv", HEADER, 10);
@@ -671,7 +689,14 @@ fn sidecars_declare_hashes_and_bad_ones_are_named() {
 #[test]
 fn unfinished_files_of_other_jobs_are_no_assets() {
     let dir = TempDir::new().expect("a directory");
-    for name in ["a.mov", ".a.mov.0123456789abcdef.sr-part", "b/.c.mov.0123456789abcdef.sr-upload"] {
+    let names = [
+        "a.mov",
+        ".a.mov.0123456789abcdef.sr-part",
+        "b/.c.mov.0123456789abcdef.sr-upload",
+        ".ascmhl.sr-part/ascmhl_chain.xml",
+        "b/.ascmhl.sr-part/deep/0001.mhl",
+    ];
+    for name in names {
         let path = dir.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
         std::fs::write(path, "x").expect("written");
@@ -686,10 +711,13 @@ fn sidecar_with_an_upper_case_extension_is_honoured() {
     let dir = TempDir::new().expect("a directory");
     std::fs::write(dir.path().join("a.mov"), "abc").expect("written");
     std::fs::write(dir.path().join("a.mov-2"), "abc").expect("written");
-    std::fs::write(dir.path().join("a.mov.MD5"), "900150983cd24fb0d6963f7d28e17f72  a.mov").expect("written");
-    let assets = scan(&folder(&dir, None)).finished().assets();
-    let hashes: Vec<_> = assets.iter().map(|(_, asset)| (asset.id.as_str(), asset.hash.is_some())).collect();
-    assert_eq!(hashes, [("a.mov", true), ("a.mov-2", false), ("a.mov.MD5", false)]);
+    for sidecar in ["a.mov.MD5", "a.mov.Md5", "a.mov.mD5"] {
+        std::fs::write(dir.path().join(sidecar), "900150983cd24fb0d6963f7d28e17f72  a.mov").expect("written");
+        let assets = scan(&folder(&dir, None)).finished().assets();
+        let hashes: Vec<_> = assets.iter().map(|(_, asset)| (asset.id.as_str(), asset.hash.is_some())).collect();
+        assert_eq!(hashes, [("a.mov", true), ("a.mov-2", false), (sidecar, false)]);
+        std::fs::remove_file(dir.path().join(sidecar)).expect("removed");
+    }
 }
 
 /// A folder has no place to start from in its middle: it is walked again, and what is stored is not sent once more.
@@ -711,4 +739,43 @@ fn folder_listed_again_sends_exactly_the_pages_that_were_left() {
     std::fs::remove_dir_all(dir.path().join("t2")).expect("removed");
     let resume = Some(ScanCursor { page: 7, byte: 0, line: 1 });
     assert_eq!(scan(&ScanTask { resume, ..task }).result, UnitResult::Listed { pages: 7 });
+}
+
+/// Keeps pages, and swaps a directory of the library for a link when the first one arrives.
+struct Swapping {
+    kept: Kept,
+    library: std::path::PathBuf,
+}
+
+#[async_trait]
+impl Effects for Swapping {
+    async fn send(&self, effect: Effect) -> Result<(), Failure> {
+        let listed = self.library.join("b");
+        if std::fs::rename(&listed, self.library.with_file_name("moved")).is_ok() {
+            symlink(self.library.with_file_name("outside"), listed).expect("linked");
+        }
+        self.kept.send(effect).await
+    }
+}
+
+#[test]
+fn directory_swapped_for_a_link_during_the_listing_leads_nowhere() {
+    let dir = TempDir::new().expect("a directory");
+    for folder in ["library/b/c", "outside/c"] {
+        std::fs::create_dir_all(dir.path().join(folder)).expect("created");
+    }
+    for file in 0..9 {
+        std::fs::write(dir.path().join(format!("library/b/{file}")), "x").expect("written");
+    }
+    std::fs::write(dir.path().join("outside/c/secret"), "x").expect("written");
+    let library = dir.path().join("library");
+    let source = ScanSource::Folder { path: text(&library), pattern: None };
+    let task = ScanTask { source, root: text(&library), resume: None, page_assets: 1 };
+    let effects = Arc::new(Swapping { kept: Kept::default(), library });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let result = runtime.block_on(run(&task, None, &unit(&task), &context(effects.clone())));
+    let pages = std::mem::take(&mut *effects.kept.0.lock());
+    let listing = Listing { result, pages }.finished();
+    assert_eq!(listing.ids().len(), 9, "{:?}", listing.ids());
+    assert!(listing.errors()[0].message.contains("cannot be listed"), "{:?}", listing.errors());
 }

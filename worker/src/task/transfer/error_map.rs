@@ -53,6 +53,9 @@ pub(super) fn source(path: &Path, errno: Errno) -> Failure {
 pub(crate) fn root(error: &RootError) -> Failure {
     match error {
         RootError::Outside(_) => Failure::permanent("outside_roots", format!("source {error}")),
+        RootError::Escapes { .. } => {
+            Failure::permanent("source_escapes", format!("source {error}: restore the directory, then retry"))
+        }
         RootError::Kind { path, kind } => source_kind(path, kind),
         RootError::System { path, errno } => source(path, *errno),
     }

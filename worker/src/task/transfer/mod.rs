@@ -4,12 +4,14 @@
 //! - [`route`] decides which engine transfers a unit
 //! - [`local`]: from directory to directory, in batches and pipelines
 //! - [`remote`]: from any storage to any other, as streams and multipart uploads
+//! - [`library`]: no target lies inside the library that is copied
 //! - [`requirements`]: the hashes and the size that an asset must have
 //! - one failed asset never stops the others
 mod error_map;
+mod library;
 mod local;
 mod remote;
-mod requirements;
+pub(super) mod requirements;
 mod route;
 mod settings;
 
@@ -35,6 +37,9 @@ pub async fn run(request: Request<'_>, unit: &Unit, context: &TaskContext) -> Un
 
 /// Transfers a unit with other settings than the default.
 pub async fn run_with(request: Request<'_>, unit: &Unit, context: &TaskContext, settings: Settings) -> UnitResult {
+    if let Err(failure) = checked_target(request, unit).await {
+        return UnitResult::Failed(failure);
+    }
     match Route::of(request, &unit.assets) {
         Route::Local(task) => copy_files(task, unit.assets.clone(), context, settings).await,
         Route::Remote { task, on_conflict, uploads } => {
@@ -55,6 +60,14 @@ pub async fn run_with(request: Request<'_>, unit: &Unit, context: &TaskContext, 
             UnitResult::Cancelled
         }
     }
+}
+
+/// Checks where a unit copies to, before anything is created there.
+async fn checked_target(request: Request<'_>, unit: &Unit) -> Result<(), Failure> {
+    let listed = unit.assets.iter().find(|asset| asset.is_in_listed_library()).cloned();
+    let (Some(asset), Some(task)) = (listed, request.task().cloned()) else { return Ok(()) };
+    let checking = tokio::task::spawn_blocking(move || library::outside_library(&task, &[asset]));
+    checking.await.unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
 }
 
 /// The same as a type without a name, for the one route that leads to another.

@@ -14,34 +14,48 @@ fn rests(at: i64, now: i64) -> bool {
 
 /// The required hashes of one asset.
 #[derive(Debug, Clone)]
-pub(super) struct ContentRequirements {
+pub(in crate::task) struct ContentRequirements {
     /// Location of the source, for messages.
     source: String,
     /// The hash that the manifest declares.
-    pub(super) declared: Option<Digest>,
+    pub(in crate::task) declared: Option<Digest>,
     /// The hash that verifies the copy.
-    pub(super) verify: Option<HashAlgorithm>,
+    pub(in crate::task) verify: Option<HashAlgorithm>,
     /// All hashes to compute of the source, without repetition.
-    pub(super) algorithms: Vec<HashAlgorithm>,
+    pub(in crate::task) algorithms: Vec<HashAlgorithm>,
 }
 
 impl ContentRequirements {
-    /// Collects the requirements of task and manifest. `source` names the asset in messages.
-    pub(super) fn new(task: &TransferTask, asset: &Asset, source: String) -> Result<ContentRequirements, Failure> {
+    /// Collects the requirements of a transfer and of the manifest. `source` names the asset in messages.
+    pub(in crate::task) fn of_transfer(
+        task: &TransferTask,
+        asset: &Asset,
+        source: String,
+    ) -> Result<ContentRequirements, Failure> {
+        ContentRequirements::new(&task.hashes, task.verify, asset, source)
+    }
+
+    /// Collects the requirements of a step and of the manifest. `source` names the asset in messages.
+    pub(in crate::task) fn new(
+        hashes: &[HashAlgorithm],
+        verify: Option<HashAlgorithm>,
+        asset: &Asset,
+        source: String,
+    ) -> Result<ContentRequirements, Failure> {
         let declared = match asset.hash.as_deref().filter(|hash| !hash.trim().is_empty()) {
             Some(text) => Some(Digest::parse(text).map_err(|error| Failure::permanent("hash_invalid", error))?),
             None => None,
         };
-        let mut algorithms: Vec<HashAlgorithm> = task.hashes.clone();
-        algorithms.extend(task.verify);
+        let mut algorithms: Vec<HashAlgorithm> = hashes.to_vec();
+        algorithms.extend(verify);
         algorithms.extend(declared.as_ref().map(|digest| digest.algorithm));
         algorithms.sort_unstable();
         algorithms.dedup();
-        Ok(ContentRequirements { source, declared, verify: task.verify, algorithms })
+        Ok(ContentRequirements { source, declared, verify, algorithms })
     }
 
     /// Compares computed digests with the declared one.
-    pub(super) fn check_declared(&self, digests: &[Digest]) -> Result<(), Failure> {
+    pub(in crate::task) fn check_declared(&self, digests: &[Digest]) -> Result<(), Failure> {
         let Some(declared) = &self.declared else {
             return Ok(());
         };
@@ -61,7 +75,12 @@ impl ContentRequirements {
     /// Checks the size of the source against what the manifest declares. The size of a listing is no declaration: a
     /// file with another size is read once it is stable. `modified_us` is when it was last written, in microseconds
     /// since 1970, for files that others may be writing.
-    pub(super) fn check_size(&self, asset: &Asset, bytes: u64, modified_us: Option<i64>) -> Result<(), Failure> {
+    pub(in crate::task) fn check_size(
+        &self,
+        asset: &Asset,
+        bytes: u64,
+        modified_us: Option<i64>,
+    ) -> Result<(), Failure> {
         if asset.size_is_observed() {
             let now = jiff::Timestamp::now().as_microsecond();
             let moving = asset.bytes.is_some_and(|seen| seen != bytes) && modified_us.is_some_and(|at| !rests(at, now));
@@ -87,7 +106,7 @@ impl ContentRequirements {
     }
 
     /// The digest of a fact: the verifying one, else that of the declared algorithm, else any required one.
-    pub(super) fn reported(&self, digests: &[Digest]) -> Option<String> {
+    pub(in crate::task) fn reported(&self, digests: &[Digest]) -> Option<String> {
         let wanted = self.verify.or(self.declared.as_ref().map(|digest| digest.algorithm));
         let chosen = digests.iter().find(|digest| Some(digest.algorithm) == wanted);
         let asked = || digests.iter().find(|digest| self.algorithms.contains(&digest.algorithm));
@@ -114,7 +133,7 @@ mod tests {
             hash: None,
             declared: None,
         };
-        let requirements = ContentRequirements::new(&task, &asset, "/a".into()).expect("valid");
+        let requirements = ContentRequirements::of_transfer(&task, &asset, "/a".into()).expect("valid");
         let now = jiff::Timestamp::now().as_microsecond();
         let reason =
             |asset: &Asset, bytes, at| requirements.check_size(asset, bytes, at).err().map(|failure| failure.reason);

@@ -19,6 +19,18 @@ pub enum Request<'a> {
     CompleteUploads(&'a AssembleTask),
 }
 
+impl<'a> Request<'a> {
+    /// The transfer whose target the unit writes to; `None` when it only discards what was begun.
+    pub(super) fn task(self) -> Option<&'a TransferTask> {
+        match self {
+            Request::Copy(task) | Request::Replace(task) => Some(task),
+            Request::OpenUploads(task) => Some(&task.transfer),
+            Request::SendSlice(task) => Some(&task.transfer),
+            Request::CompleteUploads(task) => (!task.discard).then_some(&task.transfer),
+        }
+    }
+}
+
 /// How a unit is transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route<'a> {

@@ -1,4 +1,4 @@
-//! How a worker transfers.
+//! Transfer settings of a worker.
 use std::sync::LazyLock;
 use storage::Durability;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A request to open a location.
 pub struct Opening<'a> {
-    /// The location.
+    /// The location as parsed from `text`.
     pub location: &'a Location,
     /// The location as it was written.
     pub text: &'a str,

@@ -1,4 +1,4 @@
-//! Hashing files that nobody copies at the moment.
+//! Hashes a file by reading it, for files that are not hashed while they are copied.
 use super::{BlockPool, Digest, MultiHasher, is_expensive};
 use protocol::wire::unit::HashAlgorithm;
 use std::fs::File;

@@ -32,7 +32,7 @@ impl Digest {
         parse_hash(text).map(|(algorithm, text)| Digest { algorithm, text })
     }
 
-    /// The bytes the text stands for (64 for C4); `None` when the text is not a digest of the algorithm.
+    /// The bytes of the digest (64 for C4); `None` when the text is not a digest of the algorithm.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         match self.algorithm {
             HashAlgorithm::C4 => c4_bytes(&self.text),
@@ -47,7 +47,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Whether an algorithm is so slow beside the page cache (0.6 to 1.9 GB/s against 7 to 19) that it gets its own thread.
+/// Whether an algorithm (0.6 to 1.9 GB/s) is so much slower than the page cache (7 to 19 GB/s) that it gets a thread.
 pub fn is_expensive(algorithm: HashAlgorithm) -> bool {
     matches!(algorithm, HashAlgorithm::Md5 | HashAlgorithm::Sha1 | HashAlgorithm::Sha256 | HashAlgorithm::C4)
 }

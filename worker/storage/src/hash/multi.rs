@@ -21,8 +21,8 @@ struct Lane {
 }
 
 impl MultiHasher {
-    /// Starts every algorithm once, whatever the repetitions in `algorithms`. With `threads`, expensive ones beside
-    /// others get a thread; without (small files), all run in the caller.
+    /// Starts each distinct algorithm of `algorithms` once. With `threads`, each expensive algorithm gets its own thread;
+    /// without (small files), all run on the thread of the caller.
     pub fn new(algorithms: &[HashAlgorithm], threads: bool) -> MultiHasher {
         let mut wanted: Vec<HashAlgorithm> = algorithms.to_vec();
         wanted.sort_unstable();

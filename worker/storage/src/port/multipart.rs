@@ -70,7 +70,7 @@ pub struct BeginRequest<'a> {
 /// The completion of an upload.
 #[derive(Debug, Clone, Copy)]
 pub struct CompleteRequest<'a> {
-    /// The upload.
+    /// The upload that is completed.
     pub upload: &'a Upload,
     /// All parts, by number.
     pub parts: &'a [Part],

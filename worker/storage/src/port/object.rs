@@ -56,9 +56,9 @@ pub enum Precondition {
 /// Attributes of a new object. Empty fields take the endpoint's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// Media type.
+    /// Media type of the content, such as `video/mp4`.
     pub content_type: Option<String>,
-    /// Storage class.
+    /// Storage class, by the name that the storage uses.
     pub class: Option<String>,
     /// Metadata of the user; names in lower case.
     pub metadata: BTreeMap<String, String>,
@@ -69,7 +69,7 @@ pub struct Attributes {
 pub struct PutRequest<'a> {
     /// Key of the object.
     pub key: &'a str,
-    /// The content.
+    /// Content of the object, with its checksum.
     pub body: &'a Body,
     /// Attributes of the object.
     pub attributes: &'a Attributes,

@@ -30,17 +30,17 @@ pub struct Capabilities<'a> {
     pub checksum: ChecksumKind,
     /// Whether the storage verifies the checksum of a whole upload.
     pub whole_checksum: bool,
-    /// Multipart uploads.
+    /// Uploads in parts; `None` when content can only be sent as a whole.
     pub multipart: Option<Multipart<'a>>,
     /// Copies that the server makes.
     pub server_copy: Option<ServerCopies<'a>>,
-    /// Storage classes.
+    /// Change of storage classes; `None` when the storage has no classes.
     pub classes: Option<&'a dyn StorageClasses>,
-    /// Archives.
+    /// Restores from archive classes; `None` when every object is readable at once.
     pub archive: Option<&'a dyn Archive>,
-    /// Older versions.
+    /// Older versions of objects; `None` when a replaced object is lost.
     pub versions: Option<&'a dyn Versions>,
-    /// New names.
+    /// Rename without a copy of the content; `None` when the storage has no such call.
     pub rename: Option<&'a dyn Rename>,
 }
 
@@ -49,7 +49,7 @@ pub struct Capabilities<'a> {
 pub struct Multipart<'a> {
     /// Limits of parts.
     pub limits: PartLimits,
-    /// The uploads.
+    /// Operations on uploads and their parts.
     pub uploads: &'a dyn MultipartUploads,
     /// Access to parts of uploads that lie in one file.
     pub in_place: Option<&'a dyn UploadsInPlace>,

@@ -5,11 +5,12 @@
 //! `sound-theme-freedesktop`.
 use super::media::spec;
 use ::qc::Tools;
-use ::qc::{Appraised, MediaUnderTest, appraise};
+use ::qc::{Appraised, Media, MediaUnderTest, appraise};
 use protocol::media::asset::Role;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 const POLICY: &str = "
@@ -125,7 +126,8 @@ async fn judged(path: &Path, sound: bool) -> Appraised {
     // The policy asks about pictures, so a file without one is judged as sound only where it is declared as sound.
     let music = path.components().any(|part| part.as_os_str() == "audio" || part.as_os_str() == "sounds");
     let subject = MediaUnderTest { role: music.then_some(Role::Audio), ..MediaUnderTest::bare(path) };
-    appraise(path, &subject, &spec, &Tools::default(), &[], &CancellationToken::new()).await.expect("the tools work")
+    let media = Arc::new(Media::open(path, &subject.file).expect("opens"));
+    appraise(&media, &subject, &spec, &Tools::default(), &[], &CancellationToken::new()).await.expect("the tools work")
 }
 
 fn to_json(judged: &Appraised) -> String {

@@ -49,3 +49,60 @@ async fn stills_and_paper_have_to_be_readable_and_not_empty() {
         assert_eq!(report.verdict, verdict, "{report:?}");
     }
 }
+
+/// Names that claim that there is neither picture nor sound.
+const OTHER_NAMES: [&str; 6] = ["movie.jpg", "movie.pdf", "movie.txt", "movie.srt", "movie.unknown", "movie"];
+
+/// A role by a file's name, as a listing infers it.
+fn inferred(path: &std::path::Path, role: Role) -> MediaUnderTest {
+    MediaUnderTest { role: Some(role), role_is_guessed: true, ..MediaUnderTest::bare(path) }
+}
+
+#[tokio::test]
+async fn media_under_another_name_is_judged_as_media() {
+    let studio = Studio::new();
+    let black = studio.clip("black.mp4", "color=black:s=320x180:r=25:d=3", TONE, &[H264, AAC]);
+    let clean = studio.clean("clean.mp4");
+    let spec =
+        spec("spec: s\nqc: { black: { longest: 0.5s }, decode: {}, truncated: {}, captions: { severity: warning } }\n");
+    for name in OTHER_NAMES {
+        let path = studio.path(name);
+        for (media, verdict) in [(&black, Verdict::Fail), (&clean, Verdict::Pass)] {
+            std::fs::copy(media, &path).expect("copied");
+            let mut roles = vec![MediaUnderTest::bare(&path)];
+            roles
+                .extend([Role::Artwork, Role::Document, Role::Subtitle, Role::Audio].map(|role| inferred(&path, role)));
+            for subject in roles {
+                let report = inspect_as(&path, &subject, &spec).await;
+                assert_eq!(report.verdict, verdict, "{name} as {:?}: {report:?}", subject.role);
+                assert!(report.not_measured.is_empty(), "{report:?}");
+            }
+        }
+        // A source that declares paper answers for it.
+        let declared =
+            MediaUnderTest { role: Some(Role::Document), role_is_guessed: false, ..MediaUnderTest::bare(&path) };
+        assert_eq!(inspect_as(&path, &declared, &spec).await.verdict, Verdict::Pass);
+    }
+}
+
+#[tokio::test]
+async fn pictures_that_play_are_no_stills_by_their_name() {
+    let studio = Studio::new();
+    let spec = spec("spec: s\nqc: { black: { longest: 0.1s } }\n");
+    let black = "color=black:s=64x36:r=5:d=2";
+    for (made, options) in [("a.gif", &[][..]), ("b.mjpeg", &["-f", "mjpeg"]), ("c.apng", &["-f", "apng"])] {
+        let path = studio.ffmpeg(made, &[&["-f", "lavfi", "-i", black][..], options].concat());
+        let report = inspect_as(&path, &inferred(&path, Role::Artwork), &spec).await;
+        assert_eq!((report.verdict, ids(&report)), (Verdict::Fail, vec!["black"]), "{made}: {report:?}");
+        let still = studio
+            .ffmpeg(&format!("one-{made}"), &[&["-f", "lavfi", "-i", black, "-frames:v", "1"][..], options].concat());
+        let report = inspect_as(&still, &inferred(&still, Role::Artwork), &spec).await;
+        assert_eq!(report.verdict, Verdict::Pass, "{made}: {report:?}");
+    }
+    // A still under the name of paper confirms nothing.
+    let still = studio.ffmpeg("d.png", &["-f", "lavfi", "-i", black, "-frames:v", "1"]);
+    let paper = studio.path("d.doc");
+    std::fs::copy(still, &paper).expect("copied");
+    let report = inspect_as(&paper, &inferred(&paper, Role::Document), &spec).await;
+    assert_eq!((report.verdict, report.not_measured), (Verdict::ToolError, vec!["black".to_owned()]));
+}

@@ -141,3 +141,57 @@ async fn a_program_that_hangs_or_prints_nonsense_is_never_a_pass() {
         assert!(report.contains("\"not_measured\":[\"") || report.contains("decode"), "{name}: {report}");
     }
 }
+
+#[tokio::test]
+async fn directory_swapped_for_a_link_after_the_listing_is_not_judged() {
+    let studio = Studio::new();
+    std::fs::create_dir(studio.path("lib")).expect("created");
+    std::fs::create_dir(studio.path("outside")).expect("created");
+    std::fs::copy(studio.clean("clean.mp4"), studio.path("outside/a.mp4")).expect("copied");
+    std::os::unix::fs::symlink(studio.path("outside"), studio.path("lib/d")).expect("linked");
+    let mut listed = asset("d/a.mp4", &studio.path("lib/d/a.mp4"));
+    let named = listed.clone();
+    listed.note_listed(false);
+    let context = context(Tools::default());
+    let UnitResult::Finished { facts, failures } = worker::task::run(&unit(vec![listed]), &context).await else {
+        panic!("not finished")
+    };
+    let reasons: Vec<_> = failures.iter().map(|(id, failure)| (id.as_str(), failure.reason.as_str())).collect();
+    assert_eq!((facts.len(), reasons), (0, vec![("d/a.mp4", "source_escapes")]));
+    // What a manifest names may lie behind any link.
+    let UnitResult::Finished { facts, .. } = worker::task::run(&unit(vec![named]), &context).await else {
+        panic!("not finished")
+    };
+    assert_eq!(facts[0].verdict.as_deref(), Some("pass"));
+}
+
+#[tokio::test]
+async fn file_replaced_during_qc_shows_in_no_verdict_and_no_picture() {
+    use std::os::unix::fs::PermissionsExt;
+    let studio = Studio::new();
+    let black = studio.clip("black.mp4", "color=black:s=320x180:r=25:d=4", TONE, &[H264, AAC]);
+    // The other file has no picture: a still could not come from it.
+    let other = studio.ffmpeg("other.mp4", &["-f", "lavfi", "-i", TONE, "-c:a", "aac"]);
+    let (path, program) = (studio.path("a.mp4"), studio.path("swapping-ffprobe"));
+    std::fs::copy(&black, &path).expect("copied");
+    let script = format!("#!/bin/sh\nmv '{}' '{}'\nexec ffprobe \"$@\"\n", other.display(), path.display());
+    std::fs::write(&program, script).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let hash =
+        ::storage::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &std::fs::read(&black).expect("read"));
+    let tools = Tools { ffprobe: program.to_string_lossy().into_owned(), ..Tools::default() };
+    let UnitResult::Finished { facts, failures } =
+        worker::task::run(&unit(vec![asset("a", &path)]), &context(tools)).await
+    else {
+        panic!("not finished")
+    };
+    assert!(!other.exists(), "it took the place of the judged file");
+    assert_eq!(
+        (facts[0].hash.as_deref(), facts[0].verdict.as_deref()),
+        (Some(hash.to_string().as_str()), Some("fail"))
+    );
+    assert!(failures[0].1.checks.contains(&"black".to_owned()), "{failures:?}");
+    let report = facts[0].report.as_deref().expect("there");
+    let judgement = protocol::model::qc::Judgement::read(report).expect("reads");
+    assert!(judgement.pictures.iter().any(|picture| picture.kind == "still"), "{report}");
+}

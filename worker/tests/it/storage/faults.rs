@@ -44,8 +44,7 @@ impl Mover {
     /// Whether what is there is what was sent; asked after an answer to a commit was lost.
     async fn arrived(&self, key: &str, content: &[u8]) -> Result<ObjectState, StorageError> {
         let state = retry(PATIENCE, || self.storage.stat(key)).await?;
-        let same = state.version.clone();
-        let reading = resume_read(Arc::clone(&self.storage), key.to_owned(), 0..state.bytes, same, PATIENCE);
+        let reading = resume_read(Arc::clone(&self.storage), &state, 0..state.bytes, PATIENCE);
         if reading.collect().await?.concat() == content {
             return Ok(state);
         }
@@ -133,8 +132,8 @@ impl Mover {
     /// Reads an object whose checksum is known, as a transfer knows it.
     async fn fetch(&self, key: &str, sum: ::storage::Checksum) -> Result<Vec<u8>, StorageError> {
         let state = retry(PATIENCE, || self.storage.stat(key)).await?;
-        let (storage, version) = (Arc::clone(&self.storage), state.version);
-        let content = resume_read(storage, key.to_owned(), 0..state.bytes, version, PATIENCE).collect().await?.concat();
+        let storage = Arc::clone(&self.storage);
+        let content = resume_read(storage, &state, 0..state.bytes, PATIENCE).collect().await?.concat();
         let mut running = RunningChecksum::new(sum.kind());
         running.update(&content);
         let found = running.finish();

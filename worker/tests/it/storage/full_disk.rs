@@ -6,7 +6,8 @@ use crate::storage::s3_stub;
 use crate::storage::subjects::credentials;
 use ::storage::Registry;
 use protocol::media::asset::Asset;
-use protocol::wire::unit::TaskSpec;
+use protocol::wire::report::UnitResult;
+use protocol::wire::unit::{AssembleTask, Assembly, CutTask, SliceTask, TaskSpec, Unit};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -64,6 +65,42 @@ async fn full_disk_keeps_nothing_of_what_was_begun() {
         assert_eq!(reasons(&failures), [(asset.id.as_str(), "destination_full", true)], "replaces: {replaces}");
         assert_eq!(small.names(), [""; 0], "replaces: {replaces}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_on_a_full_disk_keep_nothing_of_what_was_begun() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let Some(small) = Small::mount(dir.path().join("small")) else { return };
+    let (url, bucket) = s3_stub::start(&[]).await;
+    bucket.lock().expect("sound").objects.insert("a.mov".into(), noise(40 * MIB, 1));
+    let file = credentials(dir.path(), "secret");
+    let context = TaskContext { storage: Arc::new(Registry::new(settings(&url, &file))), ..context() };
+    let transfer = task(&format!("file:{}/{{path}}", small.0.display()));
+    let object = Asset { location: "s3://bucket/a.mov".into(), ..asset("a.mov", Path::new("/")) };
+    let run = async |task: TaskSpec| {
+        let work = Unit { task: Arc::new(task), ..unit(&transfer, std::slice::from_ref(&object)) };
+        worker::task::run(&work, &context).await
+    };
+    let cut = CutTask { transfer: transfer.clone(), above: MIB as u64, wanted: 3, bytes_min: MIB as u64 };
+    let begun = run(TaskSpec::Cut(Box::new(cut))).await;
+    let UnitResult::Cut(drafts) = begun else { panic!("it is not cut: {begun:?}") };
+    let draft = drafts.into_iter().next().expect("one asset");
+    let mut ends = Vec::new();
+    for first in (0..draft.bytes).step_by(draft.slice_bytes as usize) {
+        let bytes = draft.slice_bytes.min(draft.bytes - first);
+        let slice = SliceTask { transfer: transfer.clone(), draft: draft.clone(), first, bytes, measures: false };
+        ends.push(match run(TaskSpec::Slice(Box::new(slice))).await {
+            UnitResult::Failed(failure) => failure.reason,
+            _ => "sent".to_owned(),
+        });
+    }
+    assert_eq!(ends, ["destination_full", "slice_obsolete", "slice_obsolete"]);
+    assert_eq!(small.names(), [""; 0], "after the slices");
+    let drafts = vec![Assembly { draft, receipts: Vec::new() }];
+    let assemble = AssembleTask { transfer: transfer.clone(), drafts, discard: false };
+    let (_, failures) = finished(run(TaskSpec::Assemble(Box::new(assemble))).await);
+    assert_eq!(reasons(&failures), [("a.mov", "destination_full", true)]);
+    assert_eq!(small.names(), [""; 0], "after the attempt of one worker");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,7 +141,7 @@ async fn what_breaks_off_is_asked_for_again_from_there() {
     let once = once.expect_err("it breaks off");
     assert!(once.class().retryable(), "{once}");
     asked.store(1, Ordering::SeqCst);
-    let reading = resume_read(opened.storage, opened.key, 0..400_000, state.version, PATIENCE);
+    let reading = resume_read(opened.storage, &state, 0..400_000, PATIENCE);
     assert!(reading.collect().await.expect("whole").concat() == *content);
     assert_eq!(asked.load(Ordering::SeqCst), 6);
 }

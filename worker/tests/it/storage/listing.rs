@@ -118,7 +118,10 @@ async fn every_object_once(subject: Subject) {
     for other in ["ascmhl/0001_x.mhl", "t1/ascmhl/ascmhl_chain.xml", ".showrunner/j/x.jsonl", ".DS_Store"] {
         bench.put(&bench.key(other), b"no asset").await;
     }
-    bench.put(&bench.key("t1/.x.mov.0123456789abcdef.sr-part"), b"unfinished").await;
+    for unfinished in ["t1/.x.mov.0123456789abcdef.sr-part", ".ascmhl.sr-part/chain.xml", "t1/.ascmhl.sr-part/a/1.mhl"]
+    {
+        bench.put(&bench.key(unfinished), b"unfinished").await;
+    }
     bench.put("library2/outside.mov", b"abc").await;
     let context = TaskContext { storage: Arc::new(subject.registry), ..context() };
     let whole = list(&context, &location, None, usize::MAX).await;

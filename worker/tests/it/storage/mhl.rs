@@ -1,6 +1,8 @@
 //! Histories of trees in buckets: written there, checked there, and accepted by the reference tool once downloaded.
-use crate::fixture::noise;
+use crate::fixture::{asset, context, finished, noise, unit};
 use crate::mhl::ascmhl;
+use crate::nested::mhl_1_1;
+use crate::storage::carry::task;
 use crate::storage::conformance::Bench;
 use crate::storage::subjects::{self, Subject};
 use ::mhl::MhlError;
@@ -10,15 +12,18 @@ use ::mhl::seal::SealReport;
 use ::mhl::verify::VerifyReport;
 use ::storage::hash::hash_bytes;
 use ::storage::layer::{Call, Layer, Operation};
-use ::storage::{Layered, ListRequest, ListStart, Precondition, PutRequest, StorageError};
+use ::storage::{Layered, ListRequest, ListStart, Precondition, PutRequest, Roots, StorageError};
 use async_trait::async_trait;
 use protocol::id::{JobNo, StepNo, UnitId};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::media::asset::Asset;
+use protocol::wire::report::UnitResult;
+use protocol::wire::unit::{HashAlgorithm, SealTask, TaskSpec, TransferTask, Unit};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use worker::task::TaskContext;
 
 /// A tree in a bucket, as transfers leave it.
 struct Bucket<'a> {
@@ -49,6 +54,7 @@ impl<'a> Bucket<'a> {
                 hashes: vec![hash_bytes(HashAlgorithm::Xxh128, content).to_string()],
                 action: Action::Copied,
                 tag: Some(state.version.tag),
+                source: None,
             });
         }
         self.landed += 1;
@@ -295,9 +301,15 @@ async fn history_of_a_source_is_continued() {
     let mut bucket = Bucket::new(&subject, "A001").await;
     bucket.land("job-1", &[("clips/1.mov", b"one"), ("clips/2.mov", b"two")]).await;
     let cancel = CancellationToken::new();
-    let imported = object::import_into(&card, &bucket.tree(), &cancel).await;
+    let imported = object::import_into((&card, &Roots::default()), &bucket.tree(), &cancel).await;
     assert_eq!(imported.expect("imported").generations, 1);
-    assert_eq!(object::import_into(&card, &bucket.tree(), &cancel).await.expect("nothing to do").generations, 0);
+    assert_eq!(
+        object::import_into((&card, &Roots::default()), &bucket.tree(), &cancel)
+            .await
+            .expect("nothing to do")
+            .generations,
+        0
+    );
     bucket.seal("job-1").await.expect("sealed");
     let report = bucket.verify().await;
     assert_eq!((report.is_intact(), report.generations), (true, 2), "{report:?}");
@@ -305,7 +317,13 @@ async fn history_of_a_source_is_continued() {
     // And from the bucket on to a directory, and to another bucket.
     let back = source.path().join("back/A001");
     std::fs::create_dir_all(back.join("clips")).expect("created");
-    assert_eq!(object::import_to_directory(&bucket.tree(), &back, &cancel).await.expect("imported").generations, 2);
+    assert_eq!(
+        object::import_to_directory(&bucket.tree(), (&back, &Roots::default()), &cancel)
+            .await
+            .expect("imported")
+            .generations,
+        2
+    );
     for (name, content) in [("1.mov", "one"), ("2.mov", "two")] {
         std::fs::write(back.join("clips").join(name), content).expect("written");
     }
@@ -316,13 +334,28 @@ async fn history_of_a_source_is_continued() {
     // One that does not hold is no history.
     std::fs::write(card.join("ascmhl/ascmhl_chain.xml"), "<x>").expect("broken");
     let third = Bucket::new(&subject, "third").await;
-    assert!(matches!(object::import_into(&card, &third.tree(), &cancel).await, Err(MhlError::Malformed { .. })));
-    assert!(matches!(::mhl::import::import(&card, &source.path().join("b"), &cancel), Err(MhlError::Malformed { .. })));
+    assert!(matches!(
+        object::import_into((&card, &Roots::default()), &third.tree(), &cancel).await,
+        Err(MhlError::Malformed { .. })
+    ));
+    assert!(matches!(
+        ::mhl::import::import(&card, &source.path().join("b"), &Roots::default(), &cancel),
+        Err(MhlError::Malformed { .. })
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nested_histories_and_empty_folders_go_through_buckets_over_three_generations() {
-    let subject = subjects::stub().await;
+    nested_histories(&subjects::stub().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_histories_and_empty_folders_go_through_seaweedfs_over_three_generations() {
+    let Some(subject) = subjects::weed().await else { return };
+    nested_histories(&subject).await;
+}
+
+async fn nested_histories(subject: &Subject) {
     let source = tempfile::tempdir().expect("a temp dir");
     let shoot = source.path().join("shoot");
     for card in ["A001", "A002"] {
@@ -332,10 +365,10 @@ async fn nested_histories_and_empty_folders_go_through_buckets_over_three_genera
     }
     std::fs::write(shoot.join("notes.txt"), b"notes").expect("written");
     assert_eq!(ascmhl(&["create"], &shoot).0, 0);
-    let (cancel, mut bucket) = (CancellationToken::new(), Bucket::new(&subject, "shoot").await);
+    let (cancel, mut bucket) = (CancellationToken::new(), Bucket::new(subject, "shoot").await);
     let files: &[(&str, &[u8])] = &[("A001/a.mov", b"A001"), ("A002/a.mov", b"A002"), ("notes.txt", b"notes")];
     bucket.land("job-1", files).await;
-    let imported = object::import_into(&shoot, &bucket.tree(), &cancel).await.expect("imported");
+    let imported = object::import_into((&shoot, &Roots::default()), &bucket.tree(), &cancel).await.expect("imported");
     assert_eq!(imported.generations, 5);
     let report = bucket.verify().await;
     assert!(report.is_intact(), "before anything is sealed there: {report:?}");
@@ -345,7 +378,7 @@ async fn nested_histories_and_empty_folders_go_through_buckets_over_three_genera
     let report = bucket.verify().await;
     assert!(report.is_intact() && report.generations > 5, "{report:?}");
     // On to another bucket and back to a directory, where the empty folders are again.
-    let mut second = Bucket::new(&subject, "second").await;
+    let mut second = Bucket::new(subject, "second").await;
     second.land("job-3", &[files, &[("A001/b.mov", b"more")]].concat()).await;
     object::import(&bucket.tree(), &second.tree(), &cancel).await.expect("imported");
     assert_eq!(second.seal("job-3").await.expect("sealed").failed, Vec::<String>::new());
@@ -355,8 +388,10 @@ async fn nested_histories_and_empty_folders_go_through_buckets_over_three_genera
         std::fs::create_dir_all(back.join(name).parent().expect("below")).expect("created");
         std::fs::write(back.join(name), content).expect("written");
     }
-    let imported = object::import_to_directory(&second.tree(), &back, &cancel).await.expect("imported");
-    ::mhl::seal::seal_copy(&back, "job-4", HashAlgorithm::Xxh128, &imported.source, &cancel).expect("sealed");
+    let imported =
+        object::import_to_directory(&second.tree(), (&back, &Roots::default()), &cancel).await.expect("imported");
+    ::mhl::seal::seal_copy((&back, &Roots::default()), "job-4", HashAlgorithm::Xxh128, &imported.source, &cancel)
+        .expect("sealed");
     assert!(back.join("A002/Voice").is_dir());
     let report = ::mhl::verify::verify(&back, 2, &cancel).expect("verified");
     assert!(report.is_intact(), "{report:?}");
@@ -366,7 +401,7 @@ async fn nested_histories_and_empty_folders_go_through_buckets_over_three_genera
     }
     // A card that was damaged on the way, and a nested history that has gone.
     bucket.overwrite("A002/a.mov", b"DAMAGED").await;
-    let mut third = Bucket::new(&subject, "third").await;
+    let mut third = Bucket::new(subject, "third").await;
     third.land("job-5", &[("A002/a.mov", b"DAMAGED")]).await;
     let imported = object::import(&bucket.tree(), &third.tree(), &cancel).await.expect("imported");
     let sealed = object::seal_copy(&third.tree(), "job-5", HashAlgorithm::Xxh128, &imported.source, &cancel).await;
@@ -383,4 +418,69 @@ async fn nested_histories_and_empty_folders_go_through_buckets_over_three_genera
         ["A001/", "notes.txt"],
         "{report:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mhl_1_1_lists_in_a_bucket_are_verified() {
+    let subject = subjects::stub().await;
+    let bucket = Bucket::new(&subject, "old").await;
+    for (name, content) in [("A001/Clips/a.mov", "one"), ("A002/b.mov", "two"), ("A003/c.mov", "three")] {
+        bucket.bench.put(&bucket.bench.key(name), content.as_bytes()).await;
+    }
+    for (name, list) in [("A001/card.mhl", mhl_1_1("Clips/a.mov", b"one")), ("A002/B.MHL", mhl_1_1("b.mov", b"two"))] {
+        bucket.bench.put(&bucket.bench.key(name), list.as_bytes()).await;
+    }
+    let report = bucket.verify().await;
+    assert_eq!(
+        (&report.new[..], report.generations, report.files),
+        (&["A003/c.mov".to_owned()][..], 2, 2),
+        "{report:?}"
+    );
+    // A card with a history is verified by that history.
+    let card = ObjectTree::new(bucket.bench.storage.clone(), &bucket.bench.key("A003"));
+    object::seal(&card, "job", HashAlgorithm::Xxh128, &CancellationToken::new()).await.expect("sealed");
+    let report = bucket.verify().await;
+    assert!(report.is_intact() && report.files == 3, "{report:?}");
+    for name in ["A001/Clips/a.mov", "A002/b.mov", "A003/c.mov"] {
+        let before = bucket.bench.content(&bucket.bench.key(name)).await;
+        bucket.overwrite(name, b"XXX").await;
+        let report = bucket.verify().await;
+        assert_eq!(report.mismatched.iter().map(|m| m.path.as_str()).collect::<Vec<_>>(), [name], "{report:?}");
+        bucket.overwrite(name, &before).await;
+    }
+    bucket.bench.storage.delete(&bucket.bench.key("A002/b.mov"), None).await.expect("removed");
+    assert_eq!(bucket.verify().await.missing, ["A002/b.mov"]);
+    bucket.overwrite("A002/B.MHL", b"<hashlist>").await;
+    let broken = bucket.verify().await.broken;
+    assert!(broken.len() == 1 && broken[0].contains("gs://bucket/old/A002/B.MHL"), "{broken:?}");
+}
+
+/// A card in a bucket is damaged after it was sealed; copies with other layouts are compared with its history.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_object_is_no_original_in_another_layout() {
+    let subject = subjects::stub().await;
+    let mut card = Bucket::new(&subject, "card").await;
+    card.land("job-1", &[("clips/a.mov", b"one"), ("clips/b.mov", b"two")]).await;
+    card.seal("job-1").await.expect("sealed");
+    card.overwrite("clips/a.mov", b"ONE").await;
+    let (dir, registry) = (tempfile::tempdir().expect("a temp dir"), Arc::new(subject.again()));
+    let context = TaskContext { storage: registry, ..context() };
+    let assets = ["a.mov", "b.mov"].map(|name| {
+        let location = format!("{}card/clips/{name}", subject.base);
+        Asset { location, ..asset(name, Path::new("/")) }
+    });
+    for root in [format!("{}flat", subject.base), format!("file:{}/out", dir.path().display())] {
+        let transfer = TransferTask { mhl: true, job: "job-2".into(), ..task(&format!("{root}/{{file}}")) };
+        let (_, failures) = finished(worker::task::run(&unit(&transfer, &assets), &context).await);
+        assert_eq!(failures, []);
+        for job in ["job-2", "job-3"] {
+            let seal = SealTask { root: root.clone(), job: job.into(), algorithm: HashAlgorithm::Xxh128 };
+            let work = Unit { task: Arc::new(TaskSpec::Seal(seal)), ..unit(&transfer, &[]) };
+            let UnitResult::Failed(failure) = worker::task::run(&work, &context).await else {
+                panic!("{root}: sealed")
+            };
+            assert_eq!(failure.reason, "mhl_mismatch", "{root}, {job}");
+            assert!(failure.message.contains("a.mov: the history of its source records"), "{}", failure.message);
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Bucket {
     parts: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
     /// Methods that are refused.
     denied: Vec<&'static str>,
+    /// Commits whose answer is lost: those that happen, and those that do not.
+    pub(crate) lost: (u32, u32),
 }
 
 pub(crate) type Shared = Arc<Mutex<Bucket>>;
@@ -23,7 +25,22 @@ pub(crate) type Shared = Arc<Mutex<Bucket>>;
 pub(crate) async fn start(denied: &[&'static str]) -> (String, Shared) {
     let bucket = Shared::new(Mutex::new(Bucket { denied: denied.to_vec(), ..Bucket::default() }));
     let inside = Arc::clone(&bucket);
-    (serve(move |request| inside.lock().expect("no test panicked in it").answer(request)).await, bucket)
+    let url = serve(move |request| {
+        let mut bucket = inside.lock().expect("no test panicked in it");
+        let part = request.query.contains_key("partNumber") || request.flag("uploads");
+        let commit = ["PUT", "POST"].contains(&request.method.as_str()) && !part;
+        if commit && bucket.lost.1 > 0 {
+            bucket.lost.1 -= 1;
+            return Answer { closed: true, ..Answer::default() };
+        }
+        let answer = bucket.answer(request);
+        if commit && bucket.lost.0 > 0 {
+            bucket.lost.0 -= 1;
+            return Answer { closed: true, ..Answer::default() };
+        }
+        answer
+    });
+    (url.await, bucket)
 }
 
 fn xml(body: String) -> Answer {
@@ -59,7 +76,7 @@ impl Bucket {
                 xml("<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>".into())
             }
             "POST" => {
-                let parts = self.parts.remove(&key).unwrap_or_default();
+                let Some(parts) = self.parts.remove(&key) else { return refused(404, "NoSuchUpload") };
                 self.objects.insert(key, parts.into_values().flatten().collect());
                 xml("<CompleteMultipartUploadResult><ETag>\"x\"</ETag></CompleteMultipartUploadResult>".into())
             }
@@ -78,7 +95,9 @@ impl Bucket {
                 answer
             }
             "DELETE" => {
-                self.objects.remove(&key);
+                if !request.query.contains_key("uploadId") {
+                    self.objects.remove(&key);
+                }
                 self.parts.remove(&key);
                 Answer::new(204)
             }

@@ -50,7 +50,7 @@ fn execution_that_is_out_no_more_is_called_back_when_heartbeats_go_on_showing_it
     assert_eq!(leases.load(at(6)).obsolete, [(unit(1), 1)]);
 }
 
-/// Case 63: pages go round, whatever stands on them.
+/// Case 63: successive pages cover all units, also when no unit of a page is found.
 #[test]
 fn every_unit_is_looked_for_in_turn() {
     let mut leases = Leases::default();
@@ -129,4 +129,20 @@ fn unit_that_a_living_worker_no_longer_shows_vanishes() {
     assert_eq!(lapsed(Some(beat(&[]))), (true, false), "its report never arrived");
     assert_eq!(lapsed(Some(Heartbeat { draining: true, ..beat(&[]) })), (false, false), "it is handed back");
     assert_eq!(lapsed(None), (false, true), "the worker is lost");
+}
+
+#[test]
+fn execution_of_a_cancelled_job_is_called_back_once_and_again_while_it_is_shown() {
+    let (mut leases, jobs) = (Leases::default(), [JobNo(1)]);
+    leases.adopt(&[published(1), published(2)], at(0));
+    let both = vec![(unit(1), 1), (unit(2), 1)];
+    assert_eq!(leases.call_back(&jobs, &[], at(1)), both);
+    for second in 2..=6 {
+        leases.heard(&beat(&[unit(1)]), at(second));
+        assert_eq!(leases.call_back(&jobs, &both, at(second)), [], "at {second} s");
+    }
+    leases.heard(&beat(&[unit(1)]), at(7));
+    assert_eq!(leases.call_back(&jobs, &[], at(7)), [(unit(1), 1)], "its worker has not heard it");
+    assert_eq!(leases.call_back(&jobs, &[], at(8)), []);
+    assert_eq!(leases.call_back(&jobs, &[(unit(9), 4)], at(8)), [(unit(9), 4)], "what is out no more is named once");
 }

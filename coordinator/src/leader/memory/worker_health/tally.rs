@@ -1,11 +1,14 @@
 //! Recent outcomes of workers, in running sums. An outcome changes the few sums it concerns when it arrives, so a check of a
 //! thousand workers reads a thousand sums, whatever the number of outcomes behind them.
-use protocol::id::{UnitId, WorkerId};
-use protocol::rules::worker::quarantine::WorkerFacts;
+use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
+use protocol::rules::worker::quarantine::{QuarantineLimits, WorkerFacts, does_well};
 use protocol::time::Timestamp;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
+
+/// Steps of which successes are remembered at most. Above this, those in which nothing failed are forgotten.
+const STEPS_MAX: usize = 1_024;
 
 /// How much is remembered.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,22 @@ struct Unit {
     made_up: bool,
 }
 
+/// A step of a job.
+type StepOfJob = (JobNo, StepNo);
+
+fn step_of(unit: UnitId) -> StepOfJob {
+    (unit.job, unit.step)
+}
+
+/// Executions in a step, of all workers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Step {
+    /// Successful executions, counted up to the window of one worker: older ones say nothing about the step of today.
+    succeeded: u32,
+    /// Failed executions that are remembered.
+    failed: u32,
+}
+
 /// A failure in a worker's window, and how many successes followed it.
 #[derive(Debug)]
 struct Slip {
@@ -53,6 +72,8 @@ struct Recent {
     /// Successes before the first failure.
     before: u32,
     slips: VecDeque<Slip>,
+    /// Units that failed in this worker and in no other, by step.
+    alone: BTreeMap<StepOfJob, u32>,
 }
 
 /// The sums, and what they are the sums of.
@@ -61,6 +82,7 @@ pub(super) struct Tally {
     bounds: Bounds,
     workers: BTreeMap<WorkerId, Recent>,
     units: HashMap<UnitId, Unit>,
+    steps: HashMap<StepOfJob, Step>,
     /// Failed units, oldest first.
     order: VecDeque<(Timestamp, UnitId, u64)>,
     serial: u64,
@@ -74,6 +96,7 @@ impl Tally {
             bounds,
             workers: BTreeMap::new(),
             units: HashMap::new(),
+            steps: HashMap::new(),
             order: VecDeque::new(),
             serial: 0,
             #[cfg(test)]
@@ -101,6 +124,7 @@ impl Tally {
             None => recent.before += 1,
         }
         self.trim(worker);
+        self.succeeded_in(step_of(unit));
         if self.units.is_empty() {
             return false;
         }
@@ -110,6 +134,14 @@ impl Tally {
             self.change(unit, |of| of.made_up = true);
         }
         refutes
+    }
+
+    fn succeeded_in(&mut self, step: StepOfJob) {
+        if self.steps.len() >= STEPS_MAX && !self.steps.contains_key(&step) {
+            self.steps.retain(|_, step| step.failed > 0);
+        }
+        let sum = self.steps.entry(step).or_default();
+        sum.succeeded = sum.succeeded.saturating_add(1).min(self.bounds.window);
     }
 
     /// Notes a failure.
@@ -158,10 +190,22 @@ impl Tally {
         gone.iter().for_each(|worker| self.forget(worker));
     }
 
-    /// The sums of a worker.
+    /// The sums of a worker, but for the units that failed in it alone.
     pub(super) fn facts(&self, worker: &WorkerId) -> WorkerFacts {
         self.looked();
         self.workers.get(worker).map(|recent| recent.facts).unwrap_or_default()
+    }
+
+    /// Units that failed in a worker and in no other, of steps in which the others do well.
+    pub(super) fn alone(&self, worker: &WorkerId, limits: &QuarantineLimits) -> u32 {
+        let Some(recent) = self.workers.get(worker) else { return 0 };
+        let others_do_well = |step: &StepOfJob, own: u32| {
+            self.looked();
+            let sum = self.steps.get(step).copied().unwrap_or_default();
+            does_well(sum.succeeded, sum.failed.saturating_sub(own), limits)
+        };
+        let counted = recent.alone.iter().filter(|(step, own)| others_do_well(step, **own));
+        counted.fold(0, |sum, (_, own)| sum.saturating_add(*own))
     }
 
     /// Whether another worker had no disk space for a unit for which this one had none either.
@@ -221,19 +265,38 @@ impl Tally {
     fn change(&mut self, id: UnitId, change: impl FnOnce(&mut Unit)) {
         self.looked();
         let Some(unit) = self.units.get_mut(&id) else { return };
-        count(&mut self.workers, unit, |sum, n| sum.saturating_sub(n));
+        let step = step_of(id);
+        let in_step = self.steps.entry(step).or_default();
+        in_step.failed = in_step.failed.saturating_sub(executions(unit));
+        count(&mut self.workers, step, unit, |sum, n| sum.saturating_sub(n));
         change(unit);
-        count(&mut self.workers, unit, u32::saturating_add);
+        count(&mut self.workers, step, unit, u32::saturating_add);
+        in_step.failed = in_step.failed.saturating_add(executions(unit));
+        if in_step.failed == 0 && in_step.succeeded == 0 {
+            self.steps.remove(&step);
+        }
         if unit.failed_in.is_empty() {
             self.units.remove(&id);
         }
     }
 }
 
-fn count(workers: &mut BTreeMap<WorkerId, Recent>, unit: &Unit, step: fn(u32, u32) -> u32) {
+fn executions(unit: &Unit) -> u32 {
+    u32::try_from(unit.failed_in.len()).unwrap_or(u32::MAX)
+}
+
+fn count(workers: &mut BTreeMap<WorkerId, Recent>, of: StepOfJob, unit: &Unit, step: fn(u32, u32) -> u32) {
     let shared = unit.failed_in.values().filter(|failed| failed.full).count() > 1;
+    let alone = unit.failed_in.len() == 1;
     for (worker, failed) in &unit.failed_in {
         let Some(recent) = workers.get_mut(worker) else { continue };
+        if alone {
+            let units = recent.alone.entry(of).or_default();
+            *units = step(*units, 1);
+            if *units == 0 {
+                recent.alone.remove(&of);
+            }
+        }
         let facts = &mut recent.facts;
         facts.failed = step(facts.failed, 1);
         facts.refuted = step(facts.refuted, u32::from(unit.made_up));
@@ -246,7 +309,6 @@ fn count(workers: &mut BTreeMap<WorkerId, Recent>, unit: &Unit, step: fn(u32, u3
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use protocol::id::{JobNo, StepNo};
     use std::collections::BTreeSet;
 
     const BOUNDS: Bounds = Bounds { window: 6, units: 5, kept: Duration::from_micros(40) };
@@ -340,6 +402,7 @@ mod tests {
             let succeeded = self.outcomes.get(&worker).map_or(0, |all| all.iter().filter(|o| o.is_none()).count());
             let facts = WorkerFacts {
                 failed: own().count() as u32,
+                alone: 0,
                 refuted: own().filter(|f| self.made_up.contains(&f.1)).count() as u32,
                 full: own().filter(|f| f.3).count() as u32,
                 succeeded: succeeded as u32,
@@ -367,6 +430,13 @@ mod tests {
                         lists.failed.iter().filter(|f| f.0 == by).map(|f| (unit(f.1), f.2 as u32)).collect();
                     failures.sort_unstable();
                     prop_assert_eq!(tally.failures(&worker(by)), failures);
+                    let units = |of: u8| lists.failed.iter().filter(move |f| f.0 == of).map(|f| f.1);
+                    let elsewhere: BTreeSet<i64> = (0..4).filter(|of| *of != by).flat_map(units).collect();
+                    let alone = units(by).filter(|unit| !elsewhere.contains(unit)).count() as u32;
+                    let recent = tally.workers.get(&worker(by));
+                    prop_assert_eq!(recent.map_or(0, |recent| recent.alone.values().sum()), alone);
+                    let in_step = tally.steps.get(&step_of(unit(0))).map_or(0, |sum| sum.failed);
+                    prop_assert_eq!(in_step, lists.failed.len() as u32);
                 }
                 prop_assert!(tally.order.len() <= BOUNDS.units);
             }
@@ -392,6 +462,25 @@ mod tests {
         tally.keep(|of| *of == worker(7));
         assert_eq!((tally.workers.len(), tally.units[&unit(1)].failed_in.len()), (1, 1));
         tally.keep(|_| false);
-        assert!(tally.workers.is_empty() && tally.units.is_empty());
+        assert!(tally.workers.is_empty() && tally.units.is_empty() && tally.steps.is_empty());
+    }
+
+    #[test]
+    fn steps_without_failures_are_forgotten_above_the_bound() {
+        let mut tally = Tally::new(BOUNDS);
+        let of_step = |step| UnitId { step: StepNo(step), ..unit(1) };
+        tally.failed(&worker(1), of_step(0), 1, false, Timestamp(0));
+        for step in 0..5_000 {
+            tally.succeeded(&worker(2), of_step(step));
+        }
+        assert!(
+            tally.steps.len() <= STEPS_MAX && tally.steps.contains_key(&(JobNo(1), StepNo(0))),
+            "{}",
+            tally.steps.len()
+        );
+        for _ in 0..50 {
+            tally.succeeded(&worker(2), of_step(0));
+        }
+        assert_eq!(tally.steps[&(JobNo(1), StepNo(0))].succeeded, BOUNDS.window);
     }
 }

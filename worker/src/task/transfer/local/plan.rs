@@ -34,28 +34,6 @@ pub(crate) fn root(task: &TransferTask) -> Result<PathBuf, Failure> {
     local_path(root).map_err(|error| invalid(format!("target {:?}: {error}", task.to)))
 }
 
-/// Fails when the root lies inside the library that is copied: the next listing would find the copies and copy them
-/// too. The names may differ, where links lead there.
-pub(super) fn outside_library(root: &Path, assets: &[Asset]) -> Result<(), Failure> {
-    let Some(asset) = assets.first().filter(|asset| asset.is_in_listed_library()) else { return Ok(()) };
-    let library = local_path(&asset.location).ok().and_then(|source| {
-        let library = source.to_str()?.strip_suffix(asset.path.as_str())?;
-        std::fs::canonicalize(library).ok()
-    });
-    let inside = library.filter(|library| std::fs::canonicalize(root).is_ok_and(|root| root.starts_with(library)));
-    match inside {
-        Some(library) => Err(Failure::permanent(
-            "target_invalid",
-            format!(
-                "target {} lies inside the library {}, whose next listing would copy the copies: change the target",
-                root.display(),
-                library.display()
-            ),
-        )),
-        None => Ok(()),
-    }
-}
-
 impl Plan {
     /// Decides an asset's copy below `root`.
     pub(super) fn new(task: &TransferTask, root: &Path, asset: &Asset) -> Result<Plan, Failure> {
@@ -73,7 +51,7 @@ impl Plan {
         let name = relative.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| invalid(format!("target {expanded:?} has no file name")))?.to_owned();
         let directory = relative.parent().unwrap_or(Path::new("")).to_owned();
-        let requirements = ContentRequirements::new(task, asset, source.display().to_string())?;
+        let requirements = ContentRequirements::of_transfer(task, asset, source.display().to_string())?;
         Ok(Plan { source, directory, name, requirements })
     }
 }

@@ -1,6 +1,8 @@
 //! The source file of a copy, and the check that it has not changed.
+use crate::task::assets;
 use crate::task::transfer::error_map;
 use protocol::failure::Failure;
+use protocol::media::asset::Asset;
 use rustix::fs::{Stat, fstat, stat};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -42,9 +44,10 @@ impl State {
 }
 
 impl Source {
-    /// Opens a regular file; symbolic links to one are followed. Never waits on a pipe and never touches a device.
-    pub(super) fn open(path: &Path, roots: &Roots) -> Result<Source, Failure> {
-        let file = roots.open_file(path).map_err(|error| error_map::root(&error))?;
+    /// Opens the source of an asset: a regular file, or a symbolic link to one. Never waits on a pipe and never touches a
+    /// device.
+    pub(super) fn open(asset: &Asset, path: &Path, roots: &Roots) -> Result<Source, Failure> {
+        let file = assets::open_file(asset, path, roots).map_err(|error| error_map::root(&error))?;
         let opened = fstat(&file).map_err(|errno| error_map::source(path, errno))?;
         Ok(Source { path: path.to_owned(), file, state: State::of(&opened) })
     }
@@ -76,7 +79,21 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::media::asset::Role;
     use rustix::fs::{CWD, Mode};
+
+    fn asset(path: &Path) -> Asset {
+        Asset {
+            id: "a".into(),
+            title: "t".into(),
+            role: Role::Master,
+            location: format!("file:{}", path.display()),
+            path: "a".into(),
+            bytes: None,
+            hash: None,
+            declared: None,
+        }
+    }
 
     fn reason(result: Result<impl Sized, Failure>) -> String {
         result.err().map(|failure| failure.reason).expect("a failure")
@@ -88,7 +105,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         std::os::unix::fs::symlink("loop", at("loop")).expect("linked");
         rustix::fs::mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).expect("made");
-        let open = |path: &Path| Source::open(path, &Roots::default());
+        let open = |path: &Path| Source::open(&asset(path), path, &Roots::default());
         assert_eq!(reason(open(&at("missing"))), "source_missing");
         assert_eq!(reason(open(&at("loop"))), "source_symlink_loop");
         assert_eq!(reason(open(dir.path())), "source_not_a_file");
@@ -103,20 +120,20 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let path = dir.path().join("a");
         std::fs::write(&path, b"one").expect("written");
-        let source = Source::open(&path, &Roots::default()).expect("opened");
+        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
         assert_eq!(source.check_unchanged(), Ok(()));
         std::fs::write(dir.path().join("b"), b"two").expect("written");
         std::fs::rename(dir.path().join("b"), &path).expect("replaced");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        let source = Source::open(&path, &Roots::default()).expect("opened");
+        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
         std::fs::write(&path, b"longer").expect("written");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        let source = Source::open(&path, &Roots::default()).expect("opened");
+        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
         let identity = source.identity();
         File::options().write(true).open(&path).and_then(|f| f.set_modified(std::time::UNIX_EPOCH)).expect("touched");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        assert_ne!(Source::open(&path, &Roots::default()).expect("opened").identity(), identity);
-        let source = Source::open(&path, &Roots::default()).expect("opened");
+        assert_ne!(Source::open(&asset(&path), &path, &Roots::default()).expect("opened").identity(), identity);
+        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
     }

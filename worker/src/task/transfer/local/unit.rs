@@ -68,9 +68,6 @@ pub(crate) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskCont
         Ok(root) => root,
         Err(failure) => return UnitResult::Failed(failure),
     };
-    if let Err(failure) = plan::outside_library(root.path(), assets) {
-        return UnitResult::Failed(failure);
-    }
     let work = Work { task, root: &root, context, settings, directories: Mutex::default() };
     let mut lanes: Vec<Buffers> = (0..settings.lanes.max(1)).map(|_| Buffers::default()).collect();
     let (mut facts, mut failures, mut records) = (Vec::new(), Vec::new(), Vec::new());
@@ -85,7 +82,7 @@ pub(crate) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskCont
         failures.extend(refused.into_iter().map(|(index, failure)| (batch[index].id.clone(), failure)));
         for landed in &landed {
             facts.push(landed.fact(&batch[landed.index]));
-            records.push(landed.record());
+            records.push(landed.record(&batch[landed.index]));
         }
     }
     if task.mhl && !records.is_empty() {
@@ -131,7 +128,7 @@ impl Work<'_> {
 
     fn copy_asset(&self, index: usize, asset: &Asset, buffers: &mut Buffers) -> Result<CopiedAsset, Stop> {
         let plan = Plan::new(self.task, self.root.path(), asset)?;
-        let source = Source::open(&plan.source, self.context.storage.roots())?;
+        let source = Source::open(asset, &plan.source, self.context.storage.roots())?;
         plan.check_size(asset, source.state.bytes, Some(source.state.modified_us()))?;
         let directory = self.directory(&plan.directory)?;
         let target = directory.path().join(&plan.name);
@@ -141,7 +138,8 @@ impl Work<'_> {
             return CopiedAsset::found(index, plan, directory, file, digests).map_err(|errno| failed("look at", errno));
         }
         let identity = source.identity();
-        Partial::remove_stale(&directory, &plan.name, identity).map_err(|errno| failed("clean up beside", errno))?;
+        Partial::remove_stale(&directory, &plan.name, identity)
+            .map_err(|errno| failed("remove stale partial files of", errno))?;
         let (partial, digests) = if source.state.bytes <= small::BYTES_MAX {
             let copied = small::copy(&plan, &source, &directory, buffers)?;
             self.context.bytes.fetch_add(source.state.bytes, Ordering::Relaxed);
@@ -294,7 +292,7 @@ impl CopiedAsset {
         }
     }
 
-    fn record(&self) -> Record {
+    fn record(&self, asset: &Asset) -> Record {
         let path = self.plan.directory.join(&self.plan.name);
         let action = if matches!(self.content, CopyState::Found(_)) { Action::Verified } else { Action::Copied };
         Record {
@@ -305,6 +303,7 @@ impl CopiedAsset {
             hashes: self.digests.iter().map(Digest::to_string).collect(),
             action,
             tag: None,
+            source: journal::source_of(asset.origin()),
         }
     }
 }

@@ -5,11 +5,12 @@ use super::multipart::{complete, open};
 use super::source::Source;
 use super::target::{Content, TargetObject};
 use super::work::Work;
-use super::{server_copy, upload};
+use super::{error_map, server_copy, upload};
 use crate::task::transfer::requirements::ContentRequirements;
-use ::mhl::journal::{Action, Record};
+use ::mhl::journal::{self, Action, Record};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
+use protocol::model::location::shown;
 use protocol::rules::storage::parts::PART_BYTES;
 use protocol::wire::unit::Assembly;
 use std::sync::Arc;
@@ -20,11 +21,14 @@ use storage::{Attributes, Body, ObjectState, Precondition, PutRequest};
 /// Largest content that is written in one request, in bytes.
 const SMALL_BYTES_MAX: u64 = PART_BYTES;
 
-/// Transfers an asset. The multipart upload of its slices is aborted afterwards, unless the transfer is retried.
+/// Transfers an asset. The multipart upload of its slices is aborted afterwards, unless the transfer is retried and the
+/// destination has space for what was sent.
 pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, Record), Failure> {
     let begun = work.assemblies.iter().find(|assembly| assembly.draft.asset == asset.id);
     let carried = carry_content(&work, &asset, begun).await;
-    let over = carried.as_ref().map_or_else(|failure| !failure.class.retryable(), |_| true);
+    let over = carried
+        .as_ref()
+        .map_or_else(|failure| !failure.class.retryable() || failure.reason == error_map::FULL, |_| true);
     if let Some(begun) = begun.filter(|_| over)
         && let Ok((object, _)) = work.target.object(&work.task, &asset)
     {
@@ -34,8 +38,7 @@ pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, R
 }
 
 async fn carry_content(work: &Work, asset: &Asset, begun: Option<&Assembly>) -> Result<(AssetFact, Record), Failure> {
-    let source_name = asset.location.split('?').next().unwrap_or_default().to_owned();
-    let requirements = ContentRequirements::new(&work.task, asset, source_name)?;
+    let requirements = ContentRequirements::of_transfer(&work.task, asset, shown(&asset.location).into_owned())?;
     let (object, below) = work.target.object(&work.task, asset)?;
     let small_max = SMALL_BYTES_MAX.min(object.storage.capabilities().put_bytes_max);
     let mut source = Source::open(asset, &work.context, small_max).await?;
@@ -79,6 +82,7 @@ async fn carry_content(work: &Work, asset: &Asset, begun: Option<&Assembly>) -> 
         hashes: content.digests.iter().map(Digest::to_string).collect(),
         action: if skipped { Action::Verified } else { Action::Copied },
         tag: work.target.directory().is_none().then_some(state.version.tag),
+        source: journal::source_of(asset.origin()),
     };
     Ok((fact, record))
 }

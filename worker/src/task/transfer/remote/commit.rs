@@ -1,6 +1,6 @@
 //! Commits the object exactly once. After a lost reply the result is looked up, never re-sent.
 use super::error_map;
-use super::target::{Content, TargetObject};
+use super::target::{Content, DENIED, TargetObject};
 use protocol::failure::Failure;
 use std::future::Future;
 use storage::retry::{RetryBudget, retry};
@@ -65,11 +65,19 @@ where
             return Err(Uncommitted::Failed(error_map::destination(&error)));
         }
         lost += u32::from(unknown);
-        let looked = match (object.stat().await, &error) {
-            (Err(failure), StorageError::Precondition { .. }) if failure.reason == "storage_denied" => {
-                return Err(Uncommitted::Failed(error_map::unseen(&object.location(), &failure.message)));
-            }
-            (looked, _) => looked?,
+        let looked = match object.stat().await {
+            Err(failure) if failure.reason == DENIED => match error {
+                // The precondition of the next request finds out what the state cannot tell.
+                StorageError::Unknown { .. } => {
+                    RetryBudget::default().wait(lost).await;
+                    continue;
+                }
+                StorageError::UploadGone(location) if lost == 0 => {
+                    return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
+                }
+                _ => return Err(Uncommitted::Failed(error_map::unseen(&object.location(), &failure.message))),
+            },
+            looked => looked?,
         };
         match (looked, error) {
             (Some(found), error) => {

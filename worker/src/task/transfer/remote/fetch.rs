@@ -36,8 +36,7 @@ pub(super) struct Fetch {
 impl Fetch {
     /// A range of the source; an interrupted read resumes.
     pub(super) fn reading(&self, range: Range<u64>) -> ByteStream {
-        let (key, same) = (self.state.key.clone(), self.state.version.clone());
-        resume_read(Arc::clone(&self.storage), key, range, same, RetryBudget::default())
+        resume_read(Arc::clone(&self.storage), &self.state, range, RetryBudget::default())
     }
 
     pub(super) async fn stretch(

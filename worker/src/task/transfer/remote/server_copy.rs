@@ -68,13 +68,13 @@ pub(super) async fn copy(
         },
     };
     if let Committed::New(state) = &committed {
-        let told = state.checksum.filter(|sum| Some(sum.kind()) == ours.checksum.map(|sum| sum.kind()));
-        let told = match told {
+        let stored = state.checksum.filter(|sum| Some(sum.kind()) == ours.checksum.map(|sum| sum.kind()));
+        let stored = match stored {
             Some(sum) => Some(sum),
             None => object.stat().await?.and_then(|state| state.checksum),
         };
         // An equal checksum is proof. Otherwise the copy is read back.
-        if (told.is_none() || told != ours.checksum) && !same_md5(&from, state) {
+        if (stored.is_none() || stored != ours.checksum) && !same_md5(&from, state) {
             prove(object, state, &ours, cancel).await?;
         }
     }

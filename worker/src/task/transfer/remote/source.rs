@@ -3,6 +3,7 @@ use super::error_map;
 use super::fetch::{Fetch, Known, Stretch};
 use super::measures::{Measured, Measures, off_thread};
 use crate::task::TaskContext;
+use crate::task::assets::{base, open_file};
 use crate::task::transfer::error_map as file_errors;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -13,7 +14,7 @@ use protocol::model::location::Scheme;
 use protocol::rules::storage::parts::cut;
 use protocol::wire::unit::HashAlgorithm;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::retry::{RetryBudget, read_all, retry};
@@ -39,9 +40,8 @@ impl Source {
         if let Some(source) = small_file(asset, context, small_max).await {
             return Ok(source);
         }
-        let text = located(&asset.location, context.storage.roots()).await?;
-        let root = Scheme::is_local(&text).then_some(Path::new("/"));
-        let opened = context.storage.open(&text, root).await.map_err(|error| match error {
+        let (text, root) = located(asset, context.storage.roots()).await?;
+        let opened = context.storage.open(&text, root.as_deref()).await.map_err(|error| match error {
             StorageError::Invalid { .. } => Failure::permanent("location_unsupported", error.to_string()),
             error => error.failure(),
         })?;
@@ -194,16 +194,35 @@ impl Source {
     }
 }
 
-/// The location to open: symbolic links to files are followed. With roots, the storage follows them as far as they stay
-/// below their root.
-async fn located(location: &str, roots: &Roots) -> Result<String, Failure> {
-    if !roots.is_empty() || !Scheme::is_local(location) {
-        return Ok(location.to_owned());
+/// The location to open, and the directory that a local one must stay below. Symbolic links to files are followed; those
+/// on the path of a listed file or of a copy only within its base. With roots, the storage follows them as far as they
+/// stay below their root.
+async fn located(asset: &Asset, roots: &Roots) -> Result<(String, Option<PathBuf>), Failure> {
+    let location = &asset.location;
+    if !Scheme::is_local(location) {
+        return Ok((location.clone(), None));
+    }
+    let below = base(asset);
+    let base = below.clone().unwrap_or_else(|| PathBuf::from("/"));
+    if below.is_none() && !roots.is_empty() {
+        return Ok((location.clone(), Some(base)));
     }
     let path = local_path(location).map_err(|error| Failure::permanent("location_unsupported", error.to_string()))?;
-    let real = tokio::fs::canonicalize(&path).await;
-    let real = real.map_err(|error| file_errors::source(&path, file_errors::errno(&error)))?;
-    Ok(format!("file:{}", real.display()))
+    let (asset, roots) = (asset.clone(), roots.clone());
+    let looking = tokio::task::spawn_blocking(move || {
+        if below.is_some() {
+            open_file(&asset, &path, &roots).map_err(|error| file_errors::root(&error))?;
+        }
+        if !roots.is_empty() {
+            return Ok((asset.location, Some(base)));
+        }
+        let real = |path: &Path| {
+            std::fs::canonicalize(path).map_err(|error| file_errors::source(path, file_errors::errno(&error)))
+        };
+        // The storage opens the path from the base again: a link that comes in between leads nowhere.
+        Ok((format!("file:{}", real(&path)?.display()), Some(real(&base)?)))
+    });
+    looking.await.unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
 }
 
 /// Reads small content without a request for its state. `None` in all other cases, which the usual path handles and
@@ -238,7 +257,8 @@ async fn read_at_once(
 /// links.
 async fn small_file(asset: &Asset, context: &TaskContext, small_max: u64) -> Option<Source> {
     let bytes = asset.bytes.filter(|bytes| *bytes <= small_max && Scheme::is_local(&asset.location))?;
-    let opened = context.storage.open(&asset.location, Some(Path::new("/"))).await.ok()?;
+    let base = base(asset).unwrap_or_else(|| PathBuf::from("/"));
+    let opened = context.storage.open(&asset.location, Some(&base)).await.ok()?;
     let held = context.storage.hold(bytes).await;
     let (state, pieces) = opened.storage.stat_with_content(&opened.key, bytes).await.ok()?;
     let pieces = pieces?;

@@ -17,7 +17,7 @@ use storage::{Checksum, ChecksumKind, MultipartUploads, ObjectState, Preconditio
 use tokio_util::sync::CancellationToken;
 
 /// Reason code of a request without sufficient rights.
-const DENIED: &str = "storage_denied";
+pub(super) const DENIED: &str = "storage_denied";
 
 /// The root of a task's target. Nothing is written above it.
 pub(super) struct Target {

@@ -1,4 +1,4 @@
-//! The names of an upload's hidden files: content and ledger, beside the target.
+//! Names of the hidden files of an upload, content and ledger, which are in the directory of the target.
 use crate::partial::{LEDGER_SUFFIX as LEDGER, UPLOAD_SUFFIX as CONTENT};
 
 /// The id of uploads of a source.

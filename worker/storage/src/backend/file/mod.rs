@@ -1,5 +1,5 @@
 //! Directories of this machine, local or mounted. Everything stays below a root (see [`Root`]); an upload in parts is a
-//! hidden file beside its target, with a ledger of the parts that have arrived.
+//! hidden file in the directory of its target, with a ledger of the parts that have arrived.
 mod blocking;
 mod content;
 mod error_map;
@@ -9,13 +9,14 @@ mod older;
 mod part_writer;
 mod port;
 mod upload;
+mod walk;
 
 use super::{Backend, Binding, Opening};
 use crate::buffers::{Buffers, MEMORY_BYTES};
 use crate::group_sync::GroupSync;
 use crate::{
     Body, Directory, DirectoryError, Durability, Listing, ObjectState, Partial, Precondition, PutRequest, Root, Roots,
-    StateWithContent, Storage, StorageError, Version, file_location, sync_directories, sync_files,
+    StateWithContent, Storage, StorageError, Version, file_location, is_unfinished_path, sync_directories, sync_files,
 };
 use blocking::{blocking, errno};
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use walk::{Found, Walk};
 
 /// Buffers that are kept for reads: as many as fit into the memory for content in transit.
 const BUFFERS_KEPT: usize = (MEMORY_BYTES as usize) / READ_BYTES;
@@ -111,6 +113,27 @@ impl FileStorage {
 
     fn root(&self) -> Result<Root, StorageError> {
         Root::existing_within(&self.path, &self.within).map_err(|error| directory_error(&error))
+    }
+
+    /// Walks the files whose keys may begin with a prefix, through the directories that are wanted; `None` where there
+    /// is no such directory.
+    fn walk<'a>(
+        &self,
+        prefix: &'a str,
+        wanted: impl Fn(&str) -> bool + 'a,
+    ) -> Result<Option<Walk<impl Fn(&str) -> bool + 'a>>, StorageError> {
+        // Only what lies below the prefix's directory can begin with it.
+        let key = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
+        if Path::new(key).components().any(|part| !matches!(part, Component::Normal(_))) {
+            return Err(StorageError::invalid(self.at(prefix), "it leaves its root"));
+        }
+        let root = Root::existing_within(&self.path, &self.within);
+        let start = match root.and_then(|root| root.find(Path::new(key))) {
+            Err(DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(None),
+            start => start.map_err(|error| directory_error(&error))?,
+        };
+        let within = move |key: &str| (key.starts_with(prefix) || prefix.starts_with(key)) && wanted(key);
+        Walk::new(start, key, within).map(Some).map_err(|error| directory_error(&error))
     }
 
     /// The directory and name behind a key; with `create`, made when it is missing.
@@ -251,36 +274,22 @@ impl FileStorage {
     /// Lists by walking the tree, sorted by path component, without hidden files of uploads. `page` is the last key of
     /// the page before.
     fn list_now(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
-        // Only what lies below the prefix's directory can begin with it.
-        let directory = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
-        if Path::new(directory).components().any(|part| !matches!(part, Component::Normal(_))) {
-            return Err(StorageError::invalid(self.at(prefix), "it leaves its root"));
-        }
-        let root =
-            match Root::existing_within(&self.path, &self.within).and_then(|root| root.find(Path::new(directory))) {
-                Err(DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Listing::default()),
-                other => other.map_err(|error| directory_error(&error))?,
-            };
-        let walk = walkdir::WalkDir::new(root.path()).sort_by_file_name();
+        // Everything in a directory before the page was listed already.
+        let ahead = |key: &Path| page.is_none_or(|page| Path::new(page).starts_with(key) || key > Path::new(page));
+        let Some(mut walk) = self.walk(prefix, |key| ahead(Path::new(key)) && !is_unfinished_path(key))? else {
+            return Ok(Listing::default());
+        };
         let mut listing = Listing::default();
-        for entry in walk {
-            let entry = entry.map_err(|error| StorageError::unavailable(self.at(prefix), error.to_string()))?;
-            let Some(key) = entry.path().strip_prefix(&self.path).ok().and_then(Path::to_str) else { continue };
-            let hidden = entry.file_name().to_str().is_some_and(crate::is_unfinished);
-            let passed = page.is_some_and(|page| Path::new(key) <= Path::new(page));
-            if !entry.file_type().is_file() || hidden || passed || !key.starts_with(prefix) {
+        while let Some(Found { key, stat }) = walk.next().map_err(|error| directory_error(&error))? {
+            let passed = page.is_some_and(|page| Path::new(&key) <= Path::new(page));
+            if passed || is_unfinished_path(&key) || !key.starts_with(prefix) {
                 continue;
             }
             if listing.objects.len() as u64 >= u64::from(most.max(1)) {
                 listing.next = listing.objects.last().map(|last| last.key.clone());
                 return Ok(listing);
             }
-            // It may have been removed since its directory was read.
-            match self.stat_now(key) {
-                Ok(state) => listing.objects.push(state),
-                Err(StorageError::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
+            listing.objects.push(state(&key, &stat));
         }
         Ok(listing)
     }

@@ -13,14 +13,13 @@ use crate::{
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 impl FileStorage {
     /// Begins an upload with this id, or with another one when it is taken.
     pub(super) fn begin_now(&self, key: &str, id: Option<String>) -> Result<Upload, StorageError> {
         let (directory, name) = self.find(key, true)?;
-        let failed = |errno| io_error(&self.at(key), "create an upload beside", errno);
+        let failed = |errno| io_error(&self.at(key), "create the hidden files of an upload to", errno);
         let random = || format!("{:016x}", fastrand::u64(..));
         let mut id = id.unwrap_or_else(random);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -111,7 +110,7 @@ impl FileStorage {
         self.sync(|| rustix::fs::fsync(&directory))
             .map_err(|errno| io_error(&location, "sync the directory of", errno))?;
         for hidden in [&names.content, &names.ledger] {
-            remove(&directory, hidden).map_err(|errno| io_error(&location, "clean up beside", errno))?;
+            remove(&directory, hidden).map_err(|errno| io_error(&location, "remove the hidden files of", errno))?;
         }
         self.stat_now(&upload.key)
     }
@@ -123,27 +122,17 @@ impl FileStorage {
         };
         let names = Names::of(&name, &upload.id);
         for hidden in [&names.content, &names.ledger] {
-            remove(&directory, hidden).map_err(|errno| io_error(&self.at(&upload.key), "clean up beside", errno))?;
+            remove(&directory, hidden)
+                .map_err(|errno| io_error(&self.at(&upload.key), "remove the hidden files of", errno))?;
         }
         Ok(())
     }
 
     pub(super) fn uploads_now(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
-        let root = match crate::Root::existing_within(&self.path, &self.within) {
-            Err(crate::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
-            other => other.map_err(|error| directory_error(&error))?,
-        };
-        // Only what lies below the prefix's directory can begin with it.
-        let above = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let below = match root.find(Path::new(above)) {
-            Err(crate::DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(Vec::new()),
-            other => other.map_err(|error| directory_error(&error))?,
-        };
+        let Some(mut walk) = self.walk(prefix, |_| true)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for entry in walkdir::WalkDir::new(below.path()).sort_by_file_name() {
-            let entry = entry.map_err(|error| StorageError::unavailable(self.at(prefix), error.to_string()))?;
-            let Some(path) = entry.path().strip_prefix(root.path()).ok().and_then(Path::to_str) else { continue };
-            let (parent, hidden) = path.rsplit_once('/').unwrap_or(("", path));
+        while let Some(file) = walk.next().map_err(|error| directory_error(&error))? {
+            let (parent, hidden) = file.key.rsplit_once('/').unwrap_or(("", &file.key));
             let named = hidden.strip_prefix('.').and_then(|name| name.strip_suffix(CONTENT));
             let Some((name, id)) = named.and_then(|name| name.rsplit_once('.')) else { continue };
             let key = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
@@ -156,7 +145,7 @@ impl FileStorage {
 
     fn recorded(&self, upload: &Upload) -> Result<Vec<Record>, StorageError> {
         let (_, ledger) = self.hidden(upload)?;
-        records(&ledger).map_err(|error| io_error(&self.at(&upload.key), "read the ledger beside", errno(&error)))
+        records(&ledger).map_err(|error| io_error(&self.at(&upload.key), "read the upload ledger of", errno(&error)))
     }
 
     /// Opens the content and the ledger of an upload.

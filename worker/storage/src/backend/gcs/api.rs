@@ -1,14 +1,16 @@
 //! Requests to the JSON interface: credentials, conditions, errors.
+use super::credentials::Renewed;
 use crate::settings::EndpointSettings;
 use crate::web::{self, Effect, answered, retry_after, unsent};
 use crate::{Precondition, StorageError};
-use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorageBuilder};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
 const CLOUD: &str = "https://storage.googleapis.com";
+/// Reasons of a refusal that limits the rate of requests.
+const RATE_LIMITS: [&str; 2] = ["rateLimitExceeded", "userRateLimitExceeded"];
 /// Longest part of an error's text that is shown.
 const SAID_CHARS_MAX: usize = 300;
 
@@ -17,7 +19,7 @@ pub(super) struct Api {
     client: Client,
     base: String,
     /// `None` for emulators and public buckets.
-    credentials: Option<GcpCredentialProvider>,
+    credentials: Option<Renewed>,
     billing_project: Option<String>,
 }
 
@@ -87,17 +89,7 @@ pub(super) fn precondition(precondition: &Precondition) -> Option<(&'static str,
 impl Api {
     pub(super) fn new(bucket: &str, settings: &EndpointSettings) -> Result<Api, String> {
         let base = settings.url.as_deref().unwrap_or(CLOUD).trim_end_matches('/').to_owned();
-        let credentials = if settings.anonymous {
-            None
-        } else {
-            // The other crate is asked for tokens only: it knows service accounts, users and instances.
-            let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-            if let Some(file) = &settings.credentials_file {
-                builder = builder.with_service_account_path(file.to_string_lossy());
-            }
-            let store = builder.build().map_err(|error| error.to_string())?;
-            Some(store.credentials().clone())
-        };
+        let credentials = if settings.anonymous { None } else { Some(Renewed::new(bucket, settings)?) };
         let client = web::client(settings, None)?;
         Ok(Api { client, base, credentials, billing_project: settings.billing_project.clone() })
     }
@@ -123,7 +115,7 @@ impl Api {
         mut request: RequestBuilder,
     ) -> Result<Response, StorageError> {
         if let Some(credentials) = &self.credentials {
-            let token = credentials.get_credential().await;
+            let token = credentials.provider().get_credential().await;
             request = request.bearer_auth(&token.map_err(|error| no_token(location, &error))?.bearer);
         }
         let response = request.send().await.map_err(|error| unsent(location, effect, &error))?;
@@ -132,7 +124,14 @@ impl Api {
             return Ok(response);
         }
         let wait = retry_after(&response);
-        let said = message(&response.text().await.unwrap_or_default());
+        let Refusal { said, reasons } = Refusal::read(&response.text().await.unwrap_or_default());
+        if status.as_u16() == 401 && self.credentials.as_ref().is_some_and(Renewed::refuse) {
+            let said = format!("it refused credentials, which are loaded again: {said}");
+            return Err(StorageError::unavailable(location, said));
+        }
+        if status.as_u16() == 403 && reasons.iter().any(|reason| RATE_LIMITS.contains(&reason.as_str())) {
+            return Err(StorageError::Throttled { location: location.to_owned(), said, retry_after: wait });
+        }
         if status.as_u16() == 400 && is_about_checksums(&said) {
             return Err(StorageError::corrupt(location, said));
         }
@@ -171,9 +170,21 @@ fn is_about_checksums(said: &str) -> bool {
     ["crc32c", "md5", "hash", "checksum"].iter().any(|word| said.contains(word))
 }
 
-/// The message in an error's JSON, or the beginning of whatever was sent.
-fn message(body: &str) -> String {
-    let parsed: Option<serde_json::Value> = serde_json::from_str(body).ok();
-    let said = parsed.as_ref().and_then(|value| value.pointer("/error/message")?.as_str());
-    said.unwrap_or(body).chars().take(SAID_CHARS_MAX).collect()
+/// What an error says.
+struct Refusal {
+    /// The message in its JSON, or the beginning of the text that was sent.
+    said: String,
+    /// The reasons in its JSON.
+    reasons: Vec<String>,
+}
+
+impl Refusal {
+    fn read(body: &str) -> Refusal {
+        let parsed: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let said = parsed.pointer("/error/message").and_then(|said| said.as_str()).unwrap_or(body);
+        let said = said.chars().take(SAID_CHARS_MAX).collect();
+        let errors = parsed.pointer("/error/errors").and_then(|errors| errors.as_array());
+        let reasons = errors.into_iter().flatten().filter_map(|error| error.get("reason")?.as_str());
+        Refusal { said, reasons: reasons.map(str::to_owned).collect() }
+    }
 }

@@ -4,12 +4,13 @@
 //! number of workers, are listed like anything else, and the composition is conditional, which the service's own
 //! uploads in parts are not.
 mod api;
+mod credentials;
 mod port;
 mod upload;
 
 use super::{Backend, Binding, Opening};
 use crate::location::{Object, check_key, encode};
-use crate::web::{self, Effect, content_range, header};
+use crate::web::{self, ContentRange, Effect, content_range, header};
 use crate::{
     ArchiveState, ByteStream, Checksum, ChecksumKind, ListRequest, ListStart, Listing, ObjectState, PartLimits,
     Precondition, Storage, StorageError, Version,
@@ -50,7 +51,7 @@ fn open(opening: &Opening<'_>) -> Result<Arc<dyn Storage>, StorageError> {
     Ok(Arc::new(GcsStorage { api, bucket: bucket.clone(), class: opening.settings.storage_class.clone() }))
 }
 
-/// A bucket.
+/// A bucket behind the JSON interface, with its default storage class.
 pub struct GcsStorage {
     api: Api,
     bucket: String,
@@ -113,16 +114,17 @@ impl GcsStorage {
             return Err(StorageError::precondition(location, format!("it has changed: its generation is {found}")));
         }
         let wanted = range.end - range.start;
-        let (start, whole) = match (response.status(), content_range(&response)) {
-            (StatusCode::PARTIAL_CONTENT, Some(found)) => found,
-            _ => (0, response.content_length()),
+        let length = response.content_length();
+        let sent = match response.status() {
+            StatusCode::PARTIAL_CONTENT => content_range(&response),
+            _ => length.map(ContentRange::whole),
         };
-        if start != range.start || response.content_length().is_some_and(|length| length != wanted) {
-            let said = format!("asked for {wanted} bytes from {}, it sends others", range.start);
+        let sent = sent.ok_or_else(|| StorageError::invalid(&location, "it does not name the range that it sends"))?;
+        if let Some(said) = sent.differs(range, length) {
             return Err(StorageError::invalid(location, said));
         }
         let version = generation.map(|tag| Version { tag, id: None });
-        Ok(web::reading(location, wanted, response).of(version, whole))
+        Ok(web::reading(location, wanted, response).of(version, sent.whole))
     }
 
     async fn page(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
@@ -172,7 +174,9 @@ impl GcsStorage {
             match (turn.done, turn.resource, turn.rewrite_token) {
                 (true, Some(resource), _) => return Ok(state(resource)),
                 (false, _, Some(next)) => token = Some(next),
-                _ => return Err(StorageError::unavailable(location, "the copy neither ended nor goes on")),
+                _ => {
+                    return Err(StorageError::unavailable(location, "the reply of an unfinished rewrite has no token"));
+                }
             }
         }
     }

@@ -135,6 +135,14 @@ impl GcsStorage {
     }
 }
 
+/// The error of a change that makes nothing visible and may be repeated.
+fn repeatable(error: StorageError) -> StorageError {
+    match error {
+        StorageError::Unknown { location, said } => StorageError::Unavailable { location, said },
+        other => other,
+    }
+}
+
 #[async_trait]
 impl MultipartUploads for GcsStorage {
     async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError> {
@@ -147,7 +155,9 @@ impl MultipartUploads for GcsStorage {
         let mark = Attributes { content_type: attributes.content_type.clone(), class: None, metadata };
         let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
         let (key, precondition) = (&hidden(&upload, MARK), &Precondition::IfAbsent);
-        self.insert(PutRequest { key, body: &nothing, attributes: &mark, precondition }, None).await?;
+        let marked = self.insert(PutRequest { key, body: &nothing, attributes: &mark, precondition }, None).await;
+        // An upload whose reply is lost makes nothing visible: another one is begun.
+        marked.map_err(repeatable)?;
         Ok(upload)
     }
 
@@ -156,10 +166,7 @@ impl MultipartUploads for GcsStorage {
         let (attributes, precondition) = (&Attributes::default(), &Precondition::Unconditional);
         let stored = self.insert(PutRequest { key: &name, body, attributes, precondition }, None).await;
         // A part with an unknown outcome is sent again or found by a listing: nothing is visible yet.
-        let stored = stored.map_err(|error| match error {
-            StorageError::Unknown { location, said } => StorageError::Unavailable { location, said },
-            other => other,
-        })?;
+        let stored = stored.map_err(repeatable)?;
         // A completed or aborted upload is swept already: a later part would be left behind.
         if let Err(StorageError::NotFound(_)) = self.resource(&hidden(upload, MARK)).await {
             self.delete(&name, None).await?;

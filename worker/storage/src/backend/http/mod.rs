@@ -17,9 +17,13 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 5;
+/// Longest time to count the bytes of content whose server does not report its length: an endless response would hold a
+/// slot forever.
+const COUNT_MAX: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// The registry's line.
 pub const BACKEND: Backend = Backend {
@@ -47,6 +51,7 @@ pub struct HttpStorage {
     origin: Url,
     allowed: Vec<Network>,
     token_file: Option<PathBuf>,
+    count_max: Duration,
 }
 
 impl HttpStorage {
@@ -60,7 +65,7 @@ impl HttpStorage {
         let allowed: Result<Vec<_>, _> = settings.allow_private.iter().map(|text| Network::parse(text)).collect();
         let allowed = allowed.map_err(invalid)?;
         let client = web::client(settings, Some(allowed.clone())).map_err(invalid)?;
-        Ok(HttpStorage { client, origin, allowed, token_file: settings.token_file.clone() })
+        Ok(HttpStorage { client, origin, allowed, token_file: settings.token_file.clone(), count_max: COUNT_MAX })
     }
 
     fn at(&self, key: &str) -> String {
@@ -123,10 +128,23 @@ impl HttpStorage {
         let location = self.at(key);
         let mut response = self.ask(Method::GET, key, None).await?;
         let mut bytes = 0;
-        while let Some(piece) = response.chunk().await.map_err(|error| unsent(&location, Effect::Repeatable, &error))? {
-            bytes += piece.len() as u64;
+        let counting = async {
+            while let Some(piece) = response.chunk().await? {
+                bytes += piece.len() as u64;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(self.count_max, counting).await {
+            Ok(Ok(())) => Ok(bytes),
+            Ok(Err(error)) => Err(unsent(&location, Effect::Repeatable, &error)),
+            Err(_) => {
+                let said = format!(
+                    "its server does not report the length of the content, which has no end within {:?} and {bytes} bytes",
+                    self.count_max
+                );
+                Err(StorageError::unsupported(location, said))
+            }
         }
-        Ok(bytes)
     }
 
     fn sound(&self, location: &str, response: Response) -> Result<Response, StorageError> {
@@ -208,11 +226,11 @@ impl Storage for HttpStorage {
             answered => answered?,
         };
         let (version, modified) = (version_of(&response), modified(&response));
-        let told = match response.status() {
-            StatusCode::PARTIAL_CONTENT => content_range(&response).and_then(|(_, whole)| whole),
+        let declared = match response.status() {
+            StatusCode::PARTIAL_CONTENT => content_range(&response).and_then(|range| range.whole),
             _ => response.content_length(),
         };
-        let bytes = match told {
+        let bytes = match declared {
             Some(bytes) => bytes,
             None => self.measure(key).await?,
         };
@@ -248,17 +266,15 @@ impl Storage for HttpStorage {
             let whole = length.is_none().then_some(range.end);
             return Ok(web::window(location, range, response, whole).of(Some(found), length));
         }
-        let (start, whole) =
-            content_range(&response).ok_or_else(|| StorageError::invalid(&location, "its range is not said"))?;
-        if let Some(whole) = whole.filter(|whole| *whole < range.end) {
+        let sent = content_range(&response);
+        let sent = sent.ok_or_else(|| StorageError::invalid(&location, "it does not name the range that it sends"))?;
+        if let Some(whole) = sent.whole.filter(|whole| *whole < range.end) {
             return Err(StorageError::precondition(location, format!("it has {whole} bytes now")));
         }
-        if start != range.start || length.is_some_and(|length| length != wanted) {
-            let sent = length.map_or_else(|| "content".to_owned(), |length| format!("{length} bytes"));
-            let said = format!("asked for {wanted} bytes from {}, it sends {sent} from {start}", range.start);
+        if let Some(said) = sent.differs(&range, length) {
             return Err(StorageError::unsupported(location, said));
         }
-        Ok(web::reading(location, wanted, response).of(Some(found), whole))
+        Ok(web::reading(location, wanted, response).of(Some(found), sent.whole))
     }
     async fn list(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
         Err(StorageError::unsupported(self.at(request.prefix), "it cannot be listed"))
@@ -270,5 +286,34 @@ impl Storage for HttpStorage {
 
     async fn delete(&self, key: &str, _version: Option<&Version>) -> Result<(), StorageError> {
         Err(self.read_only(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn content_without_a_length_and_an_end_is_refused() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = Url::parse(&format!("http://{}/x", listener.local_addr().expect("bound"))).expect("a URL");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    drop(stream.read(&mut [0; 1024]).await);
+                    let mut piece: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+                    while stream.write_all(piece).await.is_ok() {
+                        piece = b"more";
+                        tokio::task::yield_now().await;
+                    }
+                });
+            }
+        });
+        let settings = EndpointSettings { allow_private: vec!["127.0.0.0/8".into()], ..EndpointSettings::default() };
+        let storage =
+            HttpStorage { count_max: Duration::from_millis(50), ..HttpStorage::new(&url, &settings).expect("opened") };
+        let error = storage.stat("x").await.expect_err("it never ends");
+        assert!(matches!(&error, StorageError::Unsupported { said, .. } if said.contains("no end")), "{error}");
     }
 }

@@ -19,8 +19,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Time to the first byte of an answer, once a request has been sent.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// A client with the credentials that it is to be told when the server refuses them; without any, where the endpoint is
-/// anonymous.
+/// A client and its credentials, which are renewed when the server rejects them. Anonymous endpoints have no
+/// credentials.
 pub(super) struct Connected {
     pub(super) client: Client,
     pub(super) credentials: Option<Arc<Renewed>>,

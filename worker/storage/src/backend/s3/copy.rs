@@ -41,16 +41,19 @@ impl ServerCopy for S3Storage {
         }
         let (encryption, kms) = self.encryption();
         let (free, same) = preconditions(precondition);
-        let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(source(from));
-        let request = request
-            .set_request_payer(self.payer())
-            .copy_source_if_match(&from.version.tag)
-            .set_storage_class(self.class(attributes))
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(kms)
-            .set_if_none_match(free)
-            .set_if_match(same);
-        request.send().await.map_err(|error| self.error(location, Effect::Commit, &error))?;
+        let copied = self.of_version(Some(&from.version), async |id| {
+            let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(source(from, id));
+            let request = request
+                .set_request_payer(self.payer())
+                .copy_source_if_match(&from.version.tag)
+                .set_storage_class(self.class(attributes))
+                .set_server_side_encryption(encryption.clone())
+                .set_ssekms_key_id(kms.clone())
+                .set_if_none_match(free.clone())
+                .set_if_match(same.clone());
+            request.send().await.map_err(|error| self.error(location.clone(), Effect::Commit, &error))
+        });
+        copied.await?;
         self.head(key).await
     }
 }
@@ -61,14 +64,19 @@ impl PartCopy for S3Storage {
         let PartCopyRequest { upload, slot, from, range } = request;
         let location = self.checked(&upload.key)?;
         self.same_domain(&location, from)?;
-        let request = self.client().upload_part_copy().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
-        let request = request
-            .set_request_payer(self.payer())
-            .part_number(number(&location, slot.number)?)
-            .copy_source(source(from))
-            .copy_source_if_match(&from.version.tag)
-            .copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-        let copied = request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
+        let part = number(&location, slot.number)?;
+        let copied = self.of_version(Some(&from.version), async |id| {
+            let request = self.client().upload_part_copy().bucket(&self.bucket).key(&upload.key);
+            let request = request
+                .upload_id(&upload.id)
+                .set_request_payer(self.payer())
+                .part_number(part)
+                .copy_source(source(from, id))
+                .copy_source_if_match(&from.version.tag)
+                .copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+            request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))
+        });
+        let copied = copied.await?;
         let result = copied.copy_part_result();
         let tag = result.and_then(|result| result.e_tag()).unwrap_or_default().to_owned();
         let checksum = result.and_then(|result| kept(result.checksum_crc64_nvme(), result.checksum_crc32_c()));
@@ -208,7 +216,7 @@ fn part_bytes(bytes: u64, most: u64) -> u64 {
     bytes.div_ceil(count).next_multiple_of(MIB).min(most)
 }
 
-fn source(from: &CopySource) -> String {
-    let version = from.version.id.as_ref().map(|id| format!("?versionId={}", encode(id, false)));
+fn source(from: &CopySource, id: Option<String>) -> String {
+    let version = id.map(|id| format!("?versionId={}", encode(&id, false)));
     format!("{}/{}{}", from.container, encode(&from.key, true), version.unwrap_or_default())
 }

@@ -1,29 +1,22 @@
 //! Credentials that are renewed while the process runs: when their files are replaced, when they expire, and when the
 //! server refuses them. The client keeps none itself: its cache would go on with the old ones for a quarter of an hour.
 use super::chain::provider;
+use crate::file_stamp::{LOOK_EVERY, REFUSED_EVERY, Stamp, stamp};
 use crate::settings::EndpointSettings;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self as interface, ProvideCredentials, future};
 use parking_lot::Mutex;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Files are looked at again after this time at the earliest, so that many small requests cost few looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Credentials that do not say when they expire are asked for again after this time.
 const KEPT_MAX: Duration = Duration::from_secs(15 * 60);
 /// Credentials that expire within this time are asked for again, since a request takes its time.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(30);
 /// Credentials that the server calls expired are loaded again after this time at the earliest.
 const EXPIRED_EVERY: Duration = Duration::from_secs(1);
-/// Credentials that the server refuses otherwise, which is mostly a matter of their rights.
-const REFUSED_EVERY: Duration = Duration::from_secs(30);
-
-/// What tells one state of the credentials files from another.
-type Stamp = Vec<Option<(u64, u64, i64, i64)>>;
 
 struct Loaded {
     credentials: Credentials,
@@ -74,11 +67,7 @@ impl Renewed {
     }
 
     fn stamp(&self) -> Stamp {
-        let of = |path: &PathBuf| {
-            let meta = std::fs::metadata(path).ok()?;
-            Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
-        };
-        self.files.iter().map(of).collect()
+        stamp(&self.files)
     }
 
     /// The credentials at hand, while they are good.

@@ -2,6 +2,7 @@
 //! whose reply names the cause.
 use super::error_map::{Answer, Effect, no_bucket};
 use super::{S3Storage, archive, kept, size, timestamp, version};
+use crate::web::ContentRange;
 use crate::{ObjectState, StorageError};
 use aws_sdk_s3::types::ChecksumMode;
 use std::sync::atomic::Ordering;
@@ -49,7 +50,7 @@ impl S3Storage {
             }
             error => error,
         })?;
-        let whole = got.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        let whole = got.content_range().and_then(ContentRange::parse).and_then(|range| range.whole);
         let class = got.storage_class().map(|class| class.as_str().to_owned());
         Ok(ObjectState {
             key: key.to_owned(),

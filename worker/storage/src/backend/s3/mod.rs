@@ -21,6 +21,7 @@ use crate::body::Pieces;
 use crate::error::chain;
 use crate::location::{Object, check_key};
 use crate::settings::EndpointSettings;
+use crate::web::ContentRange;
 use crate::{
     Attributes, Body, ByteStream, Checksum, ChecksumKind, PartLimits, Precondition, Storage, StorageError, Version,
 };
@@ -36,7 +37,7 @@ use protocol::model::location::Scheme;
 use protocol::time::Timestamp;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -65,10 +66,11 @@ async fn open(opening: &Opening<'_>) -> Result<Arc<dyn Storage>, StorageError> {
         bucket: bucket.clone(),
         settings: opening.settings.clone(),
         bucket_exists: AtomicBool::new(false),
+        versions_denied: AtomicBool::new(false),
     }))
 }
 
-/// A bucket.
+/// A bucket behind an S3 endpoint, with its client and settings.
 pub struct S3Storage {
     client: RwLock<Client>,
     credentials: Option<Arc<Renewed>>,
@@ -76,6 +78,8 @@ pub struct S3Storage {
     settings: EndpointSettings,
     /// It was asked for: an answer that something is missing in it means the object.
     bucket_exists: AtomicBool,
+    /// The credentials may not read versions (`s3:GetObjectVersion`): states are identified by their tags alone.
+    versions_denied: AtomicBool,
 }
 
 impl S3Storage {
@@ -117,28 +121,57 @@ impl S3Storage {
         }
     }
 
+    /// The id of a state, as far as versions may be asked for.
+    fn version_id(&self, version: &Version) -> Option<String> {
+        version.id.clone().filter(|_| !self.versions_denied.load(Ordering::Relaxed))
+    }
+
+    /// Makes a request for one state of an object. Where its version may not be read (`s3:GetObjectVersion`), its tag
+    /// alone identifies it from then on.
+    async fn of_version<T, F>(
+        &self,
+        version: Option<&Version>,
+        ask: impl Fn(Option<String>) -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let id = version.and_then(|version| self.version_id(version));
+        let named = id.is_some();
+        match ask(id).await {
+            Err(StorageError::Denied { .. }) if named => {
+                let got = ask(None).await?;
+                self.versions_denied.store(true, Ordering::Relaxed);
+                Ok(got)
+            }
+            got => got,
+        }
+    }
+
     async fn get(&self, key: &str, range: &Range<u64>, same: Option<&Version>) -> Result<ByteStream, StorageError> {
         let location = self.checked(key)?;
         let wanted = range.end.saturating_sub(range.start);
-        let mut request = self.client().get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
-        request = request.range(format!("bytes={}-{}", range.start, range.end - 1));
-        if let Some(same) = same {
-            request = request.set_version_id(same.id.clone()).if_match(&same.tag);
-        }
-        let got = request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
+        let got = self.of_version(same, async |id| {
+            let request = self.client().get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+            let request = request.range(format!("bytes={}-{}", range.start, range.end - 1));
+            let request = request.set_version_id(id).set_if_match(same.map(|same| same.tag.clone()));
+            request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))
+        });
+        let got = got.await?;
         let found = version(got.e_tag(), got.version_id());
         // Some servers read past the condition.
         if same.is_some_and(|same| same.tag != found.tag) {
             return Err(StorageError::precondition(location, format!("it has changed: its ETag is {}", found.tag)));
         }
-        let whole = got.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        let sent = size(got.content_length());
-        if sent != wanted {
-            let said = format!("asked for {wanted} bytes from {}, it sends {sent}", range.start);
+        let length = size(got.content_length());
+        // A response that names no range holds the whole object.
+        let sent = got.content_range().map_or(Some(ContentRange::whole(length)), ContentRange::parse);
+        let sent = sent.ok_or_else(|| StorageError::invalid(&location, "it does not name the range that it sends"))?;
+        if let Some(said) = sent.differs(range, Some(length)) {
             return Err(StorageError::invalid(location, said));
         }
         let stream = body(location.clone(), got.body);
-        Ok(ByteStream::new(location, wanted, stream).of(Some(found), whole))
+        Ok(ByteStream::new(location, wanted, stream).of(Some(found), sent.whole))
     }
 }
 

@@ -24,11 +24,11 @@ pub(in super::super) async fn complete(
 ) -> Result<Option<(Committed, Content)>, Failure> {
     let draft = &assembly.draft;
     let again = |why: &str| {
-        tracing::warn!(location = object.location(), why, "one worker carries what slices have not");
+        tracing::warn!(location = object.location(), why, "one worker transfers the whole asset; its slices did not");
         Ok(None)
     };
     if assembly.receipts.is_empty() {
-        return again("a slice could not be carried");
+        return again("a slice failed");
     }
     if source.state.bytes != draft.bytes || source.same_everywhere() != draft.version {
         return again("the source has changed");

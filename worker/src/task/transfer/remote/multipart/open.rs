@@ -41,7 +41,7 @@ async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draf
     if bytes < task.above || bytes <= PART_BYTES || !source.has_ranges() {
         return Ok(None);
     }
-    let requirements = ContentRequirements::new(&work.task, asset, source.location())?;
+    let requirements = ContentRequirements::of_transfer(&work.task, asset, source.location())?;
     requirements.check_size(asset, bytes, source.modified_us())?;
     let (object, _) = work.target.object(&work.task, asset)?;
     let able = object.storage.capabilities();

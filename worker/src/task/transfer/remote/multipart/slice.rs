@@ -1,11 +1,12 @@
 //! One slice of a large asset: its parts are sent, or the whole asset is read and measured. A slice makes nothing
-//! visible and aborts nothing; two executions leave the same parts.
+//! visible, and aborts the upload only when the destination is full; two executions leave the same parts.
 use super::super::commit::Uncommitted;
+use super::super::error_map;
 use super::super::measures::Measures;
 use super::super::on_conflict::OnConflict;
 use super::super::source::Source;
 use super::super::target::TargetObject;
-use super::super::upload::{Sending, stretch};
+use super::super::upload::{Sending, abort, stretch};
 use super::super::uploaded_parts::UploadedParts;
 use super::super::work::Work;
 use super::{open, receipt};
@@ -44,7 +45,7 @@ async fn send_parts(task: &SliceTask, unit: &Unit, again: bool, context: &TaskCo
     if source.state.bytes != task.draft.bytes || source.same_everywhere() != task.draft.version {
         return Err(over(format!("source {} is no longer what the first slice of it was", source.location())));
     }
-    let requirements = ContentRequirements::new(&task.transfer, asset, source.location())?;
+    let requirements = ContentRequirements::of_transfer(&task.transfer, asset, source.location())?;
     let (object, _) = work.target.object(&task.transfer, asset)?;
     if task.measures {
         let kind = object.storage.capabilities().checksum;
@@ -69,10 +70,17 @@ async fn send_parts(task: &SliceTask, unit: &Unit, again: bool, context: &TaskCo
         upload: &upload,
     };
     let sent = sending.carry(cuts, at_once, Measures::none(), (arrived, None)).await;
-    let (_, parts) = sent.map_err(|uncommitted| match uncommitted {
-        Uncommitted::Gone(error) => over(error.to_string()),
-        Uncommitted::Failed(failure) => failure,
-    })?;
+    let (_, parts) = match sent {
+        Ok(sent) => sent,
+        Err(Uncommitted::Gone(error)) => return Err(over(error.to_string())),
+        Err(Uncommitted::Failed(failure)) => {
+            // What has been sent would keep the destination full.
+            if failure.reason == error_map::FULL {
+                abort(&object, &upload).await;
+            }
+            return Err(failure);
+        }
+    };
     source.check_unchanged().await?;
     Ok(receipt::of_parts(&parts))
 }

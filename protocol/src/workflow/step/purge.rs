@@ -1,73 +1,62 @@
-//! Steps that move content between storage classes, and those that remove it.
-use super::compile::Compiler;
-use super::file::StepFile;
-use super::{Action, Step, targets};
-use crate::id::StepNo;
-use crate::wire::unit::{ArchiveTask, PurgeTask, RestoreTask, RestoreTier, TaskSpec};
+//! `purge`: removes content that is proven to be elsewhere.
+use super::{StepFile, StepForm};
+use crate::id::{Kind, StepNo};
+use crate::wire::unit::{PurgeProof, PurgeTask, TaskSpec};
+use crate::workflow::compiler::Compiler;
+use crate::workflow::{Action, Step, targets};
 use crate::yaml;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Storage classes of the services, as they spell them.
-const CLASSES: [&str; 11] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "REDUCED_REDUNDANCY",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "NEARLINE",
-    "COLDLINE",
-    "ARCHIVE",
-];
-/// Days a readable copy is kept, when the job does not say.
-const DAYS: u32 = 7;
-/// How often it is looked for, when the job does not say: within minutes what comes within minutes.
-const LOOK: Duration = Duration::from_secs(15 * 60);
-const LOOK_EXPEDITED: Duration = Duration::from_secs(60);
+/// Parameters of a purge step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeFile {
+    /// The transfer step whose copy is removed; without it the library's own file is.
+    pub of: Option<String>,
+    /// The transfer step whose copy stays, and proves each file before it is removed.
+    pub keep: String,
+    /// How the copy is proven (default content: both are read at that moment).
+    #[serde(default)]
+    pub proof: PurgeProof,
+    /// Who orders it; kept with what is left of each file.
+    pub ordered_by: String,
+    /// Why; kept with what is left of each file.
+    pub reason: String,
+    /// Look and report, remove nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
 
-impl Compiler<'_> {
-    /// The task of a step of this kind; `None` for others.
-    pub(super) fn stored(&mut self, file: &StepFile) -> Option<TaskSpec> {
-        if let Some(archive) = &file.archive {
-            if !CLASSES.contains(&archive.class.as_str()) {
-                let hint = yaml::suggest(&archive.class, &CLASSES);
-                self.blame(&archive.class, format!("{:?} is no storage class", archive.class), hint);
-            }
-            return Some(TaskSpec::Archive(ArchiveTask { class: archive.class.clone() }));
-        }
-        if let Some(restore) = &file.restore {
-            let tier = restore.tier.unwrap_or_default();
-            if restore.days == Some(0) {
-                self.blame("days", "days is 0".into(), "a readable copy is kept for at least a day");
-            }
-            let usual = if tier == RestoreTier::Expedited { LOOK_EXPEDITED } else { LOOK };
-            let look = restore.look.map_or(usual, |span| span.0);
-            let look_again_us = u64::try_from(look.as_micros()).unwrap_or(u64::MAX);
-            return Some(TaskSpec::Restore(RestoreTask { days: restore.days.unwrap_or(DAYS), tier, look_again_us }));
-        }
-        let purge = file.purge.as_ref()?;
-        for (name, text) in [("ordered_by", &purge.ordered_by), ("reason", &purge.reason)] {
+impl StepForm for PurgeFile {
+    fn compile(&self, _: &StepFile, compiler: &mut Compiler<'_>) -> Action {
+        for (name, text) in [("ordered_by", &self.ordered_by), ("reason", &self.reason)] {
             if text.trim().is_empty() {
                 let message = format!("{name} is empty: a purge removes content for good");
-                self.blame(name, message, "say who orders it and why; both are kept with what is left of each file");
+                compiler.blame(
+                    name,
+                    message,
+                    "say who orders it and why; both are kept with what is left of each file",
+                );
             }
         }
-        Some(TaskSpec::Purge(PurgeTask {
+        let task = PurgeTask {
             of: Vec::new(),
             keep: Vec::new(),
-            proof: purge.proof,
-            ordered_by: purge.ordered_by.clone(),
-            reason: purge.reason.clone(),
-            dry_run: purge.dry_run,
-        }))
+            proof: self.proof,
+            ordered_by: self.ordered_by.clone(),
+            reason: self.reason.clone(),
+            dry_run: self.dry_run,
+        };
+        Action::units(Kind::Transfer, TaskSpec::Purge(task))
     }
+}
 
+impl Compiler<'_> {
     /// Finds the copies that purges speak of, once every step is known. A purge opens the library's own file and finds
     /// both copies from there.
-    pub(super) fn link_purges(&mut self, files: &[StepFile], steps: &mut [Step]) {
+    pub(in crate::workflow) fn link_purges(&mut self, files: &[StepFile], steps: &mut [Step]) {
         for (at, file) in files.iter().enumerate() {
             let Some(purge) = &file.purge else { continue };
             let keep = self.transfer_before(&purge.keep, "keep", at, steps);

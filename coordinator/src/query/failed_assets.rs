@@ -1,0 +1,90 @@
+//! Assets that failed for one cause.
+use crate::error::{Answer, Error};
+use crate::paging::{limit_in_range, page};
+use crate::query::jobs::parse_unit;
+use crate::rows::{JobCache, find_job};
+use crate::store::Tx;
+use crate::workflows::Workflows;
+use protocol::id::UnitId;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// A page of the assets of a cause.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct FailedAssetsFilter {
+    /// The last entry of the page before: its `unit`, `/` and its `asset`.
+    #[param(pattern = "^[^/]+/[^/]+/[0-9]{1,9}/")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Entries at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
+/// An asset that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailedAsset {
+    /// The dead unit, as `job/step/partition`.
+    pub unit: String,
+    /// Id of the asset; empty when the unit failed as a whole.
+    pub asset: String,
+    /// Title of the asset.
+    pub title: String,
+    /// Role of the asset; empty when the unit failed as a whole.
+    pub role: String,
+    /// Reason code of the failure.
+    pub reason: String,
+    /// What failed, and what to do about it.
+    pub message: String,
+}
+
+/// The assets of a cause by job, step, partition and id. Jobs that this version cannot read are left out.
+pub fn failed_assets(tx: &mut dyn Tx, cause: &str, filter: &FailedAssetsFilter) -> Answer<Vec<FailedAsset>> {
+    limit_in_range(filter.limit)?;
+    if tx.causes(None, Some(cause), 1)?.is_empty() {
+        return Err(Error::Unknown(format!("no dead units of cause {cause}: showrunner failure list")));
+    }
+    let workflows = Workflows::default();
+    let mut after = filter.after.as_deref().map(|after| place(tx, &workflows, after)).transpose()?;
+    let mut jobs = JobCache::default();
+    let mut listed = Vec::new();
+    // A page is full unless the list ends: rows that are left out must not end it. Whole pages are read, so that many such
+    // rows cost few statements.
+    while listed.len() < filter.limit as usize {
+        let behind = after.as_ref().map(|(unit, asset)| (*unit, asset.as_str()));
+        let rows = tx.failures_after(None, Some(cause), behind, filter.limit)?;
+        let Some(last) = rows.last() else { break };
+        after = Some((last.unit, last.asset.clone()));
+        for row in rows {
+            if listed.len() == filter.limit as usize {
+                break;
+            }
+            let Some(workflow) = workflows.readable(tx, row.unit.job)? else { continue };
+            let (Some(job), Some(step)) = (jobs.get(tx, row.unit.job)?, workflow.step(row.unit.step)) else { continue };
+            listed.push(FailedAsset {
+                unit: format!("{}/{}/{}", job.id, step.id, row.unit.part),
+                asset: row.asset,
+                title: row.title,
+                role: row.role,
+                reason: row.failure.reason,
+                message: row.failure.message,
+            });
+        }
+    }
+    Ok(listed)
+}
+
+/// The entry that `job/step/partition/asset` names.
+fn place(tx: &mut dyn Tx, workflows: &Workflows, text: &str) -> Answer<(UnitId, String)> {
+    let wrong = || Error::Invalid(format!("{text:?} is no entry of this list"), "unit/asset of the last entry".into());
+    let gone = || Error::Unknown(format!("no entry {text}: showrunner failure get CAUSE"));
+    let (at, _) = text.match_indices('/').nth(2).ok_or_else(wrong)?;
+    let (job, step, part) = parse_unit(&text[..at])?;
+    let job = find_job(tx, &job)?.no;
+    let workflow = workflows.readable(tx, job)?.ok_or_else(gone)?;
+    let step = workflow.step_no(&step).ok_or_else(gone)?;
+    Ok((UnitId { job, step, part }, text[at + 1..].to_owned()))
+}
