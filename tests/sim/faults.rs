@@ -28,11 +28,13 @@ pub(crate) enum Plant {
     FailuresBlameTheWorker,
     /// The end of a scan ends the current one, whatever its epoch says.
     EndsIgnoreTheirEpoch,
+    /// An execution whose entry is gone counts as missing before the reports that are there have been read.
+    AbsenceBelieved,
 }
 
 impl Plant {
     /// Every plant.
-    pub(crate) const ALL: [Plant; 11] = [
+    pub(crate) const ALL: [Plant; 12] = [
         Plant::FenceRemoved,
         Plant::BarrierCountsMessages,
         Plant::ReportBeforeEffect,
@@ -44,6 +46,7 @@ impl Plant {
         Plant::LossesForgotten,
         Plant::FailuresBlameTheWorker,
         Plant::EndsIgnoreTheirEpoch,
+        Plant::AbsenceBelieved,
     ];
 }
 

@@ -13,6 +13,7 @@ mod model;
 mod network;
 mod operators;
 mod process;
+mod rescue;
 mod scenario;
 mod stats;
 mod tend;

@@ -13,10 +13,18 @@ impl World {
         let ways = self.ways();
         if ways.is_empty() {
             self.stats.lost += 1;
+            self.entry_removed(&report);
         }
         for way in ways {
             let at = self.in_order(&report, self.now.after(way));
             self.push(at, Event::Report(Box::new(report.clone())));
+        }
+    }
+
+    /// The entry of an execution is removed together with the report of its end.
+    pub(crate) fn entry_removed(&mut self, report: &Report) {
+        if let Report::Settled(end) = report {
+            self.entries.remove(&(end.unit, end.epoch));
         }
     }
 
@@ -41,6 +49,9 @@ impl World {
         self.stats.published += 1;
         let ways = self.ways();
         let arrives = !ways.is_empty();
+        if arrives {
+            self.entries.insert((unit.id, unit.epoch));
+        }
         for way in ways {
             self.at(way, Event::Unit(Box::new(unit.clone())));
         }

@@ -93,6 +93,7 @@ impl World {
                 self.excuses += 1;
                 self.queues.clear();
                 self.taken_by.clear();
+                self.entries.clear();
                 self.inbox.clear();
             }
             2..=4 => {

@@ -5,16 +5,13 @@ use crate::world::{Event, World};
 use coordinator::dispatch::outstanding::outstanding;
 use coordinator::graph::{Graph, barrier_key};
 use coordinator::leader::engine::Turn;
-use coordinator::leader::memory::lease_table::Lapsed;
 use coordinator::leader::reactor::{Listed, Reactor, Work};
 use coordinator::reconcile::recovery;
-use coordinator::reconcile::rescuer::{LostWith, Taken};
 use coordinator::review::approvals::sync_tasks;
 use coordinator::store::{JobTx, OperationTx, Phase, SpeculationState, StoreError, UnitTx};
 use protocol::failure::ErrorClass;
 use protocol::id::{StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
-use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Outcome, Report};
@@ -22,7 +19,7 @@ use protocol::workflow::Action;
 use std::time::Duration;
 
 const TURN_EVERY: Duration = Duration::from_millis(2_000);
-const RESCUE_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const RESCUE_EVERY: Duration = Duration::from_secs(1);
 const RETRY_STORE: Duration = Duration::from_millis(250);
 
 /// What a coordinator keeps in memory: gone when it dies.
@@ -181,51 +178,6 @@ impl World {
         }
         let due = turn.next_due.map_or(TURN_EVERY, |due| due.since(now).min(TURN_EVERY));
         self.wake(if turn.more { Duration::ZERO } else { due });
-    }
-
-    /// Takes back what has lapsed.
-    pub(crate) fn rescue(&mut self) {
-        let incarnation = self.incarnation;
-        let (now, limits) = (self.now, self.scenario.limits);
-        let Some(process) = &self.process else { return };
-        let reactor = process.reactor.clone();
-        if self.inbox.is_empty() {
-            // A read that brings nothing says that nobody has said anything.
-            reactor.on_reports(Vec::new(), (now, true), now);
-        }
-        let lapsed = reactor.state.lock().leases.lapsed(&limits, now);
-        for Lapsed { unit, epoch, with, vanished } in lapsed {
-            let plant = self.plant;
-            if plant == Some(Plant::LeasesNeverJudged) {
-                break;
-            }
-            // What no heartbeat showed the transport may know: who took it and did not give it back.
-            let holder = self.taken_by.get(&(unit, epoch));
-            let with = with.or_else(|| reactor.state.lock().leases.lost_with(holder?, unit, epoch, &limits, now));
-            let with = with.filter(|_| plant != Some(Plant::LossesForgotten)).map(|with| {
-                let alone = with.alone || plant == Some(Plant::GuiltByPresence);
-                LostWith { alone, ..with }
-            });
-            let mut poison = PoisonLimits::default();
-            if plant == Some(Plant::GuiltByPresence) {
-                poison.workers_max = 3;
-            }
-            let lapsed = Lapsed { unit, epoch, with, vanished };
-            let result = self.store.write(&mut self.rng, |tx| reactor.take_back(tx, &lapsed, &poison, now));
-            self.check(false);
-            match result {
-                Ok(taken) => {
-                    self.note(|| format!("lapsed {lapsed:?}: {taken:?}"));
-                    self.excuses += u64::from(unit.step == StepNo::SCAN);
-                    self.stats.taken_back += u64::from(taken != Taken::No);
-                    self.stats.parked += u64::from(taken == Taken::Parked);
-                    reactor.on_taken_back(&lapsed, taken);
-                }
-                Err(error) if error.class() == ErrorClass::Transient => break,
-                Err(error) => return self.coordinator_down(&error.to_string()),
-            }
-        }
-        self.at(RESCUE_EVERY, Event::Rescue(incarnation));
     }
 
     /// Collects what has arrived, before long.

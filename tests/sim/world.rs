@@ -104,6 +104,8 @@ pub(crate) struct World {
     pub seen: BTreeSet<(UnitId, u32)>,
     /// Who took which published unit, as the transport knows it.
     pub taken_by: BTreeMap<(UnitId, u32), WorkerId>,
+    /// Executions whose entries are in the transport: from their publication until their end arrives.
+    pub entries: BTreeSet<(UnitId, u32)>,
     /// Workers that died or stood still with a unit in hand, and whether it was alone in them.
     pub deaths: BTreeMap<UnitId, BTreeSet<(String, bool)>>,
     /// Counts of what happened.
@@ -153,6 +155,7 @@ impl World {
             views: BTreeMap::new(),
             seen: BTreeSet::new(),
             taken_by: BTreeMap::new(),
+            entries: BTreeSet::new(),
             deaths: BTreeMap::new(),
             stats: Stats::default(),
             history: History::default(),
@@ -249,6 +252,7 @@ impl World {
             Event::Turn(_) | Event::Rescue(_) | Event::Collect(_) | Event::Tend(_) => {}
             Event::CoordinatorUp => self.coordinator_up(),
             Event::Report(report) => {
+                self.entry_removed(&report);
                 self.inbox.push_back(*report);
                 self.collect_soon();
             }

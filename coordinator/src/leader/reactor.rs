@@ -5,15 +5,16 @@ use crate::leader::engine::{Engine, Turn};
 use crate::leader::memory::LeaderState;
 use crate::leader::memory::lease_table::{Lapsed, Leases};
 use crate::leader::memory::worker_health::QuarantineAdvice;
-use crate::reconcile::rescuer::{self, Taken};
+use crate::reconcile::rescuer::{self, LostWith, Reclaim, Taken};
 use crate::reconcile::settlement::{self, PageTaken, Settled};
 use crate::store::{StoreResult, Tx};
 use parking_lot::Mutex;
-use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::id::{JobNo, Kind, UnitId, WorkerId};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Burial, Outcome, Report, ScanPage};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,22 +211,31 @@ impl Reactor {
         ended.map(|((page, _), _)| (page.unit, page.epoch)).collect()
     }
 
-    /// In a transaction: takes back an execution that has lapsed.
+    /// In a transaction: takes back executions that have lapsed.
     pub fn take_back(
         &self,
         tx: &mut dyn Tx,
-        lapsed: &Lapsed,
+        lapsed: &[Lapsed],
         limits: &PoisonLimits,
         now: Timestamp,
-    ) -> StoreResult<Taken> {
-        let Lapsed { unit, epoch, with, vanished } = lapsed;
+    ) -> StoreResult<Vec<Taken>> {
         let workflows = self.engine.lock().workflows.clone();
-        let taken = workflows.for_job(tx, unit.job, |tx| match with {
-            Some(with) => rescuer::take_back_lost(tx, &workflows, (*unit, *epoch), with, limits, now),
-            None if *vanished => rescuer::take_back_vanished(tx, &workflows, (*unit, *epoch), limits, now),
-            None => Ok(if rescuer::take_back(tx, *unit, *epoch)? { Taken::Ready } else { Taken::No }),
-        })?;
-        Ok(taken.unwrap_or(Taken::No))
+        let mut taken = vec![Taken::No; lapsed.len()];
+        let mut by_job: BTreeMap<JobNo, (Vec<usize>, Vec<Reclaim>)> = BTreeMap::new();
+        for (at, one) in lapsed.iter().enumerate() {
+            let no_worker = || one.vanished.then(|| LostWith { worker: String::new(), alone: false });
+            let reclaim = Reclaim { unit: one.unit, epoch: one.epoch, loss: one.with.clone().or_else(no_worker) };
+            let (places, page) = by_job.entry(one.unit.job).or_default();
+            places.push(at);
+            page.push(reclaim);
+        }
+        for (job, (places, page)) in by_job {
+            let done = workflows.for_job(tx, job, |tx| rescuer::reclaim(tx, &workflows, job, &page, limits, now))?;
+            for (at, done) in places.into_iter().zip(done.into_iter().flatten()) {
+                taken.get_mut(at).into_iter().for_each(|taken| *taken = done);
+            }
+        }
+        Ok(taken)
     }
 
     /// An execution was taken back, and that has committed. Returns its kind when it was out.

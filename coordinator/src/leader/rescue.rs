@@ -3,9 +3,10 @@ use crate::leader::Coordinator;
 use crate::leader::memory::lease_table::Lapsed;
 use crate::queue::QueueError;
 use crate::reconcile::rescuer::Taken;
-use crate::store::{StoreResult, Tx};
+use crate::store::StoreResult;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Units taken back in one transaction.
@@ -47,60 +48,46 @@ impl Coordinator {
                 return Ok(());
             }
         }
-        let (with, without): (Vec<Lapsed>, Vec<Lapsed>) = gone.into_iter().partition(|lapsed| lapsed.with.is_some());
-        for lapsed in with {
-            self.take_back(lapsed, now).await?;
-        }
-        for page in without.chunks(TAKE_BACK_PAGE) {
-            self.take_back_all(page.to_vec(), now).await?;
+        for page in gone.chunks(TAKE_BACK_PAGE) {
+            self.take_back(page.to_vec(), now).await?;
         }
         Ok(())
     }
 
-    /// Takes back units that were lost with no worker, a page in one transaction: a wiped transport loses thousands at once.
-    async fn take_back_all(&self, page: Vec<Lapsed>, now: Timestamp) -> StoreResult<()> {
+    /// Takes back a page in one transaction: a wiped transport and a dead worker lose many units at once.
+    async fn take_back(&self, page: Vec<Lapsed>, now: Timestamp) -> StoreResult<()> {
         let (reactor, asked) = (self.reactor(), page.clone());
-        let limits = PoisonLimits::default();
-        let take =
-            move |tx: &mut dyn Tx| asked.iter().map(|lapsed| reactor.take_back(tx, lapsed, &limits, now)).collect();
-        let taken: Vec<Taken> = self.store.write(take).await?;
-        let mut count = 0;
+        let taken = self.store.write(move |tx| reactor.take_back(tx, &asked, &PoisonLimits::default(), now)).await?;
+        let mut ready: BTreeMap<String, u64> = BTreeMap::new();
         for (lapsed, taken) in page.into_iter().zip(taken) {
             let kind = self.reactor().on_taken_back(&lapsed, taken);
-            let Lapsed { unit, epoch, .. } = lapsed;
-            if taken == Taken::Parked {
-                tracing::error!(unit.id = %unit, unit.epoch = epoch, "parked: it vanishes again and again");
+            let Lapsed { unit, epoch, with, .. } = lapsed;
+            let worker = with.map(|with| with.worker).unwrap_or_default();
+            match taken {
+                Taken::No => continue,
+                Taken::Ready => tracing::debug!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "taken back"),
+                Taken::Suspect => {
+                    tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "taken back; it runs alone next");
+                }
+                Taken::Parked if worker.is_empty() => {
+                    tracing::error!(unit.id = %unit, unit.epoch = epoch, "parked: it vanishes again and again");
+                }
+                Taken::Parked => {
+                    tracing::error!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "parked: it kills its workers");
+                }
             }
-            if taken != Taken::No {
-                count += 1;
-                tracing::debug!(unit.id = %unit, unit.epoch = epoch, "taken back");
-                kind.into_iter().for_each(|kind| self.metrics.reclaimed(kind));
+            kind.into_iter().for_each(|kind| self.metrics.reclaimed(kind));
+            *ready.entry(worker).or_default() += u64::from(taken != Taken::Parked);
+        }
+        for (worker, units) in &ready {
+            match worker.as_str() {
+                "" => tracing::warn!(units, "taken back: no worker holds them"),
+                worker => tracing::warn!(units, worker.id = worker, "taken back: the worker is silent"),
             }
         }
-        if count > 0 {
-            tracing::warn!(units = count, "taken back: no worker holds them");
+        if !ready.is_empty() {
             self.wake.notify_one();
         }
-        Ok(())
-    }
-
-    async fn take_back(&self, lapsed: Lapsed, now: Timestamp) -> StoreResult<()> {
-        let (reactor, asked) = (self.reactor(), lapsed.clone());
-        let taken = self.store.write(move |tx| reactor.take_back(tx, &asked, &PoisonLimits::default(), now)).await?;
-        let kind = self.reactor().on_taken_back(&lapsed, taken);
-        let Lapsed { unit, epoch, with, .. } = lapsed;
-        let worker = with.map(|with| with.worker).unwrap_or_default();
-        match taken {
-            Taken::No => return Ok(()),
-            Taken::Ready => tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "taken back"),
-            Taken::Suspect => {
-                tracing::warn!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "taken back; it runs alone next");
-            }
-            Taken::Parked => {
-                tracing::error!(unit.id = %unit, unit.epoch = epoch, worker.id = worker, "parked: it kills its workers");
-            }
-        }
-        kind.into_iter().for_each(|kind| self.metrics.reclaimed(kind));
         Ok(())
     }
 
@@ -129,17 +116,10 @@ impl Coordinator {
             let before = Timestamp(heard.0.saturating_sub(i64::try_from(unseen.as_micros()).unwrap_or(i64::MAX)));
             (leases.unclaimed(before, page), leases.alive(&self.config.leases, now))
         };
-        if waiting.is_empty() {
-            return Ok(Vec::new());
-        }
-        let lost = self.queue.lost(waiting, alive).await?;
-        let leases = &self.state.lock().leases;
-        let lapsed = |lost: crate::queue::Lost| {
-            let with = lost
-                .holder
-                .and_then(|holder| leases.lost_with(&holder, lost.unit, lost.epoch, &self.config.leases, now));
-            Lapsed { unit: lost.unit, epoch: lost.epoch, with, vanished: lost.vanished }
-        };
-        Ok(lost.into_iter().map(lapsed).collect())
+        let lost = if waiting.is_empty() { Vec::new() } else { self.queue.lost(waiting, alive).await? };
+        let (asked_at, leases) = ((self.clock)(), &mut self.state.lock().leases);
+        let mut gone = leases.not_found(lost, &self.config.leases, asked_at);
+        gone.extend(leases.missing());
+        Ok(gone)
     }
 }

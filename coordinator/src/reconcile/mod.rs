@@ -10,7 +10,7 @@
 //! - by a timer: [`rescuer`] takes back lapsed leases, [`worker_orders`] keeps the list of workers, [`rates`] writes
 //!   transfer rates, [`retention`] removes ended jobs; [`recovery`] runs once, when a process starts.
 //!
-//! [`splitter`] and [`attribution`] are parts of settlement and rescue, and have no activation of their own.
+//! [`splitter`], [`attribution`] and [`take_back`] are parts of settlement, rescue and recovery, and have no activation of their own.
 //!
 //! A wake-up may be lost. Every duty that a report activates leaves rows that a turn or a timer finds again: a lost
 //! wake-up costs a moment, never a hang.
@@ -57,5 +57,6 @@ pub mod retrier;
 pub mod sequencer;
 pub mod settlement;
 pub mod splitter;
+pub mod take_back;
 pub mod tombstones;
 pub mod worker_orders;

@@ -1,7 +1,7 @@
 //! Recovery of an embedded process: what an earlier process had out is lost with it, so it is taken back. A coordinator of
 //! its own leaves it out instead, because its workers still run: [`crate::dispatch::outstanding`].
 use crate::reconcile::multipart;
-use crate::reconcile::rescuer::take_back;
+use crate::reconcile::take_back::take_back_all;
 use crate::rows::job_row;
 use crate::store::{CutRow, CutState, SpeculationState, StoreResult, Tx};
 use crate::workflows::Workflows;
@@ -23,19 +23,18 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
         // Neither execution still runs.
         tx.put_speculation(unit, None)?;
     }
-    for (id, row) in &leased {
-        take_back(tx, *id, row.epoch)?;
-    }
     if !leased.is_empty() {
+        let executions: Vec<(UnitId, u32)> = leased.iter().map(|(id, row)| (*id, row.epoch)).collect();
+        take_back_all(tx, job, &executions)?;
         return Ok(leased.len());
     }
     let workflow = workflows.of(tx, job)?;
     for (step, _) in workflow.roots() {
         let out = tx.computed_out(job, step, 0, PAGE_UNITS)?;
-        for part in &out {
-            take_back(tx, UnitId { job, step, part: *part }, 1)?;
-        }
         if !out.is_empty() {
+            let executions: Vec<(UnitId, u32)> =
+                out.iter().map(|part| (UnitId { job, step, part: *part }, 1)).collect();
+            take_back_all(tx, job, &executions)?;
             return Ok(out.len());
         }
     }

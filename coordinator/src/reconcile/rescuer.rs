@@ -1,18 +1,19 @@
-//! Takes leases back whose worker has fallen silent: the unit is ready again, and its next claim has a new epoch (FEN-2).
-//! Losses are recorded, so that a unit that kills its workers is distinguished from units that ran on the same worker.
+//! Takes leases back whose worker has fallen silent. Losses are recorded, so that a unit that kills its workers is
+//! distinguished from units that ran on the same worker.
 use crate::graph::{Change, Graph, causes};
-use crate::reconcile::attribution::{Attribution, attribute};
 use crate::reconcile::multipart;
+use crate::reconcile::take_back::take_back_all;
 use crate::review::approvals;
 use crate::rows::{job_row, unit_row};
-use crate::store::{JobRow, JobState, LossRow, Phase, StepDelta, StoreResult, Tx, UnitRow};
+use crate::store::{JobState, LossRow, Phase, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
 use protocol::failure::Failure;
-use protocol::id::{StepNo, UnitId};
+use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, assess};
 use protocol::time::Timestamp;
 use protocol::workflow::on_failure::OnFailure;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reason code of a unit that was parked because it kills workers.
 pub const POISON: &str = "poison";
@@ -39,75 +40,72 @@ pub enum Taken {
     Parked,
 }
 
-/// Takes one unit back that is out under `epoch`. Returns whether it was still out.
-pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool> {
-    if unit.step == StepNo::SCAN {
-        // The next claim of the scan gets a new epoch by itself.
-        let row = tx.job(unit.job)?;
-        let out = |row: &JobRow| row.phase == Phase::Scanning && row.scan_epoch == epoch && !row.state.has_ended();
-        return Ok(row.as_ref().is_some_and(out));
-    }
-    if let Some((of, number)) = unit.of_slice() {
-        return multipart::take_back(tx, of, number, epoch);
-    }
-    let row = unit_row(tx, unit)?;
-    let ready = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
-    let (from, to) = match row {
-        Some(row) if row.state == UnitState::Leased => match attribute(tx, unit, &row, epoch, false)? {
-            Attribution::Current if multipart::reopen(tx, unit)? => return Ok(true),
-            Attribution::Current => (Some(UnitState::Leased), UnitRow { state: UnitState::Ready, ..row }),
-            Attribution::Revoked => return Ok(true),
-            Attribution::Stale => return Ok(false),
-        },
-        Some(_) => return Ok(false),
-        None => (None, ready),
+/// An execution to take back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reclaim {
+    /// The unit whose execution it is.
+    pub unit: UnitId,
+    /// The epoch it is out under.
+    pub epoch: u32,
+    /// The loss to record against the unit. A unit that vanishes without a worker was lost with one without a name; `None`
+    /// for what a wiped server loses, which says nothing about the unit.
+    pub loss: Option<LostWith>,
+}
+
+/// Takes executions of one job back, records their losses, and parks units whose losses prove that they kill their workers or
+/// vanish again and again.
+pub fn reclaim(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: JobNo,
+    page: &[Reclaim],
+    limits: &PoisonLimits,
+    now: Timestamp,
+) -> StoreResult<Vec<Taken>> {
+    let executions: Vec<(UnitId, u32)> = page.iter().map(|one| (one.unit, one.epoch)).collect();
+    let was_out = take_back_all(tx, job, &executions)?;
+    let loss_of = |one: &Reclaim| {
+        let LostWith { worker, alone } = one.loss.clone()?;
+        Some(LossRow { unit: one.unit, epoch: one.epoch, worker, alone, at: now })
     };
-    tx.put_units(unit.job, unit.step, &[(unit.part, to)])?;
-    tx.add_to_step(unit.job, unit.step, StepDelta::transition(from, UnitState::Ready))?;
-    Ok(true)
+    let lost = page.iter().zip(&was_out).filter(|(_, out)| **out);
+    let losses: Vec<LossRow> = lost.filter_map(|(one, _)| loss_of(one)).collect();
+    let mut known: BTreeMap<UnitId, Vec<Loss>> = BTreeMap::new();
+    if !losses.is_empty() {
+        tx.put_losses(&losses)?;
+        let units: Vec<UnitId> = losses.iter().map(|row| row.unit).collect::<BTreeSet<_>>().into_iter().collect();
+        for row in tx.losses(&units)? {
+            known.entry(row.unit).or_default().push(Loss { worker: row.worker, alone: row.alone });
+        }
+    }
+    let mut taken = Vec::with_capacity(page.len());
+    for (one, out) in page.iter().zip(was_out) {
+        let losses = known.get(&one.unit).map(Vec::as_slice).unwrap_or_default();
+        taken.push(match (out, &one.loss) {
+            (false, _) => Taken::No,
+            (true, None) => Taken::Ready,
+            (true, Some(_)) => judge(tx, workflows, one.unit, losses, limits, now)?,
+        });
+    }
+    Ok(taken)
 }
 
-/// Takes back a unit that was lost with a worker: notes the loss, and parks the unit when its losses prove that it kills.
-pub fn take_back_lost(
+/// Judges a unit by its losses, and parks it when they prove it guilty.
+fn judge(
     tx: &mut dyn Tx,
     workflows: &Workflows,
-    (unit, epoch): (UnitId, u32),
-    with: &LostWith,
+    unit: UnitId,
+    losses: &[Loss],
     limits: &PoisonLimits,
     now: Timestamp,
 ) -> StoreResult<Taken> {
-    if !take_back(tx, unit, epoch)? {
-        return Ok(Taken::No);
-    }
-    let loss = LossRow { unit, epoch, worker: with.worker.clone(), alone: with.alone, at: now };
-    tx.put_losses(&[loss])?;
-    let rows = tx.losses(&[unit])?;
-    let losses: Vec<Loss> = rows.iter().map(|row| Loss { worker: row.worker.clone(), alone: row.alone }).collect();
-    match assess(&losses, limits) {
-        Suspicion::None => Ok(Taken::Ready),
-        Suspicion::RunAlone => Ok(Taken::Suspect),
-        Suspicion::Poison => {
-            let parked = park(tx, workflows, unit, &kills(&losses), now)?;
-            Ok(if parked { Taken::Parked } else { Taken::Suspect })
-        }
-        Suspicion::Vanishes => {
-            let parked = park(tx, workflows, unit, VANISHES, now)?;
-            Ok(if parked { Taken::Parked } else { Taken::Ready })
-        }
-    }
-}
-
-/// Takes back a unit that is in the transport no more while no worker holds it and none has reported it, and parks it when
-/// that happens again and again. Not for what a wiped server loses: that is nothing about the unit.
-pub fn take_back_vanished(
-    tx: &mut dyn Tx,
-    workflows: &Workflows,
-    unit: (UnitId, u32),
-    limits: &PoisonLimits,
-    now: Timestamp,
-) -> StoreResult<Taken> {
-    let no_worker = LostWith { worker: String::new(), alone: false };
-    take_back_lost(tx, workflows, unit, &no_worker, limits, now)
+    let (message, otherwise) = match assess(losses, limits) {
+        Suspicion::None => return Ok(Taken::Ready),
+        Suspicion::RunAlone => return Ok(Taken::Suspect),
+        Suspicion::Poison => (kills(losses), Taken::Suspect),
+        Suspicion::Vanishes => (VANISHES.to_owned(), Taken::Ready),
+    };
+    Ok(if park(tx, workflows, unit, &message, now)? { Taken::Parked } else { otherwise })
 }
 
 /// The failure message of a unit that vanishes.

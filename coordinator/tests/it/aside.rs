@@ -178,11 +178,8 @@ fn settlement_and_take_back_of_an_unreadable_job_keep_those_of_others() {
         assert!(settled.succeeded >= 1, "{damage}: {settled:?}");
         let limits = PoisonLimits::default();
         let lapsed = |job| Lapsed { unit: unit(job, 4), epoch: 1, with: None, vanished: false };
-        let taken = world.run(|tx, reactor| {
-            [odd, other].map(lapsed).iter().map(|one| reactor.take_back(tx, one, &limits, NOW)).collect()
-        });
-        let taken: Vec<Taken> = taken;
-        assert_eq!(taken.len(), 2, "{damage}");
+        let taken = world.run(|tx, reactor| reactor.take_back(tx, &[odd, other].map(lapsed), &limits, NOW));
+        assert_eq!((taken.len(), taken[1]), (2, Taken::Ready), "{damage}");
         let pace = |job| (job, Pace::default(), vec![]);
         world.run(|tx, reactor| {
             let workflows = reactor.engine.lock().workflows.clone();

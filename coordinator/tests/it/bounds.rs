@@ -4,6 +4,7 @@ use coordinator::dispatch::outstanding::{Cursor, outstanding_page};
 use coordinator::leader::engine::Engine;
 use coordinator::query::jobs;
 use coordinator::reconcile::planner;
+use coordinator::reconcile::rescuer::{self, LostWith, Reclaim, Taken};
 use coordinator::reconcile::worker_orders::{REFUND_PAGE, quarantine, refund_page};
 use coordinator::store::memory::Memory;
 use coordinator::store::postgres::{Postgres, PostgresOptions};
@@ -17,6 +18,7 @@ use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact, Role};
 use protocol::rules::review::waiver::Scope;
 use protocol::rules::unit::transition::UnitState;
+use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -179,6 +181,49 @@ fn summary_of_many_failed_checks_takes_few_statements() {
         summary.failures.iter().filter(|one| !one.waived.is_empty()).map(|one| one.asset.as_str()).collect();
     assert_eq!(waived, ["a00000006"], "its hash is known");
     assert!(cost.statements <= 20, "{cost:?}");
+}
+
+#[test]
+fn units_lost_with_their_worker_are_taken_back_in_few_statements() {
+    let server = PostgresServer::start();
+    let url = server.create_database("lost");
+    let mut store = Postgres::open(&url, PostgresOptions::default()).expect("opens");
+    let leased = UnitRow { state: UnitState::Leased, epoch: 2, attempt: 0, due_at: None, duration_us: 0 };
+    let no = store.write(|tx| {
+        let tx: &mut dyn Tx = tx;
+        let no = planned(tx, 1_000, 1, 0)?;
+        // Half of them have a row of their own, the others are computed.
+        tx.put_units(no, FIRST, &(1..=500).map(|part| (part, leased)).collect::<Vec<_>>())?;
+        tx.add_to_step(no, FIRST, StepDelta { live: 500, ..StepDelta::default() })?;
+        tx.set_cursor(no, FIRST, 1_000)?;
+        Ok(no)
+    });
+    let no = no.expect("commits");
+    let with = LostWith { worker: "w".into(), alone: false };
+    let lost = |part: PartNo| Reclaim {
+        unit: UnitId { job: no, step: FIRST, part },
+        epoch: if part <= 500 { 2 } else { 1 },
+        loss: Some(with.clone()),
+    };
+    let page: Vec<Reclaim> = (1..=1_000).map(lost).collect();
+    let (limits, workflows) = (PoisonLimits::default(), Workflows::default());
+    let (taken, cost) = store
+        .write(|tx| {
+            let taken = rescuer::reclaim(tx, &workflows, no, &page, &limits, NOW)?;
+            Ok((taken, cost::spent()))
+        })
+        .expect("commits");
+    assert!(taken.iter().all(|taken| *taken == Taken::Ready), "{taken:?}");
+    assert!(cost.statements <= 20, "{cost:?}");
+    let again = store.write(|tx| rescuer::reclaim(tx, &workflows, no, &page, &limits, NOW)).expect("commits");
+    assert!(again.iter().all(|taken| *taken == Taken::No), "each is taken back once");
+    let (steps, losses) = store
+        .write(|tx| {
+            let tx: &mut dyn Tx = tx;
+            Ok((tx.steps(no)?, tx.losses(&page.iter().map(|one| one.unit).collect::<Vec<_>>())?))
+        })
+        .expect("reads");
+    assert_eq!((steps[0].live, losses.len()), (1_000, 1_000));
 }
 
 /// A library of which two units are out, at the beginning and at the end; all others succeeded or died.

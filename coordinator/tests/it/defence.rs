@@ -5,7 +5,7 @@ use coordinator::dispatch::load::Load;
 use coordinator::error::Error;
 use coordinator::leader::engine::Engine;
 use coordinator::query::{causes, jobs};
-use coordinator::reconcile::rescuer::{self, Taken};
+use coordinator::reconcile::rescuer::{self, LostWith, Reclaim, Taken};
 use coordinator::reconcile::sequencer::{self, Sweep};
 use coordinator::reconcile::{planner, settlement};
 use coordinator::store::handle::Backend;
@@ -257,7 +257,8 @@ fn unit_that_vanishes_again_and_again_is_parked() {
     let (workflows, limits) = (Workflows::default(), PoisonLimits::default());
     let mut taken = Vec::new();
     for epoch in 1..=limits.vanished_max {
-        taken.push(rescuer::take_back_vanished(tx, &workflows, (unit, epoch), &limits, NOW).expect("takes back"));
+        let page = [Reclaim { unit, epoch, loss: Some(LostWith { worker: String::new(), alone: false }) }];
+        taken.extend(rescuer::reclaim(tx, &workflows, no, &page, &limits, NOW).expect("takes back"));
         if let Some(row) = tx.units(no, unit.step, &[1]).expect("reads")[0].filter(|row| row.state == UnitState::Ready)
         {
             let leased = UnitRow { state: UnitState::Leased, epoch: epoch + 1, ..row };

@@ -103,7 +103,8 @@ impl World {
     fn take_back(&mut self, epoch: u32, with: Option<LostWith>) -> Taken {
         let lapsed = Lapsed { unit: self.scan(), epoch, with, vanished: false };
         let (reactor, now) = (self.reactor.clone(), self.now);
-        let taken = self.write(|tx| reactor.take_back(tx, &lapsed, &PoisonLimits::default(), now));
+        let page = std::slice::from_ref(&lapsed);
+        let taken = self.write(|tx| reactor.take_back(tx, page, &PoisonLimits::default(), now))[0];
         self.reactor.on_taken_back(&lapsed, taken);
         taken
     }

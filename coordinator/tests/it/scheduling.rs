@@ -3,7 +3,7 @@ use coordinator::dispatch::endpoints::EndpointBook;
 use coordinator::dispatch::outstanding::outstanding;
 use coordinator::leader::engine::Engine;
 use coordinator::leader::memory::lease_table::Leases;
-use coordinator::reconcile::{rescuer, settlement};
+use coordinator::reconcile::{settlement, take_back};
 use coordinator::store::memory::Memory;
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::testing::job;
@@ -331,7 +331,7 @@ fn failed_or_lost_copy_leaves_the_unit_to_the_other() {
     for (first, second) in [(0, 1), (1, 0)] {
         let (mut cluster, older, newer) = with_copy();
         let epochs = [older.epoch, newer.epoch];
-        let take_back = |cluster: &mut Cluster, epoch| cluster.write(|tx| rescuer::take_back(tx, older.id, epoch));
+        let take_back = |cluster: &mut Cluster, epoch| cluster.write(|tx| take_back::take_back(tx, older.id, epoch));
         assert!(take_back(&mut cluster, epochs[first]));
         let row = |cluster: &mut Cluster| {
             let unit = older.id;

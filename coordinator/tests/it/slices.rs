@@ -3,7 +3,7 @@
 use coordinator::dispatch::outstanding::outstanding;
 use coordinator::leader::engine::Engine;
 use coordinator::leader::memory::lease_table::Leases;
-use coordinator::reconcile::{planner, recovery, rescuer, settlement};
+use coordinator::reconcile::{planner, recovery, settlement, take_back};
 use coordinator::store::memory::Memory;
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::testing::job;
@@ -161,7 +161,7 @@ impl World {
     }
 
     fn take_back(&mut self, unit: &Unit) {
-        write(&mut self.store, |tx| rescuer::take_back(tx, unit.id, unit.epoch));
+        write(&mut self.store, |tx| take_back::take_back(tx, unit.id, unit.epoch));
         self.leases.ended(unit.id, unit.epoch);
     }
 

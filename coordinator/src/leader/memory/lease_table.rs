@@ -22,6 +22,7 @@ use std::time::Duration;
 
 mod call_back;
 mod load;
+mod missing;
 #[cfg(test)]
 mod tests;
 
@@ -67,6 +68,10 @@ pub struct Leases {
     readable_since: Timestamp,
     /// Up to when reports have been read; `None` where that is not kept, and silence is judged as of now.
     heard_until: Option<Timestamp>,
+    /// When the last reading of reports began that left none.
+    all_read_at: Option<Timestamp>,
+    /// Executions that the transport did not hold: when it was asked first, and whether an entry had been there.
+    missing: BTreeMap<(UnitId, u32), (Timestamp, bool)>,
     /// Until when this process stood still, or its clock was set ahead: what was published before is no older than that.
     stood_still_until: Timestamp,
     /// The last unit that was looked for.
@@ -85,6 +90,7 @@ impl Leases {
     /// A batch of reports has been taken in whose reading began at `read_at`; `whole` when it held all there were.
     pub fn read_up_to(&mut self, read_at: Timestamp, whole: bool) {
         self.heard_until = Some(heard_until(self.heard_until.unwrap_or(read_at), read_at, whole));
+        self.all_read_at = if whole { Some(read_at) } else { self.all_read_at };
     }
 
     /// The moment as of which silence is judged: not later than the last reading (LEASE-1).

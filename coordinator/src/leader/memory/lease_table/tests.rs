@@ -1,4 +1,5 @@
 use super::*;
+use crate::queue::Lost;
 use protocol::wire::unit::{NoopTask, TaskSpec};
 
 fn published(part: i64) -> Unit {
@@ -145,4 +146,39 @@ fn execution_of_a_cancelled_job_is_called_back_once_and_again_while_it_is_shown(
     assert_eq!(leases.call_back(&jobs, &[], at(7)), [(unit(1), 1)], "its worker has not heard it");
     assert_eq!(leases.call_back(&jobs, &[], at(8)), []);
     assert_eq!(leases.call_back(&jobs, &[(unit(9), 4)], at(8)), [(unit(9), 4)], "what is out no more is named once");
+}
+
+/// Case 5: a unit that no heartbeat shows ends, and its entry is removed with the report, before the report has been read.
+#[test]
+fn entry_that_is_gone_proves_nothing_before_the_reports_have_been_read() {
+    let limits = LeaseLimits::default();
+    let gone = |report: Option<Outcome>, whole| {
+        let mut leases = Leases::default();
+        leases.adopt(&[published(1)], at(0));
+        leases.read_up_to(at(9), true);
+        let lost = Lost { unit: unit(1), epoch: 1, holder: None, vanished: true };
+        assert_eq!(leases.not_found(vec![lost], &limits, at(10)), []);
+        assert_eq!(leases.missing(), [], "the last reading began before the transport was asked");
+        report.iter().for_each(|end| assert!(leases.ends(end, at(11))));
+        leases.read_up_to(at(11), whole);
+        leases.missing().into_iter().map(|lapsed| (lapsed.unit, lapsed.vanished)).collect::<Vec<_>>()
+    };
+    let worker = WorkerId("w".into());
+    let end = Outcome { unit: unit(1), epoch: 1, worker, result: UnitResult::Returned, duration_us: 0 };
+    assert_eq!(gone(None, true), [(unit(1), true)], "nothing has been reported of it");
+    assert_eq!(gone(Some(end), true), [], "its end was waiting to be read");
+    assert_eq!(gone(None, false), [], "more reports wait");
+}
+
+#[test]
+fn unit_that_a_silent_worker_took_unseen_is_lost_with_it_at_once() {
+    let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(60) };
+    let mut leases = Leases::default();
+    leases.adopt(&[published(1)], at(0));
+    leases.heard(&beat(&[]), at(1));
+    let lost = Lost { unit: unit(1), epoch: 1, holder: Some(WorkerId("w".into())), vanished: false };
+    let gone = leases.not_found(vec![lost], &limits, at(9));
+    assert!(matches!(&gone[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"), "{gone:?}");
+    leases.read_up_to(at(10), true);
+    assert_eq!(leases.missing(), [], "once");
 }
