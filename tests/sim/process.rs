@@ -2,7 +2,7 @@
 //! Decisions and memory are the reactor's own.
 use crate::faults::Plant;
 use crate::world::{Event, World};
-use coordinator::dispatch::outstanding::outstanding;
+use coordinator::dispatch::outstanding::Cursor;
 use coordinator::graph::{Graph, barrier_key};
 use coordinator::leader::engine::Turn;
 use coordinator::leader::reactor::{Listed, Reactor, Work};
@@ -69,10 +69,14 @@ impl World {
 
     /// Watches everything that the store says is out.
     fn adopt(&mut self, reactor: &Reactor) {
-        let workflows = reactor.engine.lock().workflows.clone();
         for job in self.store.memory.jobs(true, u32::MAX).expect("memory answers") {
-            let out = outstanding(&mut self.store.memory, &workflows, job.no).expect("memory answers");
-            reactor.state.lock().leases.adopt(&out, self.now);
+            let mut place = Some(Cursor::Leased(None));
+            while let Some(at) = place {
+                let page = reactor.adopt_page(&mut self.store.memory, job.no, at);
+                let (out, next) = page.expect("memory answers");
+                reactor.on_adopted(&out, self.now);
+                place = next;
+            }
         }
     }
 

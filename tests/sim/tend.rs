@@ -2,8 +2,7 @@
 use crate::faults::Plant;
 use crate::world::{Event, World};
 use coordinator::leader::memory::worker_health::QuarantineAdvice;
-use coordinator::reconcile::worker_orders;
-use coordinator::store::WorkerRow;
+use coordinator::store::StoreError;
 use protocol::failure::ErrorClass;
 use protocol::wire::control::Control;
 use std::time::Duration;
@@ -16,29 +15,20 @@ impl World {
         let (now, limits, incarnation) = (self.now, self.scenario.limits, self.incarnation);
         let Some(process) = &self.process else { return };
         let reactor = process.reactor.clone();
-        let workers = reactor.state.lock().leases.workers().clone();
-        let state = |draining: bool| if draining { "draining" } else { "working" }.to_owned();
-        let rows: Vec<WorkerRow> = workers
-            .iter()
-            .map(|(name, seen)| WorkerRow {
-                name: name.0.clone(),
-                slots: String::new(),
-                held: seen.held as u64,
-                heard_at: seen.heard_at,
-                state: state(seen.draining),
-                order: None,
-            })
-            .collect();
+        let (rows, rates) = reactor.workers_to_write(now);
         let sick = reactor.check_health(&limits, now).sick;
         let taking = reactor.state.lock().leases.taking_work(&limits, now);
         let blamed = taking.keys().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| {
             QuarantineAdvice { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
         });
         let sick: Vec<QuarantineAdvice> = sick.into_iter().chain(blamed.take(1)).collect();
-        let told = self.store.write(&mut self.rng, |tx| worker_orders::apply_orders(tx, &rows, now));
+        let told = self.store.write(&mut self.rng, |tx| reactor.write_workers(tx, &rows, rates.clone(), now));
         self.check(false);
         match told {
-            Ok(commands) => commands.iter().for_each(|command| self.broadcast(command)),
+            Ok(commands) => {
+                reactor.on_workers_written(&commands);
+                commands.iter().for_each(|command| self.broadcast(command));
+            }
             Err(error) if error.class() == ErrorClass::Transient => {}
             Err(error) => return self.coordinator_down(&error.to_string()),
         }
@@ -47,40 +37,58 @@ impl World {
                 return;
             }
         }
-        self.at(TEND_EVERY, Event::Tend(incarnation));
+        if self.refund() {
+            self.at(TEND_EVERY, Event::Tend(incarnation));
+        }
     }
 
     /// Returns whether the coordinator lives on.
     fn quarantine(&mut self, advice: &QuarantineAdvice) -> bool {
         let now = self.now;
-        let Some(process) = &mut self.process else { return false };
-        let workflows = process.reactor.engine.lock().workflows.clone();
-        let name = &advice.worker.0;
-        let result = self.store.write(&mut self.rng, |tx| {
-            let operation = worker_orders::quarantine(tx, name, &advice.reason, advice.failed.len(), now)?;
-            operation.map(|no| worker_orders::refund_page(tx, &workflows, no, &advice.failed, now)).transpose()
-        });
+        let Some(process) = &self.process else { return false };
+        let reactor = process.reactor.clone();
+        let result = self.store.write(&mut self.rng, |tx| reactor.quarantine(tx, advice, now));
         self.check(true);
         match result {
-            Ok(refunded) => {
-                self.note(|| format!("quarantine of {name}: {refunded:?}, {}", advice.reason));
-                if refunded.is_some() {
+            Ok(operation) => {
+                let name = &advice.worker.0;
+                self.note(|| format!("quarantine of {name}: {operation:?}, {}", advice.reason));
+                if let Some(operation) = operation {
                     self.stats.quarantined += 1;
                     self.judge_quarantine(name);
-                    if let Some(process) = &mut self.process {
-                        process.reactor.state.lock().health.forget(&advice.worker);
-                    }
+                    reactor.on_quarantined(advice, operation);
                     self.broadcast(&Control::Hold(advice.worker.clone()));
-                    self.wake(Duration::ZERO);
                 }
+                true
             }
-            Err(error) if error.class() == ErrorClass::Transient => {}
-            Err(error) => {
-                self.coordinator_down(&error.to_string());
-                return false;
+            Err(error) => self.lives_after(&error),
+        }
+    }
+
+    /// Refunds the pages that are due. Returns whether the coordinator lives on.
+    fn refund(&mut self) -> bool {
+        let now = self.now;
+        let Some(process) = &self.process else { return false };
+        let reactor = process.reactor.clone();
+        while let Some(page) = reactor.next_refund() {
+            let result = self.store.write(&mut self.rng, |tx| reactor.refund(tx, &page, now));
+            self.check(true);
+            match result {
+                Ok(_) => reactor.on_refunded(&page),
+                Err(error) => return self.lives_after(&error),
             }
+            self.wake(Duration::ZERO);
         }
         true
+    }
+
+    /// A duty that failed transiently is repeated at its next interval; any other error ends the process.
+    fn lives_after(&mut self, error: &StoreError) -> bool {
+        let lives = error.class() == ErrorClass::Transient;
+        if !lives {
+            self.coordinator_down(&error.to_string());
+        }
+        lives
     }
 
     /// Only the worker in which everything fails may be put aside.

@@ -1,6 +1,9 @@
 //! One function per event of a leader. `on_<event>` changes the memory; the functions that take a transaction run inside of
 //! it, and their `on_<event>_committed` counterpart runs after the commit. The process and the simulator drive the same
 //! reactor: they differ in who runs the transactions and who carries out what comes back.
+pub mod adoption;
+pub mod workers;
+
 use crate::leader::engine::{Engine, Turn};
 use crate::leader::memory::LeaderState;
 use crate::leader::memory::lease_table::{Lapsed, Leases};

@@ -22,17 +22,15 @@ impl Coordinator {
         for job in jobs {
             let (mut place, mut units) = (Some(outstanding::Cursor::Leased(None)), 0);
             while let Some(at) = place {
-                let workflows = self.engine.lock().workflows.clone();
-                let page = self.store.write(move |tx| {
-                    workflows.for_job(tx, job.no, |tx| outstanding::outstanding_page(tx, &workflows, job.no, at))
-                });
+                let inside = self.reactor();
+                let page = self.store.write(move |tx| inside.adopt_page(tx, job.no, at));
                 let (out, next) = match page.await {
-                    Ok(page) => page.unwrap_or_default(),
+                    Ok(page) => page,
                     // It is aside from now on; the others are watched.
                     Err(StoreError::JobAside { .. }) => break,
                     Err(error) => return Err(error),
                 };
-                self.state.lock().leases.adopt(&out, (self.clock)());
+                self.reactor().on_adopted(&out, (self.clock)());
                 units += out.len();
                 place = next;
             }

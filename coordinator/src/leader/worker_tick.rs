@@ -1,11 +1,8 @@
 //! Persists the list of workers, re-sends unacknowledged orders, and quarantines sick workers.
-use crate::dispatch::fleet::WorkerSeen;
 use crate::leader::Coordinator;
 use crate::leader::reactor::HealthCheck;
-use crate::reconcile::rates;
 use crate::reconcile::worker_orders;
-use crate::store::{StoreError, StoreResult, Tx, WorkerRow};
-use protocol::id::{UnitId, WorkerId};
+use crate::store::{StoreError, StoreResult, Tx};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use std::time::Duration;
@@ -28,24 +25,14 @@ impl Default for WorkerTickConfig {
 impl Coordinator {
     /// Writes the list of workers and their transfer rates, and sends the orders that follow from it.
     pub(super) async fn on_worker_tick(&self, now: Timestamp) -> StoreResult<()> {
-        let workers = self.workers();
-        if workers.is_empty() {
+        let (reactor, inside) = (self.reactor(), self.reactor());
+        let (rows, rates) = reactor.workers_to_write(now);
+        if rows.is_empty() {
             return Ok(());
         }
-        let rows: Vec<WorkerRow> = workers.iter().map(|(name, seen)| row(name, seen)).collect();
-        // One after the other: the engine is locked for the length of a turn.
-        let rates = self.state.lock().throughput.to_tell(now);
-        let workflows = self.engine.lock().workflows.clone();
-        let written = self.store.write(move |tx| {
-            if let Some(rates) = rates {
-                rates::put(tx, &workflows, rates)?;
-            }
-            worker_orders::apply_orders(tx, &rows, now)
-        });
-        for command in written.await? {
-            if let Control::Release(worker) = &command {
-                self.state.lock().health.forget(worker);
-            }
+        let commands = self.store.write(move |tx| inside.write_workers(tx, &rows, rates.clone(), now)).await?;
+        reactor.on_workers_written(&commands);
+        for command in commands {
             self.send(command).await;
         }
         Ok(())
@@ -53,6 +40,7 @@ impl Coordinator {
 
     /// Quarantines workers in which units fail that succeed elsewhere, and lifts the quarantine of cleared ones.
     pub(super) async fn quarantine_sick(&self, now: Timestamp) -> StoreResult<()> {
+        self.refund(now).await?;
         if !self.state.lock().health.is_due(now) {
             return Ok(());
         }
@@ -61,34 +49,31 @@ impl Coordinator {
             self.store.write(move |tx| worker_orders::lift_quarantine(tx, &cleared, now)).await?;
         }
         for advice in sick {
-            let (name, reason, failed) = (advice.worker.0.clone(), advice.reason.clone(), advice.failed.len());
-            let write = self.store.write(move |tx| worker_orders::quarantine(tx, &name, &reason, failed, now));
+            let (reactor, inside, asked) = (self.reactor(), self.reactor(), advice.clone());
+            let write = self.store.write(move |tx| inside.quarantine(tx, &asked, now));
             let Some(operation) = write.await? else { continue };
+            let failed = advice.failed.len();
             tracing::error!(worker.id = %advice.worker, reason = advice.reason, failed, "a worker was quarantined");
-            // The units that it had no space for are remembered: another worker may have none either.
-            if !advice.no_space {
-                self.state.lock().health.forget(&advice.worker);
-            }
+            reactor.on_quarantined(&advice, operation);
             self.send(Control::Hold(advice.worker)).await;
-            self.refund(operation, advice.failed, now).await?;
         }
-        Ok(())
+        self.refund(now).await
     }
 
-    /// Refunds attempts, a page in one transaction: a worker that was alone may have failed thousands of units.
-    async fn refund(&self, operation: i64, failed: Vec<(UnitId, u32)>, now: Timestamp) -> StoreResult<()> {
-        for page in failed.chunks(worker_orders::REFUND_PAGE) {
-            loop {
-                let (workflows, page) = (self.engine.lock().workflows.clone(), page.to_vec());
-                let refund = move |tx: &mut dyn Tx| worker_orders::refund_page(tx, &workflows, operation, &page, now);
-                match self.store.write(refund).await {
-                    Ok(_) => break,
-                    Err(StoreError::JobAside { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+    /// Refunds attempts, a page in one transaction: a worker that was alone may have failed thousands of units. A page that
+    /// fails is repeated at the next check.
+    async fn refund(&self, now: Timestamp) -> StoreResult<()> {
+        let reactor = self.reactor();
+        while let Some(page) = reactor.next_refund() {
+            let (inside, refund) = (reactor.clone(), page.clone());
+            match self.store.write(move |tx: &mut dyn Tx| inside.refund(tx, &refund, now)).await {
+                Ok(_) => reactor.on_refunded(&page),
+                // Its units are left out from now on.
+                Err(StoreError::JobAside { .. }) => {}
+                Err(error) => return Err(error),
             }
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
         Ok(())
     }
 
@@ -97,17 +82,5 @@ impl Coordinator {
         if let Err(error) = self.queue.control(message).await {
             tracing::warn!(%error, "a command could not be sent to a worker");
         }
-    }
-}
-
-fn row(name: &WorkerId, seen: &WorkerSeen) -> WorkerRow {
-    let slots = seen.slots.iter().map(|(kind, total, free)| format!("{kind}={}/{total}", total.saturating_sub(*free)));
-    WorkerRow {
-        name: name.0.clone(),
-        slots: slots.collect::<Vec<_>>().join(","),
-        held: seen.held as u64,
-        heard_at: seen.heard_at,
-        state: if seen.draining { "draining" } else { "working" }.to_owned(),
-        order: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The memory of a leader. All of it is rebuilt from the store, heartbeats and reports after a restart.
 pub mod lease_table;
+pub mod refund;
 mod stray;
 pub mod throughput;
 mod usage;
@@ -10,6 +11,8 @@ use lease_table::Leases;
 use protocol::model::priority::Priority;
 use protocol::wire::report::Outcome;
 use protocol::wire::unit::Unit;
+use refund::Refund;
+use std::collections::VecDeque;
 use throughput::TransferRates;
 use worker_health::WorkerHealth;
 
@@ -28,6 +31,8 @@ pub struct LeaderState {
     pub outbox: Vec<(Priority, Vec<Unit>)>,
     /// Ends of units that cannot be sent, until they are settled.
     pub unsendable: Vec<Outcome>,
+    /// Pages of attempts to refund, of workers that are in quarantine.
+    pub refunds: VecDeque<Refund>,
     /// A transaction of unknown outcome may have claimed units that the leases do not know.
     pub unwatched: bool,
     /// Units that an earlier leader published have been looked for.

@@ -1,0 +1,11 @@
+//! Attempts that are refunded after a quarantine.
+use protocol::id::UnitId;
+
+/// A page of attempts to refund: units that failed in a worker that is in quarantine now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refund {
+    /// The operation that counts them.
+    pub operation: i64,
+    /// The executions that failed.
+    pub failed: Vec<(UnitId, u32)>,
+}
