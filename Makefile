@@ -33,7 +33,8 @@ release: target/release/showrunner-built
 test: check
 	ops/setup.sh test
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --profile ci --test-threads $$((2 * $$(nproc) + 1)); \
+	  cargo nextest run --workspace --profile ci --test-threads $$((2 * $$(nproc) + 1)) && \
+	  python3 ops/canary.py target/nextest/ci/junit.xml; \
 	else \
 	  echo "cargo-nextest is not installed: using cargo test"; \
 	  cargo test --workspace; \
